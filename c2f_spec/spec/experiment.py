@@ -1,0 +1,36 @@
+"""The whole spec. Sections are optional and decide the pipeline."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt
+
+from c2f_spec.spec.base import COSMETIC, PLACEMENT, Name, SpecModel
+from c2f_spec.spec.evaluate import Evaluate
+from c2f_spec.spec.filters import Filters
+from c2f_spec.spec.grpo import Grpo
+from c2f_spec.spec.sections import C2f, Data, Format, Media, Sft, Student, Teacher
+
+
+class Experiment(SpecModel):
+    """One experiment: what is distilled, kept, trained and evaluated."""
+
+    c2f: Literal["v1"] = Field(description="Version of the spec language.", json_schema_extra=COSMETIC)
+    name: Name = Field(description="Name of the experiment, for people and for reports.", json_schema_extra=COSMETIC)
+    description: str = Field(default="", description="What it is for.", json_schema_extra=COSMETIC)
+    environment: Name = Field(
+        default="local",
+        description="Where it runs: a file of `k8s/environments/`, or `local`.",
+        json_schema_extra=PLACEMENT,
+    )
+    data: Data = Field(description="What is trained on.")
+    format: Format = Field(default=C2f(), description="Form of prompt and answer: `c2f`, `dc` or `direct`.")
+    media: Media = Field(default=Media(), description="Limits on frames and pixels.")
+    student: Student = Field(description="The model that is trained.")
+    teacher: Teacher | None = Field(default=None, description="The model that writes chains of thought.")
+    filters: Filters | None = Field(default=None, description="Which chains are kept.")
+    sft: Sft | None = Field(default=None, description="Supervised fine-tuning.")
+    grpo: Grpo | None = Field(default=None, description="Reinforcement learning.")
+    evaluate: Evaluate | None = Field(default=None, description="The evaluation matrix.")
+    seed: NonNegativeInt = Field(default=42, description="Seed of training and of sampling in evaluation.")

@@ -1,0 +1,61 @@
+"""What a stage is given (`stage.json`) and what it leaves behind (its record)."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from c2f_spec.spec.base import SpecModel
+
+
+class Placement(SpecModel):
+    """Where a stage runs; in no key."""
+
+    processes: int = Field(default=1, description="Worker processes of the stage, one a GPU.")
+    threads: int = Field(default=1, description="Threads of a worker's arithmetic.")
+
+
+class Input(SpecModel):
+    """A committed output of another stage."""
+
+    kind: str = Field(description="Kind of the stage that made it.")
+    key: str = Field(description="Its key.")
+
+
+class StageFile(SpecModel):
+    """All that a stage needs to know. It reads nothing else: no spec, no environment variable that changes results."""
+
+    format_version: Literal[1] = 1
+    kind: str
+    key: str
+    name: str
+    preimage: dict[str, Any]
+    placement: Placement = Placement()
+    inputs: dict[str, Input] = Field(default_factory=dict)
+    store: str
+    scratch: str
+    """A folder on this machine for work in progress."""
+
+
+class FileEntry(SpecModel):
+    """One file of a committed output."""
+
+    size: int
+    blake3: str
+
+
+class Record(SpecModel):
+    """Exists = done. Written last, created only if absent, never changed."""
+
+    format_version: Literal[1] = 1
+    kind: str
+    key: str
+    attempt: str
+    nonce: str
+    """Tells the winner of a race from the losers, even when the answer to its write was lost."""
+    files: dict[str, FileEntry]
+    summary: dict[str, Any]
+    """Counts and last metrics of the stage, for status and report."""
+    provenance: dict[str, Any]
+    """Times, versions and machine: recorded, never keyed."""

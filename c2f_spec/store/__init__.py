@@ -1,0 +1,1 @@
+"""Records, plans, files and progress on object storage. Nothing here knows what a stage computes."""

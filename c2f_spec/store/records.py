@@ -1,0 +1,160 @@
+"""The store's layout, and the one way in which a stage becomes done.
+
+    records/<kind>/<key>.json           exists = done
+    preimages/<kind>/<key>.json         what the key is the hash of
+    failures/<kind>/<key>/<n>.json      retries/<kind>/<key>/<n>.json     failed iff failures > retries
+    work/<kind>/<key>/attempts/<attempt>/…   the files of an attempt, before and after it won
+    work/<kind>/<key>/{logs/<attempt>/<seq>, progress.json, metrics.jsonl}
+    datasets/<name>/<digest>/{dataset.json, files/…}
+    plans/<digest>/plan.json
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from c2f_spec.errors import Unreachable
+from c2f_spec.keys import canonical
+from c2f_spec.spec.handoff import Record
+from c2f_spec.store.digest import digest_file, digest_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from c2f_spec.store.objects import Objects
+
+
+def record_name(kind: str, key: str) -> str:
+    return f"records/{kind}/{key}.json"
+
+
+def work_name(kind: str, key: str) -> str:
+    return f"work/{kind}/{key}"
+
+
+def attempt_name(kind: str, key: str, attempt: str) -> str:
+    return f"{work_name(kind, key)}/attempts/{attempt}"
+
+
+def read_record(objects: Objects, kind: str, key: str) -> Record | None:
+    """The record of a stage, or `None` if it is not done."""
+    data = objects.read(record_name(kind, key))
+    if data is None:
+        return None
+    try:
+        return Record.model_validate_json(data)
+    except ValidationError as error:
+        raise Unreachable(
+            f"the record {record_name(kind, key)} in {objects.url} is damaged",
+            hint="restore it from a copy of the store, or remove this file to run the stage again",
+        ) from error
+
+
+def commit(objects: Objects, record: Record, folder: Path) -> Record:
+    """Store `folder` and then `record`; returns the record that stands, which may be another attempt's."""
+    objects.put_folder(folder, attempt_name(record.kind, record.key, record.attempt))
+    created = objects.create(record_name(record.kind, record.key), record.model_dump_json(indent=1).encode())
+    if created:
+        return record
+    standing = read_record(objects, record.kind, record.key)
+    assert standing is not None, "the record was there a moment ago and is never removed"
+    return standing
+
+
+def fetch(objects: Objects, record: Record) -> Path:
+    """The folder of a committed output, every file of it verified.
+
+    Raises `Unreachable` naming the first file that is missing or differs from its record.
+    """
+    folder = objects.folder(attempt_name(record.kind, record.key, record.attempt))
+    for path, entry in record.files.items():
+        file = folder / path
+        problem = "is missing" if not file.is_file() else "" if digest_file(file) == entry else "was changed"
+        if problem:
+            raise Unreachable(
+                f"{file} {problem} since {record.kind} {record.key[:10]} was committed",
+                hint=f"remove {record_name(record.kind, record.key)} from the store to run the stage again",
+            )
+    return folder
+
+
+def intact(objects: Objects, record: Record) -> bool:
+    """Whether every file of a record is there with its size. Cheap; `fetch` compares the digests."""
+    folder = objects.folder(attempt_name(record.kind, record.key, record.attempt))
+    return all((folder / p).is_file() and (folder / p).stat().st_size == e.size for p, e in record.files.items())
+
+
+def save_preimage(objects: Objects, kind: str, key: str, preimage: dict[str, Any]) -> None:
+    objects.create(f"preimages/{kind}/{key}.json", canonical(preimage).encode())
+
+
+def preimages(objects: Objects, kind: str) -> dict[str, dict[str, Any]]:
+    """Key to preimage, of every stage of `kind` that was ever planned to run here."""
+    found = {}
+    for name in objects.names(f"preimages/{kind}"):
+        data = objects.read(name)
+        if data is not None:
+            found[name.rsplit("/", 1)[1].removesuffix(".json")] = json.loads(data)
+    return found
+
+
+def failures(objects: Objects, kind: str, key: str) -> list[dict[str, Any]]:
+    """The failures of a stage, oldest first."""
+    names = sorted(objects.names(f"failures/{kind}/{key}"), key=_number)
+    return [json.loads(objects.read(name) or b"{}") for name in names]
+
+
+def add_failure(objects: Objects, kind: str, key: str, failure: dict[str, Any]) -> None:
+    _append(objects, f"failures/{kind}/{key}", failure)
+
+
+def is_failed(objects: Objects, kind: str, key: str) -> bool:
+    """A stage is failed while it failed more often than somebody asked for another try."""
+    return _count(objects, f"failures/{kind}/{key}") > _count(objects, f"retries/{kind}/{key}")
+
+
+def retry(objects: Objects, kind: str, key: str) -> None:
+    """Forgive every failure so far; they stay readable."""
+    while is_failed(objects, kind, key):
+        _append(objects, f"retries/{kind}/{key}", {})
+
+
+def datasets_present(objects: Objects, name: str) -> list[str]:
+    """Digests of the copies of a data set that are staged here."""
+    return sorted(
+        parts[2]
+        for parts in (n.split("/") for n in objects.names(f"datasets/{name}"))
+        if len(parts) == 4 and parts[3] == "dataset.json"
+    )
+
+
+def add_dataset(objects: Objects, name: str, folder: Path, facts: dict[str, Any]) -> str:
+    """Move `folder` into the store as a copy of the data set `name`; returns its digest."""
+    from c2f_spec.store.digest import digest_of
+
+    files = digest_folder(folder)
+    digest = digest_of(files)
+    if digest not in datasets_present(objects, name):
+        target = f"datasets/{name}/{digest}"
+        if not objects.folder(f"{target}/files").is_dir():
+            objects.put_folder(folder, f"{target}/files")
+        listing = {path: entry.model_dump() for path, entry in files.items()}
+        objects.create(f"{target}/dataset.json", json.dumps({**facts, "files": listing}, indent=1).encode())
+    return digest
+
+
+def _append(objects: Objects, prefix: str, value: dict[str, Any]) -> None:
+    number = _count(objects, prefix)
+    while not objects.create(f"{prefix}/{number}.json", json.dumps(value, indent=1).encode()):
+        number += 1
+
+
+def _count(objects: Objects, prefix: str) -> int:
+    return sum(1 for _ in objects.names(prefix))
+
+
+def _number(name: str) -> int:
+    return int(name.rsplit("/", 1)[1].removesuffix(".json"))

@@ -1,0 +1,127 @@
+"""The one serialiser and the one grammar of answers (METHOD 1.3, 2).
+
+SFT targets, hint prefixes, prompts and test fixtures are all written here, and answers are read here, strictly for
+the format reward and leniently for the rest. A canonical answer:
+
+    <polarity>Negative</polarity>
+
+    <think>
+    1. Dialogue Content Clues Analysis: ...
+    2. Visual Clues Analysis: ...
+    3. Audio Clues Analysis: ...
+    4. Mixed Clues Comprehensive Analysis: ...
+    </think>
+
+    <score>-1.3</score>
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from c2f_spec.spec.sections import C2f, Dc, Direct
+from runtime.prompts import PROMPTS
+
+if TYPE_CHECKING:
+    from runtime.clips import Polarity
+
+AnyFormat = C2f | Dc | Direct
+
+WORDS: dict[str, Polarity] = {
+    "negative": "negative", "neutral": "neutral", "positive": "positive",
+    "消极": "negative", "负面": "negative", "中性": "neutral", "积极": "positive", "正面": "positive",
+}  # fmt: skip
+NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)"
+SIGNS = str.maketrans({"\u2212": "-", "\uff0d": "-", "\uff0b": "+"})
+"""Minus and plus signs that models write instead of ASCII."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What could be read from an answer. A direct answer has no polarity and no chain."""
+
+    polarity: Polarity | None
+    think: str | None
+    score: float | None
+    well_formed: bool
+    """The whole text is exactly the format: the format reward."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tags:
+    polarity: str
+    think: str
+    score: str
+
+
+def tags(fmt: C2f | Dc) -> Tags:
+    if isinstance(fmt, Dc):
+        return Tags(fmt.polarity_tag, fmt.think_tag, fmt.score_tag)
+    return Tags("polarity", "think", "score")
+
+
+def prompt(fmt: AnyFormat, *, language: str, text: str, low: float, high: float) -> str:
+    """The user's turn for a clip: `language` is the data set's, `low` and `high` the range that the prompt names."""
+    language = language if fmt.language == "dataset" else fmt.language
+    template = PROMPTS[language, "direct" if isinstance(fmt, Direct) else "chain"]
+    names = ("", "", "") if isinstance(fmt, Direct) else (tags(fmt).polarity, tags(fmt).think, tags(fmt).score)
+    values = {"text": text, "low": f"{low:g}", "high": f"{high:g}", "p": names[0], "t": names[1], "s": names[2]}
+    return re.sub(r"\{(\w+)\}", lambda m: values[m.group(1)], template)
+
+
+def number(score: float, decimals: int) -> str:
+    """Fixed decimals, and never a negative zero."""
+    written = f"{score:.{decimals}f}"
+    return written.lstrip("-") if float(written) == 0 else written
+
+
+def target(fmt: AnyFormat, polarity: Polarity, think: str, score: float) -> str:
+    """The canonical answer."""
+    written = number(score, fmt.label_decimals)
+    if isinstance(fmt, Direct):
+        return written
+    t = tags(fmt)
+    return f"{hint(fmt, polarity, 'after_think_open')}{think.strip()}\n</{t.think}>\n\n<{t.score}>{written}</{t.score}>"
+
+
+def hint(fmt: C2f | Dc, polarity: Polarity, end: str) -> str:
+    """The start of the canonical answer, up to where its tokens do not depend on what follows (METHOD 1.8)."""
+    t = tags(fmt)
+    prefix = f"<{t.polarity}>{polarity.capitalize()}</{t.polarity}>\n\n"
+    return prefix + f"<{t.think}>\n" if end == "after_think_open" else prefix
+
+
+def parse(fmt: AnyFormat, text: str) -> Answer:
+    """Read an answer. Never raises: what cannot be read is `None`."""
+    return _parse_direct(text) if isinstance(fmt, Direct) else _parse_chain(tags(fmt), text)
+
+
+def _parse_direct(text: str) -> Answer:
+    found = {float(n) for n in re.findall(NUMBER, text.translate(SIGNS))}
+    whole = re.fullmatch(NUMBER, text.translate(SIGNS).strip()) is not None
+    return Answer(None, None, found.pop() if len(found) == 1 else None, whole)
+
+
+def _parse_chain(t: Tags, text: str) -> Answer:
+    word = _between(t.polarity, text)
+    body = _between(t.think, text)
+    score = re.fullmatch(rf"\s*({NUMBER})\s*", (_between(t.score, text) or "").translate(SIGNS), re.ASCII)
+    polarity = WORDS.get(word.strip().lower()) if word is not None else None
+    once = all(text.count(f"<{slash}{name}>") == 1 for name in (t.polarity, t.think, t.score) for slash in ("", "/"))
+    layout = rf"\s*<{t.polarity}>[^<]*</{t.polarity}>\s*<{t.think}>.+</{t.think}>\s*<{t.score}>[^<]*</{t.score}>\s*"
+    well_formed = (
+        once
+        and polarity is not None
+        and score is not None
+        and bool(body and body.strip())
+        and re.fullmatch(layout, text, re.DOTALL) is not None
+    )
+    return Answer(polarity, body.strip() if body else None, float(score.group(1)) if score else None, well_formed)
+
+
+def _between(tag: str, text: str) -> str | None:
+    """The text inside the first pair of `tag`."""
+    found = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+    return found.group(1) if found else None

@@ -1,0 +1,82 @@
+"""Clips, chains and predictions as JSON lines: what flows between the stages.
+
+manifest.jsonl    {"id": "test-17", "dataset": "icwsm2014-nyt", "split": "test", "text": "…", "label": -1.3,
+                   "polarity": "negative", "media": "clips/test-17.mp4", "duration_s": 2.0, "blake3": "…"}
+chains.jsonl      {"id": "…", "text": "<polarity>Negative</polarity>…"}
+predictions.jsonl {"id": "…", "label": -1.3, "true": "negative", "output": "…", "polarity": "negative", "score": -1.0,
+                   "well_formed": true}
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from c2f_spec.errors import DataWrong
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+Polarity = Literal["negative", "neutral", "positive"]
+POLARITIES: tuple[Polarity, ...] = ("negative", "neutral", "positive")
+
+
+@dataclass(frozen=True, slots=True)
+class Clip:
+    """One labelled clip. `label` is in the data set's units; `media` is relative to the manifest."""
+
+    id: str
+    dataset: str
+    split: str
+    text: str
+    label: float
+    polarity: Polarity
+    media: str
+    duration_s: float
+    blake3: str
+
+
+def polarity_of(score: float, family: str) -> Polarity:
+    """The 3-class rule of a family (METHOD 1.4): MOSI the sign; SIMS neutral within (-0.1, 0.1]."""
+    low, high = (-0.1, 0.1) if family == "sims" else (0.0, 0.0)
+    if family == "sims":
+        return "negative" if score <= low else "neutral" if score <= high else "positive"
+    return "negative" if score < 0 else "positive" if score > 0 else "neutral"
+
+
+def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    """Number of rows written."""
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        for row in rows:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of `path`. Raises `DataWrong` with file and line."""
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise DataWrong(f"{path}:{number}: not a line of JSON: {error.msg}") from error
+
+
+def write_manifest(folder: Path, clips: Iterable[Clip]) -> int:
+    return write_jsonl(folder / "manifest.jsonl", (asdict(c) for c in clips))
+
+
+def read_manifest(folder: Path, split: str | None = None) -> list[Clip]:
+    """The clips of a prepared data set, of one split or all, in manifest order."""
+    clips = (Clip(**row) for row in read_jsonl(folder / "manifest.jsonl"))
+    return [c for c in clips if split is None or c.split == split]
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """`dataset.json` of a prepared data set: name, language, low, high, family, rendered, splits."""
+    facts: dict[str, Any] = json.loads((folder / "dataset.json").read_text())
+    return facts

@@ -1,0 +1,81 @@
+"""What a stage is given: its section of the spec, verified inputs, a folder for outputs, and a way to tell progress."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from c2f_spec.spec.sections import Format, Media
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from c2f_spec.spec.handoff import StageFile
+    from c2f_spec.store.objects import Objects
+
+T = TypeVar("T")
+
+
+@dataclass
+class Context:
+    """One attempt at one stage, seen from inside."""
+
+    stage: StageFile
+    inputs: Mapping[str, Path]
+    """Role to folder of a committed output, verified. Read only."""
+    out: Path
+    """Whatever lies here when the stage returns is committed, whole."""
+    objects: Objects
+    rank: int = 0
+    world: int = 1
+    _last: float = field(default=0.0, repr=False)
+
+    def section(self, name: str, kind: Any) -> Any:
+        """The section `name` of the spec, as a model; what the preimage leaves out is at its default."""
+        return TypeAdapter(kind).validate_python(self.stage.preimage["spec"].get(name, {}))
+
+    @property
+    def format(self) -> Any:
+        return self.section("format", Format)
+
+    @property
+    def media(self) -> Media:
+        media: Media = self.section("media", Media)
+        return media
+
+    @property
+    def seed(self) -> int:
+        return int(self.stage.preimage["spec"].get("seed", 42))
+
+    def log(self, step: int, **values: float) -> None:
+        """Append metrics of one step. They are committed with the outputs and replayed to tracking by the launcher."""
+        if self.rank == 0:
+            with (self.out / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps({"step": step, **values}) + "\n")
+
+    def progress(self, done: int, total: int, unit: str, **values: float) -> None:
+        """Tell how far the stage is, at most twice a second; shown by `status` and while `apply` waits."""
+        now = time.monotonic()
+        if self.rank != 0 or (now - self._last < 0.5 and done < total):
+            return
+        self._last = now
+        state = {"done": done, "total": total, "unit": unit, "time": time.time(), "values": values}
+        name = f"work/{self.stage.kind}/{self.stage.key}/progress.json"
+        self.objects.replace(name, json.dumps(state).encode())
+
+
+def say(message: str) -> None:
+    """One line of the stage's log."""
+    print(message, file=sys.stdout, flush=True)
+
+
+def visible_rank() -> tuple[int, int]:
+    """Rank and world size as torchrun tells them; alone, (0, 1)."""
+    return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
