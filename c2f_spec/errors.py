@@ -6,7 +6,10 @@ what a stage returns to its launcher (DESIGN: "Command line", "Runtime contract"
 
 from __future__ import annotations
 
+import unicodedata
+from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal
 
 
 class Exit(IntEnum):
@@ -71,6 +74,66 @@ class C2fError(Exception):
 
 class SpecInvalid(C2fError):
     exit = Exit.SPEC_INVALID
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A place in a text: 1-based line and column, and how many characters it covers."""
+
+    line: int
+    column: int
+    width: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One problem at one place, and what to do about it."""
+
+    path: str
+    span: Span
+    message: str
+    hint: str = ""
+    severity: Literal["error", "warning"] = "error"
+
+    def render(self, lines: list[str]) -> str:
+        """`path:line:col: message`, the source line with a caret, and the hint. `lines` are those of `path`."""
+        source = lines[self.span.line - 1] if self.span.line <= len(lines) else ""
+        before, marked = (
+            source[: self.span.column - 1],
+            source[self.span.column - 1 :][: max(1, self.span.width)],
+        )
+        gutter = f"{self.span.line:>4} | "
+        prefix = "warning: " if self.severity == "warning" else ""
+        out = [
+            f"{self.path}:{self.span.line}:{self.span.column}: {prefix}{printable(self.message)}",
+            f"{gutter}{printable(source)}",
+            f"{'| ':>{len(gutter)}}{' ' * _cells(before)}{'^' * max(1, _cells(marked))}",
+        ]
+        if self.hint:
+            out.append(f"  hint: {printable(self.hint)}")
+        return "\n".join(out)
+
+
+def printable(text: str) -> str:
+    """`text` without characters that a terminal would obey; a spec may come from a stranger."""
+    return "".join(c if c.isprintable() or c == " " else "\ufffd" if c != "\t" else " " for c in text)
+
+
+def _cells(text: str) -> int:
+    """Columns of a terminal that `text` takes: Chinese characters take two."""
+    return sum(
+        2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text
+    )
+
+
+class SpecErrors(SpecInvalid):
+    """Every problem of one file, in the order of its lines."""
+
+    def __init__(self, diagnostics: list[Diagnostic], text: str) -> None:
+        self.diagnostics = sorted(diagnostics, key=lambda d: (d.span.line, d.span.column, d.message))
+        self.text = text
+        lines = text.splitlines()
+        super().__init__("\n".join(d.render(lines) for d in self.diagnostics))
 
 
 class PlanStale(C2fError):

@@ -23,5 +23,9 @@ def content_key(value: Any) -> str:
 def leaves(value: Any, path: str = "") -> dict[str, Any]:
     """Every leaf of nested maps by its dotted path; an empty map or list is a leaf."""
     if isinstance(value, dict) and value:
-        return {k: v for key, item in value.items() for k, v in leaves(item, f"{path}.{key}" if path else key).items()}
+        return {
+            k: v
+            for key, item in value.items()
+            for k, v in leaves(item, f"{path}.{key}" if path else key).items()
+        }
     return {path: value}

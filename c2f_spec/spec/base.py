@@ -19,13 +19,16 @@ PLACEMENT: dict[str, Any] = {"class": "placement"}
 REPORT: dict[str, Any] = {"class": "report"}
 COSMETIC: dict[str, Any] = {"class": "cosmetic"}
 
+NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+REVISION_PATTERN = r"^[0-9a-f]{40}$"
+
 Name = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=40),
+    StringConstraints(pattern=NAME_PATTERN, max_length=40),
 ]
 """Lower-case letters, digits and dashes: it becomes part of Kubernetes names and of object keys."""
 
-Revision = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+Revision = Annotated[str, StringConstraints(pattern=REVISION_PATTERN)]
 """A full commit hash. Branches move."""
 
 

@@ -17,8 +17,12 @@ class LocalEnvironment(SpecModel):
     store: str = Field(description="A folder, relative to the repository of the spec.")
     tracking: str | None = Field(default=None, description="MLflow tracking URI, or none.")
     parallel: PositiveInt = Field(default=1, description="Stages that may run at once.")
-    threads: PositiveInt = Field(default=1, description="Threads of each stage's arithmetic (OMP_NUM_THREADS).")
-    demo: bool = Field(default=False, description="Accept data, teachers and students that are for demonstrations.")
+    threads: PositiveInt = Field(
+        default=1, description="Threads of each stage's arithmetic (OMP_NUM_THREADS)."
+    )
+    demo: bool = Field(
+        default=False, description="Accept data, teachers and students that are for demonstrations."
+    )
 
 
 class Pool(SpecModel):
@@ -37,7 +41,9 @@ class KubernetesEnvironment(SpecModel):
     store: str = Field(description="fsspec URL of the store, for example `s3://bucket/c2f`.")
     tracking: str | None = Field(default=None, description="MLflow tracking URI, or none.")
     pools: dict[str, Pool] = Field(description="Node pools, by name.")
-    demo: bool = Field(default=False, description="Accept data, teachers and students that are for demonstrations.")
+    demo: bool = Field(
+        default=False, description="Accept data, teachers and students that are for demonstrations."
+    )
 
 
 Environment = Annotated[LocalEnvironment | KubernetesEnvironment, Field(discriminator="kind")]

@@ -14,14 +14,20 @@ Checkpoint = Literal["base", "sft", "grpo"]
 class Decoding(SpecModel):
     """How answers are generated for evaluation."""
 
-    max_new_tokens: PositiveInt = Field(default=512, description="Longest answer, in tokens. Not in the paper.")
-    temperature: Annotated[float, Field(ge=0)] = Field(default=0.0, description="0 is greedy. Not in the paper.")
+    max_new_tokens: PositiveInt = Field(
+        default=512, description="Longest answer, in tokens. Not in the paper."
+    )
+    temperature: Annotated[float, Field(ge=0)] = Field(
+        default=0.0, description="0 is greedy. Not in the paper."
+    )
 
 
 class Bootstrap(SpecModel):
     """Percentile intervals over clips."""
 
-    resamples: PositiveInt = Field(default=1000, description="Resamples of the clips.", json_schema_extra=REPORT)
+    resamples: PositiveInt = Field(
+        default=1000, description="Resamples of the clips.", json_schema_extra=REPORT
+    )
     seed: NonNegativeInt = Field(default=0, description="Seed of the resampling.", json_schema_extra=REPORT)
 
 
@@ -47,4 +53,6 @@ class Evaluate(SpecModel):
         description="How an answer without a score counts in the main columns. Not in the paper.",
         json_schema_extra=REPORT,
     )
-    bootstrap: Bootstrap = Field(default=Bootstrap(), description="Confidence intervals.", json_schema_extra=REPORT)
+    bootstrap: Bootstrap = Field(
+        default=Bootstrap(), description="Confidence intervals.", json_schema_extra=REPORT
+    )

@@ -17,7 +17,9 @@ class Experiment(SpecModel):
     """One experiment: what is distilled, kept, trained and evaluated."""
 
     c2f: Literal["v1"] = Field(description="Version of the spec language.", json_schema_extra=COSMETIC)
-    name: Name = Field(description="Name of the experiment, for people and for reports.", json_schema_extra=COSMETIC)
+    name: Name = Field(
+        description="Name of the experiment, for people and for reports.", json_schema_extra=COSMETIC
+    )
     description: str = Field(default="", description="What it is for.", json_schema_extra=COSMETIC)
     environment: Name = Field(
         default="local",

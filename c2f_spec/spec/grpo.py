@@ -30,7 +30,8 @@ class ScoreReward(SpecModel):
         default="linear_range", description="Reward against the error. Not in the paper."
     )
     width: PositiveFloat | None = Field(
-        default=None, description="Width of the shape in score units; `linear_range` takes the data set's range."
+        default=None,
+        description="Width of the shape in score units; `linear_range` takes the data set's range.",
     )
     gate: Literal["tag", "tag_and_sign", "sign", "none"] = Field(
         default="tag", description="What must be right for any reward (paper: consistent polarity)."
@@ -95,21 +96,33 @@ class Grpo(SpecModel):
 
     epochs: PositiveFloat = Field(default=1, description="Passes over the training clips. Not in the paper.")
     steps: PositiveInt | None = Field(default=None, description="Stop after so many optimiser steps instead.")
-    batch: PositiveInt = Field(default=16, description="Clips an optimiser step, over all GPUs. Not in the paper.")
+    batch: PositiveInt = Field(
+        default=16, description="Clips an optimiser step, over all GPUs. Not in the paper."
+    )
     generations: Annotated[int, Field(ge=2)] = Field(default=4, description="Answers a clip, G (paper: 4).")
     beta: NonNegativeFloat = Field(default=0.1, description="Weight of the KL divergence (paper: 0.1).")
-    epsilon: Annotated[float, Field(gt=0, lt=1)] = Field(default=0.2, description="Clip range. Not in the paper.")
-    loss_type: Literal["grpo", "dapo", "dr_grpo"] = Field(default="grpo", description="Reduction of the loss.")
+    epsilon: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=0.2, description="Clip range. Not in the paper."
+    )
+    loss_type: Literal["grpo", "dapo", "dr_grpo"] = Field(
+        default="grpo", description="Reduction of the loss."
+    )
     scale: Literal["group", "batch", "none"] = Field(
         default="group", description="Whose standard deviation divides the advantage (paper: the group's)."
     )
     learning_rate: PositiveFloat = Field(default=1e-5, description="Peak learning rate (paper: 1e-5).")
-    schedule: Literal["cosine", "linear", "constant"] = Field(default="cosine", description="Decay (paper: cosine).")
-    warmup: Fraction = Field(default=0.05, description="Share of the steps spent warming up. Not in the paper.")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        default="cosine", description="Decay (paper: cosine)."
+    )
+    warmup: Fraction = Field(
+        default=0.05, description="Share of the steps spent warming up. Not in the paper."
+    )
     grad_clip: PositiveFloat = Field(default=1.0, description="Largest gradient norm. Not in the paper.")
     temperature: PositiveFloat = Field(default=1.0, description="Of the answers' sampling. Not in the paper.")
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(default=1.0, description="Nucleus. Not in the paper.")
-    max_new_tokens: PositiveInt = Field(default=512, description="Longest answer, in tokens. Not in the paper.")
+    max_new_tokens: PositiveInt = Field(
+        default=512, description="Longest answer, in tokens. Not in the paper."
+    )
     tuner: Tuner = Field(default=Full(), description="`full`, or `lora`.")
     rewards: Rewards = Field(
         default=Rewards(format=FormatReward(), polarity=PolarityReward(), score=ScoreReward()),

@@ -97,7 +97,8 @@ class Media(SpecModel):
     fps: PositiveFloat = Field(default=2.0, description="Frames taken per second of video. Not in the paper.")
     max_frames: PositiveInt = Field(default=16, description="Most frames of a clip. Not in the paper.")
     max_pixels: PositiveInt = Field(
-        default=128 * 28 * 28, description="Most pixels of a frame; larger ones are scaled down. Not in the paper."
+        default=128 * 28 * 28,
+        description="Most pixels of a frame; larger ones are scaled down. Not in the paper.",
     )
 
 
@@ -113,7 +114,9 @@ class Tiny(SpecModel):
     """A Qwen2.5-Omni thinker of a few hundred thousand random weights, for demonstrations on a CPU."""
 
     kind: Literal["tiny"] = "tiny"
-    hidden: Annotated[int, Field(ge=32, le=512, multiple_of=32)] = Field(default=64, description="Width of the text model.")
+    hidden: Annotated[int, Field(ge=32, le=512, multiple_of=32)] = Field(
+        default=64, description="Width of the text model."
+    )
     layers: Annotated[int, Field(ge=1, le=8)] = Field(default=2, description="Layers of the text model.")
 
 
@@ -127,9 +130,13 @@ class TransformersTeacher(SpecModel):
     model: str = Field(description="Repository of the weights.")
     revision: Revision = Field(description="Full commit hash of the weights.")
     samples: PositiveInt = Field(default=1, description="Chains asked for each clip. Not in the paper.")
-    temperature: Annotated[float, Field(ge=0)] = Field(default=0.7, description="Sampling temperature. Not in the paper.")
+    temperature: Annotated[float, Field(ge=0)] = Field(
+        default=0.7, description="Sampling temperature. Not in the paper."
+    )
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(default=0.95, description="Nucleus. Not in the paper.")
-    max_new_tokens: PositiveInt = Field(default=768, description="Longest reply, in tokens. Not in the paper.")
+    max_new_tokens: PositiveInt = Field(
+        default=768, description="Longest reply, in tokens. Not in the paper."
+    )
     seed: NonNegativeInt = Field(default=42, description="Seed of the teacher's sampling.")
 
 
@@ -164,10 +171,18 @@ class Sft(SpecModel):
 
     epochs: PositiveFloat = Field(default=3, description="Passes over the kept chains. Not in the paper.")
     steps: PositiveInt | None = Field(default=None, description="Stop after so many optimiser steps instead.")
-    batch: PositiveInt = Field(default=32, description="Chains an optimiser step, over all GPUs. Not in the paper.")
+    batch: PositiveInt = Field(
+        default=32, description="Chains an optimiser step, over all GPUs. Not in the paper."
+    )
     learning_rate: PositiveFloat = Field(default=1e-5, description="Peak learning rate (paper: 1e-5).")
-    schedule: Literal["cosine", "linear", "constant"] = Field(default="cosine", description="Decay of the rate.")
-    warmup: Fraction = Field(default=0.05, description="Share of the steps spent warming up. Not in the paper.")
-    weight_decay: Annotated[float, Field(ge=0)] = Field(default=0.01, description="AdamW's. Not in the paper.")
+    schedule: Literal["cosine", "linear", "constant"] = Field(
+        default="cosine", description="Decay of the rate."
+    )
+    warmup: Fraction = Field(
+        default=0.05, description="Share of the steps spent warming up. Not in the paper."
+    )
+    weight_decay: Annotated[float, Field(ge=0)] = Field(
+        default=0.01, description="AdamW's. Not in the paper."
+    )
     grad_clip: PositiveFloat = Field(default=1.0, description="Largest gradient norm. Not in the paper.")
     tuner: Tuner = Field(default=Full(), description="`full`, or `lora`.")

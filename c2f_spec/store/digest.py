@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
 from c2f_spec.keys import content_key
 from c2f_spec.spec.handoff import FileEntry
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CHUNK = 1 << 20
 

@@ -1,12 +1,12 @@
 """The store's layout, and the one way in which a stage becomes done.
 
-    records/<kind>/<key>.json           exists = done
-    preimages/<kind>/<key>.json         what the key is the hash of
-    failures/<kind>/<key>/<n>.json      retries/<kind>/<key>/<n>.json     failed iff failures > retries
-    work/<kind>/<key>/attempts/<attempt>/…   the files of an attempt, before and after it won
-    work/<kind>/<key>/{logs/<attempt>/<seq>, progress.json, metrics.jsonl}
-    datasets/<name>/<digest>/{dataset.json, files/…}
-    plans/<digest>/plan.json
+records/<kind>/<key>.json           exists = done
+preimages/<kind>/<key>.json         what the key is the hash of
+failures/<kind>/<key>/<n>.json      retries/<kind>/<key>/<n>.json     failed iff failures > retries
+work/<kind>/<key>/attempts/<attempt>/…   the files of an attempt, before and after it won
+work/<kind>/<key>/{logs/<attempt>/<seq>, progress.json, metrics.jsonl}
+datasets/<name>/<digest>/{dataset.json, files/…}
+plans/<digest>/plan.json
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from pydantic import ValidationError
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.keys import canonical
-from c2f_spec.spec.handoff import Record
-from c2f_spec.store.digest import digest_file, digest_folder
+from c2f_spec.spec.handoff import FileEntry, Record
+from c2f_spec.store.digest import digest_file, digest_folder, digest_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,21 +70,42 @@ def fetch(objects: Objects, record: Record) -> Path:
     Raises `Unreachable` naming the first file that is missing or differs from its record.
     """
     folder = objects.folder(attempt_name(record.kind, record.key, record.attempt))
-    for path, entry in record.files.items():
+    _verify(
+        folder,
+        record.files,
+        f"remove {record_name(record.kind, record.key)} from the store to run the stage again",
+    )
+    return folder
+
+
+def fetch_dataset(objects: Objects, name: str, digest: str) -> Path:
+    """The folder of a staged copy of a data set, every file of it verified. Raises `Unreachable`."""
+    listing = objects.read(f"datasets/{name}/{digest}/dataset.json")
+    if listing is None:
+        raise Unreachable(
+            f"data set `{name}` is not in the store with digest {digest[:10]}",
+            hint=f"c2f-spec data add {name} stages it",
+        )
+    folder = objects.folder(f"datasets/{name}/{digest}/files")
+    files = {path: FileEntry(**entry) for path, entry in json.loads(listing)["files"].items()}
+    _verify(folder, files, f"remove {folder.parent} and stage the data set again")
+    return folder
+
+
+def _verify(folder: Path, files: dict[str, FileEntry], way_out: str) -> None:
+    for path, entry in files.items():
         file = folder / path
         problem = "is missing" if not file.is_file() else "" if digest_file(file) == entry else "was changed"
         if problem:
-            raise Unreachable(
-                f"{file} {problem} since {record.kind} {record.key[:10]} was committed",
-                hint=f"remove {record_name(record.kind, record.key)} from the store to run the stage again",
-            )
-    return folder
+            raise Unreachable(f"{file} {problem} since it was committed", hint=way_out)
 
 
 def intact(objects: Objects, record: Record) -> bool:
     """Whether every file of a record is there with its size. Cheap; `fetch` compares the digests."""
     folder = objects.folder(attempt_name(record.kind, record.key, record.attempt))
-    return all((folder / p).is_file() and (folder / p).stat().st_size == e.size for p, e in record.files.items())
+    return all(
+        (folder / p).is_file() and (folder / p).stat().st_size == e.size for p, e in record.files.items()
+    )
 
 
 def save_preimage(objects: Objects, kind: str, key: str, preimage: dict[str, Any]) -> None:
@@ -133,8 +154,6 @@ def datasets_present(objects: Objects, name: str) -> list[str]:
 
 def add_dataset(objects: Objects, name: str, folder: Path, facts: dict[str, Any]) -> str:
     """Move `folder` into the store as a copy of the data set `name`; returns its digest."""
-    from c2f_spec.store.digest import digest_of
-
     files = digest_folder(folder)
     digest = digest_of(files)
     if digest not in datasets_present(objects, name):

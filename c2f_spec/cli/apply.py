@@ -1,0 +1,112 @@
+"""`apply`: the loop of `run.py` with its events told, then tracking and the report."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from c2f_spec.cli import show
+from c2f_spec.errors import Exit
+from c2f_spec.run import run, save
+from c2f_spec.store import records
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from c2f_spec.cli.work import Work
+    from c2f_spec.plan.model import Plan
+    from c2f_spec.run import Event
+
+POLL_SECONDS = 0.1
+
+
+def apply_plan(work: Work, plan: Plan, *, report: bool) -> int:
+    """Run what is missing; returns the exit code."""
+    missing = [s for s in plan.stages if s.action != "reuse"]
+    if not missing:
+        print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
+        show.pointer(report_path(work) if report else None)
+        return Exit.OK
+    show.plan(plan, "summary")
+    save(plan, work.objects)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    teller = show.Teller(plan, work.objects)
+    events: dict[str, Event] = {}
+    try:
+        for event in run(plan, work.target, wait=lambda: _wait(teller)):
+            events[event.stage.key] = event
+            teller.tell(event)
+    except KeyboardInterrupt:
+        return _interrupted(work, events, teller)
+    finally:
+        teller.clear()
+    _track(work)
+    if report:
+        show.pointer(write_report(work, None))
+    failed = [e for e in events.values() if e.what == "failed"]
+    for event in failed:
+        show.failure(event, work.objects, work.loaded[0].document.path)
+    return Exit.STAGE_FAILED if failed else Exit.OK
+
+
+def write_report(work: Work, folder: Path | None) -> Path:
+    """Both pages, into the store or into `folder`; returns the path of the HTML page."""
+    from c2f_spec.report.collect import collect
+    from c2f_spec.report.html import html
+    from c2f_spec.report.markdown import markdown
+
+    collected = collect(work.plan, work.objects)
+    pages = {"report.html": html(collected), "report.md": markdown(collected)}
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in pages.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return folder / "report.html"
+    for name, text in pages.items():
+        work.objects.replace(f"reports/{work.plan.variants[0].name}/{name}", text.encode())
+    return report_path(work)
+
+
+def report_path(work: Work) -> Path:
+    return work.objects.folder(f"reports/{work.plan.variants[0].name}/report.html")
+
+
+def _wait(teller: show.Teller) -> None:
+    teller.draw()
+    time.sleep(POLL_SECONDS)
+
+
+def _interrupted(work: Work, events: dict[str, Event], teller: show.Teller) -> int:
+    """Stop what this call started; what somebody else runs goes on, and is named."""
+    teller.clear()
+    for event in [e for e in events.values() if not e.final]:
+        if event.what == "started":
+            print(f"stopping {event.stage.name} ...", flush=True)
+            work.target.cancel(event.stage)
+        else:
+            print(f"{event.stage.name} goes on: another apply started it")
+    print("interrupted; finished stages are kept, and `apply` goes on from here")
+    return Exit.INTERRUPTED
+
+
+def _track(work: Work) -> None:
+    """Replay metrics to MLflow. A tracker that does not answer is told of and stops nothing."""
+    if work.tracking is None:
+        return
+    from c2f_spec import track
+
+    new = [
+        (stage, record)
+        for stage in work.plan.stages
+        if (record := records.read_record(work.objects, stage.kind, stage.key)) is not None
+        and not track.is_tracked(work.objects, stage)
+    ]
+    if not new:
+        return
+    try:
+        track.replay(work.plan, new, work.objects, work.tracking)
+    except Exception as error:  # noqa: BLE001  any failure of a tracker is the same to us
+        show.note(
+            f"tracking: {work.tracking} did not take the metrics ({type(error).__name__}: {str(error)[:200]}); they are in the store"
+        )

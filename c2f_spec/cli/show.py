@@ -1,0 +1,211 @@
+"""How answers look. Answers go to stdout, progress and warnings to stderr; colour only on a terminal, never alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.errors import printable
+from c2f_spec.store import records
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from c2f_spec.errors import C2fError
+    from c2f_spec.plan.compile import Loaded
+    from c2f_spec.plan.model import Plan, Stage
+    from c2f_spec.run import Event
+    from c2f_spec.store.objects import Objects
+
+SIGNS = {"run": "+", "reuse": "=", "follow": "~", "blocked": "!", "failed": "!", "unknown": "?"}
+WORDS = {
+    "reused": "reused",
+    "following": "following",
+    "started": "started",
+    "done": "done",
+    "failed": "FAILED",
+    "blocked": "blocked",
+}
+
+
+def problem(error: C2fError) -> None:
+    print("\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
+
+
+def note(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)
+
+
+def warnings(loaded: Loaded) -> None:
+    """Warnings of the checks, and what this version does not run."""
+    from c2f_spec.plan.compile import not_implemented
+
+    lines = loaded.document.text.splitlines()
+    for warning in loaded.warnings:
+        print(warning.render(lines), file=sys.stderr)
+    for loc, what in not_implemented(loaded.experiment):
+        span = loaded.document.span(loc)
+        note(
+            f"{loaded.document.path}:{span.line}:{span.column}: note: {what} is not run by this version; `apply` refuses it"
+        )
+
+
+def pointer(path: Path | None) -> None:
+    """The last line of `apply`: where to read."""
+    if path is not None:
+        print(f"report: {relative(path)}")
+
+
+def relative(path: Path) -> str:
+    """A path that can be clicked: relative if it lies below the current folder."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+def plan(plan: Plan, form: str) -> None:
+    """`table`, `json`, `name`, or `summary`: the counts alone."""
+    if form == "json":
+        print(json.dumps(plan.to_json(), indent=1, ensure_ascii=False))
+        return
+    if form == "name":
+        print("\n".join(s.name for s in plan.stages))
+        return
+    if form == "table":
+        rows = [(f"{SIGNS[s.action]} {s.action}", s.name, s.label, s.reason) for s in plan.stages]
+        _table(("ACTION", "STAGE", "WHAT", "WHY"), rows)
+    counts = plan.totals()
+    parts = [f"{counts['unique']} stages", f"{counts['stored']} stored", f"{counts['to_run']} to run"]
+    if counts["instances"] != counts["unique"]:
+        parts.insert(0, f"{counts['variants']} experiments, {counts['instances']} instances")
+    print(f"{plan.name} on {plan.environment_name}: {', '.join(parts)}")
+
+
+def status(plan: Plan, objects: Objects, form: str) -> None:
+    """Where every stage is, with its time or its progress."""
+    if form == "name":
+        print("\n".join(f"{s.name} {s.action}" for s in plan.stages))
+        return
+    rows = [_status_row(s, objects) for s in plan.stages]
+    if form == "json":
+        keys = ("state", "stage", "what", "seconds", "detail")
+        named = [dict(zip(keys, row, strict=True)) for row in rows]
+        print(
+            json.dumps(
+                {"format_version": 1, "name": plan.name, "stages": named}, indent=1, ensure_ascii=False
+            )
+        )
+        return
+    _table(("STATE", "STAGE", "WHAT", "SECONDS", "DETAIL"), rows)
+
+
+def _status_row(stage: Stage, objects: Objects) -> tuple[str, str, str, str, str]:
+    record = records.read_record(objects, stage.kind, stage.key)
+    if record is not None and stage.action == "reuse":
+        seconds = record.provenance["seconds"]
+        return (
+            "done",
+            stage.name,
+            stage.label,
+            f"{seconds['start'] + seconds['work']:.1f}",
+            summary(record.summary),
+        )
+    state = {"run": "waiting", "follow": "running"}.get(stage.action, stage.action)
+    detail = progress(stage, objects) if state == "running" else stage.reason if state != "waiting" else ""
+    return (state, stage.name, stage.label, "", detail)
+
+
+def failure(event: Event, objects: Objects, spec: str) -> None:
+    """What failed, why, and what to do."""
+    found = records.failures(objects, event.stage.kind, event.stage.key)
+    last = found[-1] if found else {"message": event.detail, "hint": ""}
+    note(f"\n{event.stage.name} ({event.stage.label}) failed: {last['message']}")
+    if last.get("hint"):
+        note(f"  hint: {last['hint']}")
+    note(f"  log:   c2f-spec logs {spec} {event.stage.name}")
+    if found:
+        note(f"  again: c2f-spec retry {spec} {event.stage.name}, then apply")
+    else:
+        note(f"  again: c2f-spec apply {spec}")
+
+
+def summary(values: dict[str, Any]) -> str:
+    """The first few numbers and words of a stage's summary."""
+    plain = [
+        (k, v) for k, v in values.items() if isinstance(v, (int, float, str)) and not isinstance(v, bool)
+    ]
+    return ", ".join(f"{k} {_number(v)}" for k, v in plain[:4])
+
+
+def progress(stage: Stage, objects: Objects) -> str:
+    """`45/100 steps, loss 0.53, 12 s left`."""
+    data = objects.read(f"{records.work_name(stage.kind, stage.key)}/progress.json")
+    if data is None:
+        return "starting"
+    state = json.loads(data)
+    values = "".join(f", {k} {_number(v)}" for k, v in state["values"].items())
+    return f"{state['done']}/{state['total']} {state['unit']}{values}"
+
+
+def _number(value: Any) -> str:
+    return (
+        f"{value:,}"
+        if isinstance(value, int)
+        else f"{value:.3g}"
+        if isinstance(value, float)
+        else printable(str(value))
+    )
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    clean = [tuple(printable(cell) for cell in row) for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(head, *clean, strict=True)]
+    for row in (head, *clean):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+class Teller:
+    """Events as lines; on a terminal a last line that moves with the running stages."""
+
+    def __init__(self, plan: Plan, objects: Objects) -> None:
+        self.plan, self.objects = plan, objects
+        self.running: dict[str, tuple[Stage, float]] = {}
+        self.ended = 0
+        self.live = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+
+    def tell(self, event: Event) -> None:
+        stage, now = event.stage, time.monotonic()
+        _, since = self.running.pop(stage.key, (stage, now))
+        if event.final:
+            self.ended += 1
+        else:
+            self.running[stage.key] = (stage, now)
+        if event.what == "reused":
+            return
+        took, detail = "", event.detail
+        if event.what == "done":
+            took = f" {now - since:6.1f} s"
+            record = records.read_record(self.objects, stage.kind, stage.key)
+            detail = summary(record.summary) if record else ""
+        self.clear()
+        count = f"[{self.ended}/{len(self.plan.stages)}]"
+        text = f"{count:>7} {WORDS[event.what]:<9}{took:<9} {stage.name:<20} {stage.label}"
+        print(printable(f"{text}  {detail}".rstrip()), flush=True)
+
+    def draw(self) -> None:
+        """The moving line: what runs, how far it is."""
+        if not self.live or not self.running:
+            return
+        parts = [f"{stage.kind} {progress(stage, self.objects)}" for stage, _ in self.running.values()]
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+        line = f"{'':7} {' | '.join(parts)}"[: width - 1]
+        print(f"\r\x1b[2K{printable(line)}", end="", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        if self.live:
+            print("\r\x1b[2K", end="", file=sys.stderr, flush=True)

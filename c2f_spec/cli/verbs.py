@@ -1,0 +1,186 @@
+"""The verbs. Each is what its name says, in a few lines: load, do, show."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2f_spec.cli import show
+from c2f_spec.cli.work import Work, open_work
+from c2f_spec.errors import Exit, SpecInvalid, WrongUsage
+from c2f_spec.parse.messages import suggest
+from c2f_spec.plan.annotate import annotate
+from c2f_spec.plan.compile import load_environment, load_spec, not_implemented, refuse_demo_only, repository
+from c2f_spec.spec.datasets import DATASETS
+from c2f_spec.store import records
+from c2f_spec.targets.base import State
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from c2f_spec.plan.model import Plan, Stage
+
+
+def validate(args: Namespace) -> int:
+    """Every problem of every spec; what this version cannot run is a note."""
+    code = Exit.OK
+    for name in args.specs:
+        try:
+            loaded = load_spec(Path(name))
+            environment_name = args.on or loaded.experiment.environment
+            folder = Path(args.environments) if args.environments else None
+            refuse_demo_only(
+                loaded, load_environment(environment_name, loaded.root, folder), environment_name
+            )
+        except SpecInvalid as error:
+            show.problem(error)
+            code = Exit.SPEC_INVALID
+            continue
+        show.warnings(loaded)
+        print(f"{name}: valid")
+    return code
+
+
+def plan(args: Namespace) -> int:
+    work = open_work(args)
+    show.plan(_annotated(work), args.output)
+    return Exit.OK
+
+
+def apply(args: Namespace) -> int:
+    """Run what is missing. Exit 8 if a stage failed; what needs it did not run, everything else did."""
+    from c2f_spec.cli.apply import apply_plan
+
+    work = open_work(args)
+    for loaded in work.loaded:
+        hint = "this version validates and plans it; see the README for what runs"
+        loaded.refuse(
+            [
+                (loc, f"{what} is not run by this version", hint)
+                for loc, what in not_implemented(loaded.experiment)
+            ]
+        )
+    return apply_plan(work, _annotated(work), report=not args.no_report)
+
+
+def status(args: Namespace) -> int:
+    work = open_work(args)
+    show.status(_annotated(work), work.objects, args.output)
+    return Exit.OK
+
+
+def logs(args: Namespace) -> int:
+    work = open_work(args)
+    if args.stage is None:
+        with_logs = [s for s in work.plan.stages if any(True for _ in work.target.logs(s))]
+        print("\n".join(f"{s.name}  {s.label}" for s in with_logs) or "no stage has run yet")
+        return Exit.OK
+    stage = _stage(work.plan, args.stage)
+    seen = 0
+    while True:
+        running = work.target.state(stage).state is State.RUNNING
+        lines = list(work.target.logs(stage))
+        for line in lines[seen:]:
+            print(line, flush=True)
+        seen = len(lines)
+        if not (args.follow and running):
+            return Exit.OK
+        time.sleep(0.5)
+
+
+def report(args: Namespace) -> int:
+    from c2f_spec.cli.apply import write_report
+
+    work = open_work(args)
+    print(write_report(work, Path(args.out) if args.out else None))
+    return Exit.OK
+
+
+def retry(args: Namespace) -> int:
+    """Forgive the failures of one stage, or of all."""
+    work = open_work(args)
+    chosen = [_stage(work.plan, args.stage)] if args.stage else work.plan.stages
+    failed = [s for s in chosen if records.is_failed(work.objects, s.kind, s.key)]
+    for stage in failed:
+        records.retry(work.objects, stage.kind, stage.key)
+        print(f"{stage.name} will be tried again by `apply`")
+    if not failed:
+        print("nothing has failed")
+    return Exit.OK
+
+
+def cancel(args: Namespace) -> int:
+    work = open_work(args)
+    chosen = [_stage(work.plan, args.stage)] if args.stage else work.plan.stages
+    running = [s for s in chosen if work.target.state(s).state is State.RUNNING]
+    for stage in running:
+        work.target.cancel(stage)
+        print(f"{stage.name} has stopped")
+    if not running:
+        print("nothing is running")
+    return Exit.OK
+
+
+def data(args: Namespace) -> int:
+    """Stage data sets in a child process, because reading them needs the runtime's packages, and pin them."""
+    from c2f_spec.lock import write_pins
+    from c2f_spec.plan.compile import store_url
+
+    for name in args.names:
+        if name not in DATASETS:
+            raise WrongUsage(f"no data set `{name}`", hint=suggest(name, list(DATASETS)))
+    root = repository(Path.cwd() / "specs")
+    environment = load_environment(
+        args.on or "local", root, Path(args.environments) if args.environments else None
+    )
+    source = ["--fetch"] if args.fetch else ["--from", args.source]
+    command = [
+        sys.executable,
+        "-m",
+        "runtime",
+        "data",
+        "add",
+        *args.names,
+        "--store",
+        store_url(environment, root),
+        *source,
+    ]
+    child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if child.returncode:
+        return Exit.UNREACHABLE if child.returncode == Exit.UNREACHABLE else Exit.UNEXPECTED
+    staged = [json.loads(line) for line in child.stdout.splitlines()]
+    for item in staged:
+        print(f"{item['name']}: {item['rows']:,} rows, digest {item['digest'][:10]}")
+    folder = root / "specs"
+    if folder.is_dir():
+        write_pins(folder / "c2f.lock", {item["name"]: item["digest"] for item in staged})
+        print(f"pinned in {show.relative(folder / 'c2f.lock')}")
+    return Exit.OK
+
+
+def version(_args: Namespace) -> int:
+    from importlib.metadata import version as installed
+
+    print(f"c2f-spec {installed('c2f-spec')}")
+    return Exit.OK
+
+
+def _annotated(work: Work) -> Plan:
+    return annotate(work.plan, work.objects, lambda s: work.target.state(s).state is State.RUNNING)
+
+
+def _stage(plan: Plan, word: str) -> Stage:
+    """The stage whose name, key or kind starts with `word`. Raises `WrongUsage` unless there is exactly one."""
+    found = [s for s in plan.stages if word in (s.name, s.key)] or [
+        s for s in plan.stages if s.name.startswith(word) or s.key.startswith(word)
+    ]
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(s.name for s in (found or plan.stages))
+    raise WrongUsage(
+        f"{'no stage' if not found else f'{len(found)} stages'} `{word}`", hint=f"one of {names}"
+    )

@@ -1,0 +1,74 @@
+"""From arguments to what every verb works on: specs, plan, store, target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.cli import show
+from c2f_spec.errors import SpecInvalid, WrongUsage
+from c2f_spec.plan.compile import (
+    Loaded,
+    compile_plan,
+    load_environment,
+    load_spec,
+    needed_datasets,
+    store_url,
+)
+from c2f_spec.store import records
+from c2f_spec.store.objects import Objects
+from c2f_spec.targets.local import Local
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from c2f_spec.plan.model import Plan
+    from c2f_spec.spec.environment import Environment
+    from c2f_spec.targets.base import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One call's specs, compiled for one environment."""
+
+    loaded: list[Loaded]
+    plan: Plan
+    objects: Objects
+    target: Target[Any]
+    tracking: str | None
+    """MLflow tracking URI."""
+
+
+def open_work(args: Namespace) -> Work:
+    """Raises `SpecInvalid` with every problem, `WrongUsage` if the specs name different environments."""
+    loaded = [load_spec(Path(name)) for name in args.specs]
+    for item in loaded:
+        show.warnings(item)
+    names = {args.on or item.experiment.environment for item in loaded}
+    if len(names) > 1:
+        raise WrongUsage(
+            f"the specs name different environments: {', '.join(sorted(names))}", hint="choose one with --on"
+        )
+    name, root = names.pop(), loaded[0].root
+    environment = load_environment(name, root, Path(args.environments) if args.environments else None)
+    if environment.kind != "local":
+        raise SpecInvalid(
+            f"the environment `{name}` is a cluster, which this version cannot reach",
+            hint="add `--on local` to plan for this machine",
+        )
+    objects = Objects(store_url(environment, root))
+    datasets = {d for item in loaded for d in needed_datasets(item.experiment)}
+    staged = {d: records.datasets_present(objects, d) for d in datasets}
+    plan = compile_plan(loaded, staged, environment, name)
+    target = Local(objects, slots=environment.parallel)
+    return Work(loaded, plan, objects, target, _tracking(environment, root))
+
+
+def _tracking(environment: Environment, root: Path) -> str | None:
+    """A relative sqlite file starts at the spec's repository, like the store."""
+    uri = environment.tracking
+    prefix = "sqlite:///"
+    if uri is None or not uri.startswith(prefix) or uri.startswith(f"{prefix}/"):
+        return uri
+    return f"{prefix}{root / uri.removeprefix(prefix)}"

@@ -1,0 +1,204 @@
+"""YAML text → `Document`: plain data, and the place of every key and value.
+
+A spec is data that strangers may send, so the language is small: maps, lists and scalars. Anchors, aliases, merge keys
+and tags are errors, a key may stand once, and depth and size are bounded. Plain scalars stay text (or null): the
+schema decides what `1e-5`, `no`, `010` or an all-digit commit hash are, so that no value changes its type on the way.
+Built from parser events and not from a loader, because a loader has already dropped the first of two equal keys.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.errors import Diagnostic, Span, SpecErrors, SpecInvalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 40
+MAX_NODES = 50_000
+NULLS = ("", "~", "null", "Null", "NULL")
+
+Loc = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file. `values` and `keys` say where the value, and the key, of a location stand in the text."""
+
+    path: str
+    text: str
+    data: Any
+    values: dict[Loc, Span] = field(repr=False)
+    keys: dict[Loc, Span] = field(repr=False)
+
+    def span(self, loc: Loc, *, key: bool = False) -> Span:
+        """The place of `loc`, or of its nearest ancestor in the text.
+
+        A pydantic location also holds union tags and the names of missing fields, which are not in the text. So we
+        look for the longest run of parts that is, preferring later parts: a tag may share its name with a key.
+        """
+        found: list[Loc] = [()]
+        for part in loc:
+            found += [(*f, part) for f in found if (*f, part) in self.values]
+        best = max(reversed(found), key=len)
+        return self.keys.get(best, self.values[best]) if key else self.values[best]
+
+
+def read(path: Path, shown: str) -> Document:
+    """The document of a file, which messages call `shown`. Raises `SpecInvalid`."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise SpecInvalid(f"{shown}: no such file", hint=_neighbours(path)) from None
+    except IsADirectoryError:
+        raise SpecInvalid(f"{shown}: is a folder", hint="name a file") from None
+    except OSError as error:
+        raise SpecInvalid(f"{shown}: cannot be read: {error.strerror}") from None
+    return load(data, shown)
+
+
+def load(data: bytes, path: str) -> Document:
+    """Raises `SpecErrors` with the place if `data` is not a document."""
+    if len(data) > MAX_BYTES:
+        raise SpecInvalid(f"{path}: larger than {MAX_BYTES:,} bytes", hint="a spec is a page, not data")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise SpecInvalid(
+            f"{path}:{line}: not UTF-8 text (byte {data[error.start]:#04x})", hint="save it as UTF-8"
+        ) from None
+    return _Builder(path, text).document()
+
+
+def _neighbours(path: Path) -> str:
+    import difflib
+
+    try:
+        names = [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
+    except OSError:
+        return f"the folder {path.parent} cannot be read"
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f"did you mean `{path.parent / close[0]}`?" if close else ""
+
+
+class _Builder:
+    """Events → data. One pass; every problem that leaves the text readable is collected, the rest end it."""
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path, self.text = path, text
+        self.values: dict[Loc, Span] = {}
+        self.keys: dict[Loc, Span] = {}
+        self.problems: list[Diagnostic] = []
+        self.nodes = 0
+
+    def document(self) -> Document:
+        from ruamel.yaml import YAML
+        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+        try:
+            self.events: Iterator[Any] = YAML(typ="safe", pure=True).parse(self.text)
+            data = self._document()
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            at = Span(mark.line + 1, mark.column + 1) if mark else Span(1, 1)
+            about = " ".join(str(error.problem or error.context).split())
+            self._stop(
+                at, f"not YAML: {about}", "check indentation, quotes and brackets here and on the line above"
+            )
+        except YAMLError as error:
+            self._stop(Span(1, 1), "not YAML: " + " ".join(str(error).split())[:120], "save it as plain text")
+        if self.problems:
+            raise SpecErrors(self.problems, self.text)
+        return Document(self.path, self.text, data, self.values, self.keys)
+
+    def _document(self) -> Any:
+        next(self.events)  # start of the stream
+        event = next(self.events)
+        if type(event).__name__ == "StreamEndEvent":
+            self._stop(Span(1, 1), "the file is empty", "start with `c2f: v1`; specs/ has examples")
+        start = next(self.events)
+        data = self._node(start, ())
+        if not isinstance(data, dict):
+            self._stop(
+                self.values[()], "a spec is a map of fields", "start with `c2f: v1`; specs/ has examples"
+            )
+        next(self.events)  # end of the document
+        event = next(self.events)
+        if type(event).__name__ != "StreamEndEvent":
+            self._stop(_span(event), "a second document in one file", "one file is one spec")
+        return data
+
+    def _node(self, event: Any, loc: Loc) -> Any:
+        self.nodes += 1
+        span = self.values[loc] = _span(event)
+        if len(loc) > MAX_DEPTH or self.nodes > MAX_NODES:
+            self._stop(
+                span, "too deep or too many values", f"at most {MAX_DEPTH} levels and {MAX_NODES:,} values"
+            )
+        kind = type(event).__name__
+        if kind == "AliasEvent":
+            self._problem(
+                span, f"an alias `*{event.anchor}`", "write the value out: aliases hide where it comes from"
+            )
+            return None
+        if event.anchor is not None:
+            self._problem(
+                span, f"an anchor `&{event.anchor}`", "write the value out: anchors hide where it comes from"
+            )
+        if _tag(event):
+            self._problem(span, f"a tag `{_tag(event)}`", "leave it out: the schema decides what a value is")
+        if kind == "MappingStartEvent":
+            return self._map(loc)
+        if kind == "SequenceStartEvent":
+            return self._list(loc)
+        return None if event.style is None and event.value in NULLS else event.value
+
+    def _map(self, loc: Loc) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        while type(event := next(self.events)).__name__ != "MappingEndEvent":
+            span = _span(event)
+            if type(event).__name__ != "ScalarEvent":
+                self._stop(span, "a key must be plain text", "")
+            key = event.value
+            if key == "<<":
+                self._problem(span, "a merge key `<<`", "write the fields out")
+            elif key in data:
+                first = self.keys[*loc, key].line
+                self._problem(span, f"`{key}` stands twice (first on line {first})", "keep one of them")
+            self.keys.setdefault((*loc, key), span)
+            value = self._node(next(self.events), (*loc, key))
+            data.setdefault(key, value)
+        return data
+
+    def _list(self, loc: Loc) -> list[Any]:
+        data: list[Any] = []
+        while type(event := next(self.events)).__name__ != "SequenceEndEvent":
+            data.append(self._node(event, (*loc, len(data))))
+        return data
+
+    def _problem(self, span: Span, message: str, hint: str) -> None:
+        self.problems.append(Diagnostic(self.path, span, message, hint))
+
+    def _stop(self, span: Span, message: str, hint: str) -> None:
+        self._problem(span, message, hint)
+        raise SpecErrors(self.problems, self.text)
+
+
+def _tag(event: Any) -> str:
+    """The explicit tag of a node as it was written, or nothing."""
+    tag = getattr(event, "ctag", None) or getattr(event, "tag", None)
+    return str(tag) if tag is not None and str(tag) not in ("", "None", "!") else ""
+
+
+def _span(event: Any) -> Span:
+    start, end = event.start_mark, event.end_mark
+    width = end.column - start.column if end.line == start.line else 1
+    if type(event).__name__ in ("MappingStartEvent", "SequenceStartEvent"):
+        width = 1
+    return Span(start.line + 1, start.column + 1, max(1, width))

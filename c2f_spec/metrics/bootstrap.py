@@ -1,0 +1,85 @@
+"""Percentile intervals over clips (Efron 1979): the clips are drawn again, with replacement, and the metric recomputed.
+
+A resample is a count per clip, so every metric that is a ratio of sums over clips is one matrix product; correlation
+is one of centred moments. Paired comparisons draw the same clips for both sides.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from c2f_spec.metrics.families import centred, constant
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from c2f_spec.metrics.families import Bools, Floats
+    from c2f_spec.spec.evaluate import Bootstrap
+
+Interval = tuple[float, float] | None
+LEVEL = 0.95
+CHUNK = 1 << 21
+"""Most draws held in memory at once."""
+
+
+def sums(columns: Sequence[Floats], bootstrap: Bootstrap) -> Floats:
+    """Sum of each column over the clips of each resample: (resamples, columns). Same seed, same clips drawn."""
+    table = np.stack(columns, axis=1)  # (clips, columns)
+    n = len(table)
+    rng = np.random.default_rng(bootstrap.seed)
+    size = max(1, CHUNK // n)
+    parts = []
+    for start in range(0, bootstrap.resamples, size):
+        rows = min(size, bootstrap.resamples - start)
+        draws = rng.integers(0, n, (rows, n)) + np.arange(rows)[:, None] * n
+        parts.append(np.bincount(draws.ravel(), minlength=rows * n).reshape(rows, n) @ table)
+    return np.concatenate(parts)
+
+
+def accuracy_interval(hits: Bools, scope: Bools, bootstrap: Bootstrap) -> Interval:
+    """Of the share of `hits` among the clips in `scope`."""
+    return difference_interval(hits, np.zeros_like(hits), scope, bootstrap)
+
+
+def difference_interval(hits: Bools, others: Bools, scope: Bools, bootstrap: Bootstrap) -> Interval:
+    """Of the difference of two accuracies on the same clips."""
+    if not scope.any():
+        return None
+    inside = scope.astype(np.float64)
+    gain, count = sums([(hits.astype(np.float64) - others) * inside, inside], bootstrap).T
+    return percentiles(_ratio(gain, count))
+
+
+def error_and_correlation_intervals(
+    pred: Floats, true: Floats, bootstrap: Bootstrap
+) -> tuple[Interval, Interval]:
+    """Of the mean absolute error and of Pearson's correlation."""
+    if not len(true):
+        return None, None
+    varied = not (constant(pred) or constant(true))
+    p, t = centred(pred), centred(true)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = sums([np.abs(pred - true), p, t, p * p, t * t, p * t], bootstrap) / len(true)
+    error, mean_p, mean_t, square_p, square_t, product = total.T
+    var_p, var_t = square_p - mean_p**2, square_t - mean_t**2
+    # A resample of one repeated value has a variance of rounding errors only: no correlation.
+    floor_p, floor_t = 1e-12 * np.mean(p * p), 1e-12 * np.mean(t * t)
+    defined = (var_p > floor_p) & (var_t > floor_t) & varied
+    root = np.sqrt(np.where(defined, var_p * var_t, 1.0))
+    corr = np.where(defined, (product - mean_p * mean_t) / root, np.nan)
+    return percentiles(error), percentiles(np.clip(corr, -1, 1))
+
+
+def percentiles(values: Floats) -> Interval:
+    """The middle 95 %; `None` if fewer than half of the resamples define the metric."""
+    defined = values[np.isfinite(values)]
+    if 2 * len(defined) < len(values) or not len(defined):
+        return None
+    low, high = np.quantile(defined, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _ratio(top: Floats, bottom: Floats) -> Floats:
+    return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), np.nan)

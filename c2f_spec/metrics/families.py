@@ -1,0 +1,143 @@
+"""Accuracies and F1 of two families of data sets, from scores in the family's range (METHOD 4.1, 4.2).
+
+Definitions are those of MMSA, `utils/metricsTop.py` (`__eval_mosei_regression`, `__eval_sims_regression`), so that
+numbers can be set beside published ones: `mosi` rounds half to even and leaves neutral labels out of Acc2; `sims`
+clips to [-1, 1] and bins to the right-closed intervals below. All inputs are finite float64 arrays of equal length.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+
+Family = Literal["mosi", "sims"]
+HIGH: dict[Family, float] = {"mosi": 3.0, "sims": 1.0}
+"""Upper end of a family's range; the lower one is its negative."""
+
+ACC3_EDGES = (-0.1, 0.1)
+ACC5_EDGES = (-0.7, -0.1, 0.1, 0.7)
+
+MMSA_KEYS: dict[Family, dict[str, str]] = {
+    "mosi": {
+        "Acc7": "Mult_acc_7", "Acc5": "Mult_acc_5", "Acc2": "Non0_acc_2", "F1": "Non0_F1_score",
+        "Has0_acc_2": "Has0_acc_2", "Has0_F1": "Has0_F1_score", "MAE": "MAE", "Corr": "Corr",
+    },
+    "sims": {
+        "Acc5": "Mult_acc_5", "Acc3": "Mult_acc_3", "Acc2": "Mult_acc_2", "F1": "F1_score", "MAE": "MAE", "Corr": "Corr",
+    },
+}  # fmt: skip
+"""What MMSA calls the numbers that it returns."""
+
+
+def polarity(scores: Floats, family: Family) -> Ints:
+    """-1, 0 or 1 by the family's three classes (METHOD 1.4)."""
+    if family == "mosi":
+        return np.sign(scores).astype(np.int64)
+    return np.digitize(np.clip(scores, -1, 1), ACC3_EDGES, right=True) - 1
+
+
+def binary(scores: Floats) -> Bools:
+    """The positive class of Acc2, in both families. A prediction of exactly 0 is not positive, as in MMSA."""
+    return scores > 0
+
+
+def in_binary(true: Floats, family: Family) -> Bools:
+    """The clips that Acc2 is about: in `mosi` those whose label is not neutral (METHOD 4.4), in `sims` all."""
+    return true != 0 if family == "mosi" else np.ones(len(true), dtype=bool)
+
+
+def class_metrics(pred: Floats, true: Floats, family: Family) -> dict[str, float | None]:
+    """Accuracies and F1, as fractions; `None` where the family has no such number or no clip defines it."""
+    scope = in_binary(true, family)
+    two_pred, two_true = binary(pred)[scope], binary(true)[scope]
+    shared = {
+        "Acc2": share(two_pred == two_true),
+        "F1": f1(two_pred, two_true),
+        "F1_macro": f1(two_pred, two_true, macro=True),
+    }
+    if family == "sims":
+        polar = polarity(true, family) != 0
+        return {
+            "Acc7": None,
+            "Acc5": share(_bins(pred, ACC5_EDGES) == _bins(true, ACC5_EDGES)),
+            "Acc3": share(_bins(pred, ACC3_EDGES) == _bins(true, ACC3_EDGES)),
+            **shared,
+            "Acc2_non0": share((binary(pred) == binary(true))[polar]),
+        }
+    has0_pred, has0_true = pred >= 0, true >= 0
+    return {
+        **{f"Acc{2 * k + 1}": share(_rounded(pred, k) == _rounded(true, k)) for k in (3, 2, 1)},
+        **shared,
+        "Has0_acc_2": share(has0_pred == has0_true),
+        "Has0_F1": f1(has0_pred, has0_true),
+    }
+
+
+def share(hits: Bools) -> float | None:
+    """Mean of booleans; `None` of none."""
+    return float(np.mean(hits)) if len(hits) else None
+
+
+def f1(pred: Bools, true: Bools, *, macro: bool = False) -> float | None:
+    """F1 over both classes, weighted by their support or, `macro`, plain over the classes that occur.
+
+    As `sklearn.metrics.f1_score` with `average="weighted"` or `"macro"`; a class without a hit counts 0.
+    """
+    if not len(true):
+        return None
+    scores, weights = [], []
+    for positive in (False, True):
+        hits = int(np.sum((pred == positive) & (true == positive)))
+        predicted, support = int(np.sum(pred == positive)), int(np.sum(true == positive))
+        if predicted + support:
+            scores.append(2 * hits / (predicted + support))
+            weights.append(1 if macro else support)
+    return float(np.average(scores, weights=weights))
+
+
+def correlation(pred: Floats, true: Floats) -> float | None:
+    """Pearson's; `None` if either side is constant or there are fewer than two clips."""
+    if len(true) < 2 or constant(pred) or constant(true):
+        return None
+    p, t = centred(pred), centred(true)
+    norm = float(np.linalg.norm(p) * np.linalg.norm(t))
+    return float(np.clip(p @ t / norm, -1, 1)) if norm > 0 else None
+
+
+def constant(values: Floats) -> bool:
+    return bool(values.min() == values.max())
+
+
+def centred(values: Floats) -> Floats:
+    """With mean 0, and first brought to at most 1 in size: correlation does not mind, and squares cannot overflow."""
+    scaled = values / max(1.0, float(np.max(np.abs(values))))
+    moved: Floats = scaled - scaled.mean()
+    return moved
+
+
+def mean_error(pred: Floats, true: Floats) -> float | None:
+    """Mean absolute error; `None` of no clips, or if an absurd answer makes it too large for a float."""
+    if not len(true):
+        return None
+    with np.errstate(over="ignore"):
+        error = float(np.mean(np.abs(pred - true)))
+    return error if np.isfinite(error) else None
+
+
+def _rounded(scores: Floats, bound: int) -> Floats:
+    """Half to even, as `numpy.round`: 0.5 is 0, 1.5 is 2, 2.5 is 2."""
+    rounded: Floats = np.rint(np.clip(scores, -bound, bound))
+    return rounded
+
+
+def _bins(scores: Floats, edges: tuple[float, ...]) -> Ints:
+    """Right-closed: a score on an edge belongs to the lower class."""
+    return np.digitize(np.clip(scores, -1, 1), edges, right=True)

@@ -1,0 +1,161 @@
+"""Predictions of one model on one data set → every number that `score` and `report` print (METHOD 4.4, 4.5).
+
+Accuracies, rates and F1 are fractions; MAE and Corr are in the data set's units. `None` is an undefined value (a
+constant prediction has no correlation) and is printed "n/a"; it is never 0 and never left out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from c2f_spec.errors import DataWrong
+from c2f_spec.metrics import bootstrap as boot
+from c2f_spec.metrics.answers import arrays, filled, to_family
+from c2f_spec.metrics.families import (
+    MMSA_KEYS,
+    binary,
+    class_metrics,
+    correlation,
+    in_binary,
+    mean_error,
+    polarity,
+    share,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from c2f_spec.metrics.answers import Arrays, Policy
+    from c2f_spec.metrics.families import Bools, Floats
+    from c2f_spec.spec.datasets import Dataset
+    from c2f_spec.spec.evaluate import Bootstrap
+
+    Rows = Sequence[Mapping[str, Any]]
+
+POLARITY = {"negative": -1, "neutral": 0, "positive": 1}
+
+
+def score(
+    rows: Rows,
+    dataset: Dataset,
+    policy: Policy = "worst_case",
+    bootstrap: Bootstrap | None = None,
+    *,
+    tags: bool = True,
+    clips: int | None = None,
+) -> dict[str, Any]:
+    """All metrics of `rows`, with 95 % intervals of Acc2, MAE and Corr if `bootstrap` is given.
+
+    `tags`: the answers were asked for a polarity; without, its accuracy is undefined rather than 0.
+    `clips`: clips that the split has, if more than were answered; the coverage is of these.
+    """
+    data = arrays(rows)
+    pred, true = filled(data, dataset, policy)
+    parsed = int(data.parsed.sum())
+    expected = len(rows) if clips is None else clips
+    found: dict[str, Any] = {
+        "dataset": dataset.name,
+        "family": dataset.family,
+        "policy": policy,
+        "n": len(rows),
+        "n_expected": expected,
+        "n_parsed": parsed,
+        "coverage": parsed / expected if expected else None,
+        **class_metrics(to_family(pred, dataset), to_family(true, dataset), dataset.family),
+        **_regression(pred, true, dataset),
+        "n_out_of_range": int(np.sum((data.pred < dataset.low) | (data.pred > dataset.high))),
+        "majority_Acc2": _majority(data.true, dataset)[0],
+        **_answers(rows, data, dataset, tags=tags),
+        "mmsa": MMSA_KEYS[dataset.family],
+    }
+    if bootstrap is not None:
+        found["intervals"] = _intervals(pred, true, dataset, bootstrap)
+    return found
+
+
+def difference(
+    rows: Rows,
+    others: Rows,
+    dataset: Dataset,
+    policy: Policy = "worst_case",
+    bootstrap: Bootstrap | None = None,
+) -> dict[str, Any]:
+    """Acc2 of `rows` minus that of `others` on the same clips, with its paired 95 % interval.
+
+    With `parsed_only`, on the clips that both answered. Raises `DataWrong` if the clips are not the same.
+    """
+    by_id = {row["id"]: row for row in others}
+    if {row["id"] for row in rows} != by_id.keys() or len(rows) != len(others):
+        raise DataWrong(f"the two sets of predictions on `{dataset.name}` are not of the same clips")
+    ours, theirs = arrays(rows), arrays([by_id[row["id"]] for row in rows])
+    scope = in_binary(ours.true, dataset.family)
+    if policy == "parsed_only":
+        scope = scope & ours.parsed & theirs.parsed
+    hits, other_hits = (_acc2_hits(side, dataset, policy) for side in (ours, theirs))
+    gain = (hits.astype(np.float64) - other_hits)[scope]
+    interval = None if bootstrap is None else boot.difference_interval(hits, other_hits, scope, bootstrap)
+    return {
+        "delta": float(gain.mean()) if len(gain) else None,
+        "interval": interval,
+        "excludes_zero": None if interval is None else interval[0] > 0 or interval[1] < 0,
+        "n": int(scope.sum()),
+    }
+
+
+def majority_rows(rows: Rows, dataset: Dataset) -> list[dict[str, Any]]:
+    """The same clips, all answered with the larger Acc2 class of their own labels: the bar a model must pass."""
+    _, positive = _majority(arrays(rows).true, dataset)
+    constant = dataset.high if positive else dataset.low
+    return [{"id": row["id"], "label": row["label"], "score": constant} for row in rows]
+
+
+def _majority(true: Floats, dataset: Dataset) -> tuple[float | None, bool]:
+    """Acc2 of always answering the larger class, and whether that is the positive one."""
+    positive = share(binary(true)[in_binary(true, dataset.family)])
+    return (None, False) if positive is None else (max(positive, 1 - positive), positive > 0.5)
+
+
+def _regression(pred: Floats, true: Floats, dataset: Dataset) -> dict[str, float | None]:
+    """MMSA clips SIMS scores for everything and leaves MOSI's as they are (METHOD 4.1, 4.2)."""
+    clipped = np.clip(pred, dataset.low, dataset.high)
+    used = clipped if dataset.family == "sims" else pred
+    return {
+        "MAE": mean_error(used, true),
+        "MAE_clipped": mean_error(clipped, true),
+        "Corr": correlation(used, true),
+    }
+
+
+def _answers(rows: Rows, data: Arrays, dataset: Dataset, *, tags: bool) -> dict[str, float | None]:
+    """Rates of the answers themselves, whatever the policy."""
+    n = len(rows)
+    tag = np.array([POLARITY.get(str(row.get("polarity")), 9) for row in rows], dtype=np.int64)
+    right = [row.get("polarity") is not None and row.get("polarity") == row.get("true") for row in rows]
+    both = data.parsed & (tag != 9)
+    from_score = polarity(to_family(np.where(data.parsed, data.pred, 0.0), dataset), dataset.family)
+    asked = bool(n) and tags
+    return {
+        "format_rate": sum(row.get("well_formed") is True for row in rows) / n if n else None,
+        "parse_rate": share(data.parsed),
+        "polarity_accuracy": sum(right) / n if asked else None,
+        "tag_score_agreement": share((tag == from_score)[both]) if asked else None,
+    }
+
+
+def _acc2_hits(data: Arrays, dataset: Dataset, policy: Policy) -> Bools:
+    """Which clips are right in Acc2. Under `parsed_only` the caller leaves out those without a score."""
+    pred, true = filled(data, dataset, "worst_case" if policy == "parsed_only" else policy)
+    hits: Bools = binary(pred) == binary(true)
+    return hits
+
+
+def _intervals(
+    pred: Floats, true: Floats, dataset: Dataset, bootstrap: Bootstrap
+) -> dict[str, boot.Interval]:
+    hits = binary(pred) == binary(true)
+    used = np.clip(pred, dataset.low, dataset.high) if dataset.family == "sims" else pred
+    error, corr = boot.error_and_correlation_intervals(used, true, bootstrap)
+    acc2 = boot.accuracy_interval(hits, in_binary(true, dataset.family), bootstrap)
+    return {"Acc2": acc2, "MAE": error, "Corr": corr}

@@ -1,0 +1,149 @@
+"""A complaint of pydantic → what is wrong and what to do, in the spec's words."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+
+from c2f_spec.spec.base import NAME_PATTERN, REVISION_PATTERN
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+WHAT_A_PATTERN_MEANS = {
+    NAME_PATTERN: "a name is lower-case letters, digits and dashes, and starts and ends with a letter or digit",
+    REVISION_PATTERN: "a revision is a full commit hash (40 hex digits); branches move",
+}
+
+NOT_A = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a map of fields",
+    "model_type": "a map of fields",
+    "model_attributes_type": "a map of fields",
+}
+
+COMPARISONS = {
+    "greater_than": ("gt", "more than"),
+    "greater_than_equal": ("ge", "at least"),
+    "less_than": ("lt", "less than"),
+    "less_than_equal": ("le", "at most"),
+}
+
+
+def explain(root: Any, error: ErrorDetails) -> tuple[str, str, bool]:
+    """Message, hint, and whether the caret belongs under the key instead of the value."""
+    kind, loc, ctx = error["type"], error["loc"], error.get("ctx", {})
+    name = str(loc[-1]) if loc else "the spec"
+    if kind == "extra_forbidden":
+        return f"unknown field `{name}`", suggest(name, fields_at(root, loc[:-1])), True
+    if kind == "missing":
+        where = f" in `{loc[-2]}`" if len(loc) > 1 else ""
+        return f"missing field `{name}`{where}", _description(root, loc), True
+    if kind == "union_tag_invalid":
+        kinds = [k.strip("'") for k in str(ctx["expected_tags"]).split(", ")]
+        return f"no {_noun(name)} kind `{ctx['tag']}`", suggest(str(ctx["tag"]), kinds), False
+    if kind == "union_tag_not_found":
+        return f"`{name}` needs a field `kind`", f"one of {_kinds(root, loc)}", False
+    if kind == "literal_error":
+        allowed = [k.strip("'") for k in str(ctx["expected"]).replace(" or ", ", ").split(", ")]
+        return f"`{name}` cannot be `{shown(error['input'])}`", suggest(shown(error["input"]), allowed), False
+    if kind == "string_pattern_mismatch":
+        return (
+            WHAT_A_PATTERN_MEANS.get(str(ctx["pattern"]), f"`{name}` has a form that is not allowed"),
+            "",
+            False,
+        )
+    if kind in NOT_A:
+        return f"`{name}` must be {NOT_A[kind]}, not `{shown(error['input'])}`", "", False
+    if kind in COMPARISONS:
+        bound, words = COMPARISONS[kind]
+        return f"`{name}` must be {words} {ctx[bound]:g}, not {shown(error['input'])}", "", False
+    if kind == "value_error":
+        return str(ctx["error"]), "", False
+    if kind == "too_short":
+        return f"`{name}` is empty", f"name at least {ctx['min_length']}", False
+    return f"`{name}`: {error['msg'][0].lower()}{error['msg'][1:]}", "", False
+
+
+def suggest(word: str, known: list[str]) -> str:
+    """`did you mean`, or the list if it is short enough to read."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    return f"one of {', '.join(f'`{k}`' for k in known)}" if known else ""
+
+
+def shown(value: Any) -> str:
+    """A short, one-line text of a value."""
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return "a map"
+    if isinstance(value, list):
+        return "a list"
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:
+    """Names of the fields that may stand at a pydantic location."""
+    models = _models(root)
+    for part in loc:
+        models = [inner for model in models for inner in _step(model, part)] or models
+    return sorted({name for model in models for name in model.model_fields})
+
+
+def _step(model: type[BaseModel], part: str | int) -> list[type[BaseModel]]:
+    """Models one part further: a field's, or the member of a union that the tag `part` names."""
+    if isinstance(part, str) and part in model.model_fields:
+        return _models(model.model_fields[part].annotation)
+    kind = model.model_fields.get("kind")
+    return [model] if kind is not None and part in get_args(kind.annotation) else []
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Every model that an annotation admits."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if get_origin(annotation) is Literal:
+        return []
+    args = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
+    return [model for arg in args for model in _models(arg)]
+
+
+def _description(root: Any, loc: tuple[str | int, ...]) -> str:
+    """What a missing field is for."""
+    models = _models(root)
+    for part in loc[:-1]:
+        models = [inner for model in models for inner in _step(model, part)] or models
+    for model in models:
+        field = model.model_fields.get(str(loc[-1]))
+        if field is not None and field.description:
+            return field.description
+    return ""
+
+
+def _kinds(root: Any, loc: tuple[str | int, ...]) -> str:
+    models = _models(root)
+    for part in loc:
+        models = [inner for model in models for inner in _step(model, part)] or models
+    return ", ".join(
+        f"`{get_args(m.model_fields['kind'].annotation)[0]}`" for m in models if "kind" in m.model_fields
+    )
+
+
+def _noun(name: str) -> str:
+    return "environment" if name == "the spec" else f"`{name}`"

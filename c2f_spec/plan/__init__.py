@@ -1,0 +1,1 @@
+"""`Experiment` → `Plan`: stages, keys, and what is left to do."""

@@ -1,0 +1,128 @@
+"""Committed outputs, read for people: a stage that is not there is a reason in words, never an exception."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.errors import Unreachable
+from c2f_spec.report.model import StageLine
+from c2f_spec.store import records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from c2f_spec.plan.model import Plan, Stage, Variant
+    from c2f_spec.spec.handoff import Record
+    from c2f_spec.store.objects import Objects
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a stage left, or why it left nothing."""
+
+    stage: Stage
+    record: Record | None
+    folder: Path
+    state: str
+    """Empty if the files can be read."""
+
+    def file(self, name: str) -> Path | None:
+        """A file of the output, if its record names it. So no name taken from data can leave the folder."""
+        return (
+            self.folder / name
+            if self.record is not None and not self.state and name in self.record.files
+            else None
+        )
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """The objects of a file of JSON lines; a line that is none is skipped."""
+        path = self.file(name)
+        return list(_objects(path)) if path is not None else []
+
+    def json(self, name: str) -> dict[str, Any]:
+        path = self.file(name)
+        value = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
+        return value if isinstance(value, dict) else {}
+
+
+class Outputs:
+    """The outputs of a plan's stages, each looked up once."""
+
+    def __init__(self, plan: Plan, objects: Objects) -> None:
+        self.plan, self.objects = plan, objects
+        self._known: dict[str, Output] = {}
+
+    def of(self, key: str) -> Output:
+        if key not in self._known:
+            self._known[key] = self._look(self.plan.stage(key))
+        return self._known[key]
+
+    def find(self, variant: Variant, kind: str, **spec: str) -> Output | None:
+        """The variant's stage of a kind, the first whose section of the spec agrees with `spec`."""
+        for key in variant.stages:
+            stage = self.plan.stage(key)
+            if stage.kind == kind and all(
+                stage.preimage.get("spec", {}).get(k) == v for k, v in spec.items()
+            ):
+                return self.of(key)
+        return None
+
+    def lines(self) -> tuple[StageLine, ...]:
+        return tuple(self._line(stage) for stage in self.plan.stages)
+
+    def _look(self, stage: Stage) -> Output:
+        try:
+            record = records.read_record(self.objects, stage.kind, stage.key)
+        except Unreachable as error:
+            return Output(stage, None, self.objects.root, error.message)
+        if record is None:
+            return Output(stage, None, self.objects.root, self._absent(stage))
+        folder = self.objects.folder(records.attempt_name(stage.kind, stage.key, record.attempt))
+        state = (
+            "" if records.intact(self.objects, record) else "damaged: files are missing or have another size"
+        )
+        return Output(stage, record, folder, state)
+
+    def _absent(self, stage: Stage) -> str:
+        if not records.is_failed(self.objects, stage.kind, stage.key):
+            return "not run"
+        failed = records.failures(self.objects, stage.kind, stage.key)
+        message = " ".join(str(failed[-1].get("message", "")).split())
+        return f"failed: {message}" if message else "failed"
+
+    def _line(self, stage: Stage) -> StageLine:
+        output = self.of(stage.key)
+        record = output.record
+        seconds = record.provenance.get("seconds") if record else None
+        return StageLine(
+            key=stage.key,
+            name=stage.name,
+            label=stage.label,
+            state=output.state or "done",
+            seconds=float(seconds) if isinstance(seconds, (int, float)) else None,
+            attempt=record.attempt if record else "",
+            summary=", ".join(f"{k} {_short(v)}" for k, v in record.summary.items()) if record else "",
+        )
+
+
+def _objects(path: Path) -> Iterator[dict[str, Any]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            try:
+                value = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            if isinstance(value, dict):
+                yield value
+
+
+def _short(value: Any) -> str:
+    """A value of a summary in a few characters: floats to four digits, maps as `a 1, b 2` in brackets."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{k} {_short(v)}" for k, v in value.items()) + ")"
+    return str(value)

@@ -1,0 +1,66 @@
+"""What a target is: five functions, the same for a machine and for a cluster.
+
+`tests/test_targets.py` holds every target to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from c2f_spec.plan.model import Plan, Stage
+
+
+class State(Enum):
+    """Where a stage is, as its target and the store see it together."""
+
+    ABSENT = "absent"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+    @property
+    def final(self) -> bool:
+        return self in (State.DONE, State.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A state, and in words why."""
+
+    state: State
+    detail: str = ""
+
+
+Request = TypeVar("Request")
+
+
+class Target(Protocol, Generic[Request]):
+    """A place to run stages."""
+
+    slots: int
+    """How many stages may be submitted and not yet final."""
+
+    def prepare(self, plan: Plan, stage: Stage) -> Request:
+        """What would be submitted. Pure; printing it shows all of it."""
+        ...
+
+    def submit(self, request: Request) -> None:
+        """Start it. Submitting what is running or done starts nothing."""
+        ...
+
+    def state(self, stage: Stage) -> Status:
+        """A record in the store means done, whoever made it."""
+        ...
+
+    def logs(self, stage: Stage) -> Iterator[str]:
+        """Lines of every attempt, oldest first, with a line that names each attempt."""
+        ...
+
+    def cancel(self, stage: Stage) -> None:
+        """Ask it to save and stop, and wait until it has. Not an error if it already stopped."""
+        ...

@@ -1,0 +1,184 @@
+"""This machine: a child process a stage.
+
+The child (`python -m runtime stage.json`) holds an exclusive lock on a file of its key for as long as it lives. So a
+second `apply` sees what a first one started, even when the first was killed, and follows it; and no lock is left over
+when a process dies, whichever way.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2f_spec.errors import MEANING, StageExit, Unreachable
+from c2f_spec.spec.handoff import Input, StageFile
+from c2f_spec.store import records
+from c2f_spec.targets.base import State, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from c2f_spec.plan.model import Plan, Stage
+    from c2f_spec.store.objects import Objects
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A command line, its environment and the file that tells the stage all it needs."""
+
+    stage: Stage
+    file: StageFile
+    argv: tuple[str, ...]
+    env: dict[str, str]
+
+    def __str__(self) -> str:
+        settings = " ".join(f"{k}={v}" for k, v in sorted(self.env.items()))
+        return f"{settings} {' '.join(self.argv)}"
+
+
+class Local:
+    """Runs stages as processes of the user."""
+
+    def __init__(self, objects: Objects, *, slots: int) -> None:
+        self.objects, self.slots = objects, slots
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    def prepare(self, plan: Plan, stage: Stage) -> Request:
+        work = self.objects.folder(records.work_name(stage.kind, stage.key))
+        gpus = visible_gpus()
+        file = StageFile(
+            kind=stage.kind,
+            key=stage.key,
+            name=stage.name,
+            preimage=stage.preimage,
+            placement=stage.placement.model_copy(update={"processes": max(1, gpus) if _trains(stage) else 1}),
+            inputs={role: Input(kind=plan.stage(key).kind, key=key) for role, key in stage.inputs.items()},
+            store=self.objects.url,
+            scratch=str(work / "scratch"),
+        )
+        argv = (sys.executable, "-m", "runtime", str(work / "stage.json"), "--lock", str(work / "lock"))
+        env = {
+            "OMP_NUM_THREADS": str(stage.placement.threads),
+            "HF_HUB_OFFLINE": "1",
+            "PYTHONUNBUFFERED": "1",
+        }
+        return Request(stage, file, argv, env)
+
+    def submit(self, request: Request) -> None:
+        stage = request.stage
+        if self.state(stage).state in (State.RUNNING, State.DONE):
+            return
+        work = records.work_name(stage.kind, stage.key)
+        self.objects.replace(f"{work}/stage.json", request.file.model_dump_json(indent=1).encode())
+        log = self.objects.folder(f"{work}/logs/{time.time_ns()}")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as out:
+            # Its own session: Ctrl-C in the terminal reaches `apply` alone, which then asks its stages to save.
+            self._children[stage.key] = subprocess.Popen(
+                request.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **request.env, "PYTHONPATH": _python_path()},
+                start_new_session=True,
+            )
+
+    def state(self, stage: Stage) -> Status:
+        if records.read_record(self.objects, stage.kind, stage.key) is not None:
+            self._reap(stage)
+            return Status(State.DONE)
+        child = self._children.get(stage.key)
+        if (child is not None and child.poll() is None) or self._held(stage):
+            return Status(State.RUNNING)
+        if child is not None:
+            # It may have committed between our look at the record and its end.
+            done = records.read_record(self.objects, stage.kind, stage.key) is not None
+            return Status(State.DONE) if done else Status(State.FAILED, _told(child.returncode))
+        if records.is_failed(self.objects, stage.kind, stage.key):
+            last = records.failures(self.objects, stage.kind, stage.key)[-1]
+            return Status(State.FAILED, str(last.get("message", "")))
+        return Status(State.ABSENT)
+
+    def logs(self, stage: Stage) -> Iterator[str]:
+        folder = self.objects.folder(f"{records.work_name(stage.kind, stage.key)}/logs")
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(path.name) / 1e9))
+            yield f"--- attempt of {started}"
+            yield from path.read_text(errors="replace").splitlines()
+
+    def cancel(self, stage: Stage) -> None:
+        holder = self._holder(stage)
+        if holder is None:
+            return
+        try:
+            os.kill(holder, signal.SIGTERM)
+        except ProcessLookupError:
+            return
+        while self._holder(stage) == holder:
+            time.sleep(0.05)
+            self._reap(stage)
+
+    def _lock(self, stage: Stage) -> Path:
+        return self.objects.folder(f"{records.work_name(stage.kind, stage.key)}/lock")
+
+    def _held(self, stage: Stage) -> bool:
+        path = self._lock(stage)
+        try:
+            with path.open("rb") as file:
+                # Shared: two who only look do not take each other for a holder.
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            raise Unreachable(f"cannot read the lock {path}: {error.strerror}") from error
+        return False
+
+    def _holder(self, stage: Stage) -> int | None:
+        """Process id of whoever holds the lock of a stage."""
+        if not self._held(stage):
+            return None
+        text = self._lock(stage).read_text().strip()
+        return int(text) if text.isdigit() else None
+
+    def _reap(self, stage: Stage) -> None:
+        child = self._children.get(stage.key)
+        if child is not None:
+            child.poll()
+
+
+def visible_gpus() -> int:
+    """GPUs that a child would see, without importing torch."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if listed is not None:
+        return len([d for d in listed.split(",") if d.strip() not in ("", "-1")])
+    try:
+        shown = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=20)  # noqa: S607
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return 0
+    return sum(line.startswith("GPU ") for line in shown.stdout.splitlines())
+
+
+def _trains(stage: Stage) -> bool:
+    return stage.kind in ("sft", "grpo")
+
+
+def _python_path() -> str:
+    """The child must import the `runtime` that was planned, wherever `apply` was started."""
+    root = str(Path(__file__).resolve().parents[2])
+    return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def _told(code: int) -> str:
+    """What an exit code of a stage means."""
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return MEANING[StageExit(code)] if code in set(StageExit) else f"ended with code {code}"

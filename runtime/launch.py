@@ -1,0 +1,30 @@
+"""`python -m runtime.launch SCRATCH N MODULE ARG…`: torchrun on this machine, and a note of who was killed by what.
+
+torchrun knows the signal that ended a worker and keeps it to itself; `killed-<rank>.json` passes it on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+
+def main(scratch: Path, processes: str, module: list[str]) -> int:
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    options = ["--standalone", "--nproc-per-node", processes, "--max-restarts", "0", "--module"]
+    try:
+        run.run(run.parse_args([*options, *module]))
+    except ChildFailedError as error:
+        for rank, failure in error.failures.items():
+            if failure.exitcode < 0:
+                note = {"rank": rank, "signal": -failure.exitcode}
+                (scratch / f"killed-{rank}.json").write_text(json.dumps(note))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:]))

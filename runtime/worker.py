@@ -1,0 +1,202 @@
+"""`python -m runtime.worker stage.json --attempt ID`: one worker of a stage, alone or one of several under torchrun.
+
+Verifies the inputs, runs the stage, and rank 0 commits what lies in the output folder. Whatever happens, the last act
+is `exit-<rank>.json` with a code of `StageExit`: the launcher decides by it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import resource
+import signal
+import sys
+import time
+import traceback
+import uuid
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from c2f_spec.errors import C2fError, StageError, StageExit, Stopped, Unreachable
+from c2f_spec.spec.handoff import Record, StageFile
+from c2f_spec.store import records
+from c2f_spec.store.digest import digest_folder
+from c2f_spec.store.objects import Objects
+from runtime.context import Context, say, visible_rank
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STAGES = {
+    "prepare": "runtime.stages.prepare",
+    "distil": "runtime.stages.distil",
+    "filter": "runtime.stages.filter",
+    "sft": "runtime.stages.sft",
+    "grpo": "runtime.stages.grpo",
+    "evaluate": "runtime.stages.evaluate",
+    "baseline": "runtime.stages.baseline",
+}
+"""Kind to module; imported only when it runs, because each pays for other libraries."""
+
+RECORDED_PACKAGES = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "numpy",
+    "av",
+    "decord",
+    "librosa",
+    "vaderSentiment",
+)
+
+
+def main(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m runtime.worker")
+    parser.add_argument("stage", type=Path)
+    parser.add_argument("--attempt", required=True)
+    args = parser.parse_args(argv)
+    rank, world = visible_rank()
+    return guarded(lambda: work(args.stage, args.attempt, rank, world), rank)
+
+
+def guarded(act: Callable[[], None], rank: int) -> int:
+    """Run `act`; turn how it ended into a code and leave it behind. SIGTERM and SIGINT raise `Stopped` inside it."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    message = hint = ""
+    try:
+        act()
+        code = StageExit.DONE
+    except BaseException as error:  # noqa: BLE001  every way to end has a code
+        code, message, hint = _classified(error)
+        if code is StageExit.BUG:
+            traceback.print_exc()
+        say(f"{code.name.lower()}: {message}" + (f"\n  hint: {hint}" if hint else ""))
+    end = {"rank": rank, "code": int(code), "message": message, "hint": hint}
+    Path(os.environ["C2F_EXIT_DIR"], f"exit-{rank}.json").write_text(json.dumps(end))
+    return code
+
+
+def work(path: Path, attempt: str, rank: int, world: int) -> None:
+    """One attempt at a stage, from its file to its record."""
+    started = time.time()
+    stage = StageFile.model_validate_json(path.read_bytes())
+    objects = Objects(stage.store)
+    out = Path(stage.scratch) / "out"
+    out.mkdir(parents=True, exist_ok=True)
+    module = importlib.import_module(STAGES[stage.kind])
+    ready = time.time()
+    say(f"{stage.name}: fresh start")
+    context = Context(stage, _inputs(stage, objects), out, objects, rank, world)
+    summary = module.run(context)
+    if world > 1:
+        import torch.distributed
+
+        torch.distributed.barrier()
+    if rank == 0:
+        seconds = {"start": round(ready - started, 2), "work": round(time.time() - ready, 2)}
+        _commit(
+            stage,
+            objects,
+            out,
+            attempt,
+            summary,
+            {"seconds": seconds, "started": _utc(started), **_machine()},
+        )
+
+
+def _inputs(stage: StageFile, objects: Objects) -> dict[str, Path]:
+    """Role to folder, every file verified; for `prepare` the staged copy of the data set."""
+    found = {}
+    for role, given in stage.inputs.items():
+        record = records.read_record(objects, given.kind, given.key)
+        if record is None:
+            raise Unreachable(f"the input `{role}` ({given.kind} {given.key[:10]}) is not in the store")
+        found[role] = records.fetch(objects, record)
+    data = stage.preimage.get("data")
+    if data:
+        found["data"] = records.fetch_dataset(objects, data["name"], data["digest"])
+    return found
+
+
+def _commit(
+    stage: StageFile,
+    objects: Objects,
+    out: Path,
+    attempt: str,
+    summary: dict[str, Any],
+    provenance: dict[str, Any],
+) -> None:
+    record = Record(
+        kind=stage.kind,
+        key=stage.key,
+        attempt=attempt,
+        nonce=uuid.uuid4().hex,
+        files=digest_folder(out),
+        summary=summary,
+        provenance=provenance,
+    )
+    standing = records.commit(objects, record, out)
+    if standing.nonce == record.nonce:
+        say(f"{stage.name}: committed {len(record.files)} files in {provenance['seconds']['work']} s")
+    else:
+        say(f"{stage.name}: another attempt committed first; its result stands")
+
+
+def _classified(error: BaseException) -> tuple[StageExit, str, str]:
+    """Code, message and hint of an exception that ended a stage."""
+    if isinstance(error, StageError):
+        return error.code, error.message, error.hint
+    if isinstance(error, KeyboardInterrupt):
+        return StageExit.STOPPED, "interrupted", ""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return (
+            StageExit.MEMORY,
+            f"out of memory: {error}",
+            "lower `batch`, `media.max_pixels` or `max_new_tokens`",
+        )
+    if isinstance(error, (Unreachable, ConnectionError, TimeoutError)) or type(error).__name__.startswith(
+        "Dist"
+    ):
+        hint = error.hint if isinstance(error, C2fError) else ""
+        return StageExit.TRANSIENT, error.message if isinstance(error, C2fError) else str(error), hint
+    if isinstance(error, OSError):
+        return (
+            StageExit.TRANSIENT,
+            f"{error.strerror or error}: {error.filename or ''}".rstrip(": "),
+            "is the disk full?",
+        )
+    return StageExit.BUG, f"{type(error).__name__}: {error}", "the log has the traceback; please report it"
+
+
+def _machine() -> dict[str, Any]:
+    """What ran: recorded, never keyed."""
+    packages = {}
+    for name in RECORDED_PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    return {"python": platform.python_version(), "packages": packages, "peak_mb": peak}
+
+
+def _utc(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
+
+
+def _stop(_number: int, _frame: object) -> NoReturn:
+    # A second signal must not interrupt the saving that the first one started.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    raise Stopped("stopped by a signal")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
