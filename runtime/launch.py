@@ -5,15 +5,27 @@ torchrun knows the signal that ended a worker and keeps it to itself; `killed-<r
 
 from __future__ import annotations
 
+import ctypes
 import json
+import signal
 import sys
 from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+"""https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
+
+
+def end_with_parent() -> None:
+    """Get SIGTERM when the process that started this one dies, however it dies. Linux only; elsewhere nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def main(scratch: Path, processes: str, module: list[str]) -> int:
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    end_with_parent()
     options = ["--standalone", "--nproc-per-node", processes, "--max-restarts", "0", "--module"]
     try:
         run.run(run.parse_args([*options, *module]))

@@ -51,14 +51,15 @@ def supervise(path: Path, *, lock: Path | None) -> int:
         if records.read_record(objects, stage.kind, stage.key) is not None:
             print(f"{stage.name}: done before", flush=True)
             return StageExit.DONE
-        scratch = Path(stage.scratch)
-        shutil.rmtree(scratch, ignore_errors=True)  # what a killed attempt left
+        shutil.rmtree(stage.scratch, ignore_errors=True)  # what a killed attempt left
+        attempt = uuid.uuid4().hex
+        scratch = Path(stage.scratch) / attempt
         scratch.mkdir(parents=True)
-        worker = ["runtime.worker", str(path), "--attempt", uuid.uuid4().hex]
-        code, ends = run_workers(worker, stage.placement.processes, scratch)
+        worker = ["runtime.worker", str(path), "--attempt", attempt]
+        code, ends = run_workers(worker, stage.placement.processes, scratch, hold=held)
         if code.permanent:
             records.add_failure(objects, stage.kind, stage.key, _failure(code, ends))
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(stage.scratch, ignore_errors=True)
     except Unreachable as error:
         print(error, flush=True)
         return StageExit.TRANSIENT
@@ -66,21 +67,31 @@ def supervise(path: Path, *, lock: Path | None) -> int:
 
 
 def run_workers(
-    module: Sequence[str], processes: int, scratch: Path
+    module: Sequence[str], processes: int, scratch: Path, *, hold: int | None = None
 ) -> tuple[StageExit, list[dict[str, Any]]]:
     """Run `python -m module…` once, or under torchrun in several processes; the gravest code and what each rank said.
 
-    SIGTERM and SIGINT are passed on and waited for: a worker saves before it stops.
+    SIGTERM and SIGINT are passed on and waited for: a worker saves before it stops. The worker inherits the lock
+    `hold`, so that if this process is killed outright, nobody takes the stage for free while the worker still ends.
     """
     argv = [sys.executable, "-m", *module]
     if processes > 1:
         argv = [sys.executable, "-m", "runtime.launch", str(scratch), str(processes), *module]
-    child = subprocess.Popen(argv, env={**os.environ, "C2F_EXIT_DIR": str(scratch)})
-    previous = {
-        s: signal.signal(s, lambda number, _: child.send_signal(number))
-        for s in (signal.SIGTERM, signal.SIGINT)
-    }
+    early: list[int] = []
+    child: subprocess.Popen[bytes] | None = None
+
+    def forward(number: int, _frame: object) -> None:
+        if child is None:
+            early.append(number)
+        else:
+            child.send_signal(number)
+
+    previous = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
+        descriptors = () if hold is None else (hold,)
+        child = subprocess.Popen(argv, env={**os.environ, "C2F_EXIT_DIR": str(scratch)}, pass_fds=descriptors)
+        for number in early:
+            child.send_signal(number)
         child.wait()
     finally:
         for number, handler in previous.items():

@@ -28,6 +28,7 @@ from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
 from c2f_spec.store.objects import Objects
 from runtime.context import Context, say, visible_rank
+from runtime.launch import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,6 +68,7 @@ def main(argv: list[str]) -> int:
 
 def guarded(act: Callable[[], None], rank: int) -> int:
     """Run `act`; turn how it ended into a code and leave it behind. SIGTERM and SIGINT raise `Stopped` inside it."""
+    end_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     message = hint = ""
@@ -88,7 +90,7 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
     started = time.time()
     stage = StageFile.model_validate_json(path.read_bytes())
     objects = Objects(stage.store)
-    out = Path(stage.scratch) / "out"
+    out = Path(stage.scratch) / attempt / "out"
     out.mkdir(parents=True, exist_ok=True)
     module = importlib.import_module(STAGES[stage.kind])
     ready = time.time()

@@ -29,7 +29,7 @@ def count(value: Any) -> str:
 
 def label(value: Any) -> str:
     """A rating: signed, and no more digits than it has."""
-    return NOTHING if _undefined(value) else f"{value + 0.0:+.3g}"
+    return NOTHING if _undefined(value) else f"{value:+.3g}" if value else "0"
 
 
 def seconds(value: Any) -> str:

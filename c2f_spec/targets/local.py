@@ -7,6 +7,7 @@ when a process dies, whichever way.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -114,16 +115,18 @@ class Local:
             yield from path.read_text(errors="replace").splitlines()
 
     def cancel(self, stage: Stage) -> None:
-        holder = self._holder(stage)
-        if holder is None:
+        child = self._children.get(stage.key)
+        if child is not None:
+            child.terminate()
+            child.wait()
+            del self._children[stage.key]
             return
-        try:
-            os.kill(holder, signal.SIGTERM)
-        except ProcessLookupError:
-            return
-        while self._holder(stage) == holder:
-            time.sleep(0.05)
-            self._reap(stage)
+        holder = self._holder(stage)  # started by another `apply`
+        if holder is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(holder, signal.SIGTERM)
+            while self._holder(stage) == holder:
+                time.sleep(0.05)
 
     def _lock(self, stage: Stage) -> Path:
         return self.objects.folder(f"{records.work_name(stage.kind, stage.key)}/lock")
@@ -150,9 +153,10 @@ class Local:
         return int(text) if text.isdigit() else None
 
     def _reap(self, stage: Stage) -> None:
-        child = self._children.get(stage.key)
+        """A stage that has committed ends within moments."""
+        child = self._children.pop(stage.key, None)
         if child is not None:
-            child.poll()
+            child.wait()
 
 
 def visible_gpus() -> int:

@@ -1,0 +1,61 @@
+# make demo    environment, data, then one experiment from human-rated sentences to its report
+# make test    environment, then the whole fast test suite
+#
+# PYTHON       the Python to use (3.11 or newer)
+# TORCH_INDEX  a wheel index for torch without CUDA, where the default would bring gigabytes of it:
+#              make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= python3
+TORCH_INDEX ?=
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO_DATA := icwsm2014-movie icwsm2014-amazon icwsm2014-nyt icwsm2014-tweets
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help env data demo test lint format golden bench learns faults clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
+
+env: $(VENV)/installed
+
+# torch first and by itself: it is the one package whose build depends on where it comes from.
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet -c constraints.txt setuptools torch torchvision $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
+	$(BIN)/pip install --quiet -c constraints.txt --editable '.[runtime,dev]'
+	touch $@
+
+data: env
+	$(BIN)/c2f-spec data add $(DEMO_DATA) --fetch
+
+demo: data
+	$(BIN)/c2f-spec apply specs/demo.yaml --on local
+
+test: env
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: env
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+golden: env # after an intended change of output; read the diff
+	$(BIN)/python -m pytest --update-golden
+
+bench: env # what the README says of speed
+	$(BIN)/python -m tests.bench
+
+learns: data # has the demo's model learned, on three seeds? (about a quarter of an hour)
+	$(BIN)/python -m tests.bench learns
+
+faults: env # kills at random moments, many more than the tests do
+	$(BIN)/python -m tests.bench faults
+
+clean:
+	rm -rf $(VENV) .c2f build *.egg-info

@@ -1,0 +1,94 @@
+"""metrics.jsonl of a training stage → charts. Rewards with and without a hint are never mixed (METHOD 1.8, 6.3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.metrics.answers import finite
+from c2f_spec.report.model import Chart, Curves, Series
+
+if TYPE_CHECKING:
+    from c2f_spec.plan.model import Variant
+    from c2f_spec.report.outputs import Output, Outputs
+
+MOST = 300
+"""Points of a line, more than which are averaged."""
+
+
+def sft_curves(outputs: Outputs, variant: Variant) -> Curves | None:
+    """`None` if the variant has no such stage."""
+    found = outputs.find(variant, "sft")
+    if found is None:
+        return None
+    rows = found.rows("metrics.jsonl")
+    charts = (Chart("Loss", "nats per token", _series(rows, {"loss": "loss"}), _note(rows)),)
+    return _curves("Supervised fine-tuning", found, charts)
+
+
+def grpo_curves(outputs: Outputs, variant: Variant) -> Curves | None:
+    """`None` if the variant has no such stage."""
+    found = outputs.find(variant, "grpo")
+    if found is None:
+        return None
+    rows = found.rows("metrics.jsonl")
+    apart = _series(rows, {"reward/unhinted": "without hint", "reward/hinted": "with hint"})
+    differs = any(row.get("hard/groups") != row.get("hint/groups") for row in rows)
+    groups = {"hint/groups": "hinted", **({"hard/groups": "hard"} if differs else {})}
+    charts = (
+        Chart(
+            "Reward, with and without the hint" if len(apart) > 1 else "Reward",
+            "mean total reward",
+            apart or _series(rows, {"reward": "all"}),
+            ("A hint gives the polarity away: the two lines do not compare." if len(apart) > 1 else "")
+            + _note(rows),
+        ),
+        Chart(
+            "Rewards by name",
+            "mean reward",
+            _series(rows, {f"reward/{n}": n for n in ("format", "polarity", "score")}),
+            "Of the answers that the update used, hinted or not." + _note(rows),
+        ),
+        Chart(
+            "Hinted groups" if not differs else "Hard and hinted groups",
+            "share of groups",
+            _series(rows, groups),
+            "A group is hard if every answer's reward is below the threshold." + _note(rows),
+        ),
+        Chart("KL from the start model", "nats per token", _series(rows, {"kl": "KL"}), _note(rows).strip()),
+    )
+    return _curves("Reinforcement learning (GRPO)", found, charts)
+
+
+def _curves(title: str, found: Output, charts: tuple[Chart, ...]) -> Curves:
+    drawn = tuple(c for c in charts if c.series)
+    return Curves(title, found.state or ("" if drawn else "no metrics"), drawn)
+
+
+def _series(rows: list[dict[str, Any]], names: dict[str, str]) -> tuple[Series, ...]:
+    """One line for each metric that occurs. A step without the metric stays as a gap."""
+    found = []
+    for key, name in names.items():
+        points = [
+            (step, finite(row.get(key))) for row in rows if (step := finite(row.get("step"))) is not None
+        ]
+        if any(value is not None for _, value in points):
+            found.append(Series(name, tuple(_thin(points))))
+    return tuple(found)
+
+
+def _thin(points: list[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
+    """At most `MOST` points, each the mean of equally many steps."""
+    size = -(-len(points) // MOST)
+    if size <= 1:
+        return points
+    thin = []
+    for start in range(0, len(points), size):
+        part = points[start : start + size]
+        values = [v for _, v in part if v is not None]
+        thin.append((sum(s for s, _ in part) / len(part), sum(values) / len(values) if values else None))
+    return thin
+
+
+def _note(rows: list[dict[str, Any]]) -> str:
+    size = -(-len(rows) // MOST)
+    return f" Each point is the mean of {size} steps." if size > 1 else ""

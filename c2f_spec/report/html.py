@@ -1,0 +1,138 @@
+"""`Report` → one HTML page that needs nothing else: no script, no request, its policy says so, and all text is escaped."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, TypeVar
+
+from c2f_spec.report import numbers
+from c2f_spec.report.markup import Html, el, join
+from c2f_spec.report.page_parts import curves, examples, funnel, table
+from c2f_spec.report.page_results import comparison, results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from c2f_spec.report.model import Report, Section
+
+T = TypeVar("T")
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+def html(report: Report) -> str:
+    """The page. Equal reports give equal bytes."""
+    head = el(
+        "head",
+        el("meta", charset="utf-8"),
+        el("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("title", f"{report.name} · c2f-spec"),
+        el("style", Html(files("c2f_spec.report").joinpath("page.css").read_text(encoding="utf-8"))),
+    )
+    several = len(report.sections) > 1
+    parts: list[Html | None] = [el("h1", report.name)]
+    parts += [_nav(report), comparison(report) if several else None]
+    for i, section in enumerate(report.sections):
+        parts += _section(report, i, section)
+    parts += [*_specs(report), *_stages(report), *_defaults(report)]
+    parts.append(el("footer", f"Plan {report.digest[:16]} in the environment {report.environment}."))
+    page = el("html", head, el("body", join(parts, "\n")), lang="en")
+    return f"<!doctype html>\n{page}\n"
+
+
+def _nav(report: Report) -> Html:
+    places = (
+        [(f"variant-{i}", s.name) for i, s in enumerate(report.sections)] if len(report.sections) > 1 else []
+    )
+    if not places:
+        found = report.sections[0]
+        places += [("results-0", "Results")] if found.tables else []
+        places += [("funnel-0", "Filters")] if found.funnel else []
+        places += [("training-0", "Training")] if found.curves else []
+        places += [("examples-0", "Examples")] if found.examples else []
+    places += [("spec", "Spec"), ("stages", "Stages"), ("defaults", "Defaults")]
+    return el("nav", *(el("a", words, href=f"#{place}") for place, words in places))
+
+
+def _section(report: Report, i: int, section: Section) -> list[Html | None]:
+    several = len(report.sections) > 1
+    before = report.sections[:i]
+    parts = [el("h2", section.name, id=f"variant-{i}") if several else None]
+    parts += [el("p", section.description, class_="soft") if section.description else None]
+    parts.append(el("p", " ".join(section.summary), class_="lead"))
+    if section.honesty:
+        parts.append(el("div", *(el("p", line) for line in section.honesty), class_="note"))
+    parts += results(section, i)
+    parts += _once("Filters", f"funnel-{i}", section.funnel, [(s.name, s.funnel) for s in before], funnel)
+    parts += _once("Training", f"training-{i}", section.curves, [(s.name, s.curves) for s in before], curves)
+    parts += _once(
+        "Examples", f"examples-{i}", section.examples, [(s.name, s.examples) for s in before], examples
+    )
+    return parts
+
+
+def _once(
+    title: str,
+    place: str,
+    content: T | None,
+    earlier: list[tuple[str, T | None]],
+    draw: Callable[[T], list[Html]],
+) -> list[Html]:
+    """A part of a section; if an earlier variant had the very same, its name instead."""
+    if not content:
+        return []
+    head = el("h2" if not earlier else "h3", title, id=place)
+    same = next((name for name, other in earlier if other == content), None)
+    return [head, el("p", f"The same as in {same}.", class_="soft")] if same else [head, *draw(content)]
+
+
+def _specs(report: Report) -> list[Html]:
+    parts = [el("h2", "Resolved spec", id="spec")]
+    for section in report.sections:
+        text = el("pre", el("code", section.source.rstrip("\n")))
+        parts.append(el("details", el("summary", section.name), text) if len(report.sections) > 1 else text)
+    return parts
+
+
+def _stages(report: Report) -> list[Html]:
+    rows = []
+    for stage in report.stages:
+        done = stage.state == "done"
+        rows.append(
+            el(
+                "tr",
+                el("th", stage.label),
+                el(
+                    "td",
+                    el("span", stage.state, class_=None if done else "state"),
+                    class_=None if done else "words",
+                ),
+                el("td", numbers.seconds(stage.seconds) if done else "", class_="n"),
+                el("td", stage.summary, class_="words"),
+                el("td", el("code", stage.attempt)),
+                el("td", el("code", stage.name, title=stage.key)),
+            )
+        )
+    spent = sum(s.seconds or 0 for s in report.stages)
+    note = el("p", f"{len(rows)} stages, {numbers.seconds(spent)} of wall time in all.", class_="about")
+    heads = (("stage", ""), ("state", ""), ("time", "n"), ("summary", ""), ("attempt", ""), ("name", ""))
+    return [el("h2", "Stages", id="stages"), note, table(heads, rows)]
+
+
+def _defaults(report: Report) -> list[Html]:
+    parts = [el("h2", "Not in the paper", id="defaults")]
+    parts.append(
+        el("p", "Fields that the paper does not give and the spec leaves at our default.", class_="about")
+    )
+    for i, section in enumerate(report.sections):
+        if any(s.defaults == section.defaults for s in report.sections[:i]):
+            continue
+        rows = [
+            el("tr", el("th", el("code", d.path)), el("td", el("code", d.value)), el("td", d.description))
+            for d in section.defaults
+        ]
+        if len(report.sections) > 1:
+            same = [s.name for s in report.sections if s.defaults == section.defaults]
+            parts.append(el("h3", ", ".join(same)))
+        parts.append(table((("field", ""), ("value", ""), ("meaning", "")), rows))
+    return parts

@@ -1,0 +1,153 @@
+"""The matrix of results: checkpoints and linear baselines by data sets, and whether training helped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.errors import DataWrong
+from c2f_spec.metrics.score import difference, majority_rows, score
+from c2f_spec.report.model import Comparison, Data, Learned, Row, Table
+from c2f_spec.spec.datasets import DATASETS
+from c2f_spec.spec.sections import Direct
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from c2f_spec.plan.model import Variant
+    from c2f_spec.report.model import Domain
+    from c2f_spec.report.outputs import Outputs
+    from c2f_spec.spec.evaluate import Checkpoint
+
+FEATURES = ("text", "voice", "face", "all")
+"""What the ridge baselines may see, one column each in their predictions."""
+ORDER: tuple[Checkpoint, ...] = ("base", "sft", "grpo")
+TRAINED: tuple[Checkpoint, ...] = ("sft", "grpo")
+
+
+class Results:
+    """The evaluations of one variant. Predictions are read once and scored as the spec's `evaluate` says."""
+
+    def __init__(self, outputs: Outputs, variant: Variant) -> None:
+        self.outputs, self.variant = outputs, variant
+        self.e, self.asked = variant.experiment, variant.experiment.evaluate
+        self._predictions: dict[tuple[str, str], tuple[list[dict[str, Any]], str]] = {}
+
+    def tables(self) -> tuple[Table, ...]:
+        """One for each data set, the in-domain ones first, otherwise in the spec's order."""
+        if self.asked is None:
+            return ()
+        facts = [self.data(name) for name in self.asked.datasets]
+        return tuple(self._table(d) for d in sorted(facts, key=lambda d: d.domain != "in-domain"))
+
+    def learned(self) -> tuple[Learned, ...]:
+        """For each trained checkpoint, Acc2 in-domain against the majority class and the checkpoints before it."""
+        if self.asked is None or self.e.data.train not in self.asked.datasets:
+            return ()
+        return tuple(self._learned(c) for c in TRAINED if c in self.asked.checkpoints)
+
+    def all_data(self) -> tuple[Data, ...]:
+        """The training data and every data set that is evaluated."""
+        names = (self.e.data.train, *(self.asked.datasets if self.asked else ()))
+        return tuple(self.data(name) for name in dict.fromkeys(names))
+
+    def data(self, name: str) -> Data:
+        facts, train = DATASETS[name], DATASETS[self.e.data.train]
+        overlaps = name in train.contains or train.name in facts.contains
+        domain: Domain = "overlaps the training data" if overlaps else "out-of-domain"
+        prepared = self.outputs.find(self.variant, "prepare", dataset=name)
+        found = prepared.json("dataset.json") if prepared else {}
+        splits = found.get("splits")
+        return Data(
+            name=name,
+            domain="in-domain" if name == train.name else domain,
+            language=facts.language,
+            low=facts.low,
+            high=facts.high,
+            family=facts.family,
+            rendered=facts.rendered or found.get("rendered") is True,
+            splits={str(k): int(v) for k, v in splits.items()} if isinstance(splits, dict) else {},
+            note=str(found.get("note", "")),
+            state=prepared.state if prepared else "not in the plan",
+        )
+
+    def predictions(self, checkpoint: str, dataset: str) -> tuple[list[dict[str, Any]], str]:
+        """Rows of predictions.jsonl, and why there are none."""
+        if (checkpoint, dataset) not in self._predictions:
+            found = self.outputs.find(self.variant, "evaluate", checkpoint=checkpoint, dataset=dataset)
+            rows = found.rows("predictions.jsonl") if found else []
+            state = "not in the plan" if found is None else found.state or ("" if rows else "no predictions")
+            self._predictions[checkpoint, dataset] = (rows, state)
+        return self._predictions[checkpoint, dataset]
+
+    def _table(self, data: Data) -> Table:
+        assert self.asked is not None
+        rows = [self._checkpoint(c, data) for c in self.asked.checkpoints]
+        if self.asked.baseline != "none":
+            rows += self._baselines(data)
+        scored = next((r.scores for r in rows if r.scores), {})
+        return Table(data, tuple(rows), scored.get("n"), scored.get("majority_Acc2"))
+
+    def _checkpoint(self, checkpoint: str, data: Data) -> Row:
+        rows, state = self.predictions(checkpoint, data.name)
+        return self._row(checkpoint, "checkpoint", rows, state, data)
+
+    def _baselines(self, data: Data) -> list[Row]:
+        found = self.outputs.find(self.variant, "baseline")
+        own = [r for r in found.rows("predictions.jsonl") if r.get("dataset") == data.name] if found else []
+        state = "not in the plan" if found is None else found.state or ("" if own else "no predictions")
+        return [
+            self._row(
+                f"ridge {features}", "baseline", [{**r, "score": r.get(features)} for r in own], state, data
+            )
+            for features in FEATURES
+        ]
+
+    def _row(self, model: str, group: Any, rows: list[dict[str, Any]], state: str, data: Data) -> Row:
+        if state:
+            return Row(model, group, state, {}, {})
+        tags = group == "checkpoint" and not isinstance(self.e.format, Direct)
+        try:
+            main = self._score(rows, data, tags=tags)
+            parsed = (
+                self._score(rows, data, tags=tags, parsed_only=True) if main["n_parsed"] < main["n"] else main
+            )
+        except DataWrong as error:
+            return Row(model, group, error.message, {}, {})
+        if group == "baseline":
+            main |= {"format_rate": None}
+        return Row(model, group, "", main, parsed)
+
+    def _score(
+        self, rows: list[dict[str, Any]], data: Data, *, tags: bool, parsed_only: bool = False
+    ) -> dict[str, Any]:
+        assert self.asked is not None
+        policy = "parsed_only" if parsed_only else self.asked.unparsable
+        bootstrap = None if parsed_only else self.asked.bootstrap
+        return score(rows, DATASETS[data.name], policy, bootstrap, tags=tags, clips=data.splits.get("test"))
+
+    def _learned(self, checkpoint: Checkpoint) -> Learned:
+        assert self.asked is not None
+        train = DATASETS[self.e.data.train]
+        rows, state = self.predictions(checkpoint, train.name)
+        if state:
+            return Learned(checkpoint, None, (), state)
+        against = [("the majority class", majority_rows(rows, train))]
+        for other in ORDER[: ORDER.index(checkpoint)]:
+            if other not in self.asked.checkpoints:
+                continue
+            others, missing = self.predictions(other, train.name)
+            against += [(other, others)] if not missing else []
+        acc2 = score(rows, train, self.asked.unparsable)["Acc2"]
+        return Learned(checkpoint, acc2, tuple(self._compare(rows, n, o) for n, o in against), "")
+
+    def _compare(
+        self, rows: Sequence[dict[str, Any]], name: str, others: Sequence[dict[str, Any]]
+    ) -> Comparison:
+        assert self.asked is not None
+        try:
+            found = difference(
+                rows, others, DATASETS[self.e.data.train], self.asked.unparsable, self.asked.bootstrap
+            )
+        except DataWrong:
+            return Comparison(f"{name} (not of the same clips)", None, None, None)
+        return Comparison(name, found["delta"], found["interval"], found["excludes_zero"])

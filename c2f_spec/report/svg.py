@@ -1,0 +1,177 @@
+"""Charts as inline SVG: lines over steps, dots with intervals, stacked bars. Colours come from the page's style.
+
+Every chart is drawn 360 units wide, a phone's width, so that its text is as large as the text around it there; wider
+screens show several side by side.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from c2f_spec.report import numbers
+from c2f_spec.report.markup import Html, el, join, shape
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from c2f_spec.report.model import Chart, FunnelRow, Series, Table
+
+WIDTH, HEIGHT = 360.0, 216.0
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 24.0, 34.0
+MARKED = 80
+"""Points of a line up to which each is marked."""
+
+
+def ticks(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers from at or below `low` to at or above `high`: steps of 1, 2 or 5 times a power of ten."""
+    span = high - low
+    if not (math.isfinite(span) and span > 0):
+        half = abs(low) / 2 if low and math.isfinite(low) else 0.5
+        middle = low if math.isfinite(low) else 0.0
+        return ticks(middle - half, middle + half, most)
+    raw = span / max(1, most - 1)
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return [float(f"{i * step:.12g}") for i in range(first, last + 1)]
+
+
+def line_chart(chart: Chart) -> Html:
+    """Series over steps, with grid, both axes named, and each point's value for the pointer."""
+    values = [v for s in chart.series for _, v in s.points if v is not None]
+    steps = [x for s in chart.series for x, _ in s.points]
+    ys = ticks(min([*values, 0.0] if chart.zero else values), max([*values, 0.0] if chart.zero else values))
+    xs = [t for t in ticks(min(steps), max(steps), 6) if min(steps) <= t <= max(steps)] or [min(steps)]
+    x = _scale(min(steps), max(steps), LEFT, WIDTH - RIGHT)
+    y = _scale(ys[0], ys[-1], HEIGHT - BOTTOM, TOP)
+    parts = [_grid_y(ys, y), *(_text(numbers.plain(t), x(t), HEIGHT - BOTTOM + 15, "middle") for t in xs)]
+    parts += [
+        _text("step", WIDTH - RIGHT, HEIGHT - 4, "end", "unit"),
+        _text(chart.unit, 2, 12, "start", "unit"),
+    ]
+    parts += [_line(s, i, x, y, name=len(chart.series) > 1) for i, s in enumerate(chart.series, start=1)]
+    said = "; ".join(f"{s.name} from {_ends(s)}" for s in chart.series)
+    return _svg(parts, HEIGHT, f"{chart.title}, {chart.unit} over steps: {said}")
+
+
+def dot_chart(table: Table, low: float, high: float) -> Html:
+    """Acc2 of each model with its 95 % interval; the dashed line is the majority class."""
+    rows = [r for r in table.rows if r.scores]
+    height = 26 * len(rows) + 44.0
+    x = _scale(low, high, 96, WIDTH - 50)
+    parts = [
+        join(
+            (_rule(x(t), 6, x(t), height - 30, "grid"), _text(numbers.plain(t), x(t), height - 16, "middle"))
+        )
+        for t in ticks(low, high, 5)
+        if low <= t <= high
+    ]
+    if table.majority is not None:
+        parts.append(_rule(x(100 * table.majority), 2, x(100 * table.majority), height - 30, "bar"))
+    for i, row in enumerate(rows):
+        middle = 20.0 + 26 * i
+        parts.append(_text(row.model, 90, middle + 4, "end", "name"))
+        value = row.scores["Acc2"]
+        if value is None:
+            parts.append(_text(numbers.NOTHING, 100, middle + 4, "start"))
+            continue
+        bounds = (row.scores.get("intervals") or {}).get("Acc2")
+        style = "c1" if row.group == "checkpoint" else "c6"
+        if bounds:
+            parts.append(_rule(x(100 * bounds[0]), middle, x(100 * bounds[1]), middle, f"whisker {style}"))
+        says = f"{row.model}: {numbers.percent(value)} % {numbers.interval(bounds, numbers.percent)}"
+        parts.append(shape("circle", says, cx=x(100 * value), cy=middle, r=4.5, class_=f"dot {style}"))
+        parts.append(_text(numbers.percent(value), WIDTH - 4, middle + 4, "end", "value"))
+    parts.append(_text("Acc2, %", WIDTH - 50, height - 3, "end", "unit"))
+    said = "; ".join(f"{r.model} {numbers.percent(r.scores['Acc2'])} %" for r in rows)
+    return _svg(parts, height, f"Acc2 on {table.data.name}: {said}")
+
+
+def funnel_chart(rows: Sequence[FunnelRow], filters: Sequence[str]) -> Html:
+    """One bar a row, full width: what was kept, then what each filter dropped, as shares of what entered."""
+    height = 30.0 * len(rows) + 22
+    parts = [_text(f"{t} %", 70 + 2.2 * t, height - 6, "middle") for t in (0, 50, 100)]
+    for i, row in enumerate(rows):
+        top, left = 4.0 + 30 * i, 70.0
+        parts.append(_text(row.name, 62, top + 16, "end", "name"))
+        for j, (name, part) in enumerate(
+            [("kept", row.kept), *((f, row.dropped.get(f, 0)) for f in filters)], start=1
+        ):
+            wide = 220.0 * part / row.entered if row.entered else 0.0
+            if wide > 0:
+                says = f"{row.name}, {name}: {part:,} of {row.entered:,}"
+                parts.append(
+                    shape("rect", says, x=left, y=top, width=wide, height=22, class_=f"fill c{colour(j)}")
+                )
+            left += wide
+        parts.append(_text(f"{row.kept:,} kept", WIDTH - 4, top + 16, "end", "value"))
+    said = "; ".join(f"{r.name} {r.kept} of {r.entered} kept" for r in rows)
+    return _svg(parts, height, f"Chains kept and dropped: {said}")
+
+
+def colour(number: int) -> int:
+    """There are six; they come round again."""
+    return (number - 1) % 6 + 1
+
+
+def _line(
+    series: Series, number: int, x: Callable[[float], float], y: Callable[[float], float], *, name: bool
+) -> Html:
+    """A polyline for each run of steps that have a value, and a mark for each value if they are few."""
+    style = f"c{colour(number)}"
+    present = [(s, v) for s, v in series.points if v is not None]
+    parts = []
+    for run in _runs(series):
+        if len(run) > 1:
+            parts.append(
+                el(
+                    "polyline",
+                    points=" ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in run),
+                    class_=f"line {style}",
+                )
+            )
+        if len(present) <= MARKED or len(run) == 1:
+            for s, v in run:
+                says = f"{series.name + ', ' if name else ''}step {numbers.plain(s)}: {v:.4g}"
+                parts.append(shape("circle", says, cx=x(s), cy=y(v), r=2.2, class_=f"mark {style}"))
+    return join(parts)
+
+
+def _runs(series: Series) -> list[list[tuple[float, float]]]:
+    runs: list[list[tuple[float, float]]] = [[]]
+    for step, value in series.points:
+        if value is None:
+            runs.append([])
+        else:
+            runs[-1].append((step, value))
+    return [run for run in runs if run]
+
+
+def _ends(series: Series) -> str:
+    values = [v for _, v in series.points if v is not None]
+    return f"{values[0]:.3g} to {values[-1]:.3g}"
+
+
+def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    span = high - low
+    return lambda value: start + (end - start) * ((value - low) / span if span else 0.5)
+
+
+def _grid_y(ys: Sequence[float], y: Callable[[float], float]) -> Html:
+    lines = (_rule(LEFT, y(t), WIDTH - RIGHT, y(t), "axis" if t == 0 else "grid") for t in ys)
+    names = (_text(numbers.plain(t), LEFT - 6, y(t) + 4, "end") for t in ys)
+    return join([*lines, *names])
+
+
+def _rule(x1: float, y1: float, x2: float, y2: float, style: str) -> Html:
+    return el("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=style)
+
+
+def _text(words: str, x: float, y: float, anchor: str, style: str = "tick") -> Html:
+    shown = words.replace("-", "\u2212") if style in ("tick", "value") else words
+    return el("text", shown, x=x, y=y, text_anchor=anchor, class_=style)
+
+
+def _svg(parts: Sequence[Html], height: float, said: str) -> Html:
+    return el("svg", *parts, viewBox=f"0 0 {WIDTH:g} {height:g}", role="img", aria_label=said)

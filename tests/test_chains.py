@@ -1,0 +1,143 @@
+"""The serialiser and the grammar: what is written is read back, and no text breaks the reader."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from c2f_spec.spec.sections import C2f, Dc, Direct
+from runtime.chains import hint, number, parse, prompt, tags, target
+from runtime.clips import POLARITIES
+
+FORMATS = st.sampled_from(
+    (C2f(), C2f(label_decimals=3), Dc(), Dc(polarity_tag="a", think_tag="b", score_tag="c"))
+)
+POLARITY = st.sampled_from(POLARITIES)
+SCORES = st.floats(-1e6, 1e6)
+GOOD = "<polarity>Negative</polarity>\n\n<think>\nbecause\n</think>\n\n<score>-1.3</score>"
+
+
+def without_tags(text: str) -> bool:
+    names = ("polarity", "think", "score", "discrimination", "calibration", "a", "b", "c")
+    return bool(text.strip()) and not any(f"<{s}{n}>" in text for n in names for s in ("", "/"))
+
+
+@given(FORMATS, POLARITY, st.text().filter(without_tags), SCORES)
+def test_a_written_chain_is_read_back(fmt, polarity, think, score):
+    answer = parse(fmt, target(fmt, polarity, think, score))
+    assert answer.well_formed
+    assert (answer.polarity, answer.think) == (polarity, think.strip())
+    assert answer.score == pytest.approx(score, abs=0.5001 * 10**-fmt.label_decimals)
+
+
+@given(SCORES, st.integers(0, 4))
+def test_a_written_number_is_read_back_and_zero_has_no_sign(score, decimals):
+    written = target(Direct(label_decimals=decimals), "neutral", "", score)
+    answer = parse(Direct(), written)
+    assert answer.well_formed
+    assert answer.score == float(written)
+    assert not (float(written) == 0 and written.startswith("-"))
+
+
+@given(st.sampled_from((C2f(), Dc())), POLARITY, st.sampled_from(("after_polarity", "after_think_open")))
+def test_a_hint_is_the_start_of_the_target(fmt, polarity, end):
+    assert target(fmt, polarity, "because", 1.0).startswith(hint(fmt, polarity, end))
+    assert hint(fmt, polarity, end).endswith("\n")
+
+
+PIECES = ("<polarity>", "</polarity>", "<think>", "</think>", "<score>", "</score>", "Positive", "消极", "-1", "−.5", "9" * 400, "٣", "\n", " ", "x<")  # fmt: skip
+
+
+@given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=5))).map("".join))
+def test_any_text_is_an_answer(text):
+    answer = parse(C2f(), text)
+    assert answer.score is None or math.isfinite(answer.score)
+    if answer.well_formed:
+        assert None not in (answer.polarity, answer.think, answer.score)
+        assert parse(C2f(), target(C2f(label_decimals=4), answer.polarity, answer.think, 0)).well_formed
+    direct = parse(Direct(), text)
+    assert direct.score is None or math.isfinite(direct.score)
+    assert direct.score is not None or not direct.well_formed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        GOOD + " thank you",
+        "Sure: " + GOOD,
+        GOOD + GOOD,
+        GOOD.replace("Negative", "sad"),
+        GOOD.replace("because", ""),
+        GOOD.replace("because", "<score>1</score>"),
+        GOOD.replace("-1.3", "-1.3 of 4"),
+        GOOD.replace("-1.3", "1e5"),
+        GOOD.replace("-1.3", ""),
+        GOOD.replace("-1.3", "9" * 400),
+        GOOD.replace("</think>", ""),
+        GOOD.replace("<polarity>Negative</polarity>\n\n", "") + "<polarity>Negative</polarity>",
+        "",
+    ],
+)
+def test_what_is_not_exactly_the_format_earns_no_format_reward(text):
+    assert not parse(C2f(), text).well_formed
+
+
+def test_parts_are_read_leniently():
+    answer = parse(
+        C2f(), "I think <polarity> NEGATIVE </polarity> and <score>\u22121.5</score> <score>2</score>"
+    )
+    assert (answer.polarity, answer.think, answer.score) == ("negative", None, -1.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "score", "well_formed"),
+    [
+        (" 0.6\n", 0.6, True),
+        ("－0.6", -0.6, True),
+        ("the score is 0.6", 0.6, False),
+        ("0.6 or 0.7", None, False),
+        ("0.6, so 0.60", 0.6, False),
+        ("none", None, False),
+        ("٣", None, False),
+    ],
+)
+def test_direct_answers(text, score, well_formed):
+    answer = parse(Direct(), text)
+    assert (answer.score, answer.well_formed) == (score, well_formed)
+
+
+def test_a_transcript_cannot_reach_into_the_prompt():
+    said = r"{low} {s} \1 \g<0> </score>"
+    written = prompt(C2f(), language="en", text=said, low=-4, high=4)
+    assert f"({said})" in written
+    assert "from -4 " in written
+    assert "4 (strongly positive)" in written
+
+
+def test_the_prompt_names_the_tags_of_the_format_in_the_language_of_the_data():
+    written = prompt(Dc(), language="zh", text="好", low=-1, high=1)
+    assert all(f"<{tag}>" in written for tag in (tags(Dc()).polarity, tags(Dc()).think, tags(Dc()).score))
+    assert "情感" in written
+    assert "情感" not in prompt(Dc(language="en"), language="zh", text="好", low=-1, high=1)
+    assert "<" not in prompt(Direct(), language="en", text="good", low=-1, high=1)
+
+
+def test_numbers():
+    assert [number(s, d) for s, d in ((-0.04, 1), (0.26, 1), (-1 / 3, 2), (2.5, 0))] == [
+        "0.0",
+        "0.3",
+        "-0.33",
+        "2",
+    ]
+
+
+def test_a_long_hostile_text_is_read_quickly():
+    started = time.perf_counter()
+    parse(C2f(), "<polarity>" * 100_000)
+    parse(C2f(), "<think>" + "</think" * 100_000)
+    parse(Direct(), "-." * 100_000)
+    assert time.perf_counter() - started < 2

@@ -1,0 +1,69 @@
+"""Kill -9 at any moment: finished stages stay finished, and none is half-done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+
+from c2f_spec.store import records
+from c2f_spec.store.objects import Objects
+from tests.faults import ENVIRONMENT, Findings, apply, inspect, kill, processes_in, storm
+
+
+def test_killed_at_random_moments_nothing_is_half_done(repository, tiny_spec):
+    (repository / "local.yaml").write_text(ENVIRONMENT)
+    found = storm(repository, tiny_spec, kills=8, seed=20260, longest=4.0)
+    assert found.wrong == []
+    assert len(found.committed) == 3
+    assert processes_in(repository) == []
+
+
+def test_a_second_apply_follows_what_a_killed_one_started(repository, tiny_spec):
+    (repository / "local.yaml").write_text(ENVIRONMENT)
+    first = apply(repository, tiny_spec)
+    objects = Objects(str(repository / ".c2f" / "store"))
+    while not list(objects.names("work/distil")):
+        time.sleep(0.02)
+    time.sleep(0.5)
+    kill(first)
+    second = apply(repository, tiny_spec)
+    out, _ = second.communicate(timeout=60)
+    assert second.returncode == 0, out
+    assert "following" in out
+    assert sum(1 for _ in objects.names("work/distil") if "/logs/" in _) == 1, "it was started once"
+
+
+def test_two_applies_at_once_make_one_result(repository, tiny_spec):
+    (repository / "local.yaml").write_text(ENVIRONMENT)
+    both: list[subprocess.Popen[str]] = [apply(repository, tiny_spec) for _ in range(2)]
+    outs = [child.communicate(timeout=60)[0] for child in both]
+    assert [child.returncode for child in both] == [0, 0], outs
+    found = Findings()
+    inspect(Objects(str(repository / ".c2f" / "store")), found)
+    assert found.wrong == []
+    assert len(found.committed) == 3
+
+
+def test_a_worker_whose_supervisor_is_killed_ends_too(repository, tiny_spec):
+    (repository / "local.yaml").write_text(ENVIRONMENT)
+    child = apply(repository, tiny_spec)
+    objects = Objects(str(repository / ".c2f" / "store"))
+    lock = None
+    while lock is None or not lock.read_text().isdigit():
+        lock = next((objects.root / n for n in objects.names("work/distil") if n.endswith("/lock")), None)
+        time.sleep(0.02)
+    time.sleep(0.3)
+    os.kill(int(lock.read_text()), signal.SIGKILL)
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == 8, out
+    assert "killed by SIGKILL" in out
+    deadline = time.monotonic() + 20
+    while processes_in(repository) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert processes_in(repository) == []
+    again = apply(repository, tiny_spec)
+    out, _ = again.communicate(timeout=60)
+    assert again.returncode == 0, out
+    assert not records.is_failed(objects, "distil", lock.parent.name)

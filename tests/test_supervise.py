@@ -1,0 +1,63 @@
+"""Process 1 owns its workers: the gravest exit code comes back, signals are passed on, a killed worker is known."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from c2f_spec.errors import StageExit
+
+SCRIPT = textwrap.dedent("""
+    import json, sys
+    from pathlib import Path
+    from runtime.supervise import run_workers
+    code, ends = run_workers(["tests.workers.gloo", *sys.argv[2:]], len(sys.argv) - 2, Path(sys.argv[1]))
+    print(json.dumps(ends))
+    sys.exit(code)
+""")
+
+
+def start(tmp_path, *how: str) -> subprocess.Popen[str]:
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), *how]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        (("done", "done"), StageExit.DONE),
+        (("data", "wait"), StageExit.DATA),
+        (("bug", "data"), StageExit.DATA),
+        (("wait", "killed"), StageExit.MEMORY),
+        (("done",), StageExit.DONE),
+        (("diverged",), StageExit.DIVERGED),
+        (("killed",), StageExit.MEMORY),
+        (("segv",), StageExit.BUG),
+    ],
+    ids=lambda v: "-".join(v) if isinstance(v, tuple) else v.name,
+)
+def test_the_gravest_code_is_returned(tmp_path, how, code):
+    child = start(tmp_path, *how)
+    out, _ = child.communicate(timeout=120)
+    assert child.returncode == code, out
+
+
+@pytest.mark.parametrize("how", [("wait",), ("wait", "wait")], ids=["one", "two"])
+def test_a_signal_is_passed_on_and_waited_for(tmp_path, how):
+    child = start(tmp_path, *how)
+    wanted = [tmp_path / f"ready-{rank}" for rank in range(len(how))]
+    for _ in range(600):
+        if all(p.exists() for p in wanted):
+            break
+        time.sleep(0.1)
+    child.send_signal(signal.SIGTERM)
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == StageExit.STOPPED, out
+    assert all((tmp_path / f"exit-{rank}.json").exists() for rank in range(len(how)))

@@ -1,0 +1,109 @@
+"""The lexicon teacher: it cannot see labels, reads words and media, and is right often but not always."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from itertools import product
+
+import pytest
+
+from c2f_spec.errors import StageSpecWrong
+from c2f_spec.spec.filters import Filters
+from c2f_spec.spec.sections import C2f, Direct, LexiconTeacher, Media
+from runtime.chains import parse
+from runtime.clips import Clip
+from runtime.filters import FILTERS
+from runtime.media.measure import Measures
+from runtime.media.render import render
+from runtime.teachers import TEACHERS
+from runtime.teachers.base import Task, Teacher
+from runtime.teachers.lexicon import Leanings, chain, leanings, strongest
+
+TASK = Task(C2f(), Media(fps=2, max_frames=4, max_pixels=3136), "en", -4.0, 4.0, "mosi", rendered=True)
+NEUTRAL = Leanings(0, 0, 0, 0, 0)
+
+
+def test_a_teacher_is_asked_with_words_and_media_and_nothing_else():
+    assert list(inspect.signature(Teacher.answer).parameters) == ["self", "text", "media"]
+
+
+@pytest.mark.parametrize("kind", TEACHERS)
+def test_a_teacher_travels_to_other_processes(kind):
+    teacher = TEACHERS[kind](LexiconTeacher(), TASK)
+    assert pickle.loads(pickle.dumps(teacher)) == teacher
+
+
+@pytest.mark.parametrize("change", [{"language": "zh"}, {"rendered": False}])
+def test_what_it_cannot_judge_is_refused(change):
+    task = Task(**{name: getattr(TASK, name) for name in Task.__slots__} | change)
+    with pytest.raises(StageSpecWrong, match="English words and drawn speakers"):
+        TEACHERS["lexicon"](LexiconTeacher(), task)
+
+
+def test_an_answer_is_canonical_and_of_one_mind(tmp_path):
+    teacher = TEACHERS["lexicon"](LexiconTeacher(), TASK)
+    for n, rating in enumerate((-4.0, -1.0, 0.0, 2.0, 4.0)):
+        render(tmp_path / "c.mp4", rating, seed=n, clip="c")
+        text = teacher.answer("A wonderful, funny failure", tmp_path / "c.mp4")
+        answer = parse(C2f(), text)
+        assert answer.well_formed
+        assert answer.score is not None
+        assert text == teacher.answer("A wonderful, funny failure", tmp_path / "c.mp4")
+        clip = Clip("c", "d", "train", "", answer.score, answer.polarity, "", 2.0, "")
+        spec = Filters.model_validate({name: {} for name in FILTERS if name != "format"})
+        facts = {"low": -4.0, "high": 4.0, "family": "mosi"}
+        reasons = {
+            name: check(answer, clip, facts, getattr(spec, name, None)) for name, check in FILTERS.items()
+        }
+        assert not any(reasons.values()), reasons
+
+
+def test_a_direct_answer_is_a_number(tmp_path):
+    render(tmp_path / "c.mp4", 4.0, seed=1, clip="c")
+    task = Task(**{name: getattr(TASK, name) for name in Task.__slots__} | {"format": Direct()})
+    assert parse(
+        Direct(), TEACHERS["lexicon"](LexiconTeacher(), task).answer("fine", tmp_path / "c.mp4")
+    ).well_formed
+
+
+def test_each_clue_moves_the_score():
+    quiet = Measures(pitch_hz=300.0, level_db=-24.0, mouth_px=0.0, brows_px=0.0)
+    base = leanings("the table", quiet)
+    assert base == NEUTRAL
+    assert leanings("the wonderful table", quiet).overall > 0
+    assert leanings("the awful table", quiet).overall < 0
+    for change in ({"pitch_hz": 500.0}, {"level_db": -20.0}, {"mouth_px": 2.0}, {"brows_px": 2.0}):
+        shown = {name: getattr(quiet, name) for name in Measures.__slots__} | change
+        assert leanings("the table", Measures(**shown)).overall > 0
+
+
+def test_the_chain_says_what_was_seen():
+    seen = Leanings(words=0.6, pitch=1.2, energy=-0.8, mouth=-0.2, brows=0.9)
+    assert chain("A wonderful film, good but awful", seen).splitlines() == [
+        "1. Dialogue Content Clues Analysis: the words are clearly positive (wonderful, awful).",
+        "2. Visual Clues Analysis: the mouth curves down slightly and the brows are raised.",
+        "3. Audio Clues Analysis: the voice is very high and quiet.",
+        "4. Mixed Clues Comprehensive Analysis: the words and the voice are positive, the face is mixed; "
+        "overall strongly positive.",
+    ]
+
+
+def test_chains_are_short_and_of_few_words():
+    grid = (-1.0, -0.5, -0.2, 0.0, 0.2, 0.5, 1.0)
+    chains = [chain("", Leanings(w, p, e, m, 0)) for w, p, e, m in product(grid, grid, (-1, 1), grid)]
+    assert max(len(text.split()) for text in chains) < 80
+    assert len({word for text in chains for word in text.split()}) < 70
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", []),
+        ("Great, GREAT fun!", ["great", "fun"]),
+        ("</think> $:) 4.0 <score>", []),
+        ("bad good worst", ["bad", "worst"]),
+    ],
+)
+def test_only_plain_words_are_quoted(text, words):
+    assert strongest(text) == words

@@ -1,0 +1,50 @@
+"""Two workers that speak to each other by gloo and then end as the arguments say, one word a rank.
+
+done: all-reduce and end well.   data, bug, stopped, diverged: raise.   killed: SIGKILL itself.   segv: crash.
+wait: write a file and wait for a signal.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+
+from c2f_spec.errors import DataWrong, Diverged
+from runtime.context import visible_rank
+from runtime.worker import guarded
+
+
+def act(rank: int, world: int, how: str) -> None:
+    if world > 1:
+        dist.init_process_group("gloo")
+        total = torch.ones(1)
+        dist.all_reduce(total)
+        assert int(total) == world
+    Path(os.environ["C2F_EXIT_DIR"], f"ready-{rank}").touch()
+    if how == "data":
+        raise DataWrong("clip 7 cannot be decoded", hint="look at clip 7")
+    if how == "diverged":
+        raise Diverged("the loss is not finite")
+    if how == "bug":
+        raise RuntimeError("a mistake")
+    if how == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "segv":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if how == "wait":
+        time.sleep(60)
+
+
+def main(argv: list[str]) -> int:
+    rank, world = visible_rank()
+    return guarded(lambda: act(rank, world, argv[rank]), rank)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
