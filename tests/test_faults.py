@@ -24,9 +24,7 @@ def test_a_second_apply_follows_what_a_killed_one_started(repository, tiny_spec)
     (repository / "local.yaml").write_text(ENVIRONMENT)
     first = apply(repository, tiny_spec)
     objects = Objects(str(repository / ".c2f" / "store"))
-    while not list(objects.names("work/distil")):
-        time.sleep(0.02)
-    time.sleep(0.5)
+    holder_of("distil", objects)
     kill(first)
     second = apply(repository, tiny_spec)
     out, _ = second.communicate(timeout=60)
@@ -50,12 +48,8 @@ def test_a_worker_whose_supervisor_is_killed_ends_too(repository, tiny_spec):
     (repository / "local.yaml").write_text(ENVIRONMENT)
     child = apply(repository, tiny_spec)
     objects = Objects(str(repository / ".c2f" / "store"))
-    lock = None
-    while lock is None or not lock.read_text().isdigit():
-        lock = next((objects.root / n for n in objects.names("work/distil") if n.endswith("/lock")), None)
-        time.sleep(0.02)
-    time.sleep(0.3)
-    os.kill(int(lock.read_text()), signal.SIGKILL)
+    key, pid = holder_of("distil", objects)
+    os.kill(pid, signal.SIGKILL)
     out, _ = child.communicate(timeout=60)
     assert child.returncode == 8, out
     assert "killed by SIGKILL" in out
@@ -66,4 +60,15 @@ def test_a_worker_whose_supervisor_is_killed_ends_too(repository, tiny_spec):
     again = apply(repository, tiny_spec)
     out, _ = again.communicate(timeout=60)
     assert again.returncode == 0, out
-    assert not records.is_failed(objects, "distil", lock.parent.name)
+    assert not records.is_failed(objects, "distil", key)
+
+
+def holder_of(kind: str, objects: Objects) -> tuple[str, int]:
+    """Key and process of the stage of `kind`, as soon as it runs."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for lock in objects.root.glob(f"work/{kind}/*/lock"):
+            if lock.read_text().isdigit():
+                return lock.parent.name, int(lock.read_text())
+        time.sleep(0.01)
+    raise AssertionError(f"no {kind} ran")

@@ -80,12 +80,13 @@ def test_each_clue_moves_the_score():
 
 def test_the_chain_says_what_was_seen():
     seen = Leanings(words=0.6, pitch=1.2, energy=-0.8, mouth=-0.2, brows=0.9)
-    assert chain("A wonderful film, good but awful", seen).splitlines() == [
+    written = chain("A wonderful film, good but awful", seen)
+    assert written.splitlines() == [
         "1. Dialogue Content Clues Analysis: the words are clearly positive (wonderful, awful).",
         "2. Visual Clues Analysis: the mouth curves down slightly and the brows are raised.",
         "3. Audio Clues Analysis: the voice is very high and quiet.",
-        "4. Mixed Clues Comprehensive Analysis: the words and the voice are positive, the face is mixed; "
-        "overall strongly positive.",
+        "4. Mixed Clues Comprehensive Analysis: the words and the voice are positive, the face is mixed; overall "
+        + "clearly positive.",
     ]
 
 

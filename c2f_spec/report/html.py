@@ -128,7 +128,12 @@ def _defaults(report: Report) -> list[Html]:
         if any(s.defaults == section.defaults for s in report.sections[:i]):
             continue
         rows = [
-            el("tr", el("th", el("code", d.path)), el("td", el("code", d.value)), el("td", d.description))
+            el(
+                "tr",
+                el("th", el("code", d.path)),
+                el("td", el("code", d.value)),
+                el("td", d.description, class_="words"),
+            )
             for d in section.defaults
         ]
         if len(report.sections) > 1:

@@ -93,7 +93,7 @@ def _learned(found: Sequence[Learned]) -> list[str]:
         for c in one.comparisons:
             gain, bounds = numbers.points(c.delta), numbers.interval(c.interval, numbers.points)
             rows.append([one.model, c.over, gain, bounds, VERDICT[c.excludes_zero]])
-    heads = ["checkpoint", "against", "difference in Acc2, points", "95 % interval", "interval"]
+    heads = ["checkpoint", "against", "gain in Acc2, points", "95 % interval", "interval"]
     return ["### Did training help in-domain?", _table(heads, rows, left=2)] if rows else []
 
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from c2f_spec.report.model import Chart, Curves, Example, Examples, Funnel
 
 
-def table(heads: Sequence[tuple[str, str]], rows: Iterable[Html], above: Html | None = None) -> Html:
-    """A table that scrolls sideways if it must; `heads` are words and class."""
-    first = el("tr", *(el("th", words, class_=style or None) for words, style in heads))
+def table(heads: Sequence[tuple[str, str] | Html], rows: Iterable[Html], above: Html | None = None) -> Html:
+    """A table that scrolls sideways if it must; a head is its words and class, or an element."""
+    first = el("tr", *(h if isinstance(h, Html) else el("th", h[0], class_=h[1] or None) for h in heads))
     return el("div", el("table", el("thead", above, first), el("tbody", *rows)), class_="wide")
 
 

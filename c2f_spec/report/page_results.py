@@ -41,7 +41,7 @@ def comparison(report: Report) -> Html | None:
                 name = el("a", section.name, href=f"#variant-{i}")
                 mae = Column("MAE", "MAE", numbers.three)
                 rows.append(el("tr", el("th", name), el("td", row.model), *_cells(row, (ACC2, mae, CORR))))
-    heads = (("variant", ""), ("checkpoint", ""), (ACC2.title, "n"), ("MAE", "n"), (CORR.title, "n"))
+    heads = (("variant", ""), ("checkpoint", ""), _head(ACC2), ("MAE", "n"), _head(CORR))
     return table(heads, rows) if rows else None
 
 
@@ -51,7 +51,9 @@ def _overview(section: Section) -> Html:
     for one in section.tables:
         groups[one.data.domain] = groups.get(one.data.domain, 0) + 1
     above = el(
-        "tr", el("th"), *(el("th", d, class_="over first n", colspan=str(n)) for d, n in groups.items())
+        "tr",
+        el("th", class_="over"),
+        *(el("th", d, class_="over first n", colspan=str(n)) for d, n in groups.items()),
     )
     heads = [("Acc2 / Corr", ""), *((t.data.name, "first n") for t in section.tables)]
     rows = []
@@ -76,21 +78,32 @@ def _detail(one: Table, policy: str) -> Html:
     rows = []
     for row in one.rows:
         cells = (
-            _cells(row, shown) if not row.state else [el("td", missing(row.state), colspan=str(len(shown)))]
+            _cells(row, shown)
+            if not row.state
+            else [el("td", missing(row.state), colspan=str(len(shown) + sum(c.bounds for c in shown)))]
         )
         rows.append(el("tr", el("th", row.model), *cells, class_="sub" if row.group == "baseline" else None))
-    bar = ("" if c is not ACC2 else numbers.percent(one.majority) for c in shown[:-1])
-    last = (*(el("td", value, class_="n") for value in bar), el("td", numbers.count(one.n), class_="n"))
+    known = {ACC2: numbers.percent(one.majority), shown[-1]: numbers.count(one.n)}
+    last = [
+        cell
+        for c in shown
+        for cell in (el("td", known.get(c, ""), class_="n"), el("td") if c.bounds else None)
+    ]
     rows.append(el("tr", el("th", "majority class"), *last, class_="sub line"))
-    return table([("", ""), *((c.title, "n") for c in shown)], rows)
+    return table([("", ""), *map(_head, shown)], rows)
+
+
+def _head(column: Column) -> Html:
+    return el("th", column.title, class_="n", colspan="2" if column.bounds else None)
 
 
 def _cells(row: Row, shown: tuple[Column, ...]) -> list[Html]:
+    """A value and its interval are two cells, so that the digits of both stand below each other."""
     cells = []
     for column in shown:
         value, around = column.cell(row)
-        near = el("span", around.translate(DASH), class_="ci") if around else None
-        cells.append(el("td", value.translate(DASH), near, class_="n"))
+        cells.append(el("td", value.translate(DASH), class_="n"))
+        cells += [el("td", around.translate(DASH), class_="n ci")] if column.bounds else []
     return cells
 
 
@@ -98,7 +111,7 @@ def _learned(found: tuple[Learned, ...]) -> Html:
     heads = (
         ("checkpoint", ""),
         ("against", ""),
-        ("difference in Acc2, points", "n"),
+        ("gain in Acc2, points", "n"),
         ("95 % interval", "n"),
         ("", ""),
     )

@@ -1,0 +1,134 @@
+"""The command as its user meets it: answers, messages, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from c2f_spec.store.digest import digest_file
+from tests.conftest import REPOSITORY, TINY_SPEC
+from tests.faults import ENVIRONMENT, apply, processes_in
+
+
+def test_a_spec_is_validated_and_what_is_not_run_yet_is_noted(c2f, repository):
+    shutil.copy(REPOSITORY / "specs" / "sims_hint.yaml", repository / "specs")
+    shutil.copytree(REPOSITORY / "k8s", repository / "k8s")
+    done = c2f("validate", "specs/sims_hint.yaml")
+    assert done.stdout == "specs/sims_hint.yaml: valid\n"
+    assert "note: student kind `qwen_omni` is not run by this version" in done.stderr
+
+
+def test_apply_refuses_what_this_version_does_not_run_at_its_line(c2f, repository, tiny_spec):
+    tiny_spec.write_text(TINY_SPEC + "format: c2f\nsft: {steps: 1, tuner: lora}\n")
+    done = c2f("apply", "specs/tiny.yaml", check=3)
+    assert "specs/tiny.yaml:8:24: tuner `lora` is not run by this version" in done.stderr
+    assert not (repository / ".c2f" / "store" / "records").exists()
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "says"),
+    [
+        (("validate", "specs/tin.yaml"), 3, "did you mean `specs/tiny.yaml`?"),
+        (("validate", "specs"), 3, "is a folder"),
+        (("validate", "specs/tiny.yaml", "--on", "locl"), 3, "did you mean `local`?"),
+        (("plan", "specs/tiny.yaml", "--bla"), 64, "unrecognized arguments"),
+        ((), 64, "usage"),
+        (("logs", "specs/tiny.yaml", "sft"), 64, "no stage `sft`"),
+        (("data", "add", "mosi", "--fetch"), 64, "no data set `mosi`"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
+)
+def test_wrong_calls_are_told_what_is_right(c2f, tiny_spec, argv, code, says):
+    done = c2f(*argv, check=code)
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_plan_apply_status_logs_and_apply_again(c2f, repository, tiny_spec):
+    (repository / "local.yaml").write_text(ENVIRONMENT)
+    place = ("--environments", ".")
+    planned = json.loads(c2f("plan", "specs/tiny.yaml", "-o", "json", *place).stdout)
+    assert [s["action"] for s in planned["stages"]] == ["run", "run", "run"]
+    assert planned["totals"] == {"variants": 1, "instances": 3, "unique": 3, "stored": 0, "to_run": 3}
+
+    applied = c2f("apply", "specs/tiny.yaml", "--no-report", *place)
+    lines = [re.sub(r"[0-9a-f]{10}|\d+\.\d s", "_", line).split() for line in applied.stdout.splitlines()]
+    assert [line[1] for line in lines[1:]] == ["started", "done"] * 3
+
+    again = c2f("apply", "specs/tiny.yaml", "--no-report", *place)
+    assert again.stdout == "nothing to do: all 3 stages of tiny-stages are done\n"
+
+    states = json.loads(c2f("status", "specs/tiny.yaml", "-o", "json", *place).stdout)["stages"]
+    assert [s["state"] for s in states] == ["done"] * 3
+    assert "committed" in c2f("logs", "specs/tiny.yaml", "distil", *place).stdout
+
+    tiny_spec.write_text(TINY_SPEC.replace("polarity_match: {}", "polarity_match: {}, score_tolerance: {}"))
+    table = c2f("plan", "specs/tiny.yaml", *place).stdout
+    assert re.search(r"= reuse +distil-\w+ .*done before", table)
+    assert re.search(r"\+ run +filter-\w+ .*filters\.score_tolerance \(default\) -> \{\}", table)
+
+
+def test_a_clip_that_cannot_be_decoded_is_named_and_nothing_is_lost(c2f, repository, tiny_spec):
+    (repository / "local.yaml").write_text(ENVIRONMENT)
+    place = ("--environments", ".", "--no-report")
+    tiny_spec.write_text(TINY_SPEC)
+    c2f("apply", "specs/tiny.yaml", *place)
+    store = repository / ".c2f" / "store"
+    clip = damage_a_training_clip(store)
+    for kind in ("distil", "filter"):
+        shutil.rmtree(store / "records" / kind)
+
+    done = c2f("apply", "specs/tiny.yaml", *place, check=8)
+    assert clip in done.stderr
+    assert "hint:" in done.stderr
+    assert "c2f-spec retry specs/tiny.yaml distil-" in done.stderr
+    assert "blocked" in done.stdout
+    assert list((store / "records" / "prepare").iterdir())
+
+    again = c2f("apply", "specs/tiny.yaml", *place, check=8)
+    assert "started" not in again.stdout, "what failed for good is not tried again by itself"
+    assert clip in again.stderr
+    assert "will be tried again" in c2f("retry", "specs/tiny.yaml", "--environments", ".").stdout
+    assert re.search(r"\+ run +distil", c2f("plan", "specs/tiny.yaml", "--environments", ".").stdout)
+
+
+def damage_a_training_clip(store: Path) -> str:
+    """As if it had come broken from its source: the record's digest is right, and the bytes are not a video."""
+    record = next((store / "records" / "prepare").iterdir())
+    content = json.loads(record.read_text())
+    folder = store / "work" / "prepare" / record.stem / "attempts" / content["attempt"]
+    rows = map(json.loads, (folder / "manifest.jsonl").read_text().splitlines())
+    media = next(row["media"] for row in rows if row["split"] == "train")
+    (folder / media).write_bytes(b"not a video")
+    content["files"][media] = digest_file(folder / media).model_dump()
+    record.write_text(json.dumps(content))
+    return media.rsplit("/", 1)[1]
+
+
+def test_a_store_that_cannot_be_written_is_named(c2f, repository, tiny_spec):
+    (repository / "local.yaml").write_text(ENVIRONMENT.replace(".c2f/store", "blocked/store"))
+    shutil.copytree(repository / ".c2f" / "store", repository / "blocked" / "store")
+    shutil.rmtree(repository / "blocked" / "store" / "plans", ignore_errors=True)
+    (repository / "blocked" / "store" / "plans").write_text("a file where a folder should be")
+    done = c2f("apply", "specs/tiny.yaml", "--environments", ".", check=7)
+    assert "cannot write `plans/" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_stops_what_it_started_and_says_how_to_go_on(repository, tiny_spec):
+    (repository / "local.yaml").write_text(ENVIRONMENT)
+    child = apply(repository, tiny_spec)
+    while not list((repository / ".c2f" / "store").glob("work/*/*/lock")):
+        time.sleep(0.02)
+    os.kill(child.pid, signal.SIGINT)
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == 130, out
+    assert "interrupted; finished stages are kept" in out
+    assert processes_in(repository) == []
