@@ -28,7 +28,7 @@ def main(scratch: Path, processes: str, module: list[str]) -> int:
     end_with_parent()
     options = ["--standalone", "--nproc-per-node", processes, "--max-restarts", "0", "--module"]
     try:
-        run.run(run.parse_args([*options, *module]))
+        run.run(run.parse_args([*options, *module]))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
         for rank, failure in error.failures.items():
             if failure.exitcode < 0:

@@ -14,11 +14,18 @@ from c2f_spec.store.records import add_dataset
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent
-DOMAINS = {"movie": "movieReviewSnippets", "amazon": "amazonReviewSnippets", "nyt": "nytEditorialSnippets", "tweets": "tweets"}
+DOMAINS = {
+    "movie": "movieReviewSnippets",
+    "amazon": "amazonReviewSnippets",
+    "nyt": "nytEditorialSnippets",
+    "tweets": "tweets",
+}
 
 
 def pytest_addoption(parser):
-    parser.addoption("--update-golden", action="store_true", help="rewrite golden files; the diff is the review")
+    parser.addoption(
+        "--update-golden", action="store_true", help="rewrite golden files; the diff is the review"
+    )
 
 
 @pytest.fixture
@@ -58,7 +65,9 @@ def c2f(repository):
 
     def run(*argv: str, check: int | None = 0) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "c2f_spec", *argv]
-        done = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False, timeout=300)
+        done = subprocess.run(
+            command, cwd=repository, capture_output=True, text=True, check=False, timeout=300
+        )
         assert check is None or done.returncode == check, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 

@@ -59,8 +59,19 @@ def storm(repository: Path, spec: Path, *, kills: int, seed: int, longest: float
 
 
 def apply(repository: Path, spec: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "c2f_spec", "apply", str(spec), "--no-report", "--environments", str(repository)]
-    return subprocess.Popen(command, cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = [
+        sys.executable,
+        "-m",
+        "c2f_spec",
+        "apply",
+        str(spec),
+        "--no-report",
+        "--environments",
+        str(repository),
+    ]
+    return subprocess.Popen(
+        command, cwd=repository, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def kill(child: subprocess.Popen[str]) -> None:

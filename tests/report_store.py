@@ -206,7 +206,12 @@ def _prepare(store: Store, stage: Stage, dataset: str) -> None:
     for row in manifest:
         row["media"] = f"clips/{row['id']}.mp4"
     shown = ("train-0", "train-1", "train-2", "train-27", "test-0", "test-1")
-    facts = {"name": dataset, "rendered": True, "splits": {"train": 30, "test": CLIPS}, "note": "drawn"}
+    facts = {
+        "name": dataset,
+        "rendered": dataset.startswith("icwsm"),
+        "splits": {"train": 30, "test": CLIPS},
+        "note": "drawn",
+    }
     files: dict[str, str | bytes] = {f"clips/{i}.mp4": b"not a video" for i in shown}
     files |= {"manifest.jsonl": _lines(manifest), "dataset.json": json.dumps(facts)}
     if dataset == "icwsm2014-movie":

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import DataWrong, OutOfMemory, StageSpecWrong
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.digest import digest_file, digest_folder
@@ -82,6 +86,39 @@ def test_prepare_refuses_what_it_has_no_reader_for(tmp_path):
 
 def test_results_of_many_cores_come_in_order():
     assert list(over_cores(abs, range(-300, 0), least=1)) == list(range(300, 0, -1))
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one core: no other processes")
+def test_workers_end_with_a_stage_that_is_killed():
+    code = "import time; from runtime.parallel import over_cores; list(over_cores(time.sleep, [0.1] * 9999))"
+    stage = subprocess.Popen([sys.executable, "-c", code])
+    children = Path(f"/proc/{stage.pid}/task/{stage.pid}/children")
+    workers = wait_for(lambda: [p for p in children.read_text().split() if "spawn_main" in command(p)])
+    stage.kill()
+    stage.wait()
+    wait_for(lambda: not any("spawn_main" in command(pid) for pid in workers))
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one core: no other processes")
+def test_a_worker_that_dies_is_told():
+    with pytest.raises(OutOfMemory, match="was killed"):
+        list(over_cores(os._exit, [1] * 3, least=1))
+
+
+def command(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def wait_for(found):
+    """The first true answer of `found`, within 20 seconds."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if answer := found():
+            return answer
+    raise AssertionError("waited for nothing")
 
 
 def test_distil_writes_a_chain_for_every_training_clip_in_order(made):

@@ -15,7 +15,10 @@ def refusal(data: bytes) -> str:
 
 
 def test_plain_scalars_stay_text_and_null_is_null():
-    data = load(b"a: 1e-5\nb: no\nc: 010\nd: 1234567890123456789012345678901234567890\ne:\nf: ~\ng: '~'\nh: 4:00:00\n", "s").data
+    data = load(
+        b"a: 1e-5\nb: no\nc: 010\nd: 1234567890123456789012345678901234567890\ne:\nf: ~\ng: '~'\nh: 4:00:00\n",
+        "s",
+    ).data
     assert data == {
         "a": "1e-5", "b": "no", "c": "010", "d": "1234567890123456789012345678901234567890",
         "e": None, "f": None, "g": "~", "h": "4:00:00",
@@ -75,7 +78,12 @@ def test_byte_order_mark_and_crlf_are_fine():
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.one_of(st.binary(max_size=200), st.text(alphabet="ab:-{}[]&*!|>'\"#, \n\t01.e~?%", max_size=120).map(str.encode)))
+@given(
+    st.one_of(
+        st.binary(max_size=200),
+        st.text(alphabet="ab:-{}[]&*!|>'\"#, \n\t01.e~?%", max_size=120).map(str.encode),
+    )
+)
 def test_any_bytes_are_a_document_or_a_message(data):
     try:
         document = load(data, "s.yaml")

@@ -16,11 +16,25 @@ from c2f_spec.spec.filters import NAMES, Filters
 from c2f_spec.spec.grpo import REWARD_NAMES, Rewards
 
 ROOT = Path(__file__).parent.parent
-HEAVY = ("torch", "transformers", "trl", "peft", "datasets", "kubernetes", "mlflow", "numpy", "av", "librosa", "runtime")
+HEAVY = (
+    "torch",
+    "transformers",
+    "trl",
+    "peft",
+    "datasets",
+    "kubernetes",
+    "mlflow",
+    "numpy",
+    "av",
+    "librosa",
+    "runtime",
+)
 
 
 def test_the_layers_hold():
-    done = subprocess.run([Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout
 
 
@@ -31,13 +45,17 @@ def test_the_compiler_imports_nothing_heavy(verb):
         f"try:\n    main({verb!r})\nexcept SystemExit:\n    pass\n"
         f"print([m for m in {HEAVY!r} if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]", done.stdout
 
 
 def test_the_supervisor_stays_light():
     script = "import sys, runtime.__main__, runtime.supervise; print([m for m in ('torch', 'transformers', 'av') if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "[]"
 
 
@@ -45,7 +63,13 @@ def registry(family: str, name: str) -> set[str]:
     """Keys of a registry's dict, read without importing what it registers."""
     tree = ast.parse((ROOT / "runtime" / family / "__init__.py").read_text())
     for node in ast.walk(tree):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        targets = (
+            node.targets
+            if isinstance(node, ast.Assign)
+            else [node.target]
+            if isinstance(node, ast.AnnAssign)
+            else []
+        )
         if any(isinstance(t, ast.Name) and t.id == name for t in targets):
             return {key.value for key in node.value.keys}
     raise AssertionError(f"no {name} in runtime/{family}/__init__.py")

@@ -49,6 +49,10 @@ def test_short_forms_mean_the_long_ones():
 
 
 def test_a_leaking_evaluation_is_a_warning():
-    text = SMALLEST.replace("train: icwsm2014-movie", "train: ch-sims").replace("[icwsm2014-movie]", "[ch-sims-v2]")
+    text = SMALLEST.replace("train: icwsm2014-movie", "train: ch-sims").replace(
+        "[icwsm2014-movie]", "[ch-sims-v2]"
+    )
     _, warnings = parse(load(text.encode(), "s.yaml"))
-    assert [w.message for w in warnings] == ["`ch-sims-v2` contains `ch-sims`: neither in-domain nor out-of-domain"]
+    assert [w.message for w in warnings] == [
+        "`ch-sims-v2` contains `ch-sims`: neither in-domain nor out-of-domain"
+    ]

@@ -90,12 +90,25 @@ def others(annotation, value):
 def expected(path: str, plan) -> set[str]:
     """Labels of the stages that a change at `path` must re-key."""
     prefix = max((p for p in TOUCHES if path == p or path.startswith(f"{p}.")), key=len)
-    hit = {s.key for s in plan.stages if s.kind in TOUCHES[prefix] or ("evaluate of base" in TOUCHES[prefix] and s.label.startswith("evaluate base"))}
+    hit = {
+        s.key
+        for s in plan.stages
+        if s.kind in TOUCHES[prefix]
+        or ("evaluate of base" in TOUCHES[prefix] and s.label.startswith("evaluate base"))
+    }
     if path.startswith("data.limit."):
         split = path.rsplit(".", 1)[1]
-        hit = {s.key for s in plan.stages if s.kind == "prepare" and split in DATASETS[s.preimage["spec"]["dataset"]].splits}
+        hit = {
+            s.key
+            for s in plan.stages
+            if s.kind == "prepare" and split in DATASETS[s.preimage["spec"]["dataset"]].splits
+        }
     if path == "data.render_seed":
-        hit = {s.key for s in plan.stages if s.kind == "prepare" and DATASETS[s.preimage["spec"]["dataset"]].rendered}
+        hit = {
+            s.key
+            for s in plan.stages
+            if s.kind == "prepare" and DATASETS[s.preimage["spec"]["dataset"]].rendered
+        }
     for stage in plan.stages:  # inputs come first, so one pass reaches everything below
         if hit & set(stage.inputs.values()):
             hit.add(stage.key)
@@ -131,9 +144,14 @@ def test_a_default_written_out_is_the_same_as_left_out():
 
 def test_seeds_share_everything_before_training():
     smoke = load_spec(SPECS[0].parent / "smoke.yaml").experiment
-    sources = [Source(smoke.model_copy(update={"seed": seed, "name": f"s{seed}"}), "") for seed in (42, 43, 44)]
+    sources = [
+        Source(smoke.model_copy(update={"seed": seed, "name": f"s{seed}"}), "") for seed in (42, 43, 44)
+    ]
     plan = build(sources, PINS, HERE_ENVIRONMENT, "here")
-    counts = {kind: sum(s.kind == kind for s in plan.stages) for kind in ("prepare", "distil", "filter", "sft", "grpo")}
+    counts = {
+        kind: sum(s.kind == kind for s in plan.stages)
+        for kind in ("prepare", "distil", "filter", "sft", "grpo")
+    }
     assert counts == {"prepare": 1, "distil": 1, "filter": 1, "sft": 3, "grpo": 3}
     assert plan.totals()["instances"] == 3 * 8
     assert plan.stages[0].variants == ("s42", "s43", "s44")
@@ -258,7 +276,15 @@ def test_code_is_followed_through_imports_and_families_only_where_named(source_t
 
 def test_comments_docstrings_and_formatting_are_not_code(source_tree):
     before = digests()
-    assert digests((source_tree / "shared.py", '"""Halves."""\n\ndef half(\n    x,\n):  # of it\n    """A half."""\n    return (x / 2)\n')) == before
+    assert (
+        digests(
+            (
+                source_tree / "shared.py",
+                '"""Halves."""\n\ndef half(\n    x,\n):  # of it\n    """A half."""\n    return (x / 2)\n',
+            )
+        )
+        == before
+    )
 
 
 def test_an_edited_reward_re_keys_what_names_it_and_adding_one_does_not(source_tree):

@@ -45,7 +45,7 @@ def test_markdown_is_as_reviewed(report, golden):
 
 
 def test_partial_report_is_as_reviewed(tmp_path, golden):
-    """grpo failed, so what needs it has not run; one evaluation and the baselines have not either."""
+    """Training failed, so what needs it has not run; one evaluation and the baselines have not either."""
     missing = ("reinforcement learning (GRPO)", "ridge baselines", "evaluate base on icwsm2014-nyt")
     store = filled(
         tmp_path, skip=(*missing, "evaluate grpo on icwsm2014-nyt", "evaluate grpo on icwsm2014-movie")

@@ -16,11 +16,19 @@ ENVIRONMENT = LocalEnvironment(c2f="v1", kind="local", store="store", demo=True)
 
 def plan_of(name: str):
     loaded = load_spec(Path(__file__).parent.parent / "specs" / f"{name}.yaml")
-    return build([Source(loaded.experiment, loaded.document.text)], Pins(dict.fromkeys(DATASETS, "0" * 64)), ENVIRONMENT, "here")
+    return build(
+        [Source(loaded.experiment, loaded.document.text)],
+        Pins(dict.fromkeys(DATASETS, "0" * 64)),
+        ENVIRONMENT,
+        "here",
+    )
 
 
 def story(target, plan=None) -> list[tuple[str, str]]:
-    return [(e.stage.label.removesuffix("icwsm2014-movie").strip(), e.what) for e in run(plan or plan_of("smoke"), target, wait=target.tick)]
+    return [
+        (e.stage.label.removesuffix("icwsm2014-movie").strip(), e.what)
+        for e in run(plan or plan_of("smoke"), target, wait=target.tick)
+    ]
 
 
 def test_stages_run_after_their_inputs():
@@ -47,7 +55,12 @@ def test_a_second_run_finds_the_work_done():
 def test_a_failure_stops_what_needs_it_and_nothing_else():
     told = dict(story(FakeTarget(failing={"sft"})))
     assert told["supervised fine-tuning"] == "failed"
-    assert told["reinforcement learning (GRPO)"] == told["evaluate sft on"] == told["evaluate grpo on"] == "blocked"
+    assert (
+        told["reinforcement learning (GRPO)"]
+        == told["evaluate sft on"]
+        == told["evaluate grpo on"]
+        == "blocked"
+    )
     assert told["ridge baselines"] == "done"
 
 

@@ -24,7 +24,15 @@ def attempt(tmp_path, objects, name: str, text: str = "x") -> Record:
     out = tmp_path / f"out-{name}"
     out.mkdir()
     (out / "a.txt").write_text(text)
-    record = Record(kind="sft", key="k" * 64, attempt=name, nonce=name, files=digest_folder(out), summary={}, provenance={})
+    record = Record(
+        kind="sft",
+        key="k" * 64,
+        attempt=name,
+        nonce=name,
+        files=digest_folder(out),
+        summary={},
+        provenance={},
+    )
     return records.commit(objects, record, out)
 
 
@@ -48,7 +56,12 @@ def test_of_many_creators_one_wins_and_no_reader_sees_a_part(objects):
 
     reader = threading.Thread(target=look)
     reader.start()
-    writers = [threading.Thread(target=lambda i=i: won.append(i) if objects.create("x", bytes([i]) * 300_000) else None) for i in range(8)]
+    writers = [
+        threading.Thread(
+            target=lambda i=i: won.append(i) if objects.create("x", bytes([i]) * 300_000) else None
+        )
+        for i in range(8)
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -85,8 +85,10 @@ def test_the_chain_says_what_was_seen():
         "1. Dialogue Content Clues Analysis: the words are clearly positive (wonderful, awful).",
         "2. Visual Clues Analysis: the mouth curves down slightly and the brows are raised.",
         "3. Audio Clues Analysis: the voice is very high and quiet.",
-        "4. Mixed Clues Comprehensive Analysis: the words and the voice are positive, the face is mixed; overall "
-        + "clearly positive.",
+        (
+            "4. Mixed Clues Comprehensive Analysis: the words and the voice are positive, the face is mixed; "
+            "overall strongly positive."
+        ),
     ]
 
 

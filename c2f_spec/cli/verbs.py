@@ -17,6 +17,7 @@ from c2f_spec.plan.annotate import annotate
 from c2f_spec.plan.compile import load_environment, load_spec, not_implemented, refuse_demo_only, repository
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
+from c2f_spec.store.objects import Objects
 from c2f_spec.targets.base import State
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def cancel(args: Namespace) -> int:
 
 def data(args: Namespace) -> int:
     """Stage data sets in a child process, because reading them needs the runtime's packages, and pin them."""
-    from c2f_spec.lock import write_pins
+    from c2f_spec.lock import read_lock, write_pins
     from c2f_spec.plan.compile import store_url
 
     for name in args.names:
@@ -137,28 +138,29 @@ def data(args: Namespace) -> int:
     environment = load_environment(
         args.on or "local", root, Path(args.environments) if args.environments else None
     )
+    lock, store = root / "specs" / "c2f.lock", store_url(environment, root)
+    pinned, objects = read_lock(lock).datasets, Objects(store)
+    there = (
+        {n for n in args.names if pinned.get(n) in records.datasets_present(objects, n)}
+        if args.fetch
+        else set()
+    )
+    for name in sorted(there):
+        print(f"{name}: staged before, digest {pinned[name][:10]}")
+    names = [n for n in args.names if n not in there]
+    if not names:
+        return Exit.OK
     source = ["--fetch"] if args.fetch else ["--from", args.source]
-    command = [
-        sys.executable,
-        "-m",
-        "runtime",
-        "data",
-        "add",
-        *args.names,
-        "--store",
-        store_url(environment, root),
-        *source,
-    ]
+    command = [sys.executable, "-m", "runtime", "data", "add", *names, "--store", store, *source]
     child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if child.returncode:
-        return Exit.UNREACHABLE if child.returncode == Exit.UNREACHABLE else Exit.UNEXPECTED
+        return child.returncode if child.returncode in (Exit.UNREACHABLE, Exit.USAGE) else Exit.UNEXPECTED
     staged = [json.loads(line) for line in child.stdout.splitlines()]
     for item in staged:
         print(f"{item['name']}: {item['rows']:,} rows, digest {item['digest'][:10]}")
-    folder = root / "specs"
-    if folder.is_dir():
-        write_pins(folder / "c2f.lock", {item["name"]: item["digest"] for item in staged})
-        print(f"pinned in {show.relative(folder / 'c2f.lock')}")
+    if lock.parent.is_dir():
+        write_pins(lock, {item["name"]: item["digest"] for item in staged})
+        print(f"pinned in {show.relative(lock)}")
     return Exit.OK
 
 

@@ -30,7 +30,7 @@ def kept(outputs: Outputs, variant: Variant) -> Examples | None:
         return None
     clips = _clips(outputs, variant, variant.experiment.data.train)
     rows = _varied(found.rows("chains.jsonl"), lambda row: clips.row(row).get("polarity"))
-    note = "The first of each polarity, in the order of the data set."
+    note = "The first in the order of the data set, of each polarity where there is one."
     shown = tuple(clips.example(row, "kept", row.get("text")) for row in rows)
     return Examples("Chains that were kept", note, found.state or ("" if rows else "none"), shown)
 
@@ -42,7 +42,7 @@ def dropped(outputs: Outputs, variant: Variant) -> Examples | None:
         return None
     clips = _clips(outputs, variant, variant.experiment.data.train)
     rows = _varied(found.rows("dropped.jsonl"), lambda row: row.get("filter"))
-    note = "The first that each filter dropped, in the order of the data set."
+    note = "The first in the order of the data set, of each filter where it dropped any."
     shown = tuple(
         clips.example(row, f"dropped by {row.get('filter')}: {row.get('reason')}", row.get("text"))
         for row in rows
@@ -64,7 +64,7 @@ def answers(outputs: Outputs, variant: Variant) -> Examples | None:
     clips = _clips(outputs, variant, dataset)
     rows = _varied(found.rows("predictions.jsonl"), lambda row: (_verdict(row), row.get("true")))
     title = f"Answers of {checkpoint} on {dataset}"
-    note = "Test clips, the first of each outcome, in the order of the data set."
+    note = "The first test clips in the order of the data set, of each outcome where there is one."
     shown = tuple(clips.example(row, _verdict(row), row.get("output")) for row in rows)
     return Examples(title, note, found.state or ("" if rows else "none"), shown)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.report import numbers, svg
 from c2f_spec.report.columns import ACC2, CORR, VERDICT, Column, about, columns, explanation
 from c2f_spec.report.markup import Html, el
-from c2f_spec.report.page_parts import missing, table
+from c2f_spec.report.page_parts import table
 
 if TYPE_CHECKING:
     from c2f_spec.report.model import Learned, Report, Row, Section, Table
@@ -80,7 +80,13 @@ def _detail(one: Table, policy: str) -> Html:
         cells = (
             _cells(row, shown)
             if not row.state
-            else [el("td", missing(row.state), colspan=str(len(shown) + sum(c.bounds for c in shown)))]
+            else [
+                el(
+                    "td",
+                    el("span", row.state, class_="state"),
+                    colspan=str(len(shown) + sum(c.bounds for c in shown)),
+                )
+            ]
         )
         rows.append(el("tr", el("th", row.model), *cells, class_="sub" if row.group == "baseline" else None))
     known = {ACC2: numbers.percent(one.majority), shown[-1]: numbers.count(one.n)}

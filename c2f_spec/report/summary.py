@@ -54,7 +54,7 @@ def honesty(e: Experiment, data: Sequence[Data], outputs: Outputs, variant: Vari
         names = _and([f"{o.stage.label} ({o.state})" for o in missing[:5]])
         more = f", and {len(missing) - 5} more" if len(missing) > 5 else ""
         found.append(
-            f"Partial: {len(missing)} of {len(variant.stages)} stages have no result: {names}{more}."
+            f"Partial: {len(missing)} of {len(variant.stages)} stages {'has' if len(missing) == 1 else 'have'} no result: {names}{more}."
         )
     return tuple(found)
 

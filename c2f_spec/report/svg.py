@@ -25,11 +25,12 @@ MARKED = 80
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
     """Round numbers from at or below `low` to at or above `high`: steps of 1, 2 or 5 times a power of ten."""
+    size = max(abs(low), abs(high))
+    if not 1e-12 < size < math.inf:
+        return [0.0, 0.5, 1.0]
     span = high - low
-    if not (math.isfinite(span) and span > 0):
-        half = abs(low) / 2 if low and math.isfinite(low) else 0.5
-        middle = low if math.isfinite(low) else 0.0
-        return ticks(middle - half, middle + half, most)
+    if span <= 1e-6 * size:
+        return ticks(low - size / 2, high + size / 2, most)
     raw = span / max(1, most - 1)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= raw * (1 - 1e-9))

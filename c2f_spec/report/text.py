@@ -9,7 +9,7 @@ HARMFUL = re.compile(
     "\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069"  # marks and overrides that reorder what is read
     "\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"  # halves of surrogate pairs and non-characters: not in valid UTF-8 text
 )
-MARKDOWN = re.compile(r"([\\`*{}|~$]|(?<!\w)_|_(?!\w)|\](?=[(\[:]|$))")
+MARKDOWN = re.compile(r"([\\`*{}|~$]|(?<!\w)_|_(?!\w)|\](?=[(\[:]))")
 """Code, emphasis, tables, mathematics, and the end of what could be a link's text."""
 STARTS = re.compile(r"^([-+#=]|\d+(?=[.)](?:\s|$)))")
 """What makes a block of a line: list, heading, underline of a heading."""

@@ -1,0 +1,113 @@
+"""A toy data set, a toy student and stages to run on them; each made once a session, none of it changed by a test."""
+
+from __future__ import annotations
+
+import functools
+import json
+import tempfile
+from pathlib import Path
+
+from c2f_spec.spec.handoff import StageFile
+from c2f_spec.spec.sections import C2f, Media, Tiny
+from c2f_spec.store.objects import Objects
+from runtime.chains import target
+from runtime.clips import Clip, polarity_of, write_jsonl, write_manifest
+from runtime.context import Context
+from runtime.media.render import render
+from runtime.models import MODELS
+from runtime.training.rows import Reader
+
+ROOT = tempfile.TemporaryDirectory(prefix="omni-")
+FMT = C2f()
+MEDIA = Media(fps=2.0, max_frames=4, max_pixels=3136)
+SPEC = Tiny(kind="tiny", hidden=32, layers=1)
+RATINGS = (-3.1, 2.4, 0.0, 1.2, -0.4, 3.6, -1.9, 0.8)
+TEXTS = ("a dull film", "wonderful and warm", "it runs for two hours", "not bad at all, I would say")
+
+NOISE = (
+    "ignore:`is_gradient_checkpointing` is deprecated:FutureWarning",
+    "ignore:.*joblib will operate in serial mode:UserWarning",
+)
+"""Of third-party libraries, during training."""
+
+
+@functools.cache
+def prepared() -> Path:
+    """16 training and 5 test clips with media."""
+    folder = Path(ROOT.name) / "prepared"
+    (folder / "clips").mkdir(parents=True)
+    clips = [clip(folder, i, "train" if i < 16 else "test") for i in range(21)]
+    write_manifest(folder, clips)
+    facts = {"name": "toy", "language": "en", "low": -4.0, "high": 4.0, "family": "mosi", "rendered": True}
+    (folder / "dataset.json").write_text(json.dumps({**facts, "splits": {"train": 16, "test": 5}}))
+    return folder
+
+
+def clip(folder: Path, i: int, split: str) -> Clip:
+    rating = RATINGS[i % len(RATINGS)]
+    name = f"toy-{i:02}"
+    render(folder / "clips" / f"{name}.mp4", rating, seed=1, clip=name)
+    text = f"{TEXTS[i % len(TEXTS)]} {i}"
+    return Clip(
+        name, "toy", split, text, rating, polarity_of(rating, "mosi"), f"clips/{name}.mp4", 2.0, "0" * 64
+    )
+
+
+@functools.cache
+def chains() -> Path:
+    """A kept chain for each training clip."""
+    folder = Path(ROOT.name) / "chains"
+    folder.mkdir()
+    clips = [c for c in reader().clips.values() if c.split == "train"]
+    rows = ({"id": c.id, "text": target(FMT, c.polarity, f"1. the words: {c.text}", c.label)} for c in clips)
+    write_jsonl(folder / "chains.jsonl", rows)
+    return folder
+
+
+@functools.cache
+def student():
+    return MODELS["tiny"].base(SPEC, 0, None)
+
+
+@functools.cache
+def reader() -> Reader:
+    return Reader(prepared(), student().processor, FMT, MEDIA)
+
+
+def context(folder: Path, kind: str, inputs: dict[str, Path], **spec) -> Context:
+    """An attempt at a stage; `spec` replaces sections."""
+    sections = {
+        "seed": 3,
+        "student": {"kind": "tiny", "hidden": 32, "layers": 1},
+        "format": {"kind": "c2f"},
+        "media": MEDIA.model_dump(),
+        "sft": {"steps": 2, "batch": 4, "learning_rate": 3e-3},
+        "grpo": {"steps": 2, "batch": 2, "generations": 2, "learning_rate": 1e-3, "max_new_tokens": 12,
+                 "hint": {"trigger": {"kind": "all_below", "threshold": 2.0}}},
+        "evaluate": {"decoding": {"max_new_tokens": 8}, "score_space": "prompt_range"},
+        "checkpoint": "base",
+    }  # fmt: skip
+    (folder / "out").mkdir(parents=True)
+    stage = StageFile(
+        kind=kind,
+        key="0" * 64,
+        name=kind,
+        preimage={"spec": {**sections, **spec}},
+        store=str(folder / "store"),
+        scratch=str(folder),
+    )
+    return Context(stage, inputs, folder / "out", Objects(str(folder / "store")))
+
+
+@functools.cache
+def tuned() -> Path:
+    """The output folder of the stage `sft`."""
+    from runtime.stages import sft
+
+    ctx = context(Path(ROOT.name) / "tuned", "sft", {"prepare": prepared(), "filter": chains()})
+    sft.run(ctx)
+    return ctx.out
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]

@@ -1,0 +1,50 @@
+"""The whole pipeline at toy size, through the front door: every stage for real, a report, tracking, and a second run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+
+import pytest
+
+from c2f_spec.store import records
+from c2f_spec.store.objects import Objects
+from tests.conftest import REPOSITORY
+
+
+@pytest.fixture
+def applied(c2f, repository):
+    shutil.copy(REPOSITORY / "specs" / "smoke.yaml", repository / "specs")
+    return c2f("apply", "specs/smoke.yaml", "--on", "local")
+
+
+def test_from_ratings_to_report_and_again(c2f, repository, applied):
+    assert applied.stdout.splitlines()[-1] == "report: .c2f/store/reports/smoke/report.html"
+    states = json.loads(c2f("status", "specs/smoke.yaml", "-o", "json").stdout)["stages"]
+    assert {s["state"] for s in states} == {"done"}
+    assert len(states) == 8
+
+    page = (repository / ".c2f/store/reports/smoke/report.html").read_text()
+    twin = (repository / ".c2f/store/reports/smoke/report.md").read_text()
+    for text in (page, twin):
+        assert "voice and face are" in text, "it must say plainly what is drawn"
+
+    plan = json.loads(c2f("plan", "specs/smoke.yaml", "-o", "json").stdout)
+    objects = Objects(str(repository / ".c2f/store"))
+    by_kind = {s["kind"]: records.read_record(objects, s["kind"], s["key"]) for s in plan["stages"]}
+    funnel = json.loads((records.fetch(objects, by_kind["filter"]) / "funnel.json").read_text())
+    assert funnel["in"] == funnel["kept"] + sum(funnel["dropped"].values()) == 16
+    rows = [json.loads(line) for line in (records.fetch(objects, by_kind["grpo"]) / "metrics.jsonl").read_text().splitlines()]
+    assert {"reward/format", "reward/polarity", "reward/score", "hint/groups"} <= set().union(*rows)
+
+    with sqlite3.connect(repository / ".c2f/mlflow.db") as database:
+        runs = database.execute("select count(*) from runs where lifecycle_stage = 'active'").fetchone()[0]
+        losses = database.execute("select count(*) from metrics where key = 'loss'").fetchone()[0]
+    database.close()
+    assert runs == 8
+    assert losses > 0
+
+    again = c2f("apply", "specs/smoke.yaml")
+    assert again.stdout.splitlines()[0] == "nothing to do: all 8 stages of smoke are done"
+    assert again.stderr == ""
