@@ -17,6 +17,7 @@ the format reward and leniently for the rest. A canonical answer:
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -66,8 +67,17 @@ def prompt(fmt: AnyFormat, *, language: str, text: str, low: float, high: float)
     """The user's turn for a clip: `language` is the data set's, `low` and `high` the range that the prompt names."""
     language = language if fmt.language == "dataset" else fmt.language
     template = PROMPTS[language, "direct" if isinstance(fmt, Direct) else "chain"]
-    names = ("", "", "") if isinstance(fmt, Direct) else (tags(fmt).polarity, tags(fmt).think, tags(fmt).score)
-    values = {"text": text, "low": f"{low:g}", "high": f"{high:g}", "p": names[0], "t": names[1], "s": names[2]}
+    names = (
+        ("", "", "") if isinstance(fmt, Direct) else (tags(fmt).polarity, tags(fmt).think, tags(fmt).score)
+    )
+    values = {
+        "text": text,
+        "low": f"{low:g}",
+        "high": f"{high:g}",
+        "p": names[0],
+        "t": names[1],
+        "s": names[2],
+    }
     return re.sub(r"\{(\w+)\}", lambda m: values[m.group(1)], template)
 
 
@@ -99,17 +109,22 @@ def parse(fmt: AnyFormat, text: str) -> Answer:
 
 
 def _parse_direct(text: str) -> Answer:
-    found = {float(n) for n in re.findall(NUMBER, text.translate(SIGNS))}
-    whole = re.fullmatch(NUMBER, text.translate(SIGNS).strip()) is not None
-    return Answer(None, None, found.pop() if len(found) == 1 else None, whole)
+    text = text.translate(SIGNS)
+    found = {float(n) for n in re.findall(NUMBER, text, re.ASCII)}
+    score = _finite(found.pop()) if len(found) == 1 else None
+    whole = re.fullmatch(NUMBER, text.strip(), re.ASCII) is not None
+    return Answer(None, None, score, whole and score is not None)
 
 
 def _parse_chain(t: Tags, text: str) -> Answer:
     word = _between(t.polarity, text)
     body = _between(t.think, text)
-    score = re.fullmatch(rf"\s*({NUMBER})\s*", (_between(t.score, text) or "").translate(SIGNS), re.ASCII)
+    written = re.fullmatch(rf"\s*({NUMBER})\s*", (_between(t.score, text) or "").translate(SIGNS), re.ASCII)
+    score = _finite(float(written.group(1))) if written else None
     polarity = WORDS.get(word.strip().lower()) if word is not None else None
-    once = all(text.count(f"<{slash}{name}>") == 1 for name in (t.polarity, t.think, t.score) for slash in ("", "/"))
+    once = all(
+        text.count(f"<{slash}{name}>") == 1 for name in (t.polarity, t.think, t.score) for slash in ("", "/")
+    )
     layout = rf"\s*<{t.polarity}>[^<]*</{t.polarity}>\s*<{t.think}>.+</{t.think}>\s*<{t.score}>[^<]*</{t.score}>\s*"
     well_formed = (
         once
@@ -118,10 +133,16 @@ def _parse_chain(t: Tags, text: str) -> Answer:
         and bool(body and body.strip())
         and re.fullmatch(layout, text, re.DOTALL) is not None
     )
-    return Answer(polarity, body.strip() if body else None, float(score.group(1)) if score else None, well_formed)
+    return Answer(polarity, body.strip() if body else None, score, well_formed)
 
 
 def _between(tag: str, text: str) -> str | None:
     """The text inside the first pair of `tag`."""
-    found = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
-    return found.group(1) if found else None
+    start = text.find(f"<{tag}>")
+    end = text.find(f"</{tag}>", start) if start >= 0 else -1
+    return text[start + len(f"<{tag}>") : end] if end >= 0 else None
+
+
+def _finite(score: float) -> float | None:
+    """A number of 400 digits reads as infinite, which no reward or metric could use."""
+    return score if math.isfinite(score) else None

@@ -40,9 +40,8 @@ class Clip:
 
 def polarity_of(score: float, family: str) -> Polarity:
     """The 3-class rule of a family (METHOD 1.4): MOSI the sign; SIMS neutral within (-0.1, 0.1]."""
-    low, high = (-0.1, 0.1) if family == "sims" else (0.0, 0.0)
     if family == "sims":
-        return "negative" if score <= low else "neutral" if score <= high else "positive"
+        return "negative" if score <= -0.1 else "neutral" if score <= 0.1 else "positive"
     return "negative" if score < 0 else "positive" if score > 0 else "neutral"
 
 
@@ -72,11 +71,15 @@ def write_manifest(folder: Path, clips: Iterable[Clip]) -> int:
 
 def read_manifest(folder: Path, split: str | None = None) -> list[Clip]:
     """The clips of a prepared data set, of one split or all, in manifest order."""
-    clips = (Clip(**row) for row in read_jsonl(folder / "manifest.jsonl"))
+    path = folder / "manifest.jsonl"
+    try:
+        clips = [Clip(**row) for row in read_jsonl(path)]
+    except TypeError as error:
+        raise DataWrong(f"{path} is not a manifest of clips: {error}", hint="run `prepare` again") from error
     return [c for c in clips if split is None or c.split == split]
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
     """`dataset.json` of a prepared data set: name, language, low, high, family, rendered, splits."""
-    facts: dict[str, Any] = json.loads((folder / "dataset.json").read_text())
+    facts: dict[str, Any] = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     return facts

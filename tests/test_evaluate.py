@@ -64,20 +64,21 @@ def test_a_begun_answer_is_refused():
     ("space", "named", "expected"),
     [("prompt_range", "from -4 ", 0.5), ("as_is", "from -1 ", 0.5), ("rescale_from_train", "from -1 ", 2.0)],
 )
-def test_score_space(tmp_path, monkeypatch, space, named, expected):
+def test_score_space(tmp_path, space, named, expected):
     """A model trained on [-1, 1] says 0.5; the evaluated set has [-4, 4]."""
-    prompts = []
+    ctx = omni.context(tmp_path, "evaluate", {"prepare": omni.prepared()}, train_range=[-1.0, 1.0])
+    reader, scale = evaluate.questions(ctx, omni.student(), space)
+    assert named in omni.student().tokenizer.decode(reader.row("toy-16").prompt)
+    output = "<polarity>Positive</polarity><think>x</think><score>0.5</score>"
+    made = evaluate.prediction(reader.clips["toy-16"], output, ctx.format, scale)
+    assert (made["score"], made["polarity"], made["well_formed"]) == (expected, "positive", True)
 
-    def says(student, rows, _):
-        prompts.extend(student.tokenizer.decode(row.prompt) for row in rows)
-        return [("<polarity>Positive</polarity><think>x</think><score>0.5</score>", True)] * len(rows)
 
-    monkeypatch.setattr(evaluate, "answers", says)  # the model's part; what is tested is around it
-    section = {"decoding": {"max_new_tokens": 8}, "score_space": space}
-    summary, rows, _ = predict(tmp_path, evaluate=section, train_range=[-1.0, 1.0])
-    assert all(named in prompt for prompt in prompts)
-    assert [row["score"] for row in rows] == [expected] * 5
-    assert summary == {"clips": 5, "well_formed": 5, "scored": 5, "ended": 5}
+def test_an_answer_without_a_score_stays_without(tmp_path):
+    ctx = omni.context(tmp_path, "evaluate", {"prepare": omni.prepared()}, train_range=[-1.0, 1.0])
+    reader, scale = evaluate.questions(ctx, omni.student(), "rescale_from_train")
+    made = evaluate.prediction(reader.clips["toy-16"], "<polarity>Positive", ctx.format, scale)
+    assert (made["score"], made["polarity"], made["well_formed"]) == (None, None, False)
 
 
 def test_rescaling_keeps_the_ends_and_the_middle():

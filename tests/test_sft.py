@@ -186,7 +186,7 @@ def test_metrics_have_our_names(tmp_path):
 
 
 def test_out_of_memory_names_what_to_change():
-    with pytest.raises(OutOfMemory, match="`media.max_pixels`") as caught, memory("grpo"):
+    with pytest.raises(OutOfMemory, match=r"`media\.max_pixels`") as caught, memory("grpo"):
         raise torch.OutOfMemoryError("tried to allocate 2 GiB\nmore")
     assert "grpo.max_new_tokens" in str(caught.value)
 

@@ -28,7 +28,7 @@ def test_from_ratings_to_report_and_again(c2f, repository, applied):
     page = (repository / ".c2f/store/reports/smoke/report.html").read_text()
     twin = (repository / ".c2f/store/reports/smoke/report.md").read_text()
     for text in (page, twin):
-        assert "voice and face are" in text, "it must say plainly what is drawn"
+        assert "sound and picture are drawn from the rating" in text, "it must say plainly what is drawn"
 
     plan = json.loads(c2f("plan", "specs/smoke.yaml", "-o", "json").stdout)
     objects = Objects(str(repository / ".c2f/store"))

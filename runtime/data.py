@@ -1,0 +1,95 @@
+"""`python -m runtime data add NAME|ALL... --store URL (--from DIR | --fetch)`: copies of data sets -> the store.
+
+Prints one JSON object a data set: {"name", "digest", "files", "rows"}. Every row is read before anything is stored.
+The digest depends on the files alone, so adding a copy twice, from wherever, changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from c2f_spec.errors import C2fError, DataWrong, StageError, WrongUsage
+from c2f_spec.spec.datasets import DATASETS as KNOWN
+from c2f_spec.store.objects import Objects
+from c2f_spec.store.records import add_dataset
+from runtime.datasets import DATASETS
+from runtime.datasets.fetch import FETCH
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+READABLE = tuple(name for name, facts in KNOWN.items() if facts.reader in DATASETS)
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise WrongUsage(message, hint=self.format_usage().strip())
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code; a problem is told in one message on stderr."""
+    try:
+        args = _parser().parse_args(argv)
+        objects = Objects(args.store)
+        names = READABLE if "ALL" in args.names else tuple(dict.fromkeys(args.names))
+        for name in names:
+            _check_name(name)
+        with tempfile.TemporaryDirectory() as scratch:
+            fetched: dict[str, Path] = {}
+            for name in names:
+                reader = KNOWN[name].reader
+                if args.fetch and reader not in fetched:
+                    folder = Path(scratch) / reader
+                    folder.mkdir()
+                    fetched[reader] = FETCH[reader](folder)
+                source = fetched[reader] if args.fetch else args.copy
+                print(json.dumps(add(objects, name, source, Path(scratch))), flush=True)
+    except C2fError as error:
+        print(error, file=sys.stderr)
+        return int(error.code if isinstance(error, StageError) else error.exit)
+    return 0
+
+
+def add(objects: Objects, name: str, source: Path, scratch: Path) -> dict[str, Any]:
+    """Stage the files of data set `name` that lie in `source`; returns what is printed."""
+    reader = DATASETS[KNOWN[name].reader]
+    file = reader.FILES[name]
+    if not (source / file).is_file():
+        raise DataWrong(
+            f"{source} has no file {file}",
+            hint=f"`--from` names the folder with the `*_GroundTruth.txt` files; `--fetch` gets them from {reader.SOURCE}",
+        )
+    rows = len(reader.read(name, source))
+    folder = scratch / name
+    folder.mkdir()
+    shutil.copyfile(source / file, folder / file)
+    facts = {"name": name, "source": reader.SOURCE, "licence": reader.LICENCE, "rows": rows}
+    digest = add_dataset(objects, name, folder, facts)
+    return {"name": name, "digest": digest, "files": [file], "rows": rows}
+
+
+def _check_name(name: str) -> None:
+    if name not in KNOWN:
+        raise WrongUsage(f"no data set is called `{name}`", hint=f"ALL, or some of: {', '.join(READABLE)}")
+    if name not in READABLE:
+        raise WrongUsage(f"this version has no reader for `{name}`", hint=f"it reads {', '.join(READABLE)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m runtime data", description="Stage copies of data sets into a store.")
+    verbs = parser.add_subparsers(required=True, metavar="add")
+    verb = verbs.add_parser("add", help="stage copies of data sets")
+    verb.add_argument("names", nargs="+", metavar="NAME", help="data sets, or ALL")
+    verb.add_argument("--store", required=True, metavar="URL", help="root of the store")
+    origin = verb.add_mutually_exclusive_group(required=True)
+    origin.add_argument(
+        "--from", dest="copy", type=Path, metavar="DIR", help="a folder with the files as distributed"
+    )
+    origin.add_argument("--fetch", action="store_true", help="download them, where the terms allow it")
+    return parser

@@ -1,0 +1,28 @@
+"""The readers of data sets, by `Dataset.reader` of `c2f_spec.spec.datasets`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from runtime.datasets import icwsm2014
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runtime.datasets.rows import Row
+
+
+class Reader(Protocol):
+    """A module that reads the files of a family of data sets."""
+
+    FILES: dict[str, str]
+    """The file of each data set, by the data set's name."""
+    LICENCE: str
+    SOURCE: str
+
+    def read(self, name: str, folder: Path) -> list[Row]:
+        """Every row of data set `name` from its files in `folder`; `DataWrong` with file and line."""
+        ...
+
+
+DATASETS: dict[str, Reader] = {"icwsm2014": icwsm2014}

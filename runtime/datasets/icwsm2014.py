@@ -1,0 +1,89 @@
+"""Sentences with the mean sentiment rating of at least 20 people, four domains. `folder` -> rows.
+
+Source: C. J. Hutto and E. Gilbert, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media
+Text", ICWSM 2014, https://doi.org/10.1609/icwsm.v8i1.14550; the files are in the source distribution of vaderSentiment
+2.5 on PyPI (`additional_resources/hutto_ICWSM_2014.tar.gz`), MIT licence. A domain is one file of lines that end in
+CR LF: id, rating in [-4, 4], sentence, separated by tabs. A row of `movieReviewSnippets_GroundTruth.txt`:
+
+    3<TAB>-0.6<TAB>Effective but too tepid biopic
+
+becomes Row("movie-3", "train", "Effective but too tepid biopic", -0.6). Movie reviews are dealt to the splits 70 : 10 :
+20 by a hash of the id; the other domains are test sets. Some sentences occur under several ids (2 of 10,605 movie
+rows); they are kept as distributed. Bytes that are not UTF-8 become U+FFFD.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from c2f_spec.errors import DataWrong
+from c2f_spec.spec.datasets import DATASETS
+from runtime.datasets.rows import Row, draw
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from c2f_spec.spec.datasets import Split
+
+FILES = {
+    "icwsm2014-movie": "movieReviewSnippets_GroundTruth.txt",
+    "icwsm2014-amazon": "amazonReviewSnippets_GroundTruth.txt",
+    "icwsm2014-nyt": "nytEditorialSnippets_GroundTruth.txt",
+    "icwsm2014-tweets": "tweets_GroundTruth.txt",
+}
+LICENCE = "MIT"
+SOURCE = "https://pypi.org/project/vaderSentiment/2.5/ additional_resources/hutto_ICWSM_2014.tar.gz"
+COPY_HINT = "stage an intact copy: c2f-spec data add {name} --fetch"
+
+
+def read(name: str, folder: Path) -> list[Row]:
+    """Every row of data set `name` whose file lies in `folder`. Raises `DataWrong` with file and line."""
+    path = folder / FILES[name]
+    hint = COPY_HINT.format(name=name)
+    try:
+        lines = path.read_bytes().decode("utf-8", errors="replace").split("\n")
+    except OSError as error:
+        raise DataWrong(f"cannot read {path}: {error.strerror}", hint=hint) from error
+    seen: dict[str, int] = {}
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = _row(name, line, seen)
+        except ValueError as error:
+            raise DataWrong(f"{path}:{number}: {error}", hint=hint) from error
+        seen[row.id] = number
+        rows.append(row)
+    if not rows:
+        raise DataWrong(f"{path} has no rows", hint=hint)
+    return rows
+
+
+def _row(name: str, line: str, seen: Mapping[str, int]) -> Row:
+    """Raises `ValueError` with what is wrong with the line."""
+    parts = line.removesuffix("\r").split("\t")
+    if len(parts) != 3:
+        raise ValueError(f"{len(parts)} columns instead of id, rating and sentence")
+    id_, rating, text = (part.strip() for part in parts)
+    if not (id_ and id_.isascii() and id_.replace("_", "").isalnum()):
+        raise ValueError(f"`{id_}` is not an id of letters, digits and `_`")
+    if not text:
+        raise ValueError("no sentence")
+    facts = DATASETS[name]
+    try:
+        label = float(rating)
+    except ValueError:
+        raise ValueError(f"`{rating}` is not a rating") from None
+    if not facts.low <= label <= facts.high:  # also NaN
+        raise ValueError(f"the rating {rating} is outside [{facts.low:g}, {facts.high:g}]")
+    clip = f"{name.removeprefix('icwsm2014-')}-{id_}"
+    if clip in seen:
+        raise ValueError(f"the id `{id_}` is that of line {seen[clip]}")
+    return Row(clip, _split(clip) if "train" in facts.splits else "test", text, label)
+
+
+def _split(clip: str) -> Split:
+    drawn = draw(clip, "split")
+    return "train" if drawn < 0.7 else "valid" if drawn < 0.8 else "test"

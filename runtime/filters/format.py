@@ -1,0 +1,16 @@
+"""The answer is exactly the format (METHOD 1.3). Always the first filter: the others need its parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runtime.chains import Answer
+    from runtime.clips import Clip
+
+
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: None) -> str | None:  # noqa: ARG001
+    """Why the chain is dropped, or `None`."""
+    return None if answer.well_formed else "not in the format"

@@ -1,0 +1,40 @@
+"""The chain neither speaks of a label nor quotes a score (METHOD 3, LEAK and SCOREWORD).
+
+A quoted score would contradict the label that replaces the teacher's own score.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from runtime.chains import NUMBER, SIGNS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from c2f_spec.spec.filters import NoLabelLeak
+    from runtime.chains import Answer
+    from runtime.clips import Clip
+
+LEAK = re.compile(
+    r"ground[- ]?truth|\blabel(?:l?ed|s)?\b|annotat|given (?:polarity|score)|as instructed"
+    r"|真实(?:标签|值)|标签(?:为|是)|标注(?:为|结果)",
+    re.IGNORECASE,
+)
+SCOREWORD = re.compile(r"score|得分|分数|评分", re.IGNORECASE)
+NEAR = 12
+"""Characters between the word and a number that reads as a score."""
+
+
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: NoLabelLeak) -> str | None:  # noqa: ARG001
+    """Why the chain is dropped, or `None`."""
+    think = (answer.think or "").translate(SIGNS)
+    if leak := LEAK.search(think):
+        return f"speaks of `{leak.group()}`"
+    for word in SCOREWORD.finditer(think):
+        for found in re.finditer(NUMBER, think):
+            gap = max(word.start() - found.end(), found.start() - word.end())
+            if gap <= NEAR and facts["low"] <= float(found.group()) <= facts["high"]:
+                return f"quotes a score: `{word.group()}` near `{found.group()}`"
+    return None

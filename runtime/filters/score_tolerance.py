@@ -1,0 +1,24 @@
+"""The chain's score is near the label: |score - label| <= max_fraction * (high - low). The paper has the idea (METHOD 3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from c2f_spec.spec.filters import ScoreTolerance
+    from runtime.chains import Answer
+    from runtime.clips import Clip
+
+SLACK = 1e-9
+"""Of rounding: 0.2 - (-0.2) is more than 0.4 in binary."""
+
+
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: ScoreTolerance) -> str | None:
+    """Why the chain is dropped, or `None`."""
+    if answer.score is None:
+        return "has no score"
+    allowed = spec.max_fraction * (facts["high"] - facts["low"])
+    error = abs(answer.score - clip.label)
+    return None if error <= allowed + SLACK else f"its score is {error:.2g} off, more than {allowed:.2g}"

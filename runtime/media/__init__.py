@@ -1,0 +1,1 @@
+"""Clips as media: `render` draws them, `decode` reads them, `measure` describes them in numbers."""

@@ -1,0 +1,103 @@
+"""A student: an omni thinker with its processor, loaded from a folder or made by its kind, and saved to a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import GenerationConfig, Qwen2_5OmniProcessor, Qwen2_5OmniThinkerForConditionalGeneration
+
+from c2f_spec.errors import DataWrong
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from c2f_spec.spec.sections import Student as StudentSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Student:
+    """Model and processor, always used together."""
+
+    model: Any
+    """`Qwen2_5OmniThinkerForConditionalGeneration`."""
+    processor: Any
+    """`Qwen2_5OmniProcessor`."""
+
+    @property
+    def tokenizer(self) -> Any:
+        return self.processor.tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What differs between the kinds of students."""
+
+    base: Callable[[StudentSpec, int, Path | None], Student]
+    """The untouched student, from its section of the spec, the experiment's seed and the folder of its weights."""
+    frozen: tuple[str, ...]
+    """Prefixes of the parameters that no tuner trains (METHOD 8.2)."""
+    rows_trained: int
+    """Most answers in one forward and backward pass of a device; a larger batch is accumulated."""
+    rows_generated: int
+    """Clips that are answered at once in evaluation."""
+
+
+def load(folder: Path) -> Student:
+    """The student saved in `folder`, without a network. Raises `DataWrong` unless every tensor was restored."""
+    if not (folder / "config.json").is_file():
+        raise DataWrong(f"{folder} holds no model: `config.json` is missing")
+    model, found = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
+        folder, local_files_only=True, dtype="auto", output_loading_info=True
+    )
+    lost = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
+    if lost:
+        raise DataWrong(f"{folder} lacks {len(lost)} tensors of the model, among them `{lost[0]}`")
+    return Student(model, Qwen2_5OmniProcessor.from_pretrained(folder, local_files_only=True))
+
+
+def save(student: Student, folder: Path) -> None:
+    """Write thinker and processor to `folder`, as `load` reads them."""
+    student.model.save_pretrained(folder)
+    student.processor.save_pretrained(folder)
+
+
+def freeze(model: Any, prefixes: tuple[str, ...]) -> None:
+    """Exclude the parameters under `prefixes` from training. Raises `LookupError` if a prefix names none."""
+    names = [name for name, _ in model.named_parameters()]
+    for prefix in prefixes:
+        if not any(name.startswith(prefix) for name in names):
+            raise LookupError(f"no parameter of the model starts with `{prefix}`")
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(not name.startswith(prefixes))
+
+
+def suppressed(tokenizer: Any) -> list[int]:
+    """Special tokens that must never be sampled: all but the end of the turn.
+
+    A sampled placeholder of sound or video has no media behind it, and positions cannot be computed for it.
+    """
+    return sorted(
+        i
+        for i, token in tokenizer.added_tokens_decoder.items()
+        if token.special and i != tokenizer.eos_token_id
+    )
+
+
+def generation(tokenizer: Any, max_new_tokens: int, temperature: float) -> Any:
+    """How answers are generated: greedy at temperature 0, else sampled from the whole distribution."""
+    sampling = {"temperature": temperature, "top_p": 1.0, "top_k": 0} if temperature else {}
+    return GenerationConfig(
+        max_new_tokens=max_new_tokens,
+        do_sample=temperature > 0,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        suppress_tokens=suppressed(tokenizer),
+        **sampling,
+    )
+
+
+def device() -> torch.device:
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,18 @@
+"""Polarity reward: 1 if the stated polarity is the label's, else 0 (paper, eq. 4; METHOD 1.4).
+
+Read leniently: it can be earned by an answer that is not well formed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from c2f_spec.spec.grpo import PolarityReward
+    from runtime.chains import Answer
+    from runtime.rewards.truth import Truth
+
+
+def reward(answer: Answer, truth: Truth, spec: PolarityReward) -> float:
+    del spec
+    return 1.0 if answer.polarity == truth.polarity else 0.0

@@ -1,0 +1,126 @@
+"""A model and a prepared data set -> one prediction for each clip of the test split. Hints are never given here.
+
+Inputs: `model`, or none for the base student (then `weights`, if it has released ones); `prepare`, the evaluated data
+set. Output: `predictions.jsonl`, a row a clip in manifest order. Metrics are computed from it elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from c2f_spec.errors import StageSpecWrong
+from c2f_spec.spec.evaluate import Decoding
+from c2f_spec.spec.sections import Student as StudentSpec
+from runtime.chains import AnyFormat, parse
+from runtime.models import MODELS
+from runtime.models.student import Student, device, generation, load
+from runtime.training.arguments import memory
+from runtime.training.batches import prompt_batch
+from runtime.training.rows import Reader
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runtime.clips import Clip
+    from runtime.context import Context
+    from runtime.training.rows import Row
+
+
+def run(ctx: Context) -> dict[str, Any]:
+    if ctx.world != 1:
+        raise StageSpecWrong(f"evaluation runs in one process, not in {ctx.world}")
+    section = ctx.stage.preimage["spec"]["evaluate"]
+    decoding = Decoding.model_validate(section.get("decoding", {}))
+    kind = MODELS[ctx.section("student", StudentSpec).kind]
+    student = checkpoint(ctx)
+    student.model.eval().to(device())
+
+    reader, scale = questions(ctx, student, section.get("score_space", "prompt_range"))
+    settings = generation(student.tokenizer, decoding.max_new_tokens, decoding.temperature)
+    ids = reader.ids("test")
+    counts = {"clips": len(ids), "well_formed": 0, "scored": 0, "ended": 0}
+    torch.manual_seed(ctx.seed)
+    with (ctx.out / "predictions.jsonl").open("w", encoding="utf-8") as file, memory("evaluate"):
+        for start in range(0, len(ids), kind.rows_generated):
+            rows = [reader.row(clip_id) for clip_id in ids[start : start + kind.rows_generated]]
+            for row, (output, ended) in zip(rows, answers(student, rows, settings), strict=True):
+                made = prediction(reader.clips[row.id], output, ctx.format, scale)
+                counts["well_formed"] += made["well_formed"]
+                counts["scored"] += made["score"] is not None
+                counts["ended"] += ended
+                file.write(json.dumps(made, ensure_ascii=False) + "\n")
+            file.flush()
+            ctx.progress(start + len(rows), len(ids), "clips")
+    return counts
+
+
+def checkpoint(ctx: Context) -> Student:
+    """The model under evaluation."""
+    if "model" in ctx.inputs:
+        return load(ctx.inputs["model"] / "model")
+    which = ctx.stage.preimage["spec"]["checkpoint"]
+    if which != "base":
+        raise StageSpecWrong(f"the checkpoint `{which}` was not handed to this stage")
+    spec = ctx.section("student", StudentSpec)
+    return MODELS[spec.kind].base(spec, ctx.seed, ctx.inputs.get("weights"))
+
+
+def questions(ctx: Context, student: Student, space: str) -> tuple[Reader, Callable[[float], float]]:
+    """The clips with their prompts, and what makes an answered score one of the data set (METHOD 2.6).
+
+    `prompt_range`: prompts name the evaluated set's range. `as_is`: they name the range trained on, and scores stay.
+    `rescale_from_train`: they name the range trained on, and scores are mapped from it to the evaluated set's.
+    """
+    trained = None
+    if space != "prompt_range":
+        low, high = ctx.stage.preimage["spec"]["train_range"]
+        trained = (float(low), float(high))
+    reader = Reader(ctx.inputs["prepare"], student.processor, ctx.format, ctx.media, score_range=trained)
+    if trained is None or space == "as_is":
+        return reader, float
+    return reader, partial(rescale, source=trained, aim=(reader.low, reader.high))
+
+
+def rescale(score: float, source: tuple[float, float], aim: tuple[float, float]) -> float:
+    """`score` on the scale `source` -> the same place on the scale `aim`."""
+    return aim[0] + (score - source[0]) * (aim[1] - aim[0]) / (source[1] - source[0])
+
+
+def prediction(clip: Clip, output: str, fmt: AnyFormat, scale: Callable[[float], float]) -> dict[str, Any]:
+    """A row of `predictions.jsonl`."""
+    answer = parse(fmt, output)
+    return {
+        "id": clip.id,
+        "label": clip.label,
+        "true": clip.polarity,
+        "output": output,
+        "polarity": answer.polarity,
+        "score": None if answer.score is None else scale(answer.score),
+        "well_formed": answer.well_formed,
+    }
+
+
+def answers(student: Student, rows: Sequence[Row], settings: Any) -> list[tuple[str, bool]]:
+    """The text that the model writes for each row, and whether it came to an end by itself."""
+    opening = student.tokenizer.encode(turn_opening(student.processor), add_special_tokens=False)
+    for row in rows:
+        assert list(row.prompt[-len(opening) :]) == opening, (
+            "an answer was begun for the model: that is a hint"
+        )
+    batch = {k: v.to(device()) for k, v in prompt_batch(rows, student.tokenizer.pad_token_id).items()}
+    with torch.no_grad():
+        ids_BT = student.model.generate(**batch, generation_config=settings)[:, batch["input_ids"].shape[1] :]
+    ended_B = (ids_BT == student.tokenizer.eos_token_id).any(dim=1).tolist()
+    return list(zip(student.processor.batch_decode(ids_BT, skip_special_tokens=True), ended_B, strict=True))
+
+
+def turn_opening(processor: Any) -> str:
+    """What the chat template writes to open the assistant's turn."""
+    message = [{"role": "user", "content": [{"type": "text", "text": "x"}]}]
+    bare: str = processor.apply_chat_template(message, tokenize=False, add_generation_prompt=False)
+    opened: str = processor.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+    return opened.removeprefix(bare)

@@ -1,0 +1,194 @@
+"""Reinforcement learning from the fine-tuned student: GRPO with named rewards and a policy for hard samples.
+
+Paper, eq. 2 to 5 and hint-guided sampling; METHOD 1.2 to 1.8. The reference model is the one it starts from.
+
+Inputs: `prepare`; `start`, the model to start from, or none for the base student (then `weights`, if it has released
+ones). Output: `model/`, `metrics.jsonl`, `rollouts.jsonl` with one group of answers a step.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets import Dataset
+
+from c2f_spec.errors import StageSpecWrong
+from c2f_spec.spec.grpo import REWARD_NAMES, Grpo, Rewards
+from c2f_spec.spec.sections import Direct
+from c2f_spec.spec.sections import Student as StudentSpec
+from runtime.chains import AnyFormat, hint, parse, target
+from runtime.clips import POLARITIES
+from runtime.models import MODELS
+from runtime.models.student import Student, freeze, load, save, suppressed
+from runtime.rewards import REWARDS
+from runtime.rewards.truth import Truth
+from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch
+from runtime.training.grpo import GRPOConfig
+from runtime.training.hints import HardSamples, HintGRPOTrainer, Rollout, assert_token_prefix
+from runtime.training.rows import Reader
+from runtime.training.watch import PrinterCallback, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runtime.context import Context
+
+METRICS = {
+    "loss": "loss",
+    "grad_norm": "grad_norm",  # before clipping
+    "learning_rate": "learning_rate",
+    "reward": "reward/trained",  # mean total of the answers that the update used
+    "reward/unhinted": "reward/unhinted",
+    "reward/hinted": "reward/hinted",
+    **{f"reward/{name}": f"reward/{name}" for name in REWARD_NAMES},
+    "hard/groups": "hard/groups",
+    "hint/groups": "hint/groups",
+    "kl": "kl",  # nats a token, to the reference
+    "frac_reward_zero_std": "zero_variance",  # share of answers whose group was rewarded all alike
+    "completions/mean_length": "completion_length",  # generated tokens
+    "completions/clipped_ratio": "completion_clipped",  # share cut at max_new_tokens
+}
+
+
+def run(ctx: Context) -> dict[str, Any]:
+    grpo: Grpo = ctx.section("grpo", Grpo)
+    spec = ctx.section("student", StudentSpec)
+    kind = MODELS[spec.kind]
+    student = start(ctx, spec)
+    freeze(student.model, kind.frozen)
+
+    reader = Reader(ctx.inputs["prepare"], student.processor, ctx.format, ctx.media)
+    functions, weights = reward_functions(grpo.rewards, ctx.format, reader)
+    rows, passes = split_batch(grpo.batch * grpo.generations, ctx.world, kind.rows_trained)
+    watch = Watch(ctx, METRICS)
+    sampled = Sampled(ctx, grpo.generations)
+    trainer = HintGRPOTrainer(
+        reader=reader,
+        hard=hard_samples(grpo, ctx.format, reader, student),
+        on_rollouts=sampled.write,
+        model=student.model,
+        processing_class=student.processor,
+        reward_funcs=functions,
+        train_dataset=Dataset.from_dict({"prompt": reader.ids("train")}),
+        callbacks=[watch],
+        args=GRPOConfig(
+            output_dir=str(Path(ctx.stage.scratch) / "trainer"),
+            num_train_epochs=grpo.epochs,
+            max_steps=grpo.steps or -1,
+            per_device_train_batch_size=rows,
+            gradient_accumulation_steps=passes,
+            steps_per_generation=passes,  # one update a generation, so that old and new policy are the same
+            num_iterations=1,
+            num_generations=grpo.generations,
+            reward_weights=weights,
+            beta=grpo.beta,
+            epsilon=grpo.epsilon,
+            loss_type=grpo.loss_type,
+            scale_rewards=grpo.scale,
+            learning_rate=grpo.learning_rate,
+            lr_scheduler_type=SCHEDULES[grpo.schedule],
+            warmup_steps=grpo.warmup,  # below 1 it is a share of the steps
+            weight_decay=0.0,
+            max_grad_norm=grpo.grad_clip,
+            temperature=grpo.temperature,
+            top_p=grpo.top_p,
+            top_k=0,
+            max_completion_length=grpo.max_new_tokens,
+            generation_kwargs={"suppress_tokens": suppressed(student.tokenizer)},
+            bf16=on_gpu(),
+            use_cpu=not on_gpu(),
+            activation_checkpointing=on_gpu(),
+            dataloader_pin_memory=on_gpu(),
+            seed=ctx.seed,
+            remove_unused_columns=False,
+            logging_steps=1,
+            logging_nan_inf_filter=False,  # it would hide a divergence
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+        ),
+    )
+    trainer.remove_callback(PrinterCallback)  # `Watch` tells
+    with memory("grpo"):
+        trainer.train()
+    if ctx.rank == 0:
+        save(student, ctx.out / "model")
+    return {"clips": len(trainer.train_dataset), "steps": trainer.state.global_step, **watch.last}
+
+
+def start(ctx: Context, spec: Any) -> Student:
+    """The model to start from. TRL loads the reference from the folder that the policy came from, so it needs one."""
+    if "start" in ctx.inputs:
+        return load(ctx.inputs["start"] / "model")
+    folder = Path(ctx.stage.scratch) / f"base-{ctx.rank}"
+    save(MODELS[spec.kind].base(spec, ctx.seed, ctx.inputs.get("weights")), folder)
+    return load(folder)
+
+
+def reward_functions(
+    rewards: Rewards, fmt: AnyFormat, reader: Reader
+) -> tuple[list[Callable[..., list[float]]], list[float]]:
+    """The rewards that the spec names, as TRL calls them, and their weights."""
+    named = [(name, section) for name in REWARD_NAMES if (section := getattr(rewards, name)) is not None]
+    if not named:
+        raise StageSpecWrong(
+            "`grpo.rewards` names no reward", hint="name at least one of " + ", ".join(REWARD_NAMES)
+        )
+    return [_function(name, section, fmt, reader) for name, section in named], [s.weight for _, s in named]
+
+
+def _function(name: str, section: Any, fmt: AnyFormat, reader: Reader) -> Callable[..., list[float]]:
+    def scored(prompts: Sequence[str], completions: Sequence[str], **_: Any) -> list[float]:
+        """`prompts` are clip ids."""
+        return [
+            REWARDS[name](parse(fmt, text), truth(reader, clip), section)
+            for clip, text in zip(prompts, completions, strict=True)
+        ]
+
+    scored.__name__ = name
+    return scored
+
+
+def truth(reader: Reader, clip_id: str) -> Truth:
+    clip = reader.clips[clip_id]
+    return Truth(clip.polarity, clip.label, reader.low, reader.high, reader.family)
+
+
+def hard_samples(grpo: Grpo, fmt: AnyFormat, reader: Reader, student: Student) -> HardSamples:
+    """Raises `StageSpecWrong` if a hint could not be followed by an answer in this student's tokens."""
+    if isinstance(fmt, Direct):
+        raise StageSpecWrong(
+            "`grpo` needs answers with a polarity; `format: direct` has none",
+            hint="use the format c2f or dc, or leave out `grpo`",
+        )
+    threshold = grpo.hint.trigger.threshold
+    if threshold is None:
+        raise StageSpecWrong(
+            "`grpo.hint.trigger.threshold` was not resolved to a number before this stage was keyed"
+        )
+    prefixes = {polarity: hint(fmt, polarity, grpo.hint.prefix_end) for polarity in POLARITIES}
+    for polarity, prefix in prefixes.items():
+        answer = target(fmt, polarity, "1.", reader.low)
+        assert_token_prefix(student.tokenizer, prefix, answer.removeprefix(prefix))
+    return HardSamples(
+        grpo.hint.hard_policy, threshold, lambda clip_id: prefixes[reader.clips[clip_id].polarity]
+    )
+
+
+class Sampled:
+    """One group of answers a step, for `rollouts.jsonl`."""
+
+    def __init__(self, ctx: Context, generations: int) -> None:
+        self._path, self._generations, self._main = ctx.out / "rollouts.jsonl", generations, ctx.rank == 0
+
+    def write(self, step: int, rollouts: list[Rollout]) -> None:
+        """The first hinted group, or else the first: hints are what people look for."""
+        if not self._main:
+            return
+        first = next((i for i, each in enumerate(rollouts) if each.hinted), 0)
+        with self._path.open("a", encoding="utf-8") as file:
+            for each in rollouts[first : first + self._generations]:
+                file.write(json.dumps({"step": step, **asdict(each)}, ensure_ascii=False) + "\n")

@@ -1,0 +1,103 @@
+"""Cold start: the base student and the kept chains -> a student that writes them (paper, eq. 1; METHOD 1.1).
+
+Inputs: `prepare`; `filter`, unless the format is direct, whose targets are the labels; `weights` for a student with
+released weights. Output: `model/`, `metrics.jsonl`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datasets import Dataset
+
+from c2f_spec.errors import DataWrong
+from c2f_spec.spec.sections import Direct, Sft
+from c2f_spec.spec.sections import Student as StudentSpec
+from runtime.chains import target
+from runtime.clips import read_jsonl
+from runtime.models import MODELS
+from runtime.models.student import freeze, save
+from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch
+from runtime.training.batches import AnswerCollator
+from runtime.training.rows import Reader
+from runtime.training.sft import SFTConfig, SFTTrainer
+from runtime.training.watch import PrinterCallback, Watch
+
+if TYPE_CHECKING:
+    from runtime.context import Context
+
+METRICS = {
+    "loss": "loss",  # nats a token
+    "grad_norm": "grad_norm",  # before clipping
+    "learning_rate": "learning_rate",
+    "mean_token_accuracy": "token_accuracy",
+}
+
+
+def run(ctx: Context) -> dict[str, Any]:
+    sft: Sft = ctx.section("sft", Sft)
+    spec = ctx.section("student", StudentSpec)
+    kind = MODELS[spec.kind]
+    student = kind.base(spec, ctx.seed, ctx.inputs.get("weights"))
+    freeze(student.model, kind.frozen)
+
+    reader = Reader(ctx.inputs["prepare"], student.processor, ctx.format, ctx.media)
+    examples = targets(ctx, reader)
+    rows, passes = split_batch(sft.batch, ctx.world, kind.rows_trained)
+    watch = Watch(ctx, METRICS)
+    trainer = SFTTrainer(
+        model=student.model,
+        processing_class=student.processor,
+        train_dataset=Dataset.from_list(examples),
+        data_collator=AnswerCollator(reader, student.tokenizer),
+        callbacks=[watch],
+        args=SFTConfig(
+            output_dir=str(Path(ctx.stage.scratch) / "trainer"),
+            num_train_epochs=sft.epochs,
+            max_steps=sft.steps or -1,
+            per_device_train_batch_size=rows,
+            gradient_accumulation_steps=passes,
+            learning_rate=sft.learning_rate,
+            lr_scheduler_type=SCHEDULES[sft.schedule],
+            warmup_steps=sft.warmup,  # below 1 it is a share of the steps
+            weight_decay=sft.weight_decay,
+            max_grad_norm=sft.grad_clip,
+            bf16=on_gpu(),
+            use_cpu=not on_gpu(),
+            activation_checkpointing=on_gpu(),
+            dataloader_pin_memory=on_gpu(),
+            seed=ctx.seed,
+            # Examples are an id and a text; the collator reads media and masks everything but the answer.
+            remove_unused_columns=False,
+            dataset_kwargs={"skip_prepare_dataset": True},
+            max_length=None,
+            logging_steps=1,
+            logging_nan_inf_filter=False,  # it would hide a divergence
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+        ),
+    )
+    trainer.remove_callback(PrinterCallback)  # `Watch` tells
+    with memory("sft"):
+        trainer.train()
+    if ctx.rank == 0:
+        save(student, ctx.out / "model")
+    return {"examples": len(examples), "steps": trainer.state.global_step, **watch.last}
+
+
+def targets(ctx: Context, reader: Reader) -> list[dict[str, str]]:
+    """What the student shall write, as {"id", "text"}: the kept chains, or the labels of the training split."""
+    fmt = ctx.format
+    if isinstance(fmt, Direct):
+        clips = [reader.clips[clip_id] for clip_id in reader.ids("train")]
+        return [{"id": c.id, "text": target(fmt, c.polarity, "", c.label)} for c in clips]
+    chains = ctx.inputs["filter"] / "chains.jsonl"
+    rows = [{"id": row["id"], "text": row["text"]} for row in read_jsonl(chains)]
+    if not rows:
+        raise DataWrong("no chain was kept, so there is nothing to fine-tune on", hint="loosen the filters")
+    for row in rows:
+        if row["id"] not in reader.clips or reader.clips[row["id"]].split != "train":
+            raise DataWrong(f"{chains}: `{row['id']}` is not a clip of the training split")
+    return rows

@@ -1,0 +1,3 @@
+"""Batches and trainers. Imported before transformers and trl, so what those need is put in place here."""
+
+from runtime.models import compat as compat

@@ -1,0 +1,74 @@
+"""Rows -> padded tensors.
+
+Shapes: B rows, T tokens, P patches of all rows together, F frames of the longest sound.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import pad
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.training.rows import Reader, Row
+
+IGNORED = -100
+"""Label of a token without loss."""
+JOINED = ("pixel_values_videos", "video_grid_thw", "video_second_per_grid")
+PADDED = ("input_features", "feature_attention_mask")
+
+
+def media_batch(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
+    """pixel_values_videos (P, values), video_grid_thw (B, 3), video_second_per_grid (B,), input_features (B, mels, F),
+    feature_attention_mask (B, F).
+    """
+    longest = max(row.media["feature_attention_mask"].shape[1] for row in rows)
+    joined = {name: torch.cat([row.media[name] for row in rows]) for name in JOINED}
+    padded = {
+        name: torch.cat([pad(row.media[name], (0, longest - row.media[name].shape[-1])) for row in rows])
+        for name in PADDED
+    }
+    return joined | padded
+
+
+def prompt_batch(rows: Sequence[Row], padding: int) -> dict[str, torch.Tensor]:
+    """`input_ids` and `attention_mask` (B, T), padded on the left for generation, and the media."""
+    longest = max(len(row.prompt) for row in rows)
+    ids_BT = torch.tensor([[padding] * (longest - len(row.prompt)) + list(row.prompt) for row in rows])
+    lengths_B1 = torch.tensor([[len(row.prompt)] for row in rows])
+    mask_BT = (torch.arange(longest) >= longest - lengths_B1).long()
+    return {"input_ids": ids_BT, "attention_mask": mask_BT} | media_batch(rows)
+
+
+class AnswerCollator:
+    """Examples {"id", "text"} -> a batch with labels on the assistant's tokens and nothing else.
+
+    The answer is tokenised by itself and put behind the prompt, exactly as generation goes on from a prompt. Its tokens
+    are those of the tags, the chain, the score and the end of the turn (METHOD 1.1).
+    """
+
+    def __init__(self, reader: Reader, tokenizer: Any) -> None:
+        self._reader, self._tokenizer = reader, tokenizer
+
+    def __call__(self, examples: Sequence[dict[str, str]]) -> dict[str, torch.Tensor]:
+        """input_ids, attention_mask, labels (B, T), padded on the right, and the media."""
+        rows = [self._reader.row(example["id"]) for example in examples]
+        answers = [answer_tokens(self._tokenizer, example["text"]) for example in examples]
+        longest = max(len(row.prompt) + len(answer) for row, answer in zip(rows, answers, strict=True))
+        ids, mask, labels = [], [], []
+        for row, answer in zip(rows, answers, strict=True):
+            rest = longest - len(row.prompt) - len(answer)
+            ids.append([*row.prompt, *answer] + [self._tokenizer.pad_token_id] * rest)
+            mask.append([1] * (longest - rest) + [0] * rest)
+            labels.append([IGNORED] * len(row.prompt) + answer + [IGNORED] * rest)
+        text = {"input_ids": ids, "attention_mask": mask, "labels": labels}
+        return {name: torch.tensor(values) for name, values in text.items()} | media_batch(rows)
+
+
+def answer_tokens(tokenizer: Any, text: str) -> list[int]:
+    """What the student shall write: `text` and the end of its turn."""
+    ids: list[int] = tokenizer.encode(text + tokenizer.eos_token, add_special_tokens=False)
+    return ids

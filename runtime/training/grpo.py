@@ -1,0 +1,82 @@
+"""GRPO on an omni model: TRL's trainer, with the media in every forward pass.
+
+TRL 1.16 forwards fields of images only: generation would see sound and video, while the old, the reference and the
+policy's log-probabilities would not, and training would go on without an error. What is relied upon, all of it private
+to TRL and therefore checked by a test:
+
+    _tokenize_prompts(prompts)                             prompts are clip ids here; rows come from the reader
+    _generate_and_score_completions(inputs) -> dict        gets the clip ids as a list, which follows shuffle and split
+    _compute_loss(model, inputs)                           brings the rows of its slice back
+    _get_per_token_logps_and_entropies(model, ids, ...)    called with a callable that adds the media, chunk by chunk
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trl import GRPOConfig, GRPOTrainer
+
+from runtime.training.batches import media_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from runtime.training.rows import Reader, Row
+
+__all__ = ["GRPOConfig", "GRPOTrainer", "OmniGRPOTrainer"]
+
+
+class OmniGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl has no type hints
+    """Its data set has one column, `prompt`: the id of a clip of `reader`."""
+
+    def __init__(self, *, reader: Reader, **arguments: Any) -> None:
+        self.reader = reader
+        self.rows: list[Row] = []
+        """Of the sequences that the next forward passes score, in their order."""
+        super().__init__(**arguments)
+
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, torch.Tensor]]:
+        self.rows = [self.reader.row(clip_id) for clip_id in prompts]
+        return [list(row.prompt) for row in self.rows], None, media_batch(self.rows)
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        output["clips"] = [each["prompt"] for each in inputs]
+        return output
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
+        self.rows = [self.reader.row(clip_id) for clip_id in inputs["clips"]]
+        loss: torch.Tensor = super()._compute_loss(model, inputs)
+        return loss
+
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        **options: Any,
+    ) -> Any:
+        """Shapes: input_ids and attention_mask (B, T); B must be the number of `rows`."""
+        assert len(self.rows) == input_ids.shape[0], "media and sequences got out of step"
+        scored = _WithMedia(model, self.rows)
+        result = super()._get_per_token_logps_and_entropies(
+            scored, input_ids, attention_mask, logits_to_keep, **options
+        )
+        assert scored.passed == len(self.rows), "some sequences were scored without their media"
+        return result
+
+
+class _WithMedia:
+    """Stands for a model; each call takes the media of the next rows."""
+
+    def __init__(self, model: Any, rows: Sequence[Row]) -> None:
+        self._model, self._rows, self.passed = model, rows, 0
+
+    def __call__(self, **inputs: Any) -> Any:
+        ids_BT = inputs["input_ids"]
+        rows = self._rows[self.passed : self.passed + ids_BT.shape[0]]
+        self.passed += len(rows)
+        return self._model(**inputs, **{name: t.to(ids_BT.device) for name, t in media_batch(rows).items()})
