@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -16,9 +17,14 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """Get SIGTERM when the process that started this one dies, however it dies. Linux only; elsewhere nothing."""
+    """Get SIGTERM when the process that started this one dies, however it dies; now, if it is dead already.
+
+    `C2F_PARENT` names that process. Linux only; elsewhere nothing.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != int(os.environ.get("C2F_PARENT", os.getppid())):
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main(scratch: Path, processes: str, module: list[str]) -> int:
@@ -26,6 +32,7 @@ def main(scratch: Path, processes: str, module: list[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     end_with_parent()
+    os.environ["C2F_PARENT"] = str(os.getpid())
     options = ["--standalone", "--nproc-per-node", processes, "--max-restarts", "0", "--module"]
     try:
         run.run(run.parse_args([*options, *module]))  # type: ignore[no-untyped-call]

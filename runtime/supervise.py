@@ -89,7 +89,8 @@ def run_workers(
     previous = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         descriptors = () if hold is None else (hold,)
-        child = subprocess.Popen(argv, env={**os.environ, "C2F_EXIT_DIR": str(scratch)}, pass_fds=descriptors)
+        env = {**os.environ, "C2F_EXIT_DIR": str(scratch), "C2F_PARENT": str(os.getpid())}
+        child = subprocess.Popen(argv, env=env, pass_fds=descriptors)
         for number in early:
             child.send_signal(number)
         child.wait()

@@ -68,11 +68,11 @@ def main(argv: list[str]) -> int:
 
 def guarded(act: Callable[[], None], rank: int) -> int:
     """Run `act`; turn how it ended into a code and leave it behind. SIGTERM and SIGINT raise `Stopped` inside it."""
-    end_with_parent()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     message = hint = ""
     try:
+        end_with_parent()
         act()
         code = StageExit.DONE
     except BaseException as error:  # noqa: BLE001  every way to end has a code

@@ -8,9 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from c2f_spec.store.objects import Objects
 from c2f_spec.store.records import add_dataset
+
+settings.register_profile("c2f", deadline=None)  # machines are shared; speed is measured elsewhere
+settings.load_profile("c2f")
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent

@@ -26,7 +26,7 @@ TOUCHES = {
     "c2f": (), "name": (), "description": (), "environment": (),
     "data": ("prepare",),
     "format": ("distil", "filter", "sft", "grpo", "evaluate"),
-    "media": ("distil", "sft", "grpo", "evaluate"),
+    "media": ("distil", "sft", "grpo", "evaluate", "baseline"),
     "student": ("sft", "grpo", "evaluate"),
     "teacher": ("distil",),
     "filters": ("filter",),

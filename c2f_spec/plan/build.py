@@ -157,7 +157,7 @@ class _Pipeline:
         assert self.e.evaluate is not None
         inputs = {"train": self.prepare(self.e.data.train)}
         inputs |= {f"test/{name}": self.prepare(name) for name in self.e.evaluate.datasets}
-        return self._add("baseline", {"baseline": "ridge"}, inputs, {}, "ridge baselines")
+        return self._add("baseline", {"baseline": "ridge", **self._sections("media")}, inputs, {}, "ridge baselines")
 
     def _sections(self, *names: str) -> dict[str, Any]:
         """The identity of sections of the spec, by name."""

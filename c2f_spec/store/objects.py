@@ -17,8 +17,6 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import fsspec
-
 from c2f_spec.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -29,6 +27,8 @@ class Objects:
     """A store's root. Every method raises `Unreachable` with the place when storage refuses."""
 
     def __init__(self, url: str) -> None:
+        import fsspec  # a sixth of a second that `validate` need not pay
+
         protocol, path = fsspec.core.split_protocol(url)
         if protocol not in (None, "file", "local"):
             raise Unreachable(

@@ -29,6 +29,7 @@ from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch
 from runtime.training.grpo import GRPOConfig
 from runtime.training.hints import HardSamples, HintGRPOTrainer, Rollout, assert_token_prefix
 from runtime.training.rows import Reader
+from runtime.training.tuner import adapters, trained
 from runtime.training.watch import PrinterCallback, Watch
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def run(ctx: Context) -> dict[str, Any]:
         reward_funcs=functions,
         train_dataset=Dataset.from_dict({"prompt": reader.ids("train")}),
         callbacks=[watch],
+        peft_config=adapters(grpo.tuner, student.model),
         args=GRPOConfig(
             output_dir=str(Path(ctx.stage.scratch) / "trainer"),
             num_train_epochs=grpo.epochs,
@@ -115,7 +117,7 @@ def run(ctx: Context) -> dict[str, Any]:
     with memory("grpo"):
         trainer.train()
     if ctx.rank == 0:
-        save(student, ctx.out / "model")
+        save(trained(trainer, student), ctx.out / "model")
     return {"clips": len(trainer.train_dataset), "steps": trainer.state.global_step, **watch.last}
 
 

@@ -22,6 +22,7 @@ from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch
 from runtime.training.batches import AnswerCollator
 from runtime.training.rows import Reader
 from runtime.training.sft import SFTConfig, SFTTrainer
+from runtime.training.tuner import adapters, trained
 from runtime.training.watch import PrinterCallback, Watch
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def run(ctx: Context) -> dict[str, Any]:
         train_dataset=Dataset.from_list(examples),
         data_collator=AnswerCollator(reader, student.tokenizer),
         callbacks=[watch],
+        peft_config=adapters(sft.tuner, student.model),
         args=SFTConfig(
             output_dir=str(Path(ctx.stage.scratch) / "trainer"),
             num_train_epochs=sft.epochs,
@@ -83,7 +85,7 @@ def run(ctx: Context) -> dict[str, Any]:
     with memory("sft"):
         trainer.train()
     if ctx.rank == 0:
-        save(student, ctx.out / "model")
+        save(trained(trainer, student), ctx.out / "model")
     return {"examples": len(examples), "steps": trainer.state.global_step, **watch.last}
 
 
