@@ -8,6 +8,7 @@ written anew.
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.keys import leaves
@@ -28,6 +29,8 @@ def is_tracked(objects: Objects, stage: Stage) -> bool:
 
 def replay(plan: Plan, done: list[tuple[Stage, Record]], objects: Objects, uri: str) -> None:
     """A run for each stage, with its metrics by step, its settings and its key."""
+    for name in ("mlflow", "alembic"):  # the tables of a new database are no news
+        logging.getLogger(name).setLevel(logging.WARNING)
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=uri)

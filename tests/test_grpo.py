@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import re
 
 import pytest
 import torch
@@ -12,13 +13,14 @@ from datasets import Dataset
 
 from c2f_spec.errors import StageSpecWrong
 from c2f_spec.spec.grpo import Rewards
-from c2f_spec.spec.sections import Dc
+from c2f_spec.spec.sections import Dc, Full, Lora
 from runtime.chains import hint
 from runtime.models.student import load, suppressed
 from runtime.stages import grpo
 from runtime.training.grpo import GRPOConfig, GRPOTrainer
 from runtime.training.hints import HardSamples, HintGRPOTrainer, assert_token_prefix, hard_groups
 from runtime.training.rows import Reader
+from runtime.training.tuner import adapters, trained
 from tests import omni
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
@@ -28,18 +30,19 @@ CLIPS = ["toy-00", "toy-00", "toy-01", "toy-01"]
 INPUTS = [{"prompt": clip} for clip in CLIPS]
 
 
-def make(tmp_path, policy="keep", rewards=None, **arguments):
+def make(tmp_path, policy="keep", rewards=None, threshold=0.5, tuner=None, **arguments):
     """A trainer of two clips, two answers each, on a student of its own."""
     student = load(omni.tuned() / "model")
     sampled = []
     trainer = HintGRPOTrainer(
         reader=Reader(omni.prepared(), student.processor, omni.FMT, omni.MEDIA),
-        hard=HardSamples(policy, 0.5, lambda _: HINT),
+        hard=HardSamples(policy, threshold, lambda _: HINT),
         on_rollouts=lambda step, rollouts: sampled.append((step, rollouts)),
         model=student.model,
         processing_class=student.processor,
         reward_funcs=rewards or [length_of_second_clip],
         train_dataset=Dataset.from_dict({"prompt": ["toy-00", "toy-01"]}),
+        peft_config=adapters(tuner or Full(), student.model),
         args=GRPOConfig(
             **{
                 "output_dir": str(tmp_path), "per_device_train_batch_size": 4, "num_generations": 2, "beta": 0.1,
@@ -215,6 +218,12 @@ def test_kept_groups_stay_and_nothing_is_hinted(tmp_path):
     assert "reward/hinted" not in trainer._metrics["train"]
 
 
+def test_groups_may_be_kept_without_being_judged(tmp_path):
+    trainer = make(tmp_path, "keep", threshold=None)
+    generated(trainer)
+    assert "hard/groups" not in trainer._metrics["train"]
+
+
 def slow_loss(trainer, output, kept):
     """METHOD 1.6 and 1.7 in double precision, a loop: rows in `kept`, tokens with `tool_mask`, ratio 1."""
     total = 0.0
@@ -364,6 +373,33 @@ def test_named_rewards_have_their_weights():
     assert weights == [0.5, 2.0]
     answer = "<polarity>Negative</polarity><think>x</think><score>-3.1</score>"
     assert [f(["toy-00", "toy-01"], [answer, answer]) for f in functions] == [[1.0, 0.0], [1.0, 0.0]]
+
+
+def test_adapters_train_the_text_model_and_are_merged(tmp_path):
+    tuner = Lora(kind="lora", rank=4, alpha=8)
+    trainer = make(tmp_path, tuner=tuner, max_steps=1, learning_rate=1e-2, warmup_steps=0)
+    assert trainer.ref_model is None, "the reference is the model without its adapters"
+    trainer.train()
+    before = load(omni.tuned() / "model")
+    after = trained(trainer, before).model.state_dict()
+    before = before.model.state_dict()
+    assert after.keys() == before.keys()
+    changed = {name for name in after if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(
+        re.fullmatch(r"model\.language_model\.layers\.0\.\w+\.\w+_proj\.weight", name) for name in changed
+    )
+
+
+def test_stage_tunes_with_adapters(tmp_path):
+    section = {"steps": 1, "batch": 2, "generations": 2, "max_new_tokens": 4, "hint": {"hard_policy": "keep"},
+               "tuner": {"kind": "lora", "rank": 4, "alpha": 8}}  # fmt: skip
+    _, ctx = run(tmp_path, grpo=section)
+    assert "hard/groups" not in omni.lines(ctx.out / "metrics.jsonl")[0]
+    assert (
+        load(ctx.out / "model").model.state_dict().keys()
+        == load(omni.tuned() / "model").model.state_dict().keys()
+    )
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,21 @@ def test_stage_trains_and_leaves_a_model_and_its_metrics():
         assert any(name.startswith(tower) for name in changed), f"nothing of {tower} was trained"
 
 
+def test_adapters_train_the_text_model_and_are_merged(tmp_path):
+    section = {
+        "steps": 2,
+        "batch": 4,
+        "learning_rate": 1e-2,
+        "tuner": {"kind": "lora", "rank": 4, "alpha": 8},
+    }
+    ctx = omni.context(tmp_path, "sft", {"prepare": omni.prepared(), "filter": omni.chains()}, sft=section)
+    sft.run(ctx)
+    before = MODELS["tiny"].base(omni.SPEC, 3, None).model.state_dict()
+    after = load(ctx.out / "model").model.state_dict()
+    changed = {name.rsplit(".", 2)[1] for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+
+
 def test_same_seed_same_model(tmp_path):
     ctx = omni.context(tmp_path, "sft", {"prepare": omni.prepared(), "filter": omni.chains()})
     sft.run(ctx)

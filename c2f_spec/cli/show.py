@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from c2f_spec.store.objects import Objects
 
 SIGNS = {"run": "+", "reuse": "=", "follow": "~", "blocked": "!", "failed": "!", "unknown": "?"}
+BAR = 12
+"""Characters of a progress bar."""
 WORDS = {
     "reused": "reused",
     "following": "following",
@@ -143,13 +146,29 @@ def summary(values: dict[str, Any]) -> str:
 
 
 def progress(stage: Stage, objects: Objects) -> str:
-    """`45/100 steps, loss 0.53, 12 s left`."""
-    data = objects.read(f"{records.work_name(stage.kind, stage.key)}/progress.json")
-    if data is None:
+    """`45/100 steps, loss 0.53`, or `starting`."""
+    state = _progress(stage, objects)
+    if state is None:
         return "starting"
-    state = json.loads(data)
     values = "".join(f", {k} {_number(v)}" for k, v in state["values"].items())
     return f"{state['done']}/{state['total']} {state['unit']}{values}"
+
+
+def _progress(stage: Stage, objects: Objects) -> dict[str, Any] | None:
+    data = objects.read(f"{records.work_name(stage.kind, stage.key)}/progress.json")
+    state: dict[str, Any] | None = json.loads(data or b"null")
+    return state
+
+
+def _bar(stage: Stage, objects: Objects, since: float) -> str:
+    """`[####------] 45/100 steps, loss 0.53, 12 s left`."""
+    state = _progress(stage, objects)
+    if state is None:
+        return "starting"
+    done, total = state["done"], max(1, state["total"])
+    filled = BAR * min(done, total) // total
+    left = (time.monotonic() - since) * (total - done) / max(1, done)
+    return f"[{'#' * filled}{'-' * (BAR - filled)}] {progress(stage, objects)}, {left:.0f} s left"
 
 
 def _number(value: Any) -> str:
@@ -201,8 +220,8 @@ class Teller:
         """The moving line: what runs, how far it is."""
         if not self.live or not self.running:
             return
-        parts = [f"{stage.kind} {progress(stage, self.objects)}" for stage, _ in self.running.values()]
-        width = os.get_terminal_size(sys.stderr.fileno()).columns
+        parts = [f"{stage.kind} {_bar(stage, self.objects, since)}" for stage, since in self.running.values()]
+        width = shutil.get_terminal_size().columns
         line = f"{'':7} {' | '.join(parts)}"[: width - 1]
         print(f"\r\x1b[2K{printable(line)}", end="", file=sys.stderr, flush=True)
 

@@ -78,6 +78,7 @@ class Local:
             return
         work = records.work_name(stage.kind, stage.key)
         self.objects.replace(f"{work}/stage.json", request.file.model_dump_json(indent=1).encode())
+        self.objects.replace(f"{work}/progress.json", b"null")  # an earlier attempt's is no news
         log = self.objects.folder(f"{work}/logs/{time.time_ns()}")
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as out:

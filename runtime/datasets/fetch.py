@@ -72,7 +72,7 @@ def _failed(stderr: str) -> DataWrong | Unreachable:
     return Unreachable(
         f"cannot download vaderSentiment 2.5 from the package index: {reason}",
         hint="with no network, put the `*_GroundTruth.txt` files (in that archive: "
-        f"{NESTED.split('/', 1)[1]}) into a folder ./icwsm2014 and run: c2f-spec data add ALL --from ./icwsm2014",
+        f"{NESTED.split('/', 1)[1]}) into a folder ./icwsm2014 and run: c2f-spec data add NAME... --from ./icwsm2014",
     )
 
 

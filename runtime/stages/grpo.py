@@ -167,7 +167,7 @@ def hard_samples(grpo: Grpo, fmt: AnyFormat, reader: Reader, student: Student) -
             hint="use the format c2f or dc, or leave out `grpo`",
         )
     threshold = grpo.hint.trigger.threshold
-    if threshold is None:
+    if threshold is None and grpo.hint.hard_policy != "keep":
         raise StageSpecWrong(
             "`grpo.hint.trigger.threshold` was not resolved to a number before this stage was keyed"
         )

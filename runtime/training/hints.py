@@ -43,8 +43,8 @@ class HardSamples:
     """What happens to them."""
 
     policy: Literal["hint", "keep", "drop"]
-    threshold: float
-    """A group is hard if all its totals are below it."""
+    threshold: float | None
+    """A group is hard if all its totals are below it; `None`, only where all are kept: no group is judged."""
     hint: Callable[[str], str]
     """Clip id -> start of the answer."""
 
@@ -105,9 +105,7 @@ class HintGRPOTrainer(OmniGRPOTrainer):
         prompts, _, media = self._tokenize_prompts(clips)
         answers, _ = self._generate_single_turn(prompts, None, media, self.num_generations)
         rewards_NK = self._rewards(clips, answers)
-        hard_N = hard_groups(
-            self._totals(rewards_NK), self.num_generations, self.hard.threshold
-        ).repeat_interleave(self.num_generations)
+        hard_N = self._hard(rewards_NK)
         first = self.accelerator.process_index * len(clips)
         hard_n = hard_N[first : first + len(clips)].tolist()
         self._log_first(rewards_NK, hard_N)
@@ -146,6 +144,13 @@ class HintGRPOTrainer(OmniGRPOTrainer):
             self.num_generations,
         )
         return list(zip(chosen, hints, answers, strict=True))[: len(hard)]
+
+    def _hard(self, rewards_NK: torch.Tensor) -> torch.Tensor:
+        """Whether each answer is of a hard group: (N,), bool."""
+        if self.hard.threshold is None:
+            return torch.zeros(len(rewards_NK), dtype=torch.bool, device=rewards_NK.device)
+        groups = hard_groups(self._totals(rewards_NK), self.num_generations, self.hard.threshold)
+        return groups.repeat_interleave(self.num_generations)
 
     def _rewards(self, clips: Sequence[str], answers: Sequence[list[int]]) -> torch.Tensor:
         """(N, rewards), gathered over ranks."""
@@ -186,7 +191,8 @@ class HintGRPOTrainer(OmniGRPOTrainer):
         self._log("reward/unhinted", self._totals(rewards_NK).mean())
         for name, value in zip(self.reward_func_names, rewards_NK.mean(dim=0), strict=True):
             self._log(f"reward/{name}", value)
-        self._log("hard/groups", hard_N.float().mean())
+        if self.hard.threshold is not None:
+            self._log("hard/groups", hard_N.float().mean())
         self._log("hint/groups", hard_N.float().mean() * (self.hard.policy == "hint"))
 
     def _report(
