@@ -9,9 +9,9 @@ Built from parser events and not from a loader, because a loader has already dro
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from c2f_spec.errors import Diagnostic, Span, SpecErrors, SpecInvalid
+from c2f_spec.errors import Diagnostic, Place, SpecErrors, SpecInvalid, Text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,15 +27,14 @@ Loc = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file. `values` and `keys` say where the value, and the key, of a location stand in the text."""
+    """A parsed file. `values` and `keys` say where the value, and the key, of a location stand."""
 
-    path: str
-    text: str
+    text: Text
     data: Any
-    values: dict[Loc, Span] = field(repr=False)
-    keys: dict[Loc, Span] = field(repr=False)
+    values: dict[Loc, Place] = field(repr=False)
+    keys: dict[Loc, Place] = field(repr=False)
 
-    def span(self, loc: Loc, *, key: bool = False) -> Span:
+    def place(self, loc: Loc, *, key: bool = False) -> Place:
         """The place of `loc`, or of its nearest ancestor in the text.
 
         A pydantic location also holds union tags and the names of missing fields, which are not in the text. So we
@@ -73,7 +72,7 @@ def load(data: bytes, path: str) -> Document:
         raise SpecInvalid(
             f"{path}:{line}: not UTF-8 text (byte {data[error.start]:#04x})", hint="save it as UTF-8"
         ) from None
-    return _Builder(path, text).document()
+    return _Builder(Text(path, text)).document()
 
 
 def _neighbours(path: Path) -> str:
@@ -90,10 +89,10 @@ def _neighbours(path: Path) -> str:
 class _Builder:
     """Events → data. One pass; every problem that leaves the text readable is collected, the rest end it."""
 
-    def __init__(self, path: str, text: str) -> None:
-        self.path, self.text = path, text
-        self.values: dict[Loc, Span] = {}
-        self.keys: dict[Loc, Span] = {}
+    def __init__(self, text: Text) -> None:
+        self.text = text
+        self.values: dict[Loc, Place] = {}
+        self.keys: dict[Loc, Place] = {}
         self.problems: list[Diagnostic] = []
         self.nodes = 0
 
@@ -102,57 +101,84 @@ class _Builder:
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
         try:
-            self.events: Iterator[Any] = YAML(typ="safe", pure=True).parse(self.text)
+            self.events: Iterator[Any] = YAML(typ="safe", pure=True).parse(self.text.content)
             data = self._document()
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            at = Span(mark.line + 1, mark.column + 1) if mark else Span(1, 1)
+            at = Place(self.text, mark.line + 1, mark.column + 1) if mark else Place(self.text, 1, 1)
             about = " ".join(str(error.problem or error.context).split())
             self._stop(
-                at, f"not YAML: {about}", "check indentation, quotes and brackets here and on the line above"
+                "C2F101",
+                at,
+                f"not YAML: {about}",
+                "check indentation, quotes and brackets here and on the line above",
             )
         except YAMLError as error:
-            self._stop(Span(1, 1), "not YAML: " + " ".join(str(error).split())[:120], "save it as plain text")
+            self._stop(
+                "C2F101",
+                Place(self.text, 1, 1),
+                "not YAML: " + " ".join(str(error).split())[:120],
+                "save it as plain text",
+            )
         if self.problems:
-            raise SpecErrors(self.problems, self.text)
-        return Document(self.path, self.text, data, self.values, self.keys)
+            raise SpecErrors(self.problems)
+        return Document(self.text, data, self.values, self.keys)
 
     def _document(self) -> Any:
         next(self.events)  # start of the stream
         event = next(self.events)
         if type(event).__name__ == "StreamEndEvent":
-            self._stop(Span(1, 1), "the file is empty", "start with `c2f: v1`; specs/ has examples")
+            self._stop(
+                "C2F102",
+                Place(self.text, 1, 1),
+                "the file is empty",
+                "start with `c2f: v1`; specs/ has examples",
+            )
         start = next(self.events)
         data = self._node(start, ())
         if not isinstance(data, dict):
             self._stop(
-                self.values[()], "a spec is a map of fields", "start with `c2f: v1`; specs/ has examples"
+                "C2F103",
+                self.values[()],
+                "a spec is a map of fields",
+                "start with `c2f: v1`; specs/ has examples",
             )
         next(self.events)  # end of the document
         event = next(self.events)
         if type(event).__name__ != "StreamEndEvent":
-            self._stop(_span(event), "a second document in one file", "one file is one spec")
+            self._stop("C2F104", self._place(event), "a second document in one file", "one file is one spec")
         return data
 
     def _node(self, event: Any, loc: Loc) -> Any:
         self.nodes += 1
-        span = self.values[loc] = _span(event)
+        place = self.values[loc] = self._place(event)
         if len(loc) > MAX_DEPTH or self.nodes > MAX_NODES:
             self._stop(
-                span, "too deep or too many values", f"at most {MAX_DEPTH} levels and {MAX_NODES:,} values"
+                "C2F105",
+                place,
+                "too deep or too many values",
+                f"at most {MAX_DEPTH} levels and {MAX_NODES:,} values",
             )
         kind = type(event).__name__
         if kind == "AliasEvent":
             self._problem(
-                span, f"an alias `*{event.anchor}`", "write the value out: aliases hide where it comes from"
+                "C2F106",
+                place,
+                f"an alias `*{event.anchor}`",
+                "write the value out: aliases hide where it comes from",
             )
             return None
         if event.anchor is not None:
             self._problem(
-                span, f"an anchor `&{event.anchor}`", "write the value out: anchors hide where it comes from"
+                "C2F107",
+                place,
+                f"an anchor `&{event.anchor}`",
+                "write the value out: anchors hide where it comes from",
             )
         if _tag(event):
-            self._problem(span, f"a tag `{_tag(event)}`", "leave it out: the schema decides what a value is")
+            self._problem(
+                "C2F108", place, f"a tag `{_tag(event)}`", "leave it out: the schema decides what a value is"
+            )
         if kind == "MappingStartEvent":
             return self._map(loc)
         if kind == "SequenceStartEvent":
@@ -162,16 +188,18 @@ class _Builder:
     def _map(self, loc: Loc) -> dict[str, Any]:
         data: dict[str, Any] = {}
         while type(event := next(self.events)).__name__ != "MappingEndEvent":
-            span = _span(event)
+            place = self._place(event)
             if type(event).__name__ != "ScalarEvent":
-                self._stop(span, "a key must be plain text", "")
+                self._stop("C2F109", place, "a key must be plain text", "")
             key = event.value
             if key == "<<":
-                self._problem(span, "a merge key `<<`", "write the fields out")
+                self._problem("C2F110", place, "a merge key `<<`", "write the fields out")
             elif key in data:
                 first = self.keys[*loc, key].line
-                self._problem(span, f"`{key}` stands twice (first on line {first})", "keep one of them")
-            self.keys.setdefault((*loc, key), span)
+                self._problem(
+                    "C2F111", place, f"`{key}` stands twice (first on line {first})", "keep one of them"
+                )
+            self.keys.setdefault((*loc, key), place)
             value = self._node(next(self.events), (*loc, key))
             data.setdefault(key, value)
         return data
@@ -182,23 +210,22 @@ class _Builder:
             data.append(self._node(event, (*loc, len(data))))
         return data
 
-    def _problem(self, span: Span, message: str, hint: str) -> None:
-        self.problems.append(Diagnostic(self.path, span, message, hint))
+    def _problem(self, code: str, place: Place, message: str, hint: str) -> None:
+        self.problems.append(Diagnostic(code, place, message, hint))
 
-    def _stop(self, span: Span, message: str, hint: str) -> None:
-        self._problem(span, message, hint)
-        raise SpecErrors(self.problems, self.text)
+    def _stop(self, code: str, place: Place, message: str, hint: str) -> NoReturn:
+        self._problem(code, place, message, hint)
+        raise SpecErrors(self.problems)
+
+    def _place(self, event: Any) -> Place:
+        start, end = event.start_mark, event.end_mark
+        width = end.column - start.column if end.line == start.line else 1
+        if type(event).__name__ in ("MappingStartEvent", "SequenceStartEvent"):
+            width = 1
+        return Place(self.text, start.line + 1, start.column + 1, max(1, width))
 
 
 def _tag(event: Any) -> str:
     """The explicit tag of a node as it was written, or nothing."""
     tag = getattr(event, "ctag", None) or getattr(event, "tag", None)
     return str(tag) if tag is not None and str(tag) not in ("", "None", "!") else ""
-
-
-def _span(event: Any) -> Span:
-    start, end = event.start_mark, event.end_mark
-    width = end.column - start.column if end.line == start.line else 1
-    if type(event).__name__ in ("MappingStartEvent", "SequenceStartEvent"):
-        width = 1
-    return Span(start.line + 1, start.column + 1, max(1, width))

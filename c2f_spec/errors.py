@@ -7,7 +7,7 @@ what a stage returns to its launcher (DESIGN: "Command line", "Runtime contract"
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
@@ -77,38 +77,55 @@ class SpecInvalid(C2fError):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """A place in a text: 1-based line and column, and how many characters it covers."""
+class Text:
+    """A file as it was read. `path` is what messages call it."""
 
+    path: str
+    content: str = field(repr=False)
+
+    def line(self, number: int) -> str:
+        """1-based; nothing beyond the end."""
+        lines = self.content.splitlines()
+        return lines[number - 1] if number <= len(lines) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands: 1-based line and column, and how many characters it covers."""
+
+    text: Text
     line: int
     column: int
     width: int = 1
 
+    def __str__(self) -> str:
+        return f"{self.text.path}:{self.line}:{self.column}"
+
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One problem at one place, and what to do about it."""
+    """One problem at one place, and what to do about it. `c2f_spec/codes.py` tells more of each code."""
 
-    path: str
-    span: Span
+    code: str
+    place: Place
     message: str
     hint: str = ""
     severity: Literal["error", "warning"] = "error"
+    notes: tuple[str, ...] = ()
+    """How the value came to where it is used, if not by being written there."""
 
-    def render(self, lines: list[str]) -> str:
-        """`path:line:col: message`, the source line with a caret, and the hint. `lines` are those of `path`."""
-        source = lines[self.span.line - 1] if self.span.line <= len(lines) else ""
-        before, marked = (
-            source[: self.span.column - 1],
-            source[self.span.column - 1 :][: max(1, self.span.width)],
-        )
-        gutter = f"{self.span.line:>4} | "
+    def __str__(self) -> str:
+        """`path:line:col: message [code]`, the source line with a caret, notes, and the hint."""
+        line, column = self.place.text.line(self.place.line), self.place.column
+        before, marked = line[: column - 1], line[column - 1 :][: max(1, self.place.width)]
+        gutter = f"{self.place.line:>4} | "
         prefix = "warning: " if self.severity == "warning" else ""
         out = [
-            f"{self.path}:{self.span.line}:{self.span.column}: {prefix}{printable(self.message)}",
-            f"{gutter}{printable(source)}",
+            f"{printable(str(self.place))}: {prefix}{printable(self.message)} [{self.code}]",
+            f"{gutter}{printable(line)}",
             f"{'| ':>{len(gutter)}}{' ' * _cells(before)}{'^' * max(1, _cells(marked))}",
         ]
+        out += [f"  {printable(note)}" for note in self.notes]
         if self.hint:
             out.append(f"  hint: {printable(self.hint)}")
         return "\n".join(out)
@@ -127,13 +144,13 @@ def _cells(text: str) -> int:
 
 
 class SpecErrors(SpecInvalid):
-    """Every problem of one file, in the order of its lines."""
+    """Every problem at once, in the order of files and lines."""
 
-    def __init__(self, diagnostics: list[Diagnostic], text: str) -> None:
-        self.diagnostics = sorted(diagnostics, key=lambda d: (d.span.line, d.span.column, d.message))
-        self.text = text
-        lines = text.splitlines()
-        super().__init__("\n".join(d.render(lines) for d in self.diagnostics))
+    def __init__(self, diagnostics: list[Diagnostic]) -> None:
+        self.diagnostics = sorted(
+            diagnostics, key=lambda d: (d.place.text.path, d.place.line, d.place.column, d.message)
+        )
+        super().__init__("\n".join(str(d) for d in self.diagnostics))
 
 
 class PlanStale(C2fError):

@@ -35,8 +35,8 @@ def read_lock(path: Path) -> Lock:
     document = read(path, str(path))
     problems = [
         Diagnostic(
-            document.path,
-            document.span((name,), key=True),
+            "C2F401",
+            document.place((name,), key=True),
             f"unknown field `{name}`",
             "one of `c2f`, `datasets`",
         )
@@ -46,17 +46,15 @@ def read_lock(path: Path) -> Lock:
     pins = document.data.get("datasets") or {}
     if not isinstance(pins, dict):
         problems.append(
-            Diagnostic(document.path, document.span(("datasets",)), "`datasets` must be a map of pins")
+            Diagnostic("C2F402", document.place(("datasets",)), "`datasets` must be a map of pins")
         )
         pins = {}
     for name, digest in pins.items():
         if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
-            at = document.span(("datasets", name))
-            problems.append(
-                Diagnostic(document.path, at, f"the pin of `{name}` is not a digest (64 hex digits)")
-            )
+            at = document.place(("datasets", name))
+            problems.append(Diagnostic("C2F403", at, f"the pin of `{name}` is not a digest (64 hex digits)"))
     if problems:
-        raise SpecErrors(problems, document.text)
+        raise SpecErrors(problems)
     return Lock(dict(pins))
 
 

@@ -167,7 +167,7 @@ def test_without_a_network_one_message_names_the_way_out(tmp_path, capsys, monke
     assert data.main(["add", "ALL", "--store", str(tmp_path / "store"), "--fetch"]) == 7
     err = capsys.readouterr().err
     assert "cannot download vaderSentiment 2.5" in err
-    assert "data add ALL --from ./icwsm2014" in err
+    assert "data add NAME... --from ./icwsm2014" in err
 
 
 def sdist(path, members):

@@ -27,7 +27,7 @@ def test_plain_scalars_stay_text_and_null_is_null():
 
 def test_every_key_and_value_knows_its_place():
     document = load(b"a: 1\nb:\n  - {c: two}\n", "s")
-    spans = {loc: (s.line, s.column, s.width) for loc, s in document.values.items() if loc}
+    spans = {loc: (p.line, p.column, p.width) for loc, p in document.values.items() if loc}
     assert spans[("a",)] == (1, 4, 1)
     assert spans[("b", 0, "c")] == (3, 9, 3)
     assert (document.keys["b", 0, "c"].line, document.keys["b", 0, "c"].column) == (3, 6)

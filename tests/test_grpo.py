@@ -11,7 +11,7 @@ import pytest
 import torch
 from datasets import Dataset
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.grpo import Rewards
 from c2f_spec.spec.sections import Dc, Full, Lora
 from runtime.chains import hint
@@ -364,6 +364,11 @@ def test_batch_is_accumulated_within_one_generation(tmp_path, monkeypatch):
     }
     _, ctx = run(tmp_path, grpo=section)
     assert len(omni.lines(ctx.out / "rollouts.jsonl")) == 2, "one generation, of which one group is written"
+
+
+def test_a_step_needs_as_many_clips_as_its_batch(tmp_path):
+    with pytest.raises(DataWrong, match=r"`grpo\.batch` is 17, and the training split has 16 clips"):
+        run(tmp_path, grpo={"batch": 17})
 
 
 def test_named_rewards_have_their_weights():

@@ -11,7 +11,7 @@ from c2f_spec.errors import SpecErrors
 from c2f_spec.keys import canonical, content_key, leaves
 from c2f_spec.parse.checks import check
 from c2f_spec.plan import code
-from c2f_spec.plan.build import Pins, Source, build
+from c2f_spec.plan.build import Given, Pins, build
 from c2f_spec.plan.compile import compile_plan, load_environment, load_spec, needed_datasets
 from c2f_spec.spec.base import SpecModel
 from c2f_spec.spec.datasets import DATASETS
@@ -40,7 +40,7 @@ TOUCHES = {
 
 
 def plan_of(experiment: Experiment):
-    return build([Source(experiment, "")], PINS, HERE_ENVIRONMENT, "here")
+    return build([Given(experiment, "")], PINS, HERE_ENVIRONMENT, "here")
 
 
 def mutations(experiment: Experiment):
@@ -145,7 +145,7 @@ def test_a_default_written_out_is_the_same_as_left_out():
 def test_seeds_share_everything_before_training():
     smoke = load_spec(SPECS[0].parent / "smoke.yaml").experiment
     sources = [
-        Source(smoke.model_copy(update={"seed": seed, "name": f"s{seed}"}), "") for seed in (42, 43, 44)
+        Given(smoke.model_copy(update={"seed": seed, "name": f"s{seed}"}), "") for seed in (42, 43, 44)
     ]
     plan = build(sources, PINS, HERE_ENVIRONMENT, "here")
     counts = {

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from c2f_spec.plan.build import Pins, Source, build
+from c2f_spec.plan.build import Given, Pins, build
 from c2f_spec.plan.compile import load_spec
 from c2f_spec.run import run, save
 from c2f_spec.spec.datasets import DATASETS
@@ -17,7 +17,7 @@ ENVIRONMENT = LocalEnvironment(c2f="v1", kind="local", store="store", demo=True)
 def plan_of(name: str):
     loaded = load_spec(Path(__file__).parent.parent / "specs" / f"{name}.yaml")
     return build(
-        [Source(loaded.experiment, loaded.document.text)],
+        [Given(loaded.experiment, loaded.document.text.content)],
         Pins(dict.fromkeys(DATASETS, "0" * 64)),
         ENVIRONMENT,
         "here",

@@ -13,8 +13,9 @@ from runtime.clips import write_jsonl
 from runtime.models import MODELS
 from runtime.models.student import load
 from runtime.stages import sft
-from runtime.training.arguments import memory, split_batch
+from runtime.training.arguments import memory, split_batch, warmup_steps
 from runtime.training.batches import IGNORED, AnswerCollator, answer_tokens
+from runtime.training.sft import SFTConfig
 from runtime.training.watch import Watch
 from tests import omni
 
@@ -140,6 +141,18 @@ def test_batch_is_shared_and_accumulated(batch, world, most, expected):
     rows, passes = split_batch(batch, world, most)
     assert (rows, passes) == expected
     assert rows * passes * world == batch
+
+
+@pytest.mark.parametrize(("share", "steps"), [(0.0, 0), (0.05, 1), (0.5, 5), (1.0, 10)])
+def test_warmup_is_a_share_of_the_steps(share, steps):
+    args = SFTConfig(
+        warmup_steps=warmup_steps(share),
+        report_to=[],
+        use_cpu=True,
+        bf16=False,
+        activation_checkpointing=False,
+    )
+    assert args.get_warmup_steps(10) == steps
 
 
 def test_batch_that_cannot_be_shared_is_refused():

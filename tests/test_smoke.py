@@ -35,7 +35,10 @@ def test_from_ratings_to_report_and_again(c2f, repository, applied):
     by_kind = {s["kind"]: records.read_record(objects, s["kind"], s["key"]) for s in plan["stages"]}
     funnel = json.loads((records.fetch(objects, by_kind["filter"]) / "funnel.json").read_text())
     assert funnel["in"] == funnel["kept"] + sum(funnel["dropped"].values()) == 16
-    rows = [json.loads(line) for line in (records.fetch(objects, by_kind["grpo"]) / "metrics.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line)
+        for line in (records.fetch(objects, by_kind["grpo"]) / "metrics.jsonl").read_text().splitlines()
+    ]
     assert {"reward/format", "reward/polarity", "reward/score", "hint/groups"} <= set().union(*rows)
 
     with sqlite3.connect(repository / ".c2f/mlflow.db") as database:

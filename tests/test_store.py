@@ -70,7 +70,7 @@ def test_of_many_creators_one_wins_and_no_reader_sees_a_part(objects):
     reader.join()
     assert len(won) == 1
     assert sizes <= {None, 300_000}
-    assert not [p for p in objects.root.rglob("*.part")]
+    assert not list(objects.root.rglob("*.part"))
 
 
 def test_the_second_attempt_gets_the_first_ones_record(tmp_path, objects):

@@ -46,7 +46,7 @@ def apply_plan(work: Work, plan: Plan, *, report: bool) -> int:
         show.pointer(write_report(work, None))
     failed = [e for e in events.values() if e.what == "failed"]
     for event in failed:
-        show.failure(event, work.objects, work.loaded[0].document.path)
+        show.failure(event, work.objects, work.loaded[0].document.text.path)
     return Exit.STAGE_FAILED if failed else Exit.OK
 
 

@@ -47,14 +47,10 @@ def warnings(loaded: Loaded) -> None:
     """Warnings of the checks, and what this version does not run."""
     from c2f_spec.plan.compile import not_implemented
 
-    lines = loaded.document.text.splitlines()
     for warning in loaded.warnings:
-        print(warning.render(lines), file=sys.stderr)
-    for loc, what in not_implemented(loaded.experiment):
-        span = loaded.document.span(loc)
-        note(
-            f"{loaded.document.path}:{span.line}:{span.column}: note: {what} is not run by this version; `apply` refuses it"
-        )
+        print(warning, file=sys.stderr)
+    for missing in not_implemented(loaded.experiment):
+        note(f"{loaded.document.place(missing.loc)}: note: {missing.message}; `apply` refuses it")
 
 
 def pointer(path: Path | None) -> None:

@@ -58,13 +58,7 @@ def apply(args: Namespace) -> int:
 
     work = open_work(args)
     for loaded in work.loaded:
-        hint = "this version validates and plans it; see the README for what runs"
-        loaded.refuse(
-            [
-                (loc, f"{what} is not run by this version", hint)
-                for loc, what in not_implemented(loaded.experiment)
-            ]
-        )
+        loaded.refuse(not_implemented(loaded.experiment))
     return apply_plan(work, _annotated(work), report=not args.no_report)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 class Problem:
     """A finding at a location of the spec."""
 
+    code: str
     loc: tuple[str | int, ...]
     message: str
     hint: str = ""
@@ -42,7 +43,7 @@ def data_sets_exist(e: Experiment) -> Iterator[Problem]:
     ]
     for loc, name in named:
         if name not in DATASETS:
-            yield Problem(loc, f"no data set `{name}`", suggest(name, list(DATASETS)))
+            yield Problem("C2F301", loc, f"no data set `{name}`", suggest(name, list(DATASETS)))
 
 
 def data_sets_have_the_splits(e: Experiment) -> Iterator[Problem]:
@@ -50,7 +51,9 @@ def data_sets_have_the_splits(e: Experiment) -> Iterator[Problem]:
     trains = e.teacher is not None or e.sft is not None or e.grpo is not None
     if train and trains and "train" not in train.splits:
         able = [d.name for d in DATASETS.values() if "train" in d.splits]
-        yield Problem(("data", "train"), f"`{train.name}` has no training split", f"one of {', '.join(able)}")
+        yield Problem(
+            "C2F302", ("data", "train"), f"`{train.name}` has no training split", f"one of {', '.join(able)}"
+        )
 
 
 def rendering_belongs_to_rendered_data(e: Experiment) -> Iterator[Problem]:
@@ -58,7 +61,7 @@ def rendering_belongs_to_rendered_data(e: Experiment) -> Iterator[Problem]:
     rendered = [n for n in (e.data.train, *(e.evaluate.datasets if e.evaluate else ())) if n in DATASETS]
     if train and e.data.render_seed is not None and not any(DATASETS[n].rendered for n in rendered):
         message = f"`render_seed` has no use: the clips of `{train.name}` are recorded, not drawn"
-        yield Problem(("data", "render_seed"), message, "remove it", at_key=True)
+        yield Problem("C2F303", ("data", "render_seed"), message, "remove it", at_key=True)
 
 
 def nothing_is_named_twice(e: Experiment) -> Iterator[Problem]:
@@ -68,13 +71,19 @@ def nothing_is_named_twice(e: Experiment) -> Iterator[Problem]:
         values = getattr(e.evaluate, field)
         for i, value in enumerate(values):
             if value in values[:i]:
-                yield Problem(("evaluate", field, i), f"`{value}` stands twice", "remove one of them")
+                yield Problem(
+                    "C2F304", ("evaluate", field, i), f"`{value}` stands twice", "remove one of them"
+                )
 
 
 def something_is_to_be_done(e: Experiment) -> Iterator[Problem]:
     if not (e.teacher or e.sft or e.grpo or e.evaluate):
         yield Problem(
-            ("name",), "nothing to run", "add a section: teacher, sft, grpo or evaluate", at_key=True
+            "C2F305",
+            ("name",),
+            "nothing to run",
+            "add a section: teacher, sft, grpo or evaluate",
+            at_key=True,
         )
 
 
@@ -82,16 +91,24 @@ def chains_have_a_source_and_a_use(e: Experiment) -> Iterator[Problem]:
     direct = isinstance(e.format, Direct)
     if direct and e.teacher:
         message = "`format: direct` has no chain of thought for a teacher to write"
-        yield Problem(("teacher",), message, "remove `teacher` and `filters`, or use format c2f", at_key=True)
+        yield Problem(
+            "C2F306", ("teacher",), message, "remove `teacher` and `filters`, or use format c2f", at_key=True
+        )
     if e.filters and not e.teacher:
-        yield Problem(("filters",), "nothing to filter: there is no teacher", "add `teacher`", at_key=True)
+        yield Problem(
+            "C2F307", ("filters",), "nothing to filter: there is no teacher", "add `teacher`", at_key=True
+        )
     if e.teacher and not e.filters:
         hint = "add `filters: {polarity_match: {}}`, the least that the paper does"
-        yield Problem(("teacher",), "a teacher's chains must pass filters", hint, at_key=True)
+        yield Problem("C2F308", ("teacher",), "a teacher's chains must pass filters", hint, at_key=True)
     if e.sft and not direct and not e.teacher:
         hint = "add `teacher` and `filters`, or use `format: direct`"
         yield Problem(
-            ("sft",), "fine-tuning on chains of thought needs a teacher that writes them", hint, at_key=True
+            "C2F309",
+            ("sft",),
+            "fine-tuning on chains of thought needs a teacher that writes them",
+            hint,
+            at_key=True,
         )
 
 
@@ -99,6 +116,7 @@ def labels_replace_only_matching_scores(e: Experiment) -> Iterator[Problem]:
     if e.filters and e.filters.replace_score_with_label and e.filters.polarity_match is None:
         message = "replacing the score by the label can write a chain that argues the other polarity"
         yield Problem(
+            "C2F310",
             ("filters",),
             message,
             "add `polarity_match: {}`, or set `replace_score_with_label: false`",
@@ -110,7 +128,9 @@ def checkpoints_are_made(e: Experiment) -> Iterator[Problem]:
     for i, checkpoint in enumerate(e.evaluate.checkpoints if e.evaluate else ()):
         if checkpoint != "base" and getattr(e, checkpoint) is None:
             message = f"checkpoint `{checkpoint}`, but there is no section `{checkpoint}`"
-            yield Problem(("evaluate", "checkpoints", i), message, f"add `{checkpoint}:`, or remove it here")
+            yield Problem(
+                "C2F311", ("evaluate", "checkpoints", i), message, f"add `{checkpoint}:`, or remove it here"
+            )
 
 
 def rewards_fit_the_format(e: Experiment) -> Iterator[Problem]:
@@ -118,10 +138,10 @@ def rewards_fit_the_format(e: Experiment) -> Iterator[Problem]:
         return
     on = [r for r in (e.grpo.rewards.format, e.grpo.rewards.polarity, e.grpo.rewards.score) if r is not None]
     if sum(r.weight for r in on) <= 0:
-        yield Problem(("grpo", "rewards"), "no reward has a weight", "give one a weight above 0")
+        yield Problem("C2F312", ("grpo", "rewards"), "no reward has a weight", "give one a weight above 0")
     if isinstance(e.format, Direct):
         message = "`format: direct` has no polarity that could be rewarded or hinted"
-        yield Problem(("grpo",), message, "use format c2f, or remove `grpo`", at_key=True)
+        yield Problem("C2F313", ("grpo",), message, "use format c2f, or remove `grpo`", at_key=True)
 
 
 def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
@@ -134,6 +154,7 @@ def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
         if threshold is None:
             message = "`auto` is the weights of format and polarity together, and one of them is not rewarded"
             yield Problem(
+                "C2F314",
                 ("grpo", "hint"),
                 message,
                 "name both rewards, give a number, or set `hard_policy: keep`",
@@ -149,11 +170,18 @@ def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
             else "above it a right answer with a poor score is hard"
         )
         yield Problem(
-            loc, f"a threshold of {threshold:g} lies outside ({low:g}, {high:g}]: {why}", "use `auto`"
+            "C2F315",
+            loc,
+            f"a threshold of {threshold:g} lies outside ({low:g}, {high:g}]: {why}",
+            "use `auto`",
         )
     if threshold is None and rewards.polarity.weight == 0:
         yield Problem(
-            ("grpo", "hint"), "`auto` needs a polarity reward with a weight above 0", "give one", at_key=True
+            "C2F316",
+            ("grpo", "hint"),
+            "`auto` needs a polarity reward with a weight above 0",
+            "give one",
+            at_key=True,
         )
 
 
@@ -162,7 +190,11 @@ def tags_differ(e: Experiment) -> Iterator[Problem]:
         names = [e.format.polarity_tag, e.format.think_tag, e.format.score_tag]
         if len(set(names)) < len(names):
             yield Problem(
-                ("format",), "two tags have the same name", "give each a name of its own", at_key=True
+                "C2F317",
+                ("format",),
+                "two tags have the same name",
+                "give each a name of its own",
+                at_key=True,
             )
 
 
@@ -172,7 +204,11 @@ def evaluation_does_not_leak(e: Experiment) -> Iterator[Problem]:
         if e.data.train in inside:
             message = f"`{name}` contains `{e.data.train}`: neither in-domain nor out-of-domain"
             yield Problem(
-                ("evaluate", "datasets", i), message, "read its cell with that in mind", severity="warning"
+                "C2F318",
+                ("evaluate", "datasets", i),
+                message,
+                "read its cell with that in mind",
+                severity="warning",
             )
 
 

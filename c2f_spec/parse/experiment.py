@@ -23,11 +23,11 @@ def parse(document: Document) -> tuple[Experiment, list[Diagnostic]]:
     """
     experiment = _validate(Experiment, document)
     found = [
-        Diagnostic(document.path, document.span(p.loc, key=p.at_key), p.message, p.hint, p.severity)
+        Diagnostic(p.code, document.place(p.loc, key=p.at_key), p.message, p.hint, p.severity)
         for p in check(experiment)
     ]
     if any(d.severity == "error" for d in found):
-        raise SpecErrors(found, document.text)
+        raise SpecErrors(found)
     return experiment, found
 
 
@@ -43,10 +43,10 @@ def _validate(kind: Any, document: Document) -> Any:
     except ValidationError as error:
         problems = []
         for item in error.errors(include_url=False):
-            message, hint, at_key = explain(kind, item)
+            code, message, hint, at_key = explain(kind, item)
             loc = _place(item["type"], item["loc"])
-            problems.append(Diagnostic(document.path, document.span(loc, key=at_key), message, hint))
-        raise SpecErrors(problems, document.text) from None
+            problems.append(Diagnostic(code, document.place(loc, key=at_key), message, hint))
+        raise SpecErrors(problems) from None
 
 
 def _place(kind: str, loc: Loc) -> Loc:

@@ -43,39 +43,45 @@ COMPARISONS = {
 }
 
 
-def explain(root: Any, error: ErrorDetails) -> tuple[str, str, bool]:
-    """Message, hint, and whether the caret belongs under the key instead of the value."""
+def explain(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
+    """Code, message, hint, and whether the caret belongs under the key instead of the value."""
     kind, loc, ctx = error["type"], error["loc"], error.get("ctx", {})
     name = str(loc[-1]) if loc else "the spec"
     if kind == "extra_forbidden":
-        return f"unknown field `{name}`", suggest(name, fields_at(root, loc[:-1])), True
+        return "C2F201", f"unknown field `{name}`", suggest(name, fields_at(root, loc[:-1])), True
     if kind == "missing":
         where = f" in `{loc[-2]}`" if len(loc) > 1 else ""
-        return f"missing field `{name}`{where}", _description(root, loc), True
+        return "C2F202", f"missing field `{name}`{where}", _description(root, loc), True
     if kind == "union_tag_invalid":
         kinds = [k.strip("'") for k in str(ctx["expected_tags"]).split(", ")]
-        return f"no {_noun(name)} kind `{ctx['tag']}`", suggest(str(ctx["tag"]), kinds), False
+        return "C2F203", f"no {_noun(name)} kind `{ctx['tag']}`", suggest(str(ctx["tag"]), kinds), False
     if kind == "union_tag_not_found":
-        return f"`{name}` needs a field `kind`", f"one of {_kinds(root, loc)}", False
+        return "C2F204", f"`{name}` needs a field `kind`", f"one of {_kinds(root, loc)}", False
     if kind == "literal_error":
         allowed = [k.strip("'") for k in str(ctx["expected"]).replace(" or ", ", ").split(", ")]
-        return f"`{name}` cannot be `{shown(error['input'])}`", suggest(shown(error["input"]), allowed), False
+        return (
+            "C2F205",
+            f"`{name}` cannot be `{shown(error['input'])}`",
+            suggest(shown(error["input"]), allowed),
+            False,
+        )
     if kind == "string_pattern_mismatch":
         return (
+            "C2F206",
             WHAT_A_PATTERN_MEANS.get(str(ctx["pattern"]), f"`{name}` has a form that is not allowed"),
             "",
             False,
         )
     if kind in NOT_A:
-        return f"`{name}` must be {NOT_A[kind]}, not `{shown(error['input'])}`", "", False
+        return "C2F207", f"`{name}` must be {NOT_A[kind]}, not `{shown(error['input'])}`", "", False
     if kind in COMPARISONS:
         bound, words = COMPARISONS[kind]
-        return f"`{name}` must be {words} {ctx[bound]:g}, not {shown(error['input'])}", "", False
+        return "C2F208", f"`{name}` must be {words} {ctx[bound]:g}, not {shown(error['input'])}", "", False
     if kind == "value_error":
-        return str(ctx["error"]), "", False
+        return "C2F209", str(ctx["error"]), "", False
     if kind == "too_short":
-        return f"`{name}` is empty", f"name at least {ctx['min_length']}", False
-    return f"`{name}`: {error['msg'][0].lower()}{error['msg'][1:]}", "", False
+        return "C2F210", f"`{name}` is empty", f"name at least {ctx['min_length']}", False
+    return "C2F299", f"`{name}`: {error['msg'][0].lower()}{error['msg'][1:]}", "", False
 
 
 def suggest(word: str, known: list[str]) -> str:

@@ -36,14 +36,14 @@ class Pins:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Given:
     """An experiment and the text that it was written as."""
 
     experiment: Experiment
     text: str
 
 
-def build(sources: list[Source], pins: Pins, environment: Environment, environment_name: str) -> Plan:
+def build(sources: list[Given], pins: Pins, environment: Environment, environment_name: str) -> Plan:
     """The plan of one or several experiments; stages that they share appear once."""
     stages: dict[str, Stage] = {}
     variants = []
@@ -157,7 +157,9 @@ class _Pipeline:
         assert self.e.evaluate is not None
         inputs = {"train": self.prepare(self.e.data.train)}
         inputs |= {f"test/{name}": self.prepare(name) for name in self.e.evaluate.datasets}
-        return self._add("baseline", {"baseline": "ridge", **self._sections("media")}, inputs, {}, "ridge baselines")
+        return self._add(
+            "baseline", {"baseline": "ridge", **self._sections("media")}, inputs, {}, "ridge baselines"
+        )
 
     def _sections(self, *names: str) -> dict[str, Any]:
         """The identity of sections of the spec, by name."""

@@ -10,9 +10,10 @@ import c2f_spec
 from c2f_spec.document import Document, read
 from c2f_spec.errors import Diagnostic, SpecErrors, SpecInvalid
 from c2f_spec.lock import Lock, read_lock
+from c2f_spec.parse.checks import Problem
 from c2f_spec.parse.experiment import parse, parse_environment
 from c2f_spec.parse.messages import suggest
-from c2f_spec.plan.build import Pins, Source, build
+from c2f_spec.plan.build import Given, Pins, build
 from c2f_spec.spec import support
 from c2f_spec.spec.datasets import DATASETS
 
@@ -34,14 +35,11 @@ class Loaded:
     root: Path
     """The repository of the spec: relative paths of an environment start here."""
 
-    def refuse(self, problems: list[tuple[tuple[str | int, ...], str, str]]) -> None:
-        """Raises `SpecErrors` if there are problems: location, message, hint."""
+    def refuse(self, problems: list[Problem]) -> None:
+        """Raises `SpecErrors` if there are problems."""
         if problems:
-            at = self.document.span
-            found = [
-                Diagnostic(self.document.path, at(loc), message, hint) for loc, message, hint in problems
-            ]
-            raise SpecErrors(found, self.document.text)
+            place = self.document.place
+            raise SpecErrors([Diagnostic(p.code, place(p.loc), p.message, p.hint) for p in problems])
 
 
 def load_spec(path: Path) -> Loaded:
@@ -76,7 +74,7 @@ def needed_datasets(experiment: Experiment) -> list[str]:
 
 def lock_of(loaded: Loaded) -> Lock:
     """`c2f.lock` beside the spec."""
-    return read_lock(Path(loaded.document.path).parent / "c2f.lock")
+    return read_lock(Path(loaded.document.text.path).parent / "c2f.lock")
 
 
 def compile_plan(
@@ -90,42 +88,37 @@ def compile_plan(
     for item in loaded:
         refuse_demo_only(item, environment, name)
         item.refuse(_pin(item, staged, environment, datasets))
-    sources = [Source(item.experiment, item.document.text) for item in loaded]
+    sources = [Given(item.experiment, item.document.text.content) for item in loaded]
     return build(sources, Pins(datasets), environment, name)
 
 
 def _pin(
     item: Loaded, staged: dict[str, list[str]], environment: Environment, datasets: dict[str, str]
-) -> list[tuple[tuple[str | int, ...], str, str]]:
+) -> list[Problem]:
     """Fill `datasets` from the lock, or on this machine from the one staged copy; what could not be, as problems."""
     lock, problems = lock_of(item), []
     for dataset in needed_datasets(item.experiment):
         copies = staged.get(dataset, [])
         loc = _place_of(item.experiment, dataset)
-        how = f"c2f-spec data add {dataset} --from DIR"
-        if DATASETS[dataset].reader == "icwsm2014":
-            how = f"c2f-spec data add {dataset} --fetch"
+        source = "--fetch" if DATASETS[dataset].rendered else "--from DIR"
+        how = f"c2f-spec data add {dataset} {source}"
         if dataset in lock.datasets:
             datasets[dataset] = lock.datasets[dataset]
         elif environment.kind != "local":
-            problems.append(
-                (
-                    loc,
-                    f"data set `{dataset}` is not pinned in c2f.lock, as a cluster needs",
-                    f"stage and pin it: {how}",
-                )
-            )
+            message = f"data set `{dataset}` is not pinned in c2f.lock, as a cluster needs"
+            problems.append(Problem("C2F411", loc, message, f"stage and pin it: {how}"))
         elif len(copies) == 1:
             datasets[dataset] = copies[0]
         elif not copies:
-            problems.append((loc, f"data set `{dataset}` is not in the store", f"stage it: {how}"))
+            problems.append(
+                Problem("C2F412", loc, f"data set `{dataset}` is not in the store", f"stage it: {how}")
+            )
         else:
             message = (
                 f"the store has {len(copies)} copies of `{dataset}`: {', '.join(c[:10] for c in copies)}"
             )
-            problems.append(
-                (loc, message, f"pin one of them in c2f.lock, under `datasets`: `{dataset}: <digest>`")
-            )
+            hint = f"pin one of them in c2f.lock, under `datasets`: `{dataset}: <digest>`"
+            problems.append(Problem("C2F413", loc, message, hint))
     return problems
 
 
@@ -147,14 +140,11 @@ def refuse_demo_only(loaded: Loaded, environment: Environment, name: str) -> Non
     loaded.refuse(_demo_only(loaded.experiment, environment, name))
 
 
-def _demo_only(
-    experiment: Experiment, environment: Environment, name: str
-) -> list[tuple[tuple[str | int, ...], str, str]]:
+def _demo_only(experiment: Experiment, environment: Environment, name: str) -> list[Problem]:
     """What is for demonstrations, in an environment that is not."""
     if environment.demo:
         return []
-    found: list[tuple[tuple[str | int, ...], str]] = []
-    found += [
+    found = [
         (_place_of(experiment, d), f"data set `{d}`")
         for d in needed_datasets(experiment)
         if DATASETS[d].rendered
@@ -164,15 +154,13 @@ def _demo_only(
     if experiment.teacher and experiment.teacher.kind in support.DEMO_TEACHERS:
         found.append((("teacher",), f"teacher `{experiment.teacher.kind}`"))
     hint = f"run it with `--on local`, or say `demo: true` in the environment `{name}`"
-    return [
-        (loc, f"{what} is for demonstrations, which the environment `{name}` refuses", hint)
-        for loc, what in found
-    ]
+    words = f"is for demonstrations, which the environment `{name}` refuses"
+    return [Problem("C2F414", loc, f"{what} {words}", hint) for loc, what in found]
 
 
-def not_implemented(experiment: Experiment) -> list[tuple[tuple[str | int, ...], str]]:
-    """Parts of a spec that this version's runtime cannot run, with their places (`c2f_spec/spec/support.py`)."""
-    found: list[tuple[tuple[str | int, ...], str]] = [
+def not_implemented(experiment: Experiment) -> list[Problem]:
+    """Parts of a spec that this version's runtime cannot run (`c2f_spec/spec/support.py`)."""
+    found = [
         (_place_of(experiment, dataset), f"data set `{dataset}`")
         for dataset in needed_datasets(experiment)
         if DATASETS[dataset].reader not in support.READERS
@@ -185,4 +173,5 @@ def not_implemented(experiment: Experiment) -> list[tuple[tuple[str | int, ...],
         part = getattr(experiment, section)
         if part is not None and part.tuner.kind not in support.TUNERS:
             found.append(((section, "tuner"), f"tuner `{part.tuner.kind}`"))
-    return found
+    hint = "this version validates and plans it; the README says what runs"
+    return [Problem("C2F415", loc, f"{what} is not run by this version", hint) for loc, what in found]

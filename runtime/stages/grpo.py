@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.grpo import REWARD_NAMES, Grpo, Rewards
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.sections import Student as StudentSpec
@@ -25,7 +25,7 @@ from runtime.models import MODELS
 from runtime.models.student import Student, freeze, load, save, suppressed
 from runtime.rewards import REWARDS
 from runtime.rewards.truth import Truth
-from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch
+from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch, warmup_steps
 from runtime.training.grpo import GRPOConfig
 from runtime.training.hints import HardSamples, HintGRPOTrainer, Rollout, assert_token_prefix
 from runtime.training.rows import Reader
@@ -62,6 +62,12 @@ def run(ctx: Context) -> dict[str, Any]:
     freeze(student.model, kind.frozen)
 
     reader = Reader(ctx.inputs["prepare"], student.processor, ctx.format, ctx.media)
+    clips = reader.ids("train")
+    if grpo.batch > len(clips):
+        raise DataWrong(
+            f"`grpo.batch` is {grpo.batch}, and the training split has {len(clips)} clips",
+            hint="a step takes so many different clips: lower `grpo.batch`, or raise `data.limit.train`",
+        )
     functions, weights = reward_functions(grpo.rewards, ctx.format, reader)
     rows, passes = split_batch(grpo.batch * grpo.generations, ctx.world, kind.rows_trained)
     watch = Watch(ctx, METRICS)
@@ -73,7 +79,7 @@ def run(ctx: Context) -> dict[str, Any]:
         model=student.model,
         processing_class=student.processor,
         reward_funcs=functions,
-        train_dataset=Dataset.from_dict({"prompt": reader.ids("train")}),
+        train_dataset=Dataset.from_dict({"prompt": clips}),
         callbacks=[watch],
         peft_config=adapters(grpo.tuner, student.model),
         args=GRPOConfig(
@@ -92,7 +98,7 @@ def run(ctx: Context) -> dict[str, Any]:
             scale_rewards=grpo.scale,
             learning_rate=grpo.learning_rate,
             lr_scheduler_type=SCHEDULES[grpo.schedule],
-            warmup_steps=grpo.warmup,  # below 1 it is a share of the steps
+            warmup_steps=warmup_steps(grpo.warmup),
             weight_decay=0.0,
             max_grad_norm=grpo.grad_clip,
             temperature=grpo.temperature,
@@ -118,7 +124,7 @@ def run(ctx: Context) -> dict[str, Any]:
         trainer.train()
     if ctx.rank == 0:
         save(trained(trainer, student), ctx.out / "model")
-    return {"clips": len(trainer.train_dataset), "steps": trainer.state.global_step, **watch.last}
+    return {"clips": len(clips), "steps": trainer.state.global_step, **watch.last}
 
 
 def start(ctx: Context, spec: Any) -> Student:

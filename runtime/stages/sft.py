@@ -18,7 +18,7 @@ from runtime.chains import target
 from runtime.clips import read_jsonl
 from runtime.models import MODELS
 from runtime.models.student import freeze, save
-from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch
+from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch, warmup_steps
 from runtime.training.batches import AnswerCollator
 from runtime.training.rows import Reader
 from runtime.training.sft import SFTConfig, SFTTrainer
@@ -62,7 +62,7 @@ def run(ctx: Context) -> dict[str, Any]:
             gradient_accumulation_steps=passes,
             learning_rate=sft.learning_rate,
             lr_scheduler_type=SCHEDULES[sft.schedule],
-            warmup_steps=sft.warmup,  # below 1 it is a share of the steps
+            warmup_steps=warmup_steps(sft.warmup),
             weight_decay=sft.weight_decay,
             max_grad_norm=sft.grad_clip,
             bf16=on_gpu(),

@@ -28,6 +28,11 @@ def split_batch(batch: int, world: int, most: int) -> tuple[int, int]:
     return rows, share // rows
 
 
+def warmup_steps(share: float) -> float:
+    """What transformers is told: below 1 it takes a share of the steps, from 1 on a number of them."""
+    return min(share, 1 - 1e-9)
+
+
 def on_gpu() -> bool:
     """On a GPU: bfloat16 and gradient checkpointing (METHOD 8.2). On a CPU: float32 and neither."""
     return torch.cuda.is_available()

@@ -34,8 +34,8 @@ def main() -> None:
             re.sub(
                 r"^seed: \d+",
                 f"seed: {seed}",
-                re.sub(r"^name: demo", f"name: demo-{seed}", text, flags=re.M),
-                flags=re.M,
+                re.sub(r"^name: demo", f"name: demo-{seed}", text, flags=re.MULTILINE),
+                flags=re.MULTILINE,
             )
         )
         try:
