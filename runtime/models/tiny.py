@@ -1,8 +1,8 @@
-"""A Qwen2.5-Omni thinker of a few hundred thousand random weights, with a real processor. No file is read, no network.
+"""A Qwen2.5-Omni thinker of a few hundred thousand random weights, with a real processor. It is made, not loaded.
 
-Its tokenizer is made here: byte-level BPE over a fixed corpus, so any text can be written. The fixed sentences of the
-prompts and the headings of the chains are one token each, which makes a prompt of 25 tokens out of 250 and lets two
-minutes on one core suffice. The tags are tokens too, and not special ones, so that decoding keeps them.
+Its tokenizer is byte-level BPE over a fixed corpus, so any text can be written. The fixed sentences of the prompts and
+the headings of the chains are one token each: besides media and transcript a prompt has some 25 tokens, not hundreds,
+and two minutes on one core suffice. The tags are tokens too, and not special ones, so that decoding keeps them.
 """
 
 from __future__ import annotations

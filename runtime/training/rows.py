@@ -10,6 +10,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from c2f_spec.errors import DataWrong
 from runtime.chains import AnyFormat, prompt
 from runtime.clips import read_facts, read_manifest
@@ -17,8 +19,6 @@ from runtime.media import decode
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import torch
 
     from c2f_spec.spec.sections import Media
     from runtime.clips import Clip
@@ -97,7 +97,8 @@ class Reader:
         heard = self._processor.feature_extractor.n_samples
         if len(sound) > heard:
             raise DataWrong(
-                f"clip `{clip.id}` has {len(sound) / decode.RATE:.1f} s of sound, the student hears {heard / decode.RATE:.0f} s"
+                f"clip `{clip.id}` has {len(sound) / decode.RATE:.1f} s of sound, "
+                f"the student hears {heard / decode.RATE:.0f} s"
             )
         content = [{"type": "video"}, {"type": "audio"}, {"type": "text", "text": self.prompt(clip)}]
         text = self._processor.apply_chat_template(
@@ -115,13 +116,12 @@ class Reader:
             },
             return_tensors="pt",
         )
-        length = int(
-            batch["feature_attention_mask"].sum()
-        )  # padded to the longest sound: 15 MB a clip untrimmed
+        # Sound comes padded to the longest that can be heard: 15 MB a clip, untrimmed.
+        length = int(batch["feature_attention_mask"].sum())
         media = {
             "pixel_values_videos": batch["pixel_values_videos"],
             "video_grid_thw": batch["video_grid_thw"],
-            "video_second_per_grid": _tensor(batch["video_second_per_grid"]),
+            "video_second_per_grid": torch.as_tensor(batch["video_second_per_grid"], dtype=torch.float32),
             "input_features": batch["input_features"][:, :, :length].clone(),
             "feature_attention_mask": batch["feature_attention_mask"][:, :length].clone(),
         }
@@ -137,11 +137,6 @@ class Reader:
         wanted = int(row.media["video_grid_thw"].prod()) // merged
         if seen == 0 or heard == 0 or seen != wanted:
             raise DataWrong(
-                f"clip `{row.id}`: {seen} video and {heard} audio tokens in the prompt, {wanted} video tokens expected"
+                f"clip `{row.id}`: {seen} video and {heard} audio tokens in the prompt, "
+                f"{wanted} video tokens expected"
             )
-
-
-def _tensor(values: Any) -> torch.Tensor:
-    import torch
-
-    return torch.as_tensor(values, dtype=torch.float32).reshape(1)
