@@ -29,10 +29,10 @@ def is_tracked(objects: Objects, stage: Stage) -> bool:
 
 def replay(plan: Plan, done: list[tuple[Stage, Record]], objects: Objects, uri: str) -> None:
     """A run for each stage, with its metrics by step, its settings and its key."""
-    for name in ("mlflow", "alembic"):  # the tables of a new database are no news
-        logging.getLogger(name).setLevel(logging.WARNING)
     from mlflow import MlflowClient
 
+    for name in ("mlflow", "alembic"):  # the tables of a new database are no news
+        logging.getLogger(name).setLevel(logging.WARNING)
     client = MlflowClient(tracking_uri=uri)
     found = client.get_experiment_by_name(plan.name)
     experiment = found.experiment_id if found else client.create_experiment(plan.name)

@@ -90,7 +90,13 @@ def show(seed: int, plan: dict) -> None:
             difference(predictions, other, dataset, bootstrap=Bootstrap())
             for other in (majority_rows(predictions, dataset), rows["base", name])
         ]
-        told = "  ".join(str(d) for d in against) if name == IN_DOMAIN else ""
+        told = "  ".join(points(d) for d in against) if name == IN_DOMAIN else ""
         print(
             f"{seed:>4} {checkpoint:<5} {name:<17} {found['format_rate']:6.3f} {found['Acc2']:6.3f} {found['majority_Acc2']:8.3f} {base['Acc2']:9.3f} {found['Corr']:6.3f}   {told}"
         )
+
+
+def points(found: dict) -> str:
+    """A paired difference of Acc2 in points, with its interval."""
+    low, high = found["interval"]
+    return f"{100 * found['delta']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
