@@ -46,7 +46,7 @@ def grpo_curves(outputs: Outputs, variant: Variant) -> Curves | None:
             "Rewards by name",
             "mean reward",
             _series(rows, {f"reward/{n}": n for n in ("format", "polarity", "score")}),
-            "Of the answers that the update used, hinted or not." + _note(rows),
+            "Of the first answers, before any hint." + _note(rows),
         ),
         Chart(
             "Hinted groups" if not differs else "Hard and hinted groups",

@@ -1,0 +1,27 @@
+"""Clips a second: drawing and encoding, and the stage that does it, on all cores of this machine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+
+from runtime.media.render import render
+from runtime.parallel import over_cores
+
+CLIPS = 600
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        made = sum(1 for _ in over_cores(partial(draw, Path(folder)), list(range(CLIPS))))
+        seconds = time.perf_counter() - start
+    cores = len(os.sched_getaffinity(0))
+    print(f"rendering: {made} clips in {seconds:.1f} s on {cores} cores, {made / seconds:.0f} clips a second")
+
+
+def draw(folder: Path, number: int) -> None:
+    render(folder / f"{number}.mp4", (number % 81) / 10 - 4, seed=0, clip=str(number))
