@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.keys import leaves
@@ -40,9 +41,10 @@ def replay(plan: Plan, done: list[tuple[Stage, Record]], objects: Objects, uri: 
         for old in client.search_runs([experiment], filter_string=f"tags.`c2f.key` = '{stage.key}'"):
             client.delete_run(old.info.run_id)
         tags = {"c2f.key": stage.key, "c2f.kind": stage.kind, "c2f.plan": plan.digest}
-        run = client.create_run(experiment, run_name=stage.label, tags=tags)
+        start, end = _times(record)
+        run = client.create_run(experiment, run_name=stage.label, tags=tags, start_time=start)
         _write(client, run.info.run_id, stage, record, objects)
-        client.set_terminated(run.info.run_id)
+        client.set_terminated(run.info.run_id, end_time=end)
         objects.create(_note(stage), b"{}")
 
 
@@ -55,10 +57,18 @@ def _write(client: Any, run: str, stage: Stage, record: Record, objects: Objects
     for line in path.read_text().splitlines() if path.is_file() else ():
         row = json.loads(line)
         rows += [(row["step"], k, v) for k, v in row.items() if k != "step" and _is_number(v)]
-    metrics = [Metric(name, float(value), timestamp=0, step=step) for step, name, value in rows]
+    metrics = [
+        Metric(name, float(value), timestamp=_times(record)[0], step=step) for step, name, value in rows
+    ]
     client.log_batch(run, params=params[:100])
     for start in range(0, len(metrics), BATCH):
         client.log_batch(run, metrics=metrics[start : start + BATCH])
+
+
+def _times(record: Record) -> tuple[int, int]:
+    """Start and end of the stage, in milliseconds since the epoch."""
+    start = datetime.fromisoformat(record.provenance["started"]).timestamp()
+    return int(1000 * start), int(1000 * (start + sum(record.provenance["seconds"].values())))
 
 
 def _is_number(value: Any) -> bool:
