@@ -11,13 +11,23 @@ A field's class says what a change of it costs (DESIGN: "Stages, keys, plan"):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import core_schema
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+NOT_IN_PAPER = "Not in the paper."
+"""The end of the description of every field whose default the paper does not give: `explain` and the report look for it."""
 
 PLACEMENT: dict[str, Any] = {"class": "placement"}
 REPORT: dict[str, Any] = {"class": "report"}
 COSMETIC: dict[str, Any] = {"class": "cosmetic"}
+
+DISCRIMINATORS = ("kind", "mode")
+"""Fields that name the member of a union."""
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 REVISION_PATTERN = r"^[0-9a-f]{40}$"
@@ -28,8 +38,58 @@ Name = Annotated[
 ]
 """Lower-case letters, digits and dashes: it becomes part of Kubernetes names and of object keys."""
 
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
 Revision = Annotated[str, StringConstraints(pattern=REVISION_PATTERN)]
 """A full commit hash. Branches move."""
+
+
+class Named:
+    """`x: name` is short for `x: {kind: name}`, and a map without `kind` is of the `default` kind.
+
+    Stands in the annotation of a union, behind its discriminator. `by` is the discriminator where it is not `kind`.
+    """
+
+    def __init__(self, default: str, by: str = "kind") -> None:
+        self.default, self.by = default, by
+
+    def expand(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return {self.by: value}
+        if isinstance(value, dict) and self.by not in value:
+            return {self.by: self.default, **value}
+        return value
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(self.expand, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Says to `c2f_spec/jsonschema.py` what may be left out."""
+        return {**handler(schema), "named": {"default": self.default, "by": self.by}}
+
+
+class Word:
+    """`word` may be written where a number is expected, and is read as none: the value is worked out by the plan."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: None if value == self.word else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"const": self.word}]}
 
 
 class SpecModel(BaseModel):
@@ -47,15 +107,21 @@ def field_class(model: type[SpecModel], name: str) -> str:
 def identity(model: SpecModel) -> dict[str, Any]:
     """The part of `model` that says what is computed, as plain data for a key.
 
-    Fields at their default are left out, so that a new field with a default keeps old keys; `kind` always stays,
-    because it names the union's member and the other fields mean nothing without it.
+    Fields at their default are left out, so that a new field with a default keeps old keys; a discriminator always
+    stays, because it names the union's member and the other fields mean nothing without it. A section that differs
+    from its default only in fields of other classes counts as at its default.
     """
     return {
         name: _plain(value)
         for name, value in model
         if field_class(type(model), name) == "identity"
-        and (name == "kind" or value != type(model).model_fields[name].get_default(call_default_factory=True))
+        and (name in DISCRIMINATORS or _plain(value) != _plain(default_of(type(model), name)))
     }
+
+
+def default_of(model: type[SpecModel], name: str) -> Any:
+    """The default of a field; of a required one, something that equals no value."""
+    return model.model_fields[name].get_default(call_default_factory=True)
 
 
 def _plain(value: Any) -> Any:

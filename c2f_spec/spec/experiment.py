@@ -6,10 +6,12 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt
 
-from c2f_spec.spec.base import COSMETIC, PLACEMENT, Name, SpecModel
+from c2f_spec.spec.base import COSMETIC, PLACEMENT, REPORT, Name, SpecModel
+from c2f_spec.spec.claims import Hypothesis, Table
 from c2f_spec.spec.evaluate import Evaluate
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.grpo import Grpo
+from c2f_spec.spec.place import Checkpoints, Resources
 from c2f_spec.spec.sections import C2f, Data, Format, Media, Sft, Student, Teacher
 
 
@@ -35,4 +37,20 @@ class Experiment(SpecModel):
     sft: Sft | None = Field(default=None, description="Supervised fine-tuning.")
     grpo: Grpo | None = Field(default=None, description="Reinforcement learning.")
     evaluate: Evaluate | None = Field(default=None, description="The evaluation matrix.")
-    seed: NonNegativeInt = Field(default=42, description="Seed of training and of sampling in evaluation.")
+    tables: tuple[Table, ...] = Field(
+        default=(), description="Tables of the paper to set beside the results.", json_schema_extra=REPORT
+    )
+    hypothesis: Hypothesis | None = Field(
+        default=None,
+        description="What is expected, against which other experiment.",
+        json_schema_extra=REPORT,
+    )
+    resources: Resources = Field(
+        default=Resources(), description="Resources by kind of stage.", json_schema_extra=PLACEMENT
+    )
+    checkpoints: Checkpoints = Field(
+        default=Checkpoints(), description="How often training is saved.", json_schema_extra=PLACEMENT
+    )
+    seed: NonNegativeInt = Field(
+        default=42, description="Seed of training and of sampling in evaluation. Not in the paper."
+    )
