@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from c2f_spec.spec.base import NAME_PATTERN, REVISION_PATTERN
+from c2f_spec.spec.base import DISCRIMINATORS, NAME_PATTERN, REVISION_PATTERN
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -54,7 +54,8 @@ def explain(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
         return "C2F202", f"missing field `{name}`{where}", _description(root, loc), True
     if kind == "union_tag_invalid":
         kinds = [k.strip("'") for k in str(ctx["expected_tags"]).split(", ")]
-        return "C2F203", f"no {_noun(name)} kind `{ctx['tag']}`", suggest(str(ctx["tag"]), kinds), False
+        by = str(ctx["discriminator"]).strip("'")
+        return "C2F203", f"no {_noun(name)} {by} `{ctx['tag']}`", suggest(str(ctx["tag"]), kinds), False
     if kind == "union_tag_not_found":
         return "C2F204", f"`{name}` needs a field `kind`", f"one of {_kinds(root, loc)}", False
     if kind == "literal_error":
@@ -116,8 +117,8 @@ def _step(model: type[BaseModel], part: str | int) -> list[type[BaseModel]]:
     """Models one part further: a field's, or the member of a union that the tag `part` names."""
     if isinstance(part, str) and part in model.model_fields:
         return _models(model.model_fields[part].annotation)
-    kind = model.model_fields.get("kind")
-    return [model] if kind is not None and part in get_args(kind.annotation) else []
+    named = [model.model_fields[d] for d in DISCRIMINATORS if d in model.model_fields]
+    return [model] if any(part in get_args(field.annotation) for field in named) else []
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

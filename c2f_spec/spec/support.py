@@ -89,14 +89,15 @@ def unsupported(section: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
         return
     for name, value in section:
         path = (*at, name)
-        values = _values(path)
-        if values is not None and value not in values:
+        runs = values(path)
+        if runs is not None and value not in runs:
             yield path, value
         else:
             yield from unsupported(value, path)
 
 
-def _values(path: tuple[str, ...]) -> tuple[Any, ...] | None:
+def values(path: tuple[str, ...]) -> tuple[Any, ...] | None:
+    """The values of a field that run; `None` where all do."""
     exact = VALUES.get(".".join(path))
     if exact is not None:
         return exact

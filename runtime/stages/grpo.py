@@ -17,6 +17,7 @@ from datasets import Dataset
 
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.grpo import REWARD_NAMES, Grpo, Rewards
+from c2f_spec.spec.hint import AllBelow
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.sections import Student as StudentSpec
 from runtime.chains import AnyFormat, hint, parse, target
@@ -173,7 +174,10 @@ def hard_samples(grpo: Grpo, fmt: AnyFormat, reader: Reader, student: Student) -
             "`grpo` needs answers with a polarity; `format: direct` has none",
             hint="use the format c2f or dc, or leave out `grpo`",
         )
-    threshold = grpo.hint.trigger.threshold
+    trigger = grpo.hint.trigger
+    if not isinstance(trigger, AllBelow):
+        raise StageSpecWrong(f"the trigger `{trigger.kind}` is not run by this version")
+    threshold = trigger.threshold
     if threshold is None and grpo.hint.hard_policy != "keep":
         raise StageSpecWrong(
             "`grpo.hint.trigger.threshold` was not resolved to a number before this stage was keyed"
