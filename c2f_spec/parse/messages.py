@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from c2f_spec.spec.base import DISCRIMINATORS, NAME_PATTERN, REVISION_PATTERN
+from c2f_spec.spec.base import (
+    DIGEST_PATTERN,
+    DISCRIMINATORS,
+    ENDPOINT_PATTERN,
+    NAME_PATTERN,
+    REVISION_PATTERN,
+    TAG_PATTERN,
+)
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -16,7 +23,19 @@ if TYPE_CHECKING:
 WHAT_A_PATTERN_MEANS = {
     NAME_PATTERN: "a name is lower-case letters, digits and dashes, and starts and ends with a letter or digit",
     REVISION_PATTERN: "a revision is a full commit hash (40 hex digits); branches move",
+    DIGEST_PATTERN: "a digest is 64 hex digits",
+    ENDPOINT_PATTERN: "an endpoint is a URL with http or https, and without user or password",
+    TAG_PATTERN: "a tag is lower-case letters and underscores",
 }
+
+ELSEWHERE = {
+    "enabled": "`hard_policy` says it: `hint`, `keep` (w/o Hint) or `drop` (w/o Hard)",
+    "lr": "it is called `learning_rate`",
+    "batch_size": "it is called `batch`",
+    "num_generations": "it is called `generations`",
+    "weights": "each reward has its own: `rewards: {format: {weight: 1}}`",
+}
+"""Names under which other tools, or our own drafts, have what stands elsewhere here."""
 
 NOT_A = {
     "int_parsing": "a whole number",
@@ -48,7 +67,8 @@ def explain(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
     kind, loc, ctx = error["type"], error["loc"], error.get("ctx", {})
     name = str(loc[-1]) if loc else "the spec"
     if kind == "extra_forbidden":
-        return "C2F201", f"unknown field `{name}`", suggest(name, fields_at(root, loc[:-1])), True
+        hint = ELSEWHERE.get(name) or suggest(name, fields_at(root, loc[:-1]))
+        return "C2F201", f"unknown field `{name}`", hint, True
     if kind == "missing":
         where = f" in `{loc[-2]}`" if len(loc) > 1 else ""
         return "C2F202", f"missing field `{name}`{where}", _description(root, loc), True

@@ -102,7 +102,7 @@ def levels_need_something_to_divide(e: Experiment, h: Hint) -> Iterator[Problem]
     del e
     whole = isinstance(h.level, FixedLevel) and h.level.level == 1
     if isinstance(h.content, PolarityContent) and not whole:
-        message = f"a polarity is given or not: it has no `{h.level.kind}` level"
+        message = "a polarity is given whole or not at all, so there is nothing that a level could vary"
         hint = "remove `level`, or set `content` to trace_prefix, polarity_bin or text"
         yield Problem("C2F335", (*AT, "level"), message, hint, at_key=True)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from c2f_spec.parse.problem import Problem
-from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.sections import Full, QwenOmni, VllmTeacher
 from c2f_spec.spec.student import TINY_MAX_LENGTH
@@ -35,12 +34,16 @@ def full_tuning_is_slow_tuning(e: Experiment) -> Iterator[Problem]:
 
 
 def answers_of_a_group_differ(e: Experiment) -> Iterator[Problem]:
-    if e.grpo and (e.grpo.temperature == 0 or e.grpo.top_k == 1):
-        field = "temperature" if e.grpo.temperature == 0 else "top_k"
-        message = (
-            f"at `{field}: {getattr(e.grpo, field):g}` all answers of a group are the same: no advantage"
-        )
-        yield Problem("C2F361", ("grpo", field), message, "use the default")
+    if e.grpo is None:
+        return
+    if e.grpo.temperature == 0:
+        field, default = "temperature", "the default is 1"
+    elif e.grpo.top_k == 1:
+        field, default = "top_k", "the default is 0: all tokens"
+    else:
+        return
+    message = f"at `{field}: {getattr(e.grpo, field):g}` all answers of a group are the same: no advantage"
+    yield Problem("C2F361", ("grpo", field), message, default)
 
 
 def prompts_and_answers_fit(e: Experiment) -> Iterator[Problem]:
@@ -96,21 +99,12 @@ def heads_can_be_shared(e: Experiment) -> Iterator[Problem]:
             yield Problem("C2F367", loc, message, "use 1, 2 or 4" if heads[1] == 4 else "use 1 or 2")
 
 
-def the_best_can_be_chosen(e: Experiment) -> Iterator[Problem]:
-    train = DATASETS.get(e.data.train)
-    for name in ("sft", "grpo"):
-        section = getattr(e, name)
-        if section and section.select == "best_valid" and train and "valid" not in train.splits:
-            message = f"`{train.name}` has no validation split to choose on"
-            yield Problem("C2F368", (name, "select"), message, "use `last`")
-
-
 def checkpoints_fall_into_training(e: Experiment) -> Iterator[Problem]:
     steps = [s.steps for s in (e.sft, e.grpo) if s is not None and s.steps is not None]
     every = e.checkpoints.every
     if every is not None and steps and every > max(steps):
         message = f"training ends after {max(steps)} steps, before the first checkpoint"
-        yield Problem("C2F369", ("checkpoints", "every"), message, "lower it", severity="warning")
+        yield Problem("C2F368", ("checkpoints", "every"), message, "lower it", severity="warning")
 
 
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
@@ -120,6 +114,5 @@ RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     batches_can_be_shared,
     resources_belong_to_a_section,
     heads_can_be_shared,
-    the_best_can_be_chosen,
     checkpoints_fall_into_training,
 )

@@ -30,6 +30,9 @@ DISCRIMINATORS = ("kind", "mode")
 """Fields that name the member of a union."""
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+TAG_PATTERN = r"^[a-z_]+$"
+DIGEST_PATTERN = r"^[0-9a-f]{64}$"
+ENDPOINT_PATTERN = r"^https?://[^@\s]+$"
 REVISION_PATTERN = r"^[0-9a-f]{40}$"
 
 Name = Annotated[

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from c2f_spec.spec.base import Named, SpecModel
+from c2f_spec.spec.base import TAG_PATTERN, Named, SpecModel
 
 Language = Literal["dataset", "en", "zh"]
 Decimals = Annotated[int, Field(ge=0, le=4)]
-Tag = Annotated[str, Field(pattern="^[a-z_]+$")]
+Tag = Annotated[str, Field(pattern=TAG_PATTERN)]
 
 
 class C2f(SpecModel):

@@ -10,7 +10,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from c2f_spec.spec.base import COSMETIC, DISCRIMINATORS, PLACEMENT, Fraction, Named, SpecModel, Word
+from c2f_spec.spec.base import (
+    COSMETIC,
+    DIGEST_PATTERN,
+    DISCRIMINATORS,
+    PLACEMENT,
+    TAG_PATTERN,
+    Fraction,
+    Named,
+    SpecModel,
+    Word,
+)
 
 NonZeroFraction = Annotated[float, Field(gt=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
@@ -60,7 +70,7 @@ class OfflineList(SpecModel):
 
     kind: Literal["offline_list"] = "offline_list"
     uri: str = Field(description="File of clip ids, one a line.", json_schema_extra=PLACEMENT)
-    digest: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] = Field(
+    digest: Annotated[str, Field(pattern=DIGEST_PATTERN)] = Field(
         description="BLAKE3 of the file: the list itself is what is keyed."
     )
 
@@ -104,7 +114,7 @@ class TextContent(SpecModel):
     """A column of the manifest, as free text."""
 
     kind: Literal["text"] = "text"
-    column: Annotated[str, Field(pattern="^[a-z_]+$")] = Field(description="Name of the column.")
+    column: Annotated[str, Field(pattern=TAG_PATTERN)] = Field(description="Name of the column.")
 
 
 Content = Annotated[

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from c2f_spec.spec.base import PLACEMENT, Fraction, Name, Named, Revision, SpecModel
+from c2f_spec.spec.base import ENDPOINT_PATTERN, PLACEMENT, Fraction, Name, Named, Revision, SpecModel
 
 Visibility = Literal["blind", "polarity", "full"]
 Thinking = Literal["refuse", "strip"]
@@ -80,7 +80,7 @@ class OpenaiTeacher(SpecModel):
 
     kind: Literal["openai"] = "openai"
     model: str = Field(description="Name of the model, as the endpoint calls it.")
-    endpoint: Annotated[str, Field(pattern="^https?://[^@\\s]+$")] = Field(
+    endpoint: Annotated[str, Field(pattern=ENDPOINT_PATTERN)] = Field(
         description="URL of the endpoint, up to and with `/v1`; no user or password in it.",
         json_schema_extra={**PLACEMENT, "examples": ["https://teacher.example.org/v1"]},
     )
