@@ -127,7 +127,7 @@ def shown(value: Any) -> str:
 
 def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:
     """Names of the fields that may stand at a pydantic location."""
-    models = _models(root)
+    models = models_of(root)
     for part in loc:
         models = [inner for model in models for inner in _step(model, part)] or models
     return sorted({name for model in models for name in model.model_fields})
@@ -136,24 +136,24 @@ def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:
 def _step(model: type[BaseModel], part: str | int) -> list[type[BaseModel]]:
     """Models one part further: a field's, or the member of a union that the tag `part` names."""
     if isinstance(part, str) and part in model.model_fields:
-        return _models(model.model_fields[part].annotation)
+        return models_of(model.model_fields[part].annotation)
     named = [model.model_fields[d] for d in DISCRIMINATORS if d in model.model_fields]
     return [model] if any(part in get_args(field.annotation) for field in named) else []
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def models_of(annotation: Any) -> list[type[BaseModel]]:
     """Every model that an annotation admits."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) is Literal:
         return []
     args = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
-    return [model for arg in args for model in _models(arg)]
+    return [model for arg in args for model in models_of(arg)]
 
 
 def _description(root: Any, loc: tuple[str | int, ...]) -> str:
     """What a missing field is for."""
-    models = _models(root)
+    models = models_of(root)
     for part in loc[:-1]:
         models = [inner for model in models for inner in _step(model, part)] or models
     for model in models:
@@ -164,7 +164,7 @@ def _description(root: Any, loc: tuple[str | int, ...]) -> str:
 
 
 def _kinds(root: Any, loc: tuple[str | int, ...]) -> str:
-    models = _models(root)
+    models = models_of(root)
     for part in loc:
         models = [inner for model in models for inner in _step(model, part)] or models
     return ", ".join(
