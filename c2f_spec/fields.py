@@ -137,7 +137,7 @@ def _told(path: str, alike: list[Found]) -> str:
 def _inside(found: Found) -> list[str]:
     """Kinds of a union, fields of a section, what a preset stands for."""
     if found.path[-1] == "preset":
-        return ["", *(f"    {name:<16}{json.dumps(fields)}" for name, fields in PRESETS.items())]
+        return ["", *(f"    {name:<16}{_written(fields)}" for name, fields in PRESETS.items())]
     members = [m for m in models_of(found.info.annotation) if issubclass(m, SpecModel)]
     if len(members) > 1:
         return ["", *(f"    {_tag(m):<16}{_first(m)}" for m in members)]
@@ -146,6 +146,14 @@ def _inside(found: Found) -> list[str]:
         if members
         else []
     )
+
+
+def _written(fields: dict[str, Any]) -> str:
+    """A preset as it would stand in a spec."""
+    inside = ", ".join(
+        f"{k}: {f'{{{_written(v)}}}' if isinstance(v, dict) else v}" for k, v in fields.items()
+    )
+    return inside or "every field at its default: the paper's policy"
 
 
 def _runs_now(found: Found) -> str:

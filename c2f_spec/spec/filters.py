@@ -15,8 +15,8 @@ from c2f_spec.spec.base import Fraction, SpecModel
 OnFail = Annotated[
     Literal["drop", "retry", "flag"],
     Field(
-        description="`drop` the chain, ask the teacher again (`retry`, at most `teacher.retry` times), or keep it and "
-        "`flag` it. Not in the paper."
+        description="`drop` the chain (paper: the others are kept), ask the teacher again (`retry`, at most "
+        "`teacher.retry` times), or keep it and `flag` it."
     ),
 ]
 NonZeroFraction = Annotated[float, Field(gt=0, le=1)]
