@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -45,11 +46,11 @@ class Context:
         refuse_unsupported(section, name)
         return section
 
-    @property
+    @cached_property
     def format(self) -> Any:
         return self.section("format", Format)
 
-    @property
+    @cached_property
     def media(self) -> Media:
         media: Media = self.section("media", Media)
         return media

@@ -11,7 +11,7 @@ A field's class says what a change of it costs (DESIGN: "Stages, keys, plan"):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from pydantic_core import core_schema
@@ -96,9 +96,23 @@ class Word:
 
 
 class SpecModel(BaseModel):
-    """Frozen, and closed: an unknown field is an error."""
+    """Frozen, and closed: an unknown field is an error.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=False)
+    Validators are built when a model is first used. Built at import, each section would be compiled by itself and
+    again inside every section above it, and `c2f-spec validate` would wait for all of them.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=False, defer_build=True
+    )
+
+
+M = TypeVar("M", bound=SpecModel)
+
+
+def at_default(model: type[M], **fields: SpecModel) -> M:
+    """`model` with every field at its default but `fields`, without building its validator."""
+    return cast("M", model.model_construct(None, **fields))
 
 
 def field_class(model: type[SpecModel], name: str) -> str:

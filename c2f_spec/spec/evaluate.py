@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from c2f_spec.spec.base import PLACEMENT, REPORT, Fraction, Named, SpecModel
+from c2f_spec.spec.base import PLACEMENT, REPORT, Fraction, Named, SpecModel, at_default
 
 Checkpoint = Literal["base", "sft", "grpo"]
 
@@ -63,8 +63,10 @@ class Evaluate(SpecModel):
         min_length=1,
     )
     datasets: tuple[str, ...] = Field(description="Test sets, by name.", min_length=1)
-    decoding: Decoding = Field(default=Decoding(), description="How answers are generated.")
-    engine: Engine = Field(default=TransformersEngine(), description="What generates them. Not in the paper.")
+    decoding: Decoding = Field(default=at_default(Decoding), description="How answers are generated.")
+    engine: Engine = Field(
+        default=at_default(TransformersEngine), description="What generates them. Not in the paper."
+    )
     score_space: Literal["prompt_range", "rescale_from_train", "as_is"] = Field(
         default="prompt_range",
         description="Whose range the prompt names, and whether scores are rescaled. Not in the paper.",
@@ -79,5 +81,5 @@ class Evaluate(SpecModel):
         json_schema_extra=REPORT,
     )
     bootstrap: Bootstrap = Field(
-        default=Bootstrap(), description="Confidence intervals.", json_schema_extra=REPORT
+        default=at_default(Bootstrap), description="Confidence intervals.", json_schema_extra=REPORT
     )

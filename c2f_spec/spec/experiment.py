@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt
 
-from c2f_spec.spec.base import COSMETIC, PLACEMENT, REPORT, Name, SpecModel
+from c2f_spec.spec.base import COSMETIC, PLACEMENT, REPORT, Name, SpecModel, at_default
 from c2f_spec.spec.claims import Hypothesis, Table
 from c2f_spec.spec.evaluate import Evaluate
 from c2f_spec.spec.filters import Filters
@@ -29,8 +29,10 @@ class Experiment(SpecModel):
         json_schema_extra=PLACEMENT,
     )
     data: Data = Field(description="What is trained on.")
-    format: Format = Field(default=C2f(), description="Form of prompt and answer: `c2f`, `dc` or `direct`.")
-    media: Media = Field(default=Media(), description="Limits on frames and pixels.")
+    format: Format = Field(
+        default=at_default(C2f), description="Form of prompt and answer: `c2f`, `dc` or `direct`."
+    )
+    media: Media = Field(default=at_default(Media), description="Limits on frames and pixels.")
     student: Student = Field(description="The model that is trained.")
     teacher: Teacher | None = Field(default=None, description="The model that writes chains of thought.")
     filters: Filters | None = Field(default=None, description="Which chains are kept.")
@@ -46,10 +48,12 @@ class Experiment(SpecModel):
         json_schema_extra=REPORT,
     )
     resources: Resources = Field(
-        default=Resources(), description="Resources by kind of stage.", json_schema_extra=PLACEMENT
+        default=at_default(Resources), description="Resources by kind of stage.", json_schema_extra=PLACEMENT
     )
     checkpoints: Checkpoints = Field(
-        default=Checkpoints(), description="How often training is saved.", json_schema_extra=PLACEMENT
+        default=at_default(Checkpoints),
+        description="How often training is saved.",
+        json_schema_extra=PLACEMENT,
     )
     seed: NonNegativeInt = Field(
         default=42, description="Seed of training and of sampling in evaluation. Not in the paper."

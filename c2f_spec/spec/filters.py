@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from c2f_spec.spec.base import Fraction, SpecModel
+from c2f_spec.spec.base import Fraction, SpecModel, at_default
 
 OnFail = Annotated[
     Literal["drop", "retry", "flag"],
@@ -136,7 +136,9 @@ class Judge(SpecModel):
 class Filters(SpecModel):
     """The filters that are on, by name, and what is done with what they keep."""
 
-    format: FormatFilter = Field(default=FormatFilter(), description="Exactly the format; always on.")
+    format: FormatFilter = Field(
+        default=at_default(FormatFilter), description="Exactly the format; always on."
+    )
     polarity_match: PolarityMatch | None = Field(
         default=None, description="Polarity equals the label's (paper)."
     )

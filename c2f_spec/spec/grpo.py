@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from c2f_spec.spec.base import Fraction, SpecModel
+from c2f_spec.spec.base import Fraction, SpecModel, at_default
 from c2f_spec.spec.evaluate import Engine, TransformersEngine
 from c2f_spec.spec.hint import Hint
 from c2f_spec.spec.student import Full, Tuner
@@ -130,16 +130,21 @@ class Grpo(SpecModel):
         description="Longest answer, in tokens that are generated; a hint is not counted. Not in the paper.",
     )
     engine: Engine = Field(
-        default=TransformersEngine(), description="What generates the answers. Not in the paper."
+        default=at_default(TransformersEngine), description="What generates the answers. Not in the paper."
     )
     select: Literal["last", "best_valid"] = Field(
         default="last",
         description="Which checkpoint is the result: the last, or the one with the least MAE on the validation split. "
         "Not in the paper.",
     )
-    tuner: Tuner = Field(default=Full(), description="`full`, or `lora`. Not in the paper.")
+    tuner: Tuner = Field(default=at_default(Full), description="`full`, or `lora`. Not in the paper.")
     rewards: Rewards = Field(
-        default=Rewards(format=FormatReward(), polarity=PolarityReward(), score=ScoreReward()),
+        default=at_default(
+            Rewards,
+            format=at_default(FormatReward),
+            polarity=at_default(PolarityReward),
+            score=at_default(ScoreReward),
+        ),
         description="Named rewards and their weights (paper, eq. 2: their weighted sum).",
     )
-    hint: Hint = Field(default=Hint(), description="What happens to hard samples.")
+    hint: Hint = Field(default=at_default(Hint), description="What happens to hard samples.")

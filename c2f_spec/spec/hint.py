@@ -20,6 +20,7 @@ from c2f_spec.spec.base import (
     Named,
     SpecModel,
     Word,
+    at_default,
 )
 
 NonZeroFraction = Annotated[float, Field(gt=0, le=1)]
@@ -250,9 +251,9 @@ class Hint(SpecModel):
         default="hint",
         description="`hint`; `keep` them as they are (paper, Table VI, w/o Hint); `drop` them (Table VII, w/o Hard).",
     )
-    trigger: Trigger = Field(default=AllBelow(), description="When a sample is hard.")
+    trigger: Trigger = Field(default=at_default(AllBelow), description="When a sample is hard.")
     content: Content = Field(
-        default=PolarityContent(), description="What the hint says (paper: the polarity)."
+        default=at_default(PolarityContent), description="What the hint says (paper: the polarity)."
     )
     placement: Literal["in_answer", "in_prompt"] = Field(
         default="in_answer",
@@ -261,9 +262,9 @@ class Hint(SpecModel):
     prefix_end: Literal["after_polarity", "after_think_open"] = Field(
         default="after_polarity", description="How much of the answer the hint writes. Not in the paper."
     )
-    level: Level = Field(default=FixedLevel(), description="How much of the content is given.")
+    level: Level = Field(default=at_default(FixedLevel), description="How much of the content is given.")
     group: Group = Field(
-        default=ReplaceAll(),
+        default=at_default(ReplaceAll),
         description="What becomes of the group: replaced (paper: regenerates), or mixed.",
     )
     normalise: Literal["separate", "joint"] = Field(
@@ -272,7 +273,7 @@ class Hint(SpecModel):
         "the paper.",
     )
     forced_loss: ForcedLoss = Field(
-        default=MaskLoss(),
+        default=at_default(MaskLoss),
         description="Loss on the tokens of the hint, which were not sampled. Not in the paper.",
     )
     polarity_reward_on_hinted: Literal["keep", "exclude"] = Field(

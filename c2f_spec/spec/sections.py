@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from c2f_spec.spec.base import Fraction, SpecModel
+from c2f_spec.spec.base import Fraction, SpecModel, at_default
 from c2f_spec.spec.formats import C2f, Dc, Direct, Format
 from c2f_spec.spec.student import Full, Lora, Media, QwenOmni, Student, Tiny, Tuner
 from c2f_spec.spec.teacher import LexiconTeacher, OpenaiTeacher, Teacher, TransformersTeacher, VllmTeacher
@@ -49,7 +49,7 @@ class Data(SpecModel):
     """What is trained on, and how much of it."""
 
     train: str = Field(description="Name of the data set that teacher, SFT and GRPO see.")
-    limit: Limit = Field(default=Limit(), description="At most so many clips of each split.")
+    limit: Limit = Field(default=at_default(Limit), description="At most so many clips of each split.")
     render_seed: NonNegativeInt | None = Field(
         default=None,
         description="Seed of the drawn voice and face; only for data sets whose media are rendered.",
@@ -85,4 +85,4 @@ class Sft(SpecModel):
         description="Which checkpoint is the result: the last, or the one with the least MAE on the validation split. "
         "Not in the paper.",
     )
-    tuner: Tuner = Field(default=Full(), description="`full`, or `lora`. Not in the paper.")
+    tuner: Tuner = Field(default=at_default(Full), description="`full`, or `lora`. Not in the paper.")
