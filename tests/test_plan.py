@@ -1,5 +1,6 @@
 """Keys: a change of any field re-runs exactly the stages that it is declared to touch, and what needs them."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin
 
@@ -157,6 +158,14 @@ def test_each_leaf_re_keys_exactly_the_stages_it_is_declared_to_touch(path):
     assert len(seen) > 45, "the walk went past most fields"
     new = {"tables", "hypothesis", "resources.evaluate", "checkpoints.every", "media.min_pixels"}
     assert new <= seen, new - seen
+
+
+@pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
+def test_a_new_field_keeps_the_keys_of_old_specs(path, golden):
+    """What each stage is keyed by, code aside: a line that changes here runs that stage again for everyone."""
+    stages = plan_of(load_spec(path).experiment).stages
+    text = json.dumps({s.label: s.preimage["spec"] for s in stages}, indent=1, sort_keys=True)
+    golden(f"keyed/{path.stem}.json", text + "\n")
 
 
 def test_a_changed_threshold_named_by_auto_is_the_same_as_its_number():

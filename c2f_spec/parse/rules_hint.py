@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.parse.problem import Problem
 from c2f_spec.spec.base import default_of
-from c2f_spec.spec.hint import (
+from c2f_spec.spec.hint import Hint
+from c2f_spec.spec.hint_parts import (
     AllBelow,
     Append,
     FixedLevel,
-    Hint,
     MaskLoss,
     PolarityContent,
     ReplaceAll,

@@ -17,7 +17,7 @@ from datasets import Dataset
 
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.grpo import REWARD_NAMES, Grpo, Rewards
-from c2f_spec.spec.hint import AllBelow
+from c2f_spec.spec.hint_parts import AllBelow
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.sections import Student as StudentSpec
 from runtime.chains import AnyFormat, hint, parse, target
