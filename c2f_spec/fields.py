@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from c2f_spec.errors import WrongUsage
-from c2f_spec.parse.messages import WHAT_A_PATTERN_MEANS, models_of, suggest
+from c2f_spec.parse.messages import WHAT_A_PATTERN_MEANS, members, suggest
 from c2f_spec.spec import support
 from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, Word, field_class
 from c2f_spec.spec.experiment import Experiment
@@ -75,7 +75,7 @@ def every_field(
     for name, info in model.model_fields.items():
         found = Found((*path, name), model, info, (*classes, field_class(model, name)))
         yield found
-        for inner in models_of(info.annotation):
+        for inner in members(info.annotation):
             if issubclass(inner, SpecModel):
                 yield from every_field(inner, found.path, found.classes)
 
@@ -138,12 +138,12 @@ def _inside(found: Found) -> list[str]:
     """Kinds of a union, fields of a section, what a preset stands for."""
     if found.path[-1] == "preset":
         return ["", *(f"    {name:<16}{_written(fields)}" for name, fields in PRESETS.items())]
-    members = [m for m in models_of(found.info.annotation) if issubclass(m, SpecModel)]
-    if len(members) > 1:
-        return ["", *(f"    {_tag(m):<16}{_first(m)}" for m in members)]
+    models = [m for m in members(found.info.annotation) if issubclass(m, SpecModel)]
+    if len(models) > 1:
+        return ["", *(f"    {_tag(m):<16}{_first(m)}" for m in models)]
     return (
-        ["", *(f"    {n:<26}{i.description or ''}" for m in members for n, i in m.model_fields.items())]
-        if members
+        ["", *(f"    {n:<26}{i.description or ''}" for m in models for n, i in m.model_fields.items())]
+        if models
         else []
     )
 
@@ -175,11 +175,11 @@ def type_of(annotation: Any, metadata: list[Any]) -> str:
         return f"one of {', '.join(map(str, args))}" if len(args) > 1 else f"always `{args[0]}`"
     if get_origin(annotation) is tuple:
         return f"list of: {type_of(args[0], [])}"
-    members = models_of(annotation)
-    if members:
+    models = members(annotation)
+    if models:
         text = (
             "a map of fields"
-            if len(members) == 1
+            if len(models) == 1
             else "one of the kinds below; the name alone is short for a map"
         )
     elif args:

@@ -12,7 +12,7 @@ from c2f_spec.errors import SpecErrors
 from c2f_spec.fields import every_field, re_runs
 from c2f_spec.keys import canonical, content_key, leaves
 from c2f_spec.parse.checks import check
-from c2f_spec.parse.messages import models_of
+from c2f_spec.parse.messages import members
 from c2f_spec.plan import code
 from c2f_spec.plan.build import Given, Pins, build
 from c2f_spec.plan.compile import compile_plan, load_environment, load_spec, needed_datasets
@@ -68,7 +68,7 @@ def fields(model: SpecModel, path: tuple[str, ...] = ()):
         value = getattr(model, name)
         if ".".join((*path, name)) in PIPELINE or name in DISCRIMINATORS:
             continue
-        if not isinstance(value, SpecModel) or len(models_of(field.annotation)) > 1:
+        if not isinstance(value, SpecModel) or len(members(field.annotation)) > 1:
             yield (*path, name), field, value
         if isinstance(value, SpecModel):
             yield from fields(value, (*path, name))
@@ -79,7 +79,7 @@ def others(annotation, value):
     if get_origin(annotation) is Annotated:
         yield from others(get_args(annotation)[0], value)
     elif isinstance(value, SpecModel):
-        for member in models_of(annotation):
+        for member in members(annotation):
             if type(value) is not member:
                 given = {n: REQUIRED[n] for n, f in member.model_fields.items() if f.is_required()}
                 named = {

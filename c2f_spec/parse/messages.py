@@ -28,14 +28,8 @@ WHAT_A_PATTERN_MEANS = {
     TAG_PATTERN: "a tag is lower-case letters and underscores",
 }
 
-ELSEWHERE = {
-    "enabled": "`hard_policy` says it: `hint`, `keep` (w/o Hint) or `drop` (w/o Hard)",
-    "lr": "it is called `learning_rate`",
-    "batch_size": "it is called `batch`",
-    "num_generations": "it is called `generations`",
-    "weights": "each reward has its own: `rewards: {format: {weight: 1}}`",
-}
-"""Names under which other tools, or our own drafts, have what stands elsewhere here."""
+ELSEWHERE = {"enabled": "`hard_policy` says it: `hint`, `keep` (w/o Hint) or `drop` (w/o Hard)"}
+"""Fields of METHOD's sketches that stand elsewhere here."""
 
 NOT_A = {
     "int_parsing": "a whole number",
@@ -127,7 +121,7 @@ def shown(value: Any) -> str:
 
 def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:
     """Names of the fields that may stand at a pydantic location."""
-    models = models_of(root)
+    models = members(root)
     for part in loc:
         models = [inner for model in models for inner in _step(model, part)] or models
     return sorted({name for model in models for name in model.model_fields})
@@ -136,24 +130,24 @@ def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:
 def _step(model: type[BaseModel], part: str | int) -> list[type[BaseModel]]:
     """Models one part further: a field's, or the member of a union that the tag `part` names."""
     if isinstance(part, str) and part in model.model_fields:
-        return models_of(model.model_fields[part].annotation)
+        return members(model.model_fields[part].annotation)
     named = [model.model_fields[d] for d in DISCRIMINATORS if d in model.model_fields]
     return [model] if any(part in get_args(field.annotation) for field in named) else []
 
 
-def models_of(annotation: Any) -> list[type[BaseModel]]:
+def members(annotation: Any) -> list[type[BaseModel]]:
     """Every model that an annotation admits."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) is Literal:
         return []
     args = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
-    return [model for arg in args for model in models_of(arg)]
+    return [model for arg in args for model in members(arg)]
 
 
 def _description(root: Any, loc: tuple[str | int, ...]) -> str:
     """What a missing field is for."""
-    models = models_of(root)
+    models = members(root)
     for part in loc[:-1]:
         models = [inner for model in models for inner in _step(model, part)] or models
     for model in models:
@@ -164,7 +158,7 @@ def _description(root: Any, loc: tuple[str | int, ...]) -> str:
 
 
 def _kinds(root: Any, loc: tuple[str | int, ...]) -> str:
-    models = models_of(root)
+    models = members(root)
     for part in loc:
         models = [inner for model in models for inner in _step(model, part)] or models
     return ", ".join(

@@ -128,12 +128,18 @@ def identity(model: SpecModel) -> dict[str, Any]:
     stays, because it names the union's member and the other fields mean nothing without it. A section that differs
     from its default only in fields of other classes counts as at its default.
     """
+    kind = type(model)
     return {
         name: _plain(value)
         for name, value in model
-        if field_class(type(model), name) == "identity"
-        and (name in DISCRIMINATORS or _plain(value) != _plain(default_of(type(model), name)))
+        if field_class(kind, name) == "identity"
+        and (name in DISCRIMINATORS or _differs(value, default_of(kind, name)))
     }
+
+
+def _differs(value: Any, default: Any) -> bool:
+    """In what is keyed. Most fields are at their default, which is cheaper to see than what two sections key."""
+    return bool(value != default) and _plain(value) != _plain(default)
 
 
 def default_of(model: type[SpecModel], name: str) -> Any:

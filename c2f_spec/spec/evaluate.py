@@ -62,7 +62,11 @@ class Evaluate(SpecModel):
         description="`base` is the untouched student (zero-shot), `sft` and `grpo` are what those stages made.",
         min_length=1,
     )
-    datasets: tuple[str, ...] = Field(description="Test sets, by name.", min_length=1)
+    datasets: tuple[str, ...] = Field(
+        description="Test sets, by name.",
+        min_length=1,
+        json_schema_extra={"examples": [["ch-sims", "ch-sims-v2", "cmu-mosi", "cmu-mosei"]]},
+    )
     decoding: Decoding = Field(default=at_default(Decoding), description="How answers are generated.")
     engine: Engine = Field(
         default=at_default(TransformersEngine), description="What generates them. Not in the paper."

@@ -20,7 +20,8 @@ class Experiment(SpecModel):
 
     c2f: Literal["v1"] = Field(description="Version of the spec language.", json_schema_extra=COSMETIC)
     name: Name = Field(
-        description="Name of the experiment, for people and for reports.", json_schema_extra=COSMETIC
+        description="Name of the experiment, for people and for reports.",
+        json_schema_extra={**COSMETIC, "examples": ["sims-hint"]},
     )
     description: str = Field(default="", description="What it is for.", json_schema_extra=COSMETIC)
     environment: Name = Field(

@@ -48,7 +48,10 @@ class Limit(SpecModel):
 class Data(SpecModel):
     """What is trained on, and how much of it."""
 
-    train: str = Field(description="Name of the data set that teacher, SFT and GRPO see.")
+    train: str = Field(
+        description="Name of the data set that teacher, SFT and GRPO see.",
+        json_schema_extra={"examples": ["ch-sims", "cmu-mosi"]},
+    )
     limit: Limit = Field(default=at_default(Limit), description="At most so many clips of each split.")
     render_seed: NonNegativeInt | None = Field(
         default=None,
