@@ -7,11 +7,14 @@ import os
 import sys
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter
 
+from c2f_spec.errors import StageSpecWrong
 from c2f_spec.spec.sections import Format, Media
+from c2f_spec.spec.support import shown, unsupported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,13 +42,15 @@ class Context:
 
     def section(self, name: str, kind: Any) -> Any:
         """The section `name` of the spec, as a model; what the preimage leaves out is at its default."""
-        return TypeAdapter(kind).validate_python(self.stage.preimage["spec"].get(name, {}))
+        section = TypeAdapter(kind).validate_python(self.stage.preimage["spec"].get(name, {}))
+        refuse_unsupported(section, name)
+        return section
 
-    @property
+    @cached_property
     def format(self) -> Any:
         return self.section("format", Format)
 
-    @property
+    @cached_property
     def media(self) -> Media:
         media: Media = self.section("media", Media)
         return media
@@ -69,6 +74,15 @@ class Context:
         state = {"done": done, "total": total, "unit": unit, "time": time.time(), "values": values}
         name = f"work/{self.stage.kind}/{self.stage.key}/progress.json"
         self.objects.replace(name, json.dumps(state).encode())
+
+
+def refuse_unsupported(section: Any, *at: str) -> None:
+    """Raises `StageSpecWrong` for a value that this version would ignore: the compiler's table, asked once more."""
+    for path, value in unsupported(section, at):
+        raise StageSpecWrong(
+            f"`{'.'.join(path)}: {shown(value)}` is not run by this version",
+            hint="`c2f-spec validate` names the place in the spec",
+        )
 
 
 def say(message: str) -> None:

@@ -76,8 +76,8 @@ def registry(family: str, name: str) -> set[str]:
 
 
 def test_what_the_schema_names_is_what_the_runtime_has():
-    assert registry("filters", "FILTERS") == {"format", *NAMES}
-    assert set(NAMES) | {"replace_score_with_label", "min_keep_fraction"} == set(Filters.model_fields)
+    knobs = {"replace_score_with_label", "min_keep_fraction", "rebalance"}
+    assert {"format", *NAMES} | knobs == set(Filters.model_fields)
     assert registry("rewards", "REWARDS") == set(REWARD_NAMES) == set(Rewards.model_fields)
 
 
@@ -86,6 +86,8 @@ def test_what_is_said_to_run_is_what_the_runtime_has():
     assert {d.reader for d in DATASETS.values()} >= support.READERS
     assert registry("teachers", "TEACHERS") == support.TEACHERS
     assert registry("models", "MODELS") >= support.STUDENTS
+    assert registry("filters", "FILTERS") == {"format"} | support.FILTERS
+    assert set(NAMES) >= support.FILTERS
 
 
 def test_every_stage_has_its_module_and_its_line():

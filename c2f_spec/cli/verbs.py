@@ -158,6 +158,20 @@ def data(args: Namespace) -> int:
     return Exit.OK
 
 
+def schema(_args: Namespace) -> int:
+    from c2f_spec.jsonschema import text
+
+    print(text(), end="")
+    return Exit.OK
+
+
+def explain(args: Namespace) -> int:
+    from c2f_spec.fields import explain_field
+
+    print(explain_field(args.what))
+    return Exit.OK
+
+
 def version(_args: Namespace) -> int:
     from importlib.metadata import version as installed
 

@@ -1,4 +1,6 @@
-"""Rules between sections (METHOD 3, 6.4, 8.4). A rule is a function that yields problems; a list below runs them.
+"""Rules between sections (METHOD 3, 6.4, 8.4). A rule is a function that yields problems; lists run them.
+
+Here are those on data, pipeline and evaluation; `rules_teacher`, `rules_training` and `rules_hint` have the others.
 
 Rules look at the experiment alone. What depends on the place (demo-only parts, what the runtime can do) is asked
 when a plan is made for an environment: `c2f_spec/plan/compile.py`.
@@ -6,10 +8,12 @@ when a plan is made for an environment: `c2f_spec/plan/compile.py`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from c2f_spec.parse import rules_hint, rules_teacher, rules_training
 from c2f_spec.parse.messages import suggest
+from c2f_spec.parse.problem import Problem
+from c2f_spec.spec.claims import TABLES
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.sections import Dc, Direct
 
@@ -18,22 +22,13 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.experiment import Experiment
 
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A finding at a location of the spec."""
-
-    code: str
-    loc: tuple[str | int, ...]
-    message: str
-    hint: str = ""
-    severity: Literal["error", "warning"] = "error"
-    at_key: bool = False
+__all__ = ["RULES", "Problem", "check"]
 
 
 def check(experiment: Experiment) -> list[Problem]:
     """Every problem that the rules find."""
-    return [problem for rule in RULES for problem in rule(experiment)]
+    rules = (*RULES, *rules_teacher.RULES, *rules_training.RULES, *rules_hint.RULES)
+    return [problem for rule in rules for problem in rule(experiment)]
 
 
 def data_sets_exist(e: Experiment) -> Iterator[Problem]:
@@ -144,47 +139,6 @@ def rewards_fit_the_format(e: Experiment) -> Iterator[Problem]:
         yield Problem("C2F313", ("grpo",), message, "use format c2f, or remove `grpo`", at_key=True)
 
 
-def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
-    """METHOD 1.8: in (l1, l1 + l2] a well-formed wrong group fires and a right answer does not."""
-    if e.grpo is None or e.grpo.hint.hard_policy == "keep":
-        return
-    rewards, threshold = e.grpo.rewards, e.grpo.hint.trigger.threshold
-    loc = ("grpo", "hint", "trigger", "threshold")
-    if rewards.format is None or rewards.polarity is None:
-        if threshold is None:
-            message = "`auto` is the weights of format and polarity together, and one of them is not rewarded"
-            yield Problem(
-                "C2F314",
-                ("grpo", "hint"),
-                message,
-                "name both rewards, give a number, or set `hard_policy: keep`",
-                at_key=True,
-            )
-        return
-    low, high = rewards.format.weight, rewards.format.weight + rewards.polarity.weight
-    gated = rewards.score is None or rewards.score.gate in ("tag", "tag_and_sign")
-    if threshold is not None and gated and not low < threshold <= high:
-        why = (
-            "below it no wrong group is hard"
-            if threshold <= low
-            else "above it a right answer with a poor score is hard"
-        )
-        yield Problem(
-            "C2F315",
-            loc,
-            f"a threshold of {threshold:g} lies outside ({low:g}, {high:g}]: {why}",
-            "use `auto`",
-        )
-    if threshold is None and rewards.polarity.weight == 0:
-        yield Problem(
-            "C2F316",
-            ("grpo", "hint"),
-            "`auto` needs a polarity reward with a weight above 0",
-            "give one",
-            at_key=True,
-        )
-
-
 def tags_differ(e: Experiment) -> Iterator[Problem]:
     if isinstance(e.format, Dc):
         names = [e.format.polarity_tag, e.format.think_tag, e.format.score_tag]
@@ -199,17 +153,70 @@ def tags_differ(e: Experiment) -> Iterator[Problem]:
 
 
 def evaluation_does_not_leak(e: Experiment) -> Iterator[Problem]:
+    train = DATASETS.get(e.data.train)
     for i, name in enumerate(e.evaluate.datasets if e.evaluate else ()):
-        inside = DATASETS[name].contains if name in DATASETS else ()
-        if e.data.train in inside:
-            message = f"`{name}` contains `{e.data.train}`: neither in-domain nor out-of-domain"
-            yield Problem(
-                "C2F318",
-                ("evaluate", "datasets", i),
-                message,
-                "read its cell with that in mind",
-                severity="warning",
+        if name not in DATASETS or train is None:
+            continue
+        if train.name in DATASETS[name].contains:
+            message = f"`{name}` contains `{train.name}`: neither in-domain nor out-of-domain"
+        elif name in train.contains:
+            message = f"`{train.name}`, which is trained on, contains clips of `{name}`"
+        else:
+            continue
+        hint = "read its cell with that in mind"
+        yield Problem("C2F318", ("evaluate", "datasets", i), message, hint, severity="warning")
+
+
+def targets_keep_the_labels(e: Experiment) -> Iterator[Problem]:
+    train = DATASETS.get(e.data.train)
+    if train and (e.sft or e.grpo) and e.format.label_decimals < train.decimals:
+        yield Problem(
+            "C2F319",
+            ("format",),
+            f"labels of `{train.name}` need {train.decimals} decimals, targets have {e.format.label_decimals}",
+            f"set `label_decimals: {train.decimals}`",
+            severity="warning",
+            at_key=True,
+        )
+
+
+def evaluation_heeds_its_fields(e: Experiment) -> Iterator[Problem]:
+    decoding = e.evaluate.decoding if e.evaluate else None
+    if decoding and decoding.temperature == 0 and decoding.top_p < 1:
+        message = "`top_p` has no use: at temperature 0 decoding is greedy"
+        hint = "remove it, or set a temperature"
+        yield Problem("C2F320", ("evaluate", "decoding", "top_p"), message, hint, at_key=True)
+
+
+METRICS = {
+    "mosi": ("Acc2", "Acc5", "Acc7", "F1", "MAE", "Corr"),
+    "sims": ("Acc2", "Acc3", "Acc5", "F1", "MAE", "Corr"),
+}
+"""Those of each family of data sets (METHOD 4.1, 4.2)."""
+
+
+def claims_can_be_judged(e: Experiment) -> Iterator[Problem]:
+    """A hypothesis needs a cell with its metric, a table needs a model trained on what the table's were."""
+    if (e.hypothesis or e.tables) and e.evaluate is None:
+        name = "hypothesis" if e.hypothesis else "tables"
+        message = f"`{name}` without `evaluate`: there will be no numbers"
+        yield Problem("C2F321", (name,), message, "add `evaluate`", at_key=True)
+    elif e.hypothesis and e.evaluate:
+        name = e.hypothesis.dataset or e.data.train
+        if name not in e.evaluate.datasets:
+            message = f"the hypothesis is about `{name}`, which is not evaluated"
+            hint = "add it to `evaluate.datasets`, or name another `dataset`"
+            yield Problem("C2F322", ("hypothesis", "dataset"), message, hint)
+        elif name in DATASETS and e.hypothesis.metric not in METRICS[DATASETS[name].family]:
+            known = ", ".join(METRICS[DATASETS[name].family])
+            message = f"`{name}` has no {e.hypothesis.metric}"
+            yield Problem("C2F323", ("hypothesis", "metric"), message, f"one of {known}")
+    for i, table in enumerate(e.tables):
+        if TABLES[table] != e.data.train:
+            message = (
+                f"the models of table {table} were trained on `{TABLES[table]}`, not on `{e.data.train}`"
             )
+            yield Problem("C2F324", ("tables", i), message, "remove it here")
 
 
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
@@ -222,7 +229,9 @@ RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     labels_replace_only_matching_scores,
     checkpoints_are_made,
     rewards_fit_the_format,
-    threshold_separates_wrong_from_right,
     tags_differ,
     evaluation_does_not_leak,
+    targets_keep_the_labels,
+    evaluation_heeds_its_fields,
+    claims_can_be_judged,
 )

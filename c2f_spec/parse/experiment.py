@@ -13,6 +13,8 @@ from c2f_spec.spec.environment import Environment
 from c2f_spec.spec.experiment import Experiment
 
 if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
     from c2f_spec.document import Document, Loc
 
 
@@ -44,13 +46,16 @@ def _validate(kind: Any, document: Document) -> Any:
         problems = []
         for item in error.errors(include_url=False):
             code, message, hint, at_key = explain(kind, item)
-            loc = _place(item["type"], item["loc"])
+            loc = _place(item)
             problems.append(Diagnostic(code, document.place(loc, key=at_key), message, hint))
         raise SpecErrors(problems) from None
 
 
-def _place(kind: str, loc: Loc) -> Loc:
+def _place(error: ErrorDetails) -> Loc:
     """Where to point: at the section that lacks a field, at the `kind` that does not exist."""
-    if kind == "missing":
+    loc = error["loc"]
+    if error["type"] == "missing":
         return loc[:-1]
-    return (*loc, "kind") if kind == "union_tag_invalid" else loc
+    if error["type"] == "union_tag_invalid":
+        return (*loc, str(error["ctx"]["discriminator"]).strip("'"))
+    return loc

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from c2f_spec.spec.base import NAME_PATTERN, REVISION_PATTERN
+from c2f_spec.spec.base import (
+    DIGEST_PATTERN,
+    DISCRIMINATORS,
+    ENDPOINT_PATTERN,
+    NAME_PATTERN,
+    REVISION_PATTERN,
+    TAG_PATTERN,
+)
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -16,7 +23,13 @@ if TYPE_CHECKING:
 WHAT_A_PATTERN_MEANS = {
     NAME_PATTERN: "a name is lower-case letters, digits and dashes, and starts and ends with a letter or digit",
     REVISION_PATTERN: "a revision is a full commit hash (40 hex digits); branches move",
+    DIGEST_PATTERN: "a digest is 64 hex digits",
+    ENDPOINT_PATTERN: "an endpoint is a URL with http or https, and without user or password",
+    TAG_PATTERN: "a tag is lower-case letters and underscores",
 }
+
+ELSEWHERE = {"enabled": "`hard_policy` says it: `hint`, `keep` (w/o Hint) or `drop` (w/o Hard)"}
+"""Fields of METHOD's sketches that stand elsewhere here."""
 
 NOT_A = {
     "int_parsing": "a whole number",
@@ -48,13 +61,15 @@ def explain(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
     kind, loc, ctx = error["type"], error["loc"], error.get("ctx", {})
     name = str(loc[-1]) if loc else "the spec"
     if kind == "extra_forbidden":
-        return "C2F201", f"unknown field `{name}`", suggest(name, fields_at(root, loc[:-1])), True
+        hint = ELSEWHERE.get(name) or suggest(name, fields_at(root, loc[:-1]))
+        return "C2F201", f"unknown field `{name}`", hint, True
     if kind == "missing":
         where = f" in `{loc[-2]}`" if len(loc) > 1 else ""
         return "C2F202", f"missing field `{name}`{where}", _description(root, loc), True
     if kind == "union_tag_invalid":
         kinds = [k.strip("'") for k in str(ctx["expected_tags"]).split(", ")]
-        return "C2F203", f"no {_noun(name)} kind `{ctx['tag']}`", suggest(str(ctx["tag"]), kinds), False
+        by = str(ctx["discriminator"]).strip("'")
+        return "C2F203", f"no {_noun(name)} {by} `{ctx['tag']}`", suggest(str(ctx["tag"]), kinds), False
     if kind == "union_tag_not_found":
         return "C2F204", f"`{name}` needs a field `kind`", f"one of {_kinds(root, loc)}", False
     if kind == "literal_error":
@@ -106,7 +121,7 @@ def shown(value: Any) -> str:
 
 def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:
     """Names of the fields that may stand at a pydantic location."""
-    models = _models(root)
+    models = members(root)
     for part in loc:
         models = [inner for model in models for inner in _step(model, part)] or models
     return sorted({name for model in models for name in model.model_fields})
@@ -115,24 +130,24 @@ def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:
 def _step(model: type[BaseModel], part: str | int) -> list[type[BaseModel]]:
     """Models one part further: a field's, or the member of a union that the tag `part` names."""
     if isinstance(part, str) and part in model.model_fields:
-        return _models(model.model_fields[part].annotation)
-    kind = model.model_fields.get("kind")
-    return [model] if kind is not None and part in get_args(kind.annotation) else []
+        return members(model.model_fields[part].annotation)
+    named = [model.model_fields[d] for d in DISCRIMINATORS if d in model.model_fields]
+    return [model] if any(part in get_args(field.annotation) for field in named) else []
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def members(annotation: Any) -> list[type[BaseModel]]:
     """Every model that an annotation admits."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) is Literal:
         return []
     args = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
-    return [model for arg in args for model in _models(arg)]
+    return [model for arg in args for model in members(arg)]
 
 
 def _description(root: Any, loc: tuple[str | int, ...]) -> str:
     """What a missing field is for."""
-    models = _models(root)
+    models = members(root)
     for part in loc[:-1]:
         models = [inner for model in models for inner in _step(model, part)] or models
     for model in models:
@@ -143,7 +158,7 @@ def _description(root: Any, loc: tuple[str | int, ...]) -> str:
 
 
 def _kinds(root: Any, loc: tuple[str | int, ...]) -> str:
-    models = _models(root)
+    models = members(root)
     for part in loc:
         models = [inner for model in models for inner in _step(model, part)] or models
     return ", ".join(

@@ -80,7 +80,9 @@ class _Pipeline:
         if e.sft:
             models["sft"] = self.train("sft", {"filter": kept})
         if e.grpo:
-            models["grpo"] = self.train("grpo", {"start": models.get("sft")})
+            traces = e.grpo.hint.hard_policy == "hint" and e.grpo.hint.content.kind == "trace_prefix"
+            given = {"start": models.get("sft"), "filter": kept if traces else None}
+            models["grpo"] = self.train("grpo", given)
         if e.evaluate:
             for checkpoint in e.evaluate.checkpoints:
                 for dataset in e.evaluate.datasets:
@@ -139,7 +141,9 @@ class _Pipeline:
         asked = self.e.evaluate
         spec = self._sections("format", "media")
         spec |= {"checkpoint": checkpoint, "dataset": dataset, "student": identity(self.e.student)}
-        spec["evaluate"] = {"decoding": identity(asked.decoding), "score_space": asked.score_space}
+        # Where the cell lies in the matrix is said by `checkpoint` and `dataset`; the rest is how it is computed.
+        how = {k: v for k, v in identity(asked).items() if k not in ("checkpoints", "datasets", "baseline")}
+        spec["evaluate"] = {"decoding": {}, "score_space": asked.score_space} | how
         if model is None or asked.decoding.temperature > 0:
             spec["seed"] = self.e.seed  # the untouched student's random weights, or the sampling
         if asked.score_space != "prompt_range":
@@ -186,9 +190,9 @@ class _Pipeline:
 
 def _resolved(grpo: Grpo, spec: dict[str, Any]) -> dict[str, Any]:
     """`spec` with `auto` replaced by its number: the weights of the format and polarity rewards together."""
-    if grpo.hint.hard_policy == "keep" or grpo.hint.trigger.threshold is not None:
+    asked, rewards = grpo.hint.trigger, grpo.rewards
+    if grpo.hint.hard_policy == "keep" or asked.kind != "all_below" or asked.threshold is not None:
         return spec
-    rewards = grpo.rewards
     assert rewards.format is not None
     assert rewards.polarity is not None
     hint = spec.get("hint", {})

@@ -39,7 +39,9 @@ class Loaded:
         """Raises `SpecErrors` if there are problems."""
         if problems:
             place = self.document.place
-            raise SpecErrors([Diagnostic(p.code, place(p.loc), p.message, p.hint) for p in problems])
+            raise SpecErrors(
+                [Diagnostic(p.code, place(p.loc, key=p.at_key), p.message, p.hint) for p in problems]
+            )
 
 
 def load_spec(path: Path) -> Loaded:
@@ -174,4 +176,16 @@ def not_implemented(experiment: Experiment) -> list[Problem]:
         if part is not None and part.tuner.kind not in support.TUNERS:
             found.append(((section, "tuner"), f"tuner `{part.tuner.kind}`"))
     hint = "this version validates and plans it; the README says what runs"
-    return [Problem("C2F415", loc, f"{what} is not run by this version", hint) for loc, what in found]
+    problems = [Problem("C2F415", loc, f"{what} is not run by this version", hint) for loc, what in found]
+    return problems + [_ignored(path, value) for path, value in support.unsupported(experiment)]
+
+
+def _ignored(path: tuple[str, ...], value: object) -> Problem:
+    """A value of a field that this version's runtime would not heed."""
+    runs = support.values(path) or ()
+    where = ".".join(path)
+    if None in runs:
+        return Problem("C2F416", path, f"`{where}` is not run by this version", "remove it", at_key=True)
+    words = " or ".join(f"`{support.shown(v)}`" for v in runs)
+    message = f"`{where}: {support.shown(value)}` is not run by this version"
+    return Problem("C2F416", path, message, f"it runs {words}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from c2f_spec.report.model import Default
-from c2f_spec.spec.base import SpecModel
+from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, Word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MARK = "Not in the paper."
+    from pydantic.fields import FieldInfo
 
 
 def not_in_the_paper(model: SpecModel, path: str = "") -> Iterator[Default]:
@@ -20,8 +20,16 @@ def not_in_the_paper(model: SpecModel, path: str = "") -> Iterator[Default]:
         field = type(model).model_fields[name]
         place = f"{path}.{name}" if path else name
         description = field.description or ""
+        if description.endswith(NOT_IN_PAPER) and value == field.get_default(call_default_factory=True):
+            yield Default(place, _shown(value, field), description.removesuffix(NOT_IN_PAPER).strip())
         if isinstance(value, SpecModel):
             yield from not_in_the_paper(value, place)
-        elif description.endswith(MARK) and value == field.get_default(call_default_factory=True):
-            shown = json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value
-            yield Default(place, "auto" if value is None else shown, description.removesuffix(MARK).strip())
+
+
+def _shown(value: Any, field: FieldInfo) -> str:
+    """As it would be written in a spec; an absent value by the word for it, if there is one."""
+    if value is None:
+        return next((m.word for m in field.metadata if isinstance(m, Word)), "none")
+    if isinstance(value, SpecModel):
+        return next(str(getattr(value, d)) for d in DISCRIMINATORS if d in type(value).model_fields)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -11,15 +11,28 @@ A field's class says what a change of it costs (DESIGN: "Stages, keys, plan"):
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import core_schema
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+NOT_IN_PAPER = "Not in the paper."
+"""The end of the description of every field whose default the paper does not give: `explain` and the report look for it."""
 
 PLACEMENT: dict[str, Any] = {"class": "placement"}
 REPORT: dict[str, Any] = {"class": "report"}
 COSMETIC: dict[str, Any] = {"class": "cosmetic"}
 
+DISCRIMINATORS = ("kind", "mode")
+"""Fields that name the member of a union."""
+
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+TAG_PATTERN = r"^[a-z_]+$"
+DIGEST_PATTERN = r"^[0-9a-f]{64}$"
+ENDPOINT_PATTERN = r"^https?://[^@\s]+$"
 REVISION_PATTERN = r"^[0-9a-f]{40}$"
 
 Name = Annotated[
@@ -28,14 +41,78 @@ Name = Annotated[
 ]
 """Lower-case letters, digits and dashes: it becomes part of Kubernetes names and of object keys."""
 
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+
 Revision = Annotated[str, StringConstraints(pattern=REVISION_PATTERN)]
 """A full commit hash. Branches move."""
 
 
-class SpecModel(BaseModel):
-    """Frozen, and closed: an unknown field is an error."""
+class Named:
+    """`x: name` is short for `x: {kind: name}`, and a map without `kind` is of the `default` kind.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=False)
+    Stands in the annotation of a union, behind its discriminator. `by` is the discriminator where it is not `kind`.
+    """
+
+    def __init__(self, default: str, by: str = "kind") -> None:
+        self.default, self.by = default, by
+
+    def expand(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return {self.by: value}
+        if isinstance(value, dict) and self.by not in value:
+            return {self.by: self.default, **value}
+        return value
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(self.expand, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Says to `c2f_spec/jsonschema.py` what may be left out."""
+        return {**handler(schema), "named": {"default": self.default, "by": self.by}}
+
+
+class Word:
+    """`word` may be written where a number is expected, and is read as none: the value is worked out by the plan."""
+
+    def __init__(self, word: str) -> None:
+        self.word = word
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(
+            lambda value: None if value == self.word else value, handler(source)
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [handler(schema), {"const": self.word}]}
+
+
+class SpecModel(BaseModel):
+    """Frozen, and closed: an unknown field is an error.
+
+    Validators are built when a model is first used. Built at import, each section would be compiled by itself and
+    again inside every section above it, and `c2f-spec validate` would wait for all of them.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=False, defer_build=True
+    )
+
+
+M = TypeVar("M", bound=SpecModel)
+
+
+def at_default(model: type[M], **fields: SpecModel) -> M:
+    """`model` with every field at its default but `fields`, without building its validator."""
+    return cast("M", model.model_construct(None, **fields))
 
 
 def field_class(model: type[SpecModel], name: str) -> str:
@@ -47,15 +124,27 @@ def field_class(model: type[SpecModel], name: str) -> str:
 def identity(model: SpecModel) -> dict[str, Any]:
     """The part of `model` that says what is computed, as plain data for a key.
 
-    Fields at their default are left out, so that a new field with a default keeps old keys; `kind` always stays,
-    because it names the union's member and the other fields mean nothing without it.
+    Fields at their default are left out, so that a new field with a default keeps old keys; a discriminator always
+    stays, because it names the union's member and the other fields mean nothing without it. A section that differs
+    from its default only in fields of other classes counts as at its default.
     """
+    kind = type(model)
     return {
         name: _plain(value)
         for name, value in model
-        if field_class(type(model), name) == "identity"
-        and (name == "kind" or value != type(model).model_fields[name].get_default(call_default_factory=True))
+        if field_class(kind, name) == "identity"
+        and (name in DISCRIMINATORS or _differs(value, default_of(kind, name)))
     }
+
+
+def _differs(value: Any, default: Any) -> bool:
+    """In what is keyed. Most fields are at their default, which is cheaper to see than what two sections key."""
+    return bool(value != default) and _plain(value) != _plain(default)
+
+
+def default_of(model: type[SpecModel], name: str) -> Any:
+    """The default of a field; of a required one, something that equals no value."""
+    return model.model_fields[name].get_default(call_default_factory=True)
 
 
 def _plain(value: Any) -> Any:

@@ -26,6 +26,8 @@ class Dataset:
     family: Literal["mosi", "sims"]
     """Whose metrics apply (METHOD 4.1 or 4.2); a range other than the family's is scaled to it for the classes."""
     splits: tuple[Split, ...] = ALL
+    decimals: int = 1
+    """That its labels need: MOSEI's are thirds, the others lie on tenths (METHOD 2.3)."""
     rendered: bool = False
     """Voice and face are drawn by us from the rating, with noise. Such a data set shows the tool, not the science."""
     contains: tuple[str, ...] = ()
@@ -46,6 +48,6 @@ DATASETS: dict[str, Dataset] = {
         Dataset("ch-sims", "thuiar", "zh", -1.0, 1.0, "sims"),
         Dataset("ch-sims-v2", "thuiar", "zh", -1.0, 1.0, "sims", contains=("ch-sims",)),
         Dataset("cmu-mosi", "thuiar", "en", -3.0, 3.0, "mosi"),
-        Dataset("cmu-mosei", "thuiar", "en", -3.0, 3.0, "mosi"),
+        Dataset("cmu-mosei", "thuiar", "en", -3.0, 3.0, "mosi", decimals=2),
     )
 }

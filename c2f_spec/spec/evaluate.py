@@ -6,9 +6,30 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from c2f_spec.spec.base import REPORT, SpecModel
+from c2f_spec.spec.base import PLACEMENT, REPORT, Fraction, Named, SpecModel, at_default
 
 Checkpoint = Literal["base", "sft", "grpo"]
+
+
+class TransformersEngine(SpecModel):
+    """The model that is trained generates by itself."""
+
+    kind: Literal["transformers"] = "transformers"
+
+
+class VllmEngine(SpecModel):
+    """vLLM generates, several times faster; its logits differ in the last bits, so it is part of the key."""
+
+    kind: Literal["vllm"] = "vllm"
+    tensor_parallel: PositiveInt = Field(
+        default=1, description="GPUs that share each layer.", json_schema_extra=PLACEMENT
+    )
+    memory: Fraction = Field(
+        default=0.35, description="Share of a GPU's memory that vLLM takes.", json_schema_extra=PLACEMENT
+    )
+
+
+Engine = Annotated[TransformersEngine | VllmEngine, Field(discriminator="kind"), Named("transformers")]
 
 
 class Decoding(SpecModel):
@@ -19,6 +40,9 @@ class Decoding(SpecModel):
     )
     temperature: Annotated[float, Field(ge=0)] = Field(
         default=0.0, description="0 is greedy. Not in the paper."
+    )
+    top_p: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=1.0, description="Nucleus, where the temperature is above 0. Not in the paper."
     )
 
 
@@ -38,8 +62,15 @@ class Evaluate(SpecModel):
         description="`base` is the untouched student (zero-shot), `sft` and `grpo` are what those stages made.",
         min_length=1,
     )
-    datasets: tuple[str, ...] = Field(description="Test sets, by name.", min_length=1)
-    decoding: Decoding = Field(default=Decoding(), description="How answers are generated.")
+    datasets: tuple[str, ...] = Field(
+        description="Test sets, by name.",
+        min_length=1,
+        json_schema_extra={"examples": [["ch-sims", "ch-sims-v2", "cmu-mosi", "cmu-mosei"]]},
+    )
+    decoding: Decoding = Field(default=at_default(Decoding), description="How answers are generated.")
+    engine: Engine = Field(
+        default=at_default(TransformersEngine), description="What generates them. Not in the paper."
+    )
     score_space: Literal["prompt_range", "rescale_from_train", "as_is"] = Field(
         default="prompt_range",
         description="Whose range the prompt names, and whether scores are rescaled. Not in the paper.",
@@ -54,5 +85,5 @@ class Evaluate(SpecModel):
         json_schema_extra=REPORT,
     )
     bootstrap: Bootstrap = Field(
-        default=Bootstrap(), description="Confidence intervals.", json_schema_extra=REPORT
+        default=at_default(Bootstrap), description="Confidence intervals.", json_schema_extra=REPORT
     )

@@ -6,10 +6,12 @@ from typing import Literal
 
 from pydantic import Field, NonNegativeInt
 
-from c2f_spec.spec.base import COSMETIC, PLACEMENT, Name, SpecModel
+from c2f_spec.spec.base import COSMETIC, PLACEMENT, REPORT, Name, SpecModel, at_default
+from c2f_spec.spec.claims import Hypothesis, Table
 from c2f_spec.spec.evaluate import Evaluate
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.grpo import Grpo
+from c2f_spec.spec.place import Checkpoints, Resources
 from c2f_spec.spec.sections import C2f, Data, Format, Media, Sft, Student, Teacher
 
 
@@ -18,7 +20,8 @@ class Experiment(SpecModel):
 
     c2f: Literal["v1"] = Field(description="Version of the spec language.", json_schema_extra=COSMETIC)
     name: Name = Field(
-        description="Name of the experiment, for people and for reports.", json_schema_extra=COSMETIC
+        description="Name of the experiment, for people and for reports.",
+        json_schema_extra={**COSMETIC, "examples": ["sims-hint"]},
     )
     description: str = Field(default="", description="What it is for.", json_schema_extra=COSMETIC)
     environment: Name = Field(
@@ -27,12 +30,32 @@ class Experiment(SpecModel):
         json_schema_extra=PLACEMENT,
     )
     data: Data = Field(description="What is trained on.")
-    format: Format = Field(default=C2f(), description="Form of prompt and answer: `c2f`, `dc` or `direct`.")
-    media: Media = Field(default=Media(), description="Limits on frames and pixels.")
+    format: Format = Field(
+        default=at_default(C2f), description="Form of prompt and answer: `c2f`, `dc` or `direct`."
+    )
+    media: Media = Field(default=at_default(Media), description="Limits on frames and pixels.")
     student: Student = Field(description="The model that is trained.")
     teacher: Teacher | None = Field(default=None, description="The model that writes chains of thought.")
     filters: Filters | None = Field(default=None, description="Which chains are kept.")
     sft: Sft | None = Field(default=None, description="Supervised fine-tuning.")
     grpo: Grpo | None = Field(default=None, description="Reinforcement learning.")
     evaluate: Evaluate | None = Field(default=None, description="The evaluation matrix.")
-    seed: NonNegativeInt = Field(default=42, description="Seed of training and of sampling in evaluation.")
+    tables: tuple[Table, ...] = Field(
+        default=(), description="Tables of the paper to set beside the results.", json_schema_extra=REPORT
+    )
+    hypothesis: Hypothesis | None = Field(
+        default=None,
+        description="What is expected, against which other experiment.",
+        json_schema_extra=REPORT,
+    )
+    resources: Resources = Field(
+        default=at_default(Resources), description="Resources by kind of stage.", json_schema_extra=PLACEMENT
+    )
+    checkpoints: Checkpoints = Field(
+        default=at_default(Checkpoints),
+        description="How often training is saved.",
+        json_schema_extra=PLACEMENT,
+    )
+    seed: NonNegativeInt = Field(
+        default=42, description="Seed of training and of sampling in evaluation. Not in the paper."
+    )

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from c2f_spec.spec.base import SpecModel
-from c2f_spec.spec.sections import Fraction, Full, Tuner
+from c2f_spec.spec.base import Fraction, SpecModel, at_default
+from c2f_spec.spec.evaluate import Engine, TransformersEngine
+from c2f_spec.spec.hint import Hint
+from c2f_spec.spec.student import Full, Tuner
 
 
 class FormatReward(SpecModel):
     """1 if the whole answer has the format, else 0 (paper, eq. 3)."""
 
     weight: NonNegativeFloat = Field(default=1.0, description="Weight in the total (paper: 1).")
+    require_sections: bool = Field(
+        default=False, description="Also ask for the four numbered parts (paper: the tags only)."
+    )
 
 
 class PolarityReward(SpecModel):
@@ -58,39 +63,6 @@ class Rewards(SpecModel):
 REWARD_NAMES: tuple[str, ...] = ("format", "polarity", "score")
 
 
-def _auto(value: Any) -> Any:
-    return None if value == "auto" else value
-
-
-class AllBelow(SpecModel):
-    """A sample is hard if the rewards of all its answers lie below the threshold (paper, section on hints)."""
-
-    kind: Literal["all_below"] = "all_below"
-    threshold: Annotated[float | None, BeforeValidator(_auto)] = Field(
-        default=None,
-        description="A total reward, or `auto`: the weights of format and polarity together. Not in the paper.",
-    )
-
-
-class ReplaceAll(SpecModel):
-    """The whole group of a hard sample is generated again with the hint."""
-
-    kind: Literal["replace_all"] = "replace_all"
-
-
-class Hint(SpecModel):
-    """What happens to hard samples: the true polarity is put at the start of the answer, and the model goes on."""
-
-    hard_policy: Literal["hint", "keep", "drop"] = Field(
-        default="hint", description="`hint`; `keep` them as they are (w/o Hint); `drop` them (w/o Hard)."
-    )
-    trigger: AllBelow = Field(default=AllBelow(), description="When a sample is hard.")
-    prefix_end: Literal["after_polarity", "after_think_open"] = Field(
-        default="after_polarity", description="How much of the answer the hint writes. Not in the paper."
-    )
-    group: ReplaceAll = Field(default=ReplaceAll(), description="What becomes of the group.")
-
-
 class Grpo(SpecModel):
     """Reinforcement learning from the fine-tuned model (METHOD 1.7); reference model = the model it starts from."""
 
@@ -101,14 +73,36 @@ class Grpo(SpecModel):
     )
     generations: Annotated[int, Field(ge=2)] = Field(default=4, description="Answers a clip, G (paper: 4).")
     beta: NonNegativeFloat = Field(default=0.1, description="Weight of the KL divergence (paper: 0.1).")
+    reference: Literal["start", "base"] = Field(
+        default="start",
+        description="What the KL divergence is measured to: the model it starts from, or the untouched student. Not "
+        "in the paper.",
+    )
     epsilon: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.2, description="Clip range. Not in the paper."
     )
+    epsilon_high: PositiveFloat | None = Field(
+        default=None, description="Upper clip range, where it differs (DAPO: 0.28). Not in the paper."
+    )
+    updates: PositiveInt = Field(
+        default=1, description="Optimiser steps on each batch of answers, mu. Not in the paper."
+    )
     loss_type: Literal["grpo", "dapo", "dr_grpo"] = Field(
-        default="grpo", description="Reduction of the loss."
+        default="grpo", description="Reduction of the loss (paper: GRPO's)."
     )
     scale: Literal["group", "batch", "none"] = Field(
-        default="group", description="Whose standard deviation divides the advantage (paper: the group's)."
+        default="group",
+        description="Whose standard deviation divides the advantage (paper, advantage: the group's).",
+    )
+    std: Literal["unbiased", "population"] = Field(
+        default="unbiased", description="Which standard deviation; TRL's. Not in the paper."
+    )
+    std_eps: PositiveFloat = Field(
+        default=1e-4, description="Added to the standard deviation; TRL's. Not in the paper."
+    )
+    aggregate: Literal["sum_then_normalise", "normalise_then_sum"] = Field(
+        default="sum_then_normalise",
+        description="Whether rewards are added before they are normalised (paper, eq. 2), or each by itself.",
     )
     learning_rate: PositiveFloat = Field(default=1e-5, description="Peak learning rate (paper: 1e-5).")
     schedule: Literal["cosine", "linear", "constant"] = Field(
@@ -117,15 +111,40 @@ class Grpo(SpecModel):
     warmup: Fraction = Field(
         default=0.05, description="Share of the steps spent warming up. Not in the paper."
     )
+    weight_decay: NonNegativeFloat = Field(default=0.0, description="AdamW's. Not in the paper.")
     grad_clip: PositiveFloat = Field(default=1.0, description="Largest gradient norm. Not in the paper.")
-    temperature: PositiveFloat = Field(default=1.0, description="Of the answers' sampling. Not in the paper.")
+    temperature: NonNegativeFloat = Field(
+        default=1.0, description="Of the answers' sampling. Not in the paper."
+    )
     top_p: Annotated[float, Field(gt=0, le=1)] = Field(default=1.0, description="Nucleus. Not in the paper.")
+    top_k: NonNegativeInt = Field(
+        default=0, description="Sample from so many tokens; 0: all. Not in the paper."
+    )
+    max_prompt_tokens: PositiveInt | None = Field(
+        default=None,
+        description="Longest prompt; a longer one is an error, never cut, because it would lose frames or sound; "
+        "absent: as long as the student takes. Not in the paper.",
+    )
     max_new_tokens: PositiveInt = Field(
-        default=512, description="Longest answer, in tokens. Not in the paper."
+        default=512,
+        description="Longest answer, in tokens that are generated; a hint is not counted. Not in the paper.",
     )
-    tuner: Tuner = Field(default=Full(), description="`full`, or `lora`.")
+    engine: Engine = Field(
+        default=at_default(TransformersEngine), description="What generates the answers. Not in the paper."
+    )
+    select: Literal["last", "best_valid"] = Field(
+        default="last",
+        description="Which checkpoint is the result: the last, or the one with the least MAE on the validation split. "
+        "Not in the paper.",
+    )
+    tuner: Tuner = Field(default=at_default(Full), description="`full`, or `lora`. Not in the paper.")
     rewards: Rewards = Field(
-        default=Rewards(format=FormatReward(), polarity=PolarityReward(), score=ScoreReward()),
-        description="Named rewards and their weights.",
+        default=at_default(
+            Rewards,
+            format=at_default(FormatReward),
+            polarity=at_default(PolarityReward),
+            score=at_default(ScoreReward),
+        ),
+        description="Named rewards and their weights (paper, eq. 2: their weighted sum).",
     )
-    hint: Hint = Field(default=Hint(), description="What happens to hard samples.")
+    hint: Hint = Field(default=at_default(Hint), description="What happens to hard samples.")

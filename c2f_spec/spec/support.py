@@ -1,15 +1,117 @@
-"""What this version's runtime does, so that the rest is refused by name before anything is submitted.
+"""What this version's runtime does, so that the rest is refused by name and nothing is accepted and ignored.
 
-The schema is ahead of the runtime: specs for the real models can be written, reviewed and planned. `apply` refuses
-what is not in these tables; a test holds them against the runtime's own registries, so the two cannot drift.
+The schema is ahead of the runtime: specs for the real models can be written, reviewed and planned. Both sides read
+this one table, so they cannot drift: `apply` refuses a spec at the line of a field that is not here (`validate` notes
+it), and a stage refuses a section that holds one (`runtime/context.py`).
+
+Whole kinds are sets below, held by a test against the runtime's own registries. Values of fields are in `VALUES`: a
+path names a field of the spec, `*` any one part of it, and its values are what runs. A field that is not in the table
+does what its description says, whatever its value. To implement one, write it and delete its line here.
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.spec.base import SpecModel
+from c2f_spec.spec.filters import NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 READERS: frozenset[str] = frozenset({"icwsm2014"})
 STUDENTS: frozenset[str] = frozenset({"tiny"})
 TEACHERS: frozenset[str] = frozenset({"lexicon"})
 TUNERS: frozenset[str] = frozenset({"full"})
+FILTERS: frozenset[str] = frozenset(
+    {"polarity_match", "tag_score_sign", "score_tolerance", "sections", "no_label_leak"}
+)
 
 DEMO_STUDENTS: frozenset[str] = frozenset({"tiny"})
 DEMO_TEACHERS: frozenset[str] = frozenset({"lexicon"})
+
+ABSENT = (None,)
+
+VALUES: dict[str, tuple[Any, ...]] = {
+    "format.polarity_words": ("en",),
+    "media.min_pixels": ABSENT,
+    "media.audio": ("item",),
+    "media.decoder": ("decord",),
+    "student.frozen": (("vision", "audio"),),
+    "student.precision": ("auto",),
+    "student.attention": ("auto",),
+    "filters.*.on_fail": ("drop",),
+    "filters.rebalance": ("none",),
+    "filters.score_tolerance.max_abs": ABSENT,
+    **{f"filters.{name}": ABSENT for name in NAMES if name not in FILTERS},
+    "sft.max_tokens": ABSENT,
+    "sft.select": ("last",),
+    "sft.tuner.dropout": (0.0,),
+    "grpo.reference": ("start",),
+    "grpo.updates": (1,),
+    "grpo.std": ("unbiased",),
+    "grpo.std_eps": (1e-4,),
+    "grpo.aggregate": ("sum_then_normalise",),
+    "grpo.max_prompt_tokens": ABSENT,
+    "grpo.engine.kind": ("transformers",),
+    "grpo.select": ("last",),
+    "grpo.tuner.dropout": (0.0,),
+    "grpo.rewards.format.require_sections": (False,),
+    "grpo.hint.trigger.kind": ("all_below",),
+    "grpo.hint.trigger.metric": ("total",),
+    "grpo.hint.content.kind": ("polarity",),
+    "grpo.hint.placement": ("in_answer",),
+    "grpo.hint.level.kind": ("fixed",),
+    "grpo.hint.group.kind": ("replace_all",),
+    # A group is replaced whole or not at all, so that it is never mixed and both words mean the same.
+    "grpo.hint.normalise": ("separate", "joint"),
+    "grpo.hint.forced_loss.mode": ("mask",),
+    "grpo.hint.polarity_reward_on_hinted": ("keep",),
+    "grpo.hint.if_still_bad": ("keep_hinted",),
+    "grpo.hint.max_hinted_fraction": (1.0,),
+    "grpo.hint.warmup_steps": (0,),
+    "grpo.hint.stop_after": (1.0,),
+    "grpo.hint.dropout": (0.0,),
+    "evaluate.decoding.top_p": (1.0,),
+    "evaluate.engine.kind": ("transformers",),
+    "tables": ((),),
+    "hypothesis": ABSENT,
+    "resources.*": ABSENT,
+    "checkpoints.every": ABSENT,
+    "checkpoints.keep": (2,),
+}
+"""Path of a field to the values that run. Every default does: a test holds that."""
+
+
+def unsupported(section: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Path and value of every field under `section` that this version would ignore; `at` is the section's own path."""
+    if not isinstance(section, SpecModel):
+        return
+    for name, value in section:
+        path = (*at, name)
+        runs = values(path)
+        if runs is not None and value not in runs:
+            yield path, value
+        else:
+            yield from unsupported(value, path)
+
+
+def values(path: tuple[str, ...]) -> tuple[Any, ...] | None:
+    """The values of a field that run; `None` where all do."""
+    exact = VALUES.get(".".join(path))
+    if exact is not None:
+        return exact
+    return next((VALUES[p] for n in range(len(path)) if (p := _starred(path, n)) in VALUES), None)
+
+
+def _starred(path: tuple[str, ...], n: int) -> str:
+    return ".".join((*path[:n], "*", *path[n + 1 :]))
+
+
+def shown(value: Any) -> str:
+    """A value for a message."""
+    if isinstance(value, SpecModel):
+        return "a map"
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)

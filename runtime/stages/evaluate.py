@@ -11,11 +11,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import TypeAdapter
 
 from c2f_spec.errors import StageSpecWrong
-from c2f_spec.spec.evaluate import Decoding
+from c2f_spec.spec.evaluate import Decoding, Engine
 from c2f_spec.spec.sections import Student as StudentSpec
 from runtime.chains import AnyFormat, parse
+from runtime.context import refuse_unsupported
 from runtime.models import MODELS
 from runtime.models.student import Student, device, generation, load
 from runtime.training.arguments import memory
@@ -35,6 +37,9 @@ def run(ctx: Context) -> dict[str, Any]:
         raise StageSpecWrong(f"evaluation runs in one process, not in {ctx.world}")
     section = ctx.stage.preimage["spec"]["evaluate"]
     decoding = Decoding.model_validate(section.get("decoding", {}))
+    engine: Engine = TypeAdapter(Engine).validate_python(section.get("engine", {}))
+    refuse_unsupported(decoding, "evaluate", "decoding")
+    refuse_unsupported(engine, "evaluate", "engine")
     kind = MODELS[ctx.section("student", StudentSpec).kind]
     student = checkpoint(ctx)
     student.model.eval().to(device())

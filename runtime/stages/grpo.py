@@ -17,6 +17,7 @@ from datasets import Dataset
 
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.grpo import REWARD_NAMES, Grpo, Rewards
+from c2f_spec.spec.hint_parts import AllBelow
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.sections import Student as StudentSpec
 from runtime.chains import AnyFormat, hint, parse, target
@@ -94,16 +95,17 @@ def run(ctx: Context) -> dict[str, Any]:
             reward_weights=weights,
             beta=grpo.beta,
             epsilon=grpo.epsilon,
+            epsilon_high=grpo.epsilon_high,
             loss_type=grpo.loss_type,
             scale_rewards=grpo.scale,
             learning_rate=grpo.learning_rate,
             lr_scheduler_type=SCHEDULES[grpo.schedule],
             warmup_steps=warmup_steps(grpo.warmup),
-            weight_decay=0.0,
+            weight_decay=grpo.weight_decay,
             max_grad_norm=grpo.grad_clip,
             temperature=grpo.temperature,
             top_p=grpo.top_p,
-            top_k=0,
+            top_k=grpo.top_k,
             max_completion_length=grpo.max_new_tokens,
             generation_kwargs={"suppress_tokens": suppressed(student.tokenizer)},
             bf16=on_gpu(),
@@ -172,7 +174,10 @@ def hard_samples(grpo: Grpo, fmt: AnyFormat, reader: Reader, student: Student) -
             "`grpo` needs answers with a polarity; `format: direct` has none",
             hint="use the format c2f or dc, or leave out `grpo`",
         )
-    threshold = grpo.hint.trigger.threshold
+    trigger = grpo.hint.trigger
+    if not isinstance(trigger, AllBelow):
+        raise StageSpecWrong(f"the trigger `{trigger.kind}` is not run by this version")
+    threshold = trigger.threshold
     if threshold is None and grpo.hint.hard_policy != "keep":
         raise StageSpecWrong(
             "`grpo.hint.trigger.threshold` was not resolved to a number before this stage was keyed"

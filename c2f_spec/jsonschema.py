@@ -1,0 +1,123 @@
+"""The models -> a JSON Schema that editors understand: `c2f-spec schema`, committed as `c2f_spec/schemas/v1.json`.
+
+In the vocabulary of draft-07, because that is what yaml-language-server knows: `definitions` and no `$defs`, nothing
+beside a `$ref`, `anyOf` with a fixed `kind` in place of OpenAPI's `discriminator`.
+
+An editor reads YAML with types and we read it without, so the schema must not refuse what the compiler takes: a number
+may be a number or a quoted one (bounds hold for the former; the compiler checks both), text may look like a number
+(an all-digit revision), true and false may be any of YAML's words for them. The other way round it is weaker than the
+compiler: rules between fields are not in it, and it says `anyOf` where the compiler names the one mistake.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import c2f_spec
+from c2f_spec.spec.base import DISCRIMINATORS
+from c2f_spec.spec.experiment import Experiment
+
+COMMITTED = Path(c2f_spec.__file__).parent / "schemas" / "v1.json"
+
+TRUTH = [True, False, 0, 1, "true", "false", "yes", "no", "on", "off", "y", "n", "t", "f"]
+"""What reads as true or false."""
+QUOTED_INTEGER = {"type": "string", "pattern": r"^\s*[+-]?[0-9][0-9_]*(\.0*)?\s*$"}
+QUOTED_NUMBER = {
+    "type": "string",
+    "pattern": r"^\s*[+-]?([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$",
+}
+KEPT = ("description", "default", "examples")
+"""Of a field, beside the reference to its type."""
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of a spec."""
+    raw = Experiment.model_json_schema()
+    definitions = raw.pop("$defs")
+    made = {name: _node(node, definitions) for name, node in sorted(definitions.items())}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "c2f-spec v1",
+        **_node(raw, definitions),
+        "definitions": made,
+    }
+
+
+def text() -> str:
+    """The schema as it is committed and printed."""
+    return json.dumps(json_schema(), ensure_ascii=False, indent=1) + "\n"
+
+
+def _node(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """One node of pydantic's schema in draft-07."""
+    beside = {k: node[k] for k in KEPT if k in node and not isinstance(node[k], dict)}
+    if node.get("class", "identity") != "identity":
+        beside["description"] = f"{node.get('description', '')} ({node['class']}: in no key)".strip()
+    return beside | _type(node, definitions)
+
+
+def _type(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    if "named" in node:
+        return _union(node, definitions)
+    if "$ref" in node:
+        return {"allOf": [{"$ref": _reference(node["$ref"])}]}
+    if "allOf" in node:
+        return {"allOf": [_node(part, definitions) for part in node["allOf"]]}
+    if "anyOf" in node:
+        return {"anyOf": [_node(part, definitions) for part in node["anyOf"]]}
+    if "const" in node or "enum" in node:
+        return _words(node.get("enum", [node.get("const")]))
+    return _plain(node, definitions)
+
+
+def _plain(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """By the type that pydantic names; what is not in our models is refused here, not passed on."""
+    match node["type"]:
+        case "object":
+            fields = {name: _node(field, definitions) for name, field in node.get("properties", {}).items()}
+            required = {"required": node["required"]} if node.get("required") else {}
+            return {"type": "object", "properties": fields, **required, "additionalProperties": False}
+        case "array":
+            kept = {k: node[k] for k in ("minItems",) if k in node}
+            return {"type": "array", "items": _node(node["items"], definitions), **kept}
+        case "integer" | "number" as kind:
+            limits = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+            quoted = QUOTED_INTEGER if kind == "integer" else QUOTED_NUMBER
+            return {"anyOf": [{"type": kind, **{k: node[k] for k in limits if k in node}}, quoted]}
+        case "string":
+            kept = {k: node[k] for k in ("pattern", "maxLength") if k in node}
+            return {"type": ["string", "number", "boolean"], **kept}
+        case "boolean":
+            return {"enum": TRUTH}
+        case "null":
+            return {"type": "null"}
+        case other:
+            raise TypeError(f"no JSON Schema for {other}")
+
+
+def _words(words: list[Any]) -> dict[str, Any]:
+    """One of some words; one that looks like a number may also be written as one."""
+    return {"enum": [*words, *(int(w) for w in words if isinstance(w, str) and w.isdigit())]}
+
+
+def _union(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A union with a discriminator: the name alone where nothing else is needed, or a map with its kind."""
+    by, default = node["named"]["by"], node["named"]["default"]
+    members = {tag: ref.rpartition("/")[2] for tag, ref in node["discriminator"]["mapping"].items()}
+    bare = [tag for tag, name in members.items() if not _needed(definitions[name])]
+    maps = []
+    for tag, name in members.items():
+        other = {} if tag == default else {"required": [by]}
+        maps.append({"allOf": [{"$ref": f"#/definitions/{name}"}], **other})
+    return {"anyOf": [{"enum": bare}, *maps]} if bare else {"anyOf": maps}
+
+
+def _needed(definition: dict[str, Any]) -> list[str]:
+    """Fields that must be given, beside the discriminator."""
+    return [name for name in definition.get("required", []) if name not in DISCRIMINATORS]
+
+
+def _reference(ref: str) -> str:
+    return ref.replace("#/$defs/", "#/definitions/")

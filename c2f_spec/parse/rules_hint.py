@@ -1,0 +1,176 @@
+"""Rules on the hint policy (METHOD 1.8, 6.3, 6.4). Each refuses a policy that would run and teach nothing, or the wrong thing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from c2f_spec.parse.problem import Problem
+from c2f_spec.spec.base import default_of
+from c2f_spec.spec.hint import Hint
+from c2f_spec.spec.hint_parts import (
+    AllBelow,
+    Append,
+    FixedLevel,
+    MaskLoss,
+    PolarityContent,
+    ReplaceAll,
+    ReplaceK,
+    TextContent,
+    TracePrefixContent,
+    ZeroVariance,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from c2f_spec.spec.experiment import Experiment
+
+AT = ("grpo", "hint")
+
+
+def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
+    """METHOD 1.8: in (l1, l1 + l2] a well-formed wrong group fires and a right answer does not."""
+    if e.grpo is None or e.grpo.hint.hard_policy == "keep" or not isinstance(e.grpo.hint.trigger, AllBelow):
+        return
+    rewards, trigger = e.grpo.rewards, e.grpo.hint.trigger
+    threshold, loc = trigger.threshold, (*AT, "trigger", "threshold")
+    if trigger.metric != "total":
+        if threshold is None:
+            message = f"`auto` is a total reward, and `{trigger.metric}` goes from 0 to 1"
+            yield Problem("C2F328", (*AT, "trigger", "metric"), message, "give a number, for example 0.5")
+        elif not 0 < threshold <= 1:
+            message = f"`{trigger.metric}` goes from 0 to 1: with a threshold of {threshold:g} "
+            message += "no group is hard" if threshold <= 0 else "every group is hard"
+            yield Problem("C2F329", loc, message, "a number in (0, 1]")
+        return
+    if rewards.format is None or rewards.polarity is None:
+        if threshold is None:
+            message = "`auto` is the weights of format and polarity together, and one of them is not rewarded"
+            hint = "name both rewards, give a number, or set `hard_policy: keep`"
+            yield Problem("C2F314", AT, message, hint, at_key=True)
+        return
+    low, high = rewards.format.weight, rewards.format.weight + rewards.polarity.weight
+    gated = rewards.score is None or rewards.score.gate in ("tag", "tag_and_sign")
+    if threshold is not None and gated and not low < threshold <= high:
+        why = (
+            "below it no wrong group is hard"
+            if threshold <= low
+            else "above it a right answer with a poor score is hard"
+        )
+        message = f"a threshold of {threshold:g} lies outside ({low:g}, {high:g}]: {why}"
+        yield Problem("C2F315", loc, message, "use `auto`")
+    if threshold is None and rewards.polarity.weight == 0:
+        message = "`auto` needs a polarity reward with a weight above 0"
+        yield Problem("C2F316", AT, message, "give one", at_key=True)
+
+
+def only_bad_groups_are_hard(e: Experiment, h: Hint) -> Iterator[Problem]:
+    del e
+    if isinstance(h.trigger, ZeroVariance) and h.trigger.only_if_mean_below is None:
+        message = "groups whose answers are all right have no variance either, and would be hinted"
+        yield Problem("C2F325", (*AT, "trigger"), message, "set `only_if_mean_below`", at_key=True)
+
+
+def a_mixed_group_is_fair(e: Experiment, h: Hint) -> Iterator[Problem]:
+    """METHOD 6.3: in one normalisation every hinted answer would beat every other by the polarity's weight, for free."""
+    if isinstance(h.group, ReplaceAll):
+        if e.grpo and e.grpo.scale == "batch" and h.polarity_reward_on_hinted == "keep":
+            message = "the batch's deviation mixes groups: hinted ones have the polarity reward for free"
+            hint = "set `polarity_reward_on_hinted: exclude`, or `scale: group`"
+            yield Problem("C2F330", ("grpo", "scale"), message, hint, severity="warning")
+        return
+    at = (*AT, "group")
+    if h.placement == "in_answer" and h.normalise == "joint" and h.polarity_reward_on_hinted == "keep":
+        message = "normalised together, hinted answers beat the others by a polarity that they were given"
+        hint = "set `polarity_reward_on_hinted: exclude`, or `normalise: separate`"
+        yield Problem("C2F331", at, message, hint, at_key=True)
+    if h.normalise == "separate" and h.group.k < 2:
+        message = "one hinted answer, normalised by itself, always has the advantage 0"
+        yield Problem("C2F332", (*at, "k"), message, "use 2 or more, or `normalise: joint`")
+    if isinstance(h.group, ReplaceK) and e.grpo and h.group.k >= e.grpo.generations:
+        message = f"{h.group.k} of {e.grpo.generations} answers replaced leaves none"
+        hint = f"use at most {e.grpo.generations - 1}, or `group: replace_all`"
+        yield Problem("C2F333", (*at, "k"), message, hint)
+    if isinstance(h.group, Append) and e.grpo and h.group.k > e.grpo.generations:
+        message = (
+            f"{h.group.k} hinted answers join {e.grpo.generations}: most of the group was given its polarity"
+        )
+        yield Problem("C2F334", (*at, "k"), message, f"use at most {e.grpo.generations}", severity="warning")
+
+
+def levels_need_something_to_divide(e: Experiment, h: Hint) -> Iterator[Problem]:
+    del e
+    whole = isinstance(h.level, FixedLevel) and h.level.level == 1
+    if isinstance(h.content, PolarityContent) and not whole:
+        message = "a polarity is given whole or not at all, so there is nothing that a level could vary"
+        hint = "remove `level`, or set `content` to trace_prefix, polarity_bin or text"
+        yield Problem("C2F335", (*AT, "level"), message, hint, at_key=True)
+
+
+def hints_stand_where_they_can(e: Experiment, h: Hint) -> Iterator[Problem]:
+    in_answer = h.placement == "in_answer"
+    if not in_answer and not isinstance(h.forced_loss, MaskLoss):
+        message = "a hint in the prompt forces no tokens of the answer that could have a loss"
+        yield Problem(
+            "C2F336", (*AT, "forced_loss"), message, "remove it, or use `placement: in_answer`", at_key=True
+        )
+    if in_answer and isinstance(h.content, TextContent):
+        message = (
+            "free text at the start of an answer breaks its format: no answer would earn the format reward"
+        )
+        yield Problem("C2F337", (*AT, "content"), message, "use `placement: in_prompt`", at_key=True)
+    if isinstance(h.content, TracePrefixContent):
+        if in_answer and h.prefix_end == "after_polarity":
+            message = "the chain that the hint begins stands behind `<think>`"
+            yield Problem(
+                "C2F338", (*AT, "content"), message, "set `prefix_end: after_think_open`", at_key=True
+            )
+        if e.teacher is None:
+            message = "there are no distilled chains to take the hint from"
+            yield Problem("C2F339", (*AT, "content"), message, "add `teacher` and `filters`", at_key=True)
+
+
+def hints_are_given_before_they_stop(e: Experiment, h: Hint) -> Iterator[Problem]:
+    steps = e.grpo.steps if e.grpo else None
+    if steps is not None and h.warmup_steps >= steps * h.stop_after:
+        last = int(steps * h.stop_after)
+        message = (
+            f"no hint would ever be given: they begin after step {h.warmup_steps} and stop after step {last}"
+        )
+        field = "warmup_steps" if h.warmup_steps else "stop_after"
+        yield Problem("C2F326", (*AT, field), message, "lower `warmup_steps`, or raise `stop_after`")
+
+
+def fields_have_a_use(e: Experiment) -> Iterator[Problem]:
+    """A warning and no error: ablations switch hints off and keep the rest."""
+    if e.grpo is None or e.grpo.hint.hard_policy == "hint":
+        return
+    h = e.grpo.hint
+    heeded = {"preset", "hard_policy"} | ({"trigger"} if h.hard_policy == "drop" else set())
+    idle = [n for n, value in h if n not in heeded and value != default_of(Hint, n)]
+    if idle:
+        message = f"`hard_policy: {h.hard_policy}` gives no hints, so {', '.join(f'`{n}`' for n in idle)} "
+        message += "has no use" if len(idle) == 1 else "have no use"
+        yield Problem("C2F327", (*AT, idle[0]), message, "remove it", severity="warning", at_key=True)
+
+
+def policy(e: Experiment) -> Iterator[Problem]:
+    """What is asked of a policy that gives hints."""
+    if e.grpo is not None and e.grpo.hint.hard_policy == "hint":
+        for rule in GIVEN:
+            yield from rule(e, e.grpo.hint)
+
+
+GIVEN: tuple[Callable[[Experiment, Hint], Iterator[Problem]], ...] = (
+    only_bad_groups_are_hard,
+    a_mixed_group_is_fair,
+    levels_need_something_to_divide,
+    hints_stand_where_they_can,
+    hints_are_given_before_they_stop,
+)
+
+RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
+    threshold_separates_wrong_from_right,
+    fields_have_a_use,
+    policy,
+)

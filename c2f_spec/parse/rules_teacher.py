@@ -1,0 +1,106 @@
+"""Rules on teacher and filters (METHOD 3, 8.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from c2f_spec.parse.problem import Problem
+from c2f_spec.spec.datasets import DATASETS
+from c2f_spec.spec.filters import NAMES
+from c2f_spec.spec.sections import Dc, Direct, LexiconTeacher, VllmTeacher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from c2f_spec.spec.experiment import Experiment
+
+BIG = ("qwen3-omni-30b",)
+"""Weights that fill a GPU of 80 GB: 59 GiB in bfloat16 (METHOD 8.4)."""
+
+
+def a_label_that_was_seen_must_not_be_told(e: Experiment) -> Iterator[Problem]:
+    if e.teacher is None or isinstance(e.teacher, LexiconTeacher) or e.filters is None:
+        return
+    seen = e.teacher.label_visibility
+    if seen != "blind" and e.filters.no_label_leak is None:
+        message = f"a teacher that is told the label (`{seen}`) may write it into its chain"
+        yield Problem(
+            "C2F340", ("teacher", "label_visibility"), message, "add `no_label_leak: {}` to `filters`"
+        )
+
+
+def thinking_does_not_collide_with_the_tag(e: Experiment) -> Iterator[Problem]:
+    if e.teacher is None or isinstance(e.teacher, LexiconTeacher) or isinstance(e.format, Direct):
+        return
+    tag = e.format.think_tag if isinstance(e.format, Dc) else "think"
+    if "thinking" in e.teacher.model.lower() and tag == "think" and e.teacher.native_thinking == "refuse":
+        yield Problem(
+            "C2F341",
+            ("teacher", "model"),
+            "a Thinking variant opens `<think>` by itself, and so does the format",
+            "name the Instruct variant, or set `native_thinking: strip`",
+        )
+
+
+def another_try_can_differ(e: Experiment) -> Iterator[Problem]:
+    """A chain that is asked for twice must be able to come out otherwise."""
+    if e.teacher is None or e.filters is None:
+        return
+    on = [n for n in ("format", *NAMES) if getattr(e.filters, n) is not None]
+    retried = [n for n in on if getattr(e.filters, n).on_fail == "retry"]
+    same = isinstance(e.teacher, LexiconTeacher) or e.teacher.temperature == 0
+    for name in retried:
+        loc = ("filters", name, "on_fail")
+        if same:
+            message = "asking again is of no use: this teacher always writes the same chain"
+            yield Problem("C2F342", loc, message, "set `on_fail: drop`, or a `temperature` above 0")
+        elif not isinstance(e.teacher, LexiconTeacher) and e.teacher.retry == 0:
+            message = "`on_fail: retry`, but `teacher.retry` is 0"
+            yield Problem("C2F343", loc, message, "raise `teacher.retry`, or set `on_fail: drop`")
+    if not isinstance(e.teacher, LexiconTeacher) and same and e.teacher.samples > 1:
+        message = f"at temperature 0 all {e.teacher.samples} samples of a clip are the same chain"
+        yield Problem("C2F344", ("teacher", "samples"), message, "ask for 1, or set a temperature")
+
+
+def the_teacher_fits_its_gpus(e: Experiment) -> Iterator[Problem]:
+    if not isinstance(e.teacher, VllmTeacher) or e.teacher.tensor_parallel > 1:
+        return
+    if any(name in e.teacher.model.lower() for name in BIG):
+        yield Problem(
+            "C2F345",
+            ("teacher", "tensor_parallel"),
+            "the weights take 59 GiB: one GPU of 80 GB has less than 15 GiB left for everything else",
+            "set `tensor_parallel: 2`",
+            severity="warning",
+        )
+
+
+def filters_can_pass_and_can_fail(e: Experiment) -> Iterator[Problem]:
+    if e.filters is None:
+        return
+    length, tolerance = e.filters.length, e.filters.score_tolerance
+    if length and length.min > length.max:
+        message = f"no chain has at least {length.min} and at most {length.max} {length.unit}"
+        yield Problem("C2F346", ("filters", "length"), message, "swap them", at_key=True)
+    if tolerance is None or tolerance.max_abs is None:
+        return
+    loc = ("filters", "score_tolerance", "max_abs")
+    train = DATASETS.get(e.data.train)
+    if tolerance.max_fraction != type(tolerance).model_fields["max_fraction"].default:
+        yield Problem(
+            "C2F347", loc, "two bounds: `max_abs` and `max_fraction`", "keep one of them", at_key=True
+        )
+    elif train and tolerance.max_abs >= train.high - train.low:
+        message = (
+            f"no score is {tolerance.max_abs:g} off: `{train.name}` goes from {train.low:g} to {train.high:g}"
+        )
+        yield Problem("C2F348", loc, message, "lower it; `max_fraction: 0.2` is the default")
+
+
+RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
+    a_label_that_was_seen_must_not_be_told,
+    thinking_does_not_collide_with_the_tag,
+    another_try_can_differ,
+    the_teacher_fits_its_gpus,
+    filters_can_pass_and_can_fail,
+)

@@ -1,0 +1,115 @@
+"""The model that writes chains of thought (METHOD 3; paper: "Qwen3-Omni-30B"). Each kind lists all that it takes.
+
+The kinds repeat each other word for word where they agree, as the trainers do: a kind reads from top to bottom.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from c2f_spec.spec.base import ENDPOINT_PATTERN, PLACEMENT, Fraction, Name, Named, Revision, SpecModel
+
+Visibility = Literal["blind", "polarity", "full"]
+Thinking = Literal["refuse", "strip"]
+Temperature = Annotated[float, Field(ge=0)]
+TopP = Annotated[float, Field(gt=0, le=1)]
+Retries = Annotated[int, Field(ge=0, le=10)]
+
+SAMPLES = "Chains asked for each clip; the first that passes the filters is kept. Not in the paper."
+TEMPERATURE = "Sampling temperature. Not in the paper."
+LONGEST = "Longest reply, in tokens. Not in the paper."
+VISIBILITY = (
+    "What the teacher is told of the label: nothing (paper: outputs are compared with it afterwards), its polarity, "
+    "or all of it."
+)
+THINKING = (
+    "A teacher of a Thinking variant opens `<think>` by itself, which collides with the tag: `refuse` the pair, or "
+    "`strip` its own block first. Not in the paper."
+)
+RETRY = "Times a clip is asked again whose chain failed a filter with `on_fail: retry`. Not in the paper."
+
+
+class TransformersTeacher(SpecModel):
+    """An omni model run by transformers inside the stage."""
+
+    kind: Literal["transformers"] = "transformers"
+    model: str = Field(
+        description="Repository of the weights (paper: Qwen3-Omni-30B; which variant is not said).",
+        json_schema_extra={"examples": ["Qwen/Qwen3-Omni-30B-A3B-Instruct"]},
+    )
+    revision: Revision = Field(description="Full commit hash of the weights.")
+    samples: PositiveInt = Field(default=1, description=SAMPLES)
+    temperature: Temperature = Field(default=0.7, description=TEMPERATURE)
+    top_p: TopP = Field(default=0.95, description="Nucleus. Not in the paper.")
+    max_new_tokens: PositiveInt = Field(default=768, description=LONGEST)
+    label_visibility: Visibility = Field(default="blind", description=VISIBILITY)
+    native_thinking: Thinking = Field(default="refuse", description=THINKING)
+    retry: Retries = Field(default=2, description=RETRY)
+    seed: NonNegativeInt = Field(default=42, description="Seed of the teacher's sampling. Not in the paper.")
+
+
+class VllmTeacher(SpecModel):
+    """An omni model run by vLLM inside the stage: several times faster, on one or several GPUs."""
+
+    kind: Literal["vllm"] = "vllm"
+    model: str = Field(
+        description="Repository of the weights (paper: Qwen3-Omni-30B; which variant is not said).",
+        json_schema_extra={"examples": ["Qwen/Qwen3-Omni-30B-A3B-Instruct"]},
+    )
+    revision: Revision = Field(description="Full commit hash of the weights.")
+    samples: PositiveInt = Field(default=1, description=SAMPLES)
+    temperature: Temperature = Field(default=0.7, description=TEMPERATURE)
+    top_p: TopP = Field(default=0.95, description="Nucleus. Not in the paper.")
+    max_new_tokens: PositiveInt = Field(default=768, description=LONGEST)
+    label_visibility: Visibility = Field(default="blind", description=VISIBILITY)
+    native_thinking: Thinking = Field(default="refuse", description=THINKING)
+    retry: Retries = Field(default=2, description=RETRY)
+    seed: NonNegativeInt = Field(default=42, description="Seed of the teacher's sampling. Not in the paper.")
+    tensor_parallel: PositiveInt = Field(
+        default=2, description="GPUs that share each layer.", json_schema_extra=PLACEMENT
+    )
+    memory: Fraction = Field(
+        default=0.9, description="Share of a GPU's memory that vLLM takes.", json_schema_extra=PLACEMENT
+    )
+
+
+class OpenaiTeacher(SpecModel):
+    """A model behind an endpoint that speaks the OpenAI protocol. What it runs is its owner's word, so name a dated model."""
+
+    kind: Literal["openai"] = "openai"
+    model: str = Field(description="Name of the model, as the endpoint calls it.")
+    endpoint: Annotated[str, Field(pattern=ENDPOINT_PATTERN)] = Field(
+        description="URL of the endpoint, up to and with `/v1`; no user or password in it.",
+        json_schema_extra={**PLACEMENT, "examples": ["https://teacher.example.org/v1"]},
+    )
+    secret: Name | None = Field(
+        default=None,
+        description="Name of the environment's secret with the key; never the key itself.",
+        json_schema_extra=PLACEMENT,
+    )
+    samples: PositiveInt = Field(default=1, description=SAMPLES)
+    temperature: Temperature = Field(default=0.7, description=TEMPERATURE)
+    top_p: TopP = Field(default=0.95, description="Nucleus. Not in the paper.")
+    max_new_tokens: PositiveInt = Field(default=768, description=LONGEST)
+    label_visibility: Visibility = Field(default="blind", description=VISIBILITY)
+    native_thinking: Thinking = Field(default="refuse", description=THINKING)
+    retry: Retries = Field(default=2, description=RETRY)
+    seed: NonNegativeInt = Field(default=42, description="Seed of the teacher's sampling. Not in the paper.")
+
+
+class LexiconTeacher(SpecModel):
+    """Demo only: VADER on the words, pitch and energy of the voice, the mouth of the face. It never sees the label."""
+
+    kind: Literal["lexicon"] = "lexicon"
+
+
+ModelTeacher = TransformersTeacher | VllmTeacher | OpenaiTeacher
+"""The teachers that are language models."""
+
+Teacher = Annotated[
+    TransformersTeacher | VllmTeacher | OpenaiTeacher | LexiconTeacher,
+    Field(discriminator="kind"),
+    Named("transformers"),
+]
