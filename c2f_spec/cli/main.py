@@ -47,14 +47,38 @@ def parser() -> Parser:
     place = Parser(add_help=False)
     place.add_argument("--on", metavar="NAME", help="environment, instead of the spec's")
     place.add_argument("--environments", metavar="DIR", help="look here first for environments")
-    specs = Parser(add_help=False)
+    settings = Parser(add_help=False)
+    settings.add_argument(
+        "--set",
+        dest="settings",
+        metavar="PATH=VALUE",
+        action="append",
+        default=[],
+        help="set a field of the spec",
+    )
+    specs = Parser(add_help=False, parents=[settings])
     specs.add_argument("specs", nargs="+", metavar="SPEC", help="a spec file")
-    one = Parser(add_help=False)
+    one = Parser(add_help=False, parents=[settings])
     one.add_argument("specs", nargs=1, metavar="SPEC", help="a spec file")
 
     verbs.add_parser("validate", parents=[specs, place], help="check specs; runs and reads nothing else")
     plan = verbs.add_parser(
         "plan", parents=[specs, place], help="show what would run, what is reused, and why"
+    )
+    plan.add_argument("--offline", action="store_true", help="read no records: every action is `unknown`")
+    expand = verbs.add_parser(
+        "expand", parents=[one], help="list the variants of a spec, or print or write them"
+    )
+    expand.add_argument("--variant", metavar="NAME", help="print this one; needed if there are several")
+    expand.add_argument(
+        "-o", "--output", choices=("table", "name", "yaml"), default="table", help="form of the answer"
+    )
+    expand.add_argument(
+        "--show-origin", action="store_true", help="print where every value of a variant was written"
+    )
+    expand.add_argument("--out-dir", metavar="DIR", help="write every variant to a file of its own")
+    expand.add_argument(
+        "--check", action="store_true", help="with --out-dir: write nothing, exit 4 if a file differs"
     )
     apply = verbs.add_parser(
         "apply", parents=[specs, place], help="run what is missing, and write the report"
