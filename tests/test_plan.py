@@ -117,7 +117,7 @@ def expected(path: str, plan) -> set[str]:
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
 def test_each_leaf_re_keys_exactly_the_stages_it_is_declared_to_touch(path):
-    experiment = load_spec(path).experiment
+    experiment = load_spec(path).experiment  # of a sweep the first variant
     before = plan_of(experiment)
     keys = {s.label: s.key for s in before.stages}
     seen = set()

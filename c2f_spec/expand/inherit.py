@@ -23,11 +23,12 @@ from c2f_spec.expand.words import Problems, suggest
 
 if TYPE_CHECKING:
     from c2f_spec.document import Document
-    from c2f_spec.errors import Diagnostic, Place
+    from c2f_spec.errors import Place
 
 MAX_DEPTH = 16
 MAX_FILES = 64
 BUILDING = ("extends", "template", "with")
+WORDS = {"extends": "inherited", "template": "instantiated"}
 
 
 @dataclass(slots=True)
@@ -77,8 +78,7 @@ class _Files:
         own = tree.copy()
         for name in BUILDING:
             own.forget((name,), own.data.pop(name, None))
-        for base_link, base in bases:
-            route = f"{'inherited' if 'extends' in tree.data else 'instantiated'} by {base_link}"
+        for route, base in bases:
             name = base.tree.values[()].text.path
             for far, notes in {name: (), **base.routes}.items():
                 found.routes.setdefault(far, (*notes, route))
@@ -115,13 +115,20 @@ class _Files:
             if name in names[:i]:
                 problems.at(place, "C2F507", f"`{name}` stands twice", "remove one of them")
                 continue
-            base = self._base(name, place, (*chain, path), given, problems)
+            route = f"{WORDS[field_name]} by {place.text.path}:{place.line}"
+            base = self._base(name, place, route, (*chain, path), given, problems)
             if base is not None:
-                found.append((f"{place.text.path}:{place.line}", base))
+                found.append((route, base))
         return found
 
     def _base(
-        self, name: str, place: Place, chain: tuple[Path, ...], given: dict[str, Source], problems: Problems
+        self,
+        name: str,
+        place: Place,
+        route: str,
+        chain: tuple[Path, ...],
+        given: dict[str, Source],
+        problems: Problems,
     ) -> Resolved | None:
         path = self._inside(name, place, chain, problems)
         if path is None:
@@ -132,9 +139,9 @@ class _Files:
             document = self._read(path, os.path.normpath(Path(place.text.path).parent / name), place)
             found = self.resolve(document, path, given, place, chain)
         except SpecErrors as error:
-            note = f"inherited by {place.text.path}:{place.line}"
             problems.found += [
-                d if d.place.text is place.text else _noted(d, note) for d in error.diagnostics
+                d if d.place.text is place.text else replace(d, notes=(*d.notes, route))
+                for d in error.diagnostics
             ]
             return None
         if not given:
@@ -217,7 +224,3 @@ def _hand_down(found: Resolved, base: Resolved, tree: Tree) -> None:
         own.parameters.setdefault(name, parameter)
         if name in base.scope.missing and parameter not in passed:
             own.missing.setdefault(name, base.scope.missing[name])
-
-
-def _noted(diagnostic: Diagnostic, note: str) -> Diagnostic:
-    return replace(diagnostic, notes=(*diagnostic.notes, note))

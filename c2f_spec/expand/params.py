@@ -181,7 +181,7 @@ def fill(
         name = whole.group(1) if whole else ""
         if whole is None:
             hint = "a parameter is a whole value: declare one that holds all of it"
-            problems.at(tree.values[loc], "C2F519", "`${params.…}` within a longer text", hint)
+            problems.at(tree.values[loc], "C2F519", "a parameter within a longer text", hint)
         elif name not in parameters:
             problems.at(tree.values[loc], "C2F514", f"no parameter `{name}`", suggest(name, parameters))
         else:

@@ -40,6 +40,10 @@ def _flow(value: Any) -> str:
     return str(value)
 
 
+MOST = 50
+"""So many problems are told of one spec: more of them are one mistake, or malice."""
+
+
 class Problems:
     """Collects diagnostics, so that one run tells all of them."""
 
@@ -47,7 +51,8 @@ class Problems:
         self.found: list[Diagnostic] = []
 
     def at(self, place: Place, code: str, message: str, hint: str = "", notes: Iterable[str] = ()) -> None:
-        self.found.append(Diagnostic(code, place, message, hint, notes=tuple(notes)))
+        if len(self.found) < MOST:
+            self.found.append(Diagnostic(code, place, message, hint, notes=tuple(notes)))
 
     def key(self, tree: Tree | Document, loc: Loc, code: str, message: str, hint: str = "") -> None:
         """At the key of a location."""
@@ -60,5 +65,5 @@ class Problems:
 
     def stop(self, place: Place, code: str, message: str, hint: str = "") -> NoReturn:
         """One more, and no sense in going on."""
-        self.at(place, code, message, hint)
+        self.found.append(Diagnostic(code, place, message, hint))
         raise SpecErrors(self.found)
