@@ -4,9 +4,10 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from c2f_spec.cli.main import main
 from c2f_spec.document import load
 from c2f_spec.errors import SpecErrors
 from c2f_spec.expand.emit import origins, text_of
@@ -54,13 +55,13 @@ def specs(tmp_path, monkeypatch):
     return write
 
 
-def variants(path: Path, *settings: str):
-    return {item.experiment.name: item.experiment for item in load_variants(path, settings)}
+def variants(path: Path, *given: str):
+    return {item.experiment.name: item.experiment for item in load_variants(path, given)}
 
 
-def messages(path: Path, *settings: str) -> str:
+def messages(path: Path, *given: str) -> str:
     with pytest.raises(SpecErrors) as caught:
-        load_variants(path, settings)
+        load_variants(path, given)
     return str(caught.value)
 
 
@@ -96,6 +97,11 @@ def test_fields_of_one_kind_do_not_leak_into_another(specs):
 def test_files_are_found_from_the_file_that_names_them(specs):
     specs("deep/er/base.yaml", "extends: ../../good.yaml\nseed: 7\n")
     assert load_spec(specs("deep/x.yaml", "extends: er/base.yaml\nname: x\n")).experiment.seed == 7
+
+
+def test_a_base_is_named_relative_to_its_spec(specs, tmp_path):
+    path = specs("x.yaml", f"extends: {tmp_path}/good.yaml\nname: x\n")
+    assert "is not relative to the folder of its spec" in messages(path)
 
 
 def test_a_link_does_not_lead_out_of_the_repository(specs, tmp_path_factory):
@@ -487,48 +493,93 @@ def test_many_parameters_are_replaced_in_one_pass(specs):
     assert time.process_time() - start < 1
 
 
+WORD = st.sampled_from(
+    ["good.yaml", "template.yaml", ".", "1", "0.1", "x", "${params.a}", "a${params.a}", "params.a", "grpo.beta", "seed", "int", "choice", "", "name"]
+)  # fmt: skip
+KEY = st.sampled_from(
+    ["a", "kind", "default", "min", "max", "choices", "matrix", "zip", "include", "exclude", "variants", "ablate", "seeds",
+     "max_variants", "grpo.beta", "grpo", "params.a", "evaluate.datasets", "evaluate.datasets.x", "seed", "train", "steps", "name", ""]
+)  # fmt: skip
+ANY = st.recursive(
+    st.none() | WORD,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEY, inner, max_size=4),
+    max_leaves=14,
+)
+LANGUAGE = st.fixed_dictionaries(
+    {"sweep": st.dictionaries(KEY, ANY, max_size=4)},
+    optional={
+        "extends": ANY, "template": WORD, "with": st.dictionaries(KEY, WORD, max_size=3) | ANY, "name": ANY, "grpo": ANY,
+        "params": st.dictionaries(KEY, st.dictionaries(KEY, WORD, max_size=4), max_size=2) | ANY,
+    },
+)  # fmt: skip
+
+
+@given(LANGUAGE, st.lists(st.tuples(KEY, WORD), max_size=2))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+def test_whatever_is_written_is_expanded_or_told(specs, data, given_):
+    document = load(text_of(data).encode(), "x.yaml")
+    try:
+        found = expand(document, Path("x.yaml"), [f"{path}={value}" for path, value in given_])
+    except SpecErrors as error:
+        assert error.diagnostics
+        assert str(error)
+        return
+    for variant in found.variants:
+        assert set(variant.document.values) - {()} == set(locations(variant.document.data)) - {()}
+
+
 # ---- the command
 
 
-def test_expand_lists_prints_and_writes(c2f, repository):
+@pytest.fixture
+def command(repository, capsys):
+    """Run the command in this process: `command("expand", "specs/x.yaml", code=0)` → its answer, or its complaint."""
+
+    def run(*argv: str, code: int = 0) -> str:
+        assert main(argv) == code
+        out, err = capsys.readouterr()
+        return out if code == 0 else err
+
+    return run
+
+
+def test_expand_lists_prints_and_writes(command, repository):
     (repository / "specs" / "good.yaml").write_text(GOOD)
     spec = "specs/x.yaml"
     (repository / spec).write_text("extends: good.yaml\nname: x\nsweep: {matrix: {grpo.beta: [0.1, 0.2]}}\n")
-    assert c2f("expand", spec).stdout.splitlines()[1] == "x-beta-0p1  grpo.beta=0.1"
-    assert "  beta: 0.2\n" in c2f("expand", spec, "--variant", "x-beta-0p2", "-o", "yaml").stdout
-    assert "specs/x.yaml:3:35" in c2f("expand", spec, "--variant", "x-beta-0p2", "--show-origin").stdout
-    assert "did you mean `x-beta-0p2`?" in c2f("expand", spec, "--variant", "x-beta-0p22", check=64).stderr
+    assert command("expand", spec).splitlines()[1] == "x-beta-0p1  grpo.beta=0.1"
+    assert "  beta: 0.2\n" in command("expand", spec, "--variant", "x-beta-0p2", "-o", "yaml")
+    assert "specs/x.yaml:3:35" in command("expand", spec, "--variant", "x-beta-0p2", "--show-origin")
+    assert "did you mean `x-beta-0p2`?" in command("expand", spec, "--variant", "x-beta-0p22", code=64)
 
     out = ("--out-dir", "specs/generated")
-    assert "missing" in c2f("expand", spec, *out, "--check", check=4).stderr
-    assert c2f("expand", spec, *out).stdout.count("wrote") == 2
-    c2f("expand", spec, *out, "--check")
+    assert "missing" in command("expand", spec, *out, "--check", code=4)
+    assert command("expand", spec, *out).count("wrote") == 2
+    command("expand", spec, *out, "--check")
     (repository / "specs" / "generated" / "mine.yaml").write_text(GOOD)
-    c2f("expand", spec, *out, "--set", "seed=3", "--check", check=4)
+    command("expand", spec, *out, "--set", "seed=3", "--check", code=4)
     (repository / spec).write_text("extends: good.yaml\nname: x\nsweep: {matrix: {grpo.beta: [0.1, 0.3]}}\n")
-    assert "no longer a variant" in c2f("expand", spec, *out, "--check", check=4).stderr
-    done = c2f("expand", spec, *out).stdout
+    assert "no longer a variant" in command("expand", spec, *out, "--check", code=4)
+    done = command("expand", spec, *out)
     assert "removed specs/generated/x-beta-0p2.yaml" in done
     assert sorted(p.name for p in (repository / "specs" / "generated").iterdir()) == [
         "mine.yaml", "x-beta-0p1.yaml", "x-beta-0p3.yaml",
     ]  # fmt: skip
-    assert "valid" in c2f("validate", "specs/generated/x-beta-0p3.yaml").stdout
+    assert "valid" in command("validate", "specs/generated/x-beta-0p3.yaml")
 
 
-def test_a_sweep_is_planned_offline_and_named_as_a_whole(c2f, repository):
+def test_a_sweep_is_planned_offline_and_named_as_a_whole(command, repository):
     (repository / "specs" / "good.yaml").write_text(GOOD)
     (repository / "specs" / "x.yaml").write_text("extends: good.yaml\nname: x\nsweep: {seeds: [1, 2]}\n")
-    assert c2f("validate", "specs/x.yaml").stdout == "specs/x.yaml: valid, 2 variants\n"
-    planned = c2f("plan", "specs/x.yaml", "--offline").stdout
+    assert command("validate", "specs/x.yaml") == "specs/x.yaml: valid, 2 variants\n"
+    planned = command("plan", "specs/x.yaml", "--offline")
     assert planned.splitlines()[-1].startswith("x on local: 2 experiments, 14 instances, 11 stages")
     assert planned.count("? unknown") == 11
-    assert c2f("status", "specs/x.yaml", "--set", "sweep=null").stdout.count("waiting") == 7
-    assert "in 2 of" not in c2f("apply", "specs/x.yaml", check=3).stderr
-    assert c2f("report", "specs/x.yaml").stdout.strip().endswith("reports/x/report.html")
+    assert command("status", "specs/x.yaml", "--set", "sweep=null").count("waiting") == 7
+    assert "in 2 of" not in command("apply", "specs/x.yaml", code=3)
+    assert command("report", "specs/x.yaml").strip().endswith("reports/x/report.html")
 
 
-def test_a_variant_cannot_choose_where_it_is_written(c2f, repository):
+def test_a_variant_cannot_choose_where_it_is_written(command, repository):
     (repository / "specs" / "x.yaml").write_text("c2f: v1\nname: ../../x\n")
-    assert (
-        "cannot be the name of a file" in c2f("expand", "specs/x.yaml", "--out-dir", "out", check=64).stderr
-    )
+    assert "cannot be the name of a file" in command("expand", "specs/x.yaml", "--out-dir", "out", code=64)

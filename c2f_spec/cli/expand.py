@@ -58,7 +58,7 @@ def _chosen(variants: Sequence[Variant], name: str | None) -> Variant:
 
 def _list(variants: Sequence[Variant], form: str) -> None:
     if form == "name":
-        print("\n".join(v.name for v in variants))
+        print("\n".join(printable(v.name) for v in variants))
         return
     rows = [(v.name, ", ".join(f"{path}={value}" for path, value in v.differs)) for v in variants]
     show.table(("VARIANT", "DIFFERS IN"), rows)

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 EPILOG = """\
 examples:
   c2f-spec validate specs/demo.yaml
-  c2f-spec plan specs/demo.yaml --on local
+  c2f-spec plan specs/demo.yaml --on local --set grpo.beta=0.2
+  c2f-spec expand specs/ablations.yaml
   c2f-spec apply specs/demo.yaml --on local
 
-exit codes: 0 done, or nothing to do; 1 unexpected error; 3 the spec is invalid; 7 the store cannot be reached;
-8 a stage failed; 64 wrong usage; 130 interrupted
+exit codes: 0 done, or nothing to do; 1 unexpected error; 3 the spec is invalid; 4 written variants differ;
+7 the store cannot be reached; 8 a stage failed; 64 wrong usage; 130 interrupted
 """
 
 

@@ -153,6 +153,9 @@ class _Files:
         if "\0" in name:
             problems.at(place, "C2F502", "not the name of a file")
             return None
+        if Path(name).is_absolute():
+            problems.at(place, "C2F503", f"`{name}` is not relative to the folder of its spec")
+            return None
         path = Path(os.path.realpath(chain[-1].parent / name))
         if not path.is_relative_to(self.root):
             hint = "copy it into the repository, where it is reviewed"
