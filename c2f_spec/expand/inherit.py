@@ -107,7 +107,7 @@ class _Files:
             return []
         if len(names) > MAX_FILES:
             message = f"`extends` names more than {MAX_FILES} files"
-            problems.at(tree.values["extends",], "C2F505", message, "merge some of them")
+            problems.at(tree.values["extends",], "C2F510", message, "merge some of them")
             return []
         found = []
         for i, name in enumerate(names):
@@ -179,13 +179,13 @@ class _Files:
             self.size += path.stat().st_size
             if self.size > MAX_BYTES or len(self.documents) >= MAX_FILES:
                 message = f"more than {MAX_FILES} files or {MAX_BYTES:,} bytes build on each other"
-                Problems().stop(place, "C2F505", message, "a spec is a page, not data")
+                Problems().stop(place, "C2F509", message, "a spec is a page, not data")
             try:
                 self.documents[path] = read(path, shown)
             except SpecErrors:
                 raise
             except SpecInvalid as error:
-                Problems().stop(place, "C2F502", error.message, error.hint)
+                Problems().stop(place, "C2F508", error.message, error.hint)
         return self.documents[path]
 
 

@@ -92,13 +92,13 @@ def targets_of(tree: Tree, setting: Setting, scope: Scope, problems: Problems) -
     parameter = scope.parameters.get(name)
     place = source.key or source.place
     if parameter is None:
-        problems.at(place, "C2F514", f"no parameter `{name}`", suggest(name, scope.parameters))
+        problems.at(place, "C2F528", f"no parameter `{name}`", suggest(name, scope.parameters))
         return []
     parameter.check(source, problems)
     found = [loc for loc, used in tree.uses.items() if used is parameter]
     if not found:
         message = f"the parameter `{name}` has no effect: every field that it sets is set again"
-        problems.at(place, "C2F523", message, f"see the fields that name it in {parameter.place.text.path}")
+        problems.at(place, "C2F529", message, f"see the fields that name it in {parameter.place.text.path}")
     targets: list[tuple[Loc, Source]] = []
     for loc in found:
         notes = (*source.notes, f"sets parameter `{name}`, declared at {parameter.place}")

@@ -90,11 +90,11 @@ def _declaration(tree: Tree, name: str, fields: Any, problems: Problems) -> Para
     before = len(problems.found)
     if not isinstance(fields, dict):
         hint = "for example `{kind: float, default: 0.1, min: 0}`"
-        problems.at(tree.values[at], "C2F511", f"`{name}` must be declared by a map", hint)
+        problems.at(tree.values[at], "C2F525", f"`{name}` must be declared by a map", hint)
         return None
     for field in fields:
         if field not in FIELDS:
-            problems.key(tree, (*at, field), "C2F511", f"unknown field `{field}`", suggest(field, FIELDS))
+            problems.key(tree, (*at, field), "C2F525", f"unknown field `{field}`", suggest(field, FIELDS))
     kind = str(fields.get("kind"))
     if kind not in get_args(Kind):
         place = tree.values[(*at, "kind") if "kind" in fields else at]
@@ -103,7 +103,7 @@ def _declaration(tree: Tree, name: str, fields: Any, problems: Problems) -> Para
         return None
     low, high = (_bound(tree, at, bound, kind, problems) for bound in ("min", "max"))
     if low is not None and high is not None and low > high:
-        problems.at(tree.values[*at, "max"], "C2F513", f"`max` is below `min`, {low:g}")
+        problems.at(tree.values[*at, "max"], "C2F526", f"`max` is below `min`, {low:g}")
     choices = _choices(tree, at, kind, problems)
     default = Source(tree, (*at, "default")) if fields.get("default") is not None else None
     found = Parameter(name, cast("Kind", kind), tree.keys[at], default, low, high, choices)
@@ -131,12 +131,12 @@ def _choices(tree: Tree, at: Loc, kind: str, problems: Problems) -> tuple[str, .
         if value is not None:
             hint = "use kind `choice`, or remove it"
             problems.key(
-                tree, (*at, "choices"), "C2F513", f"`choices` has no meaning for kind `{kind}`", hint
+                tree, (*at, "choices"), "C2F527", f"`choices` has no meaning for kind `{kind}`", hint
             )
         return ()
     if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
         place = tree.values[(*at, "choices") if value is not None else at]
-        problems.at(place, "C2F513", "kind `choice` needs a list of values in `choices`")
+        problems.at(place, "C2F527", "kind `choice` needs a list of values in `choices`")
         return ()
     return tuple(value)
 

@@ -127,7 +127,7 @@ class _Reader:
             at: Loc = ("sweep", name, path)
             values = self.tree.data["sweep"][name][path]
             if not isinstance(values, list) or not values:
-                self.complain(at, "C2F532", f"axis `{path}` must be a list of values", f"`{path}: [...]`")
+                self.complain(at, "C2F530", f"axis `{path}` must be a list of values", f"`{path}: [...]`")
                 continue
             seen = set()
             for i, value in enumerate(values):
@@ -159,7 +159,7 @@ class _Reader:
         """No two axes set the same thing."""
         if len(axes) > 100:
             self.complain(
-                ("sweep",), "C2F538", f"{len(axes)} axes", "a sweep of a few axes can be understood"
+                ("sweep",), "C2F547", f"{len(axes)} axes", "a sweep of a few axes can be understood"
             )
             return
         chosen = [a[0] for a in axes] + seeds[:1]
@@ -184,7 +184,7 @@ class _Reader:
             if not isinstance(value, str) or not re.fullmatch("[0-9]{1,10}", value):
                 self.complain(at, "C2F536", f"a seed must be a whole number, not `{shown(value)}`")
             elif int(value) in seen:
-                self.complain(at, "C2F545", f"`{value}` stands twice in `seeds`")
+                self.complain(at, "C2F549", f"`{value}` stands twice in `seeds`")
             else:
                 seen.add(int(value))
                 note = f"set by `sweep.seeds` at {self.tree.keys['sweep', 'seeds']}"
@@ -214,13 +214,13 @@ class _Reader:
         """`grid` without the combinations of `exclude`; one that matches nothing is a mistake."""
         axes = [s.dotted for s in grid[0]] if grid else []
         if len(self.section("exclude", list)) * len(grid) > MOST * 100:
-            self.complain(("sweep", "exclude"), "C2F538", "too many combinations to look through")
+            self.complain(("sweep", "exclude"), "C2F548", "too many combinations to look through")
             return grid
         for at, unwanted in self.maps("exclude"):
             unknown = [path for path in unwanted if path not in axes]
             for path in unknown:
                 self.problems.key(
-                    self.tree, (*at, path), "C2F534", f"`{path}` is no axis", suggest(path, axes)
+                    self.tree, (*at, path), "C2F544", f"`{path}` is no axis", suggest(path, axes)
                 )
             if unknown:
                 continue
@@ -244,7 +244,7 @@ class _Reader:
                 hint = "lower-case letters, digits and dashes, at most 40"
                 self.problems.key(self.tree, at, "C2F543", message, hint)
             elif not isinstance(wanted, dict):
-                self.complain(at, "C2F534", "a variant is a map from paths to values; `{}` is the base")
+                self.complain(at, "C2F546", "a variant is a map from paths to values; `{}` is the base")
             else:
                 found.append(Point(self.fields(at, wanted, f"sweep variant `{name}`"), name=name))
         return found
