@@ -20,6 +20,7 @@ from c2f_spec.plan.build import Given, Pins, build
 from c2f_spec.plan.compile import load_spec, load_variants, warnings_of
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
+from tests.faults import ENVIRONMENT
 
 HERE = Path(__file__).parent
 WRONG = HERE / "bad" / "expand"
@@ -583,3 +584,17 @@ def test_a_sweep_is_planned_offline_and_named_as_a_whole(command, repository):
 def test_a_variant_cannot_choose_where_it_is_written(command, repository):
     (repository / "specs" / "x.yaml").write_text("c2f: v1\nname: ../../x\n")
     assert "cannot be the name of a file" in command("expand", "specs/x.yaml", "--out-dir", "out", code=64)
+
+
+def test_a_sweep_is_applied_sharing_what_its_variants_share(c2f, repository, tiny_spec):
+    (repository / "local.yaml").write_text(ENVIRONMENT)
+    (repository / "specs" / "s.yaml").write_text(
+        "extends: tiny.yaml\nname: s\nsweep: {matrix: {filters.score_tolerance.max_fraction: [0.2, 0.4]}}\n"
+    )
+    place = ("--environments", ".")
+    done = c2f("apply", "specs/s.yaml", *place).stdout
+    assert "2 experiments, 6 instances" in done
+    assert done.count("started") == 4
+    assert (repository / ".c2f" / "store" / "reports" / "s" / "report.html").is_file()
+    assert c2f("status", "specs/s.yaml", *place).stdout.count("done") == 4
+    assert "s-max-fraction-0p4" in (repository / ".c2f" / "store" / "reports" / "s" / "report.md").read_text()
