@@ -1,5 +1,6 @@
 """Inheritance, templates, sweeps and `--set`: what they mean, what they refuse, and that every value knows its line."""
 
+import json
 import time
 from pathlib import Path
 
@@ -567,6 +568,14 @@ def test_expand_lists_prints_and_writes(command, repository):
         "mine.yaml", "x-beta-0p1.yaml", "x-beta-0p3.yaml",
     ]  # fmt: skip
     assert "valid" in command("validate", "specs/generated/x-beta-0p3.yaml")
+
+
+def test_a_written_variant_is_pinned_like_its_spec(command, repository):
+    (repository / "specs" / "generated").mkdir()
+    (repository / "specs" / "generated" / "good.yaml").write_text(GOOD)
+    (repository / "specs" / "c2f.lock").write_text(f"datasets:\n  icwsm2014-movie: {'0' * 64}\n")
+    planned = command("plan", "specs/generated/good.yaml", "--offline", "-o", "json")
+    assert json.loads(planned)["stages"][0]["preimage"]["data"]["digest"] == "0" * 64
 
 
 def test_a_sweep_is_planned_offline_and_named_as_a_whole(command, repository):

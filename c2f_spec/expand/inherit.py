@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 MAX_DEPTH = 16
 MAX_FILES = 64
 BUILDING = ("extends", "template", "with")
+MEANT = {
+    "extend": "extends", "inherits": "extends", "base": "extends", "templates": "template", "param": "params",
+    "parameters": "params", "sweeps": "sweep", "matrix": "sweep.matrix", "zip": "sweep.zip", "ablate": "sweep.ablate",
+    "variants": "sweep.variants", "seeds": "sweep.seeds",
+}  # fmt: skip
+"""What people write. Told before anything else, because without it the rest of the spec makes no sense."""
 WORDS = {"extends": "inherited", "template": "instantiated"}
 
 
@@ -72,6 +78,10 @@ class _Files:
         """`link` is where the file is named, `chain` are the files that led to it."""
         problems = Problems()
         tree, scope = fill(tree_of(document), given, link, problems)
+        for name in tree.data:
+            if name in MEANT:
+                hint = f"did you mean `{MEANT[name]}`?"
+                problems.key(tree, (name,), "C2F550", f"unknown field `{name}`", hint)
         bases = self._bases(tree, scope, path, chain, problems)
         problems.raise_any()
         found = Resolved(Tree({}, dict.fromkeys(((),), tree.values[()]), {}), scope)

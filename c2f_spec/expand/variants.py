@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from c2f_spec.document import Document
-from c2f_spec.expand.inherit import BUILDING, resolve
+from c2f_spec.expand.inherit import BUILDING, MEANT, resolve
 from c2f_spec.expand.names import names_of
 from c2f_spec.expand.overrides import lay, refuse_list, settings, targets_of
 from c2f_spec.expand.sweep import Point, points
@@ -50,7 +50,7 @@ class Expansion:
 
 def expand(document: Document, path: Path, arguments: Sequence[str] = ()) -> Expansion:
     """The variants of a spec that was read from `path`, with what `--set` says. Raises `SpecErrors`."""
-    if not arguments and not any(name in document.data for name in LANGUAGE):
+    if not arguments and not any(name in document.data for name in (*LANGUAGE, *MEANT)):
         name = _name(document.data)
         return Expansion(name, (Variant(name, document),))
     given, resolved, problems = settings(arguments), resolve(document, path), Problems()

@@ -139,8 +139,10 @@ def _by_spec(loaded: Sequence[Loaded]) -> dict[str, list[Loaded]]:
 
 
 def lock_of(loaded: Loaded) -> Lock:
-    """`c2f.lock` beside the spec."""
-    return read_lock(Path(loaded.document.text.path).parent / "c2f.lock")
+    """`c2f.lock` beside the spec, or the nearest above it in its repository: variants are written to folders below."""
+    folder, *above = Path(loaded.document.text.path).parents
+    inside = [folder, *(p for p in above if p.resolve().is_relative_to(loaded.root))]
+    return read_lock(next((p for p in inside if (p / "c2f.lock").is_file()), folder) / "c2f.lock")
 
 
 def compile_plan(
