@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Notes = tuple[str, ...]
 
+NAMED_BY: dict[str | int, str] = {"forced_loss": "mode"}
+"""Fields whose members are told apart by another field than `kind`."""
+
 
 @dataclass(slots=True)
 class Tree:
@@ -118,19 +121,20 @@ def _at(node: Any, part: str | int) -> Any:
 
 def _opened(tree: Tree, value: Any, loc: Loc) -> dict[str, Any]:
     """`value` as a map of its own. `x: word` is short for `x: {kind: word}`, all over the schema."""
+    by = NAMED_BY.get(loc[-1], "kind")
     if isinstance(value, dict):
         return dict(value)
     tree.uses.pop(loc, None)
     if value is None:
         return {}
-    tree.values[*loc, "kind"] = tree.values[loc]
-    tree.keys[*loc, "kind"] = tree.keys[loc]
-    return {"kind": value}
+    tree.values[*loc, by] = tree.values[loc]
+    tree.keys[*loc, by] = tree.keys[loc]
+    return {by: value}
 
 
 def _lay(tree: Tree, node: Any, part: str | int, above: Loc, source: Source) -> None:
     old, new, loc = _at(node, part), source.value, (*above, part)
-    if isinstance(new, dict) and _merges(old, new):
+    if isinstance(new, dict) and _merges(old, new, NAMED_BY.get(part, "kind")):
         inside = node[part] = _opened(tree, old, loc)
         tree.values[loc] = source.place
         tree.keys[loc] = source.key or source.tree.keys[source.at]
@@ -150,11 +154,11 @@ def _lay(tree: Tree, node: Any, part: str | int, above: Loc, source: Source) -> 
         tree.keys[loc] = source.key
 
 
-def _merges(old: Any, new: dict[str, Any]) -> bool:
+def _merges(old: Any, new: dict[str, Any], by: str) -> bool:
     """Fields of one kind mean nothing in another, so a map that names another `kind` replaces."""
     if isinstance(old, str):
-        return bool(new.get("kind", old) == old)
-    return isinstance(old, dict) and ("kind" not in new or new["kind"] == old.get("kind"))
+        return bool(new.get(by, old) == old)
+    return isinstance(old, dict) and (by not in new or new[by] == old.get(by))
 
 
 def _place(tree: Tree, loc: Loc, source: Source, inner: Loc, notes: Notes) -> None:
