@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from c2f_spec.errors import Diagnostic, Place, SpecErrors, SpecInvalid, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MAX_BYTES = 1_000_000
@@ -27,12 +27,20 @@ Loc = tuple[str | int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file. `values` and `keys` say where the value, and the key, of a location stand."""
+    """A parsed file. `values` and `keys` say where the value, and the key, of a location stand.
+
+    Places carry their own text: what `extends`, a template, a sweep or `--set` contributed stands elsewhere than in
+    `text`, and `origins` and `routes` tell how it came here.
+    """
 
     text: Text
     data: Any
     values: dict[Loc, Place] = field(repr=False)
     keys: dict[Loc, Place] = field(repr=False)
+    origins: dict[Loc, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    """Notes on values that a sweep, a parameter or `--set` put where they are."""
+    routes: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    """By the path of another file: how its values came here."""
 
     def place(self, loc: Loc, *, key: bool = False) -> Place:
         """The place of `loc`, or of its nearest ancestor in the text.
@@ -40,11 +48,19 @@ class Document:
         A pydantic location also holds union tags and the names of missing fields, which are not in the text. So we
         look for the longest run of parts that is, preferring later parts: a tag may share its name with a key.
         """
+        best = self._nearest(loc)
+        return self.keys.get(best, self.values[best]) if key else self.values[best]
+
+    def notes(self, loc: Loc, *, key: bool = False) -> tuple[str, ...]:
+        """How the value at `place(loc)` came to where it is used, if not by being written there."""
+        own = self.origins.get(self._nearest(loc), ())
+        return own + self.routes.get(self.place(loc, key=key).text.path, ())
+
+    def _nearest(self, loc: Loc) -> Loc:
         found: list[Loc] = [()]
         for part in loc:
             found += [(*f, part) for f in found if (*f, part) in self.values]
-        best = max(reversed(found), key=len)
-        return self.keys.get(best, self.values[best]) if key else self.values[best]
+        return max(reversed(found), key=len)
 
 
 def read(path: Path, shown: str) -> Document:
@@ -75,6 +91,15 @@ def load(data: bytes, path: str) -> Document:
     return _Builder(Text(path, text)).document()
 
 
+def fragment(argument: Text, start: int) -> Document:
+    """The value that stands in `argument` from column `start` on, of any kind: what `--set path=value` is given.
+
+    Raises `SpecErrors`.
+    """
+    padded = " " * start + argument.content[start:]
+    return _Builder(argument, padded).value()
+
+
 def _neighbours(path: Path) -> str:
     import difflib
 
@@ -89,20 +114,26 @@ def _neighbours(path: Path) -> str:
 class _Builder:
     """Events → data. One pass; every problem that leaves the text readable is collected, the rest end it."""
 
-    def __init__(self, text: Text) -> None:
-        self.text = text
+    def __init__(self, text: Text, content: str | None = None) -> None:
+        self.text, self.content = text, text.content if content is None else content
         self.values: dict[Loc, Place] = {}
         self.keys: dict[Loc, Place] = {}
         self.problems: list[Diagnostic] = []
         self.nodes = 0
 
     def document(self) -> Document:
+        return self._built(self._document)
+
+    def value(self) -> Document:
+        return self._built(self._node_alone)
+
+    def _built(self, build: Callable[[], Any]) -> Document:
         from ruamel.yaml import YAML
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
         try:
-            self.events: Iterator[Any] = YAML(typ="safe", pure=True).parse(self.text.content)
-            data = self._document()
+            self.events: Iterator[Any] = YAML(typ="safe", pure=True).parse(self.content)
+            data = build()
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             at = Place(self.text, mark.line + 1, mark.column + 1) if mark else Place(self.text, 1, 1)
@@ -125,6 +156,18 @@ class _Builder:
         return Document(self.text, data, self.values, self.keys)
 
     def _document(self) -> Any:
+        data = self._node_alone()
+        if not isinstance(data, dict):
+            self._stop(
+                "C2F103",
+                self.values[()],
+                "a spec is a map of fields",
+                "start with `c2f: v1`; specs/ has examples",
+            )
+        return data
+
+    def _node_alone(self) -> Any:
+        """The one node of the text."""
         next(self.events)  # start of the stream
         event = next(self.events)
         if type(event).__name__ == "StreamEndEvent":
@@ -136,13 +179,6 @@ class _Builder:
             )
         start = next(self.events)
         data = self._node(start, ())
-        if not isinstance(data, dict):
-            self._stop(
-                "C2F103",
-                self.values[()],
-                "a spec is a map of fields",
-                "start with `c2f: v1`; specs/ has examples",
-            )
         next(self.events)  # end of the document
         event = next(self.events)
         if type(event).__name__ != "StreamEndEvent":

@@ -12,7 +12,10 @@ def canonical(value: Any) -> str:
 
     There is deliberately no `default=`: a value that falls back to `repr` would fork the key from run to run.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def content_key(value: Any) -> str:

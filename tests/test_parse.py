@@ -7,6 +7,7 @@ import pytest
 from c2f_spec.document import load, read
 from c2f_spec.errors import SpecErrors
 from c2f_spec.parse.experiment import parse
+from c2f_spec.plan.compile import load_variants
 
 HERE = Path(__file__).parent
 BAD = sorted((HERE / "bad").glob("*.yaml"))
@@ -23,8 +24,8 @@ def test_a_wrong_spec_is_explained(path, golden):
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
 def test_a_shipped_spec_is_valid(path):
-    experiment, _ = parse(read(path, path.name))
-    assert experiment.name == path.stem.replace("_", "-")
+    for loaded in load_variants(path):
+        assert loaded.spec == path.stem.replace("_", "-")
 
 
 def experiment_of(extra: str):

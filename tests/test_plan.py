@@ -144,7 +144,7 @@ def expected(path: str, plan) -> set[str]:
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)
 def test_each_leaf_re_keys_exactly_the_stages_it_is_declared_to_touch(path):
-    """What `c2f-spec explain` says of each field, held against the keys."""
+    """What `c2f-spec explain` says of each field, held against the keys. Of a sweep the first variant."""
     experiment = load_spec(path).experiment
     before = plan_of(experiment)
     keys = {s.label: s.key for s in before.stages}

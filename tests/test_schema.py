@@ -14,7 +14,7 @@ from c2f_spec.errors import SpecErrors, StageSpecWrong, WrongUsage
 from c2f_spec.fields import every_field, explain_field, re_runs
 from c2f_spec.jsonschema import COMMITTED, json_schema, text
 from c2f_spec.parse.experiment import parse
-from c2f_spec.plan.compile import load_spec, not_implemented
+from c2f_spec.plan.compile import load_spec, not_implemented, refuse
 from c2f_spec.spec import support
 from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, default_of, identity
 from c2f_spec.spec.experiment import Experiment
@@ -150,7 +150,7 @@ def test_what_does_not_run_is_refused_at_its_line(tmp_path, section, place, says
     path.write_text(f"{START}{section}\n")
     loaded = load_spec(path)
     with pytest.raises(SpecErrors) as caught:
-        loaded.refuse(not_implemented(loaded.experiment))
+        refuse([loaded], lambda item: not_implemented(item.experiment))
     found = [d for d in caught.value.diagnostics if d.message.startswith(says)]
     assert len(found) == 1
     assert found[0].message.endswith("is not run by this version")

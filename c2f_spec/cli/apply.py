@@ -64,12 +64,12 @@ def write_report(work: Work, folder: Path | None) -> Path:
             (folder / name).write_text(text, encoding="utf-8")
         return folder / "report.html"
     for name, text in pages.items():
-        work.objects.replace(f"reports/{work.plan.variants[0].name}/{name}", text.encode())
+        work.objects.replace(f"reports/{work.plan.folder}/{name}", text.encode())
     return report_path(work)
 
 
 def report_path(work: Work) -> Path:
-    return work.objects.folder(f"reports/{work.plan.variants[0].name}/report.html")
+    return work.objects.folder(f"reports/{work.plan.folder}/report.html")
 
 
 def _wait(teller: show.Teller) -> None:

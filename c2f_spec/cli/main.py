@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 EPILOG = """\
 examples:
   c2f-spec validate specs/demo.yaml
-  c2f-spec plan specs/demo.yaml --on local
+  c2f-spec plan specs/demo.yaml --on local --set grpo.beta=0.2
+  c2f-spec expand specs/ablations.yaml
   c2f-spec apply specs/demo.yaml --on local
 
-exit codes: 0 done, or nothing to do; 1 unexpected error; 3 the spec is invalid; 7 the store cannot be reached;
-8 a stage failed; 64 wrong usage; 130 interrupted
+exit codes: 0 done, or nothing to do; 1 unexpected error; 3 the spec is invalid; 4 written variants differ;
+7 the store cannot be reached; 8 a stage failed; 64 wrong usage; 130 interrupted
 """
 
 
@@ -47,14 +48,38 @@ def parser() -> Parser:
     place = Parser(add_help=False)
     place.add_argument("--on", metavar="NAME", help="environment, instead of the spec's")
     place.add_argument("--environments", metavar="DIR", help="look here first for environments")
-    specs = Parser(add_help=False)
+    settings = Parser(add_help=False)
+    settings.add_argument(
+        "--set",
+        dest="settings",
+        metavar="PATH=VALUE",
+        action="append",
+        default=[],
+        help="set a field of the spec",
+    )
+    specs = Parser(add_help=False, parents=[settings])
     specs.add_argument("specs", nargs="+", metavar="SPEC", help="a spec file")
-    one = Parser(add_help=False)
+    one = Parser(add_help=False, parents=[settings])
     one.add_argument("specs", nargs=1, metavar="SPEC", help="a spec file")
 
     verbs.add_parser("validate", parents=[specs, place], help="check specs; runs and reads nothing else")
     plan = verbs.add_parser(
         "plan", parents=[specs, place], help="show what would run, what is reused, and why"
+    )
+    plan.add_argument("--offline", action="store_true", help="read no records: every action is `unknown`")
+    expand = verbs.add_parser(
+        "expand", parents=[one], help="list the variants of a spec, or print or write them"
+    )
+    expand.add_argument("--variant", metavar="NAME", help="print this one; needed if there are several")
+    expand.add_argument(
+        "-o", "--output", choices=("table", "name", "yaml"), default="table", help="form of the answer"
+    )
+    expand.add_argument(
+        "--show-origin", action="store_true", help="print where every value of a variant was written"
+    )
+    expand.add_argument("--out-dir", metavar="DIR", help="write every variant to a file of its own")
+    expand.add_argument(
+        "--check", action="store_true", help="with --out-dir: write nothing, exit 4 if a file differs"
     )
     apply = verbs.add_parser(
         "apply", parents=[specs, place], help="run what is missing, and write the report"

@@ -43,14 +43,17 @@ def note(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
-def warnings(loaded: Loaded) -> None:
-    """Warnings of the checks, and what this version does not run."""
-    from c2f_spec.plan.compile import not_implemented
+def warnings(loaded: Sequence[Loaded]) -> None:
+    """Warnings of the checks of a spec's variants, and what this version does not run."""
+    from c2f_spec.plan.compile import not_implemented, warnings_of
 
-    for warning in loaded.warnings:
+    for warning in warnings_of(loaded):
         print(warning, file=sys.stderr)
-    for missing in not_implemented(loaded.experiment):
-        note(f"{loaded.document.place(missing.loc)}: note: {missing.message}; `apply` refuses it")
+    missing = [
+        (item.document.place(p.loc), p.message) for item in loaded for p in not_implemented(item.experiment)
+    ]
+    for place, message in dict.fromkeys(missing):
+        note(f"{place}: note: {message}; `apply` refuses it")
 
 
 def pointer(path: Path | None) -> None:
@@ -77,7 +80,7 @@ def plan(plan: Plan, form: str) -> None:
         return
     if form == "table":
         rows = [(f"{SIGNS[s.action]} {s.action}", s.name, s.label, s.reason) for s in plan.stages]
-        _table(("ACTION", "STAGE", "WHAT", "WHY"), rows)
+        table(("ACTION", "STAGE", "WHAT", "WHY"), rows)
     counts = plan.totals()
     parts = [f"{counts['unique']} stages", f"{counts['stored']} stored", f"{counts['to_run']} to run"]
     if counts["instances"] != counts["unique"]:
@@ -100,7 +103,7 @@ def status(plan: Plan, objects: Objects, form: str) -> None:
             )
         )
         return
-    _table(("STATE", "STAGE", "WHAT", "SECONDS", "DETAIL"), rows)
+    table(("STATE", "STAGE", "WHAT", "SECONDS", "DETAIL"), rows)
 
 
 def _status_row(stage: Stage, objects: Objects) -> tuple[str, str, str, str, str]:
@@ -177,7 +180,7 @@ def _number(value: Any) -> str:
     )
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     clean = [tuple(printable(cell) for cell in row) for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(head, *clean, strict=True)]
     for row in (head, *clean):

@@ -14,7 +14,14 @@ from c2f_spec.cli.work import Work, open_work
 from c2f_spec.errors import Exit, SpecInvalid, WrongUsage
 from c2f_spec.parse.messages import suggest
 from c2f_spec.plan.annotate import annotate
-from c2f_spec.plan.compile import load_environment, load_spec, not_implemented, refuse_demo_only, repository
+from c2f_spec.plan.compile import (
+    load_environment,
+    load_variants,
+    not_implemented,
+    refuse,
+    refuse_demo_only,
+    repository,
+)
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
 from c2f_spec.store.objects import Objects
@@ -31,24 +38,29 @@ def validate(args: Namespace) -> int:
     code = Exit.OK
     for name in args.specs:
         try:
-            loaded = load_spec(Path(name))
-            environment_name = args.on or loaded.experiment.environment
+            loaded = load_variants(Path(name), args.settings)
             folder = Path(args.environments) if args.environments else None
-            refuse_demo_only(
-                loaded, load_environment(environment_name, loaded.root, folder), environment_name
-            )
+            for environment in sorted({args.on or item.experiment.environment for item in loaded}):
+                there = [i for i in loaded if environment in (args.on, i.experiment.environment)]
+                refuse_demo_only(there, load_environment(environment, loaded[0].root, folder), environment)
         except SpecInvalid as error:
             show.problem(error)
             code = Exit.SPEC_INVALID
             continue
         show.warnings(loaded)
-        print(f"{name}: valid")
+        print(f"{name}: valid{f', {len(loaded)} variants' if len(loaded) > 1 else ''}")
     return code
+
+
+def expand(args: Namespace) -> int:
+    from c2f_spec.cli.expand import expand_spec
+
+    return expand_spec(args)
 
 
 def plan(args: Namespace) -> int:
     work = open_work(args)
-    show.plan(_annotated(work), args.output)
+    show.plan(work.plan if args.offline else _annotated(work), args.output)
     return Exit.OK
 
 
@@ -57,8 +69,7 @@ def apply(args: Namespace) -> int:
     from c2f_spec.cli.apply import apply_plan
 
     work = open_work(args)
-    for loaded in work.loaded:
-        loaded.refuse(not_implemented(loaded.experiment))
+    refuse(work.loaded, lambda item: not_implemented(item.experiment))
     return apply_plan(work, _annotated(work), report=not args.no_report)
 
 

@@ -12,9 +12,9 @@ from c2f_spec.plan.compile import (
     Loaded,
     compile_plan,
     load_environment,
-    load_spec,
-    needed_datasets,
+    load_variants,
     store_url,
+    unpinned_datasets,
 )
 from c2f_spec.store import records
 from c2f_spec.store.objects import Objects
@@ -42,9 +42,11 @@ class Work:
 
 def open_work(args: Namespace) -> Work:
     """Raises `SpecInvalid` with every problem, `WrongUsage` if the specs name different environments."""
-    loaded = [load_spec(Path(name)) for name in args.specs]
-    for item in loaded:
-        show.warnings(item)
+    loaded = []
+    for spec in args.specs:
+        variants = load_variants(Path(spec), args.settings)
+        show.warnings(variants)
+        loaded += variants
     names = {args.on or item.experiment.environment for item in loaded}
     if len(names) > 1:
         raise WrongUsage(
@@ -58,8 +60,7 @@ def open_work(args: Namespace) -> Work:
             hint="add `--on local` to plan for this machine",
         )
     objects = Objects(store_url(environment, root))
-    datasets = {d for item in loaded for d in needed_datasets(item.experiment)}
-    staged = {d: records.datasets_present(objects, d) for d in datasets}
+    staged = {d: records.datasets_present(objects, d) for d in sorted(unpinned_datasets(loaded))}
     plan = compile_plan(loaded, staged, environment, name)
     target = Local(objects, slots=environment.parallel)
     return Work(loaded, plan, objects, target, _tracking(environment, root))

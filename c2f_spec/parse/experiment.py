@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from c2f_spec.errors import Diagnostic, SpecErrors
-from c2f_spec.parse.checks import check
+from c2f_spec.parse.checks import Problem, check
 from c2f_spec.parse.messages import explain
 from c2f_spec.spec.environment import Environment
 from c2f_spec.spec.experiment import Experiment
@@ -18,19 +18,40 @@ if TYPE_CHECKING:
     from c2f_spec.document import Document, Loc
 
 
-def parse(document: Document) -> tuple[Experiment, list[Diagnostic]]:
+Seen = dict[tuple[str, int], tuple[Any, Any]]
+"""Sections that were validated, by field and identity of the data, which is kept alive beside its model."""
+
+
+def parse(document: Document, seen: Seen | None = None) -> tuple[Experiment, list[Diagnostic]]:
     """The experiment and its warnings. Raises `SpecErrors` with all errors of the schema, else of the cross-checks.
 
-    The cross-checks need every section to be well-formed, so they speak only when the schema is content.
+    The cross-checks need every section to be well-formed, so they speak only when the schema is content. Variants of a
+    sweep share the data of sections; with the same `seen` for all, each section is validated once.
     """
-    experiment = _validate(Experiment, document)
-    found = [
-        Diagnostic(p.code, document.place(p.loc, key=p.at_key), p.message, p.hint, p.severity)
-        for p in check(experiment)
-    ]
+    experiment = _validate(Experiment, document) if seen is None else _validate_shared(document, seen)
+    found = [diagnostic(document, problem) for problem in check(experiment)]
     if any(d.severity == "error" for d in found):
         raise SpecErrors(found)
     return experiment, found
+
+
+def diagnostic(document: Document, problem: Problem) -> Diagnostic:
+    """A finding of a check, at its place and with the way that the value took."""
+    p = problem
+    place, notes = document.place(p.loc, key=p.at_key), document.notes(p.loc, key=p.at_key)
+    return Diagnostic(p.code, place, p.message, p.hint, p.severity, notes)
+
+
+def _validate_shared(document: Document, seen: Seen) -> Experiment:
+    data: dict[str, Any] = document.data
+    known = {
+        name: seen[name, id(value)][1] if (name, id(value)) in seen else value for name, value in data.items()
+    }
+    experiment: Experiment = _validate(Experiment, document, known)
+    for name, value in data.items():
+        if isinstance(value, dict) and isinstance(model := getattr(experiment, name), BaseModel):
+            seen[name, id(value)] = (value, model)
+    return experiment
 
 
 def parse_environment(document: Document) -> Environment:
@@ -39,15 +60,23 @@ def parse_environment(document: Document) -> Environment:
     return environment
 
 
-def _validate(kind: Any, document: Document) -> Any:
+def _validate(kind: Any, document: Document, data: Any = None) -> Any:
     try:
-        return TypeAdapter(kind).validate_python(document.data)
+        return TypeAdapter(kind).validate_python(document.data if data is None else data)
     except ValidationError as error:
         problems = []
         for item in error.errors(include_url=False):
             code, message, hint, at_key = explain(kind, item)
             loc = _place(item)
-            problems.append(Diagnostic(code, document.place(loc, key=at_key), message, hint))
+            problems.append(
+                Diagnostic(
+                    code,
+                    document.place(loc, key=at_key),
+                    message,
+                    hint,
+                    notes=document.notes(loc, key=at_key),
+                )
+            )
         raise SpecErrors(problems) from None
 
 

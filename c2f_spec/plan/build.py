@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.keys import content_key
+from c2f_spec.keys import canonical, content_key
 from c2f_spec.plan.code import code_of
 from c2f_spec.plan.model import Plan, Stage, Variant
 from c2f_spec.spec.base import SpecModel, identity
@@ -19,7 +19,7 @@ from c2f_spec.spec.grpo import REWARD_NAMES, Grpo
 from c2f_spec.spec.handoff import Placement
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
@@ -43,31 +43,74 @@ class Given:
     text: str
 
 
-def build(sources: list[Given], pins: Pins, environment: Environment, environment_name: str) -> Plan:
-    """The plan of one or several experiments; stages that they share appear once."""
+def build(
+    sources: list[Given],
+    pins: Pins,
+    environment: Environment,
+    environment_name: str,
+    specs: Sequence[str] = (),
+) -> Plan:
+    """The plan of one or several experiments; stages that they share appear once. `specs` are named by the plan."""
+    made = _Made()
     stages: dict[str, Stage] = {}
+    needed_by: dict[str, list[str]] = {}
     variants = []
+    placement = _placement(environment)
     for source in sources:
-        own = _Pipeline(source.experiment, pins, _placement(environment)).stages()
+        own = _Pipeline(source.experiment, pins, placement, made).stages()
         for stage in own:
-            known = stages.get(stage.key, stage)
-            stages[stage.key] = replace(known, variants=(*known.variants, source.experiment.name))
+            stages.setdefault(stage.key, stage)
+            needed_by.setdefault(stage.key, []).append(source.experiment.name)
         variants.append(
             Variant(source.experiment.name, source.experiment, source.text, tuple(s.key for s in own))
         )
-    name = variants[0].name if len(variants) == 1 else f"{variants[0].name} and {len(variants) - 1} more"
-    return Plan(name, environment, environment_name, tuple(variants), tuple(stages.values()))
+    named = specs or [v.name for v in variants]
+    name = named[0] if len(named) == 1 else f"{named[0]} and {len(named) - 1} more"
+    merged = tuple(replace(stage, variants=tuple(needed_by[key])) for key, stage in stages.items())
+    return Plan(name, environment, environment_name, tuple(variants), merged)
 
 
 def _placement(environment: Environment) -> Placement:
     return Placement(threads=environment.threads) if environment.kind == "local" else Placement()
 
 
+@dataclass(slots=True)
+class _Made:
+    """What was made for other variants of the same plan: a thousand variants share most of it.
+
+    Models and what is derived of them are known by their `id`, and kept, so that no other object gets the same one.
+    """
+
+    derived: dict[tuple[str, int], tuple[SpecModel, dict[str, Any]]] = field(default_factory=dict)
+    kept: set[int] = field(default_factory=set)
+    """Of what was derived."""
+    codes: dict[tuple[Any, ...], dict[str, str]] = field(default_factory=dict)
+    stages: dict[tuple[Any, ...], Stage] = field(default_factory=dict)
+
+    def of(self, model: SpecModel, derive: Callable[[Any], dict[str, Any]] = identity) -> dict[str, Any]:
+        """`derive(model)`, once."""
+        at = (derive.__name__, id(model))
+        if at not in self.derived:
+            self.derived[at] = (model, derive(model))
+            self.kept.add(id(self.derived[at][1]))
+        return self.derived[at][1]
+
+    def code(self, kind: str, families: Families) -> dict[str, str]:
+        at = (kind, *families.items())
+        if at not in self.codes:
+            self.codes[at] = code_of(kind, families)
+        return self.codes[at]
+
+    def mark(self, value: Any) -> Any:
+        """Equal for equal values, and cheap for what was derived here."""
+        return id(value) if id(value) in self.kept else canonical(value)
+
+
 class _Pipeline:
     """The stages of one experiment. Each method adds one kind and returns its key, or `None` if there is none."""
 
-    def __init__(self, experiment: Experiment, pins: Pins, placement: Placement) -> None:
-        self.e, self.pins, self.placement = experiment, pins, placement
+    def __init__(self, experiment: Experiment, pins: Pins, placement: Placement, made: _Made) -> None:
+        self.e, self.pins, self.placement, self.made = experiment, pins, placement, made
         self.done: dict[str, Stage] = {}
 
     def stages(self) -> list[Stage]:
@@ -93,7 +136,7 @@ class _Pipeline:
 
     def prepare(self, dataset: str) -> str:
         facts, data = DATASETS[dataset], self.e.data
-        limit = {split: n for split, n in identity(data.limit).items() if split in facts.splits}
+        limit = {split: n for split, n in self.made.of(data.limit).items() if split in facts.splits}
         spec: dict[str, Any] = {"dataset": dataset, "limit": limit}
         if facts.rendered:
             spec["render_seed"] = data.render_seed or 0
@@ -125,7 +168,7 @@ class _Pipeline:
         label = "supervised fine-tuning"
         if kind == "grpo":
             assert self.e.grpo is not None
-            spec["grpo"] = _resolved(self.e.grpo, spec["grpo"])
+            spec["grpo"] = self.made.of(self.e.grpo, _resolved)
             families["rewards"] = tuple(
                 n for n in REWARD_NAMES if getattr(self.e.grpo.rewards, n) is not None
             )
@@ -140,9 +183,11 @@ class _Pipeline:
         assert self.e.evaluate is not None
         asked = self.e.evaluate
         spec = self._sections("format", "media")
-        spec |= {"checkpoint": checkpoint, "dataset": dataset, "student": identity(self.e.student)}
+        spec |= {"checkpoint": checkpoint, "dataset": dataset, "student": self.made.of(self.e.student)}
         # Where the cell lies in the matrix is said by `checkpoint` and `dataset`; the rest is how it is computed.
-        how = {k: v for k, v in identity(asked).items() if k not in ("checkpoints", "datasets", "baseline")}
+        how = {
+            k: v for k, v in self.made.of(asked).items() if k not in ("checkpoints", "datasets", "baseline")
+        }
         spec["evaluate"] = {"decoding": {}, "score_space": asked.score_space} | how
         if model is None or asked.decoding.temperature > 0:
             spec["seed"] = self.e.seed  # the untouched student's random weights, or the sampling
@@ -168,7 +213,7 @@ class _Pipeline:
     def _sections(self, *names: str) -> dict[str, Any]:
         """The identity of sections of the spec, by name."""
         values = {name: getattr(self.e, name) for name in names}
-        return {name: identity(v) if isinstance(v, SpecModel) else v for name, v in values.items()}
+        return {name: self.made.of(v) if isinstance(v, SpecModel) else v for name, v in values.items()}
 
     def _add(
         self,
@@ -179,17 +224,22 @@ class _Pipeline:
         label: str,
         data: dict[str, str] | None = None,
     ) -> str:
-        preimage: dict[str, Any] = {"stage": kind, "spec": spec, "code": code_of(kind, families)}
-        preimage |= {"inputs": dict(sorted(inputs.items()))} if inputs else {}
-        preimage |= {"data": data} if data else {}
-        key = content_key(preimage)
-        if key not in self.done:
-            self.done[key] = Stage(key, kind, inputs, preimage, label, self.placement)
-        return key
+        reads = (kind, *((name, self.made.mark(value)) for name, value in spec.items()))
+        made = (*reads, *inputs.items(), *families.items(), self.made.mark(data))
+        if made not in self.made.stages:
+            preimage: dict[str, Any] = {"stage": kind, "spec": spec, "code": self.made.code(kind, families)}
+            preimage |= {"inputs": dict(sorted(inputs.items()))} if inputs else {}
+            preimage |= {"data": data} if data else {}
+            key = content_key(preimage)
+            self.made.stages[made] = Stage(key, kind, inputs, preimage, label, self.placement)
+        stage = self.made.stages[made]
+        self.done.setdefault(stage.key, stage)
+        return stage.key
 
 
-def _resolved(grpo: Grpo, spec: dict[str, Any]) -> dict[str, Any]:
-    """`spec` with `auto` replaced by its number: the weights of the format and polarity rewards together."""
+def _resolved(grpo: Grpo) -> dict[str, Any]:
+    """The identity of a section with `auto` replaced by its number: the weights of the format and polarity rewards together."""
+    spec = identity(grpo)
     asked, rewards = grpo.hint.trigger, grpo.rewards
     if grpo.hint.hard_policy == "keep" or asked.kind != "all_below" or asked.threshold is not None:
         return spec

@@ -1,4 +1,4 @@
-"""Spec files → `Plan`: load, parse, resolve pins, build. Executes nothing that a spec contains."""
+"""Spec files → `Plan`: load, expand, parse, resolve pins, build. Executes nothing that a spec contains."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING
 import c2f_spec
 from c2f_spec.document import Document, read
 from c2f_spec.errors import Diagnostic, SpecErrors, SpecInvalid
+from c2f_spec.expand.emit import section_text
+from c2f_spec.expand.inherit import enclosing
+from c2f_spec.expand.variants import expand
 from c2f_spec.lock import Lock, read_lock
 from c2f_spec.parse.checks import Problem
-from c2f_spec.parse.experiment import parse, parse_environment
+from c2f_spec.parse.experiment import Seen, diagnostic, parse, parse_environment
 from c2f_spec.parse.messages import suggest
+from c2f_spec.plan.ablations import ablations
 from c2f_spec.plan.build import Given, Pins, build
+from c2f_spec.plan.once import told_once
 from c2f_spec.spec import support
 from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from c2f_spec.plan.model import Plan
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
@@ -27,34 +34,75 @@ PACKAGED = Path(c2f_spec.__file__).parent / "environments"
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A valid spec, with the text that later messages point into."""
+    """A valid variant of a spec, with the text that later messages point into."""
 
     document: Document
     experiment: Experiment
     warnings: list[Diagnostic]
     root: Path
     """The repository of the spec: relative paths of an environment start here."""
-
-    def refuse(self, problems: list[Problem]) -> None:
-        """Raises `SpecErrors` if there are problems."""
-        if problems:
-            place = self.document.place
-            raise SpecErrors(
-                [Diagnostic(p.code, place(p.loc, key=p.at_key), p.message, p.hint) for p in problems]
-            )
+    spec: str
+    """Name of the spec, which is the variant's own if there is no sweep."""
+    source: str
+    """The variant as YAML text; as it was written, if nothing was put together."""
 
 
-def load_spec(path: Path) -> Loaded:
-    """Raises `SpecInvalid`."""
+def refuse(loaded: Sequence[Loaded], judge: Callable[[Loaded], list[Problem]]) -> None:
+    """Raises `SpecErrors` with what `judge` finds in any variant, each finding once."""
+    found = [(item.experiment.name, [diagnostic(item.document, p) for p in judge(item)]) for item in loaded]
+    if problems := told_once(found):
+        raise SpecErrors(problems)
+
+
+def load_spec(path: Path, settings: Sequence[str] = ()) -> Loaded:
+    """The first variant of a spec: the only one, if there is no sweep. Raises `SpecInvalid`."""
+    return load_variants(path, settings)[0]
+
+
+def load_variants(path: Path, settings: Sequence[str] = ()) -> list[Loaded]:
+    """Every variant of a spec, with what `--set` says. Raises `SpecInvalid` with the problems of all variants."""
     document = read(path, str(path))
-    experiment, warnings = parse(document)
-    return Loaded(document, experiment, warnings, repository(path))
+    expansion, root, seen = expand(document, path, settings), repository(path), Seen()
+    texts: dict[tuple[str, int], str] = {}
+    loaded: list[Loaded] = []
+    problems: list[tuple[str, list[Diagnostic]]] = []
+    for variant in expansion.variants:
+        try:
+            experiment, warnings = parse(variant.document, seen)
+        except SpecErrors as error:
+            problems.append((variant.name, error.diagnostics))
+            continue
+        problems.append((variant.name, []))
+        source = document.text.content if variant.document is document else _source(variant.document, texts)
+        loaded.append(Loaded(variant.document, experiment, warnings, root, expansion.name, source))
+    if found := told_once(problems):
+        raise SpecErrors(found)
+    if found := ablations(expansion.variants, [item.experiment for item in loaded]):
+        raise SpecErrors(found)
+    return loaded
+
+
+def _source(document: Document, texts: dict[tuple[str, int], str]) -> str:
+    """A variant as text; `texts` are those of the sections that variants share."""
+    parts = []
+    for key, value in document.data.items():
+        if not isinstance(value, dict):
+            parts.append(section_text(key, value))
+            continue
+        if (key, id(value)) not in texts:
+            texts[key, id(value)] = section_text(key, value)
+        parts.append(texts[key, id(value)])
+    return "".join(parts)
+
+
+def warnings_of(loaded: Sequence[Loaded]) -> list[Diagnostic]:
+    """The warnings of the variants of a spec, each once."""
+    return told_once([(item.experiment.name, item.warnings) for item in loaded])
 
 
 def repository(path: Path) -> Path:
     """The nearest folder above `path` with a `.git`; the current folder if there is none."""
-    folders = path.resolve().parents
-    return next((f for f in folders if (f / ".git").exists()), Path.cwd())
+    return enclosing(path) or Path.cwd()
 
 
 def load_environment(name: str, root: Path, folder: Path | None) -> Environment:
@@ -74,9 +122,27 @@ def needed_datasets(experiment: Experiment) -> list[str]:
     return list(dict.fromkeys((experiment.data.train, *evaluated)))
 
 
+def unpinned_datasets(loaded: Sequence[Loaded]) -> set[str]:
+    """Needed data sets that are not in the lock beside the spec: only the store can say what they are."""
+    found: set[str] = set()
+    for items in _by_spec(loaded).values():
+        needed = {d for item in items for d in needed_datasets(item.experiment)}
+        found |= needed - set(lock_of(items[0]).datasets)
+    return found
+
+
+def _by_spec(loaded: Sequence[Loaded]) -> dict[str, list[Loaded]]:
+    found: dict[str, list[Loaded]] = {}
+    for item in loaded:
+        found.setdefault(item.document.text.path, []).append(item)
+    return found
+
+
 def lock_of(loaded: Loaded) -> Lock:
-    """`c2f.lock` beside the spec."""
-    return read_lock(Path(loaded.document.text.path).parent / "c2f.lock")
+    """`c2f.lock` beside the spec, or the nearest above it in its repository: variants are written to folders below."""
+    folder, *above = Path(loaded.document.text.path).parents
+    inside = [folder, *(p for p in above if p.resolve().is_relative_to(loaded.root))]
+    return read_lock(next((p for p in inside if (p / "c2f.lock").is_file()), folder) / "c2f.lock")
 
 
 def compile_plan(
@@ -87,18 +153,23 @@ def compile_plan(
     Raises `SpecErrors` at the name of a data set that is not pinned, and at what the environment refuses.
     """
     datasets: dict[str, str] = {}
-    for item in loaded:
-        refuse_demo_only(item, environment, name)
-        item.refuse(_pin(item, staged, environment, datasets))
-    sources = [Given(item.experiment, item.document.text.content) for item in loaded]
-    return build(sources, Pins(datasets), environment, name)
+    refuse_demo_only(loaded, environment, name)
+    locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
+    refuse(loaded, lambda i: _pin(i, locks[i.document.text.path], staged, environment, datasets))
+    sources = [Given(item.experiment, item.source) for item in loaded]
+    specs = list(dict.fromkeys(item.spec for item in loaded))
+    return build(sources, Pins(datasets), environment, name, specs)
 
 
 def _pin(
-    item: Loaded, staged: dict[str, list[str]], environment: Environment, datasets: dict[str, str]
+    item: Loaded,
+    lock: Lock,
+    staged: dict[str, list[str]],
+    environment: Environment,
+    datasets: dict[str, str],
 ) -> list[Problem]:
     """Fill `datasets` from the lock, or on this machine from the one staged copy; what could not be, as problems."""
-    lock, problems = lock_of(item), []
+    problems = []
     for dataset in needed_datasets(item.experiment):
         copies = staged.get(dataset, [])
         loc = _place_of(item.experiment, dataset)
@@ -137,9 +208,9 @@ def store_url(environment: Environment, root: Path) -> str:
     return environment.store
 
 
-def refuse_demo_only(loaded: Loaded, environment: Environment, name: str) -> None:
+def refuse_demo_only(loaded: Sequence[Loaded], environment: Environment, name: str) -> None:
     """Raises `SpecErrors` at every demo-only part, in an environment that does not take them."""
-    loaded.refuse(_demo_only(loaded.experiment, environment, name))
+    refuse(loaded, lambda item: _demo_only(item.experiment, environment, name))
 
 
 def _demo_only(experiment: Experiment, environment: Environment, name: str) -> list[Problem]:

@@ -69,6 +69,11 @@ class Plan:
         return self._by_key[key]
 
     @property
+    def folder(self) -> str:
+        """Its name as part of a path."""
+        return self.name.replace(" ", "-")
+
+    @property
     def digest(self) -> str:
         """Of variants, keys, edges and placement, and not of the actions."""
         return content_key(

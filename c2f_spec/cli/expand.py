@@ -1,0 +1,91 @@
+"""`expand`: what a spec means once everything is put together. Judges nothing: a wrong spec can be looked at, too."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2f_spec.cli import show
+from c2f_spec.document import read
+from c2f_spec.errors import Exit, WrongUsage, printable
+from c2f_spec.expand.emit import origins, text_of
+from c2f_spec.expand.variants import Variant, expand
+from c2f_spec.expand.words import suggest
+from c2f_spec.spec.base import NAME_PATTERN
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+HEADER = "# Written by `c2f-spec expand {} --out-dir`; not edited by hand.\n"
+
+
+def expand_spec(args: Namespace) -> int:
+    name = args.specs[0]
+    variants = expand(read(Path(name), name), Path(name), args.settings).variants
+    if args.check and not args.out_dir:
+        raise WrongUsage(
+            "`--check` needs `--out-dir`", hint="name the folder that holds the written variants"
+        )
+    if args.out_dir:
+        return _files(variants, Path(args.out_dir), HEADER.format(name), check=args.check)
+    if args.variant is None and args.output != "yaml" and not args.show_origin:
+        _list(variants, args.output)
+        return Exit.OK
+    variant = _chosen(variants, args.variant)
+    if args.show_origin:
+        found = [(f"{path} = {value}", place) for path, value, place in origins(variant.document)]
+        width = max((len(left) for left, _ in found), default=0)
+        print("\n".join(printable(f"{left:<{width}}   {place}") for left, place in found))
+    else:
+        print(text_of(variant.document.data), end="")
+    return Exit.OK
+
+
+def _chosen(variants: Sequence[Variant], name: str | None) -> Variant:
+    if name is None and len(variants) == 1:
+        return variants[0]
+    found = next((v for v in variants if v.name == name), None)
+    if found is None:
+        message = f"no variant `{name}`" if name else f"{len(variants)} variants"
+        names = [v.name for v in variants]
+        raise WrongUsage(
+            message, hint=suggest(name or "", names) or "choose one with --variant; `expand` lists them"
+        )
+    return found
+
+
+def _list(variants: Sequence[Variant], form: str) -> None:
+    if form == "name":
+        print("\n".join(printable(v.name) for v in variants))
+        return
+    rows = [(v.name, ", ".join(f"{path}={value}" for path, value in v.differs)) for v in variants]
+    show.table(("VARIANT", "DIFFERS IN"), rows)
+
+
+def _files(variants: Sequence[Variant], folder: Path, header: str, *, check: bool) -> int:
+    """Every variant as a file; files that were written for variants that are no more are removed."""
+    for variant in variants:
+        if not re.fullmatch(NAME_PATTERN, variant.name):
+            raise WrongUsage(f"`{variant.name}` cannot be the name of a file", hint="`validate` tells more")
+    wanted = {f"{v.name}.yaml": header + text_of(v.document.data) for v in variants}
+    there = {p.name: p.read_text(encoding="utf-8") for p in sorted(folder.glob("*.yaml"))}
+    stale = [n for n, text in there.items() if n not in wanted and text.startswith(header)]
+    foreign = [n for n in wanted if n in there and not there[n].startswith(header)]
+    if foreign and not check:
+        raise WrongUsage(f"{folder / foreign[0]} was not written by this spec", hint="choose another folder")
+    changed = [n for n, text in wanted.items() if there.get(n) != text]
+    if check:
+        for what, names in (("differs", changed), ("no longer a variant", stale)):
+            for name in names:
+                show.note(f"{folder / name}: {what if name in there else 'missing'}")
+        return Exit.DIFFERENCE if changed or stale else Exit.OK
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in changed:
+        (folder / name).write_text(wanted[name], encoding="utf-8")
+        print(f"wrote {folder / name}")
+    for name in stale:
+        (folder / name).unlink()
+        print(f"removed {folder / name}: no longer a variant")
+    return Exit.OK

@@ -1,0 +1,69 @@
+"""Words of messages: near misses, values on one line, and the list of what went wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from c2f_spec.errors import Diagnostic, Place, SpecErrors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from c2f_spec.document import Document, Loc
+    from c2f_spec.expand.tree import Tree
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """`did you mean`, or the list if it is short enough to read."""
+    import difflib
+
+    names = list(known)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    return f"one of {', '.join(f'`{n}`' for n in names)}" if 0 < len(names) <= 20 else ""
+
+
+def shown(value: Any) -> str:
+    """A value on one short line: scalars as they are, small maps and lists in flow style."""
+    text = _flow(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _flow(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k}: {_flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_flow(v) for v in value) + "]"
+    return str(value)
+
+
+MOST = 50
+"""So many problems are told of one spec: more of them are one mistake, or malice."""
+
+
+class Problems:
+    """Collects diagnostics, so that one run tells all of them."""
+
+    def __init__(self) -> None:
+        self.found: list[Diagnostic] = []
+
+    def at(self, place: Place, code: str, message: str, hint: str = "", notes: Iterable[str] = ()) -> None:
+        if len(self.found) < MOST:
+            self.found.append(Diagnostic(code, place, message, hint, notes=tuple(notes)))
+
+    def key(self, tree: Tree | Document, loc: Loc, code: str, message: str, hint: str = "") -> None:
+        """At the key of a location."""
+        self.at(tree.keys.get(loc, tree.values[loc]), code, message, hint)
+
+    def raise_any(self) -> None:
+        """Raises `SpecErrors` if there is one."""
+        if self.found:
+            raise SpecErrors(self.found)
+
+    def stop(self, place: Place, code: str, message: str, hint: str = "") -> NoReturn:
+        """One more, and no sense in going on."""
+        self.found.append(Diagnostic(code, place, message, hint))
+        raise SpecErrors(self.found)
