@@ -4,14 +4,16 @@ A spec is data that strangers may send, so the language is small: maps, lists an
 and tags are errors, a key may stand once, and depth and size are bounded. Plain scalars stay text (or null): the
 schema decides what `1e-5`, `no`, `010` or an all-digit commit hash are, so that no value changes its type on the way.
 Built from parser events and not from a loader, because a loader has already dropped the first of two equal keys.
+The limits keep any text of `MAX_BYTES` under two seconds and 200 MB, and what is said of it readable.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from c2f_spec.errors import Diagnostic, Place, SpecErrors, SpecInvalid, Text
+from c2f_spec.errors import Diagnostic, Place, SpecErrors, SpecInvalid, Text, short
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +21,11 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
-MAX_NODES = 50_000
+MAX_NODES = 20_000
+MAX_PROBLEMS = 100
+MAX_TAG = 200
+CONTROL = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What YAML does not take (section 5.1 of YAML 1.2.2)."""
 NULLS = ("", "~", "null", "Null", "NULL")
 
 Loc = tuple[str | int, ...]
@@ -53,26 +59,45 @@ def read(path: Path, shown: str) -> Document:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise SpecInvalid(f"{shown}: no such file", hint=_neighbours(path)) from None
+        raise SpecInvalid(
+            f"{shown}: no such file", hint=_neighbours(path), code="C2F117", file=shown
+        ) from None
     except IsADirectoryError:
-        raise SpecInvalid(f"{shown}: is a folder", hint="name a file") from None
-    except OSError as error:
-        raise SpecInvalid(f"{shown}: cannot be read: {error.strerror}") from None
+        raise SpecInvalid(f"{shown}: is a folder", hint="name a file", code="C2F118", file=shown) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = error.strerror if isinstance(error, OSError) else error
+        raise SpecInvalid(f"{shown}: cannot be read: {why}", code="C2F119", file=shown) from None
     return load(data, shown)
 
 
 def load(data: bytes, path: str) -> Document:
     """Raises `SpecErrors` with the place if `data` is not a document."""
     if len(data) > MAX_BYTES:
-        raise SpecInvalid(f"{path}: larger than {MAX_BYTES:,} bytes", hint="a spec is a page, not data")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
         raise SpecInvalid(
-            f"{path}:{line}: not UTF-8 text (byte {data[error.start]:#04x})", hint="save it as UTF-8"
-        ) from None
-    return _Builder(Text(path, text)).document()
+            f"{path}: larger than {MAX_BYTES:,} bytes",
+            hint="a spec is a page, not data",
+            code="C2F120",
+            file=path,
+        )
+    try:
+        text = Text(path, data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        text = Text(path, data.decode("utf-8", "replace"))
+        what = "UTF-16 text" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte {data[error.start]:#04x}"
+        at = _position(text, len(data[: error.start].decode("utf-8", "replace")))
+        found = Diagnostic("C2F112", at, f"not UTF-8 text ({what})", "save it as UTF-8")
+        raise SpecErrors([found]) from None
+    if control := CONTROL.search(text.content):
+        message = f"a control character (U+{ord(control.group()):04X}), which YAML does not take"
+        hint = "save it as plain UTF-8 text; in double quotes, write an escape such as `\\x1b`"
+        raise SpecErrors([Diagnostic("C2F113", _position(text, control.start()), message, hint)])
+    return _Builder(text).document()
+
+
+def _position(text: Text, index: int) -> Place:
+    """The place of a character, by its index."""
+    before = Text(text.path, text.content[:index]).lines
+    return Place(text, len(before), len(before[-1]) + 1)
 
 
 def _neighbours(path: Path) -> str:
@@ -103,23 +128,20 @@ class _Builder:
         try:
             self.events: Iterator[Any] = YAML(typ="safe", pure=True).parse(self.text.content)
             data = self._document()
-        except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
+        except (
+            YAMLError,
+            ValueError,
+            OverflowError,
+        ) as error:  # ValueError: ruamel of `%YAML 1.x` and `\U00110000`
+            mark = None
+            if isinstance(error, MarkedYAMLError):
+                mark = error.problem_mark or error.context_mark
+            about = " ".join(str(getattr(error, "problem", None) or error).split())
+            hint = "check indentation, quotes and brackets here and on the line above"
+            if "'\\t'" in about:
+                hint = "indent with spaces: YAML takes no tabs there"
             at = Place(self.text, mark.line + 1, mark.column + 1) if mark else Place(self.text, 1, 1)
-            about = " ".join(str(error.problem or error.context).split())
-            self._stop(
-                "C2F101",
-                at,
-                f"not YAML: {about}",
-                "check indentation, quotes and brackets here and on the line above",
-            )
-        except YAMLError as error:
-            self._stop(
-                "C2F101",
-                Place(self.text, 1, 1),
-                "not YAML: " + " ".join(str(error).split())[:120],
-                "save it as plain text",
-            )
+            self._stop("C2F101", at, f"not YAML: {short(about, 120)}", hint)
         if self.problems:
             raise SpecErrors(self.problems)
         return Document(self.text, data, self.values, self.keys)
@@ -164,7 +186,7 @@ class _Builder:
             self._problem(
                 "C2F106",
                 place,
-                f"an alias `*{event.anchor}`",
+                f"an alias `*{short(event.anchor)}`",
                 "write the value out: aliases hide where it comes from",
             )
             return None
@@ -172,12 +194,15 @@ class _Builder:
             self._problem(
                 "C2F107",
                 place,
-                f"an anchor `&{event.anchor}`",
+                f"an anchor `&{short(event.anchor)}`",
                 "write the value out: anchors hide where it comes from",
             )
         if _tag(event):
             self._problem(
-                "C2F108", place, f"a tag `{_tag(event)}`", "leave it out: the schema decides what a value is"
+                "C2F108",
+                place,
+                f"a tag `{short(_tag(event), 80)}`",
+                "leave it out: the schema decides what a value is",
             )
         if kind == "MappingStartEvent":
             return self._map(loc)
@@ -192,12 +217,17 @@ class _Builder:
             if type(event).__name__ != "ScalarEvent":
                 self._stop("C2F109", place, "a key must be plain text", "")
             key = event.value
+            if not key.isascii() or key != key.strip():
+                self._check_key(key, place)
             if key == "<<":
                 self._problem("C2F110", place, "a merge key `<<`", "write the fields out")
             elif key in data:
                 first = self.keys[*loc, key].line
                 self._problem(
-                    "C2F111", place, f"`{key}` stands twice (first on line {first})", "keep one of them"
+                    "C2F111",
+                    place,
+                    f"`{short(key)}` stands twice (first on line {first})",
+                    "keep one of them",
                 )
             self.keys.setdefault((*loc, key), place)
             value = self._node(next(self.events), (*loc, key))
@@ -210,8 +240,28 @@ class _Builder:
             data.append(self._node(event, (*loc, len(data))))
         return data
 
+    def _check_key(self, key: str, place: Place) -> None:
+        """A key that a person reads as another one."""
+        if key != key.strip():
+            self._problem(
+                "C2F115",
+                place,
+                f"a key with space around it, `{short(key)}`",
+                f"write `{short(key.strip())}`",
+            )
+            return
+        from c2f_spec.lookalikes import strangers
+
+        plain, odd = strangers(key)
+        if odd:
+            message = f"the key `{short(key)}` is not `{short(plain)}`: it holds {odd}"
+            self._problem("C2F114", place, message, f"type `{short(plain)}`")
+
     def _problem(self, code: str, place: Place, message: str, hint: str) -> None:
         self.problems.append(Diagnostic(code, place, message, hint))
+        if len(self.problems) >= MAX_PROBLEMS:
+            more = Diagnostic("C2F116", place, "too many problems; the rest is not read", "solve these first")
+            raise SpecErrors([*self.problems, more])
 
     def _stop(self, code: str, place: Place, message: str, hint: str) -> NoReturn:
         self._problem(code, place, message, hint)
@@ -227,5 +277,9 @@ class _Builder:
 
 def _tag(event: Any) -> str:
     """The explicit tag of a node as it was written, or nothing."""
-    tag = getattr(event, "ctag", None) or getattr(event, "tag", None)
-    return str(tag) if tag is not None and str(tag) not in ("", "None", "!") else ""
+    tag = getattr(event, "ctag", None)
+    if tag is None:
+        return ""
+    if len(tag.suffix or "") > MAX_TAG:  # decoding takes the square of its length
+        return str(tag.suffix[:MAX_TAG])
+    return "" if str(tag) in ("None", "!") else str(tag)

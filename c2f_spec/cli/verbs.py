@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli import show
 from c2f_spec.cli.work import Work, open_work
-from c2f_spec.errors import Exit, SpecInvalid, WrongUsage
+from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.parse.messages import suggest
 from c2f_spec.plan.annotate import annotate
-from c2f_spec.plan.compile import load_environment, load_spec, not_implemented, refuse_demo_only, repository
+from c2f_spec.plan.compile import load_environment, not_implemented, repository
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
 from c2f_spec.store.objects import Objects
@@ -24,26 +24,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from c2f_spec.plan.model import Plan, Stage
-
-
-def validate(args: Namespace) -> int:
-    """Every problem of every spec; what this version cannot run is a note."""
-    code = Exit.OK
-    for name in args.specs:
-        try:
-            loaded = load_spec(Path(name))
-            environment_name = args.on or loaded.experiment.environment
-            folder = Path(args.environments) if args.environments else None
-            refuse_demo_only(
-                loaded, load_environment(environment_name, loaded.root, folder), environment_name
-            )
-        except SpecInvalid as error:
-            show.problem(error)
-            code = Exit.SPEC_INVALID
-            continue
-        show.warnings(loaded)
-        print(f"{name}: valid")
-    return code
 
 
 def plan(args: Namespace) -> int:
@@ -155,13 +135,6 @@ def data(args: Namespace) -> int:
     if lock.parent.is_dir():
         write_pins(lock, {item["name"]: item["digest"] for item in staged})
         print(f"pinned in {show.relative(lock)}")
-    return Exit.OK
-
-
-def version(_args: Namespace) -> int:
-    from importlib.metadata import version as installed
-
-    print(f"c2f-spec {installed('c2f-spec')}")
     return Exit.OK
 
 

@@ -56,6 +56,7 @@ def open_work(args: Namespace) -> Work:
         raise SpecInvalid(
             f"the environment `{name}` is a cluster, which this version cannot reach",
             hint="add `--on local` to plan for this machine",
+            code="C2F422",
         )
     objects = Objects(store_url(environment, root))
     datasets = {d for item in loaded for d in needed_datasets(item.experiment)}

@@ -15,6 +15,8 @@ from c2f_spec.spec.experiment import Experiment
 if TYPE_CHECKING:
     from c2f_spec.document import Document, Loc
 
+MAX_PROBLEMS = 100
+
 
 def parse(document: Document) -> tuple[Experiment, list[Diagnostic]]:
     """The experiment and its warnings. Raises `SpecErrors` with all errors of the schema, else of the cross-checks.
@@ -42,10 +44,15 @@ def _validate(kind: Any, document: Document) -> Any:
         return TypeAdapter(kind).validate_python(document.data)
     except ValidationError as error:
         problems = []
-        for item in error.errors(include_url=False):
+        found = error.errors(include_url=False)
+        for item in found[:MAX_PROBLEMS]:
             code, message, hint, at_key = explain(kind, item)
             loc = _place(item["type"], item["loc"])
             problems.append(Diagnostic(code, document.place(loc, key=at_key), message, hint))
+        if len(found) > MAX_PROBLEMS:
+            message = f"and {len(found) - MAX_PROBLEMS:,} more problems from here on"
+            at = document.place(_place(found[MAX_PROBLEMS]["type"], found[MAX_PROBLEMS]["loc"]))
+            problems.append(Diagnostic("C2F212", at, message, "solve these first"))
         raise SpecErrors(problems) from None
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
+from c2f_spec.errors import short
 from c2f_spec.spec.base import NAME_PATTERN, REVISION_PATTERN
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ WHAT_A_PATTERN_MEANS = {
 
 NOT_A = {
     "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number of at most 4,300 digits",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_parsing": "a number",
@@ -46,15 +47,22 @@ COMPARISONS = {
 def explain(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
     """Code, message, hint, and whether the caret belongs under the key instead of the value."""
     kind, loc, ctx = error["type"], error["loc"], error.get("ctx", {})
-    name = str(loc[-1]) if loc else "the spec"
+    name = short(str(loc[-1])) if loc else "the spec"
     if kind == "extra_forbidden":
-        return "C2F201", f"unknown field `{name}`", suggest(name, fields_at(root, loc[:-1])), True
+        from c2f_spec.parse.moved import guidance
+
+        return "C2F201", f"unknown field `{name}`", guidance(root, (*loc[:-1], name)), True
     if kind == "missing":
         where = f" in `{loc[-2]}`" if len(loc) > 1 else ""
         return "C2F202", f"missing field `{name}`{where}", _description(root, loc), True
     if kind == "union_tag_invalid":
         kinds = [k.strip("'") for k in str(ctx["expected_tags"]).split(", ")]
-        return "C2F203", f"no {_noun(name)} kind `{ctx['tag']}`", suggest(str(ctx["tag"]), kinds), False
+        return (
+            "C2F203",
+            f"no {_noun(name)} kind `{shown(ctx['tag'])}`",
+            suggest(str(ctx["tag"]), kinds),
+            False,
+        )
     if kind == "union_tag_not_found":
         return "C2F204", f"`{name}` needs a field `kind`", f"one of {_kinds(root, loc)}", False
     if kind == "literal_error":
@@ -81,14 +89,25 @@ def explain(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
         return "C2F209", str(ctx["error"]), "", False
     if kind == "too_short":
         return "C2F210", f"`{name}` is empty", f"name at least {ctx['min_length']}", False
+    if kind == "string_too_long":
+        return "C2F211", f"`{name}` has more than {ctx['max_length']} characters", "shorten it", False
     return "C2F299", f"`{name}`: {error['msg'][0].lower()}{error['msg'][1:]}", "", False
 
 
 def suggest(word: str, known: list[str]) -> str:
     """`did you mean`, or the list if it is short enough to read."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean `{close[0]}`?"
+    near = close(word, known)
+    return f"did you mean `{near}`?" if near else one_of(known)
+
+
+def close(word: str, known: list[str]) -> str:
+    """The nearest of `known`, or nothing."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word[:80], known, n=1, cutoff=0.6)), "")
+
+
+def one_of(known: list[str]) -> str:
     return f"one of {', '.join(f'`{k}`' for k in known)}" if known else ""
 
 
@@ -100,13 +119,12 @@ def shown(value: Any) -> str:
         return "a map"
     if isinstance(value, list):
         return "a list"
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return short(str(value))
 
 
 def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:
     """Names of the fields that may stand at a pydantic location."""
-    models = _models(root)
+    models = members(root)
     for part in loc:
         models = [inner for model in models for inner in _step(model, part)] or models
     return sorted({name for model in models for name in model.model_fields})
@@ -115,24 +133,24 @@ def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:
 def _step(model: type[BaseModel], part: str | int) -> list[type[BaseModel]]:
     """Models one part further: a field's, or the member of a union that the tag `part` names."""
     if isinstance(part, str) and part in model.model_fields:
-        return _models(model.model_fields[part].annotation)
+        return members(model.model_fields[part].annotation)
     kind = model.model_fields.get("kind")
     return [model] if kind is not None and part in get_args(kind.annotation) else []
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def members(annotation: Any) -> list[type[BaseModel]]:
     """Every model that an annotation admits."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) is Literal:
         return []
     args = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
-    return [model for arg in args for model in _models(arg)]
+    return [model for arg in args for model in members(arg)]
 
 
 def _description(root: Any, loc: tuple[str | int, ...]) -> str:
     """What a missing field is for."""
-    models = _models(root)
+    models = members(root)
     for part in loc[:-1]:
         models = [inner for model in models for inner in _step(model, part)] or models
     for model in models:
@@ -143,7 +161,7 @@ def _description(root: Any, loc: tuple[str | int, ...]) -> str:
 
 
 def _kinds(root: Any, loc: tuple[str | int, ...]) -> str:
-    models = _models(root)
+    models = members(root)
     for part in loc:
         models = [inner for model in models for inner in _step(model, part)] or models
     return ", ".join(

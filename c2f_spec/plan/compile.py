@@ -13,7 +13,6 @@ from c2f_spec.lock import Lock, read_lock
 from c2f_spec.parse.checks import Problem
 from c2f_spec.parse.experiment import parse, parse_environment
 from c2f_spec.parse.messages import suggest
-from c2f_spec.plan.build import Given, Pins, build
 from c2f_spec.spec import support
 from c2f_spec.spec.datasets import DATASETS
 
@@ -63,7 +62,7 @@ def load_environment(name: str, root: Path, folder: Path | None) -> Environment:
         if path.is_file():
             return parse_environment(read(path, str(path)))
     known = sorted({p.stem for place in places if place.is_dir() for p in place.glob("*.yaml")})
-    raise SpecInvalid(f"no environment `{name}`", hint=suggest(name, known))
+    raise SpecInvalid(f"no environment `{name}`", hint=suggest(name, known), code="C2F421")
 
 
 def needed_datasets(experiment: Experiment) -> list[str]:
@@ -84,6 +83,8 @@ def compile_plan(
 
     Raises `SpecErrors` at the name of a data set that is not pinned, and at what the environment refuses.
     """
+    from c2f_spec.plan.build import Given, Pins, build  # `validate` builds no plan
+
     datasets: dict[str, str] = {}
     for item in loaded:
         refuse_demo_only(item, environment, name)

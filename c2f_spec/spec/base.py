@@ -35,7 +35,7 @@ Revision = Annotated[str, StringConstraints(pattern=REVISION_PATTERN)]
 class SpecModel(BaseModel):
     """Frozen, and closed: an unknown field is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 def field_class(model: type[SpecModel], name: str) -> str:

@@ -1,0 +1,7 @@
+"""Codes 5xx: templates, inheritance, sweeps, and `--set`."""
+
+from __future__ import annotations
+
+from c2f_spec.codes.entry import Entry
+
+ENTRIES: dict[str, Entry] = {}
