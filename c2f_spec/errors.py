@@ -66,10 +66,22 @@ class C2fError(Exception):
 
     exit = Exit.UNEXPECTED
 
-    def __init__(self, message: str, *, hint: str = "", code: str = "", file: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint)
         self.message = message
         self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
+
+
+class SpecInvalid(C2fError):
+    """What is wrong with a spec, or with what it needs, as a whole; `SpecErrors` has the places."""
+
+    exit = Exit.SPEC_INVALID
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", file: str = "") -> None:
+        super().__init__(message, hint=hint)
         self.code = code
         """What `explain` takes, where there is more to tell."""
         self.file = file
@@ -78,10 +90,6 @@ class C2fError(Exception):
     def __str__(self) -> str:
         first = f"{self.message} [{self.code}]" if self.code else self.message
         return f"{first}\n  hint: {self.hint}" if self.hint else first
-
-
-class SpecInvalid(C2fError):
-    exit = Exit.SPEC_INVALID
 
 
 @dataclass(frozen=True)
@@ -93,11 +101,8 @@ class Text:
 
     @cached_property
     def lines(self) -> list[str]:
-        """As the YAML reader counts them, which is not as `splitlines` does."""
-        content = self.content.replace("\r\n", "\n")
-        for end in ("\r", "\x85", "\u2028", "\u2029"):
-            content = content.replace(end, "\n")
-        return content.split("\n")
+        """As YAML 1.2 counts them, which is not as `splitlines` does."""
+        return self.content.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
     def line(self, number: int) -> str:
         """1-based; nothing beyond the end."""

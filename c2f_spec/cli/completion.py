@@ -152,7 +152,7 @@ def zsh(all_verbs: list[Verb]) -> str:
 
 def fish(all_verbs: list[Verb]) -> str:
     words = {
-        "SPEC": "-k -a '(__fish_complete_suffix .yaml)'",
+        "SPEC": r"-a '(__fish_complete_path (commandline -ct) | string match -re \'(\.ya?ml|/)(\s.*)?$\')'",
         "ENVIRONMENT": "-a '(begin; echo local; for f in k8s/environments/*.yaml; basename $f .yaml; end; end)'",
         "DIR": "-a '(__fish_complete_directories)'",
         "ANY": "",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import c2f_spec
-from c2f_spec.cli.tell import file_of, severity
+from c2f_spec.cli.tell import code_of, file_of, severity
 from c2f_spec.codes import ENTRIES
 from c2f_spec.errors import Diagnostic, printable
 
@@ -32,10 +32,9 @@ def as_json(found: Sequence[Finding]) -> str:
 
 def _plain(finding: Finding) -> dict[str, Any]:
     """A problem without a place has null for what it lacks, so that every key is always there."""
-    placed = isinstance(finding, Diagnostic)
-    place = finding.place if isinstance(finding, Diagnostic) else None
+    place, notes = (finding.place, finding.notes) if isinstance(finding, Diagnostic) else (None, ())
     return {
-        "code": finding.code or None,
+        "code": code_of(finding) or None,
         "severity": severity(finding),
         "file": file_of(finding) or None,
         "line": place and place.line,
@@ -43,7 +42,7 @@ def _plain(finding: Finding) -> dict[str, Any]:
         "end_column": place and place.column + place.width,
         "message": printable(finding.message),
         "hint": printable(finding.hint) or None,
-        "notes": [printable(n) for n in finding.notes] if placed else [],
+        "notes": [printable(n) for n in notes],
     }
 
 
@@ -76,7 +75,7 @@ def _property(value: str) -> str:
 
 
 def as_sarif(found: Sequence[Finding]) -> str:
-    rules = sorted({f.code for f in found if f.code in ENTRIES})
+    rules = sorted({code_of(f) for f in found} & set(ENTRIES))
     driver = {"name": "c2f-spec", "version": c2f_spec.VERSION, "rules": [_rule(code) for code in rules]}
     run = {
         "tool": {"driver": driver},

@@ -140,8 +140,6 @@ def _call(args: argparse.Namespace) -> int:
         return Exit.OK
     from importlib import import_module
 
-    # Plugins of pydantic could change what is valid, and looking for them reads every installed package.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     module = import_module(f"c2f_spec.cli.{MODULES.get(args.verb, 'verbs')}")
     code: int = getattr(module, args.verb)(args)
     return code

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from c2f_spec.errors import Diagnostic, SpecErrors, printable
+from c2f_spec.errors import Diagnostic, SpecErrors, SpecInvalid, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,5 +93,13 @@ def tell_all(found: Sequence[Finding]) -> None:
 
 def file_of(finding: Finding) -> str:
     """The file that a problem is in, relative to the current folder if it lies below it; nothing if unknown."""
-    path = finding.place.text.path if isinstance(finding, Diagnostic) else finding.file
-    return os.path.relpath(path) if path.startswith(os.getcwd() + os.sep) else path
+    if isinstance(finding, Diagnostic):
+        path = finding.place.text.path
+    else:
+        path = finding.file if isinstance(finding, SpecInvalid) else ""
+    return os.path.relpath(path) if path.startswith(f"{Path.cwd()}{os.sep}") else path
+
+
+def code_of(finding: Finding) -> str:
+    """What `explain` takes; nothing where there is no more to tell."""
+    return finding.code if isinstance(finding, (Diagnostic, SpecInvalid)) else ""

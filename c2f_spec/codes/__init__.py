@@ -11,8 +11,12 @@ examples: the wrong one must bring the code, the right one must not.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from c2f_spec.codes import checks, document, expand, place, schema
-from c2f_spec.codes.entry import Entry
+
+if TYPE_CHECKING:
+    from c2f_spec.codes.entry import Entry
 
 ENTRIES: dict[str, Entry] = {
     **document.ENTRIES,

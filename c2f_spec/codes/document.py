@@ -118,9 +118,19 @@ ENTRIES: dict[str, Entry] = {
     "C2F118": Entry(
         "a folder", "A spec is a file. To name all of a folder, let the shell do it: `specs/*.yaml`."
     ),
-    "C2F119": Entry("a file that cannot be read", "The system refuses to read it; the message says why."),
+    "C2F119": Entry(
+        "a file that cannot be read",
+        "The system refuses to read the file, and the message says why: a permission, a loop of links, a broken disk.",
+    ),
     "C2F120": Entry(
         "a file that is too large",
-        "A spec is a page or two. The limit of 1 MB keeps hostile text from taking time and memory.",
+        "A spec is a page or two. The limit of 500,000 bytes keeps hostile text from taking time and memory.",
+    ),
+    "C2F121": Entry(
+        "another version of YAML",
+        "Specs are YAML 1.2. Version 1.1 ends lines and reads some scalars otherwise, so that one text would have two "
+        "meanings.",
+        "%YAML 1.1\n---\nseed: 42\n",
+        "seed: 42\n",
     ),
 }

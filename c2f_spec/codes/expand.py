@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
-from c2f_spec.codes.entry import Entry
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from c2f_spec.codes.entry import Entry
 
 ENTRIES: dict[str, Entry] = {}

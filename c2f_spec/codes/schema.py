@@ -10,8 +10,8 @@ ENTRIES: dict[str, Entry] = {
         "There is no field of this name here. Nothing is accepted and ignored: a misspelt `learning_rat` that is "
         "silently dropped would train with the default and report the wrong experiment. The hint has the nearest "
         "name, the name that this field has here, or the section where it belongs.",
-        "sft: {lr: 1e-5}\n",
-        "sft: {learning_rate: 1e-5}\n",
+        "format: direct\nsft: {lr: 1e-5}\n",
+        "format: direct\nsft: {learning_rate: 1e-5}\n",
     ),
     "C2F202": Entry(
         "a missing field",
@@ -34,7 +34,7 @@ ENTRIES: dict[str, Entry] = {
     ),
     "C2F205": Entry(
         "a value that is not one of the allowed",
-        "The field takes one of a few words.",
+        "The field takes one of a few words, and each stands for code that exists; another word would mean nothing.",
         "sft: {schedule: cosin}\nformat: direct\n",
         "sft: {schedule: cosine}\nformat: direct\n",
     ),

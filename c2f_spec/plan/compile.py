@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import c2f_spec
 from c2f_spec.document import Document, read
 from c2f_spec.errors import Diagnostic, SpecErrors, SpecInvalid
-from c2f_spec.lock import Lock, read_lock
 from c2f_spec.parse.checks import Problem
 from c2f_spec.parse.experiment import parse, parse_environment
 from c2f_spec.parse.messages import suggest
@@ -17,6 +16,7 @@ from c2f_spec.spec import support
 from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
+    from c2f_spec.lock import Lock
     from c2f_spec.plan.model import Plan
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
@@ -73,6 +73,8 @@ def needed_datasets(experiment: Experiment) -> list[str]:
 
 def lock_of(loaded: Loaded) -> Lock:
     """`c2f.lock` beside the spec."""
+    from c2f_spec.lock import read_lock
+
     return read_lock(Path(loaded.document.text.path).parent / "c2f.lock")
 
 
