@@ -30,7 +30,7 @@ LARGE = {
     "alias bomb of a megabyte": (BOMB + b"b: [" + b"*a39," * (MB // 5) + b"]", "too many problems"),
     "deep flow": (b"a: " + b"[" * MB, "too deep"),
     "deep flow maps": (b"{a: " * (MB // 4), "too deep"),
-    "deep block": (b"".join(b" " * i + b"k:\n" for i in range(1300)), "too deep"),
+    "deep block": (b"".join(b" " * i + b"k:\n" for i in range(900)), "too deep"),
     "a million dashes": (b"-" * MB, "a spec is a map"),
     "a million list dashes": (b"- " * (MB // 2), "too deep"),
     "a million items": (b"a:\n" + b"- 1\n" * (MB // 4), "too many values"),

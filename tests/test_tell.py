@@ -206,7 +206,7 @@ def test_init_writes_a_valid_spec_and_never_overwrites(folder, capsys):
     assert (code, out) == (0, "wrote specs/My Spec.yaml; next: c2f-spec validate specs/My Spec.yaml\n")
     written = Path("specs/My Spec.yaml").read_text()
     assert written.startswith("# yaml-language-server: $schema=")
-    assert written.splitlines()[0].endswith("c2f_spec/schema/v1.json")
+    assert written.splitlines()[0].endswith("c2f_spec/schemas/v1.json")
     assert "name: my-spec\n" in written
     assert run(capsys, "validate", "specs/My Spec.yaml") == (0, "specs/My Spec.yaml: valid\n", "")
     code, _, err = run(capsys, "init", "specs/My Spec.yaml")

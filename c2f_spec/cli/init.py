@@ -13,7 +13,7 @@ from c2f_spec.errors import Exit, WrongUsage, printable
 if TYPE_CHECKING:
     from argparse import Namespace
 
-SCHEMA = Path(c2f_spec.__file__).parent / "schema" / "v1.json"
+SCHEMA = Path(c2f_spec.__file__).parent / "schemas" / "v1.json"
 
 TEMPLATE = """\
 # yaml-language-server: $schema={schema}

@@ -7,9 +7,10 @@ which editors and hooks call often, not for what the other verbs need.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import c2f_spec
 from c2f_spec.errors import C2fError, Exit
@@ -32,8 +33,26 @@ exit codes: 0 done, or nothing to do; 1 unexpected error; 3 the spec is invalid;
 """
 
 
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """argparse imports `shutil`, with its compression, to ask for the width again at every argument."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_width())
+
+
+@functools.cache
+def _width() -> int:
+    try:
+        return int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size().columns - 2
+    except (ValueError, OSError):
+        return 78
+
+
 class Parser(argparse.ArgumentParser):
     """argparse ends with 2 on wrong usage, which means "changes pending" here."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": Formatter, **options})
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -46,7 +65,6 @@ def parser() -> Parser:
         prog="c2f-spec",
         description="One typed YAML file for a whole experiment: validate it, plan it, run it.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     root.add_argument("--version", action="version", version=f"c2f-spec {c2f_spec.VERSION}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)

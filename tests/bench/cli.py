@@ -30,8 +30,13 @@ def main() -> None:
             start = time.perf_counter()
             subprocess.run([sys.executable, *argv], cwd=ROOT, capture_output=True, check=True)
             times[name].append(time.perf_counter() - start)
-    base, floor = (statistics.median(values) for values in (times["import pydantic, ruamel.yaml"], times["python -c pass"]))
+    base, floor = (
+        statistics.median(values)
+        for values in (times["import pydantic, ruamel.yaml"], times["python -c pass"])
+    )
     print(f"start-up, median of {ROUNDS} alternating runs")
     for name, values in times.items():
         middle = statistics.median(values)
-        print(f"  {name:<42} {middle * 1000:6.0f} ms   {middle / base:5.2f} x the imports   {middle / floor:5.2f} x Python")
+        print(
+            f"  {name:<42} {middle * 1000:6.0f} ms   {middle / base:5.2f} x the imports   {middle / floor:5.2f} x Python"
+        )
