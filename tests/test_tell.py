@@ -21,6 +21,7 @@ from c2f_spec.spec.experiment import Experiment
 from tests.conftest import REPOSITORY
 
 BAD = REPOSITORY / "tests" / "bad" / "typos.yaml"
+# The schema of OASIS (SARIF 2.1.0, errata 01) without its descriptions.
 SARIF = json.loads((REPOSITORY / "tests" / "data" / "sarif-2.1.0.json").read_text())
 
 

@@ -1,4 +1,4 @@
-"""`explain`: what a diagnostic code means."""
+"""`explain`: what a diagnostic code means. What does not look like a code is meant as the path of a field."""
 
 from __future__ import annotations
 

@@ -63,7 +63,8 @@ def guidance(root: Any, loc: tuple[str | int, ...]) -> str:
     for word in (name, usual):
         if word not in homes:
             continue
-        if kinds := homes[word].get(".".join(section[:-1])):  # the last part is the union's tag
+        kinds = homes[word].get(".".join(section[:-1]))
+        if kinds and section[-1] not in homes:  # the last part is not a field but the tag of a union
             return f"`{word}` is a field of kind {' or '.join(f'`{k}`' for k in kinds)}"
         verb = "belongs" if word == name else f"is called `{word}` and belongs"
         return f"`{name}` {verb} {_nearest(list(homes[word]), section)}"
