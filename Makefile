@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 DEMO_DATA := icwsm2014-movie icwsm2014-amazon icwsm2014-nyt icwsm2014-tweets
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env data demo test lint format golden bench learns faults clean
+.PHONY: help env data demo test lint format golden bench fuzz learns faults clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
@@ -50,6 +50,9 @@ golden: env # after an intended change of output; read the diff
 
 bench: env # what the README says of speed
 	$(BIN)/python -m tests.bench
+
+fuzz: env # hostile text by the thousand; the tests run a few hundred
+	$(BIN)/python -m tests.fuzz 20000
 
 learns: data # has the demo's model learned, on three seeds? (about a quarter of an hour)
 	$(BIN)/python -m tests.bench learns

@@ -4,6 +4,7 @@ A spec is data that strangers may send, so the language is small: maps, lists an
 and tags are errors, a key may stand once, and depth and size are bounded. Plain scalars stay text (or null): the
 schema decides what `1e-5`, `no`, `010` or an all-digit commit hash are, so that no value changes its type on the way.
 Built from parser events and not from a loader, because a loader has already dropped the first of two equal keys.
+The limits keep any text of `MAX_BYTES` under two seconds and 200 MB, and what is said of it readable.
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from c2f_spec.errors import Diagnostic, Place, SpecErrors, SpecInvalid, Text
+from c2f_spec.errors import Diagnostic, Place, SpecErrors, SpecInvalid, Text, short
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-MAX_BYTES = 1_000_000
+MAX_BYTES = 500_000
 MAX_DEPTH = 40
-MAX_NODES = 50_000
+MAX_NODES = 20_000
+MAX_PROBLEMS = 100
+MAX_TAG = 200
 NULLS = ("", "~", "null", "Null", "NULL")
 
 Loc = tuple[str | int, ...]
@@ -69,26 +72,41 @@ def read(path: Path, shown: str) -> Document:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise SpecInvalid(f"{shown}: no such file", hint=_neighbours(path)) from None
+        raise SpecInvalid(
+            f"{shown}: no such file", hint=_neighbours(path), code="C2F117", file=shown
+        ) from None
     except IsADirectoryError:
-        raise SpecInvalid(f"{shown}: is a folder", hint="name a file") from None
-    except OSError as error:
-        raise SpecInvalid(f"{shown}: cannot be read: {error.strerror}") from None
+        raise SpecInvalid(f"{shown}: is a folder", hint="name a file", code="C2F118", file=shown) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = error.strerror if isinstance(error, OSError) else error
+        raise SpecInvalid(f"{shown}: cannot be read: {why}", code="C2F119", file=shown) from None
     return load(data, shown)
 
 
 def load(data: bytes, path: str) -> Document:
     """Raises `SpecErrors` with the place if `data` is not a document."""
     if len(data) > MAX_BYTES:
-        raise SpecInvalid(f"{path}: larger than {MAX_BYTES:,} bytes", hint="a spec is a page, not data")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
         raise SpecInvalid(
-            f"{path}:{line}: not UTF-8 text (byte {data[error.start]:#04x})", hint="save it as UTF-8"
-        ) from None
-    return _Builder(Text(path, text)).document()
+            f"{path}: larger than {MAX_BYTES:,} bytes",
+            hint="a spec is a page, not data",
+            code="C2F120",
+            file=path,
+        )
+    try:
+        text = Text(path, data.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        text = Text(path, data.decode("utf-8", "replace"))
+        what = "UTF-16 text" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte {data[error.start]:#04x}"
+        at = _position(text, len(data[: error.start].decode("utf-8", "replace")))
+        found = Diagnostic("C2F112", at, f"not UTF-8 text ({what})", "save it as UTF-8")
+        raise SpecErrors([found]) from None
+    return _Builder(text).document()
+
+
+def _position(text: Text, index: int) -> Place:
+    """The place of a character, by its index."""
+    before = Text(text.path, text.content[:index]).lines
+    return Place(text, len(before), len(before[-1]) + 1)
 
 
 def fragment(argument: Text, start: int) -> Document:
@@ -120,6 +138,7 @@ class _Builder:
         self.keys: dict[Loc, Place] = {}
         self.problems: list[Diagnostic] = []
         self.nodes = 0
+        self.events: Iterator[Any] = iter(())
 
     def document(self) -> Document:
         return self._built(self._document)
@@ -128,29 +147,29 @@ class _Builder:
         return self._built(self._node_alone)
 
     def _built(self, build: Callable[[], Any]) -> Document:
-        from ruamel.yaml import YAML
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
+        from ruamel.yaml.reader import ReaderError
 
         try:
-            self.events: Iterator[Any] = YAML(typ="safe", pure=True).parse(self.content)
+            self.events = _events(self.content)
             data = build()
-        except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
+        except ReaderError as error:
+            self._stop(
+                "C2F113",
+                _position(self.text, error.position),
+                f"a control character (U+{error.character:04X}), which YAML does not take",
+                "save it as plain UTF-8 text; in double quotes, write an escape such as `\\x1b`",
+            )
+        except (YAMLError, ValueError, OverflowError) as error:  # ruamel, of odd versions and escapes
+            mark = None
+            if isinstance(error, MarkedYAMLError):
+                mark = error.problem_mark or error.context_mark
+            about = " ".join(str(getattr(error, "problem", None) or error).split())
+            hint = "check indentation, quotes and brackets here and on the line above"
+            if "'\\t'" in about:
+                hint = "indent with spaces: YAML takes no tabs there"
             at = Place(self.text, mark.line + 1, mark.column + 1) if mark else Place(self.text, 1, 1)
-            about = " ".join(str(error.problem or error.context).split())
-            self._stop(
-                "C2F101",
-                at,
-                f"not YAML: {about}",
-                "check indentation, quotes and brackets here and on the line above",
-            )
-        except YAMLError as error:
-            self._stop(
-                "C2F101",
-                Place(self.text, 1, 1),
-                "not YAML: " + " ".join(str(error).split())[:120],
-                "save it as plain text",
-            )
+            self._stop("C2F101", at, f"not YAML: {short(about, 120)}", hint)
         if self.problems:
             raise SpecErrors(self.problems)
         return Document(self.text, data, self.values, self.keys)
@@ -177,6 +196,10 @@ class _Builder:
                 "the file is empty",
                 "start with `c2f: v1`; specs/ has examples",
             )
+        if event.version not in (None, (1, 2)):
+            self._stop(
+                "C2F121", Place(self.text, 1, 1), "a `%YAML` directive of another version", "remove it"
+            )
         start = next(self.events)
         data = self._node(start, ())
         next(self.events)  # end of the document
@@ -200,7 +223,7 @@ class _Builder:
             self._problem(
                 "C2F106",
                 place,
-                f"an alias `*{event.anchor}`",
+                f"an alias `*{short(event.anchor)}`",
                 "write the value out: aliases hide where it comes from",
             )
             return None
@@ -208,12 +231,15 @@ class _Builder:
             self._problem(
                 "C2F107",
                 place,
-                f"an anchor `&{event.anchor}`",
+                f"an anchor `&{short(event.anchor)}`",
                 "write the value out: anchors hide where it comes from",
             )
         if _tag(event):
             self._problem(
-                "C2F108", place, f"a tag `{_tag(event)}`", "leave it out: the schema decides what a value is"
+                "C2F108",
+                place,
+                f"a tag `{short(_tag(event), 80)}`",
+                "leave it out: the schema decides what a value is",
             )
         if kind == "MappingStartEvent":
             return self._map(loc)
@@ -228,12 +254,17 @@ class _Builder:
             if type(event).__name__ != "ScalarEvent":
                 self._stop("C2F109", place, "a key must be plain text", "")
             key = event.value
+            if not key.isascii() or key != key.strip():
+                self._check_key(key, place)
             if key == "<<":
                 self._problem("C2F110", place, "a merge key `<<`", "write the fields out")
             elif key in data:
                 first = self.keys[*loc, key].line
                 self._problem(
-                    "C2F111", place, f"`{key}` stands twice (first on line {first})", "keep one of them"
+                    "C2F111",
+                    place,
+                    f"`{short(key)}` stands twice (first on line {first})",
+                    "keep one of them",
                 )
             self.keys.setdefault((*loc, key), place)
             value = self._node(next(self.events), (*loc, key))
@@ -246,8 +277,28 @@ class _Builder:
             data.append(self._node(event, (*loc, len(data))))
         return data
 
+    def _check_key(self, key: str, place: Place) -> None:
+        """A key that a person reads as another one."""
+        if key != key.strip():
+            self._problem(
+                "C2F115",
+                place,
+                f"a key with space around it, `{short(key)}`",
+                f"write `{short(key.strip())}`",
+            )
+            return
+        from c2f_spec.lookalikes import strangers
+
+        plain, odd = strangers(key)
+        if odd:
+            message = f"the key `{short(key)}` is not `{short(plain)}`: it holds {odd}"
+            self._problem("C2F114", place, message, f"type `{short(plain)}`")
+
     def _problem(self, code: str, place: Place, message: str, hint: str) -> None:
         self.problems.append(Diagnostic(code, place, message, hint))
+        if len(self.problems) >= MAX_PROBLEMS:
+            more = Diagnostic("C2F116", place, "too many problems; the rest is not read", "solve these first")
+            raise SpecErrors([*self.problems, more])
 
     def _stop(self, code: str, place: Place, message: str, hint: str) -> NoReturn:
         self._problem(code, place, message, hint)
@@ -263,5 +314,22 @@ class _Builder:
 
 def _tag(event: Any) -> str:
     """The explicit tag of a node as it was written, or nothing."""
-    tag = getattr(event, "ctag", None) or getattr(event, "tag", None)
-    return str(tag) if tag is not None and str(tag) not in ("", "None", "!") else ""
+    tag = str(getattr(event, "ctag", None))
+    return "" if tag in ("None", "!") else tag
+
+
+def _events(content: str) -> Iterator[Any]:
+    """Parser events of `content`. Long tags are cut: to decode one takes the square of its length."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.parser import Parser
+
+    class BoundedParser(Parser):
+        def select_tag_transform(self, tag: Any) -> None:
+            if tag is not None and tag.suffix:
+                tag.suffix = tag.suffix[:MAX_TAG]
+            super().select_tag_transform(tag)
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Parser = BoundedParser
+    events: Iterator[Any] = yaml.parse(content)
+    return events

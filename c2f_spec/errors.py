@@ -6,10 +6,13 @@ what a stage returns to its launcher (DESIGN: "Command line", "Runtime contract"
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import cached_property
 from typing import Literal
+
+EXCERPT = 160
+"""Most characters of a source line that a message shows."""
 
 
 class Exit(IntEnum):
@@ -73,20 +76,37 @@ class C2fError(Exception):
 
 
 class SpecInvalid(C2fError):
+    """What is wrong with a spec, or with what it needs, as a whole; `SpecErrors` has the places."""
+
     exit = Exit.SPEC_INVALID
 
+    def __init__(self, message: str, *, hint: str = "", code: str = "", file: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        """What `explain` takes, where there is more to tell."""
+        self.file = file
+        """The file it is about, for formats that want one."""
 
-@dataclass(frozen=True, slots=True)
+    def __str__(self) -> str:
+        first = f"{self.message} [{self.code}]" if self.code else self.message
+        return f"{first}\n  hint: {self.hint}" if self.hint else first
+
+
+@dataclass(frozen=True)
 class Text:
     """A file as it was read. `path` is what messages call it."""
 
     path: str
     content: str = field(repr=False)
 
+    @cached_property
+    def lines(self) -> list[str]:
+        """As YAML 1.2 counts them, which is not as `splitlines` does."""
+        return self.content.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+
     def line(self, number: int) -> str:
         """1-based; nothing beyond the end."""
-        lines = self.content.splitlines()
-        return lines[number - 1] if number <= len(lines) else ""
+        return self.lines[number - 1] if number <= len(self.lines) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,19 +130,18 @@ class Diagnostic:
     place: Place
     message: str
     hint: str = ""
-    severity: Literal["error", "warning"] = "error"
+    severity: Literal["error", "warning", "note"] = "error"
     notes: tuple[str, ...] = ()
     """How the value came to where it is used, if not by being written there."""
 
     def __str__(self) -> str:
         """`path:line:col: message [code]`, the source line with a caret, notes, and the hint."""
-        line, column = self.place.text.line(self.place.line), self.place.column
-        before, marked = line[: column - 1], line[column - 1 :][: max(1, self.place.width)]
+        before, marked, after = map(printable, self.excerpt())
         gutter = f"{self.place.line:>4} | "
-        prefix = "warning: " if self.severity == "warning" else ""
+        prefix = "" if self.severity == "error" else f"{self.severity}: "
         out = [
             f"{printable(str(self.place))}: {prefix}{printable(self.message)} [{self.code}]",
-            f"{gutter}{printable(line)}",
+            f"{gutter}{before}{marked}{after}",
             f"{'| ':>{len(gutter)}}{' ' * _cells(before)}{'^' * max(1, _cells(marked))}",
         ]
         out += [f"  {printable(note)}" for note in self.notes]
@@ -130,14 +149,37 @@ class Diagnostic:
             out.append(f"  hint: {printable(self.hint)}")
         return "\n".join(out)
 
+    def excerpt(self) -> tuple[str, str, str]:
+        """The source line before the place, at it and after it; of a long line, what is near."""
+        line, start = self.place.text.line(self.place.line), self.place.column - 1
+        end = start + max(1, self.place.width)
+        before, marked, after = line[:start], line[start:end], line[end:]
+        if len(line) <= EXCERPT:
+            return before, marked, after
+        before = before if len(before) <= EXCERPT // 2 else f"...{before[-EXCERPT // 2 :]}"
+        marked, after = marked[: EXCERPT // 2], marked[EXCERPT // 2 :] + after
+        room = max(0, EXCERPT - len(before) - len(marked))
+        return before, marked, after if len(after) <= room else f"{after[:room]}..."
+
 
 def printable(text: str) -> str:
     """`text` without characters that a terminal would obey; a spec may come from a stranger."""
-    return "".join(c if c.isprintable() or c == " " else "\ufffd" if c != "\t" else " " for c in text)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else "\ufffd" if c != "\t" else " " for c in text)
+
+
+def short(text: str, most: int = 40) -> str:
+    """`text`, or its start: a message is a line, and a spec may hold a name of a million characters."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _cells(text: str) -> int:
     """Columns of a terminal that `text` takes: Chinese characters take two."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
     return sum(
         2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text
     )
@@ -150,7 +192,10 @@ class SpecErrors(SpecInvalid):
         self.diagnostics = sorted(
             diagnostics, key=lambda d: (d.place.text.path, d.place.line, d.place.column, d.message)
         )
-        super().__init__("\n".join(str(d) for d in self.diagnostics))
+        super().__init__("invalid")
+
+    def __str__(self) -> str:
+        return "\n".join(str(d) for d in self.diagnostics)
 
 
 class PlanStale(C2fError):

@@ -1,22 +1,29 @@
 """Arguments in, one verb, an exit code out.
 
-The verbs are imported when one is called: `--help` and a typing mistake must not wait for pydantic.
+The verbs are imported when one is called: `--help` and a typing mistake must not wait for pydantic, and `validate`,
+which editors and hooks call often, not for what the other verbs need.
 """
 
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from c2f_spec.errors import C2fError, Exit, printable
+import c2f_spec
+from c2f_spec.errors import C2fError, Exit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+MODULES = {name: name for name in ("validate", "explain", "init", "completion")}
+"""Verbs with a module of their own in `c2f_spec/cli`; the others are in `verbs`."""
+
 EPILOG = """\
 examples:
+  c2f-spec init specs/mine.yaml
   c2f-spec validate specs/demo.yaml
   c2f-spec plan specs/demo.yaml --on local --set grpo.beta=0.2
   c2f-spec expand specs/ablations.yaml
@@ -27,8 +34,26 @@ exit codes: 0 done, or nothing to do; 1 unexpected error; 3 the spec is invalid;
 """
 
 
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """argparse imports `shutil`, with its compression, to ask for the width again at every argument."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_width())
+
+
+@functools.cache
+def _width() -> int:
+    try:
+        return int(os.environ.get("COLUMNS", "0")) or os.get_terminal_size().columns - 2
+    except (ValueError, OSError):
+        return 78
+
+
 class Parser(argparse.ArgumentParser):
     """argparse ends with 2 on wrong usage, which means "changes pending" here."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": Formatter, **options})
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
@@ -41,8 +66,8 @@ def parser() -> Parser:
         prog="c2f-spec",
         description="One typed YAML file for a whole experiment: validate it, plan it, run it.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    root.add_argument("--version", action="version", version=f"c2f-spec {c2f_spec.VERSION}")
     verbs = root.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=Parser)
 
     place = Parser(add_help=False)
@@ -62,7 +87,20 @@ def parser() -> Parser:
     one = Parser(add_help=False, parents=[settings])
     one.add_argument("specs", nargs=1, metavar="SPEC", help="a spec file")
 
-    verbs.add_parser("validate", parents=[specs, place], help="check specs; runs and reads nothing else")
+    validate = verbs.add_parser(
+        "validate", parents=[specs, place], help="check specs; runs and reads nothing else"
+    )
+    validate.add_argument(
+        "-o",
+        "--output",
+        choices=("text", "json", "github", "sarif"),
+        default="text",
+        help="form of the problems; `github`: annotations",
+    )
+    explain = verbs.add_parser("explain", help="tell more of a problem, or of a field of specs")
+    explain.add_argument("what", metavar="CODE|PATH", help="for example C2F201, or grpo.hint.trigger")
+    init = verbs.add_parser("init", help="write a small spec to start from")
+    init.add_argument("path", nargs="?", default="specs/experiment.yaml", metavar="PATH", help="a new file")
     plan = verbs.add_parser(
         "plan", parents=[specs, place], help="show what would run, what is reused, and why"
     )
@@ -116,25 +154,36 @@ def parser() -> Parser:
     )
     source.add_argument("--fetch", action="store_true", help="get them from the package index, by hash")
     verbs.add_parser("schema", help="print the JSON Schema of specs, for editors")
-    explain = verbs.add_parser("explain", help="tell about a field: type, default, what it re-runs, source")
-    explain.add_argument("what", metavar="PATH", help="a field, for example grpo.hint.trigger")
+    completion = verbs.add_parser("completion", help="print a completion script for a shell")
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="where to source it")
     verbs.add_parser("version", help="print the version")
     return root
 
 
 def main(argv: Sequence[str]) -> int:
     args = parser().parse_args(argv)
-    from c2f_spec.cli import verbs
-
     try:
-        code: int = getattr(verbs, args.verb)(args)
+        code = _call(args)
         sys.stdout.flush()
     except C2fError as error:
-        print("\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
+        from c2f_spec.cli.tell import findings, tell_all
+
+        tell_all(findings(error))
         return error.exit
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except BrokenPipeError:  # `| head` had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
+    return code
+
+
+def _call(args: argparse.Namespace) -> int:
+    if args.verb == "version":
+        print(f"c2f-spec {c2f_spec.VERSION}")
+        return Exit.OK
+    from importlib import import_module
+
+    module = import_module(f"c2f_spec.cli.{MODULES.get(args.verb, 'verbs')}")
+    code: int = getattr(module, args.verb)(args)
     return code

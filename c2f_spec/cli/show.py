@@ -16,7 +16,6 @@ from c2f_spec.store import records
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from c2f_spec.errors import C2fError
     from c2f_spec.plan.compile import Loaded
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.run import Event
@@ -35,25 +34,17 @@ WORDS = {
 }
 
 
-def problem(error: C2fError) -> None:
-    print("\n".join(printable(line) for line in str(error).splitlines()), file=sys.stderr)
-
-
 def note(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
 def warnings(loaded: Sequence[Loaded]) -> None:
     """Warnings of the checks of a spec's variants, and what this version does not run."""
-    from c2f_spec.plan.compile import not_implemented, warnings_of
+    from c2f_spec.cli.tell import tell
+    from c2f_spec.plan.compile import notes_of, warnings_of
 
-    for warning in warnings_of(loaded):
-        print(warning, file=sys.stderr)
-    missing = [
-        (item.document.place(p.loc), p.message) for item in loaded for p in not_implemented(item.experiment)
-    ]
-    for place, message in dict.fromkeys(missing):
-        note(f"{place}: note: {message}; `apply` refuses it")
+    tell(warnings_of(loaded))
+    tell(notes_of(loaded))
 
 
 def pointer(path: Path | None) -> None:

@@ -11,17 +11,10 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli import show
 from c2f_spec.cli.work import Work, open_work
-from c2f_spec.errors import Exit, SpecInvalid, WrongUsage
+from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.parse.messages import suggest
 from c2f_spec.plan.annotate import annotate
-from c2f_spec.plan.compile import (
-    load_environment,
-    load_variants,
-    not_implemented,
-    refuse,
-    refuse_demo_only,
-    repository,
-)
+from c2f_spec.plan.compile import load_environment, not_implemented, refuse, repository
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
 from c2f_spec.store.objects import Objects
@@ -31,25 +24,6 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from c2f_spec.plan.model import Plan, Stage
-
-
-def validate(args: Namespace) -> int:
-    """Every problem of every spec; what this version cannot run is a note."""
-    code = Exit.OK
-    for name in args.specs:
-        try:
-            loaded = load_variants(Path(name), args.settings)
-            folder = Path(args.environments) if args.environments else None
-            for environment in sorted({args.on or item.experiment.environment for item in loaded}):
-                there = [i for i in loaded if environment in (args.on, i.experiment.environment)]
-                refuse_demo_only(there, load_environment(environment, loaded[0].root, folder), environment)
-        except SpecInvalid as error:
-            show.problem(error)
-            code = Exit.SPEC_INVALID
-            continue
-        show.warnings(loaded)
-        print(f"{name}: valid{f', {len(loaded)} variants' if len(loaded) > 1 else ''}")
-    return code
 
 
 def expand(args: Namespace) -> int:
@@ -173,20 +147,6 @@ def schema(_args: Namespace) -> int:
     from c2f_spec.jsonschema import text
 
     print(text(), end="")
-    return Exit.OK
-
-
-def explain(args: Namespace) -> int:
-    from c2f_spec.fields import explain_field
-
-    print(explain_field(args.what))
-    return Exit.OK
-
-
-def version(_args: Namespace) -> int:
-    from importlib.metadata import version as installed
-
-    print(f"c2f-spec {installed('c2f-spec')}")
     return Exit.OK
 
 

@@ -58,6 +58,7 @@ def open_work(args: Namespace) -> Work:
         raise SpecInvalid(
             f"the environment `{name}` is a cluster, which this version cannot reach",
             hint="add `--on local` to plan for this machine",
+            code="C2F422",
         )
     objects = Objects(store_url(environment, root))
     staged = {d: records.datasets_present(objects, d) for d in sorted(unpinned_datasets(loaded))}

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from c2f_spec.document import Document, Loc
 
+MAX_PROBLEMS = 100
+
 
 Seen = dict[tuple[str, int], tuple[Any, Any]]
 """Sections that were validated, by field and identity of the data, which is kept alive beside its model."""
@@ -65,7 +67,8 @@ def _validate(kind: Any, document: Document, data: Any = None) -> Any:
         return TypeAdapter(kind).validate_python(document.data if data is None else data)
     except ValidationError as error:
         problems = []
-        for item in error.errors(include_url=False):
+        found = error.errors(include_url=False)
+        for item in found[:MAX_PROBLEMS]:
             code, message, hint, at_key = explain(kind, item)
             loc = _place(item)
             problems.append(
@@ -77,6 +80,10 @@ def _validate(kind: Any, document: Document, data: Any = None) -> Any:
                     notes=document.notes(loc, key=at_key),
                 )
             )
+        if len(found) > MAX_PROBLEMS:
+            message = f"and {len(found) - MAX_PROBLEMS:,} more problems from here on"
+            at = document.place(_place(found[MAX_PROBLEMS]))
+            problems.append(Diagnostic("C2F212", at, message, "solve these first"))
         raise SpecErrors(problems) from None
 
 

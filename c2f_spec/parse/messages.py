@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
+from c2f_spec.errors import short
 from c2f_spec.spec.base import (
     DIGEST_PATTERN,
     DISCRIMINATORS,
@@ -28,11 +28,9 @@ WHAT_A_PATTERN_MEANS = {
     TAG_PATTERN: "a tag is lower-case letters and underscores",
 }
 
-ELSEWHERE = {"enabled": "`hard_policy` says it: `hint`, `keep` (w/o Hint) or `drop` (w/o Hard)"}
-"""Fields of METHOD's sketches that stand elsewhere here."""
-
 NOT_A = {
     "int_parsing": "a whole number",
+    "int_parsing_size": "a whole number of at most 4,300 digits",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_parsing": "a number",
@@ -59,17 +57,18 @@ COMPARISONS = {
 def explain(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
     """Code, message, hint, and whether the caret belongs under the key instead of the value."""
     kind, loc, ctx = error["type"], error["loc"], error.get("ctx", {})
-    name = str(loc[-1]) if loc else "the spec"
+    name = short(str(loc[-1])) if loc else "the spec"
     if kind == "extra_forbidden":
-        hint = ELSEWHERE.get(name) or suggest(name, fields_at(root, loc[:-1]))
-        return "C2F201", f"unknown field `{name}`", hint, True
+        from c2f_spec.parse.moved import guidance
+
+        return "C2F201", f"unknown field `{name}`", guidance(root, (*loc[:-1], name)), True
     if kind == "missing":
         where = f" in `{loc[-2]}`" if len(loc) > 1 else ""
         return "C2F202", f"missing field `{name}`{where}", _description(root, loc), True
     if kind == "union_tag_invalid":
         kinds = [k.strip("'") for k in str(ctx["expected_tags"]).split(", ")]
-        by = str(ctx["discriminator"]).strip("'")
-        return "C2F203", f"no {_noun(name)} {by} `{ctx['tag']}`", suggest(str(ctx["tag"]), kinds), False
+        by, tag = str(ctx["discriminator"]).strip("'"), str(ctx["tag"])
+        return "C2F203", f"no {_noun(name)} {by} `{shown(tag)}`", suggest(tag, kinds), False
     if kind == "union_tag_not_found":
         return "C2F204", f"`{name}` needs a field `kind`", f"one of {_kinds(root, loc)}", False
     if kind == "literal_error":
@@ -96,14 +95,25 @@ def explain(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
         return "C2F209", str(ctx["error"]), "", False
     if kind == "too_short":
         return "C2F210", f"`{name}` is empty", f"name at least {ctx['min_length']}", False
+    if kind == "string_too_long":
+        return "C2F211", f"`{name}` has more than {ctx['max_length']} characters", "shorten it", False
     return "C2F299", f"`{name}`: {error['msg'][0].lower()}{error['msg'][1:]}", "", False
 
 
 def suggest(word: str, known: list[str]) -> str:
     """`did you mean`, or the list if it is short enough to read."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean `{close[0]}`?"
+    near = close(word, known)
+    return f"did you mean `{near}`?" if near else one_of(known)
+
+
+def close(word: str, known: list[str]) -> str:
+    """The nearest of `known`, or nothing."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word[:80], known, n=1, cutoff=0.6)), "")
+
+
+def one_of(known: list[str]) -> str:
     return f"one of {', '.join(f'`{k}`' for k in known)}" if known else ""
 
 
@@ -115,8 +125,7 @@ def shown(value: Any) -> str:
         return "a map"
     if isinstance(value, list):
         return "a list"
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return short(str(value))
 
 
 def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:

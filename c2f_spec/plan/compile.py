@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,12 +12,10 @@ from c2f_spec.errors import Diagnostic, SpecErrors, SpecInvalid
 from c2f_spec.expand.emit import section_text
 from c2f_spec.expand.inherit import enclosing
 from c2f_spec.expand.variants import expand
-from c2f_spec.lock import Lock, read_lock
 from c2f_spec.parse.checks import Problem
 from c2f_spec.parse.experiment import Seen, diagnostic, parse, parse_environment
 from c2f_spec.parse.messages import suggest
 from c2f_spec.plan.ablations import ablations
-from c2f_spec.plan.build import Given, Pins, build
 from c2f_spec.plan.once import told_once
 from c2f_spec.spec import support
 from c2f_spec.spec.datasets import DATASETS
@@ -25,6 +23,7 @@ from c2f_spec.spec.datasets import DATASETS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from c2f_spec.lock import Lock
     from c2f_spec.plan.model import Plan
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
@@ -100,6 +99,21 @@ def warnings_of(loaded: Sequence[Loaded]) -> list[Diagnostic]:
     return told_once([(item.experiment.name, item.warnings) for item in loaded])
 
 
+def notes_of(loaded: Sequence[Loaded]) -> list[Diagnostic]:
+    """What this version does not run, in any variant: valid, and refused by `apply`."""
+    found = [
+        (
+            item.experiment.name,
+            [
+                replace(d, message=f"{d.message}; `apply` refuses it", severity="note")
+                for d in (diagnostic(item.document, p) for p in not_implemented(item.experiment))
+            ],
+        )
+        for item in loaded
+    ]
+    return told_once(found)
+
+
 def repository(path: Path) -> Path:
     """The nearest folder above `path` with a `.git`; the current folder if there is none."""
     return enclosing(path) or Path.cwd()
@@ -113,7 +127,7 @@ def load_environment(name: str, root: Path, folder: Path | None) -> Environment:
         if path.is_file():
             return parse_environment(read(path, str(path)))
     known = sorted({p.stem for place in places if place.is_dir() for p in place.glob("*.yaml")})
-    raise SpecInvalid(f"no environment `{name}`", hint=suggest(name, known))
+    raise SpecInvalid(f"no environment `{name}`", hint=suggest(name, known), code="C2F421")
 
 
 def needed_datasets(experiment: Experiment) -> list[str]:
@@ -140,6 +154,8 @@ def _by_spec(loaded: Sequence[Loaded]) -> dict[str, list[Loaded]]:
 
 def lock_of(loaded: Loaded) -> Lock:
     """`c2f.lock` beside the spec, or the nearest above it in its repository: variants are written to folders below."""
+    from c2f_spec.lock import read_lock
+
     folder, *above = Path(loaded.document.text.path).parents
     inside = [folder, *(p for p in above if p.resolve().is_relative_to(loaded.root))]
     return read_lock(next((p for p in inside if (p / "c2f.lock").is_file()), folder) / "c2f.lock")
@@ -152,6 +168,8 @@ def compile_plan(
 
     Raises `SpecErrors` at the name of a data set that is not pinned, and at what the environment refuses.
     """
+    from c2f_spec.plan.build import Given, Pins, build  # `validate` builds no plan
+
     datasets: dict[str, str] = {}
     refuse_demo_only(loaded, environment, name)
     locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}

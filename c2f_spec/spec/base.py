@@ -102,9 +102,7 @@ class SpecModel(BaseModel):
     again inside every section above it, and `c2f-spec validate` would wait for all of them.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_default=False, hide_input_in_errors=False, defer_build=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
 
 M = TypeVar("M", bound=SpecModel)

@@ -1,0 +1,39 @@
+"""`explain`: what a diagnostic code means, or a field. What does not look like a code is the path of a field."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import TYPE_CHECKING
+
+from c2f_spec.codes import ENTRIES
+from c2f_spec.errors import Exit, WrongUsage
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+
+def explain(args: Namespace) -> int:
+    if re.fullmatch(r"C2F\d{3}", args.what, re.IGNORECASE):
+        print(_code(args.what.upper()))
+    else:
+        from c2f_spec.fields import explain_field
+
+        print(explain_field(args.what))
+    return Exit.OK
+
+
+def _code(code: str) -> str:
+    if code not in ENTRIES:
+        import difflib
+
+        near = difflib.get_close_matches(code, ENTRIES, n=3, cutoff=0)
+        raise WrongUsage(f"no problem has the code {code}", hint=f"near it: {', '.join(sorted(near))}")
+    entry = ENTRIES[code]
+    parts = [f"{code}: {entry.title}", textwrap.fill(entry.text, 88)]
+    for word, example in (("wrong", entry.wrong), ("right", entry.right)):
+        if example:
+            lines = [line if len(line) <= 88 else f"{line[:85]}..." for line in example.splitlines()]
+            more = ["  ..."] if len(lines) > 8 else []
+            parts.append("\n".join([f"{word}:", *(f"  {line}" for line in lines[:8]), *more]))
+    return "\n\n".join(parts)

@@ -1,0 +1,76 @@
+"""`init`: a small spec to start from, valid as it stands."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import c2f_spec
+from c2f_spec.errors import Exit, WrongUsage, printable
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+SCHEMA = Path(c2f_spec.__file__).parent / "schemas" / "v1.json"
+
+TEMPLATE = """\
+# yaml-language-server: $schema={schema}
+#
+# Check it:   c2f-spec validate {path}
+# See it:     c2f-spec plan {path}
+# Run it:     c2f-spec apply {path}
+#
+# The data set comes with `c2f-spec data add icwsm2014-movie --fetch`: human-rated sentences, with a voice and a face
+# that are drawn from the rating. It shows the tool, not the science; specs/sims_hint.yaml is the paper's experiment.
+c2f: v1
+name: {name}
+description: what it is for, and what you expect to see
+environment: local # or a file of k8s/environments/; `--on NAME` overrides it
+
+data:
+  train: icwsm2014-movie
+  limit: {{train: 400, valid: 50, test: 100}} # at most so many clips; leave it out for all
+  render_seed: 7
+
+format: c2f # polarity, then the chain of thought, then the score; `direct` is the baseline without
+student: {{kind: tiny, hidden: 64, layers: 2}} # a toy; or {{model: Qwen/Qwen2.5-Omni-7B, revision: <40 hex digits>}}
+
+# Sections decide the pipeline. Without teacher and filters: no chains. Without sft and grpo: the zero-shot row.
+teacher: {{kind: lexicon}}
+filters:
+  polarity_match: {{}} # keep a chain only if its polarity is the label's
+sft: {{epochs: 2, batch: 16, learning_rate: 3e-3}}
+grpo:
+  steps: 10
+  learning_rate: 3e-4
+  max_new_tokens: 160
+  hint: {{hard_policy: hint}} # `keep` and `drop` are the ablations
+
+evaluate:
+  checkpoints: [base, sft, grpo]
+  datasets: [icwsm2014-movie]
+
+seed: 42
+"""
+
+
+def init(args: Namespace) -> int:
+    """Never overwrites: the file is created or the call fails."""
+    path = Path(args.path)
+    if path.suffix not in (".yaml", ".yml"):
+        raise WrongUsage(f"`{path}` is not the name of a spec", hint="it ends in .yaml")
+    name = re.sub("[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:40].strip("-") or "experiment"
+    schema = os.path.relpath(SCHEMA, path.parent) if SCHEMA.is_relative_to(Path.cwd()) else str(SCHEMA)
+    text = TEMPLATE.format(schema=schema, path=path, name=name)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise WrongUsage(f"{path} is there already, and is not overwritten", hint="name a new file") from None
+    except (OSError, ValueError) as error:
+        raise WrongUsage(f"{path} cannot be written: {error}") from None
+    print(printable(f"wrote {path}; next: c2f-spec validate {path}"))
+    return Exit.OK

@@ -1,0 +1,54 @@
+"""`validate`: every problem of every spec. Starts fast and reads nothing but specs and environments."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2f_spec.cli.tell import findings, tell_all
+from c2f_spec.errors import Exit, SpecInvalid, printable
+from c2f_spec.plan.compile import load_environment, load_variants, notes_of, refuse_demo_only, warnings_of
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from c2f_spec.cli.tell import Finding
+
+
+def validate(args: Namespace) -> int:
+    """What this version cannot run is a note: the spec is valid, and another version may run it."""
+    variants: dict[str, int] = {}
+    """Of each valid spec."""
+    found: list[Finding] = []
+    for name in args.specs:
+        try:
+            found += _check(name, args, variants)
+        except SpecInvalid as error:
+            found += findings(error)
+    if args.output == "text":
+        tell_all(found)
+        for name, count in variants.items():
+            print(printable(f"{name}: valid{f', {count} variants' if count > 1 else ''}"))
+    else:
+        from c2f_spec.cli.formats import FORMATS
+
+        if answer := FORMATS[args.output](found):
+            print(answer)
+        sys.stdout.flush()
+    return Exit.OK if len(variants) == len(set(args.specs)) else Exit.SPEC_INVALID
+
+
+def _check(name: str, args: Namespace, variants: dict[str, int]) -> list[Finding]:
+    """Warnings and notes. Raises `SpecInvalid`."""
+    loaded = load_variants(Path(name), args.settings)
+    folder = Path(args.environments) if args.environments else None
+    try:
+        for environment in sorted({args.on or item.experiment.environment for item in loaded}):
+            there = [i for i in loaded if environment in (args.on, i.experiment.environment)]
+            refuse_demo_only(there, load_environment(environment, loaded[0].root, folder), environment)
+    except SpecInvalid as error:
+        error.file = error.file or name
+        raise
+    variants[name] = len(loaded)
+    return [*warnings_of(loaded), *notes_of(loaded)]

@@ -1,0 +1,61 @@
+"""Codes 4xx: pins, files and environments: what a spec means at a place."""
+
+from __future__ import annotations
+
+from c2f_spec.codes.entry import Entry
+
+ENTRIES: dict[str, Entry] = {
+    "C2F401": Entry(
+        "an unknown field of c2f.lock",
+        "`c2f.lock` says what names stand for, and nothing else. `c2f-spec data add` writes it.",
+        "c2f: v1\ndataset: {}\n",
+        "c2f: v1\ndatasets: {}\n",
+    ),
+    "C2F402": Entry(
+        "pins that are not a map",
+        "`datasets` maps the name of a data set to the digest of its files.",
+        "c2f: v1\ndatasets: [ch-sims]\n",
+        "c2f: v1\ndatasets: {}\n",
+    ),
+    "C2F403": Entry(
+        "a pin that is not a digest",
+        "A pin is the SHA-256 of the list of a data set's files, as 64 hex digits. It is what makes two people's "
+        "results comparable: a name alone would mean whatever copy is there.",
+        "c2f: v1\ndatasets: {ch-sims: latest}\n",
+        "c2f: v1\ndatasets: {ch-sims: " + "0123456789abcdef" * 4 + "}\n",
+    ),
+    "C2F411": Entry(
+        "a data set that is not pinned",
+        "On a cluster every data set needs a line in `c2f.lock`, because the plan is made elsewhere than where the "
+        "data is. `c2f-spec data add` stages a copy and writes the line.",
+    ),
+    "C2F412": Entry(
+        "a data set that is not in the store",
+        "Stages read data sets from the store, never from the network. `c2f-spec data add` puts a copy there, once.",
+    ),
+    "C2F413": Entry(
+        "several copies of a data set",
+        "The store has more than one version of the data set, and the spec's name could mean any of them. Pin the one "
+        "that is meant in `c2f.lock`.",
+    ),
+    "C2F414": Entry(
+        "a part for demonstrations in an environment that is not",
+        "Rendered media, the tiny student and the lexicon teacher show that the tool works, and say nothing about the "
+        "method. Environments refuse them unless they say `demo: true`, so that no demonstration ends in a table.",
+    ),
+    "C2F415": Entry(
+        "a part that this version does not run",
+        "The schema is ahead of the runtime: the spec can be written, reviewed and planned. `validate` and `plan` note "
+        "it, `apply` refuses it by name before anything is submitted (`c2f_spec/spec/support.py`).",
+    ),
+    "C2F421": Entry(
+        "no such environment",
+        "An environment says where a spec runs. It is looked up in `--environments DIR`, then in `k8s/environments/` "
+        "at the root of the spec's repository, then among those that come with c2f-spec (`local`).",
+    ),
+    "C2F422": Entry(
+        "an environment that cannot be reached",
+        "The environment is a cluster, and this version runs on the local machine only. `--on local` plans the same "
+        "spec for this machine.",
+    ),
+}

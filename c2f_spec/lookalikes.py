@@ -1,0 +1,48 @@
+"""Which characters of a word only look like the plain letters that a reader takes them for."""
+
+from __future__ import annotations
+
+import unicodedata
+
+CYRILLIC = dict(zip("авеғһіјкӏмнорԛѕтцԝхуԁс", "abefhijklmhopqstuwxydc", strict=True))
+GREEK = dict(zip("αβγδεηικνορτυχω", "abydenikvoptuxw", strict=True))
+OTHER = {
+    "ı": "i",
+    "ɑ": "a",
+    "ɡ": "g",
+    "ʟ": "l",
+    "ℓ": "l",
+    "‐": "-",
+    "‑": "-",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "＿": "_",
+}
+LOOKS_LIKE = CYRILLIC | GREEK | OTHER
+
+
+def strangers(word: str) -> tuple[str, str]:
+    """The plain word that `word` looks like, and its other characters by name; nothing if it looks like none.
+
+    Full-width and decorated letters are found by their decomposition, characters without width by their category.
+    """
+    plain, odd = "", []
+    for c in word:
+        seems = _seems(c)
+        plain += seems
+        if seems != c:
+            odd.append(f"U+{ord(c):04X} {unicodedata.name(c, 'a character without a name')}")
+    if not plain.isascii():
+        return word, ""
+    names = list(dict.fromkeys(odd))
+    return plain, ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _seems(c: str) -> str:
+    if c.isascii():
+        return c
+    if c in LOOKS_LIKE:
+        return LOOKS_LIKE[c]
+    parts = unicodedata.normalize("NFKD", c)
+    return "".join(LOOKS_LIKE.get(p, p) for p in parts if not unicodedata.category(p).startswith(("M", "Cf")))

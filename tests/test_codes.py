@@ -1,0 +1,92 @@
+"""Every code is explained, and used for one kind of problem; the examples of the explanations do what they say."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+from c2f_spec.codes import ENTRIES
+from c2f_spec.document import load
+from c2f_spec.errors import SpecErrors, SpecInvalid
+from c2f_spec.lock import read_lock
+from c2f_spec.parse.experiment import parse
+
+PACKAGE = Path(__file__).parent.parent / "c2f_spec"
+CODE = re.compile(r"C2F\d{3}")
+BASE = {
+    "c2f": "c2f: v1\n",
+    "name": "name: x\n",
+    "data": "data: {train: icwsm2014-movie}\n",
+    "student": "student: tiny\n",
+    "evaluate": "evaluate: {checkpoints: [base], datasets: [icwsm2014-movie]}\n",
+}
+
+
+def uses() -> dict[str, set[str]]:
+    """Code → the functions that use it."""
+    found: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        if path.parent.name == "codes":
+            continue
+        tree = ast.parse(path.read_text())
+        inner = {
+            id(node): f"{path.stem}.{owner.name}"
+            for owner in ast.walk(tree)
+            if isinstance(owner, ast.FunctionDef)
+            for node in ast.walk(owner)
+        }
+        docs = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+        for node in ast.walk(tree):
+            text = node.value if isinstance(node, ast.Constant) and id(node) not in docs else None
+            if isinstance(text, str) and CODE.fullmatch(text):
+                found.setdefault(text, set()).add(inner.get(id(node), path.stem))
+    return found
+
+
+def test_every_code_is_explained_and_none_that_is_not_used():
+    assert set(uses()) == set(ENTRIES)
+
+
+def test_a_code_is_used_for_one_kind_of_problem():
+    assert {code: where for code, where in uses().items() if len(where) > 1} == {}
+
+
+def codes_of(code: str, text: str, tmp_path: Path) -> set[str]:
+    """The codes of the problems that an example has."""
+    try:
+        if code.startswith("C2F40"):
+            (tmp_path / "c2f.lock").write_text(text)
+            read_lock(tmp_path / "c2f.lock")
+            return set()
+        document = load(text.encode(), "s.yaml")
+        if code.startswith("C2F1"):
+            return set()
+        base = "".join(line for section, line in BASE.items() if section not in document.data)
+        return {d.code for d in parse(load((base + text).encode(), "s.yaml"))[1]}
+    except SpecErrors as error:
+        return {d.code for d in error.diagnostics}
+    except SpecInvalid as error:
+        return {error.code}
+
+
+@pytest.mark.parametrize("code", sorted(c for c in ENTRIES if ENTRIES[c].wrong and c[:4] != "C2F5"))
+def test_the_wrong_example_is_wrong_and_the_right_one_right(code, tmp_path):
+    entry = ENTRIES[code]
+    others = {"C2F111"} if code == "C2F116" else set()
+    assert codes_of(code, entry.wrong, tmp_path) == {code} | others
+    assert codes_of(code, entry.right, tmp_path) == set()
+
+
+def test_an_explanation_teaches():
+    for code, entry in ENTRIES.items():
+        assert CODE.fullmatch(code)
+        assert len(entry.text) >= 60, f"{code}: say why it matters"
+        assert not entry.title.endswith(".")
+        assert bool(entry.wrong) == bool(entry.right), code
+
+
+def test_schema_problems_have_examples():
+    assert [c for c in ENTRIES if c[:4] in ("C2F2", "C2F3") and not ENTRIES[c].wrong] == ["C2F204", "C2F212"]
