@@ -6,7 +6,8 @@ beside a `$ref`, `anyOf` with a fixed `kind` in place of OpenAPI's `discriminato
 An editor reads YAML with types and we read it without, so the schema must not refuse what the compiler takes: a number
 may be a number or a quoted one (bounds hold for the former; the compiler checks both), text may look like a number
 (an all-digit revision), true and false may be any of YAML's words for them. The other way round it is weaker than the
-compiler: rules between fields are not in it, and it says `anyOf` where the compiler names the one mistake.
+compiler: rules between fields are not in it, it says `anyOf` where the compiler names the one mistake, and inside a
+section it takes no field for missing, because a spec may inherit it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,48 @@ QUOTED_NUMBER = {
     "type": "string",
     "pattern": r"^\s*[+-]?([0-9][0-9_]*\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*$",
 }
+MAP = {"type": "object"}
+NAMED_FILE = {"type": "string"}
+AXES = {"type": "object", "additionalProperties": {"type": "array", "minItems": 1}}
+LANGUAGE: dict[str, Any] = {
+    "extends": {
+        "description": "A file, or an ordered list of files, that this spec builds on: maps merge, lists replace.",
+        "anyOf": [NAMED_FILE, {"type": "array", "items": NAMED_FILE, "minItems": 1}],
+    },
+    "template": {"description": "A file with `params` that this spec fills in by `with`.", **NAMED_FILE},
+    "with": {"description": "Values of the template's parameters.", **MAP},
+    "params": {
+        "description": "Parameters of a template, by name.",
+        "type": "object",
+        "additionalProperties": {
+            "type": "object",
+            "required": ["kind"],
+            "properties": {
+                "kind": {"enum": ["int", "float", "str", "bool", "choice"]},
+                "choices": {"type": "array", "minItems": 1},
+                "description": {"type": "string"},
+                **{name: {} for name in ("default", "min", "max")},
+            },
+            "additionalProperties": False,
+        },
+    },
+    "sweep": {
+        "description": "Variants of this spec. Axes are dotted paths of fields.",
+        "type": "object",
+        "properties": {
+            "matrix": AXES,
+            "zip": AXES,
+            "ablate": AXES,
+            "include": {"type": "array", "items": MAP},
+            "exclude": {"type": "array", "items": MAP},
+            "variants": {"type": "object", "additionalProperties": MAP},
+            "seeds": {"type": "array", "minItems": 1},
+            "max_variants": {"anyOf": [{"type": "integer", "minimum": 1}, QUOTED_INTEGER]},
+        },
+        "additionalProperties": False,
+    },
+}
+"""What `c2f_spec/expand` takes out of a spec before the models see it."""
 KEPT = ("description", "default", "examples")
 """Of a field, beside the reference to its type."""
 
@@ -37,10 +80,13 @@ def json_schema() -> dict[str, Any]:
     raw = Experiment.model_json_schema()
     definitions = raw.pop("$defs")
     made = {name: _node(node, definitions) for name, node in sorted(definitions.items())}
+    needed, spec = raw.pop("required"), _node(raw, definitions)
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "c2f-spec v1",
-        **_node(raw, definitions),
+        **spec,
+        "properties": {**spec["properties"], **LANGUAGE},
+        "anyOf": [{"required": needed}, {"required": ["extends"]}, {"required": ["template"]}],
         "definitions": made,
     }
 
@@ -77,8 +123,7 @@ def _plain(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     match node["type"]:
         case "object":
             fields = {name: _node(field, definitions) for name, field in node.get("properties", {}).items()}
-            required = {"required": node["required"]} if node.get("required") else {}
-            return {"type": "object", "properties": fields, **required, "additionalProperties": False}
+            return {"type": "object", "properties": fields, "additionalProperties": False}
         case "array":
             kept = {k: node[k] for k in ("minItems",) if k in node}
             return {"type": "array", "items": _node(node["items"], definitions), **kept}
@@ -104,13 +149,9 @@ def _words(words: list[Any]) -> dict[str, Any]:
 
 def _union(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     """A union with a discriminator: the name alone where nothing else is needed, or a map with its kind."""
-    by, default = node["named"]["by"], node["named"]["default"]
     members = {tag: ref.rpartition("/")[2] for tag, ref in node["discriminator"]["mapping"].items()}
     bare = [tag for tag, name in members.items() if not _needed(definitions[name])]
-    maps = []
-    for tag, name in members.items():
-        other = {} if tag == default else {"required": [by]}
-        maps.append({"allOf": [{"$ref": f"#/definitions/{name}"}], **other})
+    maps = [{"$ref": f"#/definitions/{name}"} for name in members.values()]
     return {"anyOf": [{"enum": bare}, *maps]} if bare else {"anyOf": maps}
 
 

@@ -178,7 +178,10 @@ def hint(extra: str) -> str:
         ("grpo: {threshold: 1}\n", "`threshold` belongs in `grpo.hint.trigger`"),
         ("sft: {rank: 8}\n", "`rank` belongs in `sft.tuner`"),
         ("sft: {seed: 1}\n", "`seed` belongs at the top of the spec, beside `name`"),
-        ("teacher: {kind: lexicon, samples: 2}\n", "`samples` is a field of kind `transformers`"),
+        (
+            "teacher: {kind: lexicon, samples: 2}\n",
+            "`samples` is a field of kind `transformers` or `vllm` or `openai`",
+        ),
         ("sft: {learning_rat: 1}\n", "did you mean `learning_rate`?"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, get_args
 
 from c2f_spec.parse.messages import close, fields_at, members, one_of
+from c2f_spec.spec.base import DISCRIMINATORS
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -62,9 +63,10 @@ def guidance(root: Any, loc: tuple[str | int, ...]) -> str:
     usual = USUAL.get(name.lower().replace("-", "_"))
     if usual in here:
         return f"it is called `{usual}` here"
-    if near := close(name, here):
-        return f"did you mean `{near}`?"
     homes, section = _homes(root), [str(part) for part in loc[:-1]]
+    near = close(name, here)
+    if near and name not in homes:
+        return f"did you mean `{near}`?"
     for word in (name, usual):
         if word not in homes:
             continue
@@ -81,7 +83,7 @@ def _homes(root: Any) -> dict[str, dict[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = {}
 
     def walk(model: type[BaseModel], path: tuple[str, ...]) -> None:
-        kind = model.model_fields.get("kind")
+        kind = next((model.model_fields[d] for d in DISCRIMINATORS if d in model.model_fields), None)
         for name, field in model.model_fields.items():
             kinds = found.setdefault(name, {}).setdefault(".".join(path), [])
             kinds += get_args(kind.annotation) if kind is not None else ()
