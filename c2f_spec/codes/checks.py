@@ -1,10 +1,14 @@
-"""Codes 3xx: sections that do not fit together (METHOD 3, 6.4, 8.4)."""
+"""Codes 3xx: sections that do not fit together: data, pipeline, evaluation and claims (METHOD 2 to 4).
+
+The other codes of this hundred are in `hints` (325 to 339), `teacher` (340 to 348) and `training` (360 to 368).
+"""
 
 from __future__ import annotations
 
 from c2f_spec.codes.entry import Entry
 
 CHAIN = "teacher: {kind: lexicon}\nfilters: {polarity_match: {}}\n"
+CLAIM = "hypothesis: {metric: MAE, direction: lower, min_effect: 0.01, baseline: keep}\n"
 
 ENTRIES: dict[str, Entry] = {
     "C2F301": Entry(
@@ -126,5 +130,48 @@ ENTRIES: dict[str, Entry] = {
         "neither in-domain nor out-of-domain. The paper's tables have that cell; read it with this in mind.",
         "data: {train: ch-sims}\nevaluate: {checkpoints: [base], datasets: [ch-sims-v2]}\n",
         "data: {train: ch-sims}\nevaluate: {checkpoints: [base], datasets: [cmu-mosi]}\n",
+    ),
+    "C2F319": Entry(
+        "labels that are rounded off",
+        "MOSEI's labels are thirds, and with one decimal 0.33 is taught as 0.3. The label takes the place of the "
+        "teacher's score (METHOD 3), so the student would learn, and be judged by, numbers that nobody gave. "
+        "METHOD 2.3 uses two decimals there.",
+        "data: {train: cmu-mosei}\nformat: direct\nsft: {}\n",
+        "data: {train: cmu-mosei}\nformat: {kind: direct, label_decimals: 2}\nsft: {}\n",
+    ),
+    "C2F320": Entry(
+        "a nucleus of greedy decoding",
+        "At temperature 0, the default of evaluation (METHOD 8.2), the likeliest token is taken whatever `top_p` says. "
+        "The results would be filed under a setting that had no part in them.",
+        "evaluate: {checkpoints: [base], datasets: [icwsm2014-movie], decoding: {top_p: 0.9}}\n",
+        "evaluate: {checkpoints: [base], datasets: [icwsm2014-movie], decoding: {top_p: 0.9, temperature: 0.7}}\n",
+    ),
+    "C2F321": Entry(
+        "a claim without numbers",
+        "A hypothesis is judged, and a table of the paper is set beside results, in the report of an evaluation. "
+        "Without `evaluate` there is none, and the claim would stand there unanswered.",
+        "format: direct\nsft: {}\nevaluate:\n" + CLAIM,
+        "format: direct\nsft: {}\n" + CLAIM,
+    ),
+    "C2F322": Entry(
+        "a hypothesis about a data set that is not evaluated",
+        "The hypothesis names a test set, or without `dataset` means the training set's own, and `evaluate.datasets` "
+        "has no such cell. After the run there would be nothing to judge it by.",
+        CLAIM.replace("MAE,", "MAE, dataset: cmu-mosi,"),
+        CLAIM.replace("MAE,", "MAE, dataset: icwsm2014-movie,"),
+    ),
+    "C2F323": Entry(
+        "a metric that the data set does not have",
+        "Each family of data sets has metrics of its own: Acc7 counts the steps of [-3, 3] and belongs to MOSI and "
+        "MOSEI (METHOD 4.1), Acc3 belongs to SIMS (METHOD 4.2).",
+        CLAIM.replace("MAE", "Acc3"),
+        CLAIM.replace("MAE", "Acc7"),
+    ),
+    "C2F324": Entry(
+        "a table of other models",
+        "Tables I and II of the paper have models trained on MOSI, III to VII models trained on CH-SIMS (METHOD 9). "
+        "Beside a model of another training set their numbers would invite a comparison that means nothing.",
+        "data: {train: ch-sims}\ntables: [III, I]\n",
+        "data: {train: ch-sims}\ntables: [III]\n",
     ),
 }

@@ -17,7 +17,10 @@ ENTRIES: dict[str, Entry] = {
         "outside the repository",
         "A spec builds only on files of its own repository, named relative to its folder: what a reviewer does not see must not change what runs. Links are followed before this is judged.",
     ),
-    "C2F504": Entry("files in a circle", "A file builds on itself, directly or through others."),
+    "C2F504": Entry(
+        "files in a circle",
+        "A file builds on itself, directly or through others, so that what it says would never be found.",
+    ),
     "C2F505": Entry(
         "too long a chain",
         "Files build on each other in a chain of more than 16. Nobody can follow that; merge some of them.",
@@ -30,17 +33,26 @@ ENTRIES: dict[str, Entry] = {
         "a base named twice",
         "The same file stands twice in `extends`; the second changes nothing that the order does not already say.",
     ),
-    "C2F508": Entry("a base that cannot be read", "The file exists and is not readable as text of a spec."),
+    "C2F508": Entry(
+        "a base that cannot be read",
+        "The file exists, but may not be opened, or is larger than a spec may be; the message says which.",
+    ),
     "C2F509": Entry(
         "too many or too large files",
         "A spec and what it builds on are at most 64 files and a million bytes together.",
     ),
-    "C2F510": Entry("too many bases", "`extends` names more than 64 files."),
+    "C2F510": Entry(
+        "too many bases",
+        "`extends` names more than 64 files, and a spec and what it builds on are at most 64 together; merge some.",
+    ),
     "C2F511": Entry(
         "params is not a map",
         "`params` declares parameters by name: `params: {beta: {kind: float, default: 0.1}}`.",
     ),
-    "C2F512": Entry("no kind of parameter", "A parameter has a kind: int, float, str, bool or choice."),
+    "C2F512": Entry(
+        "no kind of parameter",
+        "A parameter has a kind, int, float, str, bool or choice, so that a wrong value is refused where it is given.",
+    ),
     "C2F513": Entry(
         "a bound that has no meaning", "`min` and `max` are numbers, and belong to the kinds int and float."
     ),
@@ -88,7 +100,10 @@ ENTRIES: dict[str, Entry] = {
         "a wrong declaration",
         "A parameter is declared by a map of `kind`, `default`, `min`, `max`, `choices` and `description`.",
     ),
-    "C2F526": Entry("bounds that exclude everything", "`max` is below `min`."),
+    "C2F526": Entry(
+        "bounds that exclude everything",
+        "`max` is below `min`, so that no value, not even a default, could ever be given.",
+    ),
     "C2F527": Entry(
         "choices and kind", "Kind `choice` needs a list of values in `choices`, and no other kind takes it."
     ),
@@ -114,18 +129,30 @@ ENTRIES: dict[str, Entry] = {
     "C2F533": Entry(
         "zip of different lengths", "Axes of `zip` move together, so they have the same number of values."
     ),
-    "C2F534": Entry("not a point", "include and exclude list maps from paths to values."),
+    "C2F534": Entry(
+        "not a point",
+        "include and exclude list maps from paths to values, for example `- {sft.epochs: 3, seed: 1}`.",
+    ),
     "C2F535": Entry(
         "nothing to exclude",
         "No combination has the values of this entry, so it is a mistake, or what is left of an old one.",
     ),
-    "C2F536": Entry("not a seed", "A seed is a whole number."),
-    "C2F537": Entry("not a number of variants", "`max_variants` is from 1 to 10,000; it is 64 unless said."),
+    "C2F536": Entry(
+        "not a seed",
+        "`seeds` repeats every variant with other seeds, and a seed is a whole number, as in the field `seed`.",
+    ),
+    "C2F537": Entry(
+        "not a number of variants",
+        "`max_variants` is from 1 to 10,000; it is 64 unless said, so that no sweep is large by accident.",
+    ),
     "C2F538": Entry(
         "too many variants",
         "The sweep would make more variants than `max_variants`, or than 10,000 combinations. Sizes are multiplied before anything is made.",
     ),
-    "C2F539": Entry("no variant", "The sweep has no axis, or excludes everything."),
+    "C2F539": Entry(
+        "no variant",
+        "The sweep has no axis, or excludes everything; without `sweep` the spec is a single experiment.",
+    ),
     "C2F540": Entry(
         "two variants of one name",
         "Names come from the labels of axes, at most 40 characters. These two come out equal; give them names under `sweep.variants`.",
@@ -149,11 +176,17 @@ ENTRIES: dict[str, Entry] = {
     "C2F546": Entry(
         "not a variant", "A variant is a map from paths to values; `{}` is the base under a name."
     ),
-    "C2F547": Entry("too many axes", "A sweep has at most 100 axes."),
+    "C2F547": Entry(
+        "too many axes",
+        "A sweep has at most 100 axes. So many cannot be told apart in results; split it into several.",
+    ),
     "C2F548": Entry(
         "too much to exclude", "So many exclusions of so many combinations are not looked through."
     ),
-    "C2F549": Entry("a seed twice", "Two equal seeds would be two equal variants."),
+    "C2F549": Entry(
+        "a seed twice",
+        "Two equal seeds would be two equal variants: the same run counted twice makes results look steadier.",
+    ),
     "C2F550": Entry(
         "a field that has another name",
         "What a spec builds on is `extends` or `template`, its parameters are `params`, and everything that makes variants is under `sweep`.",

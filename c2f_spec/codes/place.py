@@ -48,6 +48,13 @@ ENTRIES: dict[str, Entry] = {
         "The schema is ahead of the runtime: the spec can be written, reviewed and planned. `validate` and `plan` note "
         "it, `apply` refuses it by name before anything is submitted (`c2f_spec/spec/support.py`).",
     ),
+    "C2F416": Entry(
+        "a value that this version does not run",
+        "The field is known and its value makes sense, but the runtime would not heed it, and nothing is accepted and "
+        "ignored: a run under a setting that had no effect would be reported as one that had. `validate` and `plan` "
+        "note it, `apply` refuses it by name before anything is submitted (METHOD 6.4; the values that run are in "
+        "`c2f_spec/spec/support.py`).",
+    ),
     "C2F421": Entry(
         "no such environment",
         "An environment says where a spec runs. It is looked up in `--environments DIR`, then in `k8s/environments/` "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -64,7 +65,7 @@ def parse_environment(document: Document) -> Environment:
 
 def _validate(kind: Any, document: Document, data: Any = None) -> Any:
     try:
-        return TypeAdapter(kind).validate_python(document.data if data is None else data)
+        return _adapter(kind).validate_python(document.data if data is None else data)
     except ValidationError as error:
         problems = []
         found = error.errors(include_url=False)
@@ -85,6 +86,12 @@ def _validate(kind: Any, document: Document, data: Any = None) -> Any:
             at = document.place(_place(found[MAX_PROBLEMS]))
             problems.append(Diagnostic("C2F212", at, message, "solve these first"))
         raise SpecErrors(problems) from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Validators are built when first used, so each adapter must be made once."""
+    return TypeAdapter(kind)
 
 
 def _place(error: ErrorDetails) -> Loc:
