@@ -10,7 +10,7 @@ from c2f_spec.cli import show
 from c2f_spec.document import read
 from c2f_spec.errors import Exit, WrongUsage, printable
 from c2f_spec.expand.emit import origins, text_of
-from c2f_spec.expand.variants import Variant, expand
+from c2f_spec.expand.expansion import Variant, expand
 from c2f_spec.expand.words import suggest
 from c2f_spec.spec.base import NAME_PATTERN
 

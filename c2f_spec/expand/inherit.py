@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.document import MAX_BYTES, read
 from c2f_spec.errors import SpecErrors, SpecInvalid
+from c2f_spec.expand.expansion import BUILDING, MEANT, enclosing
 from c2f_spec.expand.params import Scope, fill
 from c2f_spec.expand.tree import Source, Tree, merge, tree_of
 from c2f_spec.expand.words import Problems, suggest
@@ -27,13 +28,6 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 16
 MAX_FILES = 64
-BUILDING = ("extends", "template", "with")
-MEANT = {
-    "extend": "extends", "inherits": "extends", "base": "extends", "templates": "template", "param": "params",
-    "parameters": "params", "sweeps": "sweep", "matrix": "sweep.matrix", "zip": "sweep.zip", "ablate": "sweep.ablate",
-    "variants": "sweep.variants", "seeds": "sweep.seeds",
-}  # fmt: skip
-"""What people write. Told before anything else, because without it the rest of the spec makes no sense."""
 WORDS = {"extends": "inherited", "template": "instantiated"}
 
 
@@ -44,11 +38,6 @@ class Resolved:
     tree: Tree
     scope: Scope
     routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def enclosing(path: Path) -> Path | None:
-    """The nearest folder above `path` with a `.git`."""
-    return next((f for f in path.resolve().parents if (f / ".git").exists()), None)
 
 
 def resolve(document: Document, path: Path) -> Resolved:

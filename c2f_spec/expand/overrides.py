@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.document import fragment
 from c2f_spec.errors import Place, SpecErrors, Text
-from c2f_spec.expand.inherit import BUILDING
+from c2f_spec.expand.expansion import BUILDING
 from c2f_spec.expand.tree import Source, Tree, put
 from c2f_spec.expand.words import Problems, suggest
 

@@ -20,7 +20,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.expand.inherit import BUILDING
+from c2f_spec.expand.expansion import BUILDING
 from c2f_spec.expand.overrides import Setting, is_path
 from c2f_spec.expand.tree import Source, Tree
 from c2f_spec.expand.words import Problems, shown, suggest

@@ -1,4 +1,4 @@
-"""A spec → its variants. One without inheritance, parameters and sweep is its own only variant.
+"""A spec that uses the language → its variants.
 
 Variants share what they do not change. The settings of a point are sorted by the section that they change, and a section
 with the same settings is made once: a matrix of ten by ten learning rates has ten sections `sft` and ten `grpo`.
@@ -6,11 +6,11 @@ with the same settings is made once: a matrix of ten by ten learning rates has t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from c2f_spec.document import Document
-from c2f_spec.expand.inherit import BUILDING, MEANT, resolve
+from c2f_spec.expand.expansion import Expansion, Variant, name_of
+from c2f_spec.expand.inherit import resolve
 from c2f_spec.expand.names import names_of
 from c2f_spec.expand.overrides import lay, refuse_list, settings, targets_of
 from c2f_spec.expand.sweep import Point, points
@@ -25,34 +25,9 @@ if TYPE_CHECKING:
     from c2f_spec.expand.inherit import Resolved
     from c2f_spec.expand.overrides import Setting
 
-LANGUAGE = (*BUILDING, "params", "sweep")
 
-
-@dataclass(frozen=True, slots=True)
-class Variant:
-    """One spec, complete."""
-
-    name: str
-    document: Document
-    differs: tuple[tuple[str, str], ...] = ()
-    """What the sweep set: paths and values, for people."""
-    factor: tuple[Loc, ...] | None = None
-    """An ablation may differ from the base here, and must; empty for the base itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expansion:
-    """`name` is the spec's own, before a sweep names its variants."""
-
-    name: str
-    variants: tuple[Variant, ...]
-
-
-def expand(document: Document, path: Path, arguments: Sequence[str] = ()) -> Expansion:
-    """The variants of a spec that was read from `path`, with what `--set` says. Raises `SpecErrors`."""
-    if not arguments and not any(name in document.data for name in (*LANGUAGE, *MEANT)):
-        name = _name(document.data)
-        return Expansion(name, (Variant(name, document),))
+def expand_all(document: Document, path: Path, arguments: Sequence[str]) -> Expansion:
+    """The variants of a spec that uses the language, or is given `--set`. Raises `SpecErrors`."""
     given, resolved, problems = settings(arguments), resolve(document, path), Problems()
     tree, scope = resolved.tree, resolved.scope
     for setting in given:
@@ -68,7 +43,7 @@ def expand(document: Document, path: Path, arguments: Sequence[str] = ()) -> Exp
     problems.raise_any()
     base = tree.copy()  # the settings of the sweep still stand in the tree
     base.forget(("sweep",), base.data.pop("sweep", None))
-    name = _name(base.data)
+    name = name_of(base.data)
     if not chosen:
         return Expansion(name, (Variant(name, _document(base, document, resolved)),))
     return Expansion(name, _Sweep(base, resolved, document, problems).variants(chosen))
@@ -84,11 +59,6 @@ def _refuse_collisions(given: list[Setting], chosen: list[Point], problems: Prob
             message = f"`{setting.dotted}`: the sweep sets `{met.dotted}`"
             hint = "leave it out, or drop the sweep with `--set sweep=null`"
             problems.at(place, "C2F523", message, hint)
-
-
-def _name(data: dict[str, object]) -> str:
-    name = data.get("name")
-    return name if isinstance(name, str) else "spec"
 
 
 def _document(tree: Tree, document: Document, resolved: Resolved) -> Document:
@@ -107,7 +77,7 @@ class _Sweep:
     def variants(self, chosen: list[Point]) -> tuple[Variant, ...]:
         trees = [self.tree(point) for point in chosen]
         self.problems.raise_any()
-        names = names_of(chosen, [_name(tree.data) for tree in trees])
+        names = names_of(chosen, [name_of(tree.data) for tree in trees])
         self.refuse_equal(names, chosen)
         return tuple(map(self.variant, names, chosen, trees))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from c2f_spec.document import Loc
-    from c2f_spec.expand.variants import Variant
+    from c2f_spec.expand.expansion import Variant
     from c2f_spec.spec.experiment import Experiment
 
 

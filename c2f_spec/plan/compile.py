@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 import c2f_spec
 from c2f_spec.document import Document, read
 from c2f_spec.errors import Diagnostic, SpecErrors, SpecInvalid
-from c2f_spec.expand.emit import section_text
-from c2f_spec.expand.inherit import enclosing
-from c2f_spec.expand.variants import expand
+from c2f_spec.expand.expansion import enclosing, expand
 from c2f_spec.parse.checks import Problem
 from c2f_spec.parse.experiment import Seen, diagnostic, parse, parse_environment
 from c2f_spec.parse.messages import suggest
-from c2f_spec.plan.ablations import ablations
 from c2f_spec.plan.once import told_once
 from c2f_spec.spec import support
 from c2f_spec.spec.datasets import DATASETS
@@ -76,13 +73,18 @@ def load_variants(path: Path, settings: Sequence[str] = ()) -> list[Loaded]:
         loaded.append(Loaded(variant.document, experiment, warnings, root, expansion.name, source))
     if found := told_once(problems):
         raise SpecErrors(found)
-    if found := ablations(expansion.variants, [item.experiment for item in loaded]):
-        raise SpecErrors(found)
+    if len(loaded) > 1:
+        from c2f_spec.plan.ablations import ablations
+
+        if found := ablations(expansion.variants, [item.experiment for item in loaded]):
+            raise SpecErrors(found)
     return loaded
 
 
 def _source(document: Document, texts: dict[tuple[str, int], str]) -> str:
     """A variant as text; `texts` are those of the sections that variants share."""
+    from c2f_spec.expand.emit import section_text
+
     parts = []
     for key, value in document.data.items():
         if not isinstance(value, dict):
