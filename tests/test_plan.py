@@ -157,7 +157,7 @@ def test_each_leaf_re_keys_exactly_the_stages_it_is_declared_to_touch(path):
         seen.add(where)
     assert len(seen) > 45, "the walk went past most fields"
     new = {"tables", "hypothesis", "resources.evaluate", "checkpoints.every", "media.min_pixels"}
-    assert new <= seen, new - seen
+    assert all(any(path.startswith(p) for path in seen) for p in new), new - seen
 
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda p: p.stem)

@@ -64,7 +64,7 @@ def relative(path: Path) -> str:
 def plan(plan: Plan, form: str) -> None:
     """`table`, `json`, `name`, or `summary`: the counts alone."""
     if form == "json":
-        print(json.dumps(plan.to_json(), indent=1, ensure_ascii=False))
+        print(json.dumps({**plan.to_json(), "not_in_the_paper": _ours(plan)}, indent=1, ensure_ascii=False))
         return
     if form == "name":
         print("\n".join(s.name for s in plan.stages))
@@ -76,7 +76,17 @@ def plan(plan: Plan, form: str) -> None:
     parts = [f"{counts['unique']} stages", f"{counts['stored']} stored", f"{counts['to_run']} to run"]
     if counts["instances"] != counts["unique"]:
         parts.insert(0, f"{counts['variants']} experiments, {counts['instances']} instances")
+    if form == "table" and (ours := dict.fromkeys(path for paths in _ours(plan).values() for path in paths)):
+        some = ", ".join(list(ours)[:3])
+        print(f"not in the paper: {len(ours)} fields at our defaults, such as {some} (-o json lists them)")
     print(f"{plan.name} on {plan.environment_name}: {', '.join(parts)}")
+
+
+def _ours(plan: Plan) -> dict[str, dict[str, str]]:
+    """By variant: the fields that were left at a default which the paper does not give, and that default."""
+    from c2f_spec.report.defaults import not_in_the_paper
+
+    return {v.name: {d.path: d.value for d in not_in_the_paper(v.experiment)} for v in plan.variants}
 
 
 def status(plan: Plan, objects: Objects, form: str) -> None:
