@@ -182,7 +182,12 @@ def test_a_stage_refuses_what_the_compiler_should_have(tmp_path):
         ("C2F345", REAL + "teacher: {kind: vllm, tensor_parallel: 1, model: Qwen/Qwen3-Omni-30B-A3B-Instruct, revision: "
          + "0" * 40 + "}\nfilters: {polarity_match: {}}\n", "59 GiB"),
         ("C2F360", REAL + "grpo: {}\n", "1e-05 is a learning rate for LoRA"),
-        ("C2F368", START + "grpo: {steps: 5}\ncheckpoints: {every: 10}\n", "before the first checkpoint"),
+        ("C2F327", START + "grpo: {hint: {preset: polarity_taught, hard_policy: keep, group: {k: 3}}}\n",
+         "gives no hints, so `group` has no use"),
+        ("C2F330", START + "grpo: {scale: batch, hint: {trigger: always, dropout: 0.1}}\n", "the batch's deviation"),
+        ("C2F330", START + "grpo: {scale: batch, hint: {trigger: always, max_hinted_fraction: 0.5}}\n", "the batch's"),
+        ("C2F368", START + "grpo: {steps: 5}\ncheckpoints: {every: 10}\n", "`grpo` ends after 5 steps, before its first"),
+        ("C2F368", START + "format: direct\nsft: {steps: 10}\ncheckpoints: {every: 11}\n", "`sft` ends after 10 steps"),
         ("C2F318", REAL.replace("ch-sims", "ch-sims-v2") + "evaluate: {checkpoints: [base], datasets: [ch-sims]}\n",
          "contains clips of `ch-sims`"),
     ],
@@ -190,6 +195,55 @@ def test_a_stage_refuses_what_the_compiler_should_have(tmp_path):
 def test_what_is_likely_wrong_is_a_warning(code, spec, says):
     _, warnings = parsed("", spec)
     assert [w.code for w in warnings if says in w.message] == [code], warnings
+
+
+TAUGHT = "teacher: lexicon\nfilters: {polarity_match: {}}\n"
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        "grpo: {epochs: 3}\ncheckpoints: {every: 100}",
+        "grpo: {steps: 100}\ncheckpoints: {every: 100}",
+        "grpo: {scale: batch, hint: {trigger: always}}",
+        "grpo: {scale: batch, hint: {content: {kind: text, column: note}, placement: in_prompt}}",
+        "grpo: {hint: {content: {kind: text, column: a}, placement: in_prompt, group: {kind: append, k: 2}, normalise: joint}}",
+        "grpo: {hint: {preset: polarity_taught, hard_policy: keep}}",
+        "grpo: {hint: {preset: polarity_taught, hard_policy: drop, trigger: {threshold: 1.5}}}",
+        "grpo: {hint: {preset: polarity_taught, placement: in_prompt, forced_loss: mask}}",
+        "grpo: {generations: 5, hint: {group: {kind: replace_k, k: 3}}}",
+        "grpo: {generations: 2, hint: {group: {kind: append, k: 2}}}",
+        "teacher: lexicon\nfilters: {polarity_match: {}, score_tolerance: {max_fraction: 0.2}}",
+        "teacher: lexicon\nfilters: {polarity_match: {}, score_tolerance: {max_abs: 0.4}}",
+    ],
+)  # fmt: skip
+def test_what_is_right_is_not_warned_of(section):
+    assert parsed(section + "\n")[1] == []
+
+
+@pytest.mark.parametrize("grpo", ["steps: 500", "epochs: 3"])
+def test_each_section_is_judged_by_its_own_steps(grpo):
+    _, warnings = parsed(f"{TAUGHT}sft: {{steps: 10}}\ngrpo: {{{grpo}}}\ncheckpoints: {{every: 100}}\n")
+    assert [(w.code, w.message, w.hint) for w in warnings] == [
+        ("C2F368", "`sft` ends after 10 steps, before its first checkpoint", "lower it to 10 or less")
+    ]
+
+
+def test_a_bound_that_is_written_is_known_in_every_variant():
+    """Variants share sections that were validated once."""
+    filters = "filters: {polarity_match: {}, score_tolerance: {max_fraction: 0.2}}\n"
+    document = load((START + "teacher: lexicon\n" + filters).encode(), "s.yaml")
+    seen = {}
+    once, again = (parse(document, seen)[0].filters.score_tolerance for _ in range(2))
+    assert once is again
+    assert again.model_fields_set == {"max_fraction"}
+    document = load(
+        (START + "teacher: lexicon\n" + filters.replace("0.2", "0.2, max_abs: 1")).encode(), "s.yaml"
+    )
+    seen = {}
+    for _ in range(2):
+        with pytest.raises(SpecErrors, match="two bounds"):
+            parse(document, seen)
 
 
 def test_every_code_of_the_cross_checks_is_shown_somewhere():
@@ -276,7 +330,11 @@ def test_wrong_specs_are_invalid_for_it_if_a_field_is_wrong_and_valid_if_only_se
 
 
 def test_a_spec_that_builds_on_nothing_needs_its_sections(tmp_path):
-    for name, extra in (("alone", ""), ("on_base", "extends: base.yaml\n"), ("on_template", "template: t.yaml\n")):
+    for name, extra in (
+        ("alone", ""),
+        ("on_base", "extends: base.yaml\n"),
+        ("on_template", "template: t.yaml\n"),
+    ):
         (tmp_path / f"{name}.yaml").write_text(f"c2f: v1\nname: x\n{extra}grpo: null\n")
     found = checked(*tmp_path.glob("*.yaml"))
     assert found == {"alone.yaml": False, "on_base.yaml": True, "on_template.yaml": True}

@@ -113,8 +113,9 @@ ENTRIES: dict[str, Entry] = {
         "grpo: {hint: {trigger: {kind: all_below, threshold: 1.5}}}\n",
     ),
     "C2F316": Entry(
-        "an automatic threshold without weight",
-        "`auto` separates wrong from right polarities by the weight of the polarity reward, which is 0.",
+        "a threshold without the polarity's weight",
+        "A threshold on the total separates wrong from right polarities by the weight of the polarity reward (METHOD "
+        "1.8). With a weight of 0 wrong and right groups can have the same total, whatever number is written.",
         "grpo: {rewards: {format: {}, polarity: {weight: 0}, score: {}}}\n",
         "grpo: {rewards: {format: {}, polarity: {weight: 1}, score: {}}}\n",
     ),

@@ -25,7 +25,7 @@ ENTRIES: dict[str, Entry] = {
         "a hint's field without hints",
         "With `hard_policy: keep` (paper, Table VI) or `drop` (Table VII) no hint is given, and what the policy says of "
         "hints has no effect; `drop` still heeds the trigger. Only a warning, because an ablation switches hints off "
-        "and may keep the rest.",
+        "and may keep the rest. Fields that a preset fills in are not meant.",
         "grpo: {hint: {hard_policy: keep, dropout: 0.2}}\n",
         "grpo: {hint: {hard_policy: hint, dropout: 0.2}}\n",
     ),
@@ -46,21 +46,24 @@ ENTRIES: dict[str, Entry] = {
     "C2F330": Entry(
         "a batch's deviation over hinted groups",
         "In a group that is hinted as a whole the polarity reward is a constant and drops out. `scale: batch` divides "
-        "by the deviation of all groups, which the gift to the hinted ones distorts (METHOD 6.3): exclude it there.",
+        "by the deviation of all groups, which the gift to the hinted ones distorts (METHOD 6.3): exclude it there. "
+        "Where every group of every batch is hinted (`trigger: always`) nothing is mixed.",
         "grpo: {scale: batch}\n",
         "grpo: {scale: batch, hint: {polarity_reward_on_hinted: exclude}}\n",
     ),
     "C2F331": Entry(
         "a mixed group that is not fair",
         "Hinted answers are given their polarity. Normalised together with the others, each beats each of them by the "
-        "weight of the polarity reward, for free, and what is reinforced is having been hinted (METHOD 6.3).",
+        "weight of the polarity reward, for free, and what is reinforced is having been hinted (METHOD 6.3). It does "
+        "not matter whether the hint stands in the answer or in the prompt.",
         "grpo: {hint: {group: {kind: replace_k, k: 2}, normalise: joint}}\n",
         "grpo: {hint: {group: {kind: replace_k, k: 2}, normalise: joint, polarity_reward_on_hinted: exclude}}\n",
     ),
     "C2F332": Entry(
         "one answer normalised by itself",
         "An advantage is the distance from the mean (METHOD 1.6), and a single answer is its own mean. With "
-        "`normalise: separate` the one hinted answer would be paid for and never learned from.",
+        "`normalise: separate` the only hinted answer of a group would be paid for and never learned from, and so would "
+        "the only one that `replace_k` leaves without a hint.",
         "grpo: {hint: {group: {kind: replace_k, k: 1}}}\n",
         "grpo: {hint: {group: {kind: replace_k, k: 2}}}\n",
     ),

@@ -65,7 +65,7 @@ ENTRIES: dict[str, Entry] = {
     "C2F347": Entry(
         "two bounds for one error",
         "`max_abs` bounds the error in units of the score and stands instead of `max_fraction`, its share of the data "
-        "set's range (METHOD 3). With both, one would be accepted and ignored.",
+        "set's range (METHOD 3). With both, one would be accepted and ignored, even where it is the default's 0.2.",
         LEXICON + "filters: {polarity_match: {}, score_tolerance: {max_abs: 0.4, max_fraction: 0.1}}\n",
         LEXICON + "filters: {polarity_match: {}, score_tolerance: {max_abs: 0.4}}\n",
     ),

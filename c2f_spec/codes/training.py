@@ -65,8 +65,8 @@ ENTRIES: dict[str, Entry] = {
     ),
     "C2F368": Entry(
         "no checkpoint before the end",
-        "Training is saved every so many steps so that it can go on after an interruption. It ends before the first of "
-        "them, and an interruption would lose all of it.",
+        "Training is saved every so many steps so that it can go on after an interruption. This section ends before the "
+        "first of them, and an interruption would lose all of it.",
         "format: direct\nsft: {steps: 10}\ncheckpoints: {every: 20}\n",
         "format: direct\nsft: {steps: 100}\ncheckpoints: {every: 20}\n",
     ),

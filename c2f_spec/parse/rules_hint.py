@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from c2f_spec.parse.problem import Problem
-from c2f_spec.spec.base import default_of
 from c2f_spec.spec.hint import Hint
 from c2f_spec.spec.hint_parts import (
     AllBelow,
+    Always,
     Append,
     FixedLevel,
     MaskLoss,
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from c2f_spec.spec.experiment import Experiment
+    from c2f_spec.spec.grpo import Grpo
 
 AT = ("grpo", "hint")
 
@@ -51,7 +52,12 @@ def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
         return
     low, high = rewards.format.weight, rewards.format.weight + rewards.polarity.weight
     gated = rewards.score is None or rewards.score.gate in ("tag", "tag_and_sign")
-    if threshold is not None and gated and not low < threshold <= high:
+    if rewards.polarity.weight == 0:
+        if threshold is None or gated:
+            message = "the polarity reward needs a weight: without one no threshold tells wrong groups from right ones"
+            hint = "give it a weight above 0, or set `hard_policy: keep`"
+            yield Problem("C2F316", ("grpo", "rewards", "polarity", "weight"), message, hint)
+    elif threshold is not None and gated and not low < threshold <= high:
         why = (
             "below it no wrong group is hard"
             if threshold <= low
@@ -59,9 +65,6 @@ def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
         )
         message = f"a threshold of {threshold:g} lies outside ({low:g}, {high:g}]: {why}"
         yield Problem("C2F315", loc, message, "use `auto`")
-    if threshold is None and rewards.polarity.weight == 0:
-        message = "`auto` needs a polarity reward with a weight above 0"
-        yield Problem("C2F316", AT, message, "give one", at_key=True)
 
 
 def only_bad_groups_are_hard(e: Experiment, h: Hint) -> Iterator[Problem]:
@@ -71,31 +74,66 @@ def only_bad_groups_are_hard(e: Experiment, h: Hint) -> Iterator[Problem]:
         yield Problem("C2F325", (*AT, "trigger"), message, "set `only_if_mean_below`", at_key=True)
 
 
+def tells_the_polarity(h: Hint) -> bool:
+    """Of the kinds of content, free text alone may speak of something else."""
+    return not isinstance(h.content, TextContent)
+
+
+def a_batch_is_fair(e: Experiment, h: Hint) -> Iterator[Problem]:
+    """METHOD 6.3: a constant drops out of a hinted group, and not out of a batch where other groups lack it."""
+    if e.grpo is None or e.grpo.scale != "batch" or not isinstance(h.group, ReplaceAll):
+        return
+    all_hinted = isinstance(h.trigger, Always) and h.dropout == 0 and h.max_hinted_fraction == 1
+    if tells_the_polarity(h) and h.polarity_reward_on_hinted == "keep" and not all_hinted:
+        message = "the batch's deviation mixes groups: hinted ones have the polarity reward for free"
+        hint = "set `polarity_reward_on_hinted: exclude`, or `scale: group`"
+        yield Problem("C2F330", ("grpo", "scale"), message, hint, severity="warning")
+
+
+def alone(e: Experiment, h: Hint) -> str | None:
+    """The answer of a mixed group that would be the only one of its kind."""
+    if e.grpo is None or isinstance(h.group, ReplaceAll):
+        return None
+    if h.group.k == 1:
+        return "one hinted answer"
+    return "one answer without a hint" if _own(e.grpo, h.group) == 1 else None
+
+
+def _own(grpo: Grpo, group: ReplaceK | Append) -> int:
+    """Answers of a mixed group that have no hint."""
+    return grpo.generations - group.k if isinstance(group, ReplaceK) else grpo.generations
+
+
 def a_mixed_group_is_fair(e: Experiment, h: Hint) -> Iterator[Problem]:
     """METHOD 6.3: in one normalisation every hinted answer would beat every other by the polarity's weight, for free."""
-    if isinstance(h.group, ReplaceAll):
-        if e.grpo and e.grpo.scale == "batch" and h.polarity_reward_on_hinted == "keep":
-            message = "the batch's deviation mixes groups: hinted ones have the polarity reward for free"
-            hint = "set `polarity_reward_on_hinted: exclude`, or `scale: group`"
-            yield Problem("C2F330", ("grpo", "scale"), message, hint, severity="warning")
+    if e.grpo is None or isinstance(h.group, ReplaceAll):
         return
-    at = (*AT, "group")
-    if h.placement == "in_answer" and h.normalise == "joint" and h.polarity_reward_on_hinted == "keep":
+    at, single, generations = (*AT, "group"), alone(e, h), e.grpo.generations
+    free = tells_the_polarity(h) and h.polarity_reward_on_hinted == "keep"
+    if h.normalise == "joint" and free:
         message = "normalised together, hinted answers beat the others by a polarity that they were given"
-        hint = "set `polarity_reward_on_hinted: exclude`, or `normalise: separate`"
+        hint = "set `polarity_reward_on_hinted: exclude`" + ("" if single else ", or `normalise: separate`")
         yield Problem("C2F331", at, message, hint, at_key=True)
-    if h.normalise == "separate" and h.group.k < 2:
-        message = "one hinted answer, normalised by itself, always has the advantage 0"
-        yield Problem("C2F332", (*at, "k"), message, "use 2 or more, or `normalise: joint`")
-    if isinstance(h.group, ReplaceK) and e.grpo and h.group.k >= e.grpo.generations:
-        message = f"{h.group.k} of {e.grpo.generations} answers replaced leaves none"
-        hint = f"use at most {e.grpo.generations - 1}, or `group: replace_all`"
+    if h.normalise == "separate" and single:
+        message = f"{single}, normalised by itself, always has the advantage 0"
+        joint = "`normalise: joint`" + (" with `polarity_reward_on_hinted: exclude`" if free else "")
+        yield Problem("C2F332", (*at, "k"), message, f"use {_enough(generations, h.group)}, or {joint}")
+    if _own(e.grpo, h.group) <= 0:
+        message = f"{h.group.k} of {generations} answers replaced leaves none"
+        hint = f"use at most {generations - 1}, or `group: replace_all`"
         yield Problem("C2F333", (*at, "k"), message, hint)
-    if isinstance(h.group, Append) and e.grpo and h.group.k > e.grpo.generations:
-        message = (
-            f"{h.group.k} hinted answers join {e.grpo.generations}: most of the group was given its polarity"
-        )
-        yield Problem("C2F334", (*at, "k"), message, f"use at most {e.grpo.generations}", severity="warning")
+    if isinstance(h.group, Append) and h.group.k > generations:
+        message = f"{h.group.k} hinted answers join {generations}: most of the group was given its polarity"
+        yield Problem("C2F334", (*at, "k"), message, f"use at most {generations}", severity="warning")
+
+
+def _enough(generations: int, group: ReplaceK | Append) -> str:
+    """How many hinted answers leave nobody alone."""
+    if isinstance(group, Append):
+        return "2 or more"
+    if generations < 4:
+        return "2, and 4 or more `generations`"
+    return "2" if generations == 4 else f"2 to {generations - 2}"
 
 
 def levels_need_something_to_divide(e: Experiment, h: Hint) -> Iterator[Problem]:
@@ -137,17 +175,18 @@ def hints_are_given_before_they_stop(e: Experiment, h: Hint) -> Iterator[Problem
         message = (
             f"no hint would ever be given: they begin after step {h.warmup_steps} and stop after step {last}"
         )
-        field = "warmup_steps" if h.warmup_steps else "stop_after"
-        yield Problem("C2F326", (*AT, field), message, "lower `warmup_steps`, or raise `stop_after`")
+        hint = "lower `warmup_steps`, or raise `stop_after`"
+        yield Problem("C2F326", (*AT, "warmup_steps"), message, hint)
 
 
 def fields_have_a_use(e: Experiment) -> Iterator[Problem]:
-    """A warning and no error: ablations switch hints off and keep the rest."""
+    """A warning and no error: ablations switch hints off and keep the rest. What a preset says nobody wrote."""
     if e.grpo is None or e.grpo.hint.hard_policy == "hint":
         return
     h = e.grpo.hint
     heeded = {"preset", "hard_policy"} | ({"trigger"} if h.hard_policy == "drop" else set())
-    idle = [n for n, value in h if n not in heeded and value != default_of(Hint, n)]
+    unwritten = Hint(preset=h.preset)
+    idle = [n for n, value in h if n not in heeded and value != getattr(unwritten, n)]
     if idle:
         message = f"`hard_policy: {h.hard_policy}` gives no hints, so {', '.join(f'`{n}`' for n in idle)} "
         message += "has no use" if len(idle) == 1 else "have no use"
@@ -163,6 +202,7 @@ def policy(e: Experiment) -> Iterator[Problem]:
 
 GIVEN: tuple[Callable[[Experiment, Hint], Iterator[Problem]], ...] = (
     only_bad_groups_are_hard,
+    a_batch_is_fair,
     a_mixed_group_is_fair,
     levels_need_something_to_divide,
     hints_stand_where_they_can,

@@ -53,7 +53,8 @@ def another_try_can_differ(e: Experiment) -> Iterator[Problem]:
         loc = ("filters", name, "on_fail")
         if same:
             message = "asking again is of no use: this teacher always writes the same chain"
-            yield Problem("C2F342", loc, message, "set `on_fail: drop`, or a `temperature` above 0")
+            warmer = "" if isinstance(e.teacher, LexiconTeacher) else ", or a `temperature` above 0"
+            yield Problem("C2F342", loc, message, f"set `on_fail: drop`{warmer}")
         elif not isinstance(e.teacher, LexiconTeacher) and e.teacher.retry == 0:
             message = "`on_fail: retry`, but `teacher.retry` is 0"
             yield Problem("C2F343", loc, message, "raise `teacher.retry`, or set `on_fail: drop`")
@@ -82,19 +83,18 @@ def filters_can_pass_and_can_fail(e: Experiment) -> Iterator[Problem]:
     if length and length.min > length.max:
         message = f"no chain has at least {length.min} and at most {length.max} {length.unit}"
         yield Problem("C2F346", ("filters", "length"), message, "swap them", at_key=True)
-    if tolerance is None or tolerance.max_abs is None:
+    if tolerance is None:
         return
-    loc = ("filters", "score_tolerance", "max_abs")
-    train = DATASETS.get(e.data.train)
-    if tolerance.max_fraction != type(tolerance).model_fields["max_fraction"].default:
-        yield Problem(
-            "C2F347", loc, "two bounds: `max_abs` and `max_fraction`", "keep one of them", at_key=True
-        )
-    elif train and tolerance.max_abs >= train.high - train.low:
-        message = (
-            f"no score is {tolerance.max_abs:g} off: `{train.name}` goes from {train.low:g} to {train.high:g}"
-        )
-        yield Problem("C2F348", loc, message, "lower it; `max_fraction: 0.2` is the default")
+    loc = ("filters", "score_tolerance", "max_fraction" if tolerance.max_abs is None else "max_abs")
+    if tolerance.max_abs is not None and "max_fraction" in tolerance.model_fields_set:
+        message = "two bounds: `max_abs` and `max_fraction`"
+        yield Problem("C2F347", loc, message, "keep one of them", at_key=True)
+    elif train := DATASETS.get(e.data.train):
+        width = train.high - train.low
+        most = tolerance.max_fraction * width if tolerance.max_abs is None else tolerance.max_abs
+        if most >= width:
+            message = f"no score is more than {most:g} off: `{train.name}` goes from {train.low:g} to {train.high:g}"
+            yield Problem("C2F348", loc, message, "lower it; `max_fraction: 0.2` is the default")
 
 
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import TYPE_CHECKING
 
 from c2f_spec.parse.problem import Problem
@@ -63,15 +64,16 @@ def prompts_and_answers_fit(e: Experiment) -> Iterator[Problem]:
 
 def batches_can_be_shared(e: Experiment) -> Iterator[Problem]:
     """Rows of a step over GPUs: whole ones, and in GRPO whole answers."""
-    for name, section, rows in (
-        ("sft", e.resources.sft, e.sft.batch if e.sft else None),
-        ("grpo", e.resources.grpo, e.grpo.batch * e.grpo.generations if e.grpo else None),
+    for name, asked, batch, each in (
+        ("sft", e.resources.sft, e.sft.batch if e.sft else 0, 1),
+        ("grpo", e.resources.grpo, e.grpo.batch if e.grpo else 0, e.grpo.generations if e.grpo else 1),
     ):
-        world = (section.gpus or 1) * (section.nodes or 1) if section else 1
-        if rows is not None and rows % world:
-            what = "batch times generations" if name == "grpo" else "batch"
-            message = f"{what} is {rows}, which {world} GPUs cannot share"
-            yield Problem("C2F365", (name, "batch"), message, f"make it a multiple of {world}")
+        world = (asked.gpus or 1) * (asked.nodes or 1) if asked else 1
+        if batch * each % world:
+            what = "`batch` times `generations`" if name == "grpo" else "`batch`"
+            message = f"{what} is {batch * each}, which {world} GPUs cannot share"
+            hint = f"make `batch` a multiple of {world // gcd(world, each)}"
+            yield Problem("C2F365", (name, "batch"), message, hint)
 
 
 def resources_belong_to_a_section(e: Experiment) -> Iterator[Problem]:
@@ -100,11 +102,13 @@ def heads_can_be_shared(e: Experiment) -> Iterator[Problem]:
 
 
 def checkpoints_fall_into_training(e: Experiment) -> Iterator[Problem]:
-    steps = [s.steps for s in (e.sft, e.grpo) if s is not None and s.steps is not None]
+    """Each section by itself; how many steps epochs are is known when the data are."""
     every = e.checkpoints.every
-    if every is not None and steps and every > max(steps):
-        message = f"training ends after {max(steps)} steps, before the first checkpoint"
-        yield Problem("C2F368", ("checkpoints", "every"), message, "lower it", severity="warning")
+    for name, section in (("sft", e.sft), ("grpo", e.grpo)):
+        if every is not None and section and section.steps is not None and every > section.steps:
+            message = f"`{name}` ends after {section.steps} steps, before its first checkpoint"
+            hint = f"lower it to {section.steps} or less"
+            yield Problem("C2F368", ("checkpoints", "every"), message, hint, severity="warning")
 
 
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
