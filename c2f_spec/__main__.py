@@ -15,12 +15,12 @@ def main() -> int:
     from c2f_spec.cli.main import main as run
 
     _no_plugins()
-    _no_cryptography()
     if sys.argv[1:2] not in [[verb] for verb in MODULES]:
         return run(sys.argv[1:])
     # An editor or a hook waits for these verbs. Half of what they take beyond their imports would be to look for
     # garbage while importing, and to take the interpreter apart at the end.
     gc.disable()
+    _no_cryptography()
     code = run(sys.argv[1:])
     sys.stdout.flush()
     os._exit(code)
