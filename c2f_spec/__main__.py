@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from importlib import import_module
 from types import ModuleType
+from typing import Any
 
 
 def main() -> int:
@@ -18,6 +20,7 @@ def main() -> int:
     # An editor or a hook waits for these verbs. Half of what they take beyond their imports would be to look for
     # garbage while importing, and to take the interpreter apart at the end.
     gc.disable()
+    _no_cryptography()
     code = run(sys.argv[1:])
     sys.stdout.flush()
     os._exit(code)
@@ -32,6 +35,19 @@ def _no_plugins() -> None:
     loader = ModuleType("pydantic.plugin._loader")
     loader.get_plugins = lambda: ()  # type: ignore[attr-defined]
     sys.modules.setdefault(loader.__name__, loader)
+
+
+def _no_cryptography() -> None:
+    """Pydantic imports `secrets`, and with it OpenSSL, for types that no spec has: it is loaded when first used."""
+    late = ModuleType("secrets")
+
+    def load(name: str) -> Any:
+        if sys.modules.get(late.__name__) is late:
+            del sys.modules[late.__name__]
+        return getattr(import_module(late.__name__), name)
+
+    late.__getattr__ = load  # type: ignore[method-assign]
+    sys.modules.setdefault(late.__name__, late)
 
 
 if __name__ == "__main__":

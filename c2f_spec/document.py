@@ -9,6 +9,7 @@ The limits keep any text of `MAX_BYTES` under two seconds and 200 MB, and what i
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -92,8 +93,9 @@ def load(data: bytes, path: str) -> Document:
             code="C2F120",
             file=path,
         )
+    data = data.removeprefix(BOM_UTF8)
     try:
-        text = Text(path, data.decode("utf-8-sig"))
+        text = Text(path, data.decode())
     except UnicodeDecodeError as error:
         text = Text(path, data.decode("utf-8", "replace"))
         what = "UTF-16 text" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte {data[error.start]:#04x}"

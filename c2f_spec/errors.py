@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 EXCERPT = 160
 """Most characters of a source line that a message shows."""
@@ -109,8 +109,7 @@ class Text:
         return self.lines[number - 1] if number <= len(self.lines) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where something stands: 1-based line and column, and how many characters it covers."""
 
     text: Text

@@ -49,6 +49,7 @@ def test_every_key_and_value_knows_its_place():
         (b"a: [1,\n", "not YAML"),
         (b"a: \x00\n", "s.yaml:1:4: a control character (U+0000)"),
         (b"a: \xff\n", "s.yaml:1:4: not UTF-8 text (byte 0xff)"),
+        (b"\xef\xbb\xbfa: \xff\n", "s.yaml:1:4: not UTF-8 text (byte 0xff)"),
         (b"a: " + b"x" * MAX_BYTES, "larger than 500,000 bytes"),
         (b"a: " + b"[" * 100 + b"]" * 100, "too deep"),
         (b"? [1]\n: 2\n", "a key must be plain text"),

@@ -18,6 +18,9 @@ from c2f_spec.errors import C2fError, Exit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+vars(argparse)["_"] = str
+"""argparse would look for translations of its words sixty times, in files; ours are English, and so are its own."""
+
 MODULES = {name: name for name in ("validate", "explain", "init", "completion")}
 """Verbs with a module of their own in `c2f_spec/cli`; the others are in `verbs`."""
 

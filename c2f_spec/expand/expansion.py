@@ -5,8 +5,7 @@ The language itself is imported when a spec uses it: most do not, and `validate`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +23,7 @@ MEANT = {
 LANGUAGE = (*BUILDING, "params", "sweep")
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
+class Variant(NamedTuple):
     """One spec, complete."""
 
     name: str
@@ -36,8 +34,7 @@ class Variant:
     """An ablation may differ from the base here, and must; empty for the base itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
+class Expansion(NamedTuple):
     """`name` is the spec's own, before a sweep names its variants."""
 
     name: str

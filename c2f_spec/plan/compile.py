@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import c2f_spec
 from c2f_spec.document import Document, read
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 PACKAGED = Path(c2f_spec.__file__).parent / "environments"
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(NamedTuple):
     """A valid variant of a spec, with the text that later messages point into."""
 
     document: Document

@@ -1,7 +1,5 @@
 """What is looked for in the results, in no key: tables of the paper to set beside them, and a hypothesis."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

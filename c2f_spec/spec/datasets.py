@@ -6,15 +6,13 @@ the data sets; the ICWSM ratings: Hutto and Gilbert (2014), https://doi.org/10.1
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Split = Literal["train", "valid", "test"]
 ALL: tuple[Split, ...] = ("train", "valid", "test")
 
 
-@dataclass(frozen=True, slots=True)
-class Dataset:
+class Dataset(NamedTuple):
     """What the compiler, the prompts and the metrics must know of a data set."""
 
     name: str

@@ -1,7 +1,5 @@
 """The place: store, tracking, node pools. A spec says the science; the same spec runs in every environment."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt

@@ -1,7 +1,5 @@
 """The evaluation matrix: checkpoints by data sets, and how answers become scores (METHOD 2.6, 4.5)."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt

@@ -4,8 +4,6 @@ A filter is on if it is named; `format` always is, because the others need its p
 `runtime/filters/<name>.py`. Filters repeat `on_fail` word for word, so that each reads by itself.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt

@@ -1,7 +1,5 @@
 """The form of prompt and answer (METHOD 1.3, 1.9, 2)."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field

@@ -1,8 +1,6 @@
 """Group relative policy optimisation with named rewards and a hint policy (METHOD 1.2 to 1.8)."""
 
-from __future__ import annotations
-
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -46,7 +44,7 @@ class ScoreReward(SpecModel):
     )
 
     @model_validator(mode="after")
-    def _width_belongs_to_shape(self) -> ScoreReward:
+    def _width_belongs_to_shape(self) -> Self:
         if (self.shape == "linear_range") != (self.width is None):
             raise ValueError("`width` is needed by every shape but `linear_range`, and by that one not taken")
         return self

@@ -1,7 +1,5 @@
 """What a stage is given (`stage.json`) and what it leaves behind (its record)."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """The parts of a hint policy: when a sample is hard, what the hint says and how much of it, what becomes of the group."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt

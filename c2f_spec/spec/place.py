@@ -1,7 +1,5 @@
 """What a spec may say of the place, in no key: resources of its stages, and how often training is saved."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field, PositiveInt

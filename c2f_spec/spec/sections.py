@@ -3,8 +3,6 @@
 Defaults are the paper's where it gives one (METHOD 8.1); a description that ends with "Not in the paper." marks ours.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt

@@ -1,7 +1,5 @@
 """The model that is trained, what of a clip it sees, and which of its weights are trained (METHOD 8.2)."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt

@@ -1,10 +1,13 @@
 """Start-up of the command, against what its imports cost at least. Wall time of whole processes, alternating.
 
 The goals: `--help` and `--version` within 4 times `python -c pass`, `validate` within 1.5 times its two libraries.
+The package is compiled first, as the libraries were when they were installed: where `PYTHONDONTWRITEBYTECODE` is set,
+every start of a checkout would compile its source again.
 """
 
 from __future__ import annotations
 
+import compileall
 import statistics
 import subprocess
 import sys
@@ -24,6 +27,7 @@ COMMANDS = {
 
 
 def main() -> None:
+    compileall.compile_dir(ROOT / "c2f_spec", quiet=1)
     times: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(ROUNDS):
         for name, argv in COMMANDS.items():
