@@ -12,10 +12,10 @@ from c2f_spec.cli.main import main
 from c2f_spec.document import load
 from c2f_spec.errors import SpecErrors
 from c2f_spec.expand.emit import origins, text_of
+from c2f_spec.expand.expansion import expand
 from c2f_spec.expand.inherit import MAX_DEPTH, MAX_FILES
 from c2f_spec.expand.names import label
 from c2f_spec.expand.tree import Tree, locations, merge, tree_of
-from c2f_spec.expand.expansion import expand
 from c2f_spec.parse.experiment import parse
 from c2f_spec.plan.build import Given, Pins, build
 from c2f_spec.plan.compile import load_spec, load_variants, warnings_of
