@@ -32,6 +32,13 @@ def test_apply_refuses_what_this_version_does_not_run_at_its_line(c2f, repositor
     assert not (repository / ".c2f" / "store" / "records").exists()
 
 
+def test_what_is_not_run_is_told_before_what_is_not_staged(c2f, repository):
+    shutil.copy(REPOSITORY / "specs" / "sims_hint.yaml", repository / "specs")
+    done = c2f("apply", "specs/sims_hint.yaml", "--on", "local", check=3)
+    assert "student kind `qwen_omni` is not run by this version" in done.stderr
+    assert "is not in the store" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("argv", "code", "says"),
     [

@@ -14,7 +14,7 @@ from c2f_spec.cli.work import Work, open_work
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.parse.messages import suggest
 from c2f_spec.plan.annotate import annotate
-from c2f_spec.plan.compile import load_environment, not_implemented, refuse, repository
+from c2f_spec.plan.compile import load_environment, repository
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
 from c2f_spec.store.objects import Objects
@@ -42,8 +42,7 @@ def apply(args: Namespace) -> int:
     """Run what is missing. Exit 8 if a stage failed; what needs it did not run, everything else did."""
     from c2f_spec.cli.apply import apply_plan
 
-    work = open_work(args)
-    refuse(work.loaded, lambda item: not_implemented(item.experiment))
+    work = open_work(args, to_run=True)
     return apply_plan(work, _annotated(work), report=not args.no_report)
 
 

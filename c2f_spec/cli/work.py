@@ -13,6 +13,8 @@ from c2f_spec.plan.compile import (
     compile_plan,
     load_environment,
     load_variants,
+    not_implemented,
+    refuse,
     store_url,
     unpinned_datasets,
 )
@@ -40,11 +42,16 @@ class Work:
     """MLflow tracking URI."""
 
 
-def open_work(args: Namespace) -> Work:
-    """Raises `SpecInvalid` with every problem, `WrongUsage` if the specs name different environments."""
+def open_work(args: Namespace, *, to_run: bool = False) -> Work:
+    """Raises `SpecInvalid` with every problem, `WrongUsage` if the specs name different environments.
+
+    With `to_run`, what this version does not run is a problem, and told before what the store lacks for it.
+    """
     loaded = []
     for spec in args.specs:
         variants = load_variants(Path(spec), args.settings)
+        if to_run:
+            refuse(variants, lambda item: not_implemented(item.experiment))
         show.warnings(variants)
         loaded += variants
     names = {args.on or item.experiment.environment for item in loaded}
