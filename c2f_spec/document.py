@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from c2f_spec.errors import Diagnostic, Place, SpecErrors, SpecInvalid, Text, short
+from c2f_spec.events import events_of, tag_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +24,6 @@ MAX_BYTES = 500_000
 MAX_DEPTH = 40
 MAX_NODES = 20_000
 MAX_PROBLEMS = 100
-MAX_TAG = 200
 NULLS = ("", "~", "null", "Null", "NULL")
 
 Loc = tuple[str | int, ...]
@@ -73,9 +73,9 @@ def read(path: Path, shown: str) -> Document:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        raise SpecInvalid(
-            f"{shown}: no such file", hint=_neighbours(path), code="C2F117", file=shown
-        ) from None
+        from c2f_spec.lookalikes import near_file
+
+        raise SpecInvalid(f"{shown}: no such file", hint=near_file(path), code="C2F117", file=shown) from None
     except IsADirectoryError:
         raise SpecInvalid(f"{shown}: is a folder", hint="name a file", code="C2F118", file=shown) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
@@ -120,17 +120,6 @@ def fragment(argument: Text, start: int) -> Document:
     return _Builder(argument, padded).value()
 
 
-def _neighbours(path: Path) -> str:
-    import difflib
-
-    try:
-        names = [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
-    except OSError:
-        return f"the folder {path.parent} cannot be read"
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f"did you mean `{path.parent / close[0]}`?" if close else ""
-
-
 class _Builder:
     """Events → data. One pass; every problem that leaves the text readable is collected, the rest end it."""
 
@@ -153,7 +142,7 @@ class _Builder:
         from ruamel.yaml.reader import ReaderError
 
         try:
-            self.events = _events(self.content)
+            self.events = events_of(self.content)
             data = build()
         except ReaderError as error:
             self._stop(
@@ -236,11 +225,11 @@ class _Builder:
                 f"an anchor `&{short(event.anchor)}`",
                 "write the value out: anchors hide where it comes from",
             )
-        if _tag(event):
+        if tag_of(event):
             self._problem(
                 "C2F108",
                 place,
-                f"a tag `{short(_tag(event), 80)}`",
+                f"a tag `{short(tag_of(event), 80)}`",
                 "leave it out: the schema decides what a value is",
             )
         if kind == "MappingStartEvent":
@@ -281,18 +270,12 @@ class _Builder:
 
     def _check_key(self, key: str, place: Place) -> None:
         """A key that a person reads as another one."""
-        if key != key.strip():
-            self._problem(
-                "C2F115",
-                place,
-                f"a key with space around it, `{short(key)}`",
-                f"write `{short(key.strip())}`",
-            )
-            return
         from c2f_spec.lookalikes import strangers
 
-        plain, odd = strangers(key)
-        if odd:
+        meant, (plain, odd) = short(key.strip()), strangers(key)
+        if key != key.strip():
+            self._problem("C2F115", place, f"a key with space around it, `{short(key)}`", f"write `{meant}`")
+        elif odd:
             message = f"the key `{short(key)}` is not `{short(plain)}`: it holds {odd}"
             self._problem("C2F114", place, message, f"type `{short(plain)}`")
 
@@ -312,26 +295,3 @@ class _Builder:
         if type(event).__name__ in ("MappingStartEvent", "SequenceStartEvent"):
             width = 1
         return Place(self.text, start.line + 1, start.column + 1, max(1, width))
-
-
-def _tag(event: Any) -> str:
-    """The explicit tag of a node as it was written, or nothing."""
-    tag = str(getattr(event, "ctag", None))
-    return "" if tag in ("None", "!") else tag
-
-
-def _events(content: str) -> Iterator[Any]:
-    """Parser events of `content`. Long tags are cut: to decode one takes the square of its length."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.parser import Parser
-
-    class BoundedParser(Parser):
-        def select_tag_transform(self, tag: Any) -> None:
-            if tag is not None and tag.suffix:
-                tag.suffix = tag.suffix[:MAX_TAG]
-            super().select_tag_transform(tag)
-
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Parser = BoundedParser
-    events: Iterator[Any] = yaml.parse(content)
-    return events

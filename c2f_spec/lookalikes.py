@@ -1,8 +1,12 @@
-"""Which characters of a word only look like the plain letters that a reader takes them for."""
+"""What was meant: characters that only look like the plain letters that a reader takes them for, names that are near."""
 
 from __future__ import annotations
 
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CYRILLIC = dict(zip("авеғһіјкӏмнорԛѕтцԝхуԁс", "abefhijklmhopqstuwxydc", strict=True))
 GREEK = dict(zip("αβγδεηικνορτυχω", "abydenikvoptuxw", strict=True))
@@ -46,3 +50,15 @@ def _seems(c: str) -> str:
         return LOOKS_LIKE[c]
     parts = unicodedata.normalize("NFKD", c)
     return "".join(LOOKS_LIKE.get(p, p) for p in parts if not unicodedata.category(p).startswith(("M", "Cf")))
+
+
+def near_file(path: Path) -> str:
+    """A hint: the YAML file beside `path` whose name is nearest."""
+    import difflib
+
+    try:
+        names = [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
+    except OSError:
+        return f"the folder {path.parent} cannot be read"
+    close = difflib.get_close_matches(path.name, names, n=1)
+    return f"did you mean `{path.parent / close[0]}`?" if close else ""
