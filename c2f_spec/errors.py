@@ -197,10 +197,6 @@ class SpecErrors(SpecInvalid):
         return "\n".join(str(d) for d in self.diagnostics)
 
 
-class PlanStale(C2fError):
-    exit = Exit.STALE
-
-
 class Unreachable(C2fError):
     """The store or the cluster cannot be reached, read or written."""
 
@@ -231,10 +227,6 @@ class OutOfMemory(StageError):
 
 class Diverged(StageError):
     code = StageExit.DIVERGED
-
-
-class Transient(StageError):
-    code = StageExit.TRANSIENT
 
 
 class Stopped(StageError):

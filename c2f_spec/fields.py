@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from c2f_spec.errors import WrongUsage
-from c2f_spec.parse.messages import WHAT_A_PATTERN_MEANS, members, suggest
+from c2f_spec.lookalikes import suggest
+from c2f_spec.parse.messages import WHAT_A_PATTERN_MEANS, members
 from c2f_spec.spec import support
 from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, Word, field_class
 from c2f_spec.spec.experiment import Experiment

@@ -54,11 +54,26 @@ def _seems(c: str) -> str:
 
 def near_file(path: Path) -> str:
     """A hint: the YAML file beside `path` whose name is nearest."""
-    import difflib
-
     try:
         names = [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
     except OSError:
         return f"the folder {path.parent} cannot be read"
-    close = difflib.get_close_matches(path.name, names, n=1)
-    return f"did you mean `{path.parent / close[0]}`?" if close else ""
+    near = close(path.name, names)
+    return f"did you mean `{path.parent / near}`?" if near else ""
+
+
+def close(word: str, known: list[str]) -> str:
+    """The nearest of `known`, or nothing."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word[:80], known, n=1, cutoff=0.6)), "")
+
+
+def one_of(known: list[str]) -> str:
+    return f"one of {', '.join(f'`{k}`' for k in known)}" if known else ""
+
+
+def suggest(word: str, known: list[str]) -> str:
+    """`did you mean`, or the list of what there is."""
+    near = close(word, known)
+    return f"did you mean `{near}`?" if near else one_of(known)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from c2f_spec.plan.compile import load_variants
 from c2f_spec.store.objects import Objects
 from c2f_spec.store.records import add_dataset
 
@@ -24,6 +25,11 @@ DOMAINS = {
     "nyt": "nytEditorialSnippets",
     "tweets": "tweets",
 }
+
+
+def load_spec(path, settings=()):
+    """The first variant of a spec: the only one, if there is no sweep."""
+    return load_variants(path, settings)[0]
 
 
 def pytest_addoption(parser):

@@ -18,9 +18,10 @@ from c2f_spec.expand.names import label
 from c2f_spec.expand.tree import Tree, locations, merge, tree_of
 from c2f_spec.parse.experiment import parse
 from c2f_spec.plan.build import Given, Pins, build
-from c2f_spec.plan.compile import load_spec, load_variants, warnings_of
+from c2f_spec.plan.compile import load_variants, warnings_of
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
+from tests.conftest import load_spec
 from tests.faults import ENVIRONMENT
 
 HERE = Path(__file__).parent

@@ -15,11 +15,12 @@ from c2f_spec.parse.checks import check
 from c2f_spec.parse.messages import members
 from c2f_spec.plan import code
 from c2f_spec.plan.build import Given, Pins, build
-from c2f_spec.plan.compile import compile_plan, load_environment, load_spec, needed_datasets
+from c2f_spec.plan.compile import compile_plan, load_environment, needed_datasets
 from c2f_spec.spec.base import DISCRIMINATORS, SpecModel
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.experiment import Experiment
+from tests.conftest import load_spec
 
 SPECS = sorted((Path(__file__).parent.parent / "specs").glob("*.yaml"))
 HERE_ENVIRONMENT = LocalEnvironment(c2f="v1", kind="local", store="store", demo=True)

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from c2f_spec.plan.build import Given, Pins, build
-from c2f_spec.plan.compile import load_spec
 from c2f_spec.run import run, save
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.store.objects import Objects
 from c2f_spec.targets.base import State
+from tests.conftest import load_spec
 from tests.fake_target import FakeTarget
 
 ENVIRONMENT = LocalEnvironment(c2f="v1", kind="local", store="store", demo=True)

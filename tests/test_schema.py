@@ -14,7 +14,7 @@ from c2f_spec.errors import SpecErrors, StageSpecWrong, WrongUsage
 from c2f_spec.fields import every_field, explain_field, re_runs
 from c2f_spec.jsonschema import COMMITTED, json_schema, text
 from c2f_spec.parse.experiment import parse
-from c2f_spec.plan.compile import load_spec, not_implemented, refuse
+from c2f_spec.plan.compile import not_implemented, refuse
 from c2f_spec.spec import support
 from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, default_of, identity
 from c2f_spec.spec.experiment import Experiment
@@ -22,6 +22,7 @@ from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.hint import PRESETS, Hint
 from c2f_spec.spec.sections import Media, Sft, Student
+from tests.conftest import load_spec
 
 HERE = Path(__file__).parent
 SPECS = sorted((HERE.parent / "specs").glob("*.yaml"))

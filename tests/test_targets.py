@@ -6,11 +6,12 @@ import time
 
 import pytest
 
-from c2f_spec.plan.compile import compile_plan, load_environment, load_spec, needed_datasets
+from c2f_spec.plan.compile import compile_plan, load_environment, needed_datasets
 from c2f_spec.store import records
 from c2f_spec.store.objects import Objects
 from c2f_spec.targets.base import State
 from c2f_spec.targets.local import Local, visible_gpus
+from tests.conftest import load_spec
 from tests.fake_target import FakeTarget
 
 

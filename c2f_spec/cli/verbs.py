@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.cli import show
 from c2f_spec.cli.work import Work, open_work
 from c2f_spec.errors import Exit, WrongUsage
-from c2f_spec.parse.messages import suggest
+from c2f_spec.lookalikes import suggest
 from c2f_spec.plan.annotate import annotate
 from c2f_spec.plan.compile import load_environment, repository
 from c2f_spec.spec.datasets import DATASETS

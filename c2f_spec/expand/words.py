@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from c2f_spec.errors import Diagnostic, Place, SpecErrors
+from c2f_spec.lookalikes import close, one_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,13 +16,9 @@ if TYPE_CHECKING:
 
 def suggest(word: str, known: Iterable[str]) -> str:
     """`did you mean`, or the list if it is short enough to read."""
-    import difflib
-
     names = list(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean `{close[0]}`?"
-    return f"one of {', '.join(f'`{n}`' for n in names)}" if 0 < len(names) <= 20 else ""
+    near = close(word, names)
+    return f"did you mean `{near}`?" if near else one_of(names) if len(names) <= 20 else ""
 
 
 def shown(value: Any) -> str:

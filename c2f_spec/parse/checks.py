@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from c2f_spec.lookalikes import suggest
 from c2f_spec.parse import rules_hint, rules_teacher, rules_training
-from c2f_spec.parse.messages import suggest
 from c2f_spec.parse.problem import Problem
 from c2f_spec.spec.claims import TABLES
 from c2f_spec.spec.datasets import DATASETS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 from pydantic import BaseModel
 
 from c2f_spec.errors import short
+from c2f_spec.lookalikes import suggest
 from c2f_spec.spec.base import (
     DIGEST_PATTERN,
     DISCRIMINATORS,
@@ -98,23 +99,6 @@ def explain(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
     if kind == "string_too_long":
         return "C2F211", f"`{name}` has more than {ctx['max_length']} characters", "shorten it", False
     return "C2F299", f"`{name}`: {error['msg'][0].lower()}{error['msg'][1:]}", "", False
-
-
-def suggest(word: str, known: list[str]) -> str:
-    """`did you mean`, or the list if it is short enough to read."""
-    near = close(word, known)
-    return f"did you mean `{near}`?" if near else one_of(known)
-
-
-def close(word: str, known: list[str]) -> str:
-    """The nearest of `known`, or nothing."""
-    import difflib
-
-    return next(iter(difflib.get_close_matches(word[:80], known, n=1, cutoff=0.6)), "")
-
-
-def one_of(known: list[str]) -> str:
-    return f"one of {', '.join(f'`{k}`' for k in known)}" if known else ""
 
 
 def shown(value: Any) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, get_args
 
-from c2f_spec.parse.messages import close, fields_at, members, one_of
+from c2f_spec.lookalikes import close, one_of
+from c2f_spec.parse.messages import fields_at, members
 from c2f_spec.spec.base import DISCRIMINATORS
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import c2f_spec
 from c2f_spec.document import Document, read
 from c2f_spec.errors import Diagnostic, SpecErrors, SpecInvalid
 from c2f_spec.expand.expansion import enclosing, expand
+from c2f_spec.lookalikes import suggest
 from c2f_spec.parse.checks import Problem
 from c2f_spec.parse.experiment import Seen, diagnostic, parse, parse_environment
-from c2f_spec.parse.messages import suggest
 from c2f_spec.plan.once import told_once
 from c2f_spec.spec import support
 from c2f_spec.spec.datasets import DATASETS
@@ -47,11 +47,6 @@ def refuse(loaded: Sequence[Loaded], judge: Callable[[Loaded], list[Problem]]) -
     found = [(item.experiment.name, [diagnostic(item.document, p) for p in judge(item)]) for item in loaded]
     if problems := told_once(found):
         raise SpecErrors(problems)
-
-
-def load_spec(path: Path, settings: Sequence[str] = ()) -> Loaded:
-    """The first variant of a spec: the only one, if there is no sweep. Raises `SpecInvalid`."""
-    return load_variants(path, settings)[0]
 
 
 def load_variants(path: Path, settings: Sequence[str] = ()) -> list[Loaded]:

@@ -29,42 +29,35 @@ THINKING = (
 RETRY = "Times a clip is asked again whose chain failed a filter with `on_fail: retry`. Not in the paper."
 
 
-class TransformersTeacher(SpecModel):
+class OwnWeights(SpecModel):
+    """A teacher whose weights are staged and run by us, by either engine."""
+
+    kind: str
+    model: str = Field(
+        description="Repository of the weights (paper: Qwen3-Omni-30B; which variant is not said).",
+        json_schema_extra={"examples": ["Qwen/Qwen3-Omni-30B-A3B-Instruct"]},
+    )
+    revision: Revision = Field(description="Full commit hash of the weights.")
+    samples: PositiveInt = Field(default=1, description=SAMPLES)
+    temperature: Temperature = Field(default=0.7, description=TEMPERATURE)
+    top_p: TopP = Field(default=0.95, description="Nucleus. Not in the paper.")
+    max_new_tokens: PositiveInt = Field(default=768, description=LONGEST)
+    label_visibility: Visibility = Field(default="blind", description=VISIBILITY)
+    native_thinking: Thinking = Field(default="refuse", description=THINKING)
+    retry: Retries = Field(default=2, description=RETRY)
+    seed: NonNegativeInt = Field(default=42, description="Seed of the teacher's sampling. Not in the paper.")
+
+
+class TransformersTeacher(OwnWeights):
     """An omni model run by transformers inside the stage."""
 
     kind: Literal["transformers"] = "transformers"
-    model: str = Field(
-        description="Repository of the weights (paper: Qwen3-Omni-30B; which variant is not said).",
-        json_schema_extra={"examples": ["Qwen/Qwen3-Omni-30B-A3B-Instruct"]},
-    )
-    revision: Revision = Field(description="Full commit hash of the weights.")
-    samples: PositiveInt = Field(default=1, description=SAMPLES)
-    temperature: Temperature = Field(default=0.7, description=TEMPERATURE)
-    top_p: TopP = Field(default=0.95, description="Nucleus. Not in the paper.")
-    max_new_tokens: PositiveInt = Field(default=768, description=LONGEST)
-    label_visibility: Visibility = Field(default="blind", description=VISIBILITY)
-    native_thinking: Thinking = Field(default="refuse", description=THINKING)
-    retry: Retries = Field(default=2, description=RETRY)
-    seed: NonNegativeInt = Field(default=42, description="Seed of the teacher's sampling. Not in the paper.")
 
 
-class VllmTeacher(SpecModel):
+class VllmTeacher(OwnWeights):
     """An omni model run by vLLM inside the stage: several times faster, on one or several GPUs."""
 
     kind: Literal["vllm"] = "vllm"
-    model: str = Field(
-        description="Repository of the weights (paper: Qwen3-Omni-30B; which variant is not said).",
-        json_schema_extra={"examples": ["Qwen/Qwen3-Omni-30B-A3B-Instruct"]},
-    )
-    revision: Revision = Field(description="Full commit hash of the weights.")
-    samples: PositiveInt = Field(default=1, description=SAMPLES)
-    temperature: Temperature = Field(default=0.7, description=TEMPERATURE)
-    top_p: TopP = Field(default=0.95, description="Nucleus. Not in the paper.")
-    max_new_tokens: PositiveInt = Field(default=768, description=LONGEST)
-    label_visibility: Visibility = Field(default="blind", description=VISIBILITY)
-    native_thinking: Thinking = Field(default="refuse", description=THINKING)
-    retry: Retries = Field(default=2, description=RETRY)
-    seed: NonNegativeInt = Field(default=42, description="Seed of the teacher's sampling. Not in the paper.")
     tensor_parallel: PositiveInt = Field(
         default=2, description="GPUs that share each layer.", json_schema_extra=PLACEMENT
     )
