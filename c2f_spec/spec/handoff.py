@@ -10,6 +10,15 @@ from c2f_spec.spec.base import SpecModel
 class Placement(SpecModel):
     """Where a stage runs; in no key."""
 
+    image: str | None = Field(default=None, description="Container image, by digest; none on this machine.")
+    pool: str | None = Field(default=None, description="Node pool of the environment.")
+    gpus: int = Field(default=0, description="GPUs of a node.")
+    nodes: int = Field(default=1, description="Nodes; more than one only for training.")
+    shards: int = Field(default=1, description="Pods that share the units of a sharded stage.")
+    zero: Literal["auto", "off", "2", "3"] = Field(default="auto", description="ZeRO stage of training.")
+    micro_batch: int | None = Field(default=None, description="Most rows of a GPU in one pass.")
+    checkpoint_every: int | None = Field(default=None, description="Optimiser steps between checkpoints.")
+    checkpoint_keep: int = Field(default=2, description="Checkpoints that stay.")
     processes: int = Field(default=1, description="Worker processes of the stage, one a GPU.")
     threads: int = Field(default=1, description="Threads of a worker's arithmetic.")
 

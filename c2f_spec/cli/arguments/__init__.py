@@ -1,0 +1,1 @@
+"""The arguments of the verbs, a module a family. Nothing heavy: `--help` imports them all."""

@@ -1,0 +1,39 @@
+"""Verbs for who runs experiments, from `apply` to the report."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.cli.arguments.common import output
+
+if TYPE_CHECKING:
+    from c2f_spec.cli.arguments.common import Common
+
+
+def add(verbs: Any, common: Common) -> None:
+    """`verbs` is what `add_subparsers` made."""
+    apply = verbs.add_parser(
+        "apply", parents=[common.specs, common.place], help="run what is missing, and write the report"
+    )
+    apply.add_argument("--no-report", action="store_true", help="do not write the report at the end")
+    status = verbs.add_parser("status", parents=[common.one, common.place], help="where every stage is")
+    output(status, "table", "json", "name")
+    logs = verbs.add_parser(
+        "logs", parents=[common.one, common.place], help="what a stage printed, all attempts"
+    )
+    logs.add_argument(
+        "stage", nargs="?", metavar="STAGE", help="its name, kind or a start of them; absent: list them"
+    )
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until the stage ends")
+    report = verbs.add_parser(
+        "report", parents=[common.one, common.place], help="write the report, of whatever is done"
+    )
+    report.add_argument("--out", metavar="DIR", help="write it here instead of into the store")
+    retry = verbs.add_parser(
+        "retry", parents=[common.one, common.place], help="forgive failures, so that `apply` tries again"
+    )
+    cancel = verbs.add_parser(
+        "cancel", parents=[common.one, common.place], help="ask running stages to save and stop"
+    )
+    for verb in (retry, cancel):
+        verb.add_argument("stage", nargs="?", metavar="STAGE", help="one stage; absent: all of them")
