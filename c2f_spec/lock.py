@@ -1,8 +1,13 @@
-"""`c2f.lock`: what names stand for. Pins data sets to the digests of their files.
+"""`c2f.lock`: what names stand for, reviewed like code.
 
 c2f: v1
-datasets:
-  ch-sims: <64 hex digits>
+datasets: {ch-sims: <64 hex digits>}                   the files of the staged copy
+models: {Qwen/Qwen2.5-Omni-7B@<commit>: <64 hex>}      the files of the staged copy of that revision
+images: {registry/c2f:2026-10: sha256:<64 hex>}        what the tag of an environment was when it was pinned
+accept: [{old: <hex>, new: <hex>, by: who, why: text}] digests of code that compute the same
+
+A model's revision is a commit hash in the spec itself, so the name is exact already; its pin says that the copy which
+came by a mirror or by disk is the copy that was meant, byte for byte.
 """
 
 from __future__ import annotations
@@ -10,58 +15,168 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.document import read
-from c2f_spec.errors import Diagnostic, SpecErrors
+from c2f_spec.document import Document, load, read
+from c2f_spec.errors import Diagnostic, SpecErrors, short
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-HEADER = "# What names stand for. Written by `c2f-spec data add`; reviewed like code.\nc2f: v1\n"
+    from c2f_spec.errors import Place
+
+HEADER = "# What names stand for. Written by `c2f-spec lock` and `data add`; reviewed like code.\nc2f: v1\n"
+UNPINNED = "unpinned"
+"""Stands for a digest that nobody knows yet, in a plan made `--offline`. No digest is equal to it."""
+PINS = {
+    "datasets": (r"[0-9a-f]{64}", "a digest (64 hex digits)"),
+    "models": (r"[0-9a-f]{64}", "a digest (64 hex digits)"),
+    "images": (r"sha256:[0-9a-f]{64}", "an image digest (`sha256:` and 64 hex digits)"),
+}
+"""Section to the form of its pins."""
+FIELDS = ("c2f", *PINS, "accept")
+CODE_DIGEST = r"[0-9a-f]{16,64}"
+
+
+class Acceptance(NamedTuple):
+    """Code with the digest `new` computes what code with the digest `old` did. The words are for reviewers."""
+
+    old: str
+    new: str
+    by: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Pins by name."""
+    """Pins by name, and declared equalities of code."""
 
-    datasets: dict[str, str] = field(default_factory=dict)
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+    """By `repository@revision`."""
+    images: Mapping[str, str] = field(default_factory=dict)
+    accept: tuple[Acceptance, ...] = ()
 
 
 def read_lock(path: Path) -> Lock:
-    """An absent file pins nothing. Raises `SpecErrors` at a line that is not a pin."""
-    if not path.is_file():
-        return Lock()
-    document = read(path, str(path))
-    problems = [
-        Diagnostic(
-            "C2F401",
-            document.place((name,), key=True),
-            f"unknown field `{name}`",
-            "one of `c2f`, `datasets`",
-        )
-        for name in document.data
-        if name not in ("c2f", "datasets")
-    ]
-    pins = document.data.get("datasets") or {}
-    if not isinstance(pins, dict):
-        problems.append(
-            Diagnostic("C2F402", document.place(("datasets",)), "`datasets` must be a map of pins")
-        )
-        pins = {}
-    for name, digest in pins.items():
-        if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
-            at = document.place(("datasets", name))
-            problems.append(Diagnostic("C2F403", at, f"the pin of `{name}` is not a digest (64 hex digits)"))
+    """An absent file pins nothing. Raises `SpecErrors` at every line that is not a pin."""
+    return parse_lock(read(path, str(path))) if path.is_file() else Lock()
+
+
+def parse_lock(document: Document) -> Lock:
+    """Raises `SpecErrors`."""
+    problems = list(_unknown(document))
+    pins = {section: _pins(document, section, problems) for section in PINS}
+    problems += _badly_named(document, pins["models"])
+    accept = tuple(_accepted(document, problems))
     if problems:
         raise SpecErrors(problems)
-    return Lock(dict(pins))
+    return Lock(**pins, accept=accept)
 
 
-def write_pins(path: Path, datasets: dict[str, str]) -> None:
-    """Add or change pins, keep the others, in order of names. Replaces the file whole."""
-    pins = dict(sorted({**read_lock(path).datasets, **datasets}.items()))
-    text = HEADER + "datasets:\n" + "".join(f"  {name}: {digest}\n" for name, digest in pins.items())
+def _unknown(document: Document) -> Iterator[Diagnostic]:
+    known = ", ".join(f"`{name}`" for name in FIELDS)
+    for name in document.data:
+        if name not in FIELDS:
+            at = document.place((name,), key=True)
+            yield Diagnostic("C2F401", at, f"unknown field `{short(name)}`", f"one of {known}")
+
+
+def _pins(document: Document, section: str, problems: list[Diagnostic]) -> dict[str, str]:
+    pins = document.data.get(section) or {}
+    if not isinstance(pins, dict):
+        at = document.place((section,))
+        problems.append(Diagnostic("C2F402", at, f"`{section}` must be a map of pins"))
+        return {}
+    pattern, what = PINS[section]
+    for name, digest in pins.items():
+        if not isinstance(digest, str) or not re.fullmatch(pattern, digest):
+            at = document.place((section, name))
+            problems.append(Diagnostic("C2F403", at, f"the pin of `{short(name)}` is not {what}"))
+    return dict(pins)
+
+
+def _badly_named(document: Document, models: dict[str, str]) -> Iterator[Diagnostic]:
+    for name in models:
+        if not re.fullmatch(r"[^@\s]+@[0-9a-f]{40}", name):
+            at = document.place(("models", name), key=True)
+            hint = "the commit hash is in the spec, as `revision`"
+            yield Diagnostic("C2F404", at, f"`{short(name)}` is not repository@commit", hint)
+
+
+def _accepted(document: Document, problems: list[Diagnostic]) -> Iterator[Acceptance]:
+    entries = document.data.get("accept") or []
+    hint = "each is {old: <hex>, new: <hex>, by: who, why: text}, and no two have the same `new`"
+    seen: set[str] = set()
+    for i, entry in enumerate(entries if isinstance(entries, list) else [entries]):
+        wrong = _wrong(entry, seen) if isinstance(entries, list) else "`accept` must be a list"
+        if wrong:
+            problems.append(Diagnostic("C2F405", document.place(("accept", i)), wrong, hint))
+            continue
+        seen.add(entry["new"])
+        yield Acceptance(**entry)
+
+
+def _wrong(entry: object, seen: set[str]) -> str:
+    """What is wrong with an acceptance; nothing if it is one."""
+    if not isinstance(entry, dict) or set(entry) != set(Acceptance._fields):
+        return "not an acceptance with exactly `old`, `new`, `by` and `why`"
+    for name, value in entry.items():
+        if not isinstance(value, str) or not value.strip():
+            return f"`{name}` says nothing"
+    for name in ("old", "new"):
+        if not re.fullmatch(CODE_DIGEST, entry[name]):
+            return f"`{name}` is not a digest (16 to 64 hex digits)"
+    if entry["old"] == entry["new"]:
+        return "`old` and `new` are the same"
+    return "`new` was accepted by an entry above" if entry["new"] in seen else ""
+
+
+def write_pins(path: Path, section: str, pins: Mapping[str, str]) -> None:
+    """Add or change pins of a section. Everything else, comments too, stays as it is written."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else HEADER
+    for name in sorted(pins):
+        text = _with_pin(text, str(path), section, name, pins[name])
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text)
+    part.write_text(text, encoding="utf-8")
     part.replace(path)
+
+
+def _with_pin(text: str, shown: str, section: str, name: str, digest: str) -> str:
+    """`text` with one pin more, or another. A section in braces is written as lines, in order of names."""
+    document = load(text.encode(), shown)
+    parse_lock(document)
+    lines = text.splitlines()
+    pins = document.data.get(section) or {}
+    if pins.get(name) == digest:
+        return text
+    if section not in document.data:
+        lines += [f"{section}:", f"  {name}: {digest}"]
+    elif not pins or _in_braces(document.place((section,))):
+        start, end = _lines_of(document, section, lines)
+        all_ = sorted({**pins, name: digest}.items())
+        lines[start:end] = [f"{section}:", *(f"  {n}: {d}" for n, d in all_)]
+    elif name in pins:
+        at = document.place((section, name))
+        line = lines[at.line - 1]
+        lines[at.line - 1] = line[: at.column - 1] + digest + line[at.column - 1 + at.width :]
+    else:
+        before = [other for other in pins if other < name]
+        first = document.place((section, next(iter(pins))), key=True)
+        last = max((document.place((section, o)).line for o in before), default=first.line - 1)
+        lines.insert(last, f"{' ' * (first.column - 1)}{name}: {digest}")
+    return "\n".join(lines) + "\n"
+
+
+def _in_braces(value: Place) -> bool:
+    return value.text.line(value.line)[value.column - 1 :].startswith("{")
+
+
+def _lines_of(document: Document, section: str, lines: list[str]) -> tuple[int, int]:
+    """First line of a section in braces, or of an empty one, and the line after its last, counted from 0."""
+    start = document.place((section,), key=True).line - 1
+    if document.data[section] is None:
+        return start, start + 1
+    last = max([document.place((section, name)).line - 1 for name in document.data[section]], default=start)
+    return start, next(i for i in range(last, len(lines)) if "}" in lines[i]) + 1

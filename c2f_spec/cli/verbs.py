@@ -137,7 +137,7 @@ def data(args: Namespace) -> int:
     for item in staged:
         print(f"{item['name']}: {item['rows']:,} rows, digest {item['digest'][:10]}")
     if lock.parent.is_dir():
-        write_pins(lock, {item["name"]: item["digest"] for item in staged})
+        write_pins(lock, "datasets", {item["name"]: item["digest"] for item in staged})
         print(f"pinned in {show.relative(lock)}")
     return Exit.OK
 

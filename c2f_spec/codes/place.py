@@ -7,22 +7,40 @@ from c2f_spec.codes.entry import Entry
 ENTRIES: dict[str, Entry] = {
     "C2F401": Entry(
         "an unknown field of c2f.lock",
-        "`c2f.lock` says what names stand for, and nothing else. `c2f-spec data add` writes it.",
+        "`c2f.lock` says what names stand for, and nothing else. `c2f-spec lock` and `c2f-spec data add` write it.",
         "c2f: v1\ndataset: {}\n",
         "c2f: v1\ndatasets: {}\n",
     ),
     "C2F402": Entry(
         "pins that are not a map",
-        "`datasets` maps the name of a data set to the digest of its files.",
+        "`datasets`, `models` and `images` map a name to the digest of what it stands for.",
         "c2f: v1\ndatasets: [ch-sims]\n",
         "c2f: v1\ndatasets: {}\n",
     ),
     "C2F403": Entry(
         "a pin that is not a digest",
-        "A pin is the SHA-256 of the list of a data set's files, as 64 hex digits. It is what makes two people's "
-        "results comparable: a name alone would mean whatever copy is there.",
+        "A pin is the SHA-256 of the list of a data set's or a model's files, as 64 hex digits; of an image, the digest "
+        "that its registry gives, with `sha256:` before it. It is what makes two people's results comparable: a name "
+        "alone would mean whatever copy is there.",
         "c2f: v1\ndatasets: {ch-sims: latest}\n",
         "c2f: v1\ndatasets: {ch-sims: " + "0123456789abcdef" * 4 + "}\n",
+    ),
+    "C2F404": Entry(
+        "a pinned model without its commit",
+        "One repository holds many revisions, so a model is pinned as repository@commit, with the full hash that the "
+        "spec has as `revision`. The digest behind it is of the staged files, which may have come by a mirror or a disk.",
+        "c2f: v1\nmodels: {Qwen/Qwen2.5-Omni-7B: " + "0123456789abcdef" * 4 + "}\n",
+        "c2f: v1\nmodels:\n  Qwen/Qwen2.5-Omni-7B@ae9e1690543ffd5c0221dc27f79834d0294cba00: "
+        + "0123456789abcdef" * 4
+        + "\n",
+    ),
+    "C2F405": Entry(
+        "an acceptance that does not say enough",
+        "`accept` declares that code with the digest `new` computes what code with the digest `old` did, so that a "
+        "refactoring runs nothing again. If the claim is wrong, old results are taken for new ones: whoever reviews it "
+        "needs to know who made it and why.",
+        "c2f: v1\naccept:\n  - {old: 0123456789abcdef, new: fedcba9876543210}\n",
+        "c2f: v1\naccept:\n  - {old: 0123456789abcdef, new: fedcba9876543210, by: mei, why: a loop became a product}\n",
     ),
     "C2F411": Entry(
         "a data set that is not pinned",
