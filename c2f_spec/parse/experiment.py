@@ -10,13 +10,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from c2f_spec.errors import Diagnostic, SpecErrors
 from c2f_spec.parse.checks import Problem, check
 from c2f_spec.parse.messages import explain
-from c2f_spec.spec.environment import Environment
+from c2f_spec.spec.environment import environment_model
 from c2f_spec.spec.experiment import Experiment
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from c2f_spec.document import Document, Loc
+    from c2f_spec.spec.environment import Environment
 
 MAX_PROBLEMS = 100
 
@@ -59,7 +60,8 @@ def _validate_shared(document: Document, seen: Seen) -> Experiment:
 
 def parse_environment(document: Document) -> Environment:
     """Raises `SpecErrors`."""
-    environment: Environment = _validate(Environment, document)
+    kind = document.data.get("kind") if isinstance(document.data, dict) else None
+    environment: Environment = _validate(environment_model(kind), document)
     return environment
 
 

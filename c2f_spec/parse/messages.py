@@ -12,10 +12,18 @@ from c2f_spec.lookalikes import suggest
 from c2f_spec.spec.base import (
     DIGEST_PATTERN,
     DISCRIMINATORS,
+    DNS_PATTERN,
+    DRIVER_PATTERN,
     ENDPOINT_PATTERN,
+    IMAGE_PATTERN,
+    LABEL_KEY_PATTERN,
+    LABEL_VALUE_PATTERN,
     NAME_PATTERN,
+    QUANTITY_PATTERN,
     REVISION_PATTERN,
+    STORE_PATTERN,
     TAG_PATTERN,
+    VARIABLE_PATTERN,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +35,14 @@ WHAT_A_PATTERN_MEANS = {
     DIGEST_PATTERN: "a digest is 64 hex digits",
     ENDPOINT_PATTERN: "an endpoint is a URL with http or https, and without user or password",
     TAG_PATTERN: "a tag is lower-case letters and underscores",
+    DNS_PATTERN: "a name of Kubernetes is lower-case letters, digits, dashes and dots, and starts and ends with a letter or digit",
+    LABEL_KEY_PATTERN: "a key is `name` or `domain/name`: letters, digits, dashes, dots and underscores",
+    LABEL_VALUE_PATTERN: "a label's value is letters, digits, dashes, dots and underscores",
+    VARIABLE_PATTERN: "a variable is upper-case letters, digits and underscores",
+    QUANTITY_PATTERN: "an amount is a number with or without a unit: 500m, 8, 64Gi, 1.5Ti",
+    IMAGE_PATTERN: "an image is named by its digest, registry/name@sha256:<64 hex digits>; tags move",
+    DRIVER_PATTERN: "a driver is a version, for example 535.129.03",
+    STORE_PATTERN: "a store is a URL without user or password, for example s3://bucket/c2f",
 }
 
 NOT_A = {

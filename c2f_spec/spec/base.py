@@ -37,6 +37,14 @@ TAG_PATTERN = r"^[a-z_]+$"
 DIGEST_PATTERN = r"^[0-9a-f]{64}$"
 ENDPOINT_PATTERN = r"^https?://[^@\s]+$"
 REVISION_PATTERN = r"^[0-9a-f]{40}$"
+DNS_PATTERN = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+LABEL_KEY_PATTERN = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
+LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$"
+VARIABLE_PATTERN = r"^[A-Z_][A-Z0-9_]*$"
+QUANTITY_PATTERN = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
+IMAGE_PATTERN = r"^[a-z0-9][a-z0-9._:/-]*@sha256:[0-9a-f]{64}$"
+DRIVER_PATTERN = r"^[0-9]{3}(\.[0-9]+)*$"
+STORE_PATTERN = r"^([a-z][a-z0-9+.-]*://)?[^@\s]+$"
 
 Name = Annotated[
     str,

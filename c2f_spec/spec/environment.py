@@ -1,10 +1,13 @@
 """The place: store, tracking, node pools. A spec says the science; the same spec runs in every environment."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 
 from c2f_spec.spec.base import SpecModel
+
+if TYPE_CHECKING:
+    from c2f_spec.spec.cluster import KubernetesEnvironment
 
 
 class LocalEnvironment(SpecModel):
@@ -23,25 +26,19 @@ class LocalEnvironment(SpecModel):
     )
 
 
-class Pool(SpecModel):
-    """Nodes of one kind."""
-
-    gpus: NonNegativeInt = Field(description="GPUs of a node.")
-    gpu: str = Field(description="Model of the GPU, for example `A800-SXM4-80GB`.")
+if TYPE_CHECKING:
+    Environment = LocalEnvironment | KubernetesEnvironment
 
 
-class KubernetesEnvironment(SpecModel):
-    """A cluster. What this version needs to plan for it; rendering and submitting come with the Kubernetes target."""
+def environment_model(kind: Any) -> Any:
+    """What validates an environment of this `kind`; the union of all if there is no such kind.
 
-    c2f: Literal["v1"] = Field(description="Version of the language.")
-    kind: Literal["kubernetes"] = Field(description="A Job a stage.")
-    namespace: str = Field(description="Namespace of the Jobs.")
-    store: str = Field(description="fsspec URL of the store, for example `s3://bucket/c2f`.")
-    tracking: str | None = Field(default=None, description="MLflow tracking URI, or none.")
-    pools: dict[str, Pool] = Field(description="Node pools, by name.")
-    demo: bool = Field(
-        default=False, description="Accept data, teachers and students that are for demonstrations."
-    )
+    A cluster's models are two dozen, and `validate` need not wait for them before a spec that stays on this machine.
+    """
+    if kind == "local":
+        return LocalEnvironment
+    from c2f_spec.spec.cluster import KubernetesEnvironment
 
-
-Environment = Annotated[LocalEnvironment | KubernetesEnvironment, Field(discriminator="kind")]
+    if kind == "kubernetes":
+        return KubernetesEnvironment
+    return Annotated[LocalEnvironment | KubernetesEnvironment, Field(discriminator="kind")]
