@@ -203,6 +203,12 @@ class Unreachable(C2fError):
     exit = Exit.UNREACHABLE
 
 
+class Stale(C2fError):
+    """A saved plan is not what would run now."""
+
+    exit = Exit.STALE
+
+
 class WrongUsage(C2fError):
     exit = Exit.USAGE
 

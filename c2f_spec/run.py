@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from c2f_spec.plan.saved import to_json
 from c2f_spec.store import records
 from c2f_spec.targets.base import State
 
@@ -37,7 +38,7 @@ class Event:
 
 def save(plan: Plan, objects: Objects) -> None:
     """Write down what is about to run."""
-    objects.create(f"plans/{plan.digest}/plan.json", json.dumps(plan.to_json(), indent=1).encode())
+    objects.create(f"plans/{plan.digest}/plan.json", json.dumps(to_json(plan), indent=1).encode())
     for stage in plan.stages:
         records.save_preimage(objects, stage.kind, stage.key, stage.preimage)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import printable
+from c2f_spec.plan.saved import to_json
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def relative(path: Path) -> str:
 def plan(plan: Plan, form: str) -> None:
     """`table`, `json`, `name`, or `summary`: the counts alone."""
     if form == "json":
-        print(json.dumps({**plan.to_json(), "not_in_the_paper": _ours(plan)}, indent=1, ensure_ascii=False))
+        print(json.dumps({**to_json(plan), "not_in_the_paper": _ours(plan)}, indent=1, ensure_ascii=False))
         return
     if form == "name":
         print("\n".join(s.name for s in plan.stages))

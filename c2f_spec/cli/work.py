@@ -69,7 +69,7 @@ def open_work(args: Namespace, *, to_run: bool = False) -> Work:
         )
     objects = Objects(store_url(environment, root))
     staged = {d: records.datasets_present(objects, d) for d in sorted(unpinned_datasets(loaded))}
-    plan = compile_plan(loaded, staged, environment, name)
+    plan = compile_plan(loaded, staged, environment, name, args.settings)
     target = Local(objects, slots=environment.parallel)
     return Work(loaded, plan, objects, target, _tracking(environment, root))
 

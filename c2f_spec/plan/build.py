@@ -37,10 +37,11 @@ class Pins:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """An experiment and the text that it was written as."""
+    """An experiment, the text that it was written as, and the file that it comes from."""
 
     experiment: Experiment
     text: str
+    file: str = ""
 
 
 def build(
@@ -61,13 +62,18 @@ def build(
         for stage in own:
             stages.setdefault(stage.key, stage)
             needed_by.setdefault(stage.key, []).append(source.experiment.name)
-        variants.append(
-            Variant(source.experiment.name, source.experiment, source.text, tuple(s.key for s in own))
-        )
+        keys = tuple(s.key for s in own)
+        variants.append(Variant(source.experiment.name, source.text, keys, source.file, source.experiment))
     named = specs or [v.name for v in variants]
     name = named[0] if len(named) == 1 else f"{named[0]} and {len(named) - 1} more"
     merged = tuple(replace(stage, variants=tuple(needed_by[key])) for key, stage in stages.items())
-    return Plan(name, environment, environment_name, tuple(variants), merged)
+    return Plan(name, environment, environment_name, tuple(variants), merged, _used(pins, merged))
+
+
+def _used(pins: Pins, stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
+    """The pins that the stages of a plan hold: another pin in the lock makes no plan stale."""
+    datasets = {s.preimage["data"]["name"] for s in stages if "data" in s.preimage}
+    return {"datasets": {name: pins.datasets[name] for name in sorted(datasets)}}
 
 
 def _placement(environment: Environment) -> Placement:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
+    from c2f_spec.spec.planfile import Asked
 
 PACKAGED = Path(c2f_spec.__file__).parent / "environments"
 
@@ -158,7 +160,11 @@ def lock_of(loaded: Loaded) -> Lock:
 
 
 def compile_plan(
-    loaded: list[Loaded], staged: dict[str, list[str]], environment: Environment, name: str
+    loaded: list[Loaded],
+    staged: dict[str, list[str]],
+    environment: Environment,
+    name: str,
+    settings: Sequence[str] = (),
 ) -> Plan:
     """The plan of several specs in one environment; `staged` are the digests of the copies in the store.
 
@@ -170,9 +176,20 @@ def compile_plan(
     refuse_demo_only(loaded, environment, name)
     locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
     refuse(loaded, lambda i: _pin(i, locks[i.document.text.path], staged, environment, datasets))
-    sources = [Given(item.experiment, item.source) for item in loaded]
+    sources = [Given(item.experiment, item.source, item.document.text.path) for item in loaded]
     specs = list(dict.fromkeys(item.spec for item in loaded))
-    return build(sources, Pins(datasets), environment, name, specs)
+    return replace(
+        build(sources, Pins(datasets), environment, name, specs), asked=_asked(loaded, settings), _by_key={}
+    )
+
+
+def _asked(loaded: Sequence[Loaded], settings: Sequence[str]) -> Asked:
+    """Specs by their path from the root of their repository, where another clone has them, too."""
+    from c2f_spec.spec.planfile import Asked
+
+    files = dict.fromkeys((item.document.text.path, item.root) for item in loaded)
+    specs = [Path(os.path.relpath(Path(path).resolve(), root)).as_posix() for path, root in files]
+    return Asked(specs=tuple(specs), settings=tuple(settings))
 
 
 def _pin(

@@ -1,18 +1,19 @@
-"""What will happen, in order. Pure data; `build.py` makes it and `annotate.py` adds the actions."""
+"""What will happen, in order. Pure data; `build.py` makes it, `annotate.py` adds the actions, `saved.py` reads it back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from c2f_spec.keys import content_key
+from c2f_spec.spec.planfile import VERSION, Asked
 
 if TYPE_CHECKING:
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
     from c2f_spec.spec.handoff import Placement
 
-FORMAT_VERSION = 1
 Action = Literal["run", "reuse", "follow", "blocked", "failed", "unknown"]
 
 
@@ -30,6 +31,8 @@ class Stage:
     """Says in words which instance this is, for people: `evaluate grpo on icwsm2014-nyt`."""
     placement: Placement
     variants: tuple[str, ...] = ()
+    code: str = ""
+    """Digest of the bundle of code that it runs with; in no key, since a key holds the code that it can reach."""
     action: Action = "unknown"
     reason: str = ""
 
@@ -44,11 +47,18 @@ class Variant:
     """One experiment of the plan."""
 
     name: str
-    experiment: Experiment
     source: str
     """The resolved spec as YAML text."""
     stages: tuple[str, ...]
     """Keys, in an order in which they can run."""
+    file: str = ""
+    """The spec file that it comes from."""
+    given: Experiment | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def experiment(self) -> Experiment:
+        """The resolved spec as a model; of a plan that was read back it is parsed when somebody asks."""
+        return self.given or _parsed(self.source, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,10 @@ class Plan:
     environment_name: str
     variants: tuple[Variant, ...]
     stages: tuple[Stage, ...]
+    lock: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What names stood for: pins by section and name."""
+    asked: Asked = field(default_factory=lambda: Asked(specs=()))
+    """The call that made it, so that it can be made again."""
     _by_key: dict[str, Stage] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,43 +89,18 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Of variants, keys, edges and placement, and not of the actions."""
+        """Of variants, keys, edges, place and lock, and not of the actions, nor of what only estimates use."""
         return content_key(
             {
-                "format_version": FORMAT_VERSION,
-                "environment": self.environment.model_dump(mode="json"),
+                "format_version": VERSION,
+                "environment": [self.environment_name, _place(self.environment.model_dump(mode="json"))],
+                "lock": self.lock,
                 "variants": [[v.name, list(v.stages)] for v in self.variants],
                 "stages": [[s.key, s.inputs, s.placement.model_dump(mode="json")] for s in self.stages],
             }
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """`plan.json` (DESIGN: "Stages, keys, plan")."""
-        return {
-            "format_version": FORMAT_VERSION,
-            "digest": self.digest,
-            "name": self.name,
-            "environment": {"name": self.environment_name, **self.environment.model_dump(mode="json")},
-            "variants": [{"name": v.name, "spec": v.source, "stages": list(v.stages)} for v in self.variants],
-            "stages": [
-                {
-                    "key": s.key,
-                    "kind": s.kind,
-                    "name": s.name,
-                    "label": s.label,
-                    "variants": list(s.variants),
-                    "inputs": s.inputs,
-                    "preimage": s.preimage,
-                    "placement": s.placement.model_dump(mode="json"),
-                    "action": s.action,
-                    "reason": s.reason,
-                }
-                for s in self.stages
-            ],
-            "totals": self.totals(),
-        }
-
-    def totals(self) -> dict[str, int]:
+    def totals(self) -> dict[str, Any]:
         """Counts that a reviewer wants first."""
         return {
             "variants": len(self.variants),
@@ -120,3 +109,18 @@ class Plan:
             "stored": sum(s.action == "reuse" for s in self.stages),
             "to_run": sum(s.action == "run" for s in self.stages),
         }
+
+
+def _place(environment: Any) -> Any:
+    """What decides where and how stages run; better coefficients or another price make no plan stale."""
+    if not isinstance(environment, dict):
+        return environment
+    return {k: _place(v) for k, v in environment.items() if k not in ("coefficients", "policy")}
+
+
+@cache
+def _parsed(source: str, name: str) -> Experiment:
+    from c2f_spec.document import load
+    from c2f_spec.parse.experiment import parse
+
+    return parse(load(source.encode(), f"spec of {name}"))[0]

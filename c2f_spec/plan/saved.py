@@ -1,0 +1,119 @@
+"""`Plan` ↔ `plan.json`.
+
+A saved plan is read in another place and at another time than it was made, so it is believed in nothing that can be
+worked out: its digest and every key are computed again.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+import c2f_spec
+from c2f_spec.errors import Stale
+from c2f_spec.keys import content_key
+from c2f_spec.plan.model import Plan, Stage, Variant
+from c2f_spec.spec.planfile import VERSION, PlanFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AGAIN = "make it again with `c2f-spec plan SPEC --out plan.json`"
+
+
+def to_json(plan: Plan) -> dict[str, Any]:
+    """As `spec/planfile.py` describes it (DESIGN: "Stages, keys, plan")."""
+    return {
+        "format_version": VERSION,
+        "version": c2f_spec.VERSION,
+        "digest": plan.digest,
+        "name": plan.name,
+        "asked": plan.asked.model_dump(mode="json"),
+        "environment_name": plan.environment_name,
+        "environment": plan.environment.model_dump(mode="json"),
+        "lock": plan.lock,
+        "variants": [
+            {"name": v.name, "file": v.file, "spec": v.source, "stages": list(v.stages)}
+            for v in plan.variants
+        ],
+        "stages": [_stage(s) for s in plan.stages],
+        "totals": plan.totals(),
+    }
+
+
+def _stage(stage: Stage) -> dict[str, Any]:
+    return {
+        "key": stage.key,
+        "kind": stage.kind,
+        "name": stage.name,
+        "label": stage.label,
+        "variants": list(stage.variants),
+        "inputs": stage.inputs,
+        "preimage": stage.preimage,
+        "placement": stage.placement.model_dump(mode="json"),
+        "code": stage.code,
+        "action": stage.action,
+        "reason": stage.reason,
+    }
+
+
+def read_plan(path: Path) -> Plan:
+    """The plan in a file. Raises `Stale` if it is none, of another version, or was edited."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Stale(f"{path}: cannot be read: {error.strerror}", hint=AGAIN) from None
+    return from_json(data, str(path))
+
+
+def from_json(data: bytes, shown: str) -> Plan:
+    """Raises `Stale`, calling the plan `shown`."""
+    _refuse_other_version(data, shown)
+    try:
+        file = PlanFile.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise Stale(f"{shown}: not a plan: `{where}`: {first['msg']}", hint=AGAIN) from None
+    plan = Plan(
+        file.name,
+        file.environment,
+        file.environment_name,
+        tuple(Variant(v.name, v.spec, v.stages, v.file) for v in file.variants),
+        tuple(
+            Stage(
+                s.key,
+                s.kind,
+                s.inputs,
+                s.preimage,
+                s.label,
+                s.placement,
+                s.variants,
+                s.code,
+                s.action,
+                s.reason,
+            )
+            for s in file.stages
+        ),
+        file.lock,
+        file.asked,
+    )
+    edited = next((s.name for s in plan.stages if content_key(s.preimage) != s.key), None)
+    if edited or plan.digest != file.digest:
+        raise Stale(f"{shown} was edited: {edited or 'its digest'} does not fit what it holds", hint=AGAIN)
+    return plan
+
+
+def _refuse_other_version(data: bytes, shown: str) -> None:
+    """Told before anything else: of another version, no other complaint makes sense."""
+    try:
+        head = json.loads(data)
+    except ValueError as error:
+        raise Stale(f"{shown}: not JSON: {error}", hint=AGAIN) from None
+    version = head.get("format_version") if isinstance(head, dict) else None
+    if version != VERSION:
+        by = head.get("version", "an unknown version") if isinstance(head, dict) else "an unknown version"
+        message = f"{shown} has format {version}, made by c2f-spec {by}; this is c2f-spec {c2f_spec.VERSION}, format {VERSION}"
+        raise Stale(message, hint="use the same version for plan, apply and driver, or " + AGAIN)

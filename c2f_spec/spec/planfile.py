@@ -1,0 +1,62 @@
+"""A plan as a file (`plan.json`): what is reviewed, and what `apply` and the driver are given.
+
+The shape is a contract between versions: `VERSION` is raised by every change that an older reader would misread.
+"""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from c2f_spec.spec.base import SpecModel
+from c2f_spec.spec.environment import Environment
+from c2f_spec.spec.handoff import Placement
+
+VERSION = 1
+
+
+class PlanVariant(SpecModel):
+    """One experiment of a plan."""
+
+    name: str
+    file: str = Field(description="The spec file that it comes from, as it was named on the command line.")
+    spec: str = Field(description="The resolved spec, as YAML.")
+    stages: tuple[str, ...] = Field(description="Keys, in an order in which they can run.")
+
+
+class PlanStage(SpecModel):
+    """One stage instance of a plan."""
+
+    key: str
+    kind: str
+    name: str
+    label: str
+    variants: tuple[str, ...]
+    inputs: dict[str, str] = Field(description="Role to key.")
+    preimage: dict[str, Any] = Field(description="What the key is the hash of.")
+    placement: Placement
+    code: str = Field(description="Digest of the bundle of code that it runs with.")
+    action: Literal["run", "reuse", "follow", "blocked", "failed", "unknown"]
+    reason: str
+
+
+class Asked(SpecModel):
+    """The call that made a plan, so that it can be made again."""
+
+    specs: tuple[str, ...] = Field(description="Spec files, relative to the root of their repository.")
+    settings: tuple[str, ...] = Field(default=(), description="What `--set` said.")
+
+
+class PlanFile(SpecModel):
+    """A plan with the actions that its reviewer saw."""
+
+    format_version: Literal[1]
+    version: str = Field(description="Version of the program that made it.")
+    digest: str = Field(description="Of everything but actions, reasons and hours.")
+    name: str
+    asked: Asked
+    environment_name: str
+    environment: Environment
+    lock: dict[str, dict[str, str]] = Field(description="What names stood for: pins by section and name.")
+    variants: tuple[PlanVariant, ...]
+    stages: tuple[PlanStage, ...]
+    totals: dict[str, Any]
