@@ -9,16 +9,19 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 import c2f_spec
 from c2f_spec.errors import Stale
 from c2f_spec.keys import content_key
 from c2f_spec.plan.model import Plan, Stage, Variant
+from c2f_spec.spec.environment import environment_model
 from c2f_spec.spec.planfile import VERSION, PlanFile
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from c2f_spec.spec.environment import Environment
 
 AGAIN = "make it again with `c2f-spec plan SPEC --out plan.json`"
 
@@ -73,13 +76,15 @@ def from_json(data: bytes, shown: str) -> Plan:
     _refuse_other_version(data, shown)
     try:
         file = PlanFile.model_validate_json(data)
+        kind = environment_model(file.environment.get("kind"))
+        environment: Environment = TypeAdapter(kind).validate_python(file.environment)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
         raise Stale(f"{shown}: not a plan: `{where}`: {first['msg']}", hint=AGAIN) from None
     plan = Plan(
         file.name,
-        file.environment,
+        environment,
         file.environment_name,
         tuple(Variant(v.name, v.spec, v.stages, v.file) for v in file.variants),
         tuple(

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from pydantic import Field
 
 from c2f_spec.spec.base import SpecModel
-from c2f_spec.spec.environment import Environment
 from c2f_spec.spec.handoff import Placement
 
 VERSION = 1
@@ -55,7 +54,7 @@ class PlanFile(SpecModel):
     name: str
     asked: Asked
     environment_name: str
-    environment: Environment
+    environment: dict[str, Any] = Field(description="Resolved; `spec/environment.py` says what it holds.")
     lock: dict[str, dict[str, str]] = Field(description="What names stood for: pins by section and name.")
     variants: tuple[PlanVariant, ...]
     stages: tuple[PlanStage, ...]
