@@ -2,7 +2,8 @@
 
 Definitions are those of MMSA, `utils/metricsTop.py` (`__eval_mosei_regression`, `__eval_sims_regression`), so that
 numbers can be set beside published ones: `mosi` rounds half to even and leaves neutral labels out of Acc2; `sims`
-clips to [-1, 1] and bins to the right-closed intervals below. All inputs are finite float64 arrays of equal length.
+clips to [-1, 1] and bins to the right-closed intervals below. All inputs are finite float64 arrays of equal length;
+classes are decided in float32, as there: a model's 0.1 is written as 0.10000000149, and lies on the edge all the same.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Singles = NDArray[np.float32]
     Ints = NDArray[np.int64]
     Bools = NDArray[np.bool_]
 
@@ -24,6 +26,8 @@ HIGH: dict[Family, float] = {"mosi": 3.0, "sims": 1.0}
 
 ACC3_EDGES = (-0.1, 0.1)
 ACC5_EDGES = (-0.7, -0.1, 0.1, 0.7)
+WEAK = 0.4
+"""Labels up to here are weak (ch-sims-v2's own copy of the metrics, METHOD 4.2)."""
 
 MMSA_KEYS: dict[Family, dict[str, str]] = {
     "mosi": {
@@ -41,21 +45,27 @@ def polarity(scores: Floats, family: Family) -> Ints:
     """-1, 0 or 1 by the family's three classes (METHOD 1.4)."""
     if family == "mosi":
         return np.sign(scores).astype(np.int64)
-    return np.digitize(np.clip(scores, -1, 1), ACC3_EDGES, right=True) - 1
+    return _bins(single(scores), ACC3_EDGES) - 1
 
 
-def binary(scores: Floats) -> Bools:
+def single(scores: Floats) -> Singles:
+    """In the precision of the reference; what would not fit lies beyond every class anyway."""
+    return np.clip(scores, -1e9, 1e9).astype(np.float32)
+
+
+def binary(scores: Floats | Singles) -> Bools:
     """The positive class of Acc2, in both families. A prediction of exactly 0 is not positive, as in MMSA."""
     return scores > 0
 
 
-def in_binary(true: Floats, family: Family) -> Bools:
+def in_binary(true: Floats | Singles, family: Family) -> Bools:
     """The clips that Acc2 is about: in `mosi` those whose label is not neutral (METHOD 4.4), in `sims` all."""
     return true != 0 if family == "mosi" else np.ones(len(true), dtype=bool)
 
 
-def class_metrics(pred: Floats, true: Floats, family: Family) -> dict[str, float | None]:
+def class_metrics(scores: Floats, labels: Floats, family: Family) -> dict[str, float | None]:
     """Accuracies and F1, as fractions; `None` where the family has no such number or no clip defines it."""
+    pred, true = single(scores), single(labels)
     scope = in_binary(true, family)
     two_pred, two_true = binary(pred)[scope], binary(true)[scope]
     shared = {
@@ -64,13 +74,15 @@ def class_metrics(pred: Floats, true: Floats, family: Family) -> dict[str, float
         "F1_macro": f1(two_pred, two_true, macro=True),
     }
     if family == "sims":
-        polar = polarity(true, family) != 0
+        polar = polarity(labels, family) != 0
+        weak = np.abs(true) <= np.float32(WEAK)
         return {
             "Acc7": None,
             "Acc5": share(_bins(pred, ACC5_EDGES) == _bins(true, ACC5_EDGES)),
             "Acc3": share(_bins(pred, ACC3_EDGES) == _bins(true, ACC3_EDGES)),
             **shared,
             "Acc2_non0": share((binary(pred) == binary(true))[polar]),
+            "Acc2_weak": share((binary(pred) == binary(true))[weak]),
         }
     has0_pred, has0_true = pred >= 0, true >= 0
     return {
@@ -132,12 +144,21 @@ def mean_error(pred: Floats, true: Floats) -> float | None:
     return error if np.isfinite(error) else None
 
 
-def _rounded(scores: Floats, bound: int) -> Floats:
+def determination(pred: Floats, true: Floats) -> float | None:
+    """R squared, as `sklearn.metrics.r2_score`; `None` if the labels are constant or fewer than two."""
+    if len(true) < 2 or constant(true):
+        return None
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = 1 - float(np.sum((true - pred) ** 2) / np.sum((true - true.mean()) ** 2))
+    return value if np.isfinite(value) else None
+
+
+def _rounded(scores: Singles, bound: int) -> Singles:
     """Half to even, as `numpy.round`: 0.5 is 0, 1.5 is 2, 2.5 is 2."""
-    rounded: Floats = np.rint(np.clip(scores, -bound, bound))
+    rounded: Singles = np.rint(np.clip(scores, -bound, bound))
     return rounded
 
 
-def _bins(scores: Floats, edges: tuple[float, ...]) -> Ints:
+def _bins(scores: Singles, edges: tuple[float, ...]) -> Ints:
     """Right-closed: a score on an edge belongs to the lower class."""
-    return np.digitize(np.clip(scores, -1, 1), edges, right=True)
+    return np.digitize(np.clip(scores, -1, 1), np.array(edges, dtype=np.float32), right=True)

@@ -18,6 +18,7 @@ from c2f_spec.metrics.families import (
     binary,
     class_metrics,
     correlation,
+    determination,
     in_binary,
     mean_error,
     polarity,
@@ -52,7 +53,6 @@ def score(
     `clips`: clips that the split has, if more than were answered; the coverage is of these.
     """
     data = arrays(rows)
-    pred, true = filled(data, dataset, policy)
     parsed = int(data.parsed.sum())
     expected = len(rows) if clips is None else clips
     found: dict[str, Any] = {
@@ -63,16 +63,24 @@ def score(
         "n_expected": expected,
         "n_parsed": parsed,
         "coverage": parsed / expected if expected else None,
-        **class_metrics(to_family(pred, dataset), to_family(true, dataset), dataset.family),
-        **_regression(pred, true, dataset),
-        "n_out_of_range": int(np.sum((data.pred < dataset.low) | (data.pred > dataset.high))),
+        **numbers(data, dataset, policy),
         "majority_Acc2": _majority(data.true, dataset)[0],
         **_answers(rows, data, dataset, tags=tags),
         "mmsa": MMSA_KEYS[dataset.family],
     }
     if bootstrap is not None:
-        found["intervals"] = _intervals(pred, true, dataset, bootstrap)
+        found["intervals"] = intervals(data, dataset, policy, bootstrap)
     return found
+
+
+def numbers(data: Arrays, dataset: Dataset, policy: Policy) -> dict[str, Any]:
+    """Every metric of predictions against labels."""
+    pred, true = filled(data, dataset, policy)
+    return {
+        **class_metrics(to_family(pred, dataset), to_family(true, dataset), dataset.family),
+        **_regression(pred, true, dataset),
+        "n_out_of_range": int(np.sum((data.pred < dataset.low) | (data.pred > dataset.high))),
+    }
 
 
 def difference(
@@ -118,14 +126,20 @@ def _majority(true: Floats, dataset: Dataset) -> tuple[float | None, bool]:
 
 
 def _regression(pred: Floats, true: Floats, dataset: Dataset) -> dict[str, float | None]:
-    """MMSA clips SIMS scores for everything and leaves MOSI's as they are (METHOD 4.1, 4.2)."""
-    clipped = np.clip(pred, dataset.low, dataset.high)
-    used = clipped if dataset.family == "sims" else pred
+    used, labels = _compared(pred, true, dataset)
     return {
-        "MAE": mean_error(used, true),
-        "MAE_clipped": mean_error(clipped, true),
-        "Corr": correlation(used, true),
+        "MAE": mean_error(used, labels),
+        "MAE_clipped": mean_error(np.clip(pred, dataset.low, dataset.high), labels),
+        "Corr": correlation(used, labels),
+        "R2": determination(used, labels),
     }
+
+
+def _compared(pred: Floats, true: Floats, dataset: Dataset) -> tuple[Floats, Floats]:
+    """MMSA clips both sides of SIMS for everything and leaves MOSI's as they are (METHOD 4.1, 4.2)."""
+    if dataset.family == "mosi":
+        return pred, true
+    return np.clip(pred, dataset.low, dataset.high), np.clip(true, dataset.low, dataset.high)
 
 
 def _answers(rows: Rows, data: Arrays, dataset: Dataset, *, tags: bool) -> dict[str, float | None]:
@@ -151,11 +165,12 @@ def _acc2_hits(data: Arrays, dataset: Dataset, policy: Policy) -> Bools:
     return hits
 
 
-def _intervals(
-    pred: Floats, true: Floats, dataset: Dataset, bootstrap: Bootstrap
+def intervals(
+    data: Arrays, dataset: Dataset, policy: Policy, bootstrap: Bootstrap
 ) -> dict[str, boot.Interval]:
+    """95 % intervals over clips."""
+    pred, true = filled(data, dataset, policy)
     hits = binary(pred) == binary(true)
-    used = np.clip(pred, dataset.low, dataset.high) if dataset.family == "sims" else pred
-    error, corr = boot.error_and_correlation_intervals(used, true, bootstrap)
+    error, corr = boot.error_and_correlation_intervals(*_compared(pred, true, dataset), bootstrap)
     acc2 = boot.accuracy_interval(hits, in_binary(true, dataset.family), bootstrap)
     return {"Acc2": acc2, "MAE": error, "Corr": corr}

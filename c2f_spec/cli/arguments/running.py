@@ -29,6 +29,18 @@ def add(verbs: Any, common: Common) -> None:
         "report", parents=[common.one, common.place], help="write the report, of whatever is done"
     )
     report.add_argument("--out", metavar="DIR", help="write it here instead of into the store")
+    score = verbs.add_parser("score", help="the metrics of a file of predictions, anybody's")
+    score.add_argument("file", metavar="FILE", help='JSON lines of {"id", "label", "prediction"}')
+    score.add_argument(
+        "--family",
+        required=True,
+        metavar="mosi|sims|LOW:HIGH",
+        help="whose metrics, or the range of the labels",
+    )
+    score.add_argument(
+        "--bootstrap", type=int, default=0, metavar="N", help="95 %% intervals from N resamples"
+    )
+    output(score, "table", "json")
     retry = verbs.add_parser(
         "retry", parents=[common.one, common.place], help="forgive failures, so that `apply` tries again"
     )

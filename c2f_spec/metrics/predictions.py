@@ -1,0 +1,133 @@
+"""A file of predictions, anybody's, to its metrics.
+
+A line is `{"id", "label", "prediction"}`: both in the units of the annotations, the prediction `null` if the answer could
+not be read. What our own evaluation writes is read too; there the prediction is called `score`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from c2f_spec.errors import SpecInvalid, WrongUsage
+from c2f_spec.metrics.answers import Arrays, Policy, finite
+from c2f_spec.metrics.families import HIGH, MMSA_KEYS
+from c2f_spec.metrics.score import intervals, numbers
+from c2f_spec.spec.datasets import Dataset
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from c2f_spec.spec.evaluate import Bootstrap
+
+ADDITIONAL = {
+    "mosi": {"Acc3": "Mult_acc_3", "F1_macro": "Non0_F1_macro"},
+    "sims": {"F1_macro": "F1_macro", "Acc2_non0": "Acc2_non0", "Acc2_weak": "Mult_acc_2_weak", "R2": "R_squre"},
+}  # fmt: skip
+"""Numbers beside the primary ones (METHOD 4.4), by MMSA's names where it has them, its spelling included."""
+
+
+def read_predictions(path: Path) -> Arrays:
+    """Raises `SpecInvalid` at the first line that is not a prediction, or that names a clip again."""
+    pred, true, seen = [], [], set()
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                name, label, score = _row(line, f"{path}:{number}")
+                if name in seen:
+                    raise _wrong(f"{path}:{number}", f"the clip `{name}` is here a second time")
+                seen.add(name)
+                true.append(label)
+                pred.append(math.nan if score is None else score)
+    except OSError as error:
+        raise WrongUsage(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise _wrong(str(path), "the file is not UTF-8 text") from error
+    values = np.array(pred, dtype=np.float64)
+    return Arrays(values, np.array(true, dtype=np.float64), np.isfinite(values))
+
+
+def _row(line: str, place: str) -> tuple[str | int, float, float | None]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise _wrong(place, "the line is not JSON") from error
+    if not isinstance(row, dict) or not isinstance(row.get("id"), (str, int)):
+        raise _wrong(place, "the line has no `id`")
+    label = finite(row.get("label"))
+    if label is None:
+        raise _wrong(place, f"the clip `{row['id']}` has no finite `label`")
+    if "prediction" not in row and "score" not in row:
+        raise _wrong(place, f"the clip `{row['id']}` has no `prediction`")
+    return row["id"], label, finite(row["prediction"] if "prediction" in row else row["score"])
+
+
+def _wrong(place: str, problem: str) -> SpecInvalid:
+    hint = 'a line is {"id": …, "label": number, "prediction": number or null}'
+    return SpecInvalid(f"{place}: {problem}", hint=hint)
+
+
+def scale(word: str) -> tuple[Dataset, float]:
+    """What `mosi`, `sims` or `LOW:HIGH` says of a file's range, and its middle. Raises `WrongUsage`.
+
+    A range of its own is taken to the middle and scaled to that of `mosi`, for the classes; errors stay in its units.
+    """
+    if word == "mosi":
+        return Dataset("mosi", "", "en", -HIGH["mosi"], HIGH["mosi"], "mosi"), 0.0
+    if word == "sims":
+        return Dataset("sims", "", "zh", -HIGH["sims"], HIGH["sims"], "sims"), 0.0
+    try:
+        low, high = (float(end) for end in word.split(":"))
+    except ValueError:
+        low = high = math.nan
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise WrongUsage(f"no family `{word}`", hint="mosi, sims, or a range such as -4:4 or 1:5")
+    half = (high - low) / 2
+    return Dataset(word, "", "en", -half, half, "mosi"), low + half
+
+
+def score_file(path: Path, family: str, bootstrap: Bootstrap | None = None) -> dict[str, Any]:
+    """Metrics of a file by the primary policy, with the two others beside it (METHOD 4.4, 4.5).
+
+    Returns `{"n", "n_parsed", "coverage", "family", "metrics", "additional", "parsed_only", "neutral_fill"}`, and
+    `"intervals"` with a bootstrap. Accuracies and F1 are fractions; an undefined number is `None`.
+    """
+    dataset, middle = scale(family)
+    read = read_predictions(path)
+    if ":" in family and np.any(np.abs(read.true - middle) > dataset.high):
+        outside = read.true[np.argmax(np.abs(read.true - middle))]
+        raise WrongUsage(
+            f"a label of {path} is {outside:g}, outside of {family}", hint="name the range of the labels"
+        )
+    data = Arrays(read.pred - middle, read.true - middle, read.parsed)
+    by_policy: dict[Policy, dict[str, Any]] = {
+        policy: numbers(data, dataset, policy) for policy in ("worst_case", "parsed_only", "neutral_fill")
+    }
+    names = MMSA_KEYS[dataset.family]
+    primary = by_policy["worst_case"]
+    more = {theirs: primary[ours] for ours, theirs in ADDITIONAL[dataset.family].items()}
+    parsed = int(data.parsed.sum())
+    found: dict[str, Any] = {
+        "n": len(data.true),
+        "n_parsed": parsed,
+        "coverage": parsed / len(data.true) if len(data.true) else None,
+        "family": family,
+        "metrics": _named(primary, names),
+        "additional": {**more, **{name: primary[name] for name in ("MAE_clipped", "n_out_of_range")}},
+        "parsed_only": _named(by_policy["parsed_only"], names),
+        "neutral_fill": _named(by_policy["neutral_fill"], names),
+    }
+    if bootstrap is not None:
+        found["intervals"] = _named(intervals(data, dataset, "worst_case", bootstrap), names)
+    return found
+
+
+def _named(found: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    """By MMSA's names. `F1_score` is the primary F1 of every family: weighted, over the classes of Acc2."""
+    named = {theirs: found[ours] for ours, theirs in names.items() if ours in found}
+    return {**named, "F1_score": found["F1"]} if "F1" in found else named
