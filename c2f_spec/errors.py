@@ -60,6 +60,17 @@ MEANING: dict[StageExit, str] = {
     StageExit.STOPPED: "stopped after saving",
 }
 
+REMEDY: dict[StageExit, str] = {
+    StageExit.SPEC: "correct what the message names; the corrected stage has a key of its own and needs no `retry`",
+    StageExit.DATA: "correct the data and stage it again (`data add`); the stage then has a key of its own",
+    StageExit.BUG: "read the log; after a correction of the code `apply` runs it, as it is `retry` runs it again",
+    StageExit.MEMORY: "lower what the message names, or move the stage to a pool with more memory, then `retry`",
+    StageExit.DIVERGED: "lower the learning rate or raise beta: a new key; `retry` goes on from the last good checkpoint",
+    StageExit.TRANSIENT: "it was tried again as often as allowed; look at storage and network, then `retry`",
+    StageExit.STOPPED: "`apply` goes on from its checkpoint",
+}
+"""What to do after each way to end, where the stage's own message has no better hint."""
+
 
 class C2fError(Exception):
     """A problem to tell the user about in one message: what is wrong, where, and the way out."""

@@ -28,12 +28,29 @@ class State(Enum):
         return self in (State.DONE, State.FAILED)
 
 
+class Phase(Enum):
+    """Where a stage is, in the words of `status`: finer than what the loop needs to decide."""
+
+    WAITING = "waiting-input"
+    QUEUED = "queued"
+    STARTING = "starting"
+    RUNNING = "running"
+    SAVING = "saving"
+    DONE = "done"
+    FAILED = "failed"
+    REUSED = "reused"
+
+
 @dataclass(frozen=True, slots=True)
 class Status:
     """A state, and in words why."""
 
     state: State
     detail: str = ""
+    phase: Phase | None = None
+    """Where the target knows more than the state says."""
+    way_out: str = ""
+    """What somebody can do about it; empty where waiting is enough."""
 
 
 Request = TypeVar("Request")

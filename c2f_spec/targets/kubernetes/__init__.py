@@ -1,0 +1,1 @@
+"""Kubernetes: one plain `batch/v1` Job a stage instance."""

@@ -1,0 +1,45 @@
+"""Logs of broken machines, and of programs that only look like them."""
+
+import pytest
+
+from c2f_spec.targets.kubernetes.hardware import TAIL, fault
+
+BROKEN = {
+    "[1234.5] NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, GPU has fallen off the bus.": "Xid 79",
+    "NVRM: Xid (PCI:0000:3b:00): 48, pid='<unknown>', name=<unknown>, DBE (Double Bit Error)": "Xid 48",
+    "RuntimeError: CUDA error: uncorrectable ECC error encountered": "ECC",
+    "torch.AcceleratorError: CUDA error: uncorrectable NVLink error detected during the execution": "ECC",
+    "Unable to determine the device handle for GPU 0000:3B:00.0: GPU is lost.  Reboot the system": "lost",
+    "torch.distributed.DistBackendError: NCCL error in: ../ProcessGroupNCCL.cpp:2021, unhandled system error (run with NCCL_DEBUG=INFO for details), NCCL version 2.26.2": "below NCCL",
+    "ncclSystemError: System call (e.g. socket, malloc) or external library call failed or device error.": "below NCCL",
+    "node-3:77:120 [0] NCCL WARN NET/IB : Got completion from peer 10.0.0.2 with status=12 opcode=0 len=0": "InfiniBand",
+    "RuntimeError: Unexpected error from cudaGetDeviceCount(): Error 802: CUDA_ERROR_SYSTEM_NOT_READY": "NVLink",
+}
+SOUND = (
+    "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB",
+    "RuntimeError: CUDA error: an illegal memory access was encountered",
+    "NVRM: Xid (PCI:0000:3b:00): 31, pid=1234, name=python, MMU Fault",
+    "NVRM: Xid (PCI:0000:3b:00): 13, Graphics Exception",
+    "NCCL INFO NET/IB : Using [0]mlx5_0:1/IB [RO]",
+    "torch.distributed.DistBackendError: NCCL error: unhandled cuda error",
+    "step 12/400 loss 0.53",
+)
+
+
+@pytest.mark.parametrize("line", BROKEN)
+def test_a_broken_machine_is_seen(line):
+    found = fault(["step 1", line, "Traceback (most recent call last):"])
+    assert found is not None
+    assert BROKEN[line] in found.what
+    assert found.line == line.strip()
+
+
+@pytest.mark.parametrize("line", SOUND)
+def test_a_program_that_fails_is_not_the_machines_fault(line):
+    assert fault([line]) is None
+
+
+def test_only_the_end_of_a_log_counts():
+    line = next(iter(BROKEN))
+    assert fault([line, *["step"] * TAIL]) is None
+    assert fault([line, *["step"] * (TAIL - 1)]) is not None
