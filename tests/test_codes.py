@@ -13,6 +13,8 @@ from c2f_spec.document import load
 from c2f_spec.errors import SpecErrors, SpecInvalid
 from c2f_spec.lock import read_lock
 from c2f_spec.parse.experiment import parse
+from c2f_spec.plan.placement import misplaced
+from c2f_spec.spec.environment import KubernetesEnvironment, Pool
 
 PACKAGE = Path(__file__).parent.parent / "c2f_spec"
 CODE = re.compile(r"C2F\d{3}")
@@ -23,6 +25,16 @@ BASE = {
     "student": "student: tiny\n",
     "evaluate": "evaluate: {checkpoints: [base], datasets: [icwsm2014-movie]}\n",
 }
+
+CLUSTER = KubernetesEnvironment(
+    c2f="v1",
+    kind="kubernetes",
+    namespace="c2f",
+    store="s3://c2f/store",
+    demo=True,
+    pools={"gpu": Pool(gpus=8, gpu="A800-SXM4-80GB"), "cpu": Pool(gpus=0, gpu="none")},
+)
+"""What examples of problems with the place are planned for."""
 
 
 def uses() -> dict[str, set[str]]:
@@ -65,7 +77,8 @@ def codes_of(code: str, text: str, tmp_path: Path) -> set[str]:
         if code.startswith("C2F1"):
             return set()
         base = "".join(line for section, line in BASE.items() if section not in document.data)
-        return {d.code for d in parse(load((base + text).encode(), "s.yaml"))[1]}
+        experiment, warnings = parse(load((base + text).encode(), "s.yaml"))
+        return {p.code for p in (*warnings, *misplaced(experiment, CLUSTER, "cluster"))}
     except SpecErrors as error:
         return {d.code for d in error.diagnostics}
     except SpecInvalid as error:

@@ -143,7 +143,7 @@ def test_every_line_of_the_table_names_a_field():
         ("grpo: {hint: {preset: polarity_taught}}", "5:14", "`grpo.hint.forced_loss.mode: shaped`"),
         ("teacher: lexicon\nfilters: {polarity_match: {on_fail: flag}}", "6:37", "`filters.polarity_match.on_fail: flag`"),
         ("teacher: lexicon\nfilters: {polarity_match: {}, length: {}}", "6:31", "`filters.length`"),
-        ("grpo: {}\nresources: {grpo: {gpus: 4}}", "6:13", "`resources.grpo`"),
+        ("grpo: {}\nresources: {grpo: {micro_batch: 4}}", "6:20", "`resources.grpo.micro_batch`"),
     ],
 )  # fmt: skip
 def test_what_does_not_run_is_refused_at_its_line(tmp_path, section, place, says):

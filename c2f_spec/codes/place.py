@@ -83,4 +83,24 @@ ENTRIES: dict[str, Entry] = {
         "The environment is a cluster, and this version runs on the local machine only. `--on local` plans the same "
         "spec for this machine.",
     ),
+    "C2F431": Entry(
+        "no such pool",
+        "`resources` names a node pool that the environment does not have. Another environment may have it: a pool is "
+        "the place's word, so a spec that names one runs only where that word is known. Without `pool` the first one "
+        "that has the GPUs is taken.",
+        "format: direct\nsft: {}\nresources: {sft: {pool: h100}}\n",
+        "format: direct\nsft: {}\nresources: {sft: {pool: gpu}}\n",
+    ),
+    "C2F432": Entry(
+        "more GPUs than a node has",
+        "`gpus` are GPUs of one node, and no node of the pool has so many: the pods would wait for ever. Training can "
+        "use several nodes (`nodes`), other stages several pods (`shards`).",
+        "format: direct\nsft: {batch: 16}\nresources: {sft: {gpus: 16}}\n",
+        "format: direct\nsft: {batch: 16}\nresources: {sft: {gpus: 8}}\n",
+    ),
+    "C2F433": Entry(
+        "one stage in two places",
+        "Where a stage runs is in no key, because it does not change the result: variants that differ in `resources` "
+        "alone share their stages. A shared stage runs once, so its place must be one.",
+    ),
 }

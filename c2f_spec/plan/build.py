@@ -9,20 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from c2f_spec.errors import SpecInvalid
 from c2f_spec.keys import canonical, content_key
 from c2f_spec.plan.code import code_of
 from c2f_spec.plan.model import Plan, Stage, Variant
+from c2f_spec.plan.placement import placements
 from c2f_spec.spec.base import SpecModel, identity
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.filters import NAMES as FILTER_NAMES
 from c2f_spec.spec.grpo import REWARD_NAMES, Grpo
-from c2f_spec.spec.handoff import Placement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
+    from c2f_spec.spec.handoff import Placement
 
 Families = dict[str, tuple[str, ...]]
 
@@ -56,11 +58,10 @@ def build(
     stages: dict[str, Stage] = {}
     needed_by: dict[str, list[str]] = {}
     variants = []
-    placement = _placement(environment)
     for source in sources:
-        own = _Pipeline(source.experiment, pins, placement, made).stages()
+        own = _Pipeline(source.experiment, pins, made.places(source.experiment, environment), made).stages()
         for stage in own:
-            stages.setdefault(stage.key, stage)
+            _one_place(stages.setdefault(stage.key, stage), stage, needed_by, source.experiment.name)
             needed_by.setdefault(stage.key, []).append(source.experiment.name)
         keys = tuple(s.key for s in own)
         variants.append(Variant(source.experiment.name, source.text, keys, source.file, source.experiment))
@@ -76,8 +77,21 @@ def _used(pins: Pins, stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
     return {"datasets": {name: pins.datasets[name] for name in sorted(datasets)}}
 
 
-def _placement(environment: Environment) -> Placement:
-    return Placement(threads=environment.threads) if environment.kind == "local" else Placement()
+def _one_place(standing: Stage, stage: Stage, needed_by: Mapping[str, Sequence[str]], variant: str) -> None:
+    """A stage runs once, so all who need it must want it in one place. Raises `SpecInvalid` naming two who do not."""
+    here, there = standing.placement, stage.placement
+    if here is there or here == there:
+        return
+    differ = [
+        f"{field} {value} and {getattr(there, field)}"
+        for field, value in here
+        if value != getattr(there, field)
+    ]
+    raise SpecInvalid(
+        f"`{needed_by[stage.key][0]}` and `{variant}` share {stage.name}, and place it with {', '.join(differ)}",
+        hint=f"say the same under `resources.{stage.kind}` in both: where a stage runs makes no other stage of it",
+        code="C2F433",
+    )
 
 
 @dataclass(slots=True)
@@ -92,6 +106,14 @@ class _Made:
     """Of what was derived."""
     codes: dict[tuple[Any, ...], dict[str, str]] = field(default_factory=dict)
     stages: dict[tuple[Any, ...], Stage] = field(default_factory=dict)
+    placed: dict[tuple[int, ...], tuple[Experiment, dict[str, Placement]]] = field(default_factory=dict)
+
+    def places(self, e: Experiment, environment: Environment) -> dict[str, Placement]:
+        """`placements`, once for variants that agree in what decides them."""
+        at = tuple(map(id, (e.resources, e.checkpoints, e.student, e.teacher, e.sft, e.grpo, e.evaluate)))
+        if at not in self.placed:
+            self.placed[at] = (e, placements(e, environment))
+        return self.placed[at][1]
 
     def of(self, model: SpecModel, derive: Callable[[Any], dict[str, Any]] = identity) -> dict[str, Any]:
         """`derive(model)`, once."""
@@ -115,8 +137,8 @@ class _Made:
 class _Pipeline:
     """The stages of one experiment. Each method adds one kind and returns its key, or `None` if there is none."""
 
-    def __init__(self, experiment: Experiment, pins: Pins, placement: Placement, made: _Made) -> None:
-        self.e, self.pins, self.placement, self.made = experiment, pins, placement, made
+    def __init__(self, experiment: Experiment, pins: Pins, places: dict[str, Placement], made: _Made) -> None:
+        self.e, self.pins, self.places, self.made = experiment, pins, places, made
         self.done: dict[str, Stage] = {}
 
     def stages(self) -> list[Stage]:
@@ -230,14 +252,15 @@ class _Pipeline:
         label: str,
         data: dict[str, str] | None = None,
     ) -> str:
-        reads = (kind, *((name, self.made.mark(value)) for name, value in spec.items()))
+        place = self.places[kind]
+        reads = (kind, id(place), *((name, self.made.mark(value)) for name, value in spec.items()))
         made = (*reads, *inputs.items(), *families.items(), self.made.mark(data))
         if made not in self.made.stages:
             preimage: dict[str, Any] = {"stage": kind, "spec": spec, "code": self.made.code(kind, families)}
             preimage |= {"inputs": dict(sorted(inputs.items()))} if inputs else {}
             preimage |= {"data": data} if data else {}
             key = content_key(preimage)
-            self.made.stages[made] = Stage(key, kind, inputs, preimage, label, self.placement)
+            self.made.stages[made] = Stage(key, kind, inputs, preimage, label, place)
         stage = self.made.stages[made]
         self.done.setdefault(stage.key, stage)
         return stage.key

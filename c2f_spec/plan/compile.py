@@ -171,9 +171,11 @@ def compile_plan(
     Raises `SpecErrors` at the name of a data set that is not pinned, and at what the environment refuses.
     """
     from c2f_spec.plan.build import Given, Pins, build  # `validate` builds no plan
+    from c2f_spec.plan.placement import misplaced
 
     datasets: dict[str, str] = {}
     refuse_demo_only(loaded, environment, name)
+    refuse(loaded, lambda i: list(misplaced(i.experiment, environment, name)))
     locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
     refuse(loaded, lambda i: _pin(i, locks[i.document.text.path], staged, environment, datasets))
     sources = [Given(item.experiment, item.source, item.document.text.path) for item in loaded]

@@ -6,17 +6,24 @@ from pydantic import Field, PositiveInt
 
 from c2f_spec.spec.base import PLACEMENT, Name, SpecModel
 
+POOL = "Node pool of the environment; absent: the first one that has the GPUs. Nothing on `local`, which has no pools."
 
-class StageResources(SpecModel):
-    """Where one kind of stage runs; what is absent, the environment decides."""
 
-    gpus: PositiveInt | None = Field(default=None, description="GPUs of a node.", json_schema_extra=PLACEMENT)
+class TrainingResources(SpecModel):
+    """Where training runs; what is absent, the environment decides."""
+
+    gpus: PositiveInt | None = Field(
+        default=None,
+        description="GPUs of each node; absent: as many of a node's as share the batch evenly, four at most (the paper's "
+        "number), and on `local` all that are visible.",
+        json_schema_extra=PLACEMENT,
+    )
     nodes: PositiveInt | None = Field(
-        default=None, description="Nodes; more than one only for training.", json_schema_extra=PLACEMENT
+        default=None,
+        description="Nodes that train together; absent: one. Nothing on `local`, which is one.",
+        json_schema_extra=PLACEMENT,
     )
-    pool: Name | None = Field(
-        default=None, description="Node pool of the environment.", json_schema_extra=PLACEMENT
-    )
+    pool: Name | None = Field(default=None, description=POOL, json_schema_extra=PLACEMENT)
     zero: Literal["auto", "off", "2", "3"] = Field(
         default="auto",
         description="ZeRO: what of a training step is spread over GPUs; `auto` is 2 for lora and 3 for full.",
@@ -29,19 +36,35 @@ class StageResources(SpecModel):
     )
 
 
+class SharedResources(SpecModel):
+    """Where a stage runs whose clips several pods can share; what is absent, the environment decides."""
+
+    gpus: PositiveInt | None = Field(
+        default=None,
+        description="GPUs of each pod; absent: as many as the model's weights need.",
+        json_schema_extra=PLACEMENT,
+    )
+    shards: PositiveInt | None = Field(
+        default=None,
+        description="Pods that share the clips; absent: one. Nothing on `local`, where one process does them all.",
+        json_schema_extra=PLACEMENT,
+    )
+    pool: Name | None = Field(default=None, description=POOL, json_schema_extra=PLACEMENT)
+
+
 class Resources(SpecModel):
     """Resources by kind of stage. Moving a stage does not make it new: the batch is global."""
 
-    distil: StageResources | None = Field(
+    distil: SharedResources | None = Field(
         default=None, description="The teacher.", json_schema_extra=PLACEMENT
     )
-    sft: StageResources | None = Field(
+    sft: TrainingResources | None = Field(
         default=None, description="Supervised fine-tuning.", json_schema_extra=PLACEMENT
     )
-    grpo: StageResources | None = Field(
+    grpo: TrainingResources | None = Field(
         default=None, description="Reinforcement learning.", json_schema_extra=PLACEMENT
     )
-    evaluate: StageResources | None = Field(
+    evaluate: SharedResources | None = Field(
         default=None, description="Evaluation, of each cell.", json_schema_extra=PLACEMENT
     )
 

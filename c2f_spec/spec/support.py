@@ -76,7 +76,10 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "evaluate.engine.kind": ("transformers",),
     "tables": ((),),
     "hypothesis": ABSENT,
-    "resources.*": ABSENT,
+    "resources.*.nodes": (None, 1),
+    "resources.*.shards": (None, 1),
+    "resources.*.zero": ("auto",),
+    "resources.*.micro_batch": ABSENT,
     "checkpoints.every": ABSENT,
     "checkpoints.keep": (2,),
 }

@@ -53,13 +53,14 @@ class Local:
 
     def prepare(self, plan: Plan, stage: Stage) -> Request:
         work = self.objects.folder(records.work_name(stage.kind, stage.key))
-        gpus = visible_gpus()
+        visible = visible_gpus()
+        gpus = min(visible, stage.placement.gpus or visible) if _trains(stage) else 0
         file = StageFile(
             kind=stage.kind,
             key=stage.key,
             name=stage.name,
             preimage=stage.preimage,
-            placement=stage.placement.model_copy(update={"processes": max(1, gpus) if _trains(stage) else 1}),
+            placement=stage.placement.model_copy(update={"processes": max(1, gpus)}),
             inputs={role: Input(kind=plan.stage(key).kind, key=key) for role, key in stage.inputs.items()},
             store=self.objects.url,
             scratch=str(work / "scratch"),

@@ -1,0 +1,1 @@
+"""What a stage needs: memory of a GPU, and time. Pure arithmetic over the spec, the placement and coefficients."""

@@ -1,0 +1,55 @@
+"""Sizes of the models, from their `config.json` and weight files (METHOD 8.3, 8.4)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+GIB = 2**30
+
+
+class Size(NamedTuple):
+    """Parameters and widths of a model; what is never loaded (the talker) is not counted."""
+
+    text: float
+    """Parameters of the text model: those that a tuner may train."""
+    towers: float
+    """Parameters of the vision and audio encoders."""
+    active: float
+    """Parameters of the text model that a token passes through; fewer than `text` in a mixture of experts."""
+    hidden: int
+    layers: int
+    inner: int
+    """Width of the feed-forward layers."""
+    kv_heads: int
+    head: int
+    """Width of an attention head."""
+    vocabulary: int
+
+    @property
+    def weights(self) -> float:
+        """Bytes of all weights in bfloat16."""
+        return 2 * (self.text + self.towers)
+
+    @property
+    def kv(self) -> int:
+        """Bytes of the key-value cache for a token, in bfloat16."""
+        return 2 * self.layers * self.kv_heads * self.head * 2
+
+    def adapters(self, rank: int) -> float:
+        """Parameters of LoRA adapters on all linear layers of the text model."""
+        h, i, kv = self.hidden, self.inner, self.kv_heads * self.head
+        return self.layers * rank * (2 * (h + h) + 2 * (h + kv) + 3 * (h + i))
+
+
+SIZES: dict[str, Size] = {
+    "qwen2.5-omni-7b": Size(7.616e9, 1.315e9, 7.616e9, 3584, 28, 18944, 4, 128, 152_064),
+    "qwen2.5-omni-3b": Size(3.40e9, 1.315e9, 3.40e9, 2048, 36, 11008, 2, 128, 151_936),
+    "qwen3-omni-30b-a3b": Size(30.5e9, 1.2e9, 3.3e9, 2048, 48, 768, 4, 128, 151_936),
+}
+"""By the start of the repository's name, lower case."""
+
+
+def size_of(model: str) -> Size | None:
+    """The size of a repository's model; none for one that is not in the table."""
+    name = model.lower().rpartition("/")[2]
+    return next((size for start, size in SIZES.items() if name.startswith(start)), None)

@@ -1,0 +1,194 @@
+"""Where each stage of an experiment runs: the spec's `resources` and `checkpoints`, the rest from the environment.
+
+Pure. `misplaced` finds what cannot be, with its place in the spec; `placements` answers for what passed it.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING
+
+from c2f_spec.cost.sizes import GIB, size_of
+from c2f_spec.lookalikes import suggest
+from c2f_spec.parse.problem import Problem
+from c2f_spec.spec.base import at_default
+from c2f_spec.spec.evaluate import VllmEngine
+from c2f_spec.spec.handoff import Placement
+from c2f_spec.spec.place import SharedResources, TrainingResources
+from c2f_spec.spec.student import Lora, QwenOmni
+from c2f_spec.spec.teacher import OwnWeights, VllmTeacher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from c2f_spec.spec.environment import Environment, KubernetesEnvironment, LocalEnvironment, Pool
+    from c2f_spec.spec.experiment import Experiment
+
+TRAINING = ("sft", "grpo")
+KINDS = ("prepare", "distil", "filter", *TRAINING, "merge", "evaluate", "baseline")
+MOST_BY_DEFAULT = 4
+"""GPUs of a training stage that does not say how many: the paper's 4 x A800."""
+HELD_BY_A_GPU = 50 * GIB
+"""Bytes of weights that leave a GPU of 80 GB room for the cache; the 59 GiB of the teacher do not (METHOD 8.4)."""
+
+
+def placements(e: Experiment, environment: Environment) -> dict[str, Placement]:
+    """The placement of every kind of stage."""
+    if environment.kind == "local":
+        return {kind: _on_this_machine(e, kind, environment) for kind in KINDS}
+    return {
+        kind: _trained(e, kind, environment) if kind in TRAINING else _shared(e, kind, environment)
+        for kind in KINDS
+    }
+
+
+def _on_this_machine(e: Experiment, kind: str, environment: LocalEnvironment) -> Placement:
+    """One node without pools. How many GPUs are visible is known where a stage starts; `gpus: 0` takes all of them."""
+    if kind not in TRAINING:
+        return Placement(threads=environment.threads)
+    asked = training(e, kind)
+    return Placement(
+        threads=environment.threads,
+        gpus=asked.gpus or 0,
+        zero=asked.zero,
+        micro_batch=asked.micro_batch,
+        checkpoint_every=e.checkpoints.every,
+        checkpoint_keep=e.checkpoints.keep,
+    )
+
+
+def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Placement:
+    asked, name = training(e, kind), pool_of(e, kind, environment)
+    nodes = asked.nodes or 1
+    gpus = _wanted(e, kind) or _shared_evenly(e, kind, environment.pools[name], nodes)
+    section = getattr(e, kind)
+    by_tuner = "2" if section and isinstance(section.tuner, Lora) else "3"
+    resolved = asked.zero if asked.zero != "auto" else by_tuner if gpus * nodes > 1 else "off"
+    return Placement(
+        pool=name,
+        gpus=gpus,
+        nodes=nodes,
+        zero=resolved,
+        micro_batch=asked.micro_batch,
+        checkpoint_every=e.checkpoints.every,
+        checkpoint_keep=e.checkpoints.keep,
+        processes=max(1, gpus),
+    )
+
+
+def _shared(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Placement:
+    return Placement(
+        pool=pool_of(e, kind, environment), gpus=_wanted(e, kind), shards=sharing(e, kind).shards or 1
+    )
+
+
+def training(e: Experiment, kind: str) -> TrainingResources:
+    """What the spec says of `sft` or `grpo`."""
+    asked: TrainingResources | None = getattr(e.resources, kind)
+    return asked or at_default(TrainingResources)
+
+
+def sharing(e: Experiment, kind: str) -> SharedResources:
+    """What the spec says of a stage that does not train; of most it cannot say anything."""
+    asked: SharedResources | None = getattr(e.resources, kind, None)
+    return asked or at_default(SharedResources)
+
+
+def pool_of(e: Experiment, kind: str, environment: KubernetesEnvironment) -> str:
+    """The pool that the spec names, or the first with the GPUs; what needs none prefers nodes without."""
+    asked = training(e, kind) if kind in TRAINING else sharing(e, kind)
+    if asked.pool is not None:
+        return asked.pool
+    least = _wanted(e, kind) or (1 if kind in TRAINING and _on_gpus(e, kind) else 0)
+    able = [name for name, pool in environment.pools.items() if pool.gpus >= least]
+    idle = [name for name in able if environment.pools[name].gpus == 0]
+    return (idle if not least and idle else able or list(environment.pools))[0]
+
+
+def _wanted(e: Experiment, kind: str) -> int:
+    """GPUs of a node that the spec or the model's weights ask for; 0 where training leaves it open or none is needed."""
+    asked = training(e, kind) if kind in TRAINING else sharing(e, kind)
+    if asked.gpus is not None:
+        return asked.gpus
+    if kind == "evaluate" and _on_gpus(e, kind):
+        return _tensor_parallel(e, kind)
+    if kind == "distil" and isinstance(e.teacher, OwnWeights):
+        return max(_tensor_parallel(e, kind), _for_weights(e.teacher.model))
+    return 0
+
+
+def _on_gpus(e: Experiment, kind: str) -> bool:
+    """Whether a stage runs a model that is too big for a CPU."""
+    if kind == "distil":
+        return isinstance(e.teacher, OwnWeights)
+    return kind in (*TRAINING, "evaluate") and isinstance(e.student, QwenOmni)
+
+
+def _tensor_parallel(e: Experiment, kind: str) -> int:
+    """GPUs that share each layer of the model that a stage runs."""
+    if kind == "distil":
+        return e.teacher.tensor_parallel if isinstance(e.teacher, VllmTeacher) else 1
+    engine = e.evaluate.engine if e.evaluate else None
+    return engine.tensor_parallel if isinstance(engine, VllmEngine) else 1
+
+
+def _for_weights(model: str) -> int:
+    size = size_of(model)
+    return ceil(size.weights / HELD_BY_A_GPU) if size else 1
+
+
+def _shared_evenly(e: Experiment, kind: str, pool: Pool, nodes: int) -> int:
+    """The most GPUs of a node, four at most, over which the rows of a step divide; none in a pool without."""
+    section = getattr(e, kind)
+    rows = section.batch * (section.generations if kind == "grpo" else 1) if section else 1
+    most = min(MOST_BY_DEFAULT, pool.gpus)
+    return next((n for n in range(most, 0, -1) if rows % (n * nodes) == 0), most)
+
+
+# ---- what cannot be
+
+
+def misplaced(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
+    """Stages of an experiment that the environment `name` has no place for."""
+    if environment.kind == "local":
+        return
+    for kind in _kinds_of(e):
+        asked = training(e, kind) if kind in TRAINING else sharing(e, kind)
+        if asked.pool is not None and asked.pool not in environment.pools:
+            yield _no_pool(kind, asked.pool, environment, name)
+        elif _on_gpus(e, kind) or asked.gpus:
+            yield from _too_many(e, kind, environment, name)
+
+
+def _kinds_of(e: Experiment) -> list[str]:
+    """Kinds of stages that a spec places, of those that it runs."""
+    asked = {"distil": e.teacher, "sft": e.sft, "grpo": e.grpo, "evaluate": e.evaluate}
+    return [kind for kind, section in asked.items() if section is not None]
+
+
+def _no_pool(kind: str, pool: str, environment: KubernetesEnvironment, name: str) -> Problem:
+    message = f"the environment `{name}` has no pool `{pool}`"
+    return Problem("C2F431", ("resources", kind, "pool"), message, suggest(pool, list(environment.pools)))
+
+
+def _too_many(e: Experiment, kind: str, environment: KubernetesEnvironment, name: str) -> Iterator[Problem]:
+    pool = pool_of(e, kind, environment)
+    has, needs = environment.pools[pool].gpus, max(1, _wanted(e, kind))
+    if has >= needs:
+        return
+    asked = training(e, kind) if kind in TRAINING else sharing(e, kind)
+    where: tuple[str, ...] = ("teacher",) if kind == "distil" else (kind,)
+    if asked.gpus is not None:
+        where = ("resources", kind, "gpus")
+    elif asked.pool is not None:
+        where = ("resources", kind, "pool")
+    most = max(p.gpus for p in environment.pools.values())
+    able = [n for n, p in environment.pools.items() if p.gpus >= needs]
+    hint = (
+        f"use pool {' or '.join(f'`{n}`' for n in able)}"
+        if able
+        else f"`{name}` has at most {most} on a node"
+    )
+    have = f"nodes of pool `{pool}` in `{name}` have {has or 'none'}"
+    message = f"`{kind}` needs {needs} GPU{'s' * (needs > 1)} on a node, and {have}"
+    yield Problem("C2F432", where, message, hint, at_key=where == (where[0],))
