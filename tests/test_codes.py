@@ -14,7 +14,7 @@ from c2f_spec.errors import SpecErrors, SpecInvalid
 from c2f_spec.lock import read_lock
 from c2f_spec.parse.experiment import parse
 from c2f_spec.plan.placement import misplaced
-from c2f_spec.spec.environment import KubernetesEnvironment, Pool
+from c2f_spec.spec.cluster import KubernetesEnvironment, Pool
 
 PACKAGE = Path(__file__).parent.parent / "c2f_spec"
 CODE = re.compile(r"C2F\d{3}")
@@ -26,13 +26,16 @@ BASE = {
     "evaluate": "evaluate: {checkpoints: [base], datasets: [icwsm2014-movie]}\n",
 }
 
+NODE = {"cpu": "8", "memory": "64Gi", "ephemeral_storage": "100Gi"}
 CLUSTER = KubernetesEnvironment(
     c2f="v1",
     kind="kubernetes",
     namespace="c2f",
     store="s3://c2f/store",
+    image=f"registry.example.org/runtime@sha256:{'0' * 64}",
     demo=True,
-    pools={"gpu": Pool(gpus=8, gpu="A800-SXM4-80GB"), "cpu": Pool(gpus=0, gpu="none")},
+    pools={"gpu": Pool(gpus=8, gpu="A800-SXM4-80GB", gpu_memory="80Gi", **NODE), "cpu": Pool(gpus=0, **NODE)},
+    cpu_pool="cpu",
 )
 """What examples of problems with the place are planned for."""
 

@@ -7,7 +7,8 @@ from c2f_spec.errors import SpecInvalid
 from c2f_spec.parse.experiment import parse
 from c2f_spec.plan.build import Given, build
 from c2f_spec.plan.placement import misplaced, placements
-from c2f_spec.spec.environment import KubernetesEnvironment, Pool
+from c2f_spec.spec.cluster import DefaultScheduler, KubernetesEnvironment, Kueue, Pool
+from tests.test_codes import CLUSTER, NODE
 from tests.test_plan import HERE_ENVIRONMENT, PINS
 
 REAL = """\
@@ -28,9 +29,15 @@ def experiment(more: str = "", base: str = REAL):
     return parse(load((base + more).encode(), "s.yaml"))[0]
 
 
-def cluster(**gpus: int) -> KubernetesEnvironment:
-    pools = {name: Pool(gpus=n, gpu="A800-SXM4-80GB") for name, n in gpus.items()}
-    return KubernetesEnvironment(c2f="v1", kind="kubernetes", namespace="c2f", store="s3://c2f", pools=pools)
+def cluster(scheduler: str = "kueue", **gpus: int) -> KubernetesEnvironment:
+    """Pools by their GPUs a node, the first of them without any for processors, else the first."""
+    pools = {
+        name: Pool(gpus=n, gpu="A800-SXM4-80GB", gpu_memory="80Gi", nodes=4, **NODE)
+        for name, n in gpus.items()
+    }
+    queue = Kueue(queue="c2f") if scheduler == "kueue" else DefaultScheduler()
+    cpu = next((name for name, n in gpus.items() if n == 0), next(iter(gpus)))
+    return CLUSTER.model_copy(update={"pools": pools, "cpu_pool": cpu, "scheduler": queue})
 
 
 def test_defaults_are_the_papers():
@@ -104,6 +111,7 @@ def test_this_machine_has_no_pools_and_all_its_gpus():
         ("resources: {distil: {gpus: 8}}", {"a800": 4}, "C2F432", ("resources", "distil", "gpus"), "needs 8 GPUs"),
         ("", {"one": 1}, "C2F432", ("teacher",), "`distil` needs 2 GPUs"),
         ("resources: {distil: {pool: one}}", {"one": 1, "a800": 4}, "C2F432", ("resources", "distil", "pool"), "2 GPUs"),
+        ("resources: {sft: {nodes: 8, gpus: 4}}", {"a800": 8}, "C2F434", ("resources", "sft", "nodes"), "has 4"),
     ],
 )  # fmt: skip
 def test_what_has_no_place_is_refused_there(asked, pools, code, loc, says):
@@ -111,6 +119,12 @@ def test_what_has_no_place_is_refused_there(asked, pools, code, loc, says):
     assert [(p.code, p.loc) for p in found] == [(code, loc)]
     assert says in found[0].message
     assert found[0].hint
+
+
+def test_several_nodes_need_a_scheduler_that_starts_them_together():
+    wide = experiment("resources: {sft: {nodes: 2, gpus: 4}}\n")
+    assert list(misplaced(wide, cluster(a800=8), "site")) == []
+    assert [p.code for p in misplaced(wide, cluster("default", a800=8), "site")] == ["C2F434"]
 
 
 def test_without_any_gpu_every_model_is_refused_and_the_demo_is_not():

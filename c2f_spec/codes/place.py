@@ -103,4 +103,12 @@ ENTRIES: dict[str, Entry] = {
         "Where a stage runs is in no key, because it does not change the result: variants that differ in `resources` "
         "alone share their stages. A shared stage runs once, so its place must be one.",
     ),
+    "C2F434": Entry(
+        "nodes that cannot train together",
+        "Training on several nodes starts when all of its pods run. More nodes than the pool has never do; and the "
+        "default scheduler starts pods one by one, so that two such stages can each hold half of the nodes and wait for "
+        "ever for the other half. Kueue and Volcano start all pods of a stage or none.",
+        "format: direct\nsft: {}\nresources: {sft: {gpus: 8, nodes: 2}}\n",
+        "format: direct\nsft: {}\nresources: {sft: {gpus: 8, nodes: 1}}\n",
+    ),
 }

@@ -21,7 +21,8 @@ from c2f_spec.spec.teacher import OwnWeights, VllmTeacher
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from c2f_spec.spec.environment import Environment, KubernetesEnvironment, LocalEnvironment, Pool
+    from c2f_spec.spec.cluster import KubernetesEnvironment, Pool
+    from c2f_spec.spec.environment import Environment, LocalEnvironment
     from c2f_spec.spec.experiment import Experiment
 
 TRAINING = ("sft", "grpo")
@@ -60,11 +61,14 @@ def _on_this_machine(e: Experiment, kind: str, environment: LocalEnvironment) ->
 def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Placement:
     asked, name = training(e, kind), pool_of(e, kind, environment)
     nodes = asked.nodes or 1
-    gpus = _wanted(e, kind) or _shared_evenly(e, kind, environment.pools[name], nodes)
+    gpus = _wanted(e, kind)
+    if not gpus and _on_gpus(e, kind):
+        gpus = _shared_evenly(e, kind, environment.pools[name], nodes)
     section = getattr(e, kind)
     by_tuner = "2" if section and isinstance(section.tuner, Lora) else "3"
     resolved = asked.zero if asked.zero != "auto" else by_tuner if gpus * nodes > 1 else "off"
     return Placement(
+        image=environment.image,
         pool=name,
         gpus=gpus,
         nodes=nodes,
@@ -78,7 +82,10 @@ def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pl
 
 def _shared(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Placement:
     return Placement(
-        pool=pool_of(e, kind, environment), gpus=_wanted(e, kind), shards=sharing(e, kind).shards or 1
+        image=environment.image,
+        pool=pool_of(e, kind, environment),
+        gpus=_wanted(e, kind),
+        shards=sharing(e, kind).shards or 1,
     )
 
 
@@ -95,14 +102,13 @@ def sharing(e: Experiment, kind: str) -> SharedResources:
 
 
 def pool_of(e: Experiment, kind: str, environment: KubernetesEnvironment) -> str:
-    """The pool that the spec names, or the first with the GPUs; what needs none prefers nodes without."""
+    """The pool that the spec names, or the first with the GPUs; what needs none goes to the pool of processors."""
     asked = training(e, kind) if kind in TRAINING else sharing(e, kind)
     if asked.pool is not None:
         return asked.pool
-    least = _wanted(e, kind) or (1 if kind in TRAINING and _on_gpus(e, kind) else 0)
-    able = [name for name, pool in environment.pools.items() if pool.gpus >= least]
-    idle = [name for name in able if environment.pools[name].gpus == 0]
-    return (idle if not least and idle else able or list(environment.pools))[0]
+    least = _wanted(e, kind) or int(_on_gpus(e, kind))
+    able = [name for name, pool in environment.pools.items() if pool.gpus >= least] if least else []
+    return able[0] if able else environment.cpu_pool
 
 
 def _wanted(e: Experiment, kind: str) -> int:
@@ -138,7 +144,7 @@ def _for_weights(model: str) -> int:
 
 
 def _shared_evenly(e: Experiment, kind: str, pool: Pool, nodes: int) -> int:
-    """The most GPUs of a node, four at most, over which the rows of a step divide; none in a pool without."""
+    """The most GPUs of a node, four at most, over which the rows of a step divide."""
     section = getattr(e, kind)
     rows = section.batch * (section.generations if kind == "grpo" else 1) if section else 1
     most = min(MOST_BY_DEFAULT, pool.gpus)
@@ -156,8 +162,11 @@ def misplaced(e: Experiment, environment: Environment, name: str) -> Iterator[Pr
         asked = training(e, kind) if kind in TRAINING else sharing(e, kind)
         if asked.pool is not None and asked.pool not in environment.pools:
             yield _no_pool(kind, asked.pool, environment, name)
-        elif _on_gpus(e, kind) or asked.gpus:
+            continue
+        if _on_gpus(e, kind) or asked.gpus:
             yield from _too_many(e, kind, environment, name)
+        if kind in TRAINING:
+            yield from _too_wide(e, kind, environment, name)
 
 
 def _kinds_of(e: Experiment) -> list[str]:
@@ -192,3 +201,15 @@ def _too_many(e: Experiment, kind: str, environment: KubernetesEnvironment, name
     have = f"nodes of pool `{pool}` in `{name}` have {has or 'none'}"
     message = f"`{kind}` needs {needs} GPU{'s' * (needs > 1)} on a node, and {have}"
     yield Problem("C2F432", where, message, hint, at_key=where == (where[0],))
+
+
+def _too_wide(e: Experiment, kind: str, environment: KubernetesEnvironment, name: str) -> Iterator[Problem]:
+    """More nodes than there are, or several without a scheduler that starts their pods together."""
+    nodes, pool = training(e, kind).nodes or 1, pool_of(e, kind, environment)
+    has, loc = environment.pools[pool].nodes, ("resources", kind, "nodes")
+    if has is not None and nodes > has:
+        message = f"`{kind}` on {nodes} nodes, and pool `{pool}` in `{name}` has {has}"
+        yield Problem("C2F434", loc, message, f"use {has} or fewer")
+    elif nodes > 1 and environment.scheduler.kind == "default":
+        message = f"`{kind}` on {nodes} nodes, whose pods the default scheduler of `{name}` starts one by one"
+        yield Problem("C2F434", loc, message, "use one node, or an environment with Kueue or Volcano")
