@@ -53,8 +53,9 @@ def _write(client: Any, run: str, stage: Stage, record: Record, objects: Objects
 
     params = [Param(k, str(v)[:500]) for k, v in leaves(stage.preimage["spec"]).items()]
     rows = [(0, k, v) for k, v in leaves(record.summary).items() if _is_number(v)]
-    path = objects.folder(records.attempt_name(stage.kind, stage.key, record.attempt)) / "metrics.jsonl"
-    for line in path.read_text().splitlines() if path.is_file() else ():
+    has_metrics = "metrics.jsonl" in record.files
+    text = records.fetch_file(objects, record, "metrics.jsonl").read_text() if has_metrics else ""
+    for line in text.splitlines():
         row = json.loads(line)
         rows += [(row["step"], k, v) for k, v in row.items() if k != "step" and _is_number(v)]
     metrics = [

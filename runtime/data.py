@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from c2f_spec.errors import C2fError, DataWrong, StageError, WrongUsage
 from c2f_spec.spec.datasets import DATASETS as KNOWN
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import Objects, open_objects
 from c2f_spec.store.records import add_dataset
 from runtime.datasets import DATASETS
 from runtime.datasets.fetch import FETCH
@@ -36,7 +36,7 @@ def main(argv: Sequence[str]) -> int:
     """Exit code; a problem is told in one message on stderr."""
     try:
         args = _parser().parse_args(argv)
-        objects = Objects(args.store)
+        objects = open_objects(args.store)
         names = READABLE if "ALL" in args.names else tuple(dict.fromkeys(args.names))
         for name in names:
             _check_name(name)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import MEANING, StageExit, Unreachable
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store import records
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import open_objects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ def supervise(path: Path, *, lock: Path | None) -> int:
         print(f"{stage.name}: another process is at it", flush=True)
         return StageExit.TRANSIENT
     try:
-        objects = Objects(stage.store)
+        objects = open_objects(stage.store)
         if records.read_record(objects, stage.kind, stage.key) is not None:
             print(f"{stage.name}: done before", flush=True)
             return StageExit.DONE

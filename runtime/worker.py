@@ -26,7 +26,7 @@ from c2f_spec.errors import C2fError, StageError, StageExit, Stopped, Unreachabl
 from c2f_spec.spec.handoff import Record, StageFile
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import Objects, open_objects
 from runtime.context import Context, say, visible_rank
 from runtime.launch import end_with_parent
 
@@ -89,13 +89,13 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
     """One attempt at a stage, from its file to its record."""
     started = time.time()
     stage = StageFile.model_validate_json(path.read_bytes())
-    objects = Objects(stage.store)
+    objects = open_objects(stage.store)
     out = Path(stage.scratch) / attempt / "out"
     out.mkdir(parents=True, exist_ok=True)
     module = importlib.import_module(STAGES[stage.kind])
     ready = time.time()
     say(f"{stage.name}: fresh start")
-    context = Context(stage, _inputs(stage, objects), out, objects, rank, world)
+    context = Context(stage, _inputs(stage, objects, out.parent / "inputs"), out, objects, rank, world)
     summary = module.run(context)
     if world > 1:
         import torch.distributed
@@ -113,17 +113,20 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
         )
 
 
-def _inputs(stage: StageFile, objects: Objects) -> dict[str, Path]:
-    """Role to folder, every file verified; for `prepare` the staged copy of the data set."""
+def _inputs(stage: StageFile, objects: Objects, into: Path) -> dict[str, Path]:
+    """Role to folder, every file verified; for `prepare` the staged copy of the data set.
+
+    What does not lie on this machine comes to a folder of `into`.
+    """
     found = {}
     for role, given in stage.inputs.items():
         record = records.read_record(objects, given.kind, given.key)
         if record is None:
             raise Unreachable(f"the input `{role}` ({given.kind} {given.key[:10]}) is not in the store")
-        found[role] = records.fetch(objects, record)
+        found[role] = records.fetch(objects, record, into / role)
     data = stage.preimage.get("data")
     if data:
-        found["data"] = records.fetch_dataset(objects, data["name"], data["digest"])
+        found["data"] = records.fetch_dataset(objects, data["name"], data["digest"], into / "data")
     return found
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from c2f_spec.store import records
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import Objects, open_objects
 
 
 @dataclass
@@ -33,7 +33,7 @@ def storm(repository: Path, spec: Path, *, kills: int, seed: int, longest: float
     the store is inspected: a record must stand for whole files, and one that stood must not have changed.
     """
     rng = random.Random(seed)
-    objects = Objects(str(repository / ".c2f" / "store"))
+    objects = store_of(repository)
     found = Findings()
     for _ in range(kills):
         child = apply(repository, spec)
@@ -46,7 +46,7 @@ def storm(repository: Path, spec: Path, *, kills: int, seed: int, longest: float
             found.stages_left_running += len(processes_in(repository))
         found.kills += 1
         found.killed_everything += everything
-        inspect(objects, found)
+        inspect(repository, found)
         if rng.random() < 0.4:  # start over, or there would soon be nothing left to do
             kill_all_in(repository)
             forget(objects, found)
@@ -54,7 +54,7 @@ def storm(repository: Path, spec: Path, *, kills: int, seed: int, longest: float
     out, _ = child.communicate(timeout=120)
     if child.returncode:
         found.wrong.append(f"the last apply ended with {child.returncode}:\n{out}")
-    inspect(objects, found)
+    inspect(repository, found)
     return found
 
 
@@ -74,20 +74,25 @@ def apply(repository: Path, spec: Path) -> subprocess.Popen[str]:
     )
 
 
+def store_of(repository: Path) -> Objects:
+    return open_objects(str(repository / ".c2f" / "store"))
+
+
 def kill(child: subprocess.Popen[str]) -> None:
     """Kill -9 one process; what it started goes on."""
     child.kill()
     child.communicate()
 
 
-def inspect(objects: Objects, found: Findings) -> None:
+def inspect(repository: Path, found: Findings) -> None:
     """Every record stands for verified files, and is the one that stood before."""
+    objects = store_of(repository)
     for name in objects.names("records"):
         kind, key = name.split("/")[1], name.split("/")[2].removesuffix(".json")
         record = records.read_record(objects, kind, key)
         assert record is not None
         try:
-            records.fetch(objects, record)
+            records.fetch(objects, record, repository / "fetched")
         except Exception as error:  # noqa: BLE001  a finding, whatever it is
             found.wrong.append(f"{name}: {error}")
         data = objects.read(name) or b""
@@ -100,7 +105,7 @@ def inspect(objects: Objects, found: Findings) -> None:
 def forget(objects: Objects, found: Findings) -> None:
     """Take the records back, as if nothing had been done; the debris of earlier attempts stays."""
     for name in list(objects.names("records")):
-        (objects.root / name).unlink()
+        objects.delete(name)
     found.committed.clear()
 
 

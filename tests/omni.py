@@ -9,7 +9,7 @@ from pathlib import Path
 
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f, Media, Tiny
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import open_objects
 from runtime.chains import target
 from runtime.clips import Clip, polarity_of, write_jsonl, write_manifest
 from runtime.context import Context
@@ -96,7 +96,7 @@ def context(folder: Path, kind: str, inputs: dict[str, Path], **spec) -> Context
         store=str(folder / "store"),
         scratch=str(folder),
     )
-    return Context(stage, inputs, folder / "out", Objects(str(folder / "store")))
+    return Context(stage, inputs, folder / "out", open_objects(str(folder / "store")))
 
 
 @functools.cache

@@ -15,7 +15,7 @@ from c2f_spec.spec.experiment import Experiment
 from c2f_spec.spec.handoff import Placement, Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import Objects, open_objects
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,7 +140,7 @@ def _stages(e: Experiment) -> list[Stage]:
 
 def filled(folder: Path, *experiments: Experiment, skip: tuple[str, ...] = ()) -> Store:
     """A store in which every stage is done but those whose label is in `skip`."""
-    store = Store(Objects(str(folder / "store")), plan(*experiments), folder / "scratch")
+    store = Store(open_objects(str(folder / "store")), plan(*experiments), folder / "scratch")
     for stage in store.plan.stages:
         if stage.label not in skip:
             _fill(store, stage)

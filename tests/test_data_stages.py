@@ -16,7 +16,7 @@ from c2f_spec.errors import DataWrong, OutOfMemory, StageSpecWrong
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.digest import digest_file, digest_folder
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import open_objects
 from runtime.chains import parse
 from runtime.clips import Clip, read_jsonl, read_manifest
 from runtime.context import Context
@@ -37,7 +37,7 @@ def run(stage, folder, inputs, **spec):
         kind=stage.__name__.rsplit(".", 1)[1], key="0" * 64, name="x", preimage={"spec": spec},
         store=str(folder.parent / "store"), scratch=str(folder.parent),
     )  # fmt: skip
-    return stage.run(Context(file, inputs, folder, Objects(file.store)))
+    return stage.run(Context(file, inputs, folder, open_objects(file.store)))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from c2f_spec.errors import DataWrong
 from c2f_spec.spec.datasets import DATASETS as KNOWN
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import open_objects
 from c2f_spec.store.records import datasets_present
 from runtime import data
 from runtime.datasets import DATASETS, icwsm2014
@@ -119,7 +119,7 @@ def test_adding_twice_gives_one_copy_with_only_its_own_file(tmp_path, capsys):
     assert printed(capsys) == first
     assert sorted((p, p.stat().st_mtime_ns) for p in store.rglob("*")) == before
     assert [(r["name"], r["rows"]) for r in first] == [("icwsm2014-nyt", 60), ("icwsm2014-movie", 200)]
-    assert datasets_present(Objects(str(store)), "icwsm2014-nyt") == [first[0]["digest"]]
+    assert datasets_present(open_objects(str(store)), "icwsm2014-nyt") == [first[0]["digest"]]
     files = store / "datasets" / "icwsm2014-nyt" / first[0]["digest"] / "files"
     assert [p.name for p in files.iterdir()] == [NYT] == first[0]["files"]
     facts = json.loads((files.parent / "dataset.json").read_text())

@@ -9,7 +9,7 @@ import time
 
 from c2f_spec.store import records
 from c2f_spec.store.objects import Objects
-from tests.faults import ENVIRONMENT, Findings, apply, inspect, kill, processes_in, storm
+from tests.faults import ENVIRONMENT, Findings, apply, inspect, kill, processes_in, store_of, storm
 
 
 def test_killed_at_random_moments_nothing_is_half_done(repository, tiny_spec):
@@ -23,7 +23,7 @@ def test_killed_at_random_moments_nothing_is_half_done(repository, tiny_spec):
 def test_a_second_apply_follows_what_a_killed_one_started(repository, tiny_spec):
     (repository / "local.yaml").write_text(ENVIRONMENT)
     first = apply(repository, tiny_spec)
-    objects = Objects(str(repository / ".c2f" / "store"))
+    objects = store_of(repository)
     holder_of("distil", objects)
     kill(first)
     second = apply(repository, tiny_spec)
@@ -39,7 +39,7 @@ def test_two_applies_at_once_make_one_result(repository, tiny_spec):
     outs = [child.communicate(timeout=60)[0] for child in both]
     assert [child.returncode for child in both] == [0, 0], outs
     found = Findings()
-    inspect(Objects(str(repository / ".c2f" / "store")), found)
+    inspect(repository, found)
     assert found.wrong == []
     assert len(found.committed) == 3
 
@@ -47,7 +47,7 @@ def test_two_applies_at_once_make_one_result(repository, tiny_spec):
 def test_a_worker_whose_supervisor_is_killed_ends_too(repository, tiny_spec):
     (repository / "local.yaml").write_text(ENVIRONMENT)
     child = apply(repository, tiny_spec)
-    objects = Objects(str(repository / ".c2f" / "store"))
+    objects = store_of(repository)
     key, pid = holder_of("distil", objects)
     os.kill(pid, signal.SIGKILL)
     out, _ = child.communicate(timeout=60)

@@ -12,12 +12,12 @@ from c2f_spec.errors import Unreachable
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder, digest_of
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import open_objects
 
 
 @pytest.fixture
 def objects(tmp_path):
-    return Objects(str(tmp_path / "store"))
+    return open_objects(str(tmp_path / "store"))
 
 
 def attempt(tmp_path, objects, name: str, text: str = "x") -> Record:
@@ -77,19 +77,19 @@ def test_the_second_attempt_gets_the_first_ones_record(tmp_path, objects):
     first = attempt(tmp_path, objects, "first")
     second = attempt(tmp_path, objects, "second", "y")
     assert second.nonce == first.nonce == "first"
-    assert (records.fetch(objects, second) / "a.txt").read_text() == "x"
+    assert (records.fetch(objects, second, tmp_path) / "a.txt").read_text() == "x"
 
 
 def test_a_changed_or_missing_file_is_named(tmp_path, objects):
     record = attempt(tmp_path, objects, "first")
-    path = records.fetch(objects, record) / "a.txt"
+    path = records.fetch(objects, record, tmp_path) / "a.txt"
     path.write_text("y")
     with pytest.raises(Unreachable, match="a.txt was changed"):
-        records.fetch(objects, record)
+        records.fetch(objects, record, tmp_path)
     assert records.intact(objects, record)  # same size: only the digest tells
     path.unlink()
     with pytest.raises(Unreachable, match="a.txt is missing"):
-        records.fetch(objects, record)
+        records.fetch(objects, record, tmp_path)
     assert not records.intact(objects, record)
 
 
@@ -135,7 +135,7 @@ def test_a_folders_digest_is_of_names_and_contents(tmp_path):
 def test_a_store_that_cannot_be_written_is_named_with_the_way_out(tmp_path, act):
     blocker = tmp_path / "store"
     blocker.write_text("a file where the folder should be")
-    objects = Objects(str(blocker))
+    objects = open_objects(str(blocker))
     with pytest.raises(Unreachable, match=r"cannot write .* in the store") as caught:
         if act == "create":
             objects.create("a", b"1")
@@ -147,7 +147,7 @@ def test_a_store_that_cannot_be_written_is_named_with_the_way_out(tmp_path, act)
 
 def test_object_storage_is_refused_by_name():
     with pytest.raises(Unreachable, match="s3"):
-        Objects("s3://bucket/c2f")
+        open_objects("s3://bucket/c2f")
 
 
 def test_a_folder_on_another_filesystem_is_moved_whole(tmp_path, objects, monkeypatch):
@@ -161,5 +161,5 @@ def test_a_folder_on_another_filesystem_is_moved_whole(tmp_path, objects, monkey
     (out / "deep").mkdir()
     (out / "deep" / "a").write_text("x")
     objects.put_folder(out, "w/a")
-    assert (objects.folder("w/a") / "deep" / "a").read_text() == "x"
+    assert (objects.local("w/a") / "deep" / "a").read_text() == "x"
     assert not out.exists()

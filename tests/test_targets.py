@@ -8,7 +8,7 @@ import pytest
 
 from c2f_spec.plan.compile import compile_plan, load_environment, needed_datasets
 from c2f_spec.store import records
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import open_objects
 from c2f_spec.targets.base import State
 from c2f_spec.targets.local import Local, visible_gpus
 from tests.conftest import load_spec
@@ -18,7 +18,7 @@ from tests.fake_target import FakeTarget
 @pytest.fixture(params=["local", "fake"])
 def world(request, repository, tiny_spec):
     """A target, a plan of fast stages, and how to let time pass."""
-    objects = Objects(str(repository / ".c2f" / "store"))
+    objects = open_objects(str(repository / ".c2f" / "store"))
     loaded = load_spec(tiny_spec)
     staged = {d: records.datasets_present(objects, d) for d in needed_datasets(loaded.experiment)}
     plan = compile_plan([loaded], staged, load_environment("local", repository, None), "local")

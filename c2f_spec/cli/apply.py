@@ -26,7 +26,7 @@ def apply_plan(work: Work, plan: Plan, *, report: bool) -> int:
     missing = [s for s in plan.stages if s.action != "reuse"]
     if not missing:
         print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
-        show.pointer(report_path(work) if report else None)
+        show.pointer(report_place(work) if report else None)
         return Exit.OK
     show.plan(plan, "summary")
     save(plan, work.objects)
@@ -50,8 +50,8 @@ def apply_plan(work: Work, plan: Plan, *, report: bool) -> int:
     return Exit.STAGE_FAILED if failed else Exit.OK
 
 
-def write_report(work: Work, folder: Path | None) -> Path:
-    """Both pages, into the store or into `folder`; returns the path of the HTML page."""
+def write_report(work: Work, folder: Path | None) -> str:
+    """Both pages, into the store or into `folder`; returns where the HTML page is."""
     from c2f_spec.report.collect import collect
     from c2f_spec.report.html import html
     from c2f_spec.report.markdown import markdown
@@ -62,14 +62,16 @@ def write_report(work: Work, folder: Path | None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in pages.items():
             (folder / name).write_text(text, encoding="utf-8")
-        return folder / "report.html"
+        return str(folder / "report.html")
     for name, text in pages.items():
         work.objects.replace(f"reports/{work.plan.folder}/{name}", text.encode())
-    return report_path(work)
+    return report_place(work)
 
 
-def report_path(work: Work) -> Path:
-    return work.objects.folder(f"reports/{work.plan.folder}/report.html")
+def report_place(work: Work) -> str:
+    """A path, or the address in a bucket."""
+    name = f"reports/{work.plan.folder}/report.html"
+    return str(work.objects.local(name) or f"{work.objects.url}/{name}")
 
 
 def _wait(teller: show.Teller) -> None:

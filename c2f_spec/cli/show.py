@@ -48,10 +48,10 @@ def warnings(loaded: Sequence[Loaded]) -> None:
     tell(notes_of(loaded))
 
 
-def pointer(path: Path | None) -> None:
+def pointer(place: str | None) -> None:
     """The last line of `apply`: where to read."""
-    if path is not None:
-        print(f"report: {relative(path)}")
+    if place is not None:
+        print(f"report: {place if '://' in place else relative(Path(place))}")
 
 
 def relative(path: Path) -> str:

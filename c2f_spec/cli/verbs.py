@@ -17,7 +17,7 @@ from c2f_spec.plan.annotate import annotate
 from c2f_spec.plan.compile import load_environment, repository
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import open_objects
 from c2f_spec.targets.base import State
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def data(args: Namespace) -> int:
         args.on or "local", root, Path(args.environments) if args.environments else None
     )
     lock, store = root / "specs" / "c2f.lock", store_url(environment, root)
-    pinned, objects = read_lock(lock).datasets, Objects(store)
+    pinned, objects = read_lock(lock).datasets, open_objects(store)
     there = (
         {n for n in args.names if pinned.get(n) in records.datasets_present(objects, n)}
         if args.fetch

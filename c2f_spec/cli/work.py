@@ -19,7 +19,7 @@ from c2f_spec.plan.compile import (
     unpinned_datasets,
 )
 from c2f_spec.store import records
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import Objects, open_objects
 from c2f_spec.targets.local import Local
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def open_work(args: Namespace, *, to_run: bool = False) -> Work:
             hint="add `--on local` to plan for this machine",
             code="C2F422",
         )
-    objects = Objects(store_url(environment, root))
+    objects = open_objects(store_url(environment, root))
     staged = {d: records.datasets_present(objects, d) for d in sorted(unpinned_datasets(loaded))}
     plan = compile_plan(loaded, staged, environment, name, args.settings)
     target = Local(objects, slots=environment.parallel)

@@ -25,17 +25,18 @@ class Output:
 
     stage: Stage
     record: Record | None
-    folder: Path
+    objects: Objects
     state: str
     """Empty if the files can be read."""
 
     def file(self, name: str) -> Path | None:
-        """A file of the output, if its record names it. So no name taken from data can leave the folder."""
-        return (
-            self.folder / name
-            if self.record is not None and not self.state and name in self.record.files
-            else None
-        )
+        """A file of the output, verified, if its record names it. So no name taken from data can leave the folder.
+
+        Raises `Unreachable` naming a file that was changed since it was committed.
+        """
+        if self.record is None or self.state or name not in self.record.files:
+            return None
+        return records.fetch_file(self.objects, self.record, name)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """The objects of a file of JSON lines; a line that is none is skipped."""
@@ -77,14 +78,13 @@ class Outputs:
         try:
             record = records.read_record(self.objects, stage.kind, stage.key)
         except Unreachable as error:
-            return Output(stage, None, self.objects.root, error.message)
+            return Output(stage, None, self.objects, error.message)
         if record is None:
-            return Output(stage, None, self.objects.root, self._absent(stage))
-        folder = self.objects.folder(records.attempt_name(stage.kind, stage.key, record.attempt))
+            return Output(stage, None, self.objects, self._absent(stage))
         state = (
             "" if records.intact(self.objects, record) else "damaged: files are missing or have another size"
         )
-        return Output(stage, record, folder, state)
+        return Output(stage, record, self.objects, state)
 
     def _absent(self, stage: Stage) -> str:
         if not records.is_failed(self.objects, stage.kind, stage.key):

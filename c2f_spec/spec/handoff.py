@@ -50,6 +50,14 @@ class FileEntry(SpecModel):
 
     size: int
     blake3: str
+    shard: str | None = None
+    """The object that has it, if it shares one with others (`c2f_spec.store.shards`)."""
+    offset: int | None = None
+    """Its first byte there."""
+
+    def same(self, other: "FileEntry") -> bool:
+        """Equal bytes, wherever they lie."""
+        return self.size == other.size and self.blake3 == other.blake3
 
 
 class Record(SpecModel):

@@ -1,137 +1,144 @@
-"""Immutable objects under one root.
+"""What a store is: immutable objects under one root, in a folder of this machine or in a bucket of object storage.
 
-An object is created whole or not at all, and never changed; `replace` is for the two advisory files that are not
-objects in this sense (progress and lease). No folder's existence means anything.
+An object is created whole or not at all, and never changed; `replace` and `swap` are for the advisory files that are
+not objects in this sense (progress and lease). No folder's or prefix's existence means anything. Both kinds keep one
+set of tests (tests/store/).
 
-This version keeps its objects in a folder of this machine. `create` is a hard link to a file that was written and
-flushed under another name: it fails if the name is taken, and no reader sees a part of it, which opening with
-`O_EXCL` and writing would not give.
+Names are relative paths with `/`. Every method raises `Unreachable` with the place when storage refuses, after the
+retries that storage deserves; none waits without bound.
 """
 
 from __future__ import annotations
 
-import errno
-import os
-import shutil
-import uuid
-from pathlib import Path
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from c2f_spec.errors import Unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from c2f_spec.spec.handoff import FileEntry
 
 
-class Objects:
-    """A store's root. Every method raises `Unreachable` with the place when storage refuses."""
+class Listed(NamedTuple):
+    """One line of a listing."""
 
-    def __init__(self, url: str) -> None:
-        import fsspec  # a sixth of a second that `validate` need not pay
+    name: str
+    size: int
+    """Bytes."""
+    modified: float
+    """Seconds since the epoch by the clock of the store, which need not be ours."""
 
-        protocol, path = fsspec.core.split_protocol(url)
-        if protocol not in (None, "file", "local"):
-            raise Unreachable(
-                f"the store `{url}` is on `{protocol}`, which this version cannot reach",
-                hint="name a folder; object storage comes with the Kubernetes target",
-            )
-        self.url = url
-        self.root = Path(path).absolute()
+
+class Objects(Protocol):
+    """A store's root."""
+
+    url: str
 
     def read(self, name: str) -> bytes | None:
         """The object, or `None` if there is none."""
-        try:
-            return (self.root / name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise self._failed("read", name, error) from error
+        ...
 
-    def exists(self, name: str) -> bool:
-        return (self.root / name).is_file()
+    def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Those of `names` that exist, read side by side."""
+        ...
+
+    def exists(self, name: str) -> bool: ...
+
+    def size(self, name: str) -> int | None:
+        """Bytes of the object, or `None` if there is none."""
+        ...
 
     def create(self, name: str, data: bytes) -> bool:
-        """Whether this call made the object; false if it was there."""
-        path = self.root / name
-        try:
-            part = self._write_part(path, data)
-            try:
-                os.link(part, path)
-            except FileExistsError:
-                return False
-            finally:
-                part.unlink()
-            _flush_folder(path.parent)
-        except OSError as error:
-            raise self._failed("write", name, error) from error
-        return True
+        """Whether the object is `data`, made by this call; false if another one stands.
+
+        Where the answer to a write is lost, the store is asked what stands, and bytes equal to `data` count as ours: so
+        callers that must tell themselves from others put a nonce in.
+        """
+        ...
 
     def replace(self, name: str, data: bytes) -> None:
-        """Put `data` in place of whatever was there, whole."""
-        path = self.root / name
-        try:
-            self._write_part(path, data).replace(path)
-        except OSError as error:
-            raise self._failed("write", name, error) from error
+        """Put `data` in place of whatever was there, whole. For progress and the like only."""
+        ...
 
-    def put_folder(self, local: Path, name: str) -> None:
-        """Move the folder `local` to `name`, which nobody else writes to (it carries an attempt's unique name)."""
-        path = self.root / name
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _flush_tree(local)
-            try:
-                local.rename(path)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                part = path.with_name(f"{path.name}.part")
-                shutil.copytree(local, part)
-                _flush_tree(part)
-                part.rename(path)
-                shutil.rmtree(local)
-            _flush_folder(path.parent)
-        except OSError as error:
-            raise self._failed("write", name, error) from error
+    def read_version(self, name: str) -> tuple[bytes, str] | None:
+        """An object that changes, and a word for its present version."""
+        ...
 
-    def folder(self, name: str) -> Path:
-        """Where `name` lies on this machine. Read only."""
-        return self.root / name
+    def swap(self, name: str, data: bytes, version: str | None) -> bool:
+        """Put `data` in place of the `version` that was read, or of nothing; false if somebody was faster."""
+        ...
 
     def names(self, prefix: str) -> Iterator[str]:
         """Names of the objects below `prefix`, in order."""
-        base = self.root / prefix
-        for path in sorted(base.rglob("*")) if base.is_dir() else ():
-            if path.is_file() and not path.name.endswith(".part"):
-                yield path.relative_to(self.root).as_posix()
+        ...
 
-    def _write_part(self, path: Path, data: bytes) -> Path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        return part
+    def listing(self, prefix: str) -> Iterator[Listed]:
+        """The objects below `prefix` in the order of their names, with size and time."""
+        ...
 
-    def _failed(self, verb: str, name: str, error: OSError) -> Unreachable:
-        reason = error.strerror or type(error).__name__
-        return Unreachable(
-            f"cannot {verb} `{name}` in the store {self.url}: {reason}",
-            hint=f"check that {self.root} is a folder that you may write to, with space left",
+    def put_file(self, path: Path, name: str) -> None:
+        """Store a local file, which stays. Nobody else writes to `name`."""
+        ...
+
+    def get_file(self, name: str, path: Path, entry: FileEntry) -> None:
+        """Bring an object to `path`, whole and with the digest of `entry`, or raise and leave nothing there."""
+        ...
+
+    def put_folder(
+        self, folder: Path, name: str, files: Mapping[str, FileEntry] | None = None
+    ) -> dict[str, FileEntry]:
+        """Store the files of a local folder below `name`, which carries an attempt's unique name.
+
+        `files` are their digests, if known. Returns where each lies: small ones may share an object
+        (`FileEntry.shard`). The local folder is given away: it may be gone afterwards.
+        """
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove an object, if it is there. For garbage collection and retention only."""
+        ...
+
+    def local(self, name: str) -> Path | None:
+        """Where `name` lies, if this store is a folder of this machine. Read only."""
+        ...
+
+
+def open_objects(url: str) -> Objects:
+    """The store at `url`: a folder's path, `file://…` or `s3://bucket/prefix`.
+
+    Raises `Unreachable` if this version has no way there, or if the address carries more than an address.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "file", url
+    elif "@" in rest.partition("/")[0] or "?" in rest:
+        raise Unreachable(
+            f"the address of a `{scheme}` store holds credentials or options",
+            hint="an address is shown, logged and stored; credentials come from the environment or a profile",
         )
+    if scheme in ("file", "local"):
+        from c2f_spec.store.folder import FolderObjects
+
+        return FolderObjects(rest)
+    if scheme == "s3":
+        raise Unreachable(
+            f"the store `{url}` is on `s3`, which this version cannot reach", hint="name a folder"
+        )
+    raise Unreachable(
+        f"the store `{url}` is on `{scheme}`, which this version cannot reach",
+        hint="name a folder, or `s3://bucket/prefix` for S3, MinIO, Ceph, OSS, COS and whatever else speaks S3",
+    )
 
 
-def _flush_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def check_name(name: str) -> str:
+    """`name`, if it stays inside a store and is the same key on every kind of storage. A wrong one is a bug."""
+    assert NAME.fullmatch(name), f"not a name of an object: {name!r}"
+    assert len(name.encode()) <= 900, f"too long for the key of an object: {name!r}"
+    return name
 
 
-def _flush_tree(folder: Path) -> None:
-    """Contents before names: a record must never outlive what it names."""
-    for path in folder.rglob("*"):
-        _flush_folder(path)
-    _flush_folder(folder)
+NAME = re.compile(r"(?!\.{1,2}(?:/|$))[^/\x00-\x1f\\]+(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\\]+)*")
+"""No empty, `.` or `..` part, no control characters: servers differ on all of them."""

@@ -19,7 +19,8 @@ from pydantic import ValidationError
 from c2f_spec.errors import Unreachable
 from c2f_spec.keys import canonical
 from c2f_spec.spec.handoff import FileEntry, Record
-from c2f_spec.store.digest import digest_file, digest_folder, digest_of
+from c2f_spec.store.digest import digest_folder, digest_of
+from c2f_spec.store.staging import stage, stage_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,8 +56,11 @@ def read_record(objects: Objects, kind: str, key: str) -> Record | None:
 
 def commit(objects: Objects, record: Record, folder: Path) -> Record:
     """Store `folder` and then `record`; returns the record that stands, which may be another attempt's."""
-    objects.put_folder(folder, attempt_name(record.kind, record.key, record.attempt))
-    created = objects.create(record_name(record.kind, record.key), record.model_dump_json(indent=1).encode())
+    files = objects.put_folder(folder, _folder(record), record.files)
+    record = record.model_copy(update={"files": files})
+    created = objects.create(
+        record_name(record.kind, record.key), record.model_dump_json(indent=1, exclude_none=True).encode()
+    )
     if created:
         return record
     standing = read_record(objects, record.kind, record.key)
@@ -64,48 +68,52 @@ def commit(objects: Objects, record: Record, folder: Path) -> Record:
     return standing
 
 
-def fetch(objects: Objects, record: Record) -> Path:
-    """The folder of a committed output, every file of it verified.
+def fetch(objects: Objects, record: Record, into: Path) -> Path:
+    """A folder with the files of a committed output, every one verified: in the store, or staged at `into`.
 
     Raises `Unreachable` naming the first file that is missing or differs from its record.
     """
-    folder = objects.folder(attempt_name(record.kind, record.key, record.attempt))
-    _verify(
-        folder,
-        record.files,
-        f"remove {record_name(record.kind, record.key)} from the store to run the stage again",
-    )
-    return folder
+    way_out = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
+    return stage(objects, _folder(record), record.files, into, way_out)
 
 
-def fetch_dataset(objects: Objects, name: str, digest: str) -> Path:
-    """The folder of a staged copy of a data set, every file of it verified. Raises `Unreachable`."""
+def fetch_file(objects: Objects, record: Record, path: str) -> Path:
+    """One file of a committed output, verified. Raises `Unreachable` naming it if it is missing or differs."""
+    way_out = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
+    return stage_file(objects, _folder(record), path, record.files[path], way_out)
+
+
+def fetch_dataset(objects: Objects, name: str, digest: str, into: Path) -> Path:
+    """A folder with the files of a staged copy of a data set, every one verified. Raises `Unreachable`."""
     listing = objects.read(f"datasets/{name}/{digest}/dataset.json")
     if listing is None:
         raise Unreachable(
             f"data set `{name}` is not in the store with digest {digest[:10]}",
             hint=f"c2f-spec data add {name} stages it",
         )
-    folder = objects.folder(f"datasets/{name}/{digest}/files")
+    folder = f"datasets/{name}/{digest}"
     files = {path: FileEntry(**entry) for path, entry in json.loads(listing)["files"].items()}
-    _verify(folder, files, f"remove {folder.parent} and stage the data set again")
-    return folder
-
-
-def _verify(folder: Path, files: dict[str, FileEntry], way_out: str) -> None:
-    for path, entry in files.items():
-        file = folder / path
-        problem = "is missing" if not file.is_file() else "" if digest_file(file) == entry else "was changed"
-        if problem:
-            raise Unreachable(f"{file} {problem} since it was committed", hint=way_out)
+    way_out = f"remove {folder} from the store {objects.url} and stage the data set again"
+    return stage(objects, f"{folder}/files", files, into, way_out)
 
 
 def intact(objects: Objects, record: Record) -> bool:
     """Whether every file of a record is there with its size. Cheap; `fetch` compares the digests."""
-    folder = objects.folder(attempt_name(record.kind, record.key, record.attempt))
+    return _present(objects, _folder(record), record.files)
+
+
+def _present(objects: Objects, folder: str, files: dict[str, FileEntry]) -> bool:
+    sizes = {item.name: item.size for item in objects.listing(folder)}
     return all(
-        (folder / p).is_file() and (folder / p).stat().st_size == e.size for p, e in record.files.items()
+        sizes.get(f"{folder}/{path}") == entry.size
+        if entry.shard is None
+        else sizes.get(f"{folder}/{entry.shard}", 0) >= (entry.offset or 0) + entry.size
+        for path, entry in files.items()
     )
+
+
+def _folder(record: Record) -> str:
+    return attempt_name(record.kind, record.key, record.attempt)
 
 
 def save_preimage(objects: Objects, kind: str, key: str, preimage: dict[str, Any]) -> None:
@@ -158,9 +166,9 @@ def add_dataset(objects: Objects, name: str, folder: Path, facts: dict[str, Any]
     digest = digest_of(files)
     if digest not in datasets_present(objects, name):
         target = f"datasets/{name}/{digest}"
-        if not objects.folder(f"{target}/files").is_dir():
-            objects.put_folder(folder, f"{target}/files")
-        listing = {path: entry.model_dump() for path, entry in files.items()}
+        if not _present(objects, f"{target}/files", files):
+            files = objects.put_folder(folder, f"{target}/files", files)
+        listing = {path: entry.model_dump(exclude_none=True) for path, entry in files.items()}
         objects.create(f"{target}/dataset.json", json.dumps({**facts, "files": listing}, indent=1).encode())
     return digest
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.errors import MEANING, StageExit, Unreachable
 from c2f_spec.spec.handoff import Input, StageFile
 from c2f_spec.store import records
+from c2f_spec.store.machine import work_folder
 from c2f_spec.targets.base import State, Status
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Local:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     def prepare(self, plan: Plan, stage: Stage) -> Request:
-        work = self.objects.folder(records.work_name(stage.kind, stage.key))
+        work = self._work(stage)
         visible = visible_gpus()
         gpus = min(visible, stage.placement.gpus or visible) if _trains(stage) else 0
         file = StageFile(
@@ -77,11 +78,17 @@ class Local:
         stage = request.stage
         if self.state(stage).state in (State.RUNNING, State.DONE):
             return
-        work = records.work_name(stage.kind, stage.key)
-        self.objects.replace(f"{work}/stage.json", request.file.model_dump_json(indent=1).encode())
-        self.objects.replace(f"{work}/progress.json", b"null")  # an earlier attempt's is no news
-        log = self.objects.folder(f"{work}/logs/{time.time_ns()}")
-        log.parent.mkdir(parents=True, exist_ok=True)
+        progress = f"{records.work_name(stage.kind, stage.key)}/progress.json"
+        self.objects.replace(progress, b"null")  # an earlier attempt's is no news
+        work = self._work(stage)
+        log = work / "logs" / str(time.time_ns())
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            (work / "stage.json").write_text(request.file.model_dump_json(indent=1))
+        except OSError as error:
+            raise Unreachable(
+                f"cannot write in {work}: {error.strerror}", hint="is the disk full?"
+            ) from error
         with log.open("ab") as out:
             # Its own session: Ctrl-C in the terminal reaches `apply` alone, which then asks its stages to save.
             self._children[stage.key] = subprocess.Popen(
@@ -110,7 +117,7 @@ class Local:
         return Status(State.ABSENT)
 
     def logs(self, stage: Stage) -> Iterator[str]:
-        folder = self.objects.folder(f"{records.work_name(stage.kind, stage.key)}/logs")
+        folder = self._work(stage) / "logs"
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(path.name) / 1e9))
             yield f"--- attempt of {started}"
@@ -130,8 +137,11 @@ class Local:
             while self._holder(stage) == holder:
                 time.sleep(0.05)
 
+    def _work(self, stage: Stage) -> Path:
+        return work_folder(self.objects, stage.kind, stage.key)
+
     def _lock(self, stage: Stage) -> Path:
-        return self.objects.folder(f"{records.work_name(stage.kind, stage.key)}/lock")
+        return self._work(stage) / "lock"
 
     def _held(self, stage: Stage) -> bool:
         path = self._lock(stage)

@@ -16,7 +16,7 @@ from c2f_spec.metrics.score import difference, majority_rows, score
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import Bootstrap
 from c2f_spec.store import records
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import Objects, open_objects
 from tests.faults import processes_in
 
 ROOT = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ def resident(pid: int) -> int:
 
 
 def objects_of(plan: dict) -> Objects:
-    return Objects(str(ROOT / plan["environment"]["store"]))
+    return open_objects(str(ROOT / plan["environment"]["store"]))
 
 
 def show(seed: int, plan: dict) -> None:
