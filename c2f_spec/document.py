@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from c2f_spec.errors import Diagnostic, Place, SpecErrors, SpecInvalid, Text, short
 from c2f_spec.events import events_of, tag_of
+from c2f_spec.files import DISK
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from c2f_spec.files import Files
 
 MAX_BYTES = 500_000
 MAX_DEPTH = 40
@@ -67,11 +70,10 @@ class Document:
         return max(reversed(found), key=len)
 
 
-def read(path: Path, shown: str) -> Document:
+def read(path: Path, shown: str, files: Files = DISK) -> Document:
     """The document of a file, which messages call `shown`. Raises `SpecInvalid`."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = files.read(path, MAX_BYTES + 1)
     except FileNotFoundError:
         from c2f_spec.lookalikes import near_file
 

@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.document import Document, load, read
 from c2f_spec.errors import Diagnostic, SpecErrors, short
+from c2f_spec.files import DISK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from c2f_spec.errors import Place
+    from c2f_spec.files import Files
 
 HEADER = "# What names stand for. Written by `c2f-spec lock` and `data add`; reviewed like code.\nc2f: v1\n"
 UNPINNED = "unpinned"
@@ -59,9 +61,9 @@ class Lock:
     accept: tuple[Acceptance, ...] = ()
 
 
-def read_lock(path: Path) -> Lock:
+def read_lock(path: Path, files: Files = DISK) -> Lock:
     """An absent file pins nothing. Raises `SpecErrors` at every line that is not a pin."""
-    return parse_lock(read(path, str(path))) if path.is_file() else Lock()
+    return parse_lock(read(path, str(path), files)) if files.is_file(path) else Lock()
 
 
 def parse_lock(document: Document) -> Lock:

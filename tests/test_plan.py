@@ -13,8 +13,8 @@ from c2f_spec.fields import every_field, re_runs
 from c2f_spec.keys import canonical, content_key, leaves
 from c2f_spec.parse.checks import check
 from c2f_spec.parse.messages import members
-from c2f_spec.plan import code
 from c2f_spec.plan.build import Given, Pins, build
+from c2f_spec.plan.code import Code
 from c2f_spec.plan.compile import compile_plan, load_environment, needed_datasets
 from c2f_spec.spec.base import DISCRIMINATORS, SpecModel
 from c2f_spec.spec.datasets import DATASETS
@@ -277,7 +277,7 @@ def test_leaves_are_named_by_their_path():
 
 
 @pytest.fixture
-def source_tree(tmp_path, monkeypatch):
+def source_tree(tmp_path):
     """A runtime of our own making, so that its files can be edited."""
     for folder in ("stages", "rewards"):
         (tmp_path / "runtime" / folder).mkdir(parents=True)
@@ -290,30 +290,25 @@ def source_tree(tmp_path, monkeypatch):
     }
     for name, text in files.items():
         (tmp_path / "runtime" / name).write_text(text)
-    monkeypatch.setattr(code, "ROOT", tmp_path)
-    clear_caches()
-    yield tmp_path / "runtime"
-    clear_caches()
+    return tmp_path / "runtime"
 
 
-def clear_caches():
-    for cached in (code._tree, code._imports, code._digest):
-        cached.cache_clear()
+@pytest.fixture
+def digests(source_tree):
+    def read(edit=None):
+        if edit:
+            path, text = edit
+            path.write_text(text)
+        return Code(root=source_tree.parent).of("grpo", {"rewards": ("score",)})
+
+    return read
 
 
-def digests(edit=None):
-    if edit:
-        path, text = edit
-        path.write_text(text)
-    clear_caches()
-    return code.code_of("grpo", {"rewards": ("score",)})
-
-
-def test_code_is_followed_through_imports_and_families_only_where_named(source_tree):
+def test_code_is_followed_through_imports_and_families_only_where_named(digests):
     assert sorted(digests()) == ["runtime/rewards/score.py", "runtime/shared.py", "runtime/stages/grpo.py"]
 
 
-def test_comments_docstrings_and_formatting_are_not_code(source_tree):
+def test_comments_docstrings_and_formatting_are_not_code(source_tree, digests):
     before = digests()
     assert (
         digests(
@@ -326,10 +321,29 @@ def test_comments_docstrings_and_formatting_are_not_code(source_tree):
     )
 
 
-def test_an_edited_reward_re_keys_what_names_it_and_adding_one_does_not(source_tree):
+def test_an_edited_reward_re_keys_what_names_it_and_adding_one_does_not(source_tree, digests):
     before = digests()
     (source_tree / "rewards" / "third.py").write_text("x = 1\n")
     registry = source_tree / "rewards" / "__init__.py"
     assert digests((registry, registry.read_text() + "from runtime.rewards import third\n")) == before
     after = digests((source_tree / "rewards" / "score.py", "def reward(x):\n    return x + 1\n"))
     assert [name for name in after if after[name] != before[name]] == ["runtime/rewards/score.py"]
+
+
+def test_accepted_code_keeps_the_keys_of_what_it_computes_the_same_as(source_tree):
+    smoke = load_spec(SPECS[0].parent / "smoke.yaml").experiment
+
+    def keyed(accepted=()):
+        pins = Pins(PINS.datasets, accepted=dict(accepted))
+        plan = build([Given(smoke, "")], pins, HERE_ENVIRONMENT, "here", code=Code(root=source_tree.parent))
+        return plan, next(s for s in plan.stages if s.kind == "grpo")
+
+    _, before = keyed()
+    (source_tree / "shared.py").write_text("def half(x):\n    return 0.5 * x\n")
+    _, after = keyed()
+    old, new = (s.preimage["code"]["runtime/shared.py"] for s in (before, after))
+    assert after.key != before.key
+    plan, accepted = keyed({new: old, "1" * 16: "2" * 16})
+    assert accepted.key == before.key
+    assert plan.lock["accept"] == {new: old}
+    assert keyed({new: old, old: new})[1].key == before.key, "a circle ends"

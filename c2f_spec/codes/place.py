@@ -111,4 +111,9 @@ ENTRIES: dict[str, Entry] = {
         "format: direct\nsft: {}\nresources: {sft: {gpus: 8, nodes: 2}}\n",
         "format: direct\nsft: {}\nresources: {sft: {gpus: 8, nodes: 1}}\n",
     ),
+    "C2F441": Entry(
+        "code that is not Python",
+        "The key of a stage holds the code that it can reach, so every file of that code must be Python, in the folder "
+        "that the program runs from and in each revision that `diff` compares.",
+    ),
 }

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from c2f_spec.files import DISK
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
     from c2f_spec.document import Document, Loc
+    from c2f_spec.files import Files
 
 BUILDING = ("extends", "template", "with")
 MEANT = {
@@ -41,14 +44,14 @@ class Expansion(NamedTuple):
     variants: tuple[Variant, ...]
 
 
-def expand(document: Document, path: Path, arguments: Sequence[str] = ()) -> Expansion:
-    """The variants of a spec that was read from `path`, with what `--set` says. Raises `SpecErrors`."""
+def expand(document: Document, path: Path, arguments: Sequence[str] = (), files: Files = DISK) -> Expansion:
+    """The variants of a spec that was read from `path` of `files`, with what `--set` says. Raises `SpecErrors`."""
     if not arguments and not any(name in document.data for name in (*LANGUAGE, *MEANT)):
         name = name_of(document.data)
         return Expansion(name, (Variant(name, document),))
     from c2f_spec.expand.variants import expand_all
 
-    return expand_all(document, path, arguments)
+    return expand_all(document, path, arguments, files)
 
 
 def name_of(data: dict[str, object]) -> str:

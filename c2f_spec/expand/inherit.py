@@ -25,6 +25,7 @@ from c2f_spec.expand.words import Problems, suggest
 if TYPE_CHECKING:
     from c2f_spec.document import Document
     from c2f_spec.errors import Place
+    from c2f_spec.files import Files
 
 MAX_DEPTH = 16
 MAX_FILES = 64
@@ -40,10 +41,10 @@ class Resolved:
     routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def resolve(document: Document, path: Path) -> Resolved:
-    """The tree of a spec that was read from `path`. Raises `SpecErrors`."""
-    files = _Files(enclosing(path) or path.resolve().parent)
-    return files.resolve(document, path.resolve(), {}, None, ())
+def resolve(document: Document, path: Path, files: Files) -> Resolved:
+    """The tree of a spec that was read from `path` of `files`. Raises `SpecErrors`."""
+    real = files.real(path)
+    return _Files(enclosing(path) or real.parent, files).resolve(document, real, {}, None, ())
 
 
 @dataclass(slots=True)
@@ -51,6 +52,7 @@ class _Files:
     """What was read for one spec, and how much of it."""
 
     root: Path
+    source: Files
     documents: dict[Path, Document] = field(default_factory=dict)
     size: int = 0
     plain: dict[Path, Resolved] = field(default_factory=dict)
@@ -155,7 +157,7 @@ class _Files:
         if Path(name).is_absolute():
             problems.at(place, "C2F503", f"`{name}` is not relative to the folder of its spec")
             return None
-        path = Path(os.path.realpath(chain[-1].parent / name))
+        path = self.source.real(chain[-1].parent / name)
         if not path.is_relative_to(self.root):
             hint = "copy it into the repository, where it is reviewed"
             problems.at(place, "C2F503", f"`{name}` lies outside the repository", hint)
@@ -166,21 +168,21 @@ class _Files:
             problems.at(
                 place, "C2F505", f"more than {MAX_DEPTH} files build on each other", "merge some of them"
             )
-        elif not path.is_file():
-            near = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-            problems.at(place, "C2F502", f"no file `{name}`", suggest(path.name, sorted(near)))
+        elif not self.source.is_file(path):
+            hint = suggest(path.name, self.source.names(path.parent))
+            problems.at(place, "C2F502", f"no file `{name}`", hint)
         else:
             return path
         return None
 
     def _read(self, path: Path, shown: str, place: Place) -> Document:
         if path not in self.documents:
-            self.size += path.stat().st_size
+            self.size += self.source.size(path)
             if self.size > MAX_BYTES or len(self.documents) >= MAX_FILES:
                 message = f"more than {MAX_FILES} files or {MAX_BYTES:,} bytes build on each other"
                 Problems().stop(place, "C2F509", message, "a spec is a page, not data")
             try:
-                self.documents[path] = read(path, shown)
+                self.documents[path] = read(path, shown, self.source)
             except SpecErrors:
                 raise
             except SpecInvalid as error:

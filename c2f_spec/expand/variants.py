@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from c2f_spec.document import Loc
     from c2f_spec.expand.inherit import Resolved
     from c2f_spec.expand.overrides import Setting
+    from c2f_spec.files import Files
 
 
-def expand_all(document: Document, path: Path, arguments: Sequence[str]) -> Expansion:
+def expand_all(document: Document, path: Path, arguments: Sequence[str], files: Files) -> Expansion:
     """The variants of a spec that uses the language, or is given `--set`. Raises `SpecErrors`."""
-    given, resolved, problems = settings(arguments), resolve(document, path), Problems()
+    given, resolved, problems = settings(arguments), resolve(document, path, files), Problems()
     tree, scope = resolved.tree, resolved.scope
     for setting in given:
         lay(tree, setting, scope, problems)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import SpecInvalid
 from c2f_spec.keys import canonical, content_key
-from c2f_spec.plan.code import code_of
+from c2f_spec.plan.code import HERE, Code
 from c2f_spec.plan.model import Plan, Stage, Variant
 from c2f_spec.plan.placement import placements
 from c2f_spec.spec.base import SpecModel, identity
@@ -35,6 +35,8 @@ class Pins:
 
     datasets: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    """Digest of code to the digest of code that computes the same, and that keys stay with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +54,10 @@ def build(
     environment: Environment,
     environment_name: str,
     specs: Sequence[str] = (),
+    code: Code = HERE,
 ) -> Plan:
     """The plan of one or several experiments; stages that they share appear once. `specs` are named by the plan."""
-    made = _Made()
+    made = _Made(code, pins.accepted)
     stages: dict[str, Stage] = {}
     needed_by: dict[str, list[str]] = {}
     variants = []
@@ -68,7 +71,8 @@ def build(
     named = specs or [v.name for v in variants]
     name = named[0] if len(named) == 1 else f"{named[0]} and {len(named) - 1} more"
     merged = tuple(replace(stage, variants=tuple(needed_by[key])) for key, stage in stages.items())
-    return Plan(name, environment, environment_name, tuple(variants), merged, _used(pins, merged))
+    lock = _used(pins, merged) | ({"accept": dict(sorted(made.used.items()))} if made.used else {})
+    return Plan(name, environment, environment_name, tuple(variants), merged, lock)
 
 
 def _used(pins: Pins, stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
@@ -101,6 +105,11 @@ class _Made:
     Models and what is derived of them are known by their `id`, and kept, so that no other object gets the same one.
     """
 
+    source: Code
+    accepted: Mapping[str, str]
+    used: dict[str, str] = field(default_factory=dict)
+    """What of `accepted` some stage's code is."""
+
     derived: dict[tuple[str, int], tuple[SpecModel, dict[str, Any]]] = field(default_factory=dict)
     kept: set[int] = field(default_factory=set)
     """Of what was derived."""
@@ -126,8 +135,20 @@ class _Made:
     def code(self, kind: str, families: Families) -> dict[str, str]:
         at = (kind, *families.items())
         if at not in self.codes:
-            self.codes[at] = code_of(kind, families)
+            self.codes[at] = self._accepted(self.source.of(kind, families))
         return self.codes[at]
+
+    def _accepted(self, code: dict[str, str]) -> dict[str, str]:
+        """Keyed by what was declared to compute the same, back to the first that did."""
+        found = {}
+        for path, digest in code.items():
+            seen = {digest}
+            while (older := self.accepted.get(digest)) and older not in seen:
+                self.used[digest] = older
+                digest = older  # noqa: PLW2901
+                seen.add(digest)
+            found[path] = digest
+        return found
 
     def mark(self, value: Any) -> Any:
         """Equal for equal values, and cheap for what was derived here."""

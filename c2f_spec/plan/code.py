@@ -14,69 +14,95 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import c2f_spec
+from c2f_spec.errors import SpecInvalid
+from c2f_spec.files import DISK
+
+if TYPE_CHECKING:
+    from c2f_spec.files import Files
 
 ROOT = Path(c2f_spec.__file__).resolve().parent.parent
 FAMILIES = frozenset(f"runtime.{name}" for name in ("datasets", "filters", "models", "rewards", "teachers"))
 FOLLOWED = ("runtime", "c2f_spec.metrics")
+MAX_BYTES = 1_000_000
+"""Of a file of code: a revision under review is not trusted with more."""
 
 
-def code_of(kind: str, named: dict[str, tuple[str, ...]]) -> dict[str, str]:
-    """Path to digest of every file that a stage of `kind` can reach; `named` are the members of families in use."""
-    entries = [f"runtime.stages.{kind}"]
-    entries += [f"runtime.{family}.{member}" for family, members in named.items() for member in members]
-    reached: set[str] = set()
-    waiting = [e for e in entries if _file(e)]
-    while waiting:
-        module = waiting.pop()
-        if module not in reached:
+@dataclass(slots=True)
+class Code:
+    """The sources below `root`, of this machine or of a revision."""
+
+    files: Files = DISK
+    root: Path = ROOT
+    found: dict[str, Path | None] = field(default_factory=dict)
+    contents: dict[Path, bytes] = field(default_factory=dict)
+
+    def of(self, kind: str, named: dict[str, tuple[str, ...]]) -> dict[str, str]:
+        """Path to digest of every file that a stage of `kind` can reach; `named` are the members of families in use."""
+        entries = [f"runtime.stages.{kind}"]
+        entries += [f"runtime.{family}.{member}" for family, members in named.items() for member in members]
+        reached: set[str] = set()
+        waiting = entries
+        digests: dict[str, str] = {}
+        while waiting:
+            module = waiting.pop()
+            if module in reached or (path := self._file(module)) is None:
+                continue
             reached.add(module)
-            waiting += [m for m in _imports(module) if m not in reached]
-    return {_file_name(module): _digest(module) for module in sorted(reached)}
+            name = path.relative_to(self.root).as_posix()
+            try:
+                digests[name] = _digest(self._read(path))
+                waiting += _imports(self._read(path))
+            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+                raise SpecInvalid(
+                    f"{name} is not Python: {error}", hint="a key holds the code", code="C2F441"
+                ) from None
+        return dict(sorted(digests.items()))
+
+    def _file(self, module: str) -> Path | None:
+        if module not in self.found:
+            base = self.root.joinpath(*module.split("."))
+            places = (base.with_suffix(".py"), base / "__init__.py")
+            self.found[module] = next((p for p in places if self.files.is_file(p)), None)
+        return self.found[module]
+
+    def _read(self, path: Path) -> bytes:
+        if path not in self.contents:
+            self.contents[path] = self.files.read(path, MAX_BYTES)
+        return self.contents[path]
 
 
-def _file(module: str) -> Path | None:
-    base = ROOT.joinpath(*module.split("."))
-    for path in (base.with_suffix(".py"), base / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
-
-
-def _file_name(module: str) -> str:
-    path = _file(module)
-    assert path is not None
-    return path.relative_to(ROOT).as_posix()
+HERE = Code()
+"""The code that this program runs with. Files are read once."""
 
 
 @cache
-def _tree(module: str) -> ast.Module:
-    path = _file(module)
-    assert path is not None
-    return ast.parse(path.read_bytes(), filename=str(path))
+def _tree(content: bytes) -> ast.Module:
+    return ast.parse(content)
 
 
 @cache
-def _imports(module: str) -> tuple[str, ...]:
-    """Modules of ours that `module` imports, anywhere in its text; a family's own module is a border."""
+def _imports(content: bytes) -> tuple[str, ...]:
+    """What may be modules of ours among what a file imports, anywhere in it; a family's own module is a border."""
     found: set[str] = set()
-    for node in ast.walk(_tree(module)):
+    for node in ast.walk(_tree(content)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module)
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return tuple(sorted(m for m in found if m.startswith(FOLLOWED) and m not in FAMILIES and _file(m)))
+    return tuple(sorted(m for m in found if m.startswith(FOLLOWED) and m not in FAMILIES))
 
 
 @cache
-def _digest(module: str) -> str:
+def _digest(content: bytes) -> str:
     """16 hex digits: enough to tell versions of one file apart."""
-    return hashlib.sha256(repr(_plain(_tree(module))).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr(_plain(_tree(content))).encode()).hexdigest()[:16]
 
 
 def _plain(node: Any) -> Any:

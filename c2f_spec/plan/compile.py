@@ -11,6 +11,7 @@ import c2f_spec
 from c2f_spec.document import Document, read
 from c2f_spec.errors import Diagnostic, SpecErrors, SpecInvalid
 from c2f_spec.expand.expansion import enclosing, expand
+from c2f_spec.files import DISK
 from c2f_spec.lookalikes import suggest
 from c2f_spec.parse.checks import Problem
 from c2f_spec.parse.experiment import Seen, diagnostic, parse, parse_environment
@@ -21,6 +22,7 @@ from c2f_spec.spec.datasets import DATASETS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from c2f_spec.files import Files
     from c2f_spec.lock import Lock
     from c2f_spec.plan.model import Plan
     from c2f_spec.spec.environment import Environment
@@ -51,10 +53,15 @@ def refuse(loaded: Sequence[Loaded], judge: Callable[[Loaded], list[Problem]]) -
         raise SpecErrors(problems)
 
 
-def load_variants(path: Path, settings: Sequence[str] = ()) -> list[Loaded]:
-    """Every variant of a spec, with what `--set` says. Raises `SpecInvalid` with the problems of all variants."""
-    document = read(path, str(path))
-    expansion, root, seen = expand(document, path, settings), repository(path), Seen()
+def load_variants(
+    path: Path, settings: Sequence[str] = (), files: Files = DISK, shown: str = ""
+) -> list[Loaded]:
+    """Every variant of a spec, with what `--set` says; messages call it `shown`, or by its path.
+
+    Raises `SpecInvalid` with the problems of all variants.
+    """
+    document = read(path, shown or str(path), files)
+    expansion, root, seen = expand(document, path, settings, files), repository(path), Seen()
     texts: dict[tuple[str, int], str] = {}
     loaded: list[Loaded] = []
     problems: list[tuple[str, list[Diagnostic]]] = []
@@ -117,14 +124,14 @@ def repository(path: Path) -> Path:
     return enclosing(path) or Path.cwd()
 
 
-def load_environment(name: str, root: Path, folder: Path | None) -> Environment:
+def load_environment(name: str, root: Path, folder: Path | None, files: Files = DISK) -> Environment:
     """Look in `folder`, then in the repository's `k8s/environments`, then among those that come with us."""
-    places = [p for p in (folder, root / "k8s" / "environments", PACKAGED) if p is not None]
-    for place in places:
+    places = [(p, files) for p in (folder, root / "k8s" / "environments") if p] + [(PACKAGED, DISK)]
+    for place, source in places:
         path = place / f"{name}.yaml"
-        if path.is_file():
-            return parse_environment(read(path, str(path)))
-    known = sorted({p.stem for place in places if place.is_dir() for p in place.glob("*.yaml")})
+        if source.is_file(path):
+            return parse_environment(read(path, str(path), source))
+    known = sorted({Path(n).stem for place, source in places for n in source.names(place)})
     raise SpecInvalid(f"no environment `{name}`", hint=suggest(name, known), code="C2F421")
 
 
@@ -151,12 +158,17 @@ def _by_spec(loaded: Sequence[Loaded]) -> dict[str, list[Loaded]]:
 
 
 def lock_of(loaded: Loaded) -> Lock:
+    """The lock of a spec on this machine."""
+    return nearest_lock(Path(loaded.document.text.path), loaded.root)
+
+
+def nearest_lock(spec: Path, root: Path, files: Files = DISK) -> Lock:
     """`c2f.lock` beside the spec, or the nearest above it in its repository: variants are written to folders below."""
     from c2f_spec.lock import read_lock
 
-    folder, *above = Path(loaded.document.text.path).parents
-    inside = [folder, *(p for p in above if p.resolve().is_relative_to(loaded.root))]
-    return read_lock(next((p for p in inside if (p / "c2f.lock").is_file()), folder) / "c2f.lock")
+    folder, *above = spec.parents
+    inside = [folder, *(p for p in above if files.real(p).is_relative_to(root))]
+    return read_lock(next((p for p in inside if files.is_file(p / "c2f.lock")), folder) / "c2f.lock", files)
 
 
 def compile_plan(
@@ -178,10 +190,13 @@ def compile_plan(
     refuse(loaded, lambda i: list(misplaced(i.experiment, environment, name)))
     locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
     refuse(loaded, lambda i: _pin(i, locks[i.document.text.path], staged, environment, datasets))
+    accepted = {a.new: a.old for lock in locks.values() for a in lock.accept}
     sources = [Given(item.experiment, item.source, item.document.text.path) for item in loaded]
     specs = list(dict.fromkeys(item.spec for item in loaded))
     return replace(
-        build(sources, Pins(datasets), environment, name, specs), asked=_asked(loaded, settings), _by_key={}
+        build(sources, Pins(datasets, accepted=accepted), environment, name, specs),
+        asked=_asked(loaded, settings),
+        _by_key={},
     )
 
 
