@@ -220,6 +220,10 @@ class Stale(C2fError):
     exit = Exit.STALE
 
 
+class Damaged(Unreachable):
+    """What was stored is missing or is not what was recorded: to ask again will not help, and an older copy may do."""
+
+
 class WrongUsage(C2fError):
     exit = Exit.USAGE
 

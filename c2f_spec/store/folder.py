@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from c2f_spec.errors import Unreachable
+from c2f_spec.errors import Damaged, Unreachable
 from c2f_spec.store.digest import digest_file, digest_folder
 from c2f_spec.store.objects import Listed, check_name
 
@@ -127,10 +127,10 @@ class FolderObjects:
         part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
         try:
             if not source.is_file():
-                raise Unreachable(f"{source} is missing", hint="it was there when it was recorded")
+                raise Damaged(f"{source} is missing", hint="it was there when it was recorded")
             shutil.copyfile(source, part)
             if not digest_file(part).same(entry):
-                raise Unreachable(f"{source} was changed since it was recorded")
+                raise Damaged(f"{source} was changed since it was recorded")
             part.replace(path)
         except OSError as error:
             raise self._failed("read", name, error) from error

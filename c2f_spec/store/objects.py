@@ -84,7 +84,7 @@ class Objects(Protocol):
         ...
 
     def get_file(self, name: str, path: Path, entry: FileEntry) -> None:
-        """Bring an object to `path`, whole and with the digest of `entry`, or raise and leave nothing there."""
+        """Bring an object to `path`, whole and with the digest of `entry`; raises `Damaged` if it is not that."""
         ...
 
     def put_folder(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.errors import Unreachable
+from c2f_spec.errors import Damaged
 from c2f_spec.store.digest import digest_file
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def stage(objects: Objects, name: str, files: Mapping[str, FileEntry], into: Path, way_out: str) -> Path:
     """A folder with `files` of the stored folder `name`: itself, if it lies here, else `into`.
 
-    Raises `Unreachable` naming the first file that is missing or differs, with `way_out` as the hint.
+    Raises `Damaged` naming the first file that is missing or differs, with `way_out` as the hint.
     """
     for path, entry in files.items():
         stage_file(objects, name, path, entry, way_out)
@@ -34,5 +34,5 @@ def stage_file(objects: Objects, name: str, path: str, entry: FileEntry, way_out
     file = folder / path
     problem = "is missing" if not file.is_file() else "" if digest_file(file).same(entry) else "was changed"
     if problem:
-        raise Unreachable(f"{file} {problem} since it was committed", hint=way_out)
+        raise Damaged(f"{file} {problem} since it was committed", hint=way_out)
     return file
