@@ -63,7 +63,7 @@ def _pull(message: str, image: str) -> Why:
     if any(word in low for word in ("no such host", "timeout", "i/o", "refused", "tls", "x509")):
         return Why(
             f"the node cannot reach the registry of `{image}`: {bounded(message, 160)}",
-            "name a registry that the nodes reach as `registry` of the environment",
+            "name a registry that the nodes reach in `image` of the environment",
         )
     return Why(
         f"`{image}` cannot be pulled: {bounded(message, 200)}", "kubectl describe pod has the whole message"
@@ -86,7 +86,7 @@ def refusal(message: str) -> Why | None:
     if found := POD_SECURITY.search(message):
         return Why(
             f"Pod Security `{found['level']}` refuses its pods: {bounded(found['what'], 200)}",
-            "correct `podTemplate` of the environment, or the label of the namespace",
+            "correct `pod_template` of the environment, or the label of the namespace",
             stuck=True,
         )
     if found := QUOTA.search(message):
@@ -104,7 +104,7 @@ def refusal(message: str) -> Why | None:
     if found := NO_PRIORITY.search(message):
         return Why(
             f"the priority class `{found['name']}` does not exist",
-            "kubectl apply -k k8s/ makes it, or correct `priority` of the environment",
+            "kubectl apply -k k8s/ makes it, or correct `scheduler.priority` of the environment",
             stuck=True,
         )
     return None

@@ -80,7 +80,7 @@ def _pending(reason: str, message: str) -> Why:
     if found := NO_QUEUE.search(message):
         return Why(
             f"the queue `{found['name']}` {'does not exist' if 'exist' in found['what'] else 'is not active'}",
-            "kubectl apply -k k8s/ makes it, or correct `queue` of the environment; `doctor` looks",
+            "kubectl apply -k k8s/ makes it, or correct `scheduler.queue` of the environment; `doctor` looks",
             stuck=True,
         )
     if found := TOPOLOGY.search(message):

@@ -55,12 +55,12 @@ RULES = (
     _Rule(
         re.compile(r"node\(s\) (?:had volume node affinity conflict|didn't match PersistentVolume's node affinity)"),
         "where the volume of the node cache is not",
-        "name a volume that every node of the pool can mount as `cache` of the environment, or none",
+        "name a volume that every node of the pool can mount as `node_cache` of the environment, or none",
     ),
     _Rule(
         re.compile(r"node\(s\) didn't match pod (?:anti-)?affinity.*"),
         "refused by rules about other pods",
-        "see `podTemplate` of the environment",
+        "see `pod_template` of the environment",
     ),
 )  # fmt: skip
 
@@ -72,7 +72,7 @@ def unschedulable(message: str) -> Why:
     if found := CLAIM_MISSING.search(message):
         return Why(
             f"the volume claim `{found[1]}` does not exist",
-            f"create it, or change `cache` of the environment: `{found[1]}` is named there",
+            f"create it, or change `node_cache` of the environment: `{found[1]}` is named there",
             stuck=True,
         )
     if "unbound immediate PersistentVolumeClaims" in message:

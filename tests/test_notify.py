@@ -1,0 +1,150 @@
+"""The webhook, against a real server on this machine."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from c2f_spec import notify
+from c2f_spec.notify import Message, body, clean, tell
+from c2f_spec.store.objects import open_objects
+
+
+class Receiver(ThreadingHTTPServer):
+    """Keeps what it gets and answers what it is told to, in turn; the last answer stays."""
+
+    daemon_threads = True
+
+    def __init__(self, *answers: tuple[int, str]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers, self.got = list(answers), []
+        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/hook?token=c2f-canary-token-0123456789"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self):
+        self.server.got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        status, text = self.server.answers.pop(0) if len(self.server.answers) > 1 else self.server.answers[0]
+        if status == 0:  # hang up without a word
+            self.connection.close()
+            return
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text.encode())))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def receiver():
+    made = []
+
+    def make(*answers):
+        made.append(Receiver(*answers))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.shutdown()
+        server.server_close()
+
+
+FAILED = Message(
+    event="failed", experiment="sims-hint", environment="a800", plan="0" * 64, cause="out of memory",
+    next="c2f-spec retry specs/sims_hint.yaml grpo-0123456789", stage="grpo-0123456789",
+    label="reinforcement learning (GRPO)", hint="lower `micro_batch`", tail=("step 11", "step 12"), attempt=1,
+)  # fmt: skip
+TEXT = """\
+c2f-spec: sims-hint on a800
+grpo-0123456789 (reinforcement learning (GRPO)) failed: out of memory
+hint: lower `micro_batch`
+next: c2f-spec retry specs/sims_hint.yaml grpo-0123456789
+
+step 11
+step 12"""
+
+
+@pytest.mark.parametrize(
+    ("form", "answer", "text"),
+    [
+        ("json", "", lambda b: b["text"]),
+        ("feishu", '{"code":0,"msg":"success"}', lambda b: b["content"]["text"]),
+        ("dingtalk", '{"errcode":0,"errmsg":"ok"}', lambda b: b["text"]["content"]),
+        ("slack", "ok", lambda b: b["text"]),
+    ],
+)
+def test_each_receiver_gets_its_form_once(receiver, tmp_path, form, answer, text):
+    server, objects = receiver((200, answer)), open_objects(str(tmp_path))
+    assert tell(objects, server.url, form, FAILED) == ""
+    assert tell(objects, server.url, form, FAILED) == ""
+    assert [text(b) for b in server.got] == [TEXT]
+
+
+def test_the_generic_form_has_every_part_by_name():
+    found = body(FAILED, "json")
+    assert found["format_version"] == 1
+    assert (found["event"], found["stage"], found["cause"]) == ("failed", "grpo-0123456789", "out of memory")
+    assert found["tail"] == ("step 11", "step 12")
+
+
+def test_news_is_told_again_only_if_it_is_news():
+    from dataclasses import replace
+
+    assert replace(FAILED, tail=()).name == FAILED.name
+    assert replace(FAILED, attempt=2).name != FAILED.name
+    ended = replace(FAILED, event="ended", stage="", counts={"done": 3})
+    assert replace(ended, counts={"done": 2, "failed": 1}).name != ended.name
+
+
+@pytest.mark.parametrize(
+    ("answers", "problem"),
+    [
+        (((500, ""),), "it answered 500"),
+        (
+            ((200, '{"code":19001,"msg":"param invalid: incoming webhook access token invalid"}'),),
+            "code 19001",
+        ),
+        (((200, '{"errcode":310000,"errmsg":"keywords not in content"}'),), "code 310000: keywords"),
+        (((0, ""),), "RemoteDisconnected"),
+    ],
+)
+def test_a_refusal_is_told_and_names_no_url(receiver, tmp_path, answers, problem):
+    server, objects = receiver(*answers), open_objects(str(tmp_path))
+    told = tell(objects, server.url, "json", FAILED)
+    assert problem in told
+    assert "canary" not in told
+    assert len(server.got) == notify.TRIES
+    assert list(objects.names("plans")) == []  # it is tried again with the next news
+
+
+def test_a_second_try_may_succeed(receiver, tmp_path):
+    server = receiver((503, ""), (200, "ok"))
+    assert tell(open_objects(str(tmp_path)), server.url, "json", FAILED) == ""
+    assert len(server.got) == 2
+
+
+def test_nobody_there_and_nonsense(tmp_path):
+    objects = open_objects(str(tmp_path))
+    assert "ConnectionRefusedError" in tell(objects, "http://127.0.0.1:9/x", "json", FAILED)
+    assert "not an http" in tell(objects, "file:///etc/passwd", "json", FAILED)
+
+
+def test_the_tail_of_a_log_is_short_and_clean(monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "c2f-canary-0123456789")
+    lines = [*(f"step {i}" for i in range(100)), "key c2f-canary-0123456789\x1b[2J", "x" * 5000]
+    tail = clean(lines)
+    assert len(tail) == notify.LINES
+    assert max(map(len, tail)) <= notify.WIDTH
+    assert "canary" not in "".join(tail)
+    assert "\x1b" not in "".join(tail)
