@@ -3,7 +3,16 @@
 import pytest
 
 from c2f_spec.errors import SpecErrors
-from c2f_spec.lock import Acceptance, Lock, read_lock, write_pins
+from c2f_spec.lock import UNPINNED, Acceptance, Lock, read_lock, write_pins
+from c2f_spec.plan.compile import compile_plan, load_environment, pin_warnings
+from c2f_spec.plan.pins import Need
+from c2f_spec.plan.staged import staged_copies
+from c2f_spec.spec.environment import LocalEnvironment
+from c2f_spec.store.objects import open_objects
+from tests.conftest import REPOSITORY, load_spec
+
+HERE = LocalEnvironment(c2f="v1", kind="local", store="store")
+CLUSTER = load_environment("a800", REPOSITORY, None)
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 MODEL = "Qwen/Qwen2.5-Omni-7B@" + "0" * 40
@@ -109,3 +118,77 @@ def test_a_wrong_file_is_not_written_over(tmp_path):
     with pytest.raises(SpecErrors, match="C2F403"):
         write_pins(path, "datasets", {"y": A})
     assert "short" in path.read_text()
+
+
+# ---- what a plan takes names for
+
+
+REVISION = "ae9e1690543ffd5c0221dc27f79834d0294cba00"
+SPEC = f"""\
+c2f: v1
+name: bare
+data: {{train: ch-sims}}
+student: {{model: Qwen/Qwen2.5-Omni-7B, revision: {REVISION}}}
+evaluate: {{checkpoints: [base], datasets: [ch-sims]}}
+"""
+STUDENT = f"Qwen/Qwen2.5-Omni-7B@{REVISION}"
+
+
+def planned(tmp_path, staged, environment, lock=""):
+    (tmp_path / "bare.yaml").write_text(SPEC)
+    (tmp_path / "c2f.lock").write_text(f"c2f: v1\n{lock}")
+    loaded = load_spec(tmp_path / "bare.yaml")
+    warned = [d.code for d in pin_warnings([loaded], staged, environment)]
+    return compile_plan([loaded], staged, environment, "here"), warned
+
+
+def test_on_a_cluster_every_name_is_pinned(tmp_path):
+    with pytest.raises(SpecErrors) as caught:
+        planned(tmp_path, {"ch-sims": [A]}, CLUSTER)
+    assert [(d.code, d.place.line) for d in caught.value.diagnostics] == [("C2F411", 3), ("C2F411", 4)]
+    plan, warned = planned(tmp_path, {}, CLUSTER, f"datasets: {{ch-sims: {A}}}\nmodels:\n  {STUDENT}: {B}\n")
+    assert warned == []
+    assert plan.lock == {"datasets": {"ch-sims": A}, "models": {STUDENT: B}}
+
+
+def test_here_the_one_staged_copy_is_taken_with_a_warning(tmp_path):
+    plan, warned = planned(tmp_path, {"ch-sims": [A], STUDENT: [B]}, HERE)
+    assert warned == ["C2F418", "C2F418"]
+    assert [s.preimage.get("data", s.preimage.get("models")) for s in plan.stages] == [
+        {"name": "ch-sims", "digest": A}, {STUDENT: B},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("staged", "code"), [([], "C2F412"), ([B, C], "C2F413")])
+def test_here_no_copy_or_two_are_an_error(staged, code, tmp_path):
+    with pytest.raises(SpecErrors) as caught:
+        planned(tmp_path, {"ch-sims": [A], STUDENT: staged}, HERE)
+    assert [d.code for d in caught.value.diagnostics] == [code]
+
+
+def test_offline_a_name_without_a_pin_is_a_warning_and_makes_keys_that_no_pin_makes(tmp_path):
+    plan, warned = planned(tmp_path, None, CLUSTER)
+    assert warned == ["C2F417", "C2F417"]
+    assert plan.lock == {"datasets": {"ch-sims": UNPINNED}, "models": {STUDENT: UNPINNED}}
+    later, _ = planned(tmp_path, {"ch-sims": [A], STUDENT: [B]}, HERE)
+    assert {s.key for s in plan.stages}.isdisjoint(s.key for s in later.stages)
+
+
+def test_two_specs_may_mean_two_copies_by_one_name(tmp_path):
+    loaded = []
+    for digest, name in ((A, "one"), (B, "two")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "bare.yaml").write_text(SPEC.replace("name: bare", f"name: {name}"))
+        write_pins(folder / "c2f.lock", "datasets", {"ch-sims": digest})
+        write_pins(folder / "c2f.lock", "models", {STUDENT: C})
+        loaded.append(load_spec(folder / "bare.yaml"))
+    plan = compile_plan(loaded, {}, HERE, "here")
+    assert [s.preimage["data"]["digest"] for s in plan.stages if s.kind == "prepare"] == [A, B]
+
+
+def test_copies_of_a_model_are_found_in_the_store(tmp_path):
+    store = open_objects(str(tmp_path))
+    store.create(f"models/Qwen/Qwen2.5-Omni-7B/{REVISION}/{A}/model.json", b"{}")
+    store.create(f"models/Qwen/Qwen2.5-Omni-7B/{REVISION}/{B}/files/half", b"")
+    assert staged_copies(store, [Need("models", STUDENT, ())]) == {STUDENT: [A]}

@@ -15,7 +15,8 @@ from c2f_spec.parse.checks import check
 from c2f_spec.parse.messages import members
 from c2f_spec.plan.build import Given, Pins, build
 from c2f_spec.plan.code import Code
-from c2f_spec.plan.compile import compile_plan, load_environment, needed_datasets
+from c2f_spec.plan.compile import compile_plan, load_environment
+from c2f_spec.plan.pins import needed_datasets
 from c2f_spec.spec.base import DISCRIMINATORS, SpecModel
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from c2f_spec.plan.compile import compile_plan, load_environment, needed_datasets
+from c2f_spec.plan.compile import compile_plan, load_environment
+from c2f_spec.plan.pins import needed_datasets
 from c2f_spec.store import records
 from c2f_spec.store.objects import open_objects
 from c2f_spec.targets.base import State

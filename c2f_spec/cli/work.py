@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.cli import show
+from c2f_spec.cli.tell import tell
 from c2f_spec.errors import SpecInvalid, WrongUsage
 from c2f_spec.plan.compile import (
     Loaded,
@@ -14,11 +15,12 @@ from c2f_spec.plan.compile import (
     load_environment,
     load_variants,
     not_implemented,
+    pin_warnings,
     refuse,
     store_url,
-    unpinned_datasets,
+    unpinned,
 )
-from c2f_spec.store import records
+from c2f_spec.plan.staged import staged_copies
 from c2f_spec.store.objects import Objects, open_objects
 from c2f_spec.targets.local import Local
 
@@ -68,8 +70,9 @@ def open_work(args: Namespace, *, to_run: bool = False) -> Work:
             code="C2F422",
         )
     objects = open_objects(store_url(environment, root))
-    staged = {d: records.datasets_present(objects, d) for d in sorted(unpinned_datasets(loaded))}
+    staged = None if getattr(args, "offline", False) else staged_copies(objects, unpinned(loaded))
     plan = compile_plan(loaded, staged, environment, name, args.settings)
+    tell(pin_warnings(loaded, staged, environment))
     target = Local(objects, slots=environment.parallel)
     return Work(loaded, plan, objects, target, _tracking(environment, root))
 

@@ -43,18 +43,20 @@ ENTRIES: dict[str, Entry] = {
         "c2f: v1\naccept:\n  - {old: 0123456789abcdef, new: fedcba9876543210, by: mei, why: a loop became a product}\n",
     ),
     "C2F411": Entry(
-        "a data set that is not pinned",
-        "On a cluster every data set needs a line in `c2f.lock`, because the plan is made elsewhere than where the "
-        "data is. `c2f-spec data add` stages a copy and writes the line.",
+        "a name that is not pinned",
+        "On a cluster every data set and every model needs a line in `c2f.lock`, because the plan is made elsewhere than "
+        "where the files are, and two people's plans must mean the same ones. `c2f-spec data add` stages a data set and "
+        "writes its line; `c2f-spec lock` pins what is staged. `plan --offline` shows the plan without.",
     ),
     "C2F412": Entry(
-        "a data set that is not in the store",
-        "Stages read data sets from the store, never from the network. `c2f-spec data add` puts a copy there, once.",
+        "a name that is not in the store",
+        "Stages read data sets and weights from the store, never from the network. `c2f-spec data add` puts a copy of a "
+        "data set there, once.",
     ),
     "C2F413": Entry(
-        "several copies of a data set",
-        "The store has more than one version of the data set, and the spec's name could mean any of them. Pin the one "
-        "that is meant in `c2f.lock`.",
+        "several copies behind one name",
+        "The store has more than one version of the data set or model, and the spec's name could mean any of them. Pin "
+        "the one that is meant in `c2f.lock`.",
     ),
     "C2F414": Entry(
         "a part for demonstrations in an environment that is not",
@@ -72,6 +74,17 @@ ENTRIES: dict[str, Entry] = {
         "ignored: a run under a setting that had no effect would be reported as one that had. `validate` and `plan` "
         "note it, `apply` refuses it by name before anything is submitted (METHOD 6.4; the values that run are in "
         "`c2f_spec/spec/support.py`).",
+    ),
+    "C2F417": Entry(
+        "a plan of names that are not pinned",
+        "`--offline` looks nothing up, so what such a name stands for is not known here. Counts, sharing and cost of the "
+        "plan hold; the keys of the stages that need it are provisional, and pinning it gives them others. `apply` "
+        "makes its own plan, from what is pinned or staged.",
+    ),
+    "C2F418": Entry(
+        "one staged copy, not pinned",
+        "On this machine the only staged copy of a data set or model is taken for what the spec means. Somebody else's "
+        "store may hold another one: a line in `c2f.lock` makes the results comparable, and `c2f-spec lock` writes it.",
     ),
     "C2F421": Entry(
         "no such environment",

@@ -13,6 +13,7 @@ from c2f_spec.errors import SpecInvalid
 from c2f_spec.keys import canonical, content_key
 from c2f_spec.plan.code import HERE, Code
 from c2f_spec.plan.model import Plan, Stage, Variant
+from c2f_spec.plan.pins import Pins, model_name, used_pins
 from c2f_spec.plan.placement import placements
 from c2f_spec.spec.base import SpecModel, identity
 from c2f_spec.spec.datasets import DATASETS
@@ -25,18 +26,10 @@ if TYPE_CHECKING:
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
     from c2f_spec.spec.handoff import Placement
+    from c2f_spec.spec.student import Student
+    from c2f_spec.spec.teacher import Teacher
 
 Families = dict[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Pins:
-    """What data sets and weights were resolved to, by name."""
-
-    datasets: Mapping[str, str] = field(default_factory=dict)
-    models: Mapping[str, str] = field(default_factory=dict)
-    accepted: Mapping[str, str] = field(default_factory=dict)
-    """Digest of code to the digest of code that computes the same, and that keys stay with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +39,8 @@ class Given:
     experiment: Experiment
     text: str
     file: str = ""
+    pins: Pins | None = None
+    """Of the lock beside its spec; specs of two folders may mean two copies by one name."""
 
 
 def build(
@@ -62,7 +57,8 @@ def build(
     needed_by: dict[str, list[str]] = {}
     variants = []
     for source in sources:
-        own = _Pipeline(source.experiment, pins, made.places(source.experiment, environment), made).stages()
+        places = made.places(source.experiment, environment)
+        own = _Pipeline(source.experiment, source.pins or pins, places, made).stages()
         for stage in own:
             _one_place(stages.setdefault(stage.key, stage), stage, needed_by, source.experiment.name)
             needed_by.setdefault(stage.key, []).append(source.experiment.name)
@@ -71,14 +67,8 @@ def build(
     named = specs or [v.name for v in variants]
     name = named[0] if len(named) == 1 else f"{named[0]} and {len(named) - 1} more"
     merged = tuple(replace(stage, variants=tuple(needed_by[key])) for key, stage in stages.items())
-    lock = _used(pins, merged) | ({"accept": dict(sorted(made.used.items()))} if made.used else {})
+    lock = used_pins(merged) | ({"accept": dict(sorted(made.used.items()))} if made.used else {})
     return Plan(name, environment, environment_name, tuple(variants), merged, lock)
-
-
-def _used(pins: Pins, stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
-    """The pins that the stages of a plan hold: another pin in the lock makes no plan stale."""
-    datasets = {s.preimage["data"]["name"] for s in stages if "data" in s.preimage}
-    return {"datasets": {name: pins.datasets[name] for name in sorted(datasets)}}
 
 
 def _one_place(standing: Stage, stage: Stage, needed_by: Mapping[str, Sequence[str]], variant: str) -> None:
@@ -198,9 +188,9 @@ class _Pipeline:
         assert self.e.teacher is not None
         spec = self._sections("teacher", "format", "media")
         families: Families = {"teachers": (self.e.teacher.kind,)}
-        return self._add(
-            "distil", spec, {"prepare": self.prepare(self.e.data.train)}, families, "distil chains of thought"
-        )
+        inputs = {"prepare": self.prepare(self.e.data.train)}
+        weights = self._weights(self.e.teacher)
+        return self._add("distil", spec, inputs, families, "distil chains of thought", models=weights)
 
     def filter(self, distil: str) -> str:
         assert self.e.filters is not None
@@ -226,7 +216,7 @@ class _Pipeline:
             "prepare": self.prepare(self.e.data.train),
             **{role: key for role, key in given.items() if key},
         }
-        return self._add(kind, spec, inputs, families, label)
+        return self._add(kind, spec, inputs, families, label, models=self._weights(self.e.student))
 
     def evaluate(self, checkpoint: str, dataset: str, model: str | None) -> str:
         assert self.e.evaluate is not None
@@ -249,6 +239,7 @@ class _Pipeline:
             inputs,
             {"models": (self.e.student.kind,)},
             f"evaluate {checkpoint} on {dataset}",
+            models=self._weights(self.e.student),
         )
 
     def baseline(self) -> str:
@@ -258,6 +249,11 @@ class _Pipeline:
         return self._add(
             "baseline", {"baseline": "ridge", **self._sections("media")}, inputs, {}, "ridge baselines"
         )
+
+    def _weights(self, model: Student | Teacher) -> dict[str, str]:
+        """Name and digest of the staged weights that a stage reads; a trained stage has the processor from there."""
+        name = model_name(model)
+        return {name: self.pins.models[name]} if name and name in self.pins.models else {}
 
     def _sections(self, *names: str) -> dict[str, Any]:
         """The identity of sections of the spec, by name."""
@@ -272,14 +268,16 @@ class _Pipeline:
         families: Families,
         label: str,
         data: dict[str, str] | None = None,
+        models: dict[str, str] | None = None,
     ) -> str:
         place = self.places[kind]
         reads = (kind, id(place), *((name, self.made.mark(value)) for name, value in spec.items()))
-        made = (*reads, *inputs.items(), *families.items(), self.made.mark(data))
+        made = (*reads, *inputs.items(), *families.items(), self.made.mark(data), self.made.mark(models))
         if made not in self.made.stages:
             preimage: dict[str, Any] = {"stage": kind, "spec": spec, "code": self.made.code(kind, families)}
             preimage |= {"inputs": dict(sorted(inputs.items()))} if inputs else {}
             preimage |= {"data": data} if data else {}
+            preimage |= {"models": models} if models else {}
             key = content_key(preimage)
             self.made.stages[made] = Stage(key, kind, inputs, preimage, label, place)
         stage = self.made.stages[made]

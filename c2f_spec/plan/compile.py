@@ -16,6 +16,7 @@ from c2f_spec.lookalikes import suggest
 from c2f_spec.parse.checks import Problem
 from c2f_spec.parse.experiment import Seen, diagnostic, parse, parse_environment
 from c2f_spec.plan.once import told_once
+from c2f_spec.plan.pins import Pins, lock_path, needed_datasets, needs, pinned, place_of, resolve
 from c2f_spec.spec import support
 from c2f_spec.spec.datasets import DATASETS
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from c2f_spec.files import Files
     from c2f_spec.lock import Lock
     from c2f_spec.plan.model import Plan
+    from c2f_spec.plan.pins import Need, Staged
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
     from c2f_spec.spec.planfile import Asked
@@ -135,19 +137,18 @@ def load_environment(name: str, root: Path, folder: Path | None, files: Files = 
     raise SpecInvalid(f"no environment `{name}`", hint=suggest(name, known), code="C2F421")
 
 
-def needed_datasets(experiment: Experiment) -> list[str]:
-    """Every data set that a plan of `experiment` prepares."""
-    evaluated = experiment.evaluate.datasets if experiment.evaluate else ()
-    return list(dict.fromkeys((experiment.data.train, *evaluated)))
-
-
-def unpinned_datasets(loaded: Sequence[Loaded]) -> set[str]:
-    """Needed data sets that are not in the lock beside the spec: only the store can say what they are."""
-    found: set[str] = set()
+def unpinned(loaded: Sequence[Loaded]) -> list[Need]:
+    """Needed names that are not in the lock beside the spec: only the store can say what they are."""
+    found: dict[str, Need] = {}
     for items in _by_spec(loaded).values():
-        needed = {d for item in items for d in needed_datasets(item.experiment)}
-        found |= needed - set(lock_of(items[0]).datasets)
-    return found
+        lock = lock_of(items[0])
+        found |= {
+            need.name: need
+            for item in items
+            for need in needs(item.experiment)
+            if need.name not in pinned(need.section, lock)
+        }
+    return list(found.values())
 
 
 def _by_spec(loaded: Sequence[Loaded]) -> dict[str, list[Loaded]]:
@@ -163,41 +164,38 @@ def lock_of(loaded: Loaded) -> Lock:
 
 
 def nearest_lock(spec: Path, root: Path, files: Files = DISK) -> Lock:
-    """`c2f.lock` beside the spec, or the nearest above it in its repository: variants are written to folders below."""
+    """What stands in the lock that a spec goes by. Raises `SpecErrors`."""
     from c2f_spec.lock import read_lock
 
-    folder, *above = spec.parents
-    inside = [folder, *(p for p in above if files.real(p).is_relative_to(root))]
-    return read_lock(next((p for p in inside if files.is_file(p / "c2f.lock")), folder) / "c2f.lock", files)
+    return read_lock(lock_path(spec, root, files), files)
 
 
 def compile_plan(
     loaded: list[Loaded],
-    staged: dict[str, list[str]],
+    staged: Staged | None,
     environment: Environment,
     name: str,
     settings: Sequence[str] = (),
 ) -> Plan:
-    """The plan of several specs in one environment; `staged` are the digests of the copies in the store.
+    """The plan of several specs in one environment; `staged` are the digests of the copies in the store, if it was asked.
 
-    Raises `SpecErrors` at the name of a data set that is not pinned, and at what the environment refuses.
+    Raises `SpecErrors` at the name of what is not pinned (`pins.py`), and at what the environment refuses.
     """
-    from c2f_spec.plan.build import Given, Pins, build  # `validate` builds no plan
+    from c2f_spec.plan.build import Given, build  # `validate` builds no plan
     from c2f_spec.plan.placement import misplaced
 
-    datasets: dict[str, str] = {}
     refuse_demo_only(loaded, environment, name)
     refuse(loaded, lambda i: list(misplaced(i.experiment, environment, name)))
     locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
-    refuse(loaded, lambda i: _pin(i, locks[i.document.text.path], staged, environment, datasets))
+    found = _resolved(loaded, locks, staged, environment)
+    refuse(loaded, lambda item: [p for p in found[id(item)][1] if p.severity == "error"])
     accepted = {a.new: a.old for lock in locks.values() for a in lock.accept}
-    sources = [Given(item.experiment, item.source, item.document.text.path) for item in loaded]
+    sources = [
+        Given(item.experiment, item.source, item.document.text.path, found[id(item)][0]) for item in loaded
+    ]
     specs = list(dict.fromkeys(item.spec for item in loaded))
-    return replace(
-        build(sources, Pins(datasets, accepted=accepted), environment, name, specs),
-        asked=_asked(loaded, settings),
-        _by_key={},
-    )
+    plan = build(sources, Pins(accepted=accepted), environment, name, specs)
+    return replace(plan, asked=_asked(loaded, settings), _by_key={})
 
 
 def _asked(loaded: Sequence[Loaded], settings: Sequence[str]) -> Asked:
@@ -209,44 +207,33 @@ def _asked(loaded: Sequence[Loaded], settings: Sequence[str]) -> Asked:
     return Asked(specs=tuple(specs), settings=tuple(settings))
 
 
-def _pin(
-    item: Loaded,
-    lock: Lock,
-    staged: dict[str, list[str]],
-    environment: Environment,
-    datasets: dict[str, str],
-) -> list[Problem]:
-    """Fill `datasets` from the lock, or on this machine from the one staged copy; what could not be, as problems."""
-    problems = []
-    for dataset in needed_datasets(item.experiment):
-        copies = staged.get(dataset, [])
-        loc = _place_of(item.experiment, dataset)
-        source = "--fetch" if DATASETS[dataset].rendered else "--from DIR"
-        how = f"c2f-spec data add {dataset} {source}"
-        if dataset in lock.datasets:
-            datasets[dataset] = lock.datasets[dataset]
-        elif environment.kind != "local":
-            message = f"data set `{dataset}` is not pinned in c2f.lock, as a cluster needs"
-            problems.append(Problem("C2F411", loc, message, f"stage and pin it: {how}"))
-        elif len(copies) == 1:
-            datasets[dataset] = copies[0]
-        elif not copies:
-            problems.append(
-                Problem("C2F412", loc, f"data set `{dataset}` is not in the store", f"stage it: {how}")
+def pin_warnings(loaded: list[Loaded], staged: Staged | None, environment: Environment) -> list[Diagnostic]:
+    """What a plan takes for granted of names without a pin, each once."""
+    locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
+    found = _resolved(loaded, locks, staged, environment)
+    return told_once(
+        [
+            (
+                item.experiment.name,
+                [diagnostic(item.document, p) for p in found[id(item)][1] if p.severity == "warning"],
             )
-        else:
-            message = (
-                f"the store has {len(copies)} copies of `{dataset}`: {', '.join(c[:10] for c in copies)}"
-            )
-            hint = f"pin one of them in c2f.lock, under `datasets`: `{dataset}: <digest>`"
-            problems.append(Problem("C2F413", loc, message, hint))
-    return problems
+            for item in loaded
+        ]
+    )
 
 
-def _place_of(experiment: Experiment, dataset: str) -> tuple[str | int, ...]:
-    if dataset == experiment.data.train or experiment.evaluate is None:
-        return ("data", "train")
-    return ("evaluate", "datasets", experiment.evaluate.datasets.index(dataset))
+def _resolved(
+    loaded: Sequence[Loaded], locks: dict[str, Lock], staged: Staged | None, environment: Environment
+) -> dict[int, tuple[Pins, list[Problem]]]:
+    """By the `id` of a variant. Variants that need the same at the same places share the answer."""
+    known: dict[tuple[str, tuple[Need, ...]], tuple[Pins, list[Problem]]] = {}
+    found = {}
+    for item in loaded:
+        path, needed = item.document.text.path, tuple(needs(item.experiment))
+        if (path, needed) not in known:
+            known[path, needed] = resolve(needed, locks[path], staged, environment)
+        found[id(item)] = known[path, needed]
+    return found
 
 
 def store_url(environment: Environment, root: Path) -> str:
@@ -266,7 +253,7 @@ def _demo_only(experiment: Experiment, environment: Environment, name: str) -> l
     if environment.demo:
         return []
     found = [
-        (_place_of(experiment, d), f"data set `{d}`")
+        (place_of(experiment, d), f"data set `{d}`")
         for d in needed_datasets(experiment)
         if DATASETS[d].rendered
     ]
@@ -282,7 +269,7 @@ def _demo_only(experiment: Experiment, environment: Environment, name: str) -> l
 def not_implemented(experiment: Experiment) -> list[Problem]:
     """Parts of a spec that this version's runtime cannot run (`c2f_spec/spec/support.py`)."""
     found = [
-        (_place_of(experiment, dataset), f"data set `{dataset}`")
+        (place_of(experiment, dataset), f"data set `{dataset}`")
         for dataset in needed_datasets(experiment)
         if DATASETS[dataset].reader not in support.READERS
     ]

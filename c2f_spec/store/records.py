@@ -6,6 +6,7 @@ failures/<kind>/<key>/<n>.json      retries/<kind>/<key>/<n>.json     failed iff
 work/<kind>/<key>/attempts/<attempt>/…   the files of an attempt, before and after it won
 work/<kind>/<key>/{logs/<attempt>/<seq>, progress.json, metrics.jsonl}
 datasets/<name>/<digest>/{dataset.json, files/…}
+models/<repository>/<revision>/<digest>/{model.json, files/…}
 plans/<digest>/plan.json
 """
 
@@ -158,6 +159,13 @@ def datasets_present(objects: Objects, name: str) -> list[str]:
         for parts in (n.split("/") for n in objects.names(f"datasets/{name}"))
         if len(parts) == 4 and parts[3] == "dataset.json"
     )
+
+
+def models_present(objects: Objects, name: str) -> list[str]:
+    """Digests of the staged copies of a model, which is called repository@revision."""
+    prefix = f"models/{name.replace('@', '/')}"
+    below = (n.removeprefix(f"{prefix}/").split("/") for n in objects.names(prefix))
+    return sorted(parts[0] for parts in below if parts[1:] == ["model.json"])
 
 
 def add_dataset(objects: Objects, name: str, folder: Path, facts: dict[str, Any]) -> str:

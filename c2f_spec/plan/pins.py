@@ -1,0 +1,159 @@
+"""What the names of data sets and models stand for in a plan: their pins, else what the store holds, else nothing yet.
+
+A plan never goes to the network for this. On a cluster a name without a pin is an error: the plan is made elsewhere
+than where the data is, and two people's plans must mean the same files. On this machine the one staged copy is taken,
+with a warning. With `--offline` nothing is looked up, so a name without a pin is a warning wherever the plan is for,
+and its digest is `UNPINNED` in the keys: the plan of a pull request still shows counts, sharing and cost, and such
+keys are nobody's, so it cannot be applied; pinning gives it others.
+
+A model is named repository@commit. That says what the hub would give; its pin says which bytes were staged, and both are
+in the keys, as for a data set.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from c2f_spec.files import DISK
+from c2f_spec.lock import UNPINNED
+from c2f_spec.parse.problem import Problem
+from c2f_spec.spec.datasets import DATASETS
+from c2f_spec.spec.sections import QwenOmni, TransformersTeacher, VllmTeacher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from c2f_spec.files import Files
+    from c2f_spec.lock import Lock
+    from c2f_spec.plan.model import Stage
+    from c2f_spec.spec.environment import Environment
+    from c2f_spec.spec.experiment import Experiment
+    from c2f_spec.spec.student import Student
+    from c2f_spec.spec.teacher import Teacher
+
+Staged = dict[str, list[str]]
+"""Digests of the copies in the store, by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """What data sets and weights were resolved to, by name."""
+
+    datasets: Mapping[str, str] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+    """By `repository@revision`."""
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    """Digest of code to the digest of code that computes the same, and that keys stay with."""
+
+
+class Need(NamedTuple):
+    """A name that a plan of an experiment needs a digest for."""
+
+    section: str
+    """Of the lock: `datasets` or `models`."""
+    name: str
+    loc: tuple[str | int, ...]
+    """Where the spec says it."""
+
+    @property
+    def what(self) -> str:
+        return f"{'data set' if self.section == 'datasets' else 'model'} `{self.name}`"
+
+    @property
+    def way(self) -> str:
+        """How a copy is staged and pinned."""
+        if self.section == "models":
+            return (
+                f"put the digest of its staged files into c2f.lock, under `models`: `{self.name}: <digest>`"
+            )
+        source = "--fetch" if DATASETS[self.name].rendered else "--from DIR"
+        return f"stage and pin it: c2f-spec data add {self.name} {source}"
+
+
+def needs(experiment: Experiment) -> Iterator[Need]:
+    """Every data set that is prepared and every model whose weights are read, in the order of the pipeline."""
+    e = experiment
+    for dataset in needed_datasets(e):
+        yield Need("datasets", dataset, place_of(e, dataset))
+    if e.teacher and (name := model_name(e.teacher)):
+        yield Need("models", name, ("teacher", "revision"))
+    if (e.sft or e.grpo or e.evaluate) and (name := model_name(e.student)):
+        yield Need("models", name, ("student", "revision"))
+
+
+def needed_datasets(experiment: Experiment) -> list[str]:
+    """Every data set that a plan of `experiment` prepares."""
+    evaluated = experiment.evaluate.datasets if experiment.evaluate else ()
+    return list(dict.fromkeys((experiment.data.train, *evaluated)))
+
+
+def place_of(experiment: Experiment, dataset: str) -> tuple[str | int, ...]:
+    """Where a spec names a data set."""
+    if dataset == experiment.data.train or experiment.evaluate is None:
+        return ("data", "train")
+    return ("evaluate", "datasets", experiment.evaluate.datasets.index(dataset))
+
+
+def model_name(model: Student | Teacher) -> str | None:
+    """`repository@revision` of weights that are staged; `None` if it has none of its own."""
+    if isinstance(model, (QwenOmni, TransformersTeacher, VllmTeacher)):
+        return f"{model.model}@{model.revision}"
+    return None
+
+
+def lock_path(spec: Path, root: Path, files: Files = DISK) -> Path:
+    """`c2f.lock` beside a spec, or the nearest above it in its repository: variants are written to folders below."""
+    folder, *above = spec.parents
+    inside = [folder, *(p for p in above if files.real(p).is_relative_to(root))]
+    return next((p for p in inside if files.is_file(p / "c2f.lock")), folder) / "c2f.lock"
+
+
+def pinned(section: str, lock: Lock) -> Mapping[str, str]:
+    """The pins of `datasets` or of `models`."""
+    return lock.datasets if section == "datasets" else lock.models
+
+
+def resolve(
+    needed: Sequence[Need], lock: Lock, staged: Staged | None, environment: Environment
+) -> tuple[Pins, list[Problem]]:
+    """Digests of what can be resolved, and what is to be said of the rest. `staged` is `None` offline."""
+    datasets: dict[str, str] = {}
+    models: dict[str, str] = {}
+    problems = []
+    for need in needed:
+        digest = pinned(need.section, lock).get(need.name)
+        if digest is None:
+            digest, problem = _unpinned(need, staged, environment)
+            problems.append(problem)
+        (datasets if need.section == "datasets" else models)[need.name] = digest
+    return Pins(datasets, models), problems
+
+
+def _unpinned(need: Need, staged: Staged | None, environment: Environment) -> tuple[str, Problem]:
+    """What a name stands for all the same; `UNPINNED` if nothing."""
+    loc = need.loc
+    if staged is None:
+        message = f"{need.what} is not pinned in c2f.lock: the keys of what needs it will change"
+        return UNPINNED, Problem("C2F417", loc, message, f"to apply, {need.way}", "warning")
+    if environment.kind != "local":
+        message = f"{need.what} is not pinned in c2f.lock, as a cluster needs"
+        hint = f"{need.way}; or add --offline to see the plan without it"
+        return UNPINNED, Problem("C2F411", loc, message, hint)
+    copies = staged.get(need.name, [])
+    if len(copies) == 1:
+        message = f"{need.what} is not pinned in c2f.lock; the one staged copy, {copies[0][:10]}, is taken"
+        return copies[0], Problem("C2F418", loc, message, "c2f-spec lock pins it", "warning")
+    if not copies:
+        return UNPINNED, Problem("C2F412", loc, f"{need.what} is not in the store", need.way)
+    message = f"the store has {len(copies)} copies of {need.what}: {', '.join(c[:10] for c in copies)}"
+    hint = f"pin one of them in c2f.lock, under `{need.section}`: `{need.name}: <digest>`"
+    return UNPINNED, Problem("C2F413", loc, message, hint)
+
+
+def used_pins(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
+    """The pins that the stages of a plan hold: another pin in the lock makes no plan stale."""
+    data = {s.preimage["data"]["name"]: s.preimage["data"]["digest"] for s in stages if "data" in s.preimage}
+    models = {name: pin for s in stages for name, pin in s.preimage.get("models", {}).items()}
+    return {"datasets": dict(sorted(data.items())), "models": dict(sorted(models.items()))}
