@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.lookalikes import suggest
 from c2f_spec.plan.annotate import annotate
 from c2f_spec.plan.compile import load_environment, repository
+from c2f_spec.plan.subset import until
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
 from c2f_spec.store.objects import open_objects
@@ -43,6 +45,8 @@ def apply(args: Namespace) -> int:
     from c2f_spec.cli.apply import apply_plan
 
     work = open_work(args, to_run=True)
+    if args.until:
+        work = replace(work, plan=until(work.plan, args.until))
     return apply_plan(work, _annotated(work), report=not args.no_report)
 
 

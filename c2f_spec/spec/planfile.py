@@ -43,6 +43,7 @@ class Asked(SpecModel):
 
     specs: tuple[str, ...] = Field(description="Spec files, relative to the root of their repository.")
     settings: tuple[str, ...] = Field(default=(), description="What `--set` said.")
+    until: str | None = Field(default=None, description="What `--until` said: the kind of the last stages.")
 
 
 class PlanFile(SpecModel):

@@ -10,12 +10,22 @@ if TYPE_CHECKING:
     from c2f_spec.cli.arguments.common import Common
 
 
+KINDS = ("prepare", "distil", "filter", "sft", "merge", "grpo", "evaluate", "baseline")
+"""Of stages."""
+
+
 def add(verbs: Any, common: Common) -> None:
     """`verbs` is what `add_subparsers` made."""
     apply = verbs.add_parser(
         "apply", parents=[common.specs, common.place], help="run what is missing, and write the report"
     )
     apply.add_argument("--no-report", action="store_true", help="do not write the report at the end")
+    apply.add_argument(
+        "--until",
+        choices=KINDS,
+        metavar="KIND",
+        help="only stages of this kind, and what they need: sft, for one",
+    )
     status = verbs.add_parser("status", parents=[common.one, common.place], help="where every stage is")
     output(status, "table", "json", "name")
     logs = verbs.add_parser(
