@@ -20,6 +20,7 @@ from c2f_spec.store.objects import open_objects
 from runtime.chains import parse
 from runtime.clips import Clip, read_jsonl, read_manifest
 from runtime.context import Context
+from runtime.models.tiny import make_tokenizer
 from runtime.parallel import over_cores
 from runtime.stages import baseline, distil, prepare
 from runtime.stages import filter as filter_stage
@@ -180,6 +181,19 @@ def test_filter_without_replacement_leaves_chains_alone(made, tmp_path):
     summary = run(filter_stage, tmp_path / "f", inputs, filters=settings)
     assert summary["dropped"] == {}
     assert (tmp_path / "f" / "chains.jsonl").read_bytes() == (made / "distil" / "chains.jsonl").read_bytes()
+
+
+def test_tokens_are_counted_by_the_student_s_tokenizer(made, tmp_path):
+    inputs = {"prepare": made / "movie", "distil": made / "distil"}
+    settings = {"length": {"min": 1, "max": 1}, "polarity_match": {}, "min_keep_fraction": 0}
+    with pytest.raises(DataWrong, match=r"'length': \d+"):
+        run(filter_stage, tmp_path / "f", inputs, filters=settings, student={"kind": "tiny"})
+    tokenizer = make_tokenizer()
+    dropped = [row for row in read_jsonl(tmp_path / "f" / "dropped.jsonl") if row["filter"] == "length"]
+    assert len(dropped) > 30
+    for row in dropped:
+        count = len(tokenizer(parse(C2f(), row["text"]).think)["input_ids"])
+        assert row["reason"] == f"has {count} tokens, more than 1"
 
 
 def test_filter_refuses_to_keep_too_little(made, tmp_path):

@@ -101,7 +101,7 @@ def test_what_is_said_to_run_is_what_the_runtime_has():
     assert {d.reader for d in DATASETS.values()} >= support.READERS
     assert registry("teachers", "TEACHERS") == support.TEACHERS
     assert registry("models", "MODELS") >= support.STUDENTS
-    assert registry("filters", "FILTERS") == {"format"} | support.FILTERS
+    assert registry("filters", "FILTERS") | registry("filters", "COMPARING") == {"format"} | support.FILTERS
     assert set(NAMES) >= support.FILTERS
 
 

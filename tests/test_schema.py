@@ -141,8 +141,8 @@ def test_every_line_of_the_table_names_a_field():
         ("grpo: {updates: 2}", "5:17", "`grpo.updates: 2`"),
         ("grpo: {engine: vllm}", "5:16", "`grpo.engine.kind: vllm`"),
         ("grpo: {hint: {preset: polarity_taught}}", "5:14", "`grpo.hint.forced_loss.mode: shaped`"),
-        ("teacher: lexicon\nfilters: {polarity_match: {on_fail: flag}}", "6:37", "`filters.polarity_match.on_fail: flag`"),
-        ("teacher: lexicon\nfilters: {polarity_match: {}, length: {}}", "6:31", "`filters.length`"),
+        ("teacher: lexicon\nfilters: {format: {on_fail: flag}, polarity_match: {}}", "6:29", "`filters.format.on_fail: flag`"),
+        ("teacher: lexicon\nfilters: {polarity_match: {}, judge: {model: m}}", "6:31", "`filters.judge`"),
         ("grpo: {}\nresources: {grpo: {micro_batch: 4}}", "6:20", "`resources.grpo.micro_batch`"),
     ],
 )  # fmt: skip

@@ -196,9 +196,11 @@ class _Pipeline:
         assert self.e.filters is not None
         named = ("format", *(n for n in FILTER_NAMES if getattr(self.e.filters, n) is not None))
         inputs = {"prepare": self.prepare(self.e.data.train), "distil": distil}
-        return self._add(
-            "filter", self._sections("filters", "format"), inputs, {"filters": named}, "filter the chains"
-        )
+        spec, families = self._sections("filters", "format"), {"filters": named}
+        if self.e.filters.length is not None and self.e.filters.length.unit == "tokens":
+            spec |= self._sections("student")  # whose tokenizer counts
+            families["models"] = (self.e.student.kind,)
+        return self._add("filter", spec, inputs, families, "filter the chains")
 
     def train(self, kind: str, given: dict[str, str | None]) -> str:
         """`sft` or `grpo`."""

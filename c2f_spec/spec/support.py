@@ -23,9 +23,7 @@ READERS: frozenset[str] = frozenset({"icwsm2014"})
 STUDENTS: frozenset[str] = frozenset({"tiny"})
 TEACHERS: frozenset[str] = frozenset({"lexicon"})
 TUNERS: frozenset[str] = frozenset({"full"})
-FILTERS: frozenset[str] = frozenset(
-    {"polarity_match", "tag_score_sign", "score_tolerance", "sections", "no_label_leak"}
-)
+FILTERS: frozenset[str] = frozenset(NAMES) - {"judge"}
 
 DEMO_STUDENTS: frozenset[str] = frozenset({"tiny"})
 DEMO_TEACHERS: frozenset[str] = frozenset({"lexicon"})
@@ -40,9 +38,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "student.frozen": (("vision", "audio"),),
     "student.precision": ("auto",),
     "student.attention": ("auto",),
-    "filters.*.on_fail": ("drop",),
-    "filters.rebalance": ("none",),
-    "filters.score_tolerance.max_abs": ABSENT,
+    "filters.format.on_fail": ("drop",),
+    "filters.*.on_fail": ("drop", "flag"),
     **{f"filters.{name}": ABSENT for name in NAMES if name not in FILTERS},
     "sft.max_tokens": ABSENT,
     "sft.select": ("last",),

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runtime.filters import (
+    dedup,
+    dialogue_fidelity,
+    language,
+    length,
+    modality_mention,
+    no_label_leak,
+    polarity_match,
+    repetition,
+    score_tolerance,
+    sections,
+    tag_score_sign,
+)
 from runtime.filters import format as format_
-from runtime.filters import no_label_leak, polarity_match, score_tolerance, sections, tag_score_sign
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from runtime.chains import Answer
     from runtime.clips import Clip
@@ -19,5 +31,13 @@ FILTERS: dict[str, Callable[[Answer, Clip, Mapping[str, Any], Any], str | None]]
     "tag_score_sign": tag_score_sign.check,
     "score_tolerance": score_tolerance.check,
     "sections": sections.check,
+    "length": length.check,
     "no_label_leak": no_label_leak.check,
+    "modality_mention": modality_mention.check,
+    "language": language.check,
+    "repetition": repetition.check,
+    "dialogue_fidelity": dialogue_fidelity.check,
+}
+COMPARING: dict[str, Callable[[Sequence[tuple[Clip, Answer]], Mapping[str, Any], Any], dict[str, str]]] = {
+    "dedup": dedup.check_all,
 }

@@ -1,4 +1,7 @@
-"""The chain's score is near the label: |score - label| <= max_fraction * (high - low). The paper has the idea (METHOD 3)."""
+"""The chain's score is near the label: |score - label| <= max_fraction * (high - low), or max_abs.
+
+The idea is the paper's, the value ours (METHOD 3).
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: ScoreToler
     """Why the chain is dropped, or `None`."""
     if answer.score is None:
         return "has no score"
-    allowed = spec.max_fraction * (facts["high"] - facts["low"])
+    span = facts["high"] - facts["low"]
+    allowed = spec.max_fraction * span if spec.max_abs is None else spec.max_abs
     error = abs(answer.score - clip.label)
     return None if error <= allowed + SLACK else f"its score is {error:.2g} off, more than {allowed:.2g}"

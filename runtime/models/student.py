@@ -37,6 +37,8 @@ class Kind:
 
     base: Callable[[StudentSpec, int, Path | None], Student]
     """The untouched student, from its section of the spec, the experiment's seed and the folder of its weights."""
+    tokenizer: Callable[[StudentSpec, Path | None], Any]
+    """Its tokenizer alone, for who only counts."""
     frozen: tuple[str, ...]
     """Prefixes of the parameters that no tuner trains (METHOD 8.2)."""
     rows_trained: int

@@ -198,4 +198,4 @@ def _config(spec: Tiny, tokenizer: Any) -> Any:
     )
 
 
-TINY = Kind(base=base, frozen=(), rows_trained=64, rows_generated=100)
+TINY = Kind(base=base, tokenizer=lambda *_: make_tokenizer(), frozen=(), rows_trained=64, rows_generated=100)

@@ -1,9 +1,9 @@
 """filter: the teacher's chains -> those that are fit to train on, with the label as their score.
 
 Reads   prepare/ distil/
-Writes  chains.jsonl   kept: {"id", "text"}
+Writes  chains.jsonl   kept: {"id", "text"}, and "flags" {filter: reason} where a filter flags instead of dropping
         dropped.jsonl  {"id", "filter", "reason", "text"}
-        funnel.json    {"in", "kept", "dropped": {filter: n}, "by_polarity": {polarity: the same}}
+        funnel.json    {"in", "kept", "dropped": {filter: n}, "flagged": {filter: n}, "by_polarity": {polarity: the same}}
 
 A chain is dropped by the first filter that it fails, so in = kept + dropped, by filter and by polarity of the label.
 """
@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import Direct
+from c2f_spec.spec.sections import Student as StudentSpec
 from runtime.chains import parse, target
 from runtime.clips import POLARITIES, read_facts, read_jsonl, read_manifest, write_jsonl
 from runtime.context import say
-from runtime.filters import FILTERS
+from runtime.verdicts import ORDER, Verdict, cap, judge
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Sequence
 
     from runtime.chains import Answer, AnyFormat
     from runtime.clips import Clip
@@ -47,44 +48,57 @@ def run(ctx: Context) -> dict[str, Any]:
             hint="add `polarity_match: {}` to `filters`, or set `replace_score_with_label: false`",
         )
     facts = read_facts(ctx.inputs["prepare"])
-    clips = {clip.id: clip for clip in read_manifest(ctx.inputs["prepare"], "train")}
-    kept: list[dict[str, str]] = []
-    dropped: list[dict[str, str]] = []
-    for row in read_jsonl(ctx.inputs["distil"] / "chains.jsonl"):
-        if row["id"] not in clips:
-            raise DataWrong(f"the chain `{row['id']}` is of no training clip", hint="run `distil` again")
-        clip, answer = clips[row["id"]], parse(fmt, row["text"])
-        failed = first_failed(answer, clip, facts, spec)
-        if failed is not None:
-            dropped.append({"id": clip.id, "filter": failed[0], "reason": failed[1], "text": row["text"]})
-        elif spec.replace_score_with_label:
-            kept.append({"id": clip.id, "text": with_label(fmt, answer, clip)})
-        else:
-            kept.append({"id": clip.id, "text": row["text"]})
-        ctx.progress(len(kept) + len(dropped), len(clips), "chains")
+    facts["language"] = facts["language"] if fmt.language == "dataset" else fmt.language
+    verdicts = read_verdicts(ctx, fmt)
+    if spec.length is not None and spec.length.unit == "tokens":
+        facts["tokens"] = tokens(ctx, verdicts)
+    judge(verdicts, facts, spec)
+    if spec.rebalance == "cap":
+        cap(verdicts)
+    ctx.progress(len(verdicts), len(verdicts), "chains")
 
-    write_jsonl(ctx.out / "chains.jsonl", kept)
-    write_jsonl(ctx.out / "dropped.jsonl", dropped)
-    total = funnel(kept, dropped)
-    by = {p: funnel(_of(p, kept, clips), _of(p, dropped, clips)) for p in POLARITIES}
+    write_jsonl(ctx.out / "chains.jsonl", (_kept(v, fmt, spec) for v in verdicts if v.failed is None))
+    write_jsonl(ctx.out / "dropped.jsonl", (_dropped(v) for v in verdicts if v.failed is not None))
+    total = funnel(verdicts)
+    by = {p: funnel([v for v in verdicts if v.clip.polarity == p]) for p in POLARITIES}
     assert total["in"] == sum(part["in"] for part in by.values())
     result = {**total, "by_polarity": {p: part for p, part in by.items() if part["in"]}}
     (ctx.out / "funnel.json").write_text(json.dumps(result, indent=1))
-    _judge(result, spec)
+    _refuse_too_few(result, spec)
     return result
 
 
-def first_failed(
-    answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Filters
-) -> tuple[str, str] | None:
-    """Name of the first filter that drops the chain, and its reason."""
-    for name, check in FILTERS.items():
-        settings = None if name == "format" else getattr(spec, name)
-        if name == "format" or settings is not None:
-            reason = check(answer, clip, facts, settings)
-            if reason is not None:
-                return name, reason
-    return None
+def read_verdicts(ctx: Context, fmt: AnyFormat) -> list[Verdict]:
+    """The chains with their clips, in the teacher's order, none of them judged."""
+    clips = {clip.id: clip for clip in read_manifest(ctx.inputs["prepare"], "train")}
+    verdicts = []
+    for row in read_jsonl(ctx.inputs["distil"] / "chains.jsonl"):
+        if row["id"] not in clips:
+            raise DataWrong(f"the chain `{row['id']}` is of no training clip", hint="run `distil` again")
+        verdicts.append(Verdict(clips[row["id"]], parse(fmt, row["text"]), row["text"]))
+    return verdicts
+
+
+def tokens(ctx: Context, verdicts: Sequence[Verdict]) -> dict[str, int]:
+    """Length of each chain of thought in the student's tokens, all counted in one call."""
+    from runtime.models import MODELS  # torch, which the other filters do not need
+
+    spec = ctx.section("student", StudentSpec)
+    tokenizer = MODELS[spec.kind].tokenizer(spec, ctx.inputs.get("weights"))
+    counted = tokenizer([v.answer.think or "" for v in verdicts], add_special_tokens=False)
+    return {v.clip.id: len(ids) for v, ids in zip(verdicts, counted["input_ids"], strict=True)}
+
+
+def _kept(verdict: Verdict, fmt: AnyFormat, spec: Filters) -> dict[str, Any]:
+    replaced = spec.replace_score_with_label and verdict.answer.polarity == verdict.clip.polarity
+    text = with_label(fmt, verdict.answer, verdict.clip) if replaced else verdict.text
+    return {"id": verdict.clip.id, "text": text, **({"flags": verdict.flags} if verdict.flags else {})}
+
+
+def _dropped(verdict: Verdict) -> dict[str, Any]:
+    assert verdict.failed is not None
+    name, reason = verdict.failed
+    return {"id": verdict.clip.id, "filter": name, "reason": reason, "text": verdict.text}
 
 
 def with_label(fmt: AnyFormat, answer: Answer, clip: Clip) -> str:
@@ -99,18 +113,18 @@ def with_label(fmt: AnyFormat, answer: Answer, clip: Clip) -> str:
     return text
 
 
-def funnel(kept: list[dict[str, str]], dropped: list[dict[str, str]]) -> dict[str, Any]:
-    by_filter = Counter(row["filter"] for row in dropped)
-    ordered = {name: by_filter[name] for name in FILTERS if by_filter[name]}
-    assert sum(ordered.values()) == len(dropped), "a chain was dropped by no known filter"
-    return {"in": len(kept) + len(dropped), "kept": len(kept), "dropped": ordered}
+def funnel(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Counts of chains in, kept, and dropped or flagged by each filter."""
+    by_filter = Counter(v.failed[0] for v in verdicts if v.failed is not None)
+    flagged = Counter(name for v in verdicts if v.failed is None for name in v.flags)
+    dropped = {name: by_filter[name] for name in (*ORDER, "rebalance") if by_filter[name]}
+    kept = sum(v.failed is None for v in verdicts)
+    assert kept + sum(dropped.values()) == len(verdicts), "a chain was dropped by no known filter"
+    found: dict[str, Any] = {"in": len(verdicts), "kept": kept, "dropped": dropped}
+    return {**found, **({"flagged": dict(flagged)} if flagged else {})}
 
 
-def _of(polarity: str, rows: list[dict[str, str]], clips: Mapping[str, Clip]) -> list[dict[str, str]]:
-    return [row for row in rows if clips[row["id"]].polarity == polarity]
-
-
-def _judge(result: dict[str, Any], spec: Filters) -> None:
+def _refuse_too_few(result: dict[str, Any], spec: Filters) -> None:
     """Refuse to train on too little; warn where a polarity nearly vanished."""
     say(f"kept {result['kept']} of {result['in']} chains; dropped: {result['dropped'] or 'none'}")
     for polarity, part in result["by_polarity"].items():

@@ -1,0 +1,42 @@
+"""What the chain quotes in its first part was said: the share of quoted words that occur in the transcript (METHOD 3).
+
+In Chinese, characters are counted. A chain that quotes nothing quotes nothing wrong.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from runtime.headings import parts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from c2f_spec.spec.filters import DialogueFidelity
+    from runtime.chains import Answer
+    from runtime.clips import Clip
+
+QUOTED = re.compile(
+    r"\"([^\"\n]+)\"|“([^”\n]+)”|‘([^’\n]+)’|「([^」\n]+)」|『([^』\n]+)』|(?<!\w)'([^'\n]+)'(?!\w)"
+)
+UNIT = re.compile(r"[\u4e00-\u9fff]|[^\W\u4e00-\u9fff]+(?:['’][^\W\u4e00-\u9fff]+)*")
+
+
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: DialogueFidelity) -> str | None:  # noqa: ARG001
+    """Why the chain is dropped, or `None`. Without the four parts, the whole chain is looked at."""
+    think = answer.think or ""
+    found, _ = parts(think)
+    quotes = ["".join(match) for match in QUOTED.findall(found[0] if found else think)]
+    quoted = [unit for quote in quotes for unit in _units(quote)]
+    if not quoted:
+        return None
+    said = set(_units(clip.text))
+    share = sum(unit in said for unit in quoted) / len(quoted)
+    if share >= spec.min_overlap:
+        return None
+    return f"{share:.0%} of the words that it quotes were said, fewer than {spec.min_overlap:.0%}"
+
+
+def _units(text: str) -> list[str]:
+    return UNIT.findall(text.lower().replace("’", "'"))

@@ -1,0 +1,34 @@
+"""The chain is neither too short to reason nor too long to train on (METHOD 3). Counted in the student's tokens, words or characters.
+
+Chinese is written without spaces, so each of its characters counts as a word. Tokens are counted before, for all chains
+at once: `facts["tokens"]`, by clip.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from c2f_spec.spec.filters import Length
+    from runtime.chains import Answer
+    from runtime.clips import Clip
+
+WORD = re.compile(r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+")
+
+
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Length) -> str | None:
+    """Why the chain is dropped, or `None`."""
+    think = answer.think or ""
+    if spec.unit == "tokens":
+        count = facts["tokens"][clip.id]
+    elif spec.unit == "chars":
+        count = len(think)
+    else:
+        count = len(think.split()) if think.isascii() else sum(1 for _ in WORD.finditer(think))
+    if spec.min <= count <= spec.max:
+        return None
+    bound = f"fewer than {spec.min}" if count < spec.min else f"more than {spec.max}"
+    return f"has {count} {spec.unit}, {bound}"

@@ -1,0 +1,40 @@
+"""The teacher does not say that it could not see or hear (METHOD 3, DENIAL): the parts on words, face and voice.
+
+What every hit needs is looked for first, as in `no_label_leak`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from runtime.headings import parts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from c2f_spec.spec.filters import ModalityMention
+    from runtime.chains import Answer
+    from runtime.clips import Clip
+
+DENIAL = re.compile(
+    r"(?:no|not|cannot|can't) (?:\w+ ){0,3}(?:audio|video|visual|sound|see|hear)[^.]{0,40}(?:provided|available|given|access)"
+    r"|无法(?:观看|看到|听到|获取)|(?:没有|未)提供(?:视频|音频)",
+    re.IGNORECASE,
+)
+NEEDS = ("provided", "available", "given", "access", "无法", "提供")
+ODD = re.compile("[\u0130\u0131\u017f\u212a]")
+"""Letters that match i, s or k whatever the case, and do not become them in lower case."""
+
+
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: ModalityMention) -> str | None:  # noqa: ARG001
+    """Why the chain is dropped, or `None`. A chain without the four parts is looked at whole."""
+    think = answer.think or ""
+    lower = think.lower()
+    if not any(word in lower for word in NEEDS) and (think.isascii() or not ODD.search(think)):
+        return None
+    found, _ = parts(think)
+    for part in found[:3] or [think]:
+        if denial := DENIAL.search(part):
+            return f"could not see or hear: `{denial.group()}`"
+    return None
