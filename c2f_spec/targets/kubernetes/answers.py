@@ -1,0 +1,106 @@
+"""What an API server says when it says no: an error a kind of no, each with the way out.
+
+The HTTP library's exceptions do not leave `client.py`; these do. The body of a refusal is a `Status` object
+(https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NamedTuple
+
+from c2f_spec.errors import Exit, Unreachable
+
+MOST = 600
+"""Characters of a body that is no `Status`: a proxy's page of HTML, say."""
+
+
+class Cause(NamedTuple):
+    """One reason of a refusal."""
+
+    field: str
+    """Path in the manifest, `spec.template.spec.containers[0].image`; empty if it is about no field."""
+    message: str
+
+
+class ApiError(Unreachable):
+    """The API server answered, and not with what was asked for."""
+
+    def __init__(
+        self, what: str, status: int, reason: str, message: str, causes: tuple[Cause, ...] = ()
+    ) -> None:
+        super().__init__(f"{what}: {message} ({status} {reason})".replace(" )", ")"))
+        self.status, self.reason, self.told, self.causes = status, reason, message, causes
+
+
+class Forbidden(ApiError):
+    """401 or 403: who we are may not do this. `doctor` lists what is missing."""
+
+
+class Absent(ApiError):
+    """404 on a write: the object, its namespace or its kind is not there."""
+
+
+class Conflict(ApiError):
+    """409: it exists already, or somebody changed it since it was read."""
+
+
+class Gone(ApiError):
+    """410: the version to go on from is no longer kept. List again."""
+
+
+class Rejected(ApiError):
+    """400 or 422: the object itself is wrong; `causes` name its fields."""
+
+    exit = Exit.SPEC_INVALID
+
+
+class Warned(ApiError):
+    """The server accepted a write with a `Warning` header. We take no warnings.
+
+    A Job that breaks the namespace's Pod Security level is created with nothing but this header, and its pods are
+    refused for ever. What was written stands: `body` is it.
+    """
+
+    exit = Exit.SPEC_INVALID
+
+    def __init__(self, what: str, warnings: tuple[str, ...], body: dict[str, Any]) -> None:
+        super().__init__(what, 200, "Warning", "; ".join(warnings), tuple(Cause("", w) for w in warnings))
+        self.body = body
+
+
+def refusal(what: str, status: int, body: bytes) -> ApiError:
+    """The error that an answer of 400 or more stands for. `what` says what was tried."""
+    try:
+        told = json.loads(body)
+        reason, message = str(told.get("reason", "")), str(told.get("message", ""))
+        listed = (told.get("details") or {}).get("causes") or ()
+        causes = tuple(Cause(str(c.get("field", "")), str(c.get("message", ""))) for c in listed)
+    except (ValueError, AttributeError):
+        reason, message, causes = "", body[:MOST].decode(errors="replace"), ()
+    causes = causes or tuple(Cause(field, f"unknown field `{field}`") for field in _unknown_fields(message))
+    kinds = {
+        400: Rejected,
+        401: Forbidden,
+        403: Forbidden,
+        404: Absent,
+        409: Conflict,
+        410: Gone,
+        422: Rejected,
+    }
+    return kinds.get(status, ApiError)(what, status, reason, message, causes)
+
+
+def _unknown_fields(message: str) -> list[str]:
+    """Fields of `strict decoding error: unknown field "spec.backofLimit", …`, which come without causes."""
+    return re.findall(r'(?:unknown|duplicate) field "([^"]+)"', message)
+
+
+def warnings_of(headers: list[str]) -> tuple[str, ...]:
+    """Texts of `Warning: 299 - "text"` headers (RFC 9111, 5.5)."""
+    found = []
+    for header in headers:
+        quoted = re.findall(r'\d{3} \S+ "((?:[^"\\]|\\.)*)"', header)
+        found += [re.sub(r"\\(.)", r"\1", text) for text in quoted] or [header]
+    return tuple(found)

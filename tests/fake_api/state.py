@@ -1,0 +1,191 @@
+"""What the fake server keeps: objects, their versions, and a history that watches read and compaction forgets."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import uuid
+from collections import deque
+from datetime import UTC, datetime
+
+from c2f_spec.targets.kubernetes.resources import JOBS, resource_of
+from tests.fake_api.apply import applied, check_update, merged
+
+HISTORY = 20_000
+
+
+class Refusal(Exception):
+    """A `Status` of failure."""
+
+    def __init__(self, code, reason, message, causes=()) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.causes = code, reason, causes
+
+    def status(self):
+        return {
+            "apiVersion": "v1",
+            "kind": "Status",
+            "metadata": {},
+            "status": "Failure",
+            "code": self.code,
+            "reason": self.reason,
+            "message": str(self),
+            "details": {"causes": [{"field": f, "message": m} for f, m in self.causes]},
+        }
+
+
+class State:
+    """Objects by resource, namespace and name. Every change is an event with a version of its own."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition(threading.RLock())
+        self.version = 1
+        self.oldest = 1
+        """Versions below this one are forgotten."""
+        self.objects = {}
+        self.history = deque(maxlen=HISTORY)
+        self.writes = []
+        """(verb, kind, name) of every write that changed something."""
+
+    def get(self, resource, namespace, name):
+        with self.changed:
+            found = self.objects.get(resource, {}).get((namespace, name))
+            if found is None:
+                raise Refusal(404, "NotFound", f'{resource.plural} "{name}" not found')
+            return found
+
+    def all(self, resource, namespace=None):
+        """In the order of their names; `None` means every namespace."""
+        with self.changed:
+            kept = self.objects.get(resource, {})
+            return [kept[key] for key in sorted(kept) if namespace in (None, key[0])]
+
+    def create(self, resource, namespace, manifest, *, dry_run=False):
+        with self.changed:
+            name = manifest["metadata"].get("name") or manifest["metadata"]["generateName"] + uuid.uuid4().hex[:5]
+            if (namespace, name) in self.objects.get(resource, {}):
+                raise Refusal(409, "AlreadyExists", f'{resource.plural} "{name}" already exists')
+            made = copy.deepcopy(manifest)
+            made["metadata"] |= {
+                "name": name,
+                "uid": str(uuid.uuid4()),
+                "creationTimestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "generation": 1,
+            }
+            if resource.namespaced:
+                made["metadata"]["namespace"] = namespace
+            if resource is JOBS:
+                _default_job(made)
+            return made if dry_run else self._keep("create", resource, namespace, made, "ADDED")
+
+    def apply(self, resource, namespace, name, manifest, manager, *, force=False, dry_run=False):
+        """Server-side apply; managed fields are kept by path, lists are atomic."""
+        with self.changed:
+            before = self.objects.get(resource, {}).get((namespace, name))
+            if before is None:
+                made = applied({"metadata": {}}, manifest, manager, force=force)
+                return self.create(resource, namespace, made, dry_run=dry_run)
+            after = applied(before, manifest, manager, force=force)
+            return self._update("apply", resource, namespace, before, after, dry_run=dry_run)
+
+    def replace(self, resource, namespace, name, manifest, *, dry_run=False):
+        with self.changed:
+            before = self.get(resource, namespace, name)
+            asked = manifest["metadata"].get("resourceVersion")
+            if asked and asked != before["metadata"]["resourceVersion"]:
+                raise Refusal(409, "Conflict", f'{resource.plural} "{name}": the object has been modified')
+            after = copy.deepcopy(manifest)
+            after["metadata"] = {**before["metadata"], **after["metadata"]}
+            return self._update("replace", resource, namespace, before, after, dry_run=dry_run)
+
+    def merge(self, resource, namespace, name, change):
+        """JSON merge patch, of the object or of its status alike."""
+        with self.changed:
+            before = self.get(resource, namespace, name)
+            return self._update("patch", resource, namespace, before, merged(before, change))
+
+    def delete(self, resource, namespace, name, *, uid=None):
+        with self.changed:
+            found = self.get(resource, namespace, name)
+            if uid is not None and uid != found["metadata"]["uid"]:
+                raise Refusal(409, "Conflict", f"the UID in the precondition ({uid}) does not match")
+            del self.objects[resource][namespace, name]
+            self._record("delete", resource, found, "DELETED")
+            for kind, kept in list(self.objects.items()):
+                for (space, child), item in list(kept.items()):
+                    owners = item["metadata"].get("ownerReferences") or ()
+                    if any(o.get("uid") == found["metadata"]["uid"] for o in owners):
+                        self.delete(kind, space, child)
+            return found
+
+    def forget(self):
+        """Compact: who watches from an older version is told that it is gone, as is who asks for an older page."""
+        with self.changed:
+            self.oldest = self.version
+            self.history.clear()
+            self.changed.notify_all()
+
+    def after(self, version, resource, namespace):
+        """Events after `version`. Raises 410 if some of them are forgotten."""
+        with self.changed:
+            if version < self.oldest:
+                raise Refusal(410, "Expired", f"too old resource version: {version} ({self.oldest})")
+            found = []
+            for number, kind, what, item in reversed(self.history):
+                if number <= version:
+                    break
+                if kind is resource and namespace in (None, item["metadata"].get("namespace")):
+                    found.append((number, what, item))
+            return found[::-1]
+
+    def _update(self, verb, resource, namespace, before, after, *, dry_run=False):
+        if _content(before) == _content(after):
+            return before
+        causes = check_update(resource, before, after)
+        if causes:
+            name = before["metadata"]["name"]
+            told = ", ".join(f"{field}: {message}" for field, message in causes)
+            raise Refusal(422, "Invalid", f'{resource.kind} "{name}" is invalid: {told}', causes)
+        return after if dry_run else self._keep(verb, resource, namespace, after, "MODIFIED")
+
+    def _keep(self, verb, resource, namespace, item, what):
+        item = copy.deepcopy(item)
+        self._record(verb, resource, item, what)
+        self.objects.setdefault(resource, {})[namespace, item["metadata"]["name"]] = item
+        return item
+
+    def _record(self, verb, resource, item, what):
+        self.version += 1
+        if what == "DELETED":
+            item = copy.deepcopy(item)
+        item["metadata"]["resourceVersion"] = str(self.version)
+        if len(self.history) == HISTORY:
+            self.oldest = self.history[0][0] + 1
+        self.history.append((self.version, resource, what, item))
+        self.writes.append((verb, resource.kind, item["metadata"]["name"]))
+        self.changed.notify_all()
+
+    def load(self, namespace, *manifests):
+        """Objects that are there before the test begins."""
+        for manifest in manifests:
+            self.create(resource_of(manifest), namespace, manifest)
+
+
+def _content(item):
+    metadata = {k: v for k, v in item["metadata"].items() if k not in ("resourceVersion", "managedFields")}
+    return {**item, "metadata": metadata}
+
+
+def _default_job(job):
+    """What the server fills in, as far as clients see it."""
+    uid, name = job["metadata"]["uid"], job["metadata"]["name"]
+    spec = job["spec"]
+    for key, value in (("parallelism", 1), ("backoffLimit", 6), ("completionMode", "NonIndexed"), ("suspend", False)):
+        spec.setdefault(key, value)
+    if spec["completionMode"] == "NonIndexed":
+        spec.setdefault("completions", 1)
+    labels = {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name, "job-name": name}
+    template = spec["template"].setdefault("metadata", {})
+    template["labels"] = {**template.get("labels", {}), **labels}
+    spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+    job.setdefault("status", {})
