@@ -23,7 +23,7 @@ env: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet -c constraints.txt setuptools torch torchvision $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX))
-	$(BIN)/pip install --quiet -c constraints.txt --editable '.[runtime,dev]'
+	$(BIN)/pip install --quiet -c constraints.txt --editable '.[runtime,k8s,dev]'
 	touch $@
 
 data: env

@@ -23,6 +23,7 @@ HEAVY = (
     "peft",
     "datasets",
     "kubernetes",
+    "urllib3",
     "mlflow",
     "numpy",
     "av",
