@@ -53,7 +53,9 @@ def test_an_object_from_its_making_to_its_end(client):
     client.apply(config("a", x=1))
     made = client.get(CONFIGMAPS, "a")
     assert made["data"] == {"x": "1"}
-    assert client.apply(config("a", x=1))["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+    assert (
+        client.apply(config("a", x=1))["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
+    )
     client.patch(CONFIGMAPS, "a", {"data": {"y": "2"}})
     assert client.get(CONFIGMAPS, "a")["data"] == {"x": "1", "y": "2"}
     with pytest.raises(Conflict):
@@ -236,7 +238,11 @@ def test_a_program_logs_in_once_and_again_when_the_server_says_no(api, tmp_path,
 
 
 def test_a_program_that_is_not_there_is_named():
-    config = {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-login", "installHint": "get it"}
+    config = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": "no-such-login",
+        "installHint": "get it",
+    }
     with pytest.raises(Unreachable, match="no-such-login.*not installed") as caught:
         Exec(config, {}, __import__("pathlib").Path()).token()
     assert caught.value.hint == "get it"
@@ -247,7 +253,9 @@ def test_several_kubeconfigs_are_one(tmp_path):
     first = {"current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}]}
     second = {
         "current-context": "ignored",
-        "clusters": [{"name": "k", "cluster": {"server": "https://k:6443/", "certificate-authority": "ca.crt"}}],
+        "clusters": [
+            {"name": "k", "cluster": {"server": "https://k:6443/", "certificate-authority": "ca.crt"}}
+        ],
         "users": [{"name": "u", "user": {"token": "t"}}],
     }
     (tmp_path / "1").write_text(json.dumps(first))
@@ -319,7 +327,9 @@ def test_a_client_certificate_is_shown_to_the_server(tmp_path):
 
 
 def mirror_of(client, **settings):
-    return Mirror(client, CONFIGMAPS, labels="", keep=lambda o: o["data"].get("x"), changed=lambda: None, **settings)
+    return Mirror(
+        client, CONFIGMAPS, labels="", keep=lambda o: o["data"].get("x"), changed=lambda: None, **settings
+    )
 
 
 def test_a_mirror_follows(client, api):
@@ -439,7 +449,8 @@ def test_the_fake_runs_jobs_as_a_cluster_would(client, api):
 def test_at_most_so_many_connections_wait_for_each_other(client, api):
     """Threads share the client; what they send is what one would have sent."""
     threads = [
-        threading.Thread(target=lambda i=i: client.apply(config(f"c{i}", x=i)), daemon=True) for i in range(40)
+        threading.Thread(target=lambda i=i: client.apply(config(f"c{i}", x=i)), daemon=True)
+        for i in range(40)
     ]
     for thread in threads:
         thread.start()

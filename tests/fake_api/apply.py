@@ -21,7 +21,9 @@ def applied(before, manifest, manager, *, force):
     """`before` with the fields of `manifest`, owned by `manager`. Raises 409 if others own one and differ."""
     from tests.fake_api.state import Refusal
 
-    owned = {m["manager"]: {tuple(p) for p in m["paths"]} for m in before["metadata"].get("managedFields", ())}
+    owned = {
+        m["manager"]: {tuple(p) for p in m["paths"]} for m in before["metadata"].get("managedFields", ())
+    }
     wanted = {p: v for p, v in leaves(manifest).items() if p not in IDENTITY}
     current = leaves(before)
     disputed = [
@@ -48,7 +50,8 @@ def applied(before, manifest, manager, *, force):
         if found is not None:
             _set(after, path, found)
     after["metadata"]["managedFields"] = [
-        {"manager": name, "operation": "Apply", "paths": sorted(map(list, paths))} for name, paths in owned.items()
+        {"manager": name, "operation": "Apply", "paths": sorted(map(list, paths))}
+        for name, paths in owned.items()
     ]
     return after
 

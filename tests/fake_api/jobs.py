@@ -114,7 +114,13 @@ class JobController:
         labels = {**template["metadata"].get("labels", {})}
         if index is not None:
             labels["batch.kubernetes.io/job-completion-index"] = str(index)
-        owner = {"apiVersion": "batch/v1", "kind": "Job", "name": name, "uid": job["metadata"]["uid"], "controller": True}
+        owner = {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "name": name,
+            "uid": job["metadata"]["uid"],
+            "controller": True,
+        }
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -134,7 +140,9 @@ class JobController:
         ending = self.run(pod, stopped)
         reason = ending.reason or ("Completed" if ending.code == 0 else "Error")
         terminated = {"exitCode": ending.code, "reason": reason, "finishedAt": _now()}
-        containers = [{"name": c["name"], "state": {"terminated": terminated}} for c in template["spec"]["containers"]]
+        containers = [
+            {"name": c["name"], "state": {"terminated": terminated}} for c in template["spec"]["containers"]
+        ]
         status = {"phase": "Failed" if ending.code else "Succeeded", "containerStatuses": containers}
         if ending.disrupted:
             status["conditions"] = [{"type": "DisruptionTarget", "status": "True"}]
@@ -156,7 +164,9 @@ class JobController:
 def finished(job):
     """`Complete`, `Failed`, or nothing yet."""
     conditions = job.get("status", {}).get("conditions") or ()
-    return next((c["type"] for c in conditions if c["type"] in ("Complete", "Failed") and c["status"] == "True"), None)
+    return next(
+        (c["type"] for c in conditions if c["type"] in ("Complete", "Failed") and c["status"] == "True"), None
+    )
 
 
 def _action(policy, ending):

@@ -84,7 +84,9 @@ class FakeApi:
         handler = type("Bound", (Handler,), {"api": self})
         self._server = Server(("127.0.0.1", self.port), handler)
         self.port = self._server.server_address[1]
-        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
+        ).start()
 
     def down(self):
         """As a server that is killed: every connection breaks. What it kept is kept."""
@@ -215,7 +217,11 @@ class Handler(BaseHTTPRequestHandler):
                 if version < state.oldest:
                     raise Refusal(410, "Expired", "the provided continue parameter is too old")
             items = [i for i in state.all(resource, asked.namespace) if selected(i, asked.query)]
-        items = [i for i in items if start is None or [i["metadata"].get("namespace"), i["metadata"]["name"]] > start]
+        items = [
+            i
+            for i in items
+            if start is None or [i["metadata"].get("namespace"), i["metadata"]["name"]] > start
+        ]
         limit = int(asked.query.get("limit") or 0) or len(items)
         page, more = items[:limit], len(items) > limit
         metadata = {"resourceVersion": str(version)}
@@ -331,7 +337,18 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(404, "NotFound", "the server could not find the requested resource")
         verbs = ["create", "delete", "get", "list", "patch", "update", "watch"]
         resources = [
-            {"name": r.plural, "singularName": r.kind.lower(), "namespaced": r.namespaced, "kind": r.kind, "verbs": verbs}
+            {
+                "name": r.plural,
+                "singularName": r.kind.lower(),
+                "namespaced": r.namespaced,
+                "kind": r.kind,
+                "verbs": verbs,
+            }
             for r in found
         ]
-        return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}
+        return {
+            "kind": "APIResourceList",
+            "apiVersion": "v1",
+            "groupVersion": version,
+            "resources": resources,
+        }

@@ -62,7 +62,10 @@ class State:
 
     def create(self, resource, namespace, manifest, *, dry_run=False):
         with self.changed:
-            name = manifest["metadata"].get("name") or manifest["metadata"]["generateName"] + uuid.uuid4().hex[:5]
+            name = (
+                manifest["metadata"].get("name")
+                or manifest["metadata"]["generateName"] + uuid.uuid4().hex[:5]
+            )
             if (namespace, name) in self.objects.get(resource, {}):
                 raise Refusal(409, "AlreadyExists", f'{resource.plural} "{name}" already exists')
             made = copy.deepcopy(manifest)
@@ -180,11 +183,20 @@ def _default_job(job):
     """What the server fills in, as far as clients see it."""
     uid, name = job["metadata"]["uid"], job["metadata"]["name"]
     spec = job["spec"]
-    for key, value in (("parallelism", 1), ("backoffLimit", 6), ("completionMode", "NonIndexed"), ("suspend", False)):
+    for key, value in (
+        ("parallelism", 1),
+        ("backoffLimit", 6),
+        ("completionMode", "NonIndexed"),
+        ("suspend", False),
+    ):
         spec.setdefault(key, value)
     if spec["completionMode"] == "NonIndexed":
         spec.setdefault("completions", 1)
-    labels = {"batch.kubernetes.io/controller-uid": uid, "batch.kubernetes.io/job-name": name, "job-name": name}
+    labels = {
+        "batch.kubernetes.io/controller-uid": uid,
+        "batch.kubernetes.io/job-name": name,
+        "job-name": name,
+    }
     template = spec["template"].setdefault("metadata", {})
     template["labels"] = {**template.get("labels", {}), **labels}
     spec["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
