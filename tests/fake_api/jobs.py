@@ -6,10 +6,9 @@ look at `stopped` to see that the pod was deleted.
 
 from __future__ import annotations
 
-import copy
 import contextlib
+import copy
 import threading
-import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime

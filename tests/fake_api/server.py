@@ -133,7 +133,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self._answer()
 
-    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815  names that http.server wants
 
     def _answer(self):
         api = self.api
@@ -147,10 +147,7 @@ class Handler(BaseHTTPRequestHandler):
             return self._break()
         warnings = list(fault.warnings)
         try:
-            if fault.status:
-                raise Refusal(fault.status, "Fault", "a fault was asked for")
-            if api.token is not None and asked.headers.get("authorization") != f"Bearer {api.token}":
-                raise Refusal(401, "Unauthorized", "Unauthorized")
+            self._admit(asked, fault)
             if asked.query.get("watch") in ("1", "true"):
                 return self._watch(asked, fault.cut)
             if asked.sub == "log":
@@ -164,6 +161,13 @@ class Handler(BaseHTTPRequestHandler):
             return self._break()
         self._send(code, answer, warnings, fault.retry_after)
         return None
+
+    def _admit(self, asked, fault):
+        """Raises the fault's refusal, or 401."""
+        if fault.status:
+            raise Refusal(fault.status, "Fault", "a fault was asked for")
+        if self.api.token is not None and asked.headers.get("authorization") != f"Bearer {self.api.token}":
+            raise Refusal(401, "Unauthorized", "Unauthorized")
 
     def _read(self):
         url = urlsplit(self.path)
