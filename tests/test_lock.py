@@ -1,11 +1,15 @@
 """`c2f.lock`: what it may say, and that writing a pin changes one line and nothing else."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from c2f_spec.errors import SpecErrors
 from c2f_spec.lock import UNPINNED, Acceptance, Lock, read_lock, write_pins
 from c2f_spec.plan.compile import compile_plan, load_environment, pin_warnings
-from c2f_spec.plan.pins import Need
+from c2f_spec.plan.pins import Need, images_of
 from c2f_spec.plan.staged import staged_copies
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.store.objects import open_objects
@@ -192,3 +196,85 @@ def test_copies_of_a_model_are_found_in_the_store(tmp_path):
     store.create(f"models/Qwen/Qwen2.5-Omni-7B/{REVISION}/{A}/model.json", b"{}")
     store.create(f"models/Qwen/Qwen2.5-Omni-7B/{REVISION}/{B}/files/half", b"")
     assert staged_copies(store, [Need("models", STUDENT, ())]) == {STUDENT: [A]}
+
+
+# ---- the verb
+
+
+CLUSTER_TEXT = (REPOSITORY / "k8s" / "environments" / "a800.yaml").read_text()
+
+
+@pytest.fixture
+def somewhere(tmp_path):
+    """A repository with a cluster spec, an environment whose store is a folder here, and a local one."""
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "bare.yaml").write_text(SPEC + "environment: a800\n")
+    folder = tmp_path / "k8s" / "environments"
+    folder.mkdir(parents=True)
+    (folder / "a800.yaml").write_text(CLUSTER_TEXT)
+    (folder / "here.yaml").write_text("c2f: v1\nkind: local\nstore: store\n")
+    return tmp_path
+
+
+def lock(folder, *argv):
+    command = [sys.executable, "-m", "c2f_spec", "lock", *argv]
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+def stage(folder, name, *digests):
+    for digest in digests:
+        path = folder / "store" / name / digest
+        path.mkdir(parents=True)
+        (path / ("dataset.json" if name.startswith("datasets") else "model.json")).write_text("{}")
+
+
+def test_check_names_what_a_cluster_would_refuse_and_reads_no_store(somewhere):
+    done = lock(somewhere, "--check")
+    assert done.returncode == 4, done.stderr
+    assert done.stdout.splitlines() == [
+        "specs/c2f.lock: data set `ch-sims` is not pinned, as a800 needs (specs/bare.yaml)",
+        f"specs/c2f.lock: model `{STUDENT}` is not pinned, as a800 needs (specs/bare.yaml)",
+    ]
+    here = lock(somewhere, "--check", "--on", "here")
+    assert (here.returncode, here.stderr.count("warning:")) == (0, 2)
+    assert not (somewhere / "store").exists()
+    assert not (somewhere / "specs" / "c2f.lock").exists()
+
+
+def test_lock_pins_what_is_staged_and_then_has_nothing_to_do(somewhere):
+    stage(somewhere, "datasets/ch-sims", A)
+    done = lock(somewhere, "--on", "here")
+    assert done.stdout.splitlines() == [
+        f"specs/c2f.lock: ch-sims is {A[:10]}",
+        f"model `{STUDENT}` is not staged: not pinned",
+    ]
+    stage(somewhere, f"models/{STUDENT.replace('@', '/')}", B)
+    assert lock(somewhere, "--on", "here").stdout == f"specs/c2f.lock: {STUDENT} is {B[:10]}\n"
+    assert lock(somewhere, "--on", "here").stdout.startswith("nothing to pin")
+    assert read_lock(somewhere / "specs" / "c2f.lock") == Lock({"ch-sims": A}, {STUDENT: B})
+    assert lock(somewhere, "--check").returncode == 0
+
+
+def test_of_several_copies_one_is_chosen_by_its_digest(somewhere):
+    stage(somewhere, "datasets/ch-sims", A, B)
+    assert "has 2 staged copies: aaaaaaaaaa, bbbbbbbbbb" in lock(somewhere, "--on", "here").stdout
+    assert lock(somewhere, "--on", "here", "--pin", "ch-sims=bbbbbb").returncode == 0
+    moved = lock(somewhere, "--on", "here", "--pin", "ch-sims=aaaaaa")
+    assert f"ch-sims is {A[:10]} (was {B[:10]})" in moved.stdout
+    assert lock(somewhere, "--on", "here", "--pin", "mosi=aaaaaa").returncode == 64
+
+
+def test_another_image_than_the_pinned_one_is_a_difference_and_no_plan(somewhere):
+    write_pins(somewhere / "specs" / "c2f.lock", "datasets", {"ch-sims": A})
+    write_pins(somewhere / "specs" / "c2f.lock", "models", {STUDENT: B})
+    write_pins(somewhere / "specs" / "c2f.lock", "images", images_of(CLUSTER))
+    assert lock(somewhere, "--check").returncode == 0
+    name, digest = next(iter(images_of(CLUSTER).items()))
+    write_pins(somewhere / "specs" / "c2f.lock", "images", {name: f"sha256:{C}"})
+    checked = lock(somewhere, "--check")
+    assert checked.returncode == 4
+    assert f"image `{name}` is pinned to sha256:{C}, and a800 has {digest}" in checked.stdout
+    with pytest.raises(SpecErrors, match="C2F419"):
+        compile_plan([load_spec(somewhere / "specs" / "bare.yaml")], {}, CLUSTER, "a800")

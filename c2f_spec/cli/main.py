@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-MODULES = {name: name for name in ("validate", "explain", "init", "completion", "score")}
+MODULES = {name: name for name in ("validate", "explain", "init", "completion", "score", "lock")}
 """Verbs with a module of their own in `c2f_spec/cli`; the others are in `verbs`."""
 
 EPILOG = """\
@@ -30,7 +30,7 @@ examples:
   c2f-spec expand specs/ablations.yaml
   c2f-spec apply specs/demo.yaml --on local
 
-exit codes: 0 done, or nothing to do; 1 unexpected error; 3 the spec is invalid; 4 written variants differ;
+exit codes: 0 done, or nothing to do; 1 unexpected error; 3 the spec is invalid; 4 a check found a difference;
 7 the store cannot be reached; 8 a stage failed; 64 wrong usage; 130 interrupted
 """
 

@@ -86,6 +86,12 @@ ENTRIES: dict[str, Entry] = {
         "On this machine the only staged copy of a data set or model is taken for what the spec means. Somebody else's "
         "store may hold another one: a line in `c2f.lock` makes the results comparable, and `c2f-spec lock` writes it.",
     ),
+    "C2F419": Entry(
+        "another image than the pinned one",
+        "The environment names its images by digest, and `c2f.lock` holds the digest that was reviewed. Where they "
+        "differ, somebody changed one of them alone. The image is in no key, so nothing else would tell. "
+        "`c2f-spec lock` pins what the environment has.",
+    ),
     "C2F421": Entry(
         "no such environment",
         "An environment says where a spec runs. It is looked up in `--environments DIR`, then in `k8s/environments/` "

@@ -16,7 +16,16 @@ from c2f_spec.lookalikes import suggest
 from c2f_spec.parse.checks import Problem
 from c2f_spec.parse.experiment import Seen, diagnostic, parse, parse_environment
 from c2f_spec.plan.once import told_once
-from c2f_spec.plan.pins import Pins, lock_path, needed_datasets, needs, pinned, place_of, resolve
+from c2f_spec.plan.pins import (
+    Pins,
+    lock_path,
+    needed_datasets,
+    needs,
+    other_image_problems,
+    pinned,
+    place_of,
+    resolve,
+)
 from c2f_spec.spec import support
 from c2f_spec.spec.datasets import DATASETS
 
@@ -188,6 +197,7 @@ def compile_plan(
     refuse(loaded, lambda i: list(misplaced(i.experiment, environment, name)))
     locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
     found = _resolved(loaded, locks, staged, environment)
+    refuse(loaded, lambda i: other_image_problems(locks[i.document.text.path], environment))
     refuse(loaded, lambda item: [p for p in found[id(item)][1] if p.severity == "error"])
     accepted = {a.new: a.old for lock in locks.values() for a in lock.accept}
     sources = [

@@ -115,6 +115,34 @@ def pinned(section: str, lock: Lock) -> Mapping[str, str]:
     return lock.datasets if section == "datasets" else lock.models
 
 
+def images_of(environment: Environment) -> dict[str, str]:
+    """Name and digest of every image of a cluster, which its schema wants by digest."""
+    if environment.kind == "local":
+        return {}
+    used = (environment.image, environment.driver_image, environment.vllm_image)
+    return dict(image.rsplit("@", 1) for image in used if image)
+
+
+def other_images(lock: Lock, environment: Environment) -> Iterator[tuple[str, str, str]]:
+    """Name, pin and digest in use of every image that is not the pinned one."""
+    for name, digest in images_of(environment).items():
+        if name in lock.images and lock.images[name] != digest:
+            yield name, lock.images[name], digest
+
+
+def other_image_problems(lock: Lock, environment: Environment) -> list[Problem]:
+    """The lock and the environment name different images, and only one of them was reviewed with the spec."""
+    return [
+        Problem(
+            "C2F419",
+            ("environment",),
+            f"image `{name}` is pinned to {pin[:17]} in c2f.lock, and the environment has {used[:17]}",
+            "c2f-spec lock pins what the environment has",
+        )
+        for name, pin, used in other_images(lock, environment)
+    ]
+
+
 def resolve(
     needed: Sequence[Need], lock: Lock, staged: Staged | None, environment: Environment
 ) -> tuple[Pins, list[Problem]]:

