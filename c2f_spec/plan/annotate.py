@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from c2f_spec.keys import leaves
+from c2f_spec.plan.changes import between, told
+from c2f_spec.plan.stored import Stored
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
@@ -17,68 +19,47 @@ if TYPE_CHECKING:
 
 def annotate(plan: Plan, objects: Objects, running: Callable[[Stage], bool]) -> Plan:
     """Look every stage up; `running` asks the target whether somebody is computing it now."""
-    known: dict[str, dict[str, dict[str, Any]]] = {}
-    actions: dict[str, Stage] = {}
-    for stage in plan.stages:
-        actions[stage.key] = _annotated(stage, plan, objects, running, known, actions)
-    return replace(plan, stages=tuple(actions.values()), _by_key={})
+    look = _Look(plan, Stored(objects), running)
+    return replace(plan, stages=tuple(map(look.at, plan.stages)), _by_key={})
 
 
-def _annotated(
-    stage: Stage,
-    plan: Plan,
-    objects: Objects,
-    running: Callable[[Stage], bool],
-    known: dict[str, dict[str, dict[str, Any]]],
-    before: dict[str, Stage],
-) -> Stage:
-    record = records.read_record(objects, stage.kind, stage.key)
-    if record is not None:
-        if records.intact(objects, record):
-            return replace(stage, action="reuse", reason="done before")
-        return replace(
-            stage, action="failed", reason="its record stands but files are missing or have another size"
-        )
-    if running(stage):
-        return replace(stage, action="follow", reason="running now")
-    if records.is_failed(objects, stage.kind, stage.key):
-        last = records.failures(objects, stage.kind, stage.key)[-1]
-        return replace(stage, action="failed", reason=str(last.get("message", "failed before")))
-    stopped = [
-        before[key].name for key in stage.inputs.values() if before[key].action in ("failed", "blocked")
-    ]
-    if stopped:
-        return replace(stage, action="blocked", reason=f"needs {stopped[0]}")
-    if stage.kind not in known:
-        known[stage.kind] = records.preimages(objects, stage.kind)
-    return replace(stage, action="run", reason=_why(stage, plan, known[stage.kind], objects))
+class _Look:
+    """One look at the stages of a plan, inputs before what needs them."""
 
+    def __init__(self, plan: Plan, stored: Stored, running: Callable[[Stage], bool]) -> None:
+        self.plan, self.stored, self.running = plan, stored, running
+        self.broken = stored.broken(plan.stages)
+        self.stopped: dict[str, str] = {}
+        """Failed and blocked stages, by key, with their names."""
 
-def _why(stage: Stage, plan: Plan, known: dict[str, dict[str, Any]], objects: Objects) -> str:
-    """What differs from the nearest stage of this kind that was ever planned here."""
-    mine = leaves(stage.preimage)
-    if stage.key in known:
-        return "planned before, not done"
-    others = [
-        leaves(preimage)
-        for key, preimage in known.items()
-        if objects.exists(records.record_name(stage.kind, key))
-    ]
-    differences = [[p for p in {**mine, **o} if mine.get(p) != o.get(p)] for o in others]
-    if not differences:
-        return "never run"
-    nearest = min(range(len(others)), key=lambda i: len(differences[i]))
-    return "; ".join(
-        _told(path, others[nearest].get(path), mine.get(path), plan)
-        for path in sorted(differences[nearest])[:3]
-    )
+    def at(self, stage: Stage) -> Stage:
+        found = self._annotated(stage)
+        if found.action in ("failed", "blocked"):
+            self.stopped[stage.key] = stage.name
+        return found
 
+    def _annotated(self, stage: Stage) -> Stage:
+        if stage.key in self.broken:
+            reason = "its record stands but files are missing or have another size"
+            return replace(stage, action="failed", reason=reason)
+        if stage.key in self.stored.done(stage.kind):
+            return replace(stage, action="reuse", reason="")
+        if self.running(stage):
+            return replace(stage, action="follow", reason="running now")
+        if self.stored.is_failed(stage):
+            last = records.failures(self.stored.objects, stage.kind, stage.key)[-1]
+            return replace(stage, action="failed", reason=str(last.get("message", "failed before")))
+        needed = next((self.stopped[key] for key in stage.inputs.values() if key in self.stopped), None)
+        if needed:
+            return replace(stage, action="blocked", reason=f"needs {needed}")
+        return replace(stage, action="run", reason=self._why(stage))
 
-def _told(path: str, old: Any, new: Any, plan: Plan) -> str:
-    section, _, rest = path.partition(".")
-    if section == "code":
-        return f"code changed: {rest}"
-    if section == "inputs":
-        name = plan.stage(new).name if new else rest
-        return f"input {rest} is now {name}"
-    return f"{rest} {'(default)' if old is None else old} -> {'(default)' if new is None else new}"
+    def _why(self, stage: Stage) -> str:
+        """What differs from the nearest stage of this kind that is done."""
+        if stage.key in self.stored.planned(stage.kind):
+            return "planned before, not done"
+        nearest = self.stored.nearest(stage)
+        if nearest is None:
+            return "never run"
+        found = between(nearest[1], leaves(stage.preimage), evaluates=stage.kind == "evaluate")
+        return told(found, self.plan.name_of)

@@ -82,6 +82,10 @@ class Plan:
     def stage(self, key: str) -> Stage:
         return self._by_key[key]
 
+    def name_of(self, key: str) -> str:
+        """Of any stage's key, also of one that is not of this plan."""
+        return self._by_key[key].name if key in self._by_key else key[:10]
+
     @property
     def folder(self) -> str:
         """Its name as part of a path."""

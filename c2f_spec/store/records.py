@@ -24,6 +24,7 @@ from c2f_spec.store.digest import digest_folder, digest_of
 from c2f_spec.store.staging import stage, stage_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from c2f_spec.store.objects import Objects
@@ -44,14 +45,22 @@ def attempt_name(kind: str, key: str, attempt: str) -> str:
 def read_record(objects: Objects, kind: str, key: str) -> Record | None:
     """The record of a stage, or `None` if it is not done."""
     data = objects.read(record_name(kind, key))
-    if data is None:
-        return None
+    return None if data is None else _record(objects, record_name(kind, key), data)
+
+
+def read_records(objects: Objects, kind: str, keys: Iterable[str]) -> list[Record]:
+    """The records of those stages that are done, read side by side."""
+    found = objects.read_many([record_name(kind, key) for key in keys])
+    return [_record(objects, name, data) for name, data in found.items()]
+
+
+def _record(objects: Objects, name: str, data: bytes) -> Record:
     try:
         return Record.model_validate_json(data)
     except ValidationError as error:
         raise Unreachable(
-            f"the record {record_name(kind, key)} in {objects.url} is damaged",
-            hint="restore it from a copy of the store, or remove this file to run the stage again",
+            f"the record {name} in {objects.url} is damaged, or another version of c2f-spec wrote it",
+            hint="restore it from a copy of the store, use the newer version, or remove the file to run the stage again",
         ) from error
 
 

@@ -1,0 +1,132 @@
+"""Why two keys differ: the leaves of their preimages, told as the author of a spec writes the fields."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic_core import PydanticUndefined
+
+from c2f_spec.errors import short
+from c2f_spec.keys import canonical, leaves
+from c2f_spec.spec.base import SpecModel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Part = Literal["spec", "data", "code", "inputs"]
+PARTS: tuple[Part, ...] = ("spec", "data", "code", "inputs")
+"""What a key is made of, in the order in which it is told: what an author changed comes first."""
+WRITTEN = {
+    "dataset": "data.train",
+    "limit": "data.limit",
+    "render_seed": "data.render_seed",
+    "checkpoint": "evaluate.checkpoints",
+    "baseline": "evaluate.baseline",
+    "train_range": "evaluate.score_space",
+}
+"""Names in a preimage that are not the field's own; `evaluate` and `prepare` say one cell of a matrix."""
+ABSENT = object()
+"""No such leaf: the field is at its default, or the part is not there."""
+TOLD = 3
+"""So many leaves are told in one line."""
+
+
+class Change(NamedTuple):
+    """One leaf that differs."""
+
+    part: Part
+    path: str
+    """Dotted, without the part: a field, a file of code, a role of an input."""
+    old: Any
+    new: Any
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
+    """From one preimage to another of the same kind of stage."""
+    return between(leaves(old), leaves(new), evaluates=new.get("stage") == "evaluate")
+
+
+def between(before: dict[str, Any], after: dict[str, Any], *, evaluates: bool = False) -> list[Change]:
+    """The same of their leaves, by path."""
+    found = []
+    for path in dict.fromkeys((*after, *before)):
+        old, new = before.get(path, ABSENT), after.get(path, ABSENT)
+        part, _, rest = path.partition(".")
+        if old != new and part in PARTS and rest:
+            found.append(Change(part, _written(rest, evaluates) if part == "spec" else rest, old, new))
+    return sorted(found, key=lambda c: (PARTS.index(c.part), c.path))
+
+
+def _written(path: str, evaluates: bool) -> str:
+    head, dot, rest = path.partition(".")
+    if evaluates and head == "dataset":
+        return "evaluate.datasets"
+    return f"{WRITTEN.get(head, head)}{dot}{rest}"
+
+
+def told(found: Sequence[Change], name_of: Callable[[str], str]) -> str:
+    """One line: the first few leaves, and how many more there are. `name_of` names the stage of an input's key."""
+    lines = list(dict.fromkeys(sentence(c, name_of) for c in found if c.part != "inputs"))
+    inputs = [name_of(c.new) for c in found if c.part == "inputs" and isinstance(c.new, str)]
+    if inputs and len(lines) < TOLD:
+        lines.append(f"input changed: {', '.join(dict.fromkeys(inputs))}")
+    more = len(lines) - TOLD
+    return "; ".join(lines[:TOLD]) + (f"; and {more} more" if more > 0 else "")
+
+
+def sentence(change: Change, name_of: Callable[[str], str]) -> str:
+    """`grpo.beta 0.1 -> 0.2`, `code changed: runtime/rewards/score.py`, `input model: sft-… -> sft-…`."""
+    part, path, old, new = change
+    if part == "code":
+        verb = "added" if old is ABSENT else "no longer used" if new is ABSENT else "changed"
+        return f"code {verb}: {path}"
+    if part == "inputs":
+        return f"input {path}: {_stage(old, name_of)} -> {_stage(new, name_of)}"
+    if part == "data":
+        return f"data set {path} {_cut(old)} -> {_cut(new)}"
+    return f"{path} {shown(old, path)} -> {shown(new, path)}"
+
+
+def _stage(key: Any, name_of: Callable[[str], str]) -> str:
+    return "none" if key is ABSENT else name_of(key)
+
+
+def _cut(value: Any) -> str:
+    return "none" if value is ABSENT else re.sub(r"^([0-9a-f]{10})[0-9a-f]{54}$", r"\1", str(value))
+
+
+def shown(value: Any, path: str = "") -> str:
+    """As it would be written in a spec, shortened; an absent leaf by the default of its field."""
+    if value is ABSENT:
+        default = defaults().get(path, ABSENT)
+        return "none" if default is ABSENT else shown(default)
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return (
+            str(int(value))
+            if value.is_integer() and abs(value) < 1e15
+            else re.sub(r"e([+-]?)0*(\d)", r"e\1\2", repr(value)).replace("e+", "e")
+        )
+    if isinstance(value, str):
+        return short(value) if value else '""'
+    if isinstance(value, (list, tuple)):
+        return short(f"[{', '.join(shown(v) for v in value)}]", 60)
+    return short(canonical(value), 60)
+
+
+@cache
+def defaults() -> dict[str, Any]:
+    """Path of a field to its default, where all members of a union that have the field agree on one."""
+    from c2f_spec.fields import every_field
+
+    found: dict[str, Any] = {}
+    for field in every_field():
+        path = ".".join(field.path)
+        default = field.info.get_default(call_default_factory=True)
+        plain = default is not PydanticUndefined and not isinstance(default, SpecModel)
+        value = default if plain else ABSENT
+        found[path] = value if found.get(path, value) == value else ABSENT
+    return found
