@@ -10,7 +10,7 @@ from pydantic_core import PydanticUndefined
 
 from c2f_spec.errors import short
 from c2f_spec.keys import canonical, leaves
-from c2f_spec.spec.base import SpecModel
+from c2f_spec.spec.base import SpecModel, identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,12 +51,39 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
 def between(before: dict[str, Any], after: dict[str, Any], *, evaluates: bool = False) -> list[Change]:
     """The same of their leaves, by path."""
     found = []
+    before, after = _whole(before, after), _whole(after, before)
     for path in dict.fromkeys((*after, *before)):
         old, new = before.get(path, ABSENT), after.get(path, ABSENT)
         part, _, rest = path.partition(".")
         if old != new and part in PARTS and rest:
             found.append(Change(part, _written(rest, evaluates) if part == "spec" else rest, old, new))
     return sorted(found, key=lambda c: (PARTS.index(c.part), c.path))
+
+
+def _whole(mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Leaves with the defaults of sections that only the other key spells out, and with maps as empty as there.
+
+    A section at its default is in no key: beside one that is not, its other fields have not changed.
+    """
+    if mine.keys() == other.keys():
+        return mine
+    found = dict(mine)
+    for path in other.keys() - mine.keys():
+        above = path.rpartition(".")[0]
+        while above and above not in _sections():
+            above = above.rpartition(".")[0]
+        section = _sections().get(above, {})
+        parent = above.rpartition(".")[0]
+        has = above and any(p == parent or p.startswith(f"{parent}.") for p in mine)
+        if has and path in section and not any(p == above or p.startswith(f"{above}.") for p in mine):
+            found |= section
+    inner = {p for path in other for p in _above(path)}
+    return {p: v for p, v in found.items() if not (v == {} and p in inner)}
+
+
+def _above(path: str) -> list[str]:
+    parts = path.split(".")
+    return [".".join(parts[:i]) for i in range(1, len(parts))]
 
 
 def _written(path: str, evaluates: bool) -> str:
@@ -115,6 +142,20 @@ def shown(value: Any, path: str = "") -> str:
     if isinstance(value, (list, tuple)):
         return short(f"[{', '.join(shown(v) for v in value)}]", 60)
     return short(canonical(value), 60)
+
+
+@cache
+def _sections() -> dict[str, dict[str, Any]]:
+    """Path in a preimage of a section to the leaves that its default has in a key, if any."""
+    from c2f_spec.fields import every_field
+
+    found = {}
+    for field in every_field():
+        default = field.info.get_default(call_default_factory=True)
+        if isinstance(default, SpecModel) and (keyed := identity(default)):
+            path = f"spec.{'.'.join(field.path)}"
+            found[path] = leaves(keyed, path)
+    return found
 
 
 @cache
