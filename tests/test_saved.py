@@ -6,10 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from c2f_spec.cli.main import main
 from c2f_spec.errors import Stale
 from c2f_spec.plan.build import Given, build
 from c2f_spec.plan.saved import from_json, to_json
+from c2f_spec.plan.stale import moved
+from c2f_spec.store.objects import open_objects
 from tests.conftest import load_spec
+from tests.test_annotate import finish
 from tests.test_plan import HERE_ENVIRONMENT, PINS
 
 SPECS = Path(__file__).parent.parent / "specs"
@@ -66,3 +70,97 @@ def test_an_edited_plan_is_refused(plan):
         from_json(saved(plan, stages=stages), "plan.json")
     with pytest.raises(Stale, match="was edited: its digest"):
         from_json(saved(plan, environment_name="elsewhere"), "plan.json")
+
+
+# ---- what moved since a plan was reviewed
+
+
+def with_actions(plan, *actions):
+    """The first stages with these actions, the others stored."""
+    given = (*actions, *(["reuse"] * (len(plan.stages) - len(actions))))
+    stages = (replace(s, action=a, reason="") for s, a in zip(plan.stages, given, strict=True))
+    return replace(plan, stages=tuple(stages), _by_key={})
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "stale"),
+    [
+        ("run", "run", ""),
+        ("run", "reuse", ""),
+        ("run", "follow", ""),
+        ("follow", "reuse", ""),
+        ("unknown", "run", ""),
+        ("failed", "failed", ""),
+        ("reuse", "run", "was shown as `reuse` and must run now"),
+        ("reuse", "failed", "was shown as `reuse` and has failed"),
+        ("follow", "run", "was shown as `follow` and must run now"),
+        ("failed", "run", "was shown as `failed` and must run now"),
+        ("blocked", "run", "was shown as `blocked` and must run now"),
+        ("run", "blocked", "was shown as `run` and is blocked now"),
+    ],
+)
+def test_nothing_runs_that_its_reviewer_did_not_see_run(plan, then, now, stale):
+    found = moved(with_actions(plan, then), with_actions(plan, now))
+    first = plan.stages[0]
+    assert found == ([f"{first.name} ({first.label}) {stale}"] if stale else [])
+
+
+def test_another_digest_is_told_by_what_is_in_it(plan):
+    loaded = load_spec(SPECS / "demo.yaml", ["grpo.beta=0.2", "evaluate.baseline=none"])
+    other = build([Given(loaded.experiment, loaded.source)], PINS, HERE_ENVIRONMENT, "here")
+    assert sorted(moved(plan, other)) == [
+        "reinforcement learning (GRPO): grpo.beta 0.1 -> 0.2",
+        "ridge baselines is gone from `demo`",
+    ]
+    elsewhere = plan.environment.model_copy(update={"store": "other"})
+    assert moved(plan, replace(plan, environment=elsewhere, _by_key={})) == [
+        "environment `here`: store store -> other"
+    ]
+    assert moved(plan, replace(plan, environment_name="there", _by_key={})) == ["environment here -> there"]
+    pinned = {"datasets": {**plan.lock["datasets"], "icwsm2014-nyt": "9" * 64}}
+    old = plan.lock["datasets"]["icwsm2014-nyt"][:10]
+    assert moved(plan, replace(plan, lock=pinned, _by_key={})) == [
+        f"c2f.lock: datasets: icwsm2014-nyt {old} -> 9999999999"
+    ]
+    first = replace(plan.stages[0], placement=plan.stages[0].placement.model_copy(update={"threads": 7}))
+    threads = plan.stages[0].placement.threads
+    assert moved(plan, replace(plan, stages=(first, *plan.stages[1:]), _by_key={})) == [
+        f"{first.label} is placed otherwise: threads {threads} -> 7"
+    ]
+
+
+def test_apply_of_a_plan_runs_it_or_says_what_moved(repository, tiny_spec, capsys):
+    def called(*argv) -> tuple[int, str]:
+        code = main(list(argv))
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    assert called("plan", "specs/tiny.yaml", "--detailed-exitcode")[0] == 2
+    assert called("plan", "specs/tiny.yaml", "--out", "plan.json")[0] == 0
+    reviewed = from_json(Path("plan.json").read_bytes(), "plan.json")
+    objects = open_objects(".c2f/store")
+    finish(objects, reviewed)
+    assert called("plan", "specs/tiny.yaml", "--detailed-exitcode")[0] == 0
+    code, text = called("apply", "plan.json", "--no-report")
+    assert (code, text.splitlines()[0]) == (0, "nothing to do: all 3 stages of tiny-stages are done")
+
+    called("plan", "specs/tiny.yaml", "--out", "done.json")
+    distil = next(s for s in reviewed.stages if s.kind == "distil")
+    objects.delete(f"records/distil/{distil.key}.json")
+    code, text = called("apply", "done.json", "--no-report")
+    assert code == 5
+    assert (
+        f"{distil.name} (distil chains of thought) was shown as `reuse` and must run now: planned before"
+        in text
+    )
+
+    tiny_spec.write_text(
+        tiny_spec.read_text().replace("polarity_match: {}", "polarity_match: {}, score_tolerance: {}")
+    )
+    code, text = called("apply", "plan.json", "--no-report")
+    assert code == 5
+    assert "filter the chains: filters.score_tolerance none -> {}" in text
+    assert called("apply", "plan.json", "--set", "seed=1")[0] == 64
+    tiny_spec.unlink()
+    assert "plan.json is of specs/tiny.yaml, not in" in called("apply", "plan.json")[1]
+    assert called("apply", "none.json")[0] == 5

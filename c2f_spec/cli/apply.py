@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli import show
+from c2f_spec.cli.forms.plan import counts
 from c2f_spec.errors import Exit
 from c2f_spec.run import run, save
 from c2f_spec.store import records
@@ -28,7 +29,7 @@ def apply_plan(work: Work, plan: Plan, *, report: bool) -> int:
         print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
         show.pointer(report_place(work) if report else None)
         return Exit.OK
-    show.plan(plan, "summary")
+    print(f"{plan.name} on {plan.environment_name}: {counts(plan)}")
     save(plan, work.objects)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     teller = show.Teller(plan, work.objects)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-MODULES = {name: name for name in ("validate", "explain", "init", "completion", "score", "lock")}
+MODULES = {name: name for name in ("validate", "explain", "init", "completion", "score", "lock", "plan")}
 """Verbs with a module of their own in `c2f_spec/cli`; the others are in `verbs`."""
 
 EPILOG = """\

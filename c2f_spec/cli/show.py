@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import printable
-from c2f_spec.plan.saved import to_json
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from c2f_spec.run import Event
     from c2f_spec.store.objects import Objects
 
-SIGNS = {"run": "+", "reuse": "=", "follow": "~", "blocked": "!", "failed": "!", "unknown": "?"}
 BAR = 12
 """Characters of a progress bar."""
 WORDS = {
@@ -60,34 +58,6 @@ def relative(path: Path) -> str:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-def plan(plan: Plan, form: str) -> None:
-    """`table`, `json`, `name`, or `summary`: the counts alone."""
-    if form == "json":
-        print(json.dumps({**to_json(plan), "not_in_the_paper": _ours(plan)}, indent=1, ensure_ascii=False))
-        return
-    if form == "name":
-        print("\n".join(s.name for s in plan.stages))
-        return
-    if form == "table":
-        rows = [(f"{SIGNS[s.action]} {s.action}", s.name, s.label, s.reason) for s in plan.stages]
-        table(("ACTION", "STAGE", "WHAT", "WHY"), rows)
-    counts = plan.totals()
-    parts = [f"{counts['unique']} stages", f"{counts['stored']} stored", f"{counts['to_run']} to run"]
-    if counts["instances"] != counts["unique"]:
-        parts.insert(0, f"{counts['variants']} experiments, {counts['instances']} instances")
-    if form == "table" and (ours := dict.fromkeys(path for paths in _ours(plan).values() for path in paths)):
-        some = ", ".join(list(ours)[:3])
-        print(f"not in the paper: {len(ours)} fields at our defaults, such as {some} (-o json lists them)")
-    print(f"{plan.name} on {plan.environment_name}: {', '.join(parts)}")
-
-
-def _ours(plan: Plan) -> dict[str, dict[str, str]]:
-    """By variant: the fields that were left at a default which the paper does not give, and that default."""
-    from c2f_spec.report.defaults import not_in_the_paper
-
-    return {v.name: {d.path: d.value for d in not_in_the_paper(v.experiment)} for v in plan.variants}
 
 
 def status(plan: Plan, objects: Objects, form: str) -> None:

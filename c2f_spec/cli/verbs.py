@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli import show
-from c2f_spec.cli.work import Work, open_work
+from c2f_spec.cli.work import annotated, open_work
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.lookalikes import suggest
-from c2f_spec.plan.annotate import annotate
 from c2f_spec.plan.compile import load_environment, repository
 from c2f_spec.plan.subset import until
 from c2f_spec.spec.datasets import DATASETS
@@ -34,25 +33,23 @@ def expand(args: Namespace) -> int:
     return expand_spec(args)
 
 
-def plan(args: Namespace) -> int:
-    work = open_work(args)
-    show.plan(work.plan if args.offline else _annotated(work), args.output)
-    return Exit.OK
-
-
 def apply(args: Namespace) -> int:
     """Run what is missing. Exit 8 if a stage failed; what needs it did not run, everything else did."""
     from c2f_spec.cli.apply import apply_plan
+    from c2f_spec.cli.saved import is_saved, open_saved
 
+    if is_saved(args):
+        work = open_saved(args)
+        return apply_plan(work, work.plan, report=not args.no_report)
     work = open_work(args, to_run=True)
     if args.until:
         work = replace(work, plan=until(work.plan, args.until))
-    return apply_plan(work, _annotated(work), report=not args.no_report)
+    return apply_plan(work, annotated(work), report=not args.no_report)
 
 
 def status(args: Namespace) -> int:
     work = open_work(args)
-    show.status(_annotated(work), work.objects, args.output)
+    show.status(annotated(work), work.objects, args.output)
     return Exit.OK
 
 
@@ -151,10 +148,6 @@ def schema(_args: Namespace) -> int:
 
     print(text(), end="")
     return Exit.OK
-
-
-def _annotated(work: Work) -> Plan:
-    return annotate(work.plan, work.objects, lambda s: work.target.state(s).state is State.RUNNING)
 
 
 def _stage(plan: Plan, word: str) -> Stage:

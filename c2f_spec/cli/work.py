@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.cli import show
 from c2f_spec.cli.tell import tell
 from c2f_spec.errors import SpecInvalid, WrongUsage
+from c2f_spec.plan.annotate import annotate
 from c2f_spec.plan.compile import (
     Loaded,
     compile_plan,
@@ -22,6 +23,7 @@ from c2f_spec.plan.compile import (
 )
 from c2f_spec.plan.staged import staged_copies
 from c2f_spec.store.objects import Objects, open_objects
+from c2f_spec.targets.base import State
 from c2f_spec.targets.local import Local
 
 if TYPE_CHECKING:
@@ -75,6 +77,11 @@ def open_work(args: Namespace, *, to_run: bool = False) -> Work:
     tell(pin_warnings(loaded, staged, environment))
     target = Local(objects, slots=environment.parallel)
     return Work(loaded, plan, objects, target, _tracking(environment, root))
+
+
+def annotated(work: Work) -> Plan:
+    """The plan with what the store and the target say of it."""
+    return annotate(work.plan, work.objects, lambda s: work.target.state(s).state is State.RUNNING)
 
 
 def _tracking(environment: Environment, root: Path) -> str | None:

@@ -16,4 +16,8 @@ def add(verbs: Any, common: Common) -> None:
         "plan", parents=[common.specs, common.place], help="show what would run, what is reused, and why"
     )
     plan.add_argument("--offline", action="store_true", help="read no records: every action is `unknown`")
-    output(plan, "table", "json", "name")
+    plan.add_argument("--out", metavar="FILE", help="write the plan for a later `apply FILE`")
+    plan.add_argument(
+        "--detailed-exitcode", action="store_true", help="exit 2 if something is left to run, 0 if nothing is"
+    )
+    output(plan, "table", "json", "name", "markdown", "mermaid")

@@ -1,0 +1,84 @@
+"""A plan on a terminal: one line a stage, then the counts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from c2f_spec.cli.show import table
+from c2f_spec.plan.saved import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from c2f_spec.plan.model import Plan, Stage
+
+SIGNS = {"run": "+", "reuse": "=", "follow": "~", "blocked": "!", "failed": "!", "unknown": "?"}
+PENDING = ("follow", "blocked", "failed", "unknown")
+"""Actions that are counted only where there are some."""
+
+
+class Column(NamedTuple):
+    """A column of the table; one that says nothing of any stage is left out."""
+
+    head: str
+    cell: Callable[[Plan, Stage], str]
+
+
+def variants(plan: Plan, stage: Stage) -> str:
+    """Who needs it: by name if it is one, else how many; nothing if the plan has no choice."""
+    if len(plan.variants) == 1:
+        return ""
+    return stage.variants[0] if len(stage.variants) == 1 else f"{len(stage.variants)} variants"
+
+
+COLUMNS = (
+    Column("ACTION", lambda _, s: f"{SIGNS[s.action]} {s.action}"),
+    Column("STAGE", lambda _, s: s.name),
+    Column("WHAT", lambda _, s: s.label),
+    Column("FOR", variants),
+    Column("WHY", lambda _, s: s.reason),
+)
+
+
+def as_table(plan: Plan) -> None:
+    show_stages(plan, plan.stages)
+    if ours := dict.fromkeys(path for paths in not_in_the_paper(plan).values() for path in paths):
+        some = ", ".join(list(ours)[:3])
+        print(f"not in the paper: {len(ours)} fields at our defaults, such as {some} (-o json lists them)")
+    print(f"{plan.name} on {plan.environment_name}: {counts(plan)}")
+
+
+def show_stages(plan: Plan, stages: Sequence[Stage]) -> None:
+    rows = [tuple(c.cell(plan, s) for c in COLUMNS) for s in stages]
+    told = [i for i in range(len(COLUMNS)) if any(row[i] for row in rows)]
+    table(tuple(COLUMNS[i].head for i in told), [tuple(row[i] for i in told) for row in rows])
+
+
+def counts(plan: Plan) -> str:
+    """`24 variants, 96 instances, 52 unique, 31 stored, 21 to run`."""
+    total = plan.totals()
+    parts = [f"{total['unique']:,} stages"]
+    if len(plan.variants) > 1:
+        parts = [f"{total[word]:,} {word}" for word in ("variants", "instances", "unique")]
+    if all(s.action == "unknown" for s in plan.stages):
+        return ", ".join([*parts, "the store was not asked"])
+    parts += [f"{total['stored']:,} stored", f"{total['to_run']:,} to run"]
+    named = {action: sum(s.action == action for s in plan.stages) for action in PENDING}
+    words = {"follow": "running now", "blocked": "blocked", "failed": "failed", "unknown": "unknown"}
+    return ", ".join([*parts, *(f"{n:,} {words[action]}" for action, n in named.items() if n)])
+
+
+def as_json(plan: Plan) -> None:
+    print(
+        json.dumps(
+            {**to_json(plan), "not_in_the_paper": not_in_the_paper(plan)}, indent=1, ensure_ascii=False
+        )
+    )
+
+
+def not_in_the_paper(plan: Plan) -> dict[str, dict[str, str]]:
+    """By variant: the fields that were left at a default which the paper does not give, and that default."""
+    from c2f_spec.report.defaults import not_in_the_paper as ours
+
+    return {v.name: {d.path: d.value for d in ours(v.experiment)} for v in plan.variants}

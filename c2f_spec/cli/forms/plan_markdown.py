@@ -1,0 +1,38 @@
+"""A plan as a comment: what runs and why first, what is reused folded away."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from c2f_spec.cli.forms.markdown import Table, comment
+from c2f_spec.cli.forms.plan import COLUMNS, counts
+from c2f_spec.report.text import inline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from c2f_spec.plan.model import Plan, Stage
+
+MARKER = "plan"
+
+
+def as_markdown(plan: Plan) -> str:
+    reused = [s for s in plan.stages if s.action == "reuse"]
+    others = [s for s in plan.stages if s.action != "reuse"]
+    blocks: list[str | Table] = [
+        f"### Plan of {inline(plan.name)} on {inline(plan.environment_name)}",
+        f"{counts(plan)}.",
+    ]
+    if others:
+        blocks.append(_table(plan, others))
+    if reused:
+        blocks.append(_table(plan, reused, f"{len(reused):,} stages are stored and reused"))
+    blocks.append(f"<sub>plan <code>{plan.digest}</code></sub>")
+    return comment(MARKER, blocks)
+
+
+def _table(plan: Plan, stages: Sequence[Stage], summary: str = "") -> Table:
+    rows = [tuple(c.cell(plan, s) for c in COLUMNS) for s in stages]
+    told = [i for i in range(len(COLUMNS)) if any(row[i] for row in rows)]
+    heads = tuple(COLUMNS[i].head.capitalize() for i in told)
+    return Table(heads, [tuple(row[i] for i in told) for row in rows], summary)
