@@ -91,7 +91,7 @@ def complete_fish(folder, line: str) -> set[str]:
         ("c2f-spec val", {"validate"}),
         ("c2f-spec validate specs/", {"specs/demo.yaml"}),
         ("c2f-spec validate spe", {"specs"}),
-        ("c2f-spec plan specs/demo.yaml --o", {"--on", "--output", "--offline"}),
+        ("c2f-spec plan specs/demo.yaml --o", {"--on", "--out", "--output", "--offline"}),
         ("c2f-spec plan specs/demo.yaml --on ", {"local", "a800"}),
         ("c2f-spec validate -o ", {"text", "json", "github", "sarif"}),
         ("c2f-spec status -o ", {"table", "json", "name"}),
