@@ -1,6 +1,7 @@
 """`python -m runtime data add NAME|ALL... --store URL (--from DIR | --fetch)`: copies of data sets -> the store.
+`python -m runtime data check NAME --from DIR [--against NAME=DIR]`: see `runtime/datasets/check.py`.
 
-Prints one JSON object a data set: {"name", "digest", "files", "rows"}. Every row is read before anything is stored.
+`add` prints one JSON object a data set: {"name", "digest", "files", "rows"}. Every row is read before anything is stored.
 The digest depends on the files alone, so adding a copy twice, from wherever, changes nothing.
 """
 
@@ -18,13 +19,14 @@ from c2f_spec.errors import C2fError, DataWrong, StageError, WrongUsage
 from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.store.objects import Objects, open_objects
 from c2f_spec.store.records import add_dataset
-from runtime.datasets import DATASETS
+from runtime.datasets import DATASETS, RECORDED
 from runtime.datasets.fetch import FETCH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-READABLE = tuple(name for name, facts in KNOWN.items() if facts.reader in DATASETS)
+FETCHED = tuple(name for name, facts in KNOWN.items() if facts.reader in FETCH)
+"""What `ALL` means."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,8 +38,10 @@ def main(argv: Sequence[str]) -> int:
     """Exit code; a problem is told in one message on stderr."""
     try:
         args = _parser().parse_args(argv)
+        if args.verb == "check":
+            return _check(args)
         objects = open_objects(args.store)
-        names = READABLE if "ALL" in args.names else tuple(dict.fromkeys(args.names))
+        names = FETCHED if "ALL" in args.names else tuple(dict.fromkeys(args.names))
         for name in names:
             _check_name(name)
         with tempfile.TemporaryDirectory() as scratch:
@@ -63,27 +67,45 @@ def add(objects: Objects, name: str, source: Path, scratch: Path) -> dict[str, A
     if not (source / file).is_file():
         raise DataWrong(
             f"{source} has no file {file}",
-            hint=f"`--from` names the folder with the `*_GroundTruth.txt` files; `--fetch` gets them from {reader.SOURCE}",
+            hint=f"`--from` names the folder with {file}; its source is {reader.SOURCE}",
         )
-    rows = len(reader.read(name, source))
+    rows = reader.read(name, source)
+    wanted = [source / file]
+    if KNOWN[name].reader in RECORDED:
+        wanted += [RECORDED[KNOWN[name].reader].media(name, source, row) for row in rows]
     folder = scratch / name
-    folder.mkdir()
-    shutil.copyfile(source / file, folder / file)
-    facts = {"name": name, "source": reader.SOURCE, "licence": reader.LICENCE, "rows": rows}
+    for path in wanted:
+        copy = folder / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    facts = {"name": name, "source": reader.SOURCE, "licence": reader.LICENCE, "rows": len(rows)}
     digest = add_dataset(objects, name, folder, facts)
-    return {"name": name, "digest": digest, "files": [file], "rows": rows}
+    return {"name": name, "digest": digest, "files": len(wanted), "rows": len(rows)}
+
+
+def _check(args: argparse.Namespace) -> int:
+    from runtime.datasets.check import check
+
+    others = {}
+    for word in args.against:
+        other, sign, place = word.partition("=")
+        if not sign:
+            raise WrongUsage(f"`{word}` is not NAME=DIR", hint="for example ch-sims=/data/ch-sims")
+        others[other] = Path(place)
+    for name in (args.name, *others):
+        _check_name(name)
+    print(json.dumps(check(args.name, args.copy, others), ensure_ascii=False))
+    return 0
 
 
 def _check_name(name: str) -> None:
     if name not in KNOWN:
-        raise WrongUsage(f"no data set is called `{name}`", hint=f"ALL, or some of: {', '.join(READABLE)}")
-    if name not in READABLE:
-        raise WrongUsage(f"this version has no reader for `{name}`", hint=f"it reads {', '.join(READABLE)}")
+        raise WrongUsage(f"no data set is called `{name}`", hint=f"ALL, or some of: {', '.join(KNOWN)}")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m runtime data", description="Stage copies of data sets into a store.")
-    verbs = parser.add_subparsers(required=True, metavar="add")
+    verbs = parser.add_subparsers(required=True, metavar="add|check", dest="verb")
     verb = verbs.add_parser("add", help="stage copies of data sets")
     verb.add_argument("names", nargs="+", metavar="NAME", help="data sets, or ALL")
     verb.add_argument("--store", required=True, metavar="URL", help="root of the store")
@@ -92,4 +114,8 @@ def _parser() -> argparse.ArgumentParser:
         "--from", dest="copy", type=Path, metavar="DIR", help="a folder with the files as distributed"
     )
     origin.add_argument("--fetch", action="store_true", help="download them, where the terms allow it")
+    verb = verbs.add_parser("check", help="compare a copy with what is published")
+    verb.add_argument("name", metavar="NAME", help="a data set")
+    verb.add_argument("--from", dest="copy", type=Path, required=True, metavar="DIR", help="the copy")
+    verb.add_argument("--against", action="append", default=[], metavar="NAME=DIR", help="another copy")
     return parser

@@ -80,11 +80,6 @@ def test_prepare_without_a_limit_takes_every_row_on_all_cores(tmp_path):
     assert run(prepare, tmp_path / "all", {"data": RATINGS}, dataset="icwsm2014-movie")["clips"] == 200
 
 
-def test_prepare_refuses_what_it_has_no_reader_for(tmp_path):
-    with pytest.raises(StageSpecWrong, match="no reader for the data set `ch-sims`"):
-        run(prepare, tmp_path / "x", {"data": RATINGS}, dataset="ch-sims")
-
-
 def test_results_of_many_cores_come_in_order():
     assert list(over_cores(abs, range(-300, 0), least=1)) == list(range(300, 0, -1))
 

@@ -19,7 +19,16 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-MODULES = {name: name for name in ("validate", "explain", "init", "completion", "score", "lock", "plan")}
+MODULES = {
+    "completion",
+    "data",
+    "explain",
+    "init",
+    "lock",
+    "plan",
+    "score",
+    "validate",
+}
 """Verbs with a module of their own in `c2f_spec/cli`; the others are in `verbs`."""
 
 EPILOG = """\
@@ -73,6 +82,6 @@ def _call(args: argparse.Namespace) -> int:
         return Exit.OK
     from importlib import import_module
 
-    module = import_module(f"c2f_spec.cli.{MODULES.get(args.verb, 'verbs')}")
+    module = import_module(f"c2f_spec.cli.{args.verb if args.verb in MODULES else 'verbs'}")
     code: int = getattr(module, args.verb)(args)
     return code

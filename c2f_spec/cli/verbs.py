@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +10,8 @@ from typing import TYPE_CHECKING
 from c2f_spec.cli import show
 from c2f_spec.cli.work import annotated, open_work
 from c2f_spec.errors import Exit, WrongUsage
-from c2f_spec.lookalikes import suggest
-from c2f_spec.plan.compile import load_environment, repository
 from c2f_spec.plan.subset import until
-from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
-from c2f_spec.store.objects import open_objects
 from c2f_spec.targets.base import State
 
 if TYPE_CHECKING:
@@ -102,44 +95,6 @@ def cancel(args: Namespace) -> int:
         print(f"{stage.name} has stopped")
     if not running:
         print("nothing is running")
-    return Exit.OK
-
-
-def data(args: Namespace) -> int:
-    """Stage data sets in a child process, because reading them needs the runtime's packages, and pin them."""
-    from c2f_spec.lock import read_lock, write_pins
-    from c2f_spec.plan.compile import store_url
-
-    for name in args.names:
-        if name not in DATASETS:
-            raise WrongUsage(f"no data set `{name}`", hint=suggest(name, list(DATASETS)))
-    root = repository(Path.cwd() / "specs")
-    environment = load_environment(
-        args.on or "local", root, Path(args.environments) if args.environments else None
-    )
-    lock, store = root / "specs" / "c2f.lock", store_url(environment, root)
-    pinned, objects = read_lock(lock).datasets, open_objects(store)
-    there = (
-        {n for n in args.names if pinned.get(n) in records.datasets_present(objects, n)}
-        if args.fetch
-        else set()
-    )
-    for name in sorted(there):
-        print(f"{name}: staged before, digest {pinned[name][:10]}")
-    names = [n for n in args.names if n not in there]
-    if not names:
-        return Exit.OK
-    source = ["--fetch"] if args.fetch else ["--from", args.source]
-    command = [sys.executable, "-m", "runtime", "data", "add", *names, "--store", store, *source]
-    child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if child.returncode:
-        return child.returncode if child.returncode in (Exit.UNREACHABLE, Exit.USAGE) else Exit.UNEXPECTED
-    staged = [json.loads(line) for line in child.stdout.splitlines()]
-    for item in staged:
-        print(f"{item['name']}: {item['rows']:,} rows, digest {item['digest'][:10]}")
-    if lock.parent.is_dir():
-        write_pins(lock, "datasets", {item["name"]: item["digest"] for item in staged})
-        print(f"pinned in {show.relative(lock)}")
     return Exit.OK
 
 

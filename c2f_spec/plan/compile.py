@@ -278,11 +278,7 @@ def _demo_only(experiment: Experiment, environment: Environment, name: str) -> l
 
 def not_implemented(experiment: Experiment) -> list[Problem]:
     """Parts of a spec that this version's runtime cannot run (`c2f_spec/spec/support.py`)."""
-    found = [
-        (place_of(experiment, dataset), f"data set `{dataset}`")
-        for dataset in needed_datasets(experiment)
-        if DATASETS[dataset].reader not in support.READERS
-    ]
+    found: list[tuple[tuple[str | int, ...], str]] = []
     if experiment.student.kind not in support.STUDENTS:
         found.append((("student",), f"student kind `{experiment.student.kind}`"))
     if experiment.teacher and experiment.teacher.kind not in support.TEACHERS:

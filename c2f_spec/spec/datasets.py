@@ -28,6 +28,8 @@ class Dataset(NamedTuple):
     """That its labels need: MOSEI's are thirds, the others lie on tenths (METHOD 2.3)."""
     rendered: bool = False
     """Voice and face are drawn by us from the rating, with noise. Such a data set shows the tool, not the science."""
+    counts: tuple[int, int, int] | None = None
+    """Published clips of the splits (METHOD 5)."""
     contains: tuple[str, ...] = ()
     """Data sets whose clips it includes: an evaluation across them leaks."""
 
@@ -43,9 +45,11 @@ DATASETS: dict[str, Dataset] = {
         _ratings("amazon", ("test",)),
         _ratings("nyt", ("test",)),
         _ratings("tweets", ("test",)),
-        Dataset("ch-sims", "thuiar", "zh", -1.0, 1.0, "sims"),
-        Dataset("ch-sims-v2", "thuiar", "zh", -1.0, 1.0, "sims", contains=("ch-sims",)),
-        Dataset("cmu-mosi", "thuiar", "en", -3.0, 3.0, "mosi"),
-        Dataset("cmu-mosei", "thuiar", "en", -3.0, 3.0, "mosi", decimals=2),
+        Dataset("ch-sims", "thuiar", "zh", -1.0, 1.0, "sims", counts=(1368, 456, 457)),
+        Dataset(
+            "ch-sims-v2", "thuiar", "zh", -1.0, 1.0, "sims", counts=(2722, 647, 1034), contains=("ch-sims",)
+        ),
+        Dataset("cmu-mosi", "thuiar", "en", -3.0, 3.0, "mosi", counts=(1284, 229, 686)),
+        Dataset("cmu-mosei", "thuiar", "en", -3.0, 3.0, "mosi", decimals=2, counts=(16326, 1871, 4659)),
     )
 }

@@ -19,7 +19,6 @@ from c2f_spec.spec.filters import NAMES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-READERS: frozenset[str] = frozenset({"icwsm2014"})
 STUDENTS: frozenset[str] = frozenset({"tiny"})
 TEACHERS: frozenset[str] = frozenset({"lexicon"})
 TUNERS: frozenset[str] = frozenset({"full"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from runtime.datasets import icwsm2014
+from runtime.datasets import icwsm2014, thuiar
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,4 +25,13 @@ class Reader(Protocol):
         ...
 
 
-DATASETS: dict[str, Reader] = {"icwsm2014": icwsm2014}
+class Recorded(Reader, Protocol):
+    """One whose clips are recordings."""
+
+    def media(self, name: str, folder: Path, row: Row) -> Path:
+        """The file of a clip; `DataWrong` if there is none."""
+        ...
+
+
+DATASETS: dict[str, Reader] = {"icwsm2014": icwsm2014, "thuiar": thuiar}
+RECORDED: dict[str, Recorded] = {"thuiar": thuiar}

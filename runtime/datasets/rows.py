@@ -26,6 +26,8 @@ class Row:
     split: Split
     text: str
     label: float
+    source: tuple[str, str] | None = None
+    """Video and clip of a recording; none where voice and face are drawn."""
 
 
 def draw(id: str, what: str) -> float:  # noqa: A002

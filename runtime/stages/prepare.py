@@ -1,26 +1,29 @@
 """prepare: the files of a data set -> clips with media and a manifest.
 
 Reads   data/       the staged files of the data set
-Writes  manifest.jsonl, clips/<id>.mp4, dataset.json
+Writes  manifest.jsonl, clips/…, dataset.json
 
-Where a data set has no recordings, voice and face are drawn from the rating (runtime/media/render.py).
+Recordings are copied as they are. Where a data set has none, voice and face are drawn from the rating
+(runtime/media/render.py).
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import DataWrong
 from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.spec.sections import Limit
 from c2f_spec.store.digest import digest_file
 from runtime.clips import Clip, polarity_of, write_manifest
 from runtime.context import say
-from runtime.datasets import DATASETS
+from runtime.datasets import DATASETS, RECORDED
 from runtime.datasets.rows import limited
+from runtime.media.probe import probe
 from runtime.media.render import SECONDS, render
 from runtime.parallel import over_cores
 
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
     from runtime.context import Context
     from runtime.datasets.rows import Row
 
+Media = tuple[str, float, str]
+"""Name below the output, seconds, BLAKE3."""
 NOTE = "text and ratings are human; voice and face are rendered"
 
 
@@ -39,25 +44,19 @@ def run(ctx: Context) -> dict[str, Any]:
     """Counts by split."""
     spec = ctx.stage.preimage["spec"]
     facts = KNOWN[spec["dataset"]]
-    if facts.reader not in DATASETS:
-        raise StageSpecWrong(
-            f"this version has no reader for the data set `{facts.name}`",
-            hint=f"it reads {', '.join(sorted(n for n, d in KNOWN.items() if d.reader in DATASETS))}",
-        )
     limit: Limit = ctx.section("limit", Limit)
     rows = limited(DATASETS[facts.reader].read(facts.name, ctx.inputs["data"]), limit.model_dump())
     splits = dict(Counter(row.split for row in rows))
     say(f"{facts.name}: " + ", ".join(f"{count} {split}" for split, count in splits.items()))
 
-    seed = int(spec.get("render_seed") or 0)
-    folder = ctx.out / "clips"
-    folder.mkdir()
+    make = partial(_render, ctx.out, int(spec.get("render_seed") or 0))
+    if facts.reader in RECORDED:
+        make = partial(_copy, facts.name, ctx.inputs["data"], ctx.out)
     clips = []
-    for row, blake3 in zip(rows, over_cores(partial(_render, folder, seed), rows), strict=True):
+    for row, (media, seconds, blake3) in zip(rows, over_cores(make, rows), strict=True):
         polarity = polarity_of(row.label, facts.family)
-        media = f"clips/{row.id}.mp4"
         clips.append(
-            Clip(row.id, facts.name, row.split, row.text, row.label, polarity, media, SECONDS, blake3)
+            Clip(row.id, facts.name, row.split, row.text, row.label, polarity, media, seconds, blake3)
         )
         ctx.progress(len(clips), len(rows), "clips")
     if not clips:
@@ -81,7 +80,24 @@ def _facts(facts: Dataset, splits: Mapping[Any, int]) -> dict[str, Any]:
     }
 
 
-def _render(folder: Path, seed: int, row: Row) -> str:
-    path = folder / f"{row.id}.mp4"
-    render(path, row.label, seed=seed, clip=row.id)
-    return digest_file(path).blake3
+def _render(out: Path, seed: int, row: Row) -> Media:
+    media = f"clips/{row.id}.mp4"
+    (out / "clips").mkdir(exist_ok=True)
+    render(out / media, row.label, seed=seed, clip=row.id)
+    return media, SECONDS, digest_file(out / media).blake3
+
+
+def _copy(name: str, data: Path, out: Path, row: Row) -> Media:
+    """Raises `DataWrong` for a clip that no student could see and hear."""
+    assert row.source is not None
+    source = RECORDED[KNOWN[name].reader].media(name, data, row)
+    found = probe(source)
+    if found.problem:
+        raise DataWrong(
+            f"the clip `{row.id}` cannot be used: {source}: {found.problem}",
+            hint=f"`c2f-spec data check {name} --from DIR` lists every such clip",
+        )
+    media = f"clips/{row.source[0]}/{source.name}"
+    (out / media).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, out / media)
+    return media, found.duration_s, digest_file(out / media).blake3

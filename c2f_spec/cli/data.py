@@ -1,0 +1,111 @@
+"""`data add` and `data check`: copies of data sets, read by a child process, because that needs the runtime's packages."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.cli import show
+from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.lock import read_lock, write_pins
+from c2f_spec.lookalikes import suggest
+from c2f_spec.plan.compile import load_environment, repository, store_url
+from c2f_spec.spec.datasets import DATASETS
+from c2f_spec.store import records
+from c2f_spec.store.objects import open_objects
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+PASSED_ON = (Exit.UNREACHABLE, Exit.USAGE)
+
+
+def data(args: Namespace) -> int:
+    return _check(args) if args.data_verb == "check" else _add(args)
+
+
+def _add(args: Namespace) -> int:
+    """Stage and pin. What needs its terms accepted is refused without `--accept-terms`."""
+    for name in args.names:
+        _known(name)
+        if not DATASETS[name].rendered and not args.accept_terms:
+            raise WrongUsage(
+                f"`{name}` is given out by its authors under terms of their own",
+                hint="read them, and add --accept-terms to say that you accept them",
+            )
+    root = repository(Path.cwd() / "specs")
+    environment = load_environment(
+        args.on or "local", root, Path(args.environments) if args.environments else None
+    )
+    lock, store = root / "specs" / "c2f.lock", store_url(environment, root)
+    pinned, objects = read_lock(lock).datasets, open_objects(store)
+    there = (
+        {n for n in args.names if pinned.get(n) in records.datasets_present(objects, n)}
+        if args.fetch
+        else set()
+    )
+    for name in sorted(there):
+        print(f"{name}: staged before, digest {pinned[name][:10]}")
+    names = [n for n in args.names if n not in there]
+    if not names:
+        return Exit.OK
+    source = ["--fetch"] if args.fetch else ["--from", args.source]
+    code, printed = _runtime("add", *names, "--store", store, *source)
+    if code:
+        return code
+    staged = [json.loads(line) for line in printed.splitlines()]
+    for item in staged:
+        print(f"{item['name']}: {item['rows']:,} rows, digest {item['digest'][:10]}")
+    if lock.parent.is_dir():
+        write_pins(lock, "datasets", {item["name"]: item["digest"] for item in staged})
+        print(f"pinned in {show.relative(lock)}")
+    return Exit.OK
+
+
+def _check(args: Namespace) -> int:
+    """Exit 4 if the copy differs from what is published, or cannot be used as it is."""
+    _known(args.name)
+    for other in args.against:
+        _known(other.partition("=")[0])
+    against = [word for other in args.against for word in ("--against", other)]
+    code, printed = _runtime("check", args.name, "--from", args.source, *against)
+    if code:
+        return code
+    found = json.loads(printed)
+    print(printed.strip() if args.output == "json" else _told(found))
+    return Exit.DIFFERENCE if found["problems"] else Exit.OK
+
+
+def _told(found: dict[str, Any]) -> str:
+    counts = ", ".join(f"{n:,} {split}" for split, n in found["splits"].items())
+    low, high = found["labels"]
+    lines = [f"{found['name']}: {found['rows']:,} clips ({counts}), labels from {low:g} to {high:g}"]
+    if found["seconds"]:
+        lines.append(f"{found['seconds'] / 60:,.0f} minutes of recordings")
+    for problem in found["problems"]:
+        lines.append(f"problem: {problem['count']:,} {problem['what']}")
+        lines += [f"  {example}" for example in problem["examples"]]
+        if problem["count"] > len(problem["examples"]):
+            lines.append(f"  and {problem['count'] - len(problem['examples']):,} more")
+    for overlap in found["overlap"]:
+        split = ", ".join(f"{n:,} {name}" for name, n in overlap["by_split"].items()) or "none"
+        lines.append(
+            f"overlap with {overlap['with']}: {overlap['clips']:,} clips ({split}) by id, words or recording"
+        )
+    return "\n".join([*lines, *([] if found["problems"] else ["no problem found"])])
+
+
+def _known(name: str) -> None:
+    if name not in DATASETS:
+        raise WrongUsage(f"no data set `{name}`", hint=suggest(name, list(DATASETS)))
+
+
+def _runtime(*argv: str) -> tuple[int, str]:
+    """Exit code, and what the child printed; its messages go to stderr by themselves."""
+    command = [sys.executable, "-m", "runtime", "data", *argv]
+    child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    code = child.returncode
+    return (code if code in PASSED_ON else Exit.UNEXPECTED) if code else Exit.OK, child.stdout
