@@ -63,7 +63,9 @@ def test_plan_apply_status_logs_and_apply_again(c2f, repository, tiny_spec):
     place = ("--environments", ".")
     planned = json.loads(c2f("plan", "specs/tiny.yaml", "-o", "json", *place).stdout)
     assert [s["action"] for s in planned["stages"]] == ["run", "run", "run"]
-    assert planned["totals"] == {"variants": 1, "instances": 3, "unique": 3, "stored": 0, "to_run": 3}
+    counts = {"variants": 1, "instances": 3, "unique": 3, "stored": 0, "to_run": 3}
+    assert planned["totals"].items() >= counts.items()
+    assert planned["totals"]["gpu_hours"] == {"low": 0, "high": 0, "basis": "none", "measured": 0}
 
     applied = c2f("apply", "specs/tiny.yaml", "--no-report", *place)
     lines = [re.sub(r"[0-9a-f]{10}|\d+\.\d s", "_", line).split() for line in applied.stdout.splitlines()]

@@ -13,6 +13,7 @@ from c2f_spec.document import load
 from c2f_spec.errors import SpecErrors, SpecInvalid
 from c2f_spec.lock import read_lock
 from c2f_spec.parse.experiment import parse
+from c2f_spec.plan.fits import crowded
 from c2f_spec.plan.placement import misplaced
 from c2f_spec.spec.cluster import KubernetesEnvironment, Pool
 
@@ -81,7 +82,10 @@ def codes_of(code: str, text: str, tmp_path: Path) -> set[str]:
             return set()
         base = "".join(line for section, line in BASE.items() if section not in document.data)
         experiment, warnings = parse(load((base + text).encode(), "s.yaml"))
-        return {p.code for p in (*warnings, *misplaced(experiment, CLUSTER, "cluster"))}
+        if not code.startswith("C2F43"):
+            return {d.code for d in warnings}
+        placed = list(misplaced(experiment, CLUSTER, "cluster"))
+        return {p.code for p in placed or crowded(experiment, CLUSTER, "cluster")}
     except SpecErrors as error:
         return {d.code for d in error.diagnostics}
     except SpecInvalid as error:

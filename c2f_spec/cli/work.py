@@ -17,6 +17,7 @@ from c2f_spec.plan.compile import (
     load_variants,
     not_implemented,
     pin_warnings,
+    place_warnings,
     refuse,
     store_url,
     unpinned,
@@ -75,6 +76,7 @@ def open_work(args: Namespace, *, to_run: bool = False) -> Work:
     staged = None if getattr(args, "offline", False) else staged_copies(objects, unpinned(loaded))
     plan = compile_plan(loaded, staged, environment, name, args.settings)
     tell(pin_warnings(loaded, staged, environment))
+    tell(place_warnings(loaded, environment, name))
     target = Local(objects, slots=environment.parallel)
     return Work(loaded, plan, objects, target, _tracking(environment, root))
 

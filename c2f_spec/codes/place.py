@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from c2f_spec.codes.entry import Entry
 
+OMNI = "student: {model: Qwen/Qwen2.5-Omni-7B, revision: ae9e1690543ffd5c0221dc27f79834d0294cba00}\n"
+
 ENTRIES: dict[str, Entry] = {
     "C2F401": Entry(
         "an unknown field of c2f.lock",
@@ -134,5 +136,30 @@ ENTRIES: dict[str, Entry] = {
         "code that is not Python",
         "The key of a stage holds the code that it can reach, so every file of that code must be Python, in the folder "
         "that the program runs from and in each revision that `diff` compares.",
+    ),
+    "C2F435": Entry(
+        "a stage that does not fit its GPUs",
+        "By METHOD 8.4 the stage needs more than 92 % of a GPU's usable memory, for weights, gradients, optimiser, "
+        "activations and logits, or weights and cache. It would end with exit code 71 after minutes of loading. Every "
+        "weight of a 7B model with ZeRO 2 does not fit 80 GB in GRPO (92 GiB); spread over four GPUs by ZeRO 3 it does.",
+        OMNI + "format: direct\nsft: {tuner: full, batch: 2}\nresources: {sft: {gpus: 2, zero: 2}}\n",
+        OMNI + "format: direct\nsft: {tuner: lora, batch: 2}\nresources: {sft: {gpus: 2}}\n",
+    ),
+    "C2F436": Entry(
+        "a stage that hardly fits its GPUs",
+        "The estimate is above 58 of 79 GiB (in proportion on other GPUs), and estimates of LoRA run 10 to 30 % below "
+        "published footprints (METHOD 8.4). Stages log their peak; once one of this shape was measured, the plan knows.",
+        OMNI
+        + "format: direct\nsft: {tuner: full, batch: 4}\nresources: {sft: {gpus: 4, zero: 2, micro_batch: 1}}\n",
+        OMNI
+        + "format: direct\nsft: {tuner: full, batch: 4}\nresources: {sft: {gpus: 4, zero: 3, micro_batch: 1}}\n",
+    ),
+    "C2F437": Entry(
+        "a model whose size is not known",
+        "Time and memory are estimated from the sizes of a model's layers, which are in a table by the repository's name. "
+        "Without them a plan knows only how long a stage takes to start, says `unknown`, and cannot refuse what does not "
+        "fit.",
+        "student: {model: Qwen/Qwen9-Omni-1T, revision: ae9e1690543ffd5c0221dc27f79834d0294cba00}\n",
+        OMNI,
     ),
 }

@@ -30,7 +30,7 @@ from c2f_spec.spec import support
 from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from c2f_spec.files import Files
     from c2f_spec.lock import Lock
@@ -191,21 +191,28 @@ def compile_plan(
     Raises `SpecErrors` at the name of what is not pinned (`pins.py`), and at what the environment refuses.
     """
     from c2f_spec.plan.build import Given, build  # `validate` builds no plan
+    from c2f_spec.plan.costs import with_costs
+    from c2f_spec.plan.fits import crowded
     from c2f_spec.plan.placement import misplaced
 
     refuse_demo_only(loaded, environment, name)
     refuse(loaded, lambda i: list(misplaced(i.experiment, environment, name)))
+    refuse(loaded, lambda i: _severe(crowded(i.experiment, environment, name), "error"))
     locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
     found = _resolved(loaded, locks, staged, environment)
     refuse(loaded, lambda i: other_image_problems(locks[i.document.text.path], environment))
-    refuse(loaded, lambda item: [p for p in found[id(item)][1] if p.severity == "error"])
+    refuse(loaded, lambda item: _severe(found[id(item)][1], "error"))
     accepted = {a.new: a.old for lock in locks.values() for a in lock.accept}
     sources = [
         Given(item.experiment, item.source, item.document.text.path, found[id(item)][0]) for item in loaded
     ]
     specs = list(dict.fromkeys(item.spec for item in loaded))
     plan = build(sources, Pins(accepted=accepted), environment, name, specs)
-    return replace(plan, asked=_asked(loaded, settings), _by_key={})
+    return with_costs(replace(plan, asked=_asked(loaded, settings), _by_key={}))
+
+
+def _severe(found: Iterable[Problem], severity: str) -> list[Problem]:
+    return [p for p in found if p.severity == severity]
 
 
 def _asked(loaded: Sequence[Loaded], settings: Sequence[str]) -> Asked:
@@ -221,12 +228,20 @@ def pin_warnings(loaded: list[Loaded], staged: Staged | None, environment: Envir
     """What a plan takes for granted of names without a pin, each once."""
     locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
     found = _resolved(loaded, locks, staged, environment)
+    return _warnings(loaded, lambda item: found[id(item)][1])
+
+
+def place_warnings(loaded: list[Loaded], environment: Environment, name: str) -> list[Diagnostic]:
+    """Stages that hardly fit their GPUs, each once."""
+    from c2f_spec.plan.fits import crowded
+
+    return _warnings(loaded, lambda item: crowded(item.experiment, environment, name))
+
+
+def _warnings(loaded: list[Loaded], judge: Callable[[Loaded], Iterable[Problem]]) -> list[Diagnostic]:
     return told_once(
         [
-            (
-                item.experiment.name,
-                [diagnostic(item.document, p) for p in found[id(item)][1] if p.severity == "warning"],
-            )
+            (item.experiment.name, [diagnostic(item.document, p) for p in _severe(judge(item), "warning")])
             for item in loaded
         ]
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from c2f_spec.cost.model import NOTHING, GpuHours
 from c2f_spec.keys import content_key
 from c2f_spec.spec.planfile import VERSION, Asked
 
@@ -35,6 +36,9 @@ class Stage:
     """Digest of the bundle of code that it runs with; in no key, since a key holds the code that it can reach."""
     action: Action = "unknown"
     reason: str = ""
+    gpu_hours: GpuHours = NOTHING
+    memory: float = 0.0
+    """Peak of one GPU in bytes, estimated; 0 without one."""
 
     @property
     def name(self) -> str:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 import c2f_spec
+from c2f_spec.cost.model import GpuHours
+from c2f_spec.cost.sizes import GIB
 from c2f_spec.errors import Stale
 from c2f_spec.keys import content_key
+from c2f_spec.plan import costs
 from c2f_spec.plan.model import Plan, Stage, Variant
 from c2f_spec.spec.environment import environment_model
 from c2f_spec.spec.planfile import VERSION, PlanFile
@@ -42,7 +45,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
             for v in plan.variants
         ],
         "stages": [_stage(s) for s in plan.stages],
-        "totals": plan.totals(),
+        "totals": {**plan.totals(), **costs.totals(plan)},
     }
 
 
@@ -59,6 +62,8 @@ def _stage(stage: Stage) -> dict[str, Any]:
         "code": stage.code,
         "action": stage.action,
         "reason": stage.reason,
+        "gpu_hours": stage.gpu_hours.to_json(),
+        "memory_gib": round(stage.memory / GIB, 1),
     }
 
 
@@ -99,6 +104,8 @@ def from_json(data: bytes, shown: str) -> Plan:
                 s.code,
                 s.action,
                 s.reason,
+                GpuHours(**s.gpu_hours.model_dump()),
+                s.memory_gib * GIB,
             )
             for s in file.stages
         ),

@@ -23,6 +23,7 @@ from c2f_spec.spec.base import (
     SpecModel,
     at_default,
 )
+from c2f_spec.spec.coefficients import Coefficients
 
 VERSIONS = ("1.28", "1.29", "1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36", "1.37")
 """Of Kubernetes, whose schemas rendered objects are checked against: those of `kubernetes-validate`."""
@@ -92,6 +93,10 @@ class Pool(SpecModel):
     rdma: Rdma | None = Field(default=None, description="The fast network, for stages of several nodes.")
     nccl: dict[Variable, Line] = Field(
         default_factory=dict, description="NCCL's settings on these nodes, for example `NCCL_IB_HCA`."
+    )
+    coefficients: Coefficients = Field(
+        default=at_default(Coefficients),
+        description="What a GPU does in which time, what it holds and what it costs.",
     )
 
 

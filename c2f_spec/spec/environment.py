@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
-from c2f_spec.spec.base import SpecModel
+from c2f_spec.spec.base import SpecModel, at_default
+from c2f_spec.spec.coefficients import Coefficients
 
 if TYPE_CHECKING:
     from c2f_spec.spec.cluster import KubernetesEnvironment
@@ -20,6 +21,12 @@ class LocalEnvironment(SpecModel):
     parallel: PositiveInt = Field(default=1, description="Stages that may run at once.")
     threads: PositiveInt = Field(
         default=1, description="Threads of each stage's arithmetic (OMP_NUM_THREADS)."
+    )
+    gpus: NonNegativeInt = Field(
+        default=0, description="GPUs of this machine, for what a plan costs; a stage uses those that it sees."
+    )
+    coefficients: Coefficients = Field(
+        default=at_default(Coefficients), description="What they do in which time."
     )
     demo: bool = Field(
         default=False, description="Accept data, teachers and students that are for demonstrations."

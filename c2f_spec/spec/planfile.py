@@ -22,6 +22,15 @@ class PlanVariant(SpecModel):
     stages: tuple[str, ...] = Field(description="Keys, in an order in which they can run.")
 
 
+class Hours(SpecModel):
+    """GPU-hours as a range, and what they are known from."""
+
+    low: float
+    high: float
+    basis: Literal["none", "measured", "scaled", "estimated", "unknown"]
+    measured: int = Field(description="Runs that were measured, where the basis says so.")
+
+
 class PlanStage(SpecModel):
     """One stage instance of a plan."""
 
@@ -36,6 +45,8 @@ class PlanStage(SpecModel):
     code: str = Field(description="Digest of the bundle of code that it runs with.")
     action: Literal["run", "reuse", "follow", "blocked", "failed", "unknown"]
     reason: str
+    gpu_hours: Hours
+    memory_gib: float = Field(description="Peak of one GPU, estimated; 0 without one.")
 
 
 class Asked(SpecModel):

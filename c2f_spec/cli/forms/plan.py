@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from c2f_spec.cli.forms import hours
 from c2f_spec.cli.show import table
 from c2f_spec.plan.saved import to_json
 
@@ -37,6 +38,7 @@ COLUMNS = (
     Column("STAGE", lambda _, s: s.name),
     Column("WHAT", lambda _, s: s.label),
     Column("FOR", variants),
+    Column("GPU-HOURS", lambda _, s: hours.told(s.gpu_hours)),
     Column("WHY", lambda _, s: s.reason),
 )
 
@@ -46,7 +48,7 @@ def as_table(plan: Plan) -> None:
     if ours := dict.fromkeys(path for paths in not_in_the_paper(plan).values() for path in paths):
         some = ", ".join(list(ours)[:3])
         print(f"not in the paper: {len(ours)} fields at our defaults, such as {some} (-o json lists them)")
-    print(f"{plan.name} on {plan.environment_name}: {counts(plan)}")
+    print(f"{plan.name} on {plan.environment_name}: {'; '.join([counts(plan), *hours.summary(plan)])}")
 
 
 def show_stages(plan: Plan, stages: Sequence[Stage]) -> None:

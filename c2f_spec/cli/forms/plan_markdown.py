@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from c2f_spec.cli.forms.hours import summary
 from c2f_spec.cli.forms.markdown import Table, comment
 from c2f_spec.cli.forms.plan import COLUMNS, counts
 from c2f_spec.report.text import inline
@@ -21,7 +22,7 @@ def as_markdown(plan: Plan) -> str:
     others = [s for s in plan.stages if s.action != "reuse"]
     blocks: list[str | Table] = [
         f"### Plan of {inline(plan.name)} on {inline(plan.environment_name)}",
-        f"{counts(plan)}.",
+        f"{'; '.join([counts(plan), *summary(plan)])}.",
     ]
     if others:
         blocks.append(_table(plan, others))

@@ -1,0 +1,41 @@
+"""GPU-hours for people: ranges with what they are known from, and what sharing saves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from c2f_spec.cost.model import GpuHours
+from c2f_spec.plan.costs import totals
+
+if TYPE_CHECKING:
+    from c2f_spec.plan.model import Plan
+
+
+def told(hours: GpuHours) -> str:
+    """`6.0-9.5 scaled (n=3)`; nothing for a stage without GPUs."""
+    count = f" (n={hours.measured})" if hours.measured else ""
+    return f"{span(hours)} {hours.basis}{count}" if hours.high else ""
+
+
+def span(hours: GpuHours) -> str:
+    """`6.0-9.5`: as many digits as a range deserves."""
+    low, high = _short(hours.low), _short(hours.high)
+    return low if low == high else f"{low}-{high}"
+
+
+def summary(plan: Plan) -> list[str]:
+    """`18-83 GPU-hours to run, estimated`, and what sharing saves; nothing where there are no GPUs."""
+    found = totals(plan)
+    shared, to_run, alone = (
+        GpuHours(**found[name]) for name in ("gpu_hours_shared", "gpu_hours", "gpu_hours_unshared")
+    )
+    if not shared.high:
+        return []
+    parts = [f"{span(to_run)} GPU-hours to run{f', {to_run.basis}' if to_run.high else ''}"]
+    if found["saved"]:
+        parts.append(f"sharing saves {found['saved']:.0%} of the {span(alone)} that every cell alone takes")
+    return parts
+
+
+def _short(hours: float) -> str:
+    return "0" if not hours else f"{hours:.0f}" if hours >= 10 else f"{hours:.1f}" if hours >= 0.1 else f"{hours:.2f}"

@@ -1,0 +1,59 @@
+"""How many clips a data set has and how long they are: what tokens and steps are estimated from (METHOD 5, 8.3).
+
+Counts by split are the published ones; a staged copy may differ by a clip or two, which an estimate does not feel.
+Those of the rated sentences are counted from the files of vaderSentiment 2.5, split as `runtime/datasets` splits them.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING, NamedTuple
+
+from c2f_spec.spec.datasets import DATASETS
+
+if TYPE_CHECKING:
+    from c2f_spec.spec.datasets import Split
+    from c2f_spec.spec.sections import Limit
+    from c2f_spec.spec.student import Media
+
+PATCH = 28 * 28
+"""Pixels of a frame that become one token, over two frames."""
+AUDIO_TOKENS = 25
+"""Tokens a second of sound."""
+
+
+class Clips(NamedTuple):
+    """The size of a data set."""
+
+    train: int
+    valid: int
+    test: int
+    seconds: float
+    """Mean length of a clip."""
+
+
+CLIPS: dict[str, Clips] = {
+    "cmu-mosi": Clips(1284, 229, 686, 4.2),
+    "cmu-mosei": Clips(16326, 1871, 4659, 7.3),
+    "ch-sims": Clips(1368, 456, 457, 3.7),
+    "ch-sims-v2": Clips(2722, 647, 1034, 3.6),
+    "icwsm2014-movie": Clips(7453, 1065, 2087, 2.0),
+    "icwsm2014-amazon": Clips(0, 0, 3708, 2.0),
+    "icwsm2014-nyt": Clips(0, 0, 5190, 2.0),
+    "icwsm2014-tweets": Clips(0, 0, 4200, 2.0),
+}
+"""By name; a test holds it against `DATASETS`."""
+
+
+def clips_of(dataset: str, split: Split, limit: Limit) -> int:
+    """Clips of a split, of which a spec may take fewer."""
+    facts, most = CLIPS[dataset], getattr(limit, split)
+    there: int = getattr(facts, split) if split in DATASETS[dataset].splits else 0
+    return min(there, most) if most is not None else there
+
+
+def prompt_tokens(dataset: str, media: Media, text: int) -> int:
+    """Of a clip of mean length: pairs of frames at full size, sound, and `text` tokens besides."""
+    seconds = CLIPS[dataset].seconds
+    frames = min(media.max_frames, seconds * media.fps)
+    return max(2, ceil(frames / 2)) * (media.max_pixels // PATCH) + ceil(seconds * AUDIO_TOKENS) + text

@@ -1,0 +1,186 @@
+"""A stage of an experiment, at its place → `Load`. What each kind of stage does, in the order in which it does it.
+
+Sizes come from the spec: clips, passes over them, tokens, answers. What the runtime decides by itself is repeated here
+as constants, and a test holds them against it.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import TYPE_CHECKING
+
+from c2f_spec.cost import memory as mem
+from c2f_spec.cost.clips import CLIPS, clips_of, prompt_tokens
+from c2f_spec.cost.model import Load
+from c2f_spec.cost.sizes import size_of
+from c2f_spec.cost.time import forward_seconds, generate_seconds, hinted_share, train_seconds
+from c2f_spec.spec.evaluate import VllmEngine
+from c2f_spec.spec.sections import Direct
+from c2f_spec.spec.student import Lora, QwenOmni
+from c2f_spec.spec.teacher import OwnWeights, VllmTeacher
+
+if TYPE_CHECKING:
+    from c2f_spec.cost.site import Site
+    from c2f_spec.cost.sizes import Size
+    from c2f_spec.spec.coefficients import Coefficients
+    from c2f_spec.spec.experiment import Experiment
+    from c2f_spec.spec.grpo import Grpo
+    from c2f_spec.spec.sections import Sft
+
+ROWS_TRAINED = 2
+"""Of a GPU in one pass, unless `micro_batch` says otherwise (`runtime/models/qwen_omni.py`)."""
+ROWS_GENERATED = 16
+"""Answers that transformers writes as one batch in evaluation (`runtime/models/qwen_omni.py`)."""
+SCORE_TOKENS = 8
+"""Of an answer of `format: direct`, which is a number."""
+LONG = 4
+"""The longest clip, in mean lengths: what memory must hold where the spec sets no bound on tokens."""
+
+
+def load_of(e: Experiment, kind: str, dataset: str, site: Site) -> Load:
+    """`dataset` is what an evaluation reads; other stages read the training set."""
+    if kind == "distil":
+        return _distil(e, site)
+    if kind == "sft" and e.sft:
+        return _sft(e, e.sft, site)
+    if kind == "grpo" and e.grpo:
+        return _grpo(e, e.grpo, site)
+    if kind == "evaluate":
+        return _evaluate(e, dataset, site)
+    return Load(0, 0.0, 0.0, 0.0, site.k.trust, kind)
+
+
+def _distil(e: Experiment, site: Site) -> Load:
+    teacher, k = e.teacher, site.k
+    if not isinstance(teacher, OwnWeights) or (size := size_of(teacher.model)) is None:
+        return _unknown("distil", site)
+    vllm = isinstance(teacher, VllmTeacher)
+    rows = k.batch_rows if vllm else ROWS_GENERATED
+    answers = ceil(clips_of(e.data.train, "train", e.data.limit) * teacher.samples / site.placement.shards)
+    tokens = min(k.teacher_tokens, teacher.max_new_tokens)
+    work = generate_seconds(size, answers, tokens, k, rows=rows, vllm=vllm)
+    held = _longest(e, e.data.train, k) + teacher.max_new_tokens
+    peak = mem.inference_bytes(size, max(1, site.placement.gpus), min(rows, answers), held, k)
+    if isinstance(teacher, VllmTeacher):
+        peak = max(peak, teacher.memory * site.bytes)
+    return _load("distil", teacher.model, teacher.kind, site, work, peak)
+
+
+def _sft(e: Experiment, sft: Sft, site: Site) -> Load:
+    """Every clip counts as kept: how many chains pass the filters is known afterwards."""
+    size, k = _student(e), site.k
+    if size is None:
+        return _unknown("sft", site)
+    clips = clips_of(e.data.train, "train", e.data.limit)
+    rows = sft.steps * sft.batch if sft.steps is not None else ceil(clips * sft.epochs)
+    tokens = prompt_tokens(e.data.train, e.media, k.text_tokens) + _answer(e, k)
+    full = not isinstance(sft.tuner, Lora)
+    work = train_seconds(size, rows * tokens, k, full=full) / max(1, site.gpus)
+    held = sft.max_tokens or _longest(e, e.data.train, k) + _longest_answer(e, k)
+    t = _training(size, sft, site, _rows(site, sft.batch), held, held)
+    return _load("sft", _model(e), sft.tuner.kind, site, work, mem.training_bytes(t, None, site.bytes, k))
+
+
+def _grpo(e: Experiment, g: Grpo, site: Site) -> Load:
+    size, k = _student(e), site.k
+    if size is None:
+        return _unknown("grpo", site)
+    clips = clips_of(e.data.train, "train", e.data.limit)
+    steps = g.steps if g.steps is not None else ceil(ceil(clips * g.epochs) / g.batch)
+    answers = ceil(g.batch * g.generations / max(1, site.gpus))
+    prompt = prompt_tokens(e.data.train, e.media, k.text_tokens)
+    answer = min(k.chain_tokens, g.max_new_tokens)
+    vllm = isinstance(g.engine, VllmEngine)
+    step = grpo_step_seconds(size, g, prompt, answer, answers, k)
+    held = (g.max_prompt_tokens or _longest(e, e.data.train, k)) + g.max_new_tokens
+    t = _training(size, g, site, _rows(site, g.batch * g.generations), held, g.max_new_tokens)
+    copies = g.beta > 0 and not isinstance(g.tuner, Lora)
+    share = g.engine.memory if isinstance(g.engine, VllmEngine) else 0.0
+    peak = mem.training_bytes(t, mem.Sampling(copies, answers, share), site.bytes, k)
+    return _load(
+        "grpo", _model(e), f"{g.tuner.kind} {'vllm' if vllm else 'transformers'}", site, steps * step, peak
+    )
+
+
+def grpo_step_seconds(size: Size, g: Grpo, prompt: int, answer: int, answers: int, k: Coefficients) -> float:
+    """A step of one GPU with `answers` of its own: answer, answer again with hints, score, train."""
+    vllm = isinstance(g.engine, VllmEngine)
+    rounds = 1.0
+    if g.hint.hard_policy == "hint" and g.hint.trigger.kind not in ("always", "offline_list"):
+        rounds += hinted_share(g.batch, k)
+    rows = k.batch_rows if vllm else answers  # transformers writes all answers of a step as one batch
+    generating = rounds * generate_seconds(size, answers, answer, k, rows=rows, vllm=vllm)
+    tokens = answers * (prompt + answer)
+    passes = (g.beta > 0) + (g.updates > 1)
+    scoring = passes * forward_seconds(size, tokens, k)
+    training = g.updates * train_seconds(size, tokens, k, full=not isinstance(g.tuner, Lora))
+    return generating + scoring + training + (k.sync_seconds if vllm else k.step_seconds)
+
+
+def _evaluate(e: Experiment, dataset: str, site: Site) -> Load:
+    size, k = _student(e), site.k
+    if size is None or e.evaluate is None:
+        return _unknown("evaluate", site)
+    engine, most = e.evaluate.engine, e.evaluate.decoding.max_new_tokens
+    vllm = isinstance(engine, VllmEngine)
+    rows = k.batch_rows if vllm else ROWS_GENERATED
+    answers = ceil(clips_of(dataset, "test", e.data.limit) / site.placement.shards)
+    work = generate_seconds(size, answers, min(_answer(e, k), most), k, rows=rows, vllm=vllm)
+    held = _longest(e, dataset, k) + most
+    peak = mem.inference_bytes(size, max(1, site.placement.gpus), min(rows, answers), held, k)
+    if isinstance(engine, VllmEngine):
+        peak = max(peak, engine.memory * site.bytes)
+    return _load("evaluate", _model(e), engine.kind, site, work, peak)
+
+
+def _training(
+    size: Size, section: Sft | Grpo, site: Site, rows: int, tokens: int, learned: int
+) -> mem.Training:
+    rank = section.tuner.rank if isinstance(section.tuner, Lora) else None
+    asked, gpus = site.placement.zero, max(1, site.gpus)
+    zero = asked if asked != "auto" else "off" if gpus == 1 else "2" if rank else "3"
+    return mem.Training(size, rank, zero, gpus, rows, tokens, learned)
+
+
+def _rows(site: Site, rows: int) -> int:
+    """Of a GPU in one pass: a divisor of its share of the batch, as the runtime splits it."""
+    share = max(1, rows // max(1, site.gpus))
+    most = min(share, site.placement.micro_batch or ROWS_TRAINED)
+    return max(n for n in range(1, most + 1) if share % n == 0)
+
+
+def _longest(e: Experiment, dataset: str, k: Coefficients) -> int:
+    """Tokens of the longest prompt, about."""
+    long = e.media.model_copy(update={"fps": e.media.fps * LONG})
+    sound = ceil(CLIPS[dataset].seconds * (LONG - 1) * 25)
+    return prompt_tokens(dataset, long, k.text_tokens) + sound
+
+
+def _answer(e: Experiment, k: Coefficients) -> int:
+    return SCORE_TOKENS if isinstance(e.format, Direct) else k.chain_tokens
+
+
+def _longest_answer(e: Experiment, k: Coefficients) -> int:
+    return SCORE_TOKENS if isinstance(e.format, Direct) else 2 * k.chain_tokens
+
+
+def _model(e: Experiment) -> str:
+    return e.student.model if isinstance(e.student, QwenOmni) else e.student.kind
+
+
+def _student(e: Experiment) -> Size | None:
+    return size_of(e.student.model) if isinstance(e.student, QwenOmni) else None
+
+
+def _load(kind: str, model: str, how: str, site: Site, work: float, peak: float) -> Load:
+    start = site.k.start_seconds if site.gpus else 0.0
+    return Load(
+        site.gpus, start, work, peak if site.gpus else 0.0, site.k.trust, f"{kind} {model} {how} {site.gpu}"
+    )
+
+
+def _unknown(kind: str, site: Site) -> Load:
+    """A model whose size is not known: of its time only the start is."""
+    return Load(
+        site.gpus, site.k.start_seconds if site.gpus else 0.0, 0.0, 0.0, site.k.trust, f"{kind} {site.gpu}"
+    )

@@ -1,0 +1,91 @@
+"""Peak memory of one GPU, in bytes (METHOD 8.4). Estimates of LoRA run 10 to 30 % low against published footprints.
+
+A pass holds the weights, what is trained (weight, gradient and both moments of AdamW in float32), activations between
+checkpointed layers, and the logits of the tokens that are learned. Generating holds weights and the key-value cache.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from c2f_spec.cost.sizes import GIB, Size
+
+if TYPE_CHECKING:
+    from c2f_spec.spec.coefficients import Coefficients
+
+LOGIT_BYTES = 10
+"""Of a logit: in bfloat16 and float32 with its gradient. A fused loss needs 2."""
+GATHERED = 3 * GIB
+"""Layers that ZeRO 3 has gathered at a time."""
+ANSWER_BYTES = 0.3 * GIB
+"""Of each answer while it is generated, besides its cache."""
+
+
+class Training(NamedTuple):
+    """How a stage trains, as far as memory goes."""
+
+    size: Size
+    rank: int | None
+    """Of LoRA's adapters; none: every weight of the text model is trained."""
+    zero: Literal["off", "2", "3"]
+    gpus: int
+    rows: int
+    """Of a GPU in one pass."""
+    tokens: int
+    """Of a row, prompt and answer."""
+    learned: int
+    """Tokens of a row that have a loss."""
+
+
+class Sampling(NamedTuple):
+    """What GRPO holds beside the training step."""
+
+    reference: bool
+    """Whether the reference model is a second copy: with full tuning and a KL term."""
+    answers: int
+    """Generated at a time, by one GPU."""
+    vllm: float
+    """Share of the GPU that vLLM takes for itself; 0: transformers generates."""
+
+
+def trained(t: Training) -> float:
+    """Bytes of weights, gradients and optimiser on one GPU."""
+    if t.rank is not None:
+        return t.size.weights + 16 * t.size.adapters(t.rank)
+    if t.zero == "off":
+        return t.size.weights + 2 * t.size.text + 16 * t.size.text
+    if t.zero == "2":
+        return t.size.weights + 2 * t.size.text + 16 * t.size.text / t.gpus
+    return (t.size.weights + 2 * t.size.text + 16 * t.size.text) / t.gpus + GATHERED
+
+
+def activations(t: Training) -> float:
+    """Bytes of a pass: checkpoints of every layer, one layer in full, the logits."""
+    s = t.size
+    kept = t.rows * t.tokens * (2 * s.layers * s.hidden + 18 * s.inner + 32 * s.hidden)
+    return kept + t.rows * t.learned * s.vocabulary * LOGIT_BYTES
+
+
+def training_bytes(t: Training, sampling: Sampling | None, gpu: float, k: Coefficients) -> float:
+    """Peak of a GPU of `gpu` bytes."""
+    states = trained(t)
+    if sampling is None:
+        return padded(states + activations(t), k)
+    spread = t.gpus if t.zero == "3" and t.rank is None else 1
+    reference = t.size.weights / spread if sampling.reference else 0.0
+    engine = sampling.vllm * gpu
+    gathered = t.size.weights if spread > 1 and not engine else 0.0
+    cache = 0.0 if engine else t.size.kv * sampling.answers * t.tokens + sampling.answers * ANSWER_BYTES
+    learning = states + activations(t) + reference + engine
+    generating = states + reference + engine + gathered + cache
+    return padded(max(learning, generating), k)
+
+
+def inference_bytes(size: Size, gpus: int, answers: int, tokens: int, k: Coefficients) -> float:
+    """Peak of each of the `gpus` that share the weights and the cache of a batch of answers."""
+    return padded((size.weights + answers * (size.kv * tokens + ANSWER_BYTES)) / gpus, k)
+
+
+def padded(tensors: float, k: Coefficients) -> float:
+    """What `tensors` bytes take of a GPU."""
+    return tensors * k.memory_factor + k.memory_fixed * GIB

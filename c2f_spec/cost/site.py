@@ -1,0 +1,60 @@
+"""Where a stage runs, as far as its cost goes: how many GPUs of which kind, and their coefficients."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from c2f_spec.cost.sizes import GIB
+
+if TYPE_CHECKING:
+    from c2f_spec.spec.coefficients import Coefficients
+    from c2f_spec.spec.environment import Environment
+    from c2f_spec.spec.handoff import Placement
+
+USABLE = 79 / 80
+"""Of a GPU's nominal memory (METHOD 8.4: 79 of 80 GiB)."""
+A800_GIB = 80
+UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+class Site(NamedTuple):
+    """A placement with what stands behind it."""
+
+    placement: Placement
+    gpus: int
+    """In all, over nodes and shards."""
+    gpu: str
+    """Model of the GPU."""
+    bytes: float
+    """Memory of one GPU that can be used."""
+    k: Coefficients
+
+
+def site_of(kind: str, placement: Placement, environment: Environment) -> Site:
+    """The place of a stage of `kind`."""
+    if environment.kind == "local":
+        k = environment.coefficients
+        gpus = environment.gpus if kind in ("sft", "grpo") else min(1, environment.gpus)
+        return Site(placement, min(gpus, placement.gpus or gpus), "local", _usable(None, k), k)
+    assert placement.pool is not None, "every stage in a cluster has a pool"
+    pool = environment.pools[placement.pool]
+    gpus = placement.gpus * placement.nodes * placement.shards
+    return Site(
+        placement,
+        gpus,
+        pool.gpu or placement.pool,
+        _usable(pool.gpu_memory, pool.coefficients),
+        pool.coefficients,
+    )
+
+
+def _usable(memory: str | None, k: Coefficients) -> float:
+    if k.memory is not None:
+        return k.memory * GIB
+    return USABLE * (_bytes(memory) if memory else A800_GIB * GIB)
+
+
+def _bytes(quantity: str) -> float:
+    """A Kubernetes quantity; its pattern was checked when the environment was read."""
+    number = quantity.rstrip("".join({c for unit in UNITS for c in unit}))
+    return float(number) * UNITS.get(quantity.removeprefix(number), 1)

@@ -1,0 +1,114 @@
+"""Whether the stages of an experiment fit the memory of their GPUs: refused, or warned of, with what would help.
+
+The estimate is for a long clip and runs up to 30 % low (METHOD 8.4), so that a part of the GPU must stay free. A hint
+names only changes that were tried here and fit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from c2f_spec.cost.estimate import ROWS_TRAINED, load_of
+from c2f_spec.cost.site import site_of
+from c2f_spec.cost.sizes import GIB, size_of
+from c2f_spec.parse.problem import Problem
+from c2f_spec.plan.placement import TRAINING, placements
+from c2f_spec.spec.evaluate import VllmEngine
+from c2f_spec.spec.student import Lora, QwenOmni
+from c2f_spec.spec.teacher import OwnWeights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from c2f_spec.cost.site import Site
+    from c2f_spec.spec.base import SpecModel
+    from c2f_spec.spec.environment import Environment
+    from c2f_spec.spec.experiment import Experiment
+
+Change = tuple[str, "Experiment", "Site"]
+"""What to write, and what the experiment and its place would be."""
+
+
+def crowded(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
+    """Stages that do not fit, or hardly, and models of which it is not known. `misplaced` found nothing before."""
+    yield from _unknown(e, environment)
+    places = placements(e, environment)
+    sections = {"distil": e.teacher, "sft": e.sft, "grpo": e.grpo, "evaluate": e.evaluate}
+    for kind, section in sections.items():
+        if section is not None:
+            site = site_of(kind, places[kind], environment)
+            needs = _needs(e, kind, site)
+            if needs > site.k.warn_above * site.bytes:
+                yield _tight(e, kind, needs, site, environment, name)
+
+
+def _needs(e: Experiment, kind: str, site: Site) -> float:
+    """Bytes of one GPU, of the stage that takes most."""
+    datasets = e.evaluate.datasets if kind == "evaluate" and e.evaluate else (e.data.train,)
+    return max(load_of(e, kind, dataset, site).memory for dataset in datasets)
+
+
+def _tight(
+    e: Experiment, kind: str, needs: float, site: Site, environment: Environment, name: str
+) -> Problem:
+    most, has = site.k.refuse_above * site.bytes, site.bytes / GIB
+    loc = ("teacher" if kind == "distil" else kind,)
+    amount = f"`{kind}` needs about {needs / GIB:.0f} of the {has:.0f} GiB of a {site.gpu} in `{name}`"
+    fits = most if needs > most else 0.999 * needs
+    changes = _changes(e, kind, site, environment)
+    better = [words for words, changed, place in changes if _needs(changed, kind, place) <= fits]
+    hint = (
+        "; or ".join(better)
+        or "no single change makes it fit: lower `media.max_frames`, and give it more GPUs"
+    )
+    if needs > most:
+        message = f"{amount}: more than {most / GIB:.0f} is refused"
+        return Problem("C2F435", loc, message, hint, at_key=True)
+    message = f"{amount}, and the estimate runs up to 30 % low"
+    return Problem("C2F436", loc, message, hint, severity="warning", at_key=True)
+
+
+def _changes(e: Experiment, kind: str, site: Site, environment: Environment) -> Iterator[Change]:
+    """Single changes of a spec that take memory off a GPU; those that leave the science as it is come first."""
+    if kind in TRAINING and site.gpus > 1 and site.placement.zero != "3":
+        yield f"set `resources.{kind}.zero: 3`", e, _placed(site, zero="3")
+    if kind in TRAINING and (site.placement.micro_batch or ROWS_TRAINED) > 1:
+        yield f"set `resources.{kind}.micro_batch: 1`", e, _placed(site, micro_batch=1)
+    section = getattr(e, kind, None)
+    engine = getattr(section, "engine", None)
+    if isinstance(engine, VllmEngine) and section is not None:
+        less = round(engine.memory / 2, 2)
+        smaller = section.model_copy(update={"engine": engine.model_copy(update={"memory": less})})
+        yield f"set `{kind}.engine.memory: {less:g}`", _with(e, kind, smaller), site
+    gpus, pool = 2 * max(1, site.placement.gpus), site.placement.pool
+    if environment.kind != "local" and pool is not None and gpus <= environment.pools[pool].gpus:
+        yield f"set `resources.{kind}.gpus: {gpus}`", e, _placed(site, gpus=gpus)._replace(gpus=2 * site.gpus)
+    frames = max(1, e.media.max_frames // 2)
+    yield (
+        f"set `media.max_frames: {frames}`",
+        _with(e, "media", e.media.model_copy(update={"max_frames": frames})),
+        site,
+    )
+    if section is not None and kind in TRAINING and not isinstance(section.tuner, Lora):
+        yield f"set `{kind}.tuner: lora`", _with(e, kind, section.model_copy(update={"tuner": Lora()})), site
+
+
+def _with(e: Experiment, name: str, section: SpecModel) -> Experiment:
+    return e.model_copy(update={name: section})
+
+
+def _placed(site: Site, **fields: object) -> Site:
+    return site._replace(placement=site.placement.model_copy(update=fields))
+
+
+def _unknown(e: Experiment, environment: Environment) -> Iterator[Problem]:
+    """Models that are not in the table of sizes, where there are GPUs."""
+    if environment.kind == "local" and not environment.gpus:
+        return
+    student = e.student.model if isinstance(e.student, QwenOmni) else None
+    teacher = e.teacher.model if isinstance(e.teacher, OwnWeights) else None
+    for section, model in (("student", student), ("teacher", teacher)):
+        if model is not None and size_of(model) is None:
+            message = f"the size of `{model}` is not known: neither its time nor its memory is estimated"
+            hint = "add it to c2f_spec/cost/sizes.py; stages that were measured replace estimates of time"
+            yield Problem("C2F437", (section, "model"), message, hint, severity="warning")

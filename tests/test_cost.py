@@ -1,0 +1,320 @@
+"""GPU-hours and memory: METHOD's own worked examples, what may never get cheaper, and what sharing saves."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from c2f_spec.cli.forms.hours import summary, told
+from c2f_spec.cost.clips import CLIPS, prompt_tokens
+from c2f_spec.cost.estimate import ROWS_GENERATED, ROWS_TRAINED, grpo_step_seconds, load_of
+from c2f_spec.cost.memory import Sampling, Training, inference_bytes, training_bytes
+from c2f_spec.cost.model import GpuHours, Load, estimated, total
+from c2f_spec.cost.site import Site, site_of
+from c2f_spec.cost.sizes import GIB, SIZES, size_of
+from c2f_spec.cost.time import generate_seconds, hinted_share, train_seconds
+from c2f_spec.plan.build import Given, build
+from c2f_spec.plan.compile import load_environment, load_variants
+from c2f_spec.plan.costs import cells_alone, loads, saved, totals, with_costs
+from c2f_spec.plan.fits import crowded
+from c2f_spec.plan.placement import placements
+from c2f_spec.spec.coefficients import Coefficients
+from c2f_spec.spec.datasets import DATASETS
+from c2f_spec.spec.handoff import Placement
+from c2f_spec.spec.student import Media
+from tests.test_placement import cluster, experiment
+from tests.test_plan import HERE_ENVIRONMENT, PINS
+
+ROOT = Path(__file__).parent.parent
+OMNI = SIZES["qwen2.5-omni-7b"]
+K = Coefficients()
+A800 = 80e9
+
+
+# ---- METHOD 8.3 to 8.5
+
+
+def test_sizes_are_those_of_the_method():
+    assert OMNI.adapters(8) / 1e6 == pytest.approx(20.2, abs=0.05)
+    assert OMNI.adapters(64) / 1e6 == pytest.approx(161, abs=1)
+    assert OMNI.kv == 56 * 1024
+    assert OMNI.weights / GIB == pytest.approx(16.6, abs=0.05)
+    assert size_of("Qwen/Qwen3-Omni-30B-A3B-Instruct").weights / GIB == pytest.approx(59, abs=0.2)
+    assert size_of("somebody/else") is None
+
+
+@pytest.mark.parametrize(
+    ("dataset", "tokens", "half"),
+    [("ch-sims", 1025, 769), ("cmu-mosi", 1165, 845), ("cmu-mosei", 1627, 1115)],
+)
+def test_prompts_have_the_tokens_of_the_method(dataset, tokens, half):
+    assert prompt_tokens(dataset, Media(), 420) == tokens
+    assert prompt_tokens(dataset, Media(max_pixels=64 * 28 * 28), 420) == half
+
+
+def training(rank, zero, gpus, rows, learned=1536):
+    return Training(OMNI, rank, zero, gpus, rows, 1536, learned)
+
+
+def sampling(vllm=0.0, reference=False):
+    return Sampling(reference, 4, vllm)
+
+
+@pytest.mark.parametrize(
+    ("what", "how", "gib"),
+    [
+        (training(64, "2", 4, 2), None, 30.3),
+        (training(None, "2", 4, 1), None, 70.3),
+        (training(None, "3", 4, 2), None, 51.9),
+        (training(64, "2", 4, 4, 512), sampling(), 30.8),
+        (training(64, "2", 4, 4, 512), sampling(0.35), 58.9),
+        (training(None, "3", 4, 4, 512), sampling(reference=True), 69.3),
+        (training(None, "2", 4, 4, 512), sampling(reference=True), 92.1),
+        (training(None, "3", 1, 1), None, 165.5),
+        (training(None, "2", 2, 1), None, 100.9),
+    ],
+)
+def test_memory_is_the_methods_table(what, how, gib):
+    assert training_bytes(what, how, A800, K) / GIB == pytest.approx(gib, abs=0.05)
+
+
+def test_a_teacher_leaves_too_little_of_one_gpu():
+    size = size_of("qwen3-omni-30b-a3b-instruct")
+    one, two = (inference_bytes(size, n, 16, 2800, K) / GIB for n in (1, 2))
+    assert one > 0.92 * 79 > two
+
+
+def step(engine: str, prompt: int) -> float:
+    e = experiment(base=GRPO.format(engine=engine))
+    return grpo_step_seconds(OMNI, e.grpo, prompt, 320, 4, K)
+
+
+GRPO = """\
+c2f: v1
+name: x
+data: {{train: ch-sims}}
+student: {{model: Qwen/Qwen2.5-Omni-7B, revision: ae9e1690543ffd5c0221dc27f79834d0294cba00}}
+grpo: {{tuner: lora, batch: 4, engine: {engine}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("engine", "clips", "prompt", "seconds", "hours"),
+    [
+        ("transformers", 1368, 900, 22.3, 8.5),
+        ("vllm", 1368, 900, 15.6, 5.9),
+        ("transformers", 1284, 950, 22.4, 8.0),
+    ],
+)
+def test_grpo_takes_what_the_method_says(engine, clips, prompt, seconds, hours):
+    """METHOD 8.5: one clip a GPU and step, four GPUs, four answers each, a quarter of the clips hard."""
+    assert step(engine, prompt) == pytest.approx(seconds, abs=0.06)
+    assert clips / 4 * step(engine, prompt) * 4 / 3600 == pytest.approx(hours, abs=0.06)
+
+
+def test_sft_takes_what_the_method_says():
+    assert train_seconds(OMNI, 1368 * 3 * 1250, K, full=True) / 3600 == pytest.approx(0.93, abs=0.005)
+
+
+def test_hint_rounds_and_generation_take_what_the_method_says():
+    assert hinted_share(4, K) == pytest.approx(0.68, abs=0.005)
+    clips = 457 + 1034 + 686 + 4659
+    seconds = [
+        generate_seconds(OMNI, clips, 320, K, rows=n, vllm=v) / 60 for n, v in ((32, True), (16, False))
+    ]
+    assert 15 < seconds[0] < 30  # vLLM
+    assert 40 < seconds[1] < 80  # transformers
+
+
+# ---- facts repeated from elsewhere
+
+
+def test_every_data_set_has_a_size_for_its_splits():
+    assert set(CLIPS) == set(DATASETS)
+    for name, facts in DATASETS.items():
+        assert {s for s in ("train", "valid", "test") if getattr(CLIPS[name], s)} == set(facts.splits)
+
+
+def test_the_runtime_trains_and_generates_so_many_rows_at_once():
+    from runtime.models.qwen_omni import QWEN_OMNI
+
+    assert (QWEN_OMNI.rows_trained, QWEN_OMNI.rows_generated) == (ROWS_TRAINED, ROWS_GENERATED)
+
+
+# ---- ranges
+
+
+def test_a_range_is_told_with_its_basis():
+    hours = estimated(Load(4, 750.0, 3600.0, 0.0, 3.0, ""))
+    assert (hours.low, hours.high) == (
+        pytest.approx(4 * (600 + 1200) / 3600),
+        pytest.approx(4 * (937.5 + 10800) / 3600),
+    )
+    assert told(hours) == "2.0-13 estimated"
+    assert told(GpuHours(6, 9.5, "scaled", 3)) == "6.0-9.5 scaled (n=3)"
+    assert told(GpuHours(0, 0)) == ""
+    assert estimated(Load(0, 0.0, 50.0, 0.0, 3.0, "")) == GpuHours(0, 0, "none")
+    assert estimated(Load(1, 750.0, 0.0, 0.0, 3.0, "")).basis == "unknown"
+
+
+def test_a_sum_is_as_good_as_its_worst_part():
+    parts = [GpuHours(1, 2, "measured", 2), GpuHours(0, 0), GpuHours(3, 9, "estimated")]
+    assert total(parts) == GpuHours(4, 11, "estimated", 2)
+    assert total([]) == GpuHours(0, 0)
+
+
+# ---- monotone
+
+E, SITE = experiment(), cluster(a800=8)
+
+
+def load(kind: str, **changes):
+    e = E
+    for path, value in changes.items():
+        section, field = path.split("__")
+        part = getattr(e, section)
+        e = e.model_copy(update={section: part.model_copy(update={field: value})})
+    site = site_of(kind, placements(e, SITE)[kind], SITE)
+    return load_of(e, kind, "ch-sims", site)
+
+
+@given(
+    st.sampled_from(
+        [
+            ("sft", "sft__epochs"),
+            ("sft", "sft__steps"),
+            ("sft", "media__max_frames"),
+            ("grpo", "grpo__epochs"),
+            ("grpo", "grpo__steps"),
+            ("grpo", "grpo__generations"),
+            ("grpo", "grpo__max_new_tokens"),
+            ("grpo", "media__max_frames"),
+            ("evaluate", "media__max_frames"),
+            ("distil", "teacher__samples"),
+            ("distil", "teacher__max_new_tokens"),
+        ]
+    ),
+    st.integers(1, 40).map(lambda n: 4 * n),
+    st.integers(0, 40).map(lambda n: 4 * n),
+)
+def test_more_is_never_cheaper(what, amount, more):
+    kind, field = what
+    less, greater = load(kind, **{field: amount}), load(kind, **{field: amount + more})
+    assert greater.nominal >= less.nominal
+    assert greater.memory >= less.memory
+
+
+@given(st.integers(1, 5000), st.integers(0, 5000), st.sampled_from(["distil", "sft", "grpo", "evaluate"]))
+def test_more_clips_are_never_cheaper(clips, more, kind):
+    split = "test" if kind == "evaluate" else "train"
+
+    def limited(n):
+        limit = E.data.limit.model_copy(update={split: n})
+        return load(kind, data__limit=limit).nominal
+
+    assert limited(clips + more) >= limited(clips)
+
+
+@given(st.floats(0, 1e5), st.floats(0, 1e5), st.integers(1, 64))
+def test_a_range_holds_its_nominal(work, start, gpus):
+    given_ = Load(gpus, start, work, 0.0, 3.0, "")
+    hours = estimated(given_)
+    assert hours.low <= given_.nominal * (1 + 1e-9)
+    assert given_.nominal <= hours.high * (1 + 1e-9)
+
+
+# ---- memory is checked where the spec is read
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "says", "hint"),
+    [
+        ("resources: {grpo: {zero: 2}}", "C2F435", "`grpo`", "set `grpo.tuner: lora`"),
+        ("resources: {grpo: {gpus: 1}}", "C2F435", "`grpo`", "set `grpo.tuner: lora`"),
+        ("resources: {distil: {gpus: 1}}", "C2F435", "`distil`", "set `resources.distil.gpus: 2`"),
+        ("", "C2F435", "`grpo`", "set `resources.grpo.gpus: 8`; or set `grpo.tuner: lora`"),
+    ],
+)
+def test_what_does_not_fit_is_told_with_the_field_to_change(more, code, says, hint):
+    found = [p for p in crowded(experiment(f"{more}\n"), cluster(a800=8), "site") if says in p.message]
+    assert [p.code for p in found] == [code]
+    assert hint in found[0].hint
+    assert "of the 79 GiB" in found[0].message
+
+
+def test_a_smaller_gpu_is_warned_of_sooner():
+    site = cluster(a800=8)
+    pool = site.pools["a800"].model_copy(update={"gpu_memory": "40Gi"})
+    small = site.model_copy(update={"pools": {"a800": pool}})
+    asked = experiment("resources: {grpo: {gpus: 8}}\n")
+    warned = [p for p in crowded(asked, small, "site") if p.loc == ("sft",)]
+    assert [p.code for p in warned] == ["C2F436"]
+    assert warned[0].hint == "set `resources.sft.micro_batch: 1`; or set `media.max_frames: 8`"
+    assert {p.code for p in crowded(asked, site, "site") if p.loc == ("sft",)} == set()
+
+
+def test_this_machine_without_gpus_costs_none():
+    e = experiment()
+    assert list(crowded(e, HERE_ENVIRONMENT, "here")) == []
+    site = site_of("sft", Placement(), HERE_ENVIRONMENT)
+    assert estimated(load_of(e, "sft", "", site)) == GpuHours(0, 0, "none")
+    four = HERE_ENVIRONMENT.model_copy(update={"gpus": 4})
+    assert isinstance(site_of("sft", Placement(), four), Site)
+    assert [site_of(kind, Placement(), four).gpus for kind in ("sft", "evaluate")] == [4, 1]
+
+
+# ---- what sharing saves
+
+NAMES = {"CMU-MOSI": "cmu-mosi", "CMU-MOSEI": "cmu-mosei", "CH-SIMS": "ch-sims", "CH-SIMSv2": "ch-sims-v2"}
+ROWS = {
+    "Qwen2.5-Omni": ("direct", "sft"),
+    "C2F-Thinker(MOSI)": ("", "grpo"),
+    "C2F-Thinker(SIMS)": ("", "grpo"),
+    "CoT(Zero-shot)": ("zero-shot", "base"),
+    "CoT(SFT)": ("no-rl", "sft"),
+    "CoT(SFT+RL)": ("", "grpo"),
+    "w/o Hint": ("no-hint", "grpo"),
+    "w/ Hint": ("", "grpo"),
+    "w/o Hard": ("no-hard", "grpo"),
+    "w/ Hard": ("", "grpo"),
+}
+"""Rows of the paper that this project can run → variant of specs/paper.yaml (nothing: the trained set's own) and model."""
+
+
+@pytest.fixture(scope="module")
+def paper():
+    loaded = load_variants(ROOT / "specs" / "paper.yaml")
+    environment = load_environment("a800", ROOT, None)
+    sources = [Given(item.experiment, item.source) for item in loaded]
+    return with_costs(build(sources, PINS, environment, "a800"))
+
+
+def test_the_paper_costs_what_the_method_reckons(paper):
+    """METHOD 8.5: about 45 GPU-hours, to be trusted within a factor of 3."""
+    nominal = sum(each.nominal for each in loads(paper).values())
+    assert 45 / 1.5 < nominal < 45 * 1.5
+    hours = total(s.gpu_hours for s in paper.stages)
+    assert hours.low < 45 < hours.high
+
+
+def test_sharing_saves_two_thirds_of_the_paper(paper):
+    """Against each cell of the plan alone, and against each row of the paper's tables alone."""
+    found = totals(paper)
+    assert found["saved"] >= 0.65
+    assert summary(paper) == [
+        "18-83 GPU-hours to run, estimated", "sharing saves 72% of the 65-301 that every cell alone takes"
+    ]  # fmt: skip
+    rows = json.loads((ROOT / "tests" / "data" / "paper_rows.json").read_text())["rows"]
+    alone = dict(cells_alone(paper))
+    by_row = []
+    for row in rows:
+        variant, checkpoint = ROWS[row["model"]]
+        base = "mosi" if row["train_set"] == "CMU-MOSI" else "sims"
+        name = f"paper-{variant or base}" if variant != "direct" else f"paper-direct-{base}"
+        label = f"evaluate {checkpoint} on {NAMES[row['eval_set']]}"
+        by_row += [h for (v, key), h in alone.items() if v == name and paper.stage(key).label == label]
+    assert len(by_row) == len(rows) == 23
+    needed = total(s.gpu_hours for s in paper.stages)
+    assert saved(needed, total(by_row)) >= 0.65
