@@ -75,4 +75,3 @@ def estimated(load: Load) -> GpuHours:
 
 START_TRUST = 1.25
 """Factor by which the start may be wrong: METHOD 8.5 gives 10 to 15 minutes."""
-

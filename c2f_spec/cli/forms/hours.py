@@ -38,4 +38,12 @@ def summary(plan: Plan) -> list[str]:
 
 
 def _short(hours: float) -> str:
-    return "0" if not hours else f"{hours:.0f}" if hours >= 10 else f"{hours:.1f}" if hours >= 0.1 else f"{hours:.2f}"
+    return (
+        "0"
+        if not hours
+        else f"{hours:.0f}"
+        if hours >= 10
+        else f"{hours:.1f}"
+        if hours >= 0.1
+        else f"{hours:.2f}"
+    )
