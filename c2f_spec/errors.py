@@ -220,6 +220,12 @@ class Stale(C2fError):
     exit = Exit.STALE
 
 
+class Denied(C2fError):
+    """A rule of the place refuses what is asked: policy, budget, or a tree that nobody else can fetch."""
+
+    exit = Exit.DENIED
+
+
 class Damaged(Unreachable):
     """What was stored is missing or is not what was recorded: to ask again will not help, and an older copy may do."""
 

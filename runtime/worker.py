@@ -10,15 +10,12 @@ import argparse
 import importlib
 import json
 import os
-import platform
-import resource
 import signal
 import sys
 import time
 import traceback
 import uuid
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -29,6 +26,7 @@ from c2f_spec.store.digest import digest_folder
 from c2f_spec.store.objects import Objects, open_objects
 from runtime.context import Context, say, visible_rank
 from runtime.launch import end_with_parent
+from runtime.machine import machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,18 +41,6 @@ STAGES = {
     "baseline": "runtime.stages.baseline",
 }
 """Kind to module; imported only when it runs, because each pays for other libraries."""
-
-RECORDED_PACKAGES = (
-    "torch",
-    "transformers",
-    "trl",
-    "peft",
-    "numpy",
-    "av",
-    "decord",
-    "librosa",
-    "vaderSentiment",
-)
 
 
 def main(argv: list[str]) -> int:
@@ -109,7 +95,7 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
             out,
             attempt,
             summary,
-            {"seconds": seconds, "started": _utc(started), **_machine()},
+            {"seconds": seconds, "started": _utc(started), **machine(objects)},
         )
 
 
@@ -178,18 +164,6 @@ def _classified(error: BaseException) -> tuple[StageExit, str, str]:
             "is the disk full?",
         )
     return StageExit.BUG, f"{type(error).__name__}: {error}", "the log has the traceback; please report it"
-
-
-def _machine() -> dict[str, Any]:
-    """What ran: recorded, never keyed."""
-    packages = {}
-    for name in RECORDED_PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {"python": platform.python_version(), "packages": packages, "peak_mb": peak}
 
 
 def _utc(seconds: float) -> str:

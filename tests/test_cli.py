@@ -71,6 +71,11 @@ def test_plan_apply_status_logs_and_apply_again(c2f, repository, tiny_spec):
     lines = [re.sub(r"[0-9a-f]{10}|\d+\.\d s", "_", line).split() for line in applied.stdout.splitlines()]
     assert [line[1] for line in lines[1:]] == ["started", "done"] * 3
 
+    store = repository / ".c2f" / "store"
+    made = json.loads(next((store / "records" / "filter").iterdir()).read_text())["provenance"]
+    assert made["origin"]["argv"][:2] == ["apply", "specs/tiny.yaml"]
+    assert json.loads((store / "provenance" / f"{made['all_packages']}.json").read_text())["pydantic"]
+
     again = c2f("apply", "specs/tiny.yaml", "--no-report", *place)
     assert again.stdout == "nothing to do: all 3 stages of tiny-stages are done\n"
 

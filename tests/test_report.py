@@ -85,6 +85,18 @@ def test_a_damaged_output_is_told_and_not_read(tmp_path):
     assert not row.scores
 
 
+@pytest.mark.parametrize("origin", [{"changed": ["specs/demo.yaml"]}, {"changed": [], "patch": "0" * 64}])
+def test_what_a_dirty_tree_made_is_marked(origin, tmp_path):
+    store = filled(tmp_path)
+    stage = store.stage("reinforcement learning (GRPO)")
+    path = store.objects.local(records.record_name(stage.kind, stage.key))
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps({**record, "provenance": {**record["provenance"], "origin": origin}}))
+    report = collect(store.plan, store.objects)
+    assert "Dirty: 1 of 13 stages was launched from a tree" in markdown(report)
+    assert "reinforcement learning (GRPO) (dirty tree)" in html(report)
+
+
 def test_the_same_store_gives_the_same_bytes(tmp_path, report):
     again = filled(tmp_path)
     other = collect(again.plan, again.objects)

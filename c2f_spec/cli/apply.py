@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli import show
 from c2f_spec.cli.forms.plan import counts
+from c2f_spec.cli.launch import launched
 from c2f_spec.errors import Exit
 from c2f_spec.run import run, save
 from c2f_spec.store import records
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.1
 
 
-def apply_plan(work: Work, plan: Plan, *, report: bool) -> int:
+def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> int:
     """Run what is missing; returns the exit code."""
     missing = [s for s in plan.stages if s.action != "reuse"]
     if not missing:
         print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
         show.pointer(report_place(work) if report else None)
         return Exit.OK
+    plan = launched(plan, work.objects, work.loaded[0].root, allow_dirty=allow_dirty)
     print(f"{plan.name} on {plan.environment_name}: {counts(plan)}")
     save(plan, work.objects)
     signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -33,11 +33,11 @@ def apply(args: Namespace) -> int:
 
     if is_saved(args):
         work = open_saved(args)
-        return apply_plan(work, work.plan, report=not args.no_report)
+        return apply_plan(work, work.plan, report=not args.no_report, allow_dirty=args.allow_dirty)
     work = open_work(args, to_run=True)
     if args.until:
         work = replace(work, plan=until(work.plan, args.until))
-    return apply_plan(work, annotated(work), report=not args.no_report)
+    return apply_plan(work, annotated(work), report=not args.no_report, allow_dirty=args.allow_dirty)
 
 
 def status(args: Namespace) -> int:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
     from c2f_spec.spec.handoff import Placement
+    from c2f_spec.spec.origin import Origin
 
 Action = Literal["run", "reuse", "follow", "blocked", "failed", "unknown"]
 
@@ -78,6 +79,8 @@ class Plan:
     """What names stood for: pins by section and name."""
     asked: Asked = field(default_factory=lambda: Asked(specs=()))
     """The call that made it, so that it can be made again."""
+    origin: Origin | None = None
+    """The tree that it is launched from; a plan that is only looked at has none."""
     _by_key: dict[str, Stage] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -97,9 +100,13 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """Of variants, keys, edges, place and lock, and not of the actions, nor of what only estimates use."""
+        """Of variants, keys, edges, place and lock, and not of the actions, nor of what only estimates use.
+
+        The tree counts where it was not as committed: results of a clean launch must not be taken for those of another.
+        """
         return content_key(
             {
+                **({"patch": self.origin.patch} if self.origin and self.origin.patch else {}),
                 "format_version": VERSION,
                 "environment": [self.environment_name, _place(self.environment.model_dump(mode="json"))],
                 "lock": self.lock,

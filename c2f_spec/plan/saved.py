@@ -37,6 +37,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "digest": plan.digest,
         "name": plan.name,
         "asked": plan.asked.model_dump(mode="json"),
+        "origin": plan.origin.model_dump(mode="json") if plan.origin else None,
         "environment_name": plan.environment_name,
         "environment": plan.environment.model_dump(mode="json"),
         "lock": plan.lock,
@@ -111,6 +112,7 @@ def from_json(data: bytes, shown: str) -> Plan:
         ),
         file.lock,
         file.asked,
+        file.origin,
     )
     edited = next((s.name for s in plan.stages if content_key(s.preimage) != s.key), None)
     if edited or plan.digest != file.digest:

@@ -29,6 +29,12 @@ class Output:
     state: str
     """Empty if the files can be read."""
 
+    @property
+    def dirty(self) -> bool:
+        """Whether it was launched from a tree that was not as committed, or that no remote had."""
+        origin = (self.record.provenance if self.record else {}).get("origin") or {}
+        return bool(origin.get("changed") or origin.get("patch"))
+
     def file(self, name: str) -> Path | None:
         """A file of the output, verified, if its record names it. So no name taken from data can leave the folder.
 
@@ -96,13 +102,13 @@ class Outputs:
     def _line(self, stage: Stage) -> StageLine:
         output = self.of(stage.key)
         record = output.record
-        seconds = record.provenance.get("seconds") if record else None
+        seconds = record.provenance.get("seconds", {}) if record else {}
         return StageLine(
             key=stage.key,
             name=stage.name,
-            label=stage.label,
+            label=f"{stage.label} (dirty tree)" if output.dirty else stage.label,
             state=output.state or "done",
-            seconds=float(seconds) if isinstance(seconds, (int, float)) else None,
+            seconds=float(sum(seconds.values())) if seconds else None,
             attempt=record.attempt if record else "",
             summary=", ".join(f"{k} {_short(v)}" for k, v in record.summary.items()) if record else "",
         )

@@ -49,6 +49,13 @@ def honesty(e: Experiment, data: Sequence[Data], outputs: Outputs, variant: Vari
         )
     if isinstance(e.teacher, LexiconTeacher):
         found.append("The teacher is a word list with measurements of voice and face, not a language model.")
+    dirty = [s.stage.label for s in (outputs.of(k) for k in variant.stages) if s.dirty]
+    if dirty:
+        found.append(
+            f"Dirty: {len(dirty)} of {len(variant.stages)} stages {'was' if len(dirty) == 1 else 'were'} launched from a tree "
+            f"that was not as committed and pushed: {_and(dirty[:5])}{', and others' if len(dirty) > 5 else ''}. "
+            "Their records name the commit and what differed."
+        )
     missing = [s for s in (outputs.of(k) for k in variant.stages) if s.state]
     if missing:
         names = _and([f"{o.stage.label} ({o.state})" for o in missing[:5]])

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from c2f_spec.spec.base import SpecModel
 from c2f_spec.spec.handoff import Placement
+from c2f_spec.spec.origin import Origin
 
 VERSION = 1
 
@@ -65,6 +66,7 @@ class PlanFile(SpecModel):
     digest: str = Field(description="Of everything but actions, reasons and hours.")
     name: str
     asked: Asked
+    origin: Origin | None = Field(default=None, description="The tree that it was launched from.")
     environment_name: str
     environment: dict[str, Any] = Field(description="Resolved; `spec/environment.py` says what it holds.")
     lock: dict[str, dict[str, str]] = Field(description="What names stood for: pins by section and name.")

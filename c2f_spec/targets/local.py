@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from c2f_spec import provenance
 from c2f_spec.errors import MEANING, StageExit, Unreachable
 from c2f_spec.spec.handoff import Input, StageFile
 from c2f_spec.store import records
@@ -71,6 +72,7 @@ class Local:
             "OMP_NUM_THREADS": str(stage.placement.threads),
             "HF_HUB_OFFLINE": "1",
             "PYTHONUNBUFFERED": "1",
+            **({provenance.VARIABLE: provenance.digest_of(plan.origin)} if plan.origin else {}),
         }
         return Request(stage, file, argv, env)
 

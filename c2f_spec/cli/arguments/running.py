@@ -21,6 +21,11 @@ def add(verbs: Any, common: Common) -> None:
     )
     apply.add_argument("--no-report", action="store_true", help="do not write the report at the end")
     apply.add_argument(
+        "--allow-dirty",
+        action="store_true",
+        help="run a tree that is not committed and pushed; the difference is stored, every result is marked",
+    )
+    apply.add_argument(
         "--until",
         choices=KINDS,
         metavar="KIND",
