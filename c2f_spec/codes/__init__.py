@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.codes import checks, document, expand, hints, place, schema, teacher, training
+from c2f_spec.codes import checks, cluster, document, expand, hints, place, schema, teacher, training
 
 if TYPE_CHECKING:
     from c2f_spec.codes.entry import Entry
@@ -26,5 +26,6 @@ ENTRIES: dict[str, Entry] = {
     **teacher.ENTRIES,
     **training.ENTRIES,
     **place.ENTRIES,
+    **cluster.ENTRIES,
     **expand.ENTRIES,
 }

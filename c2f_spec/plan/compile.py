@@ -208,7 +208,18 @@ def compile_plan(
     ]
     specs = list(dict.fromkeys(item.spec for item in loaded))
     plan = build(sources, Pins(accepted=accepted), environment, name, specs)
-    return with_costs(replace(plan, asked=_asked(loaded, settings), _by_key={}))
+    code = _bundled(environment)
+    stages = tuple(replace(stage, code=code) for stage in plan.stages) if code else plan.stages
+    return with_costs(replace(plan, asked=_asked(loaded, settings), stages=stages, _by_key={}))
+
+
+def _bundled(environment: Environment) -> str:
+    """Digest of the code that stages of a cluster bring along; on this machine they import it where it lies."""
+    if environment.kind == "local":
+        return ""
+    from c2f_spec.plan.bundle import bundle
+
+    return bundle("stage").digest
 
 
 def _severe(found: Iterable[Problem], severity: str) -> list[Problem]:

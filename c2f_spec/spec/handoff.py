@@ -43,6 +43,8 @@ class StageFile(SpecModel):
     store: str
     scratch: str
     """A folder on this machine for work in progress."""
+    code: str = ""
+    """Digest of the bundle of code that it runs with; on this machine, none."""
 
 
 class FileEntry(SpecModel):

@@ -1,0 +1,143 @@
+"""The pod of a stage: one container, its volumes, and what its pool of nodes asks for.
+
+Stages have no token of a service account, no links to services, nothing of the node, and a root that cannot be
+written to. Requests equal limits: a pod gets what it was promised, and is the last to go when a node runs short.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.targets.kubernetes.render import amounts, security, variables
+from c2f_spec.targets.kubernetes.render.names import STAGE_CONTAINER
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from c2f_spec.plan.model import Stage
+    from c2f_spec.spec.cluster import KubernetesEnvironment, Pool
+
+STAGE_FOLDER = "/etc/c2f/stage"
+"""Where the stage's ConfigMap is mounted: `stage.json`, and `boot.py`, which brings the code."""
+
+
+def pod_template(
+    environment: KubernetesEnvironment,
+    stage: Stage,
+    pool: Pool,
+    *,
+    name: str,
+    labels: dict[str, str],
+    command: Sequence[str],
+    extra: Sequence[dict[str, Any]] = (),
+    avoid: Sequence[str] = (),
+) -> dict[str, Any]:
+    """`metadata` and `spec` of the pods of a stage.
+
+    `extra` are further variables; `avoid` are names of nodes whose hardware failed the stage before.
+    """
+    part = Fraction(stage.placement.gpus, pool.gpus) if pool.gpus else Fraction(1)
+    container = {
+        "name": STAGE_CONTAINER,
+        "image": stage.placement.image or environment.image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": [variables.literal(word) for word in command],
+        "env": [*variables.everywhere(environment), *values_of(stage, pool), *extra],
+        "resources": resources(stage, pool, part),
+        "securityContext": security.container_context(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": mounts(environment),
+    }
+    spec: dict[str, Any] = {
+        "restartPolicy": "Never",
+        "serviceAccountName": environment.service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": environment.limits.grace_seconds,
+        "securityContext": security.pod_context(environment.run_as_user),
+        **_pulled(environment),
+        **_on(pool, avoid),
+        "containers": [container],
+        "volumes": volumes(environment, pool, part, name),
+    }
+    return {"metadata": {"labels": labels}, "spec": spec}
+
+
+def resources(stage: Stage, pool: Pool, part: Fraction) -> dict[str, Any]:
+    """Requests and limits, which are equal."""
+    amount = {
+        "cpu": amounts.cores(pool.cpu, part),
+        "memory": amounts.bytes_of(pool.memory, part),
+        "ephemeral-storage": amounts.bytes_of(pool.ephemeral_storage, part),
+    }
+    if stage.placement.gpus and pool.gpus:
+        amount[pool.resource] = str(stage.placement.gpus)
+    if stage.placement.nodes > 1 and pool.rdma:
+        amount[pool.rdma.resource] = str(pool.rdma.count)
+    return {"requests": amount, "limits": dict(amount)}
+
+
+def mounts(environment: KubernetesEnvironment) -> list[dict[str, Any]]:
+    """Of `volumes`, in their order."""
+    found: list[dict[str, Any]] = [
+        {"name": "stage", "mountPath": STAGE_FOLDER, "readOnly": True},
+        {"name": "scratch", "mountPath": variables.SCRATCH},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  some libraries do not ask TMPDIR
+        {"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108  DataLoader and NCCL; 64 MiB without it
+    ]
+    if environment.node_cache.kind == "pvc":
+        found.append({"name": "cache", "mountPath": variables.CACHE})
+    if environment.access.ca:
+        found.append({"name": "authorities", "mountPath": variables.AUTHORITIES, "readOnly": True})
+    return found
+
+
+def volumes(
+    environment: KubernetesEnvironment, pool: Pool, part: Fraction, config_map: str
+) -> list[dict[str, Any]]:
+    """The stage's file, places to write, and shared memory in the pod's part of the node's."""
+    shm = amounts.bytes_of(pool.shm, part)
+    found: list[dict[str, Any]] = [
+        {"name": "stage", "configMap": {"name": config_map}},
+        {
+            "name": "scratch",
+            "emptyDir": {"sizeLimit": amounts.bytes_of(pool.ephemeral_storage, part)},
+        },
+        {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": shm}},
+    ]
+    if environment.node_cache.kind == "pvc":
+        found.append({"name": "cache", "persistentVolumeClaim": {"claimName": environment.node_cache.claim}})
+    if environment.access.ca:
+        found.append({"name": "authorities", "configMap": {"name": environment.access.ca}})
+    return found
+
+
+def values_of(stage: Stage, pool: Pool) -> list[dict[str, Any]]:
+    """Threads, and the network of several GPUs."""
+    placement = stage.placement
+    given = {"OMP_NUM_THREADS": str(placement.threads)}
+    if placement.gpus * placement.nodes > 1:
+        given |= {"NCCL_DEBUG": "WARN", **pool.nccl}
+    return variables.values(given)
+
+
+def _pulled(environment: KubernetesEnvironment) -> dict[str, Any]:
+    names = [{"name": name} for name in environment.pull_secrets]
+    return {"imagePullSecrets": names} if names else {}
+
+
+def _on(pool: Pool, avoid: Sequence[str]) -> dict[str, Any]:
+    """Which nodes."""
+    found: dict[str, Any] = {}
+    if pool.node_selector:
+        found["nodeSelector"] = dict(pool.node_selector)
+    if pool.tolerations:
+        found["tolerations"] = [t.model_dump(exclude_none=True) for t in pool.tolerations]
+    if avoid:
+        # One name a requirement: the API server takes no more. All of one term must hold.
+        fields = [{"key": "metadata.name", "operator": "NotIn", "values": [n]} for n in sorted(set(avoid))]
+        terms = {"nodeSelectorTerms": [{"matchFields": fields}]}
+        found["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    return found
