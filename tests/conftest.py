@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -71,16 +72,26 @@ def repository(tmp_path, monkeypatch):
 
 @pytest.fixture
 def c2f(repository):
-    """Run the command as its user does: `c2f("apply", "specs/x.yaml")` → completed process."""
+    """Run the command as its user does: `c2f("apply", "specs/x.yaml")` → completed process.
+
+    `c2f.environment` are its environment variables.
+    """
 
     def run(*argv: str, check: int | None = 0) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "c2f_spec", *argv]
         done = subprocess.run(
-            command, cwd=repository, capture_output=True, text=True, check=False, timeout=300
+            command,
+            cwd=repository,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+            env=run.environment,
         )
         assert check is None or done.returncode == check, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
+    run.environment = {**os.environ}
     return run
 
 

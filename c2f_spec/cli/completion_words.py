@@ -17,6 +17,7 @@ TAKES = {
     "DIR": "DIR",
     "CODE|PATH": "FIELD",
     "PATH=VALUE": "SETTING",
+    "ENV": "ENVIRONMENT",
     "STAGE": "STAGE",  # once there is a spec
 }
 """What arguments are called in the help → what completes them; the rest is in `_takes`."""

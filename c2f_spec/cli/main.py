@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MODULES = {
     "completion",
     "data",
+    "doctor",
     "explain",
     "init",
     "lock",

@@ -63,6 +63,8 @@ class FakeApi:
     """`after(asked)`, called when a request was carried out and before its answer is sent."""
     token: str | None = None
     """What a request must bear, if anything."""
+    denied: frozenset = frozenset()
+    """(verb, resource) that an access review refuses."""
     port: int = 0
     asked: list[tuple[str, str]] = field(default_factory=list)
     """(method, path with query) of every request."""
@@ -197,7 +199,11 @@ class Handler(BaseHTTPRequestHandler):
         if asked.method in ("POST", "PUT", "PATCH") and self.api.admission:
             warnings += self.api.admission(asked.body) or ()
         if asked.method == "POST" and resource is ACCESS_REVIEWS:
-            return {**asked.body, "status": {"allowed": True}}, 201
+            given = asked.body["spec"]["resourceAttributes"]
+            return {
+                **asked.body,
+                "status": {"allowed": (given["verb"], given["resource"]) not in self.api.denied},
+            }, 201
         if asked.method == "POST":
             return state.create(*where, asked.body, dry_run=dry_run), 201
         if asked.method == "PUT":

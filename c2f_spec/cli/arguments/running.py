@@ -16,6 +16,10 @@ KINDS = ("prepare", "distil", "filter", "sft", "merge", "grpo", "evaluate", "bas
 
 def add(verbs: Any, common: Common) -> None:
     """`verbs` is what `add_subparsers` made."""
+    doctor = verbs.add_parser("doctor", help="what would keep stages from running in an environment")
+    doctor.add_argument("environment", metavar="ENV", help="its name")
+    doctor.add_argument("--environments", metavar="DIR", help="look here first for environments")
+    output(doctor, "table", "json")
     apply = verbs.add_parser(
         "apply", parents=[common.specs, common.place], help="run what is missing, and write the report"
     )

@@ -1,0 +1,100 @@
+"""`doctor ENV`: what would keep stages from running there, each line with the way out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2f_spec.errors import C2fError, Exit, printable
+from c2f_spec.findings import Finding, error, ok, warning
+from c2f_spec.plan.compile import load_environment, repository, store_url
+from c2f_spec.store.objects import open_objects
+from c2f_spec.store.probe import probe
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterable, Iterator
+
+    from c2f_spec.spec.cluster import KubernetesEnvironment
+    from c2f_spec.spec.environment import Environment
+
+
+def doctor(args: Namespace) -> int:
+    """Exit 4 if anything would fail."""
+    root = repository(Path.cwd() / "specs")
+    folder = Path(args.environments) if args.environments else None
+    environment = load_environment(args.environment, root, folder)
+    found = _answers(environment, store_url(environment, root))
+    told = list(_told(found)) if args.output == "table" else list(found)
+    if args.output == "json":
+        print(
+            json.dumps(
+                {"format_version": 1, "findings": [f._asdict() for f in told]}, indent=1, ensure_ascii=False
+            )
+        )
+    else:
+        print(_count(told))
+    return Exit.DIFFERENCE if any(f.level == "error" for f in told) else Exit.OK
+
+
+def _answers(environment: Environment, store: str) -> Iterator[Finding]:
+    if environment.kind == "local":
+        yield from _machine()
+    else:
+        yield from _cluster(environment)
+    try:
+        objects = open_objects(store)
+    except C2fError as problem:
+        yield error(f"store {store}", problem.message, problem.hint)
+        return
+    yield from probe(objects)
+
+
+def _cluster(environment: KubernetesEnvironment) -> Iterator[Finding]:
+    from c2f_spec.targets.kubernetes.access import find_access
+    from c2f_spec.targets.kubernetes.client import Client
+    from c2f_spec.targets.kubernetes.doctor.examine import examine
+    from c2f_spec.targets.kubernetes.doctor.site import Site
+
+    try:
+        access = find_access()
+    except C2fError as problem:
+        yield error("cluster", problem.message, problem.hint)
+        return
+    yield from examine(Site(environment, Client(access, namespace=environment.namespace)))
+
+
+def _machine() -> Iterator[Finding]:
+    from importlib.util import find_spec
+
+    from c2f_spec.targets.local import visible_gpus
+
+    missing = [name for name in ("torch", "transformers", "trl", "av") if find_spec(name) is None]
+    if missing:
+        yield error(
+            "runtime",
+            f"{', '.join(missing)} cannot be imported",
+            "pip install -c constraints.txt '.[runtime]'",
+        )
+    else:
+        yield ok("runtime", "its packages are installed")
+    gpus = visible_gpus()
+    if gpus:
+        yield ok("GPUs", str(gpus))
+    else:
+        yield warning("GPUs", "none are visible: stages compute on processors", "for a toy that is enough")
+
+
+def _told(found: Iterable[Finding]) -> Iterator[Finding]:
+    """Each line as it comes: a registry that hangs does not hold back what is known."""
+    for finding in found:
+        print(printable(f"{finding.level:<8} {finding.what}: {finding.detail}"), flush=True)
+        if finding.fix:
+            print(printable(f"{'':<8}   fix: {finding.fix}"), flush=True)
+        yield finding
+
+
+def _count(found: list[Finding]) -> str:
+    levels = [f.level for f in found]
+    return f"{levels.count('error')} errors, {levels.count('warning')} warnings, {levels.count('ok')} ok"

@@ -1,0 +1,82 @@
+"""Does a store keep its promises? By writing a few bytes below `doctor/` and removing them.
+
+Everything rests on one promise that not every server keeps: creating what exists fails. One that ignores
+`If-None-Match` lets two attempts at a stage both win, silently.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+from c2f_spec.errors import Unreachable
+from c2f_spec.findings import Finding, error, ok, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from c2f_spec.store.objects import Objects
+
+SKEW_SECONDS = 60.0
+"""S3 refuses signatures that are a quarter of an hour off; a minute says that a clock is not set at all."""
+
+
+def probe(objects: Objects) -> list[Finding]:
+    """Write, read, conditional create, swap, list, remove, in that order; what fails ends it."""
+    found: list[Finding] = []
+    name = f"doctor/{uuid.uuid4().hex}"
+    try:
+        for finding in _steps(objects, name):
+            found.append(finding)
+            if finding.level == "error":
+                break
+    except Unreachable as problem:
+        found.append(
+            error(f"store {objects.url}", problem.message, problem.hint or "see its credentials and address")
+        )
+    return [*found, *_removed(objects, (name, f"{name}-lease"))]
+
+
+def _steps(objects: Objects, name: str) -> Iterator[Finding]:
+    what = f"store {objects.url}"
+    before = time.time()
+    objects.create(name, b"first")
+    after = time.time()
+    if objects.read(name) != b"first":
+        yield error(what, "what was written is not what is read", "is there a cache in between?")
+    yield ok(what, "can be written and read")
+    if objects.create(name, b"second") or objects.read(name) != b"first":
+        fix = "use a store with conditional writes (If-None-Match): S3, MinIO, Ceph, SeaweedFS"
+        yield error(what, "an object that exists was overwritten: two attempts could both win", fix)
+    yield ok(what, "refuses to overwrite what exists")
+    lease = f"{name}-lease"
+    objects.swap(lease, b"1", None)
+    held = objects.read_version(lease)
+    if held is None or not objects.swap(lease, b"2", held[1]) or objects.swap(lease, b"3", held[1]):
+        yield error(what, "compare-and-swap does not hold (If-Match)", "leases need it; use another store")
+    yield ok(what, "compares and swaps")
+    listed = [item for item in objects.listing("doctor") if item.name == name]
+    if not listed:
+        yield error(
+            what, "a listing does not show what was just written", "use a store with consistent listings"
+        )
+    skew = max(before - listed[0].modified, listed[0].modified - after, 0.0)
+    if skew > SKEW_SECONDS:
+        yield warning(
+            what,
+            f"its clock and ours are {skew:.0f} s apart",
+            "set the clocks by NTP; S3 refuses requests that are 15 minutes off",
+        )
+    else:
+        yield ok(what, f"its clock agrees with ours to {max(1.0, skew):.0f} s")
+
+
+def _removed(objects: Objects, names: tuple[str, ...]) -> list[Finding]:
+    try:
+        for name in names:
+            objects.delete(name)
+    except Unreachable:
+        # As it should be of stages: no role but that of `gc` may delete.
+        return [ok(f"store {objects.url}", f"may not be deleted from: {names[0]} stays, and `gc` removes it")]
+    return []
