@@ -58,7 +58,17 @@ seed: 42
 
 def init(args: Namespace) -> int:
     """Never overwrites: the file is created or the call fails."""
-    path = Path(args.path)
+    match args.path:
+        case ["environment"]:
+            raise WrongUsage("init environment: no file is named", hint="k8s/environments/mine.yaml, for one")
+        case ["environment", name]:
+            from c2f_spec.cli.init_environment import init_environment
+
+            return init_environment(Path(name), args.namespace)
+        case [] | [_] if args.namespace is None:
+            path = Path(args.path[0] if args.path else "specs/experiment.yaml")
+        case _:
+            raise WrongUsage("init takes one file, or `environment` and one file")
     if path.suffix not in (".yaml", ".yml"):
         raise WrongUsage(f"`{path}` is not the name of a spec", hint="it ends in .yaml")
     name = re.sub("[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:40].strip("-") or "experiment"

@@ -22,8 +22,14 @@ def add(verbs: Any, common: Common) -> None:
     )
     explain = verbs.add_parser("explain", help="tell more of a problem, or of a field of specs")
     explain.add_argument("what", metavar="CODE|PATH", help="for example C2F201, or grpo.hint.trigger")
-    init = verbs.add_parser("init", help="write a small spec to start from")
-    init.add_argument("path", nargs="?", default="specs/experiment.yaml", metavar="PATH", help="a new file")
+    init = verbs.add_parser("init", help="write a small spec to start from, or an environment")
+    init.add_argument(
+        "path",
+        nargs="*",
+        metavar="PATH",
+        help="a new spec; after the word `environment`, a new environment, made from the live cluster",
+    )
+    init.add_argument("--namespace", metavar="NAME", help="of an environment; absent: the kubeconfig's")
     expand = verbs.add_parser(
         "expand", parents=[common.one], help="list the variants of a spec, or print or write them"
     )
