@@ -113,7 +113,7 @@ def test_code_and_data_are_named(objects):
     old = PINS.datasets["icwsm2014-nyt"][:10]
     assert looked(plan_of(pins=other), objects)["prepare icwsm2014-nyt"] == (
         "run",
-        f"data set digest {old} -> 9999999999",
+        f"data set icwsm2014-nyt {old} -> 9999999999",
     )
 
 

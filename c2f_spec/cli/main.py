@@ -27,6 +27,8 @@ MODULES = {
     "init",
     "lock",
     "plan",
+    "diff",
+    "equivalent",
     "score",
     "validate",
 }

@@ -15,8 +15,8 @@ from c2f_spec.spec.base import SpecModel, identity
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Part = Literal["spec", "data", "code", "inputs"]
-PARTS: tuple[Part, ...] = ("spec", "data", "code", "inputs")
+Part = Literal["spec", "data", "models", "code", "inputs"]
+PARTS: tuple[Part, ...] = ("spec", "data", "models", "code", "inputs")
 """What a key is made of, in the order in which it is told: what an author changed comes first."""
 WRITTEN = {
     "dataset": "data.train",
@@ -55,8 +55,15 @@ def between(before: dict[str, Any], after: dict[str, Any], *, evaluates: bool = 
     for path in dict.fromkeys((*after, *before)):
         old, new = before.get(path, ABSENT), after.get(path, ABSENT)
         part, _, rest = path.partition(".")
-        if old != new and part in PARTS and rest:
-            found.append(Change(part, _written(rest, evaluates) if part == "spec" else rest, old, new))
+        if old == new or part not in PARTS or not rest:
+            continue
+        if part == "models" and ABSENT in (old, new):
+            continue  # another model, which the spec says
+        if part == "data":
+            if before.get("data.name") != after.get("data.name"):
+                continue  # another data set, which the spec says
+            rest = str(after["data.name"])
+        found.append(Change(part, _written(rest, evaluates) if part == "spec" else rest, old, new))
     return sorted(found, key=lambda c: (PARTS.index(c.part), c.path))
 
 
@@ -111,8 +118,8 @@ def sentence(change: Change, name_of: Callable[[str], str]) -> str:
         return f"code {verb}: {path}"
     if part == "inputs":
         return f"input {path}: {_stage(old, name_of)} -> {_stage(new, name_of)}"
-    if part == "data":
-        return f"data set {path} {_cut(old)} -> {_cut(new)}"
+    if part in ("data", "models"):
+        return f"{'data set' if part == 'data' else 'model'} {path} {_cut(old)} -> {_cut(new)}"
     return f"{path} {shown(old, path)} -> {shown(new, path)}"
 
 

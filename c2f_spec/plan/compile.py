@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.files import Files
     from c2f_spec.lock import Lock
+    from c2f_spec.plan.code import Code
     from c2f_spec.plan.model import Plan
     from c2f_spec.plan.pins import Need, Staged
     from c2f_spec.spec.environment import Environment
@@ -55,6 +56,9 @@ class Loaded(NamedTuple):
     """Name of the spec, which is the variant's own if there is no sweep."""
     source: str
     """The variant as YAML text; as it was written, if nothing was put together."""
+    path: Path
+    """The spec file, among `files`."""
+    files: Files = DISK
 
 
 def refuse(loaded: Sequence[Loaded], judge: Callable[[Loaded], list[Problem]]) -> None:
@@ -84,7 +88,9 @@ def load_variants(
             continue
         problems.append((variant.name, []))
         source = document.text.content if variant.document is document else _source(variant.document, texts)
-        loaded.append(Loaded(variant.document, experiment, warnings, root, expansion.name, source))
+        loaded.append(
+            Loaded(variant.document, experiment, warnings, root, expansion.name, source, path, files)
+        )
     if found := told_once(problems):
         raise SpecErrors(found)
     if len(loaded) > 1:
@@ -168,8 +174,8 @@ def _by_spec(loaded: Sequence[Loaded]) -> dict[str, list[Loaded]]:
 
 
 def lock_of(loaded: Loaded) -> Lock:
-    """The lock of a spec on this machine."""
-    return nearest_lock(Path(loaded.document.text.path), loaded.root)
+    """The lock that a spec goes by."""
+    return nearest_lock(loaded.path, loaded.root, loaded.files)
 
 
 def nearest_lock(spec: Path, root: Path, files: Files = DISK) -> Lock:
@@ -185,12 +191,16 @@ def compile_plan(
     environment: Environment,
     name: str,
     settings: Sequence[str] = (),
+    code: Code | None = None,
 ) -> Plan:
     """The plan of several specs in one environment; `staged` are the digests of the copies in the store, if it was asked.
+
+    `code` is what stages would run with, if it is not the code of this program.
 
     Raises `SpecErrors` at the name of what is not pinned (`pins.py`), and at what the environment refuses.
     """
     from c2f_spec.plan.build import Given, build  # `validate` builds no plan
+    from c2f_spec.plan.code import HERE
     from c2f_spec.plan.costs import with_costs
     from c2f_spec.plan.fits import crowded
     from c2f_spec.plan.placement import misplaced
@@ -207,9 +217,9 @@ def compile_plan(
         Given(item.experiment, item.source, item.document.text.path, found[id(item)][0]) for item in loaded
     ]
     specs = list(dict.fromkeys(item.spec for item in loaded))
-    plan = build(sources, Pins(accepted=accepted), environment, name, specs)
-    code = _bundled(environment)
-    stages = tuple(replace(stage, code=code) for stage in plan.stages) if code else plan.stages
+    plan = build(sources, Pins(accepted=accepted), environment, name, specs, code or HERE)
+    carried = _bundled(environment)
+    stages = tuple(replace(stage, code=carried) for stage in plan.stages) if carried else plan.stages
     return with_costs(replace(plan, asked=_asked(loaded, settings), stages=stages, _by_key={}))
 
 

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from c2f_spec.cli.arguments.common import Common
 
 
+WHAT = "two spec files; or MAIN..HEAD, two revisions (or one, against the files here), then files or folders (specs/)"
+
+
 def add(verbs: Any, common: Common) -> None:
     """`verbs` is what `add_subparsers` made."""
     plan = verbs.add_parser(
@@ -21,3 +24,15 @@ def add(verbs: Any, common: Common) -> None:
         "--detailed-exitcode", action="store_true", help="exit 2 if something is left to run, 0 if nothing is"
     )
     output(plan, "table", "json", "name", "markdown", "mermaid")
+    diff = verbs.add_parser(
+        "diff",
+        parents=[common.place],
+        help="what a change of specs means: fields, stages to run again, hours",
+    )
+    equivalent = verbs.add_parser(
+        "equivalent", parents=[common.place], help="exit 0 if a change of specs changes no stage, else 4"
+    )
+    for verb in (diff, equivalent):
+        verb.add_argument("what", nargs="+", metavar="WHAT", help=WHAT)
+    diff.add_argument("--detailed-exitcode", action="store_true", help="exit 2 if stages would run again")
+    output(diff, "table", "json", "markdown")

@@ -1,0 +1,176 @@
+"""A difference on a terminal, and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.errors import printable
+from c2f_spec.plan.changes import sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from c2f_spec.diff.compare import Difference, SpecDiff
+    from c2f_spec.plan.changes import Change
+    from c2f_spec.plan.model import Stage
+
+FORMAT_VERSION = 1
+MOST_LINES = 30
+"""Fields of one spec that are told."""
+NO_STAGE = {
+    "placement": "where it runs: no stage runs again",
+    "report": "how results are shown: no stage runs again",
+    "cosmetic": "for people: no stage runs again",
+}
+
+
+def as_table(found: Difference) -> None:
+    print(printable(f"{found.old} -> {found.new}: {summary(found)}"))
+    for line in shared(found):
+        print(printable(line))
+    for spec in found.specs:
+        print()
+        print(printable(f"{spec.file}{f' (was {spec.was})' if spec.was else ''}"))
+        for line in lines(found, spec):
+            print(printable(f"  {line}"))
+    if found.specs:
+        print(f"\n{totals(found)}")
+
+
+def shared(found: Difference) -> list[str]:
+    """What is behind several specs, told once."""
+    return reasons(found, found.shared)
+
+
+def reasons(found: Difference, told: Sequence[Change]) -> list[str]:
+    """Files of code in one line for each way in which they changed, the rest one by one."""
+    code: dict[str, list[str]] = {}
+    others = []
+    for text in dict.fromkeys(sentence(change, found.name_of) for change in told):
+        verb, colon, path = text.partition(": ")
+        if colon and verb.startswith("code "):
+            code.setdefault(verb, []).append(path)
+        else:
+            others.append(text)
+    return [*(f"{verb}: {', '.join(sorted(paths))}" for verb, paths in code.items()), *others]
+
+
+def summary(found: Difference) -> str:
+    """`3 specs change, 40 do not`."""
+    n = len(found.specs)
+    told = f"{_specs(n)} {'changes' if n == 1 else 'change'}, {found.unchanged:,} {'does' if found.unchanged == 1 else 'do'} not"
+    if not n:
+        told = f"nothing changes in {_specs(found.unchanged)}"
+    few = ", ".join(found.neither[:3])
+    return told + (f"; {_specs(len(found.neither))} invalid on both sides ({few})" if found.neither else "")
+
+
+def totals(found: Difference) -> str:
+    return f"in all: {stages(len(found.rerun))} to run, {len(found.reused):,} reused, {len(found.dropped):,} no longer needed"
+
+
+def lines(found: Difference, spec: SpecDiff) -> list[str]:
+    """What is told of one spec."""
+    if spec.problem:
+        return [f"does not compile: {spec.problem}"]
+    told = [_field(spec, field, names) for field, names in spec.fields]
+    if len(told) > MOST_LINES:
+        told = [*told[:MOST_LINES], f"and {len(told) - MOST_LINES:,} more fields"]
+    common = set(found.shared)
+    told += reasons(found, [change for change in spec.reasons if change not in common])
+    told += _variants(spec)
+    if spec.rerun:
+        told.append(f"run again  {stages(len(spec.rerun))}: {groups(spec.rerun)}")
+    if spec.reused:
+        told.append(f"reuse      {stages(len(spec.reused))}: {groups(spec.reused)}")
+    return told
+
+
+def _field(spec: SpecDiff, field: Any, names: Sequence[str]) -> str:
+    where = "" if len(names) == spec.compared else f" in {_some(names, spec.compared)}"
+    why = NO_STAGE.get(field.kind)
+    return f"{field}{where}{f' ({why})' if why else ''}"
+
+
+def _variants(spec: SpecDiff) -> list[str]:
+    told = []
+    if spec.added:
+        told.append(f"new: {_some(spec.added)}")
+    if spec.removed:
+        told.append(f"removed: {_some(spec.removed)}")
+    if spec.renamed:
+        told.append(f"renamed: {_some([f'{a} -> {b}' for a, b in spec.renamed])}")
+    return told
+
+
+def _some(names: Sequence[str], of: int = 0) -> str:
+    """A few names, and how many there are."""
+    few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    total = f" of {of}" if of else ""
+    return few if len(names) <= 3 and not of else f"{len(names):,}{total} variants ({few})"
+
+
+def groups(found: Iterable[Stage]) -> str:
+    """Stages by what they do: `grpo; evaluate grpo on ch-sims, cmu-mosi`, with how many where there are several."""
+    by_what: dict[str, dict[str, int]] = {}
+    for stage in found:
+        head, on, dataset = stage.label.rpartition(" on ")
+        if stage.kind == "prepare":
+            head, on, dataset = "prepare", " ", stage.label.removeprefix("prepare ")
+        known = by_what.setdefault(f"{head}{on}" if on else stage.kind, {})
+        known[dataset if on else ""] = known.get(dataset if on else "", 0) + 1
+    return "; ".join(_group(what, members) for what, members in by_what.items())
+
+
+def _group(what: str, members: dict[str, int]) -> str:
+    return f"{what}{', '.join(f'{name} x{n}' if n > 1 else name for name, n in members.items())}"
+
+
+def stages(number: int) -> str:
+    return f"{number:,} stage{'' if number == 1 else 's'}"
+
+
+def _specs(number: int) -> str:
+    return f"{number:,} spec{'' if number == 1 else 's'}"
+
+
+def as_json(found: Difference) -> str:
+    """Each stage by its name, kind, label and key."""
+    data = {
+        "format_version": FORMAT_VERSION,
+        "old": found.old,
+        "new": found.new,
+        "unchanged": found.unchanged,
+        "invalid_on_both_sides": list(found.neither),
+        "specs": [_spec(found, s) for s in found.specs],
+        "run": _stages(found.rerun),
+        "reuse": _stages(found.reused),
+        "dropped": _stages(found.dropped),
+    }
+    return json.dumps(data, indent=1, ensure_ascii=False)
+
+
+def _spec(found: Difference, spec: SpecDiff) -> dict[str, Any]:
+    return {
+        "file": spec.file,
+        "was": spec.was or None,
+        "problem": spec.problem or None,
+        "fields": [
+            {"path": f.path, "change": str(f), "class": f.kind, "variants": list(names)}
+            for f, names in spec.fields
+        ],
+        "reasons": list(dict.fromkeys(sentence(change, found.name_of) for change in spec.reasons)),
+        "variants": {
+            "compared": spec.compared,
+            "added": list(spec.added),
+            "removed": list(spec.removed),
+            "renamed": [list(pair) for pair in spec.renamed],
+        },
+        "run": [s.key for s in spec.rerun],
+        "reuse": [s.key for s in spec.reused],
+    }
+
+
+def _stages(found: Iterable[Stage]) -> list[dict[str, Any]]:
+    return [{"name": s.name, "kind": s.kind, "label": s.label, "key": s.key} for s in found]

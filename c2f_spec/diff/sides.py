@@ -1,0 +1,153 @@
+"""One side of a comparison: specs of one place and time, compiled."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from c2f_spec.diff.git import Revision
+from c2f_spec.errors import C2fError, SpecErrors
+from c2f_spec.files import DISK
+from c2f_spec.plan.code import HERE, Code
+from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from c2f_spec.files import Files
+    from c2f_spec.plan.model import Plan, Stage
+    from c2f_spec.spec.environment import Environment
+
+WORDS_OF_BUILDING = (b"extends", b"template")
+"""A spec without these words depends on no other file of specs."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a side is read from, and with which environment."""
+
+    name: str
+    files: Files
+    root: Path
+    """The repository."""
+    on: str | None = None
+    environments: Path | None = None
+    code: Code = field(default_factory=lambda: HERE)
+
+
+@dataclass
+class Side:
+    """Plans by the name of their spec file."""
+
+    name: str
+    plans: dict[str, Plan] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
+    """Spec files that do not compile, with their first problem."""
+
+    @property
+    def stages(self) -> dict[str, Stage]:
+        """Of all plans, by key."""
+        return {s.key: s for plan in self.plans.values() for s in plan.stages}
+
+
+def place_of(files: Files, name: str, root: Path, on: str | None, environments: Path | None) -> Place:
+    """With the repository's own runtime, if it has one: then its code changes with its revisions."""
+    own = root / "runtime" / "stages"
+    there = (
+        any(p.startswith("runtime/stages/") for p in files.entries)
+        if isinstance(files, Revision)
+        else own.is_dir()
+    )
+    return Place(name, files, root, on, environments, Code(files, root) if there else HERE)
+
+
+def specs_in(place: Place, paths: Sequence[str]) -> list[str]:
+    """Spec files at or below `paths`, by their name from the root of the repository."""
+    wanted = [os.path.relpath(os.path.realpath(p), place.root) for p in paths]
+    if isinstance(place.files, Revision):
+        known: Iterable[str] = place.files.entries
+    else:
+        known = _on_disk(place.root, wanted)
+    return sorted(p for p in known if p.endswith((".yaml", ".yml")) and any(_below(p, w) for w in wanted))
+
+
+def _on_disk(root: Path, wanted: Sequence[str]) -> Iterable[str]:
+    for name in wanted:
+        path = root / name
+        found = path.rglob("*") if path.is_dir() else (path,)
+        yield from (p.relative_to(root).as_posix() for p in found if p.is_file())
+
+
+def _below(path: str, folder: str) -> bool:
+    return folder in (".", path) or path.startswith(f"{folder}/")
+
+
+def side(place: Place, specs: Sequence[str], known: Side | None = None) -> Side:
+    """Compile `specs`. What `known` holds of them is taken from there: they were found to be the same."""
+    made = Side(place.name)
+    environments: dict[str, Environment] = {}
+    for spec in specs:
+        if known and spec in known.plans:
+            made.plans[spec] = known.plans[spec]
+        elif known and spec in known.broken:
+            made.broken[spec] = known.broken[spec]
+        else:
+            _compile(made, place, spec, environments)
+    return made
+
+
+def _compile(made: Side, place: Place, spec: str, environments: dict[str, Environment]) -> None:
+    """A spec alone, so that one that does not compile hides no other. Templates are no specs."""
+    path = place.root / spec
+    try:
+        loaded = load_variants(path, (), place.files, spec)
+        name = place.on or loaded[0].experiment.environment
+        if name not in environments:
+            environments[name] = load_environment(name, place.root, place.environments, place.files)
+        made.plans[spec] = compile_plan(loaded, None, environments[name], name, code=place.code)
+    except C2fError as error:
+        if not _is_template(place.files.read(path, 1_000_000) if place.files.is_file(path) else b""):
+            first = error.diagnostics[0] if isinstance(error, SpecErrors) else error
+            where = f"line {first.place.line}: " if not isinstance(first, C2fError) else ""
+            made.broken[spec] = f"{where}{first.message}"
+
+
+def _is_template(data: bytes) -> bool:
+    return data.startswith(b"params:") or b"\nparams:" in data
+
+
+def affected(old: Place, new: Place, specs: Iterable[str]) -> set[str]:
+    """Specs that may have another plan: they changed, or something did that they are put together with.
+
+    Two revisions differ in few files, and most specs stand alone; each that does not change is compiled once.
+    """
+    if not isinstance(old.files, Revision) or not isinstance(new.files, Revision):
+        return set(specs)
+    before, after = old.files.entries, new.files.entries
+    changed = {p for p in before.keys() | after.keys() if before.get(p) != after.get(p)}
+    shared = [p for p in changed if not p.endswith((".yaml", ".yml")) or "/environments/" in p]
+    if any(p.endswith((".lock", ".py")) or "/environments/" in p for p in shared):
+        return set(specs)
+    return {s for s in specs if s in changed or _builds_on_others(new, s)}
+
+
+def _builds_on_others(place: Place, spec: str) -> bool:
+    path = place.root / spec
+    return place.files.is_file(path) and any(
+        w in place.files.read(path, 1_000_000) for w in WORDS_OF_BUILDING
+    )
+
+
+def of_files(first: Path, second: Path, on: str | None, environments: Path | None) -> tuple[Side, Side]:
+    """Two files on this machine, compared as two versions of one spec."""
+    from c2f_spec.plan.compile import repository
+
+    sides = []
+    for path in (first, second):
+        place = place_of(DISK, str(path), repository(path), on, environments)
+        found = side(place, [os.path.relpath(os.path.realpath(path), place.root)])
+        plans = {str(second): plan for plan in found.plans.values()}
+        sides.append(Side(found.name, plans, {str(second): why for why in found.broken.values()}))
+    return sides[0], sides[1]
