@@ -250,7 +250,7 @@ def test_a_spec_that_does_not_compile_is_named_and_the_others_are_compared(repo,
 def test_templates_are_no_specs(repo, told):
     Path("specs/templates").mkdir()
     Path("specs/templates/t.yaml").write_text(
-        "params:\n  n: {kind: int}\n" + BASE.replace("steps: 3", "steps: ${params.n}")
+        "params:\n  n: {kind: int}\n" + BASE.replace("steps: 3", 'steps: "${params.n}"')
     )
     write(made="template: templates/t.yaml\nname: made\nwith: {n: 7}\n")
     commit()
@@ -259,6 +259,7 @@ def test_templates_are_no_specs(repo, told):
     )
     commit()
     found = diff_of(told, "HEAD~1..HEAD")
+    assert found["invalid_on_both_sides"] == []
     assert [s["file"] for s in found["specs"]] == ["specs/made.yaml"]
     assert changes_of(found["specs"][0]) == ["grpo.beta 0.1 -> 0.2"]
 
