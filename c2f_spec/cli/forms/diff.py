@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from c2f_spec.cli.forms.hours import span
+from c2f_spec.cost.model import total
 from c2f_spec.errors import printable
 from c2f_spec.plan.changes import sentence
 
@@ -67,7 +69,17 @@ def summary(found: Difference) -> str:
 
 
 def totals(found: Difference) -> str:
-    return f"in all: {stages(len(found.rerun))} to run, {len(found.reused):,} reused, {len(found.dropped):,} no longer needed"
+    return (
+        f"in all: {stages(len(found.rerun))} to run{_hours(found.rerun, ' ({} GPU-hours added)')}, "
+        f"{len(found.reused):,} reused{_hours(found.reused, ' ({} saved)')}, "
+        f"{len(found.dropped):,} no longer needed"
+    )
+
+
+def _hours(of: Sequence[Stage], form: str) -> str:
+    """Their GPU-hours in `form`; nothing where there are none."""
+    found = total(s.gpu_hours for s in of)
+    return form.format(span(found)) if found.high else ""
 
 
 def lines(found: Difference, spec: SpecDiff) -> list[str]:
@@ -81,10 +93,14 @@ def lines(found: Difference, spec: SpecDiff) -> list[str]:
     told += reasons(found, [change for change in spec.reasons if change not in common])
     told += _variants(spec)
     if spec.rerun:
-        told.append(f"run again  {stages(len(spec.rerun))}: {groups(spec.rerun)}")
+        told.append(_part("run again", spec.rerun))
     if spec.reused:
-        told.append(f"reuse      {stages(len(spec.reused))}: {groups(spec.reused)}")
+        told.append(_part("reuse", spec.reused))
     return told
+
+
+def _part(verb: str, of: Sequence[Stage]) -> str:
+    return f"{verb:<10} {stages(len(of))}{_hours(of, ' ({} GPU-hours)')}: {groups(of)}"
 
 
 def _field(spec: SpecDiff, field: Any, names: Sequence[str]) -> str:
@@ -147,6 +163,10 @@ def as_json(found: Difference) -> str:
         "run": _stages(found.rerun),
         "reuse": _stages(found.reused),
         "dropped": _stages(found.dropped),
+        "gpu_hours": {
+            "added": total(s.gpu_hours for s in found.rerun).to_json(),
+            "saved": total(s.gpu_hours for s in found.reused).to_json(),
+        },
     }
     return json.dumps(data, indent=1, ensure_ascii=False)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.forms.diff import groups, lines, shared, stages, summary, totals
+from c2f_spec.cli.forms.diff import groups, lines, stages, summary, totals
+from c2f_spec.cli.forms.hours import span
 from c2f_spec.cli.forms.markdown import Table, comment
+from c2f_spec.cost.model import total
 from c2f_spec.errors import short
 from c2f_spec.report.text import inline
 
@@ -16,20 +18,16 @@ MARKER = "diff"
 MOST_SPECS = 20
 """So many specs have a section of their own; of the others the table says how many stages run."""
 LINE = 300
+HEADS = ("Spec", "To run", "GPU-hours", "Reused", "Problem")
 
 
 def as_markdown(found: Difference) -> str:
     head = f"### {inline(found.old)} → {inline(found.new)}: {inline(summary(found))}"
     if not found.specs:
         return comment(MARKER, [head])
-    blocks: list[str | Table] = [head, f"**{inline(totals(found)).removeprefix('in all: ').capitalize()}.**"]
-    rows = [(s.file, str(len(s.rerun)), str(len(s.reused)), s.problem) for s in found.specs]
-    heads = ("Spec", "To run", "Reused", "Problem")
-    wide = 4 if any(row[3] for row in rows) else 3
-    if common := shared(found):
-        blocks.append("\n".join(f"- {inline(short(line, 2 * LINE))}" for line in common))
-    if len(rows) > 1:
-        blocks.append(Table(heads[:wide], [row[:wide] for row in rows]))
+    blocks: list[str | Table] = [head, f"**{inline(totals(found)).removeprefix('in all: ')}.**"]
+    if len(found.specs) > 1:
+        blocks.append(_overview(found))
     for spec in found.specs[:MOST_SPECS]:
         was = f" (was {inline(spec.was)})" if spec.was else ""
         told = "\n".join(f"- {inline(short(line, LINE))}" for line in lines(found, spec))
@@ -42,3 +40,14 @@ def as_markdown(found: Difference) -> str:
             )
         )
     return comment(MARKER, blocks)
+
+
+def _overview(found: Difference) -> Table:
+    """A row a spec; columns that say nothing of any are left out."""
+    rows = []
+    for spec in found.specs:
+        hours = total(s.gpu_hours for s in spec.rerun)
+        added = span(hours) if hours.high else ""
+        rows.append((spec.file, str(len(spec.rerun)), added, str(len(spec.reused)), spec.problem))
+    told = [i for i in range(len(HEADS)) if any(row[i] for row in rows)]
+    return Table(tuple(HEADS[i] for i in told), [tuple(row[i] for i in told) for row in rows])
