@@ -14,7 +14,7 @@ from c2f_spec.keys import canonical, content_key
 from c2f_spec.plan.code import HERE, Code
 from c2f_spec.plan.model import Plan, Stage, Variant
 from c2f_spec.plan.pins import Pins, model_name, used_pins
-from c2f_spec.plan.placement import placements
+from c2f_spec.plan.placement import decided_by, placements
 from c2f_spec.spec.base import SpecModel, identity
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.filters import NAMES as FILTER_NAMES
@@ -109,7 +109,7 @@ class _Made:
 
     def places(self, e: Experiment, environment: Environment) -> dict[str, Placement]:
         """`placements`, once for variants that agree in what decides them."""
-        at = tuple(map(id, (e.resources, e.checkpoints, e.student, e.teacher, e.sft, e.grpo, e.evaluate)))
+        at = tuple(map(id, decided_by(e, environment)))
         if at not in self.placed:
             self.placed[at] = (e, placements(e, environment))
         return self.placed[at][1]

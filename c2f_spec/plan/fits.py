@@ -31,7 +31,9 @@ Change = tuple[str, "Experiment", "Site"]
 
 def crowded(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
     """Stages that do not fit, or hardly, and models of which it is not known. `misplaced` found nothing before."""
-    yield from _unknown(e, environment)
+    if environment.kind == "local" and not environment.gpus:
+        return
+    yield from _unknown(e)
     places = placements(e, environment)
     sections = {"distil": e.teacher, "sft": e.sft, "grpo": e.grpo, "evaluate": e.evaluate}
     for kind, section in sections.items():
@@ -101,10 +103,8 @@ def _placed(site: Site, **fields: object) -> Site:
     return site._replace(placement=site.placement.model_copy(update=fields))
 
 
-def _unknown(e: Experiment, environment: Environment) -> Iterator[Problem]:
-    """Models that are not in the table of sizes, where there are GPUs."""
-    if environment.kind == "local" and not environment.gpus:
-        return
+def _unknown(e: Experiment) -> Iterator[Problem]:
+    """Models that are not in the table of sizes."""
     student = e.student.model if isinstance(e.student, QwenOmni) else None
     teacher = e.teacher.model if isinstance(e.teacher, OwnWeights) else None
     for section, model in (("student", student), ("teacher", teacher)):

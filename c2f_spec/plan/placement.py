@@ -43,6 +43,13 @@ def placements(e: Experiment, environment: Environment) -> dict[str, Placement]:
     }
 
 
+def decided_by(e: Experiment, environment: Environment) -> tuple[object, ...]:
+    """The sections that placements are made of: variants that have the same ones are placed alike."""
+    if environment.kind == "local":
+        return (e.resources, e.checkpoints)
+    return (e.resources, e.checkpoints, e.student, e.teacher, e.sft, e.grpo, e.evaluate)
+
+
 def _on_this_machine(e: Experiment, kind: str, environment: LocalEnvironment) -> Placement:
     """One node without pools. How many GPUs are visible is known where a stage starts; `gpus: 0` takes all of them."""
     if kind not in TRAINING:
