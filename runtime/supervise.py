@@ -22,6 +22,7 @@ from c2f_spec.errors import MEANING, StageExit, Unreachable
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store import records
 from c2f_spec.store.objects import open_objects
+from runtime import accounting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,9 @@ def supervise(path: Path, *, lock: Path | None) -> int:
         scratch = Path(stage.scratch) / attempt
         scratch.mkdir(parents=True)
         worker = ["runtime.worker", str(path), "--attempt", attempt]
+        begun = accounting.begin(stage, objects, attempt)
         code, ends = run_workers(worker, stage.placement.processes, scratch, hold=held)
+        accounting.end(stage, objects, begun, code)
         if code.permanent:
             records.add_failure(objects, stage.kind, stage.key, _failure(code, ends))
         shutil.rmtree(stage.scratch, ignore_errors=True)

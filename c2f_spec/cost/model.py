@@ -34,6 +34,10 @@ class Load(NamedTuple):
         return self.gpus * (self.start + self.work) / 3600
 
 
+UNLOADED = Load(0, 0.0, 0.0, 0.0, 1.0, "")
+"""Of a stage that nobody reckoned."""
+
+
 class GpuHours(NamedTuple):
     """A range."""
 

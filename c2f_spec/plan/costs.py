@@ -22,7 +22,7 @@ def with_costs(plan: Plan) -> Plan:
     """Every stage with what it takes by the coefficients of its place alone."""
     reckoned = loads(plan)
     stages = tuple(
-        replace(s, gpu_hours=estimated(reckoned[s.key]), memory=reckoned[s.key].memory) for s in plan.stages
+        replace(s, gpu_hours=estimated(reckoned[s.key]), load=reckoned[s.key]) for s in plan.stages
     )
     return replace(plan, stages=stages, _by_key={})
 

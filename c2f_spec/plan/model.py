@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from c2f_spec.cost.model import NOTHING, GpuHours
+from c2f_spec.cost.model import NOTHING, UNLOADED, GpuHours, Load
 from c2f_spec.keys import content_key
 from c2f_spec.spec.planfile import VERSION, Asked
 
@@ -38,8 +38,7 @@ class Stage:
     action: Action = "unknown"
     reason: str = ""
     gpu_hours: GpuHours = NOTHING
-    memory: float = 0.0
-    """Peak of one GPU in bytes, estimated; 0 without one."""
+    load: Load = UNLOADED
 
     @property
     def name(self) -> str:
@@ -82,6 +81,8 @@ class Plan:
     origin: Origin | None = None
     """The tree that it is launched from; a plan that is only looked at has none."""
     _by_key: dict[str, Stage] = field(default_factory=dict, repr=False, compare=False)
+    _digest: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
+    """Of this plan and no other: `replace` makes a new list."""
 
     def __post_init__(self) -> None:
         self._by_key.update({s.key: s for s in self.stages})
@@ -104,16 +105,19 @@ class Plan:
 
         The tree counts where it was not as committed: results of a clean launch must not be taken for those of another.
         """
-        return content_key(
-            {
-                **({"patch": self.origin.patch} if self.origin and self.origin.patch else {}),
-                "format_version": VERSION,
-                "environment": [self.environment_name, _place(self.environment.model_dump(mode="json"))],
-                "lock": self.lock,
-                "variants": [[v.name, list(v.stages)] for v in self.variants],
-                "stages": [[s.key, s.inputs, s.placement.model_dump(mode="json")] for s in self.stages],
-            }
-        )
+        if not self._digest:
+            self._digest.append(content_key(self._digested()))
+        return self._digest[0]
+
+    def _digested(self) -> dict[str, Any]:
+        return {
+            **({"patch": self.origin.patch} if self.origin and self.origin.patch else {}),
+            "format_version": VERSION,
+            "environment": [self.environment_name, _place(self.environment.model_dump(mode="json"))],
+            "lock": self.lock,
+            "variants": [[v.name, list(v.stages)] for v in self.variants],
+            "stages": [[s.key, s.inputs, s.placement.model_dump(mode="json")] for s in self.stages],
+        }
 
     def totals(self) -> dict[str, Any]:
         """Counts that a reviewer wants first."""

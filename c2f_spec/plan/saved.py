@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 import c2f_spec
-from c2f_spec.cost.model import GpuHours
-from c2f_spec.cost.sizes import GIB
+from c2f_spec.cost.model import GpuHours, Load
 from c2f_spec.errors import Stale
 from c2f_spec.keys import content_key
 from c2f_spec.plan import costs
@@ -64,7 +63,7 @@ def _stage(stage: Stage) -> dict[str, Any]:
         "action": stage.action,
         "reason": stage.reason,
         "gpu_hours": stage.gpu_hours.to_json(),
-        "memory_gib": round(stage.memory / GIB, 1),
+        "load": stage.load._asdict() | {"memory": round(stage.load.memory)},
     }
 
 
@@ -106,7 +105,7 @@ def from_json(data: bytes, shown: str) -> Plan:
                 s.action,
                 s.reason,
                 GpuHours(**s.gpu_hours.model_dump()),
-                s.memory_gib * GIB,
+                Load(**s.load.model_dump()),
             )
             for s in file.stages
         ),

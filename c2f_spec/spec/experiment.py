@@ -22,6 +22,11 @@ class Experiment(SpecModel):
         json_schema_extra={**COSMETIC, "examples": ["sims-hint"]},
     )
     description: str = Field(default="", description="What it is for.", json_schema_extra=COSMETIC)
+    project: Name = Field(
+        default="default",
+        description="On whose account its GPU-hours go.",
+        json_schema_extra=COSMETIC,
+    )
     environment: Name = Field(
         default="local",
         description="Where it runs: a file of `k8s/environments/`, or `local`.",

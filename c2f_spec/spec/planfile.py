@@ -32,6 +32,17 @@ class Hours(SpecModel):
     measured: int = Field(description="Runs that were measured, where the basis says so.")
 
 
+class Reckoned(SpecModel):
+    """What one run takes by the coefficients of its place alone."""
+
+    gpus: int = Field(description="In all: over nodes and shards.")
+    start: float = Field(description="Seconds until the work begins.")
+    work: float = Field(description="Seconds of the work.")
+    memory: int = Field(description="Peak of one GPU in bytes; 0 without one.")
+    trust: float = Field(description="Factor by which the work may be wrong.")
+    shape: str = Field(description="What measured stages of other sizes are compared by.")
+
+
 class PlanStage(SpecModel):
     """One stage instance of a plan."""
 
@@ -47,7 +58,7 @@ class PlanStage(SpecModel):
     action: Literal["run", "reuse", "follow", "blocked", "failed", "unknown"]
     reason: str
     gpu_hours: Hours
-    memory_gib: float = Field(description="Peak of one GPU, estimated; 0 without one.")
+    load: Reckoned
 
 
 class Asked(SpecModel):

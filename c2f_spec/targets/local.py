@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec import provenance
 from c2f_spec.errors import MEANING, StageExit, Unreachable
+from c2f_spec.plan.account import account_of
 from c2f_spec.spec.handoff import Input, StageFile
 from c2f_spec.store import records
 from c2f_spec.store.machine import work_folder
@@ -55,17 +56,19 @@ class Local:
 
     def prepare(self, plan: Plan, stage: Stage) -> Request:
         work = self._work(stage)
-        visible = visible_gpus()
-        gpus = min(visible, stage.placement.gpus or visible) if _trains(stage) else 0
+        gpus = _held(stage, visible_gpus())
         file = StageFile(
             kind=stage.kind,
             key=stage.key,
             name=stage.name,
             preimage=stage.preimage,
-            placement=stage.placement.model_copy(update={"processes": max(1, gpus)}),
+            placement=stage.placement.model_copy(
+                update={"gpus": gpus, "processes": max(1, gpus) if _trains(stage) else 1}
+            ),
             inputs={role: Input(kind=plan.stage(key).kind, key=key) for role, key in stage.inputs.items()},
             store=self.objects.url,
             scratch=str(work / "scratch"),
+            account=account_of(plan, stage),
         )
         argv = (sys.executable, "-m", "runtime", str(work / "stage.json"), "--lock", str(work / "lock"))
         env = {
@@ -183,6 +186,13 @@ def visible_gpus() -> int:
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return 0
     return sum(line.startswith("GPU ") for line in shown.stdout.splitlines())
+
+
+def _held(stage: Stage, visible: int) -> int:
+    """GPUs that a stage uses: training all of them or as many as it says, a model that answers one."""
+    if _trains(stage):
+        return min(visible, stage.placement.gpus or visible)
+    return min(visible, int(stage.kind in ("distil", "evaluate")))
 
 
 def _trains(stage: Stage) -> bool:

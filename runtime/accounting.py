@@ -1,0 +1,89 @@
+"""The entry in the ledger that each attempt at a stage ends with: how long it held its GPUs, and what came of it.
+
+Written by process 1 of a stage, which outlives its workers. An attempt whose machine dies leaves none: nobody was there
+to say how long it held anything.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from c2f_spec.errors import StageExit, Unreachable
+from c2f_spec.spec.ledger import Entry
+from c2f_spec.store import ledger, records
+
+if TYPE_CHECKING:
+    from c2f_spec.spec.handoff import StageFile
+    from c2f_spec.store.objects import Objects
+
+STEP = re.compile(r"/checkpoints/step-(\d+)/[^/]+/manifest\.json$")
+TRAINING = ("sft", "grpo")
+
+
+class Begun(NamedTuple):
+    """The start of an attempt."""
+
+    attempt: str
+    at: float
+    """Seconds since the epoch."""
+    step: int
+    """Of the checkpoint that it can go on from; 0: of none."""
+
+
+def begin(stage: StageFile, objects: Objects, attempt: str) -> Begun:
+    return Begun(attempt, time.time(), saved_step(stage, objects))
+
+
+def end(stage: StageFile, objects: Objects, begun: Begun, code: StageExit, process: str = "") -> None:
+    """Write the entry. A store that refuses it is told of, and changes nothing of how the attempt ended."""
+    if stage.account is None:
+        return
+    try:
+        ledger.add(objects, _entry(stage, objects, begun, code), process)
+    except Unreachable as error:
+        print(f"{stage.name}: not in the ledger: {error.message}", flush=True)
+
+
+def _entry(stage: StageFile, objects: Objects, begun: Begun, code: StageExit) -> Entry:
+    assert stage.account is not None
+    record = records.read_record(objects, stage.kind, stage.key) if code is StageExit.DONE else None
+    mine = record is not None and record.attempt == begun.attempt
+    provenance = record.provenance if record is not None and mine else {}
+    saved = saved_step(stage, objects)
+    return Entry(
+        kind=stage.kind,
+        key=stage.key,
+        attempt=begun.attempt,
+        account=stage.account,
+        started=datetime.fromtimestamp(begun.at, UTC).isoformat(timespec="seconds"),
+        seconds=round(time.time() - begun.at, 2),
+        waited=provenance.get("seconds", {}).get("start", 0.0),
+        gpus=stage.placement.gpus,
+        code=int(code),
+        committed=mine,
+        began=begun.step,
+        reached=max(begun.step, saved, _reached(stage, objects, begun.at)),
+        saved=saved,
+        measured=provenance.get("measured", {}),
+    )
+
+
+def saved_step(stage: StageFile, objects: Objects) -> int:
+    """Of the newest whole checkpoint; 0 if there is none."""
+    if stage.kind not in TRAINING:
+        return 0
+    names = objects.names(f"{records.work_name(stage.kind, stage.key)}/checkpoints")
+    return max((int(found[1]) for name in names if (found := STEP.search(name))), default=0)
+
+
+def _reached(stage: StageFile, objects: Objects, since: float) -> int:
+    """Steps that were done, as this attempt told them last."""
+    data = objects.read(f"{records.work_name(stage.kind, stage.key)}/progress.json")
+    state = json.loads(data or b"null")
+    if not state or state["unit"] != "steps" or state["time"] < since:
+        return 0
+    return int(state["done"])
