@@ -87,7 +87,9 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
         import torch.distributed
 
         torch.distributed.barrier()
-    if rank == 0:
+    if summary is None:
+        say(f"{stage.name}: the last of the pods that share it commits it")
+    elif rank == 0:
         seconds = {"start": round(ready - started, 2), "work": round(time.time() - ready, 2)}
         _commit(
             stage,

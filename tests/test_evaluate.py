@@ -25,7 +25,7 @@ def test_a_prediction_for_each_clip_of_the_test_split_in_order(tmp_path, monkeyp
     monkeypatch.setitem(MODELS, "tiny", dataclasses.replace(MODELS["tiny"], rows_generated=2))
     summary, rows, _ = predict(tmp_path)
     assert [row["id"] for row in rows] == omni.reader().ids("test")
-    assert rows[0].keys() == {"id", "label", "true", "output", "polarity", "score", "well_formed"}
+    assert rows[0].keys() == {"id", "label", "true", "output", "polarity", "score", "well_formed", "ended"}
     assert [(row["label"], row["true"]) for row in rows][:2] == [(-3.1, "negative"), (2.4, "positive")]
     assert summary == {"clips": 5, "well_formed": 0, "scored": 0, "ended": summary["ended"]}
 

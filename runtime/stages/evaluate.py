@@ -6,7 +6,7 @@ set. Output: `predictions.jsonl`, a row a clip in manifest order. Metrics are co
 
 from __future__ import annotations
 
-import json
+import hashlib
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -17,22 +17,25 @@ from c2f_spec.errors import StageSpecWrong
 from c2f_spec.spec.evaluate import Decoding, Engine
 from c2f_spec.spec.sections import Student as StudentSpec
 from runtime.chains import AnyFormat, parse
+from runtime.clips import write_jsonl
 from runtime.context import refuse_unsupported
 from runtime.models import MODELS
 from runtime.models.student import Student, device, generation, load
 from runtime.training.arguments import memory
 from runtime.training.batches import prompt_batch
 from runtime.training.rows import Reader
+from runtime.units import in_units
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from runtime.clips import Clip
     from runtime.context import Context
     from runtime.training.rows import Row
 
 
-def run(ctx: Context) -> dict[str, Any]:
+def run(ctx: Context) -> dict[str, Any] | None:
+    """Counts, or `None` while other pods are at their shares."""
     if ctx.world != 1:
         raise StageSpecWrong(f"evaluation runs in one process, not in {ctx.world}")
     section = ctx.stage.preimage["spec"]["evaluate"]
@@ -47,20 +50,35 @@ def run(ctx: Context) -> dict[str, Any]:
     reader, scale = questions(ctx, student, section.get("score_space", "prompt_range"))
     settings = generation(student.tokenizer, decoding.max_new_tokens, decoding.temperature)
     ids = reader.ids("test")
-    counts = {"clips": len(ids), "well_formed": 0, "scored": 0, "ended": 0}
-    torch.manual_seed(ctx.seed)
-    with (ctx.out / "predictions.jsonl").open("w", encoding="utf-8") as file, memory("evaluate"):
-        for start in range(0, len(ids), kind.rows_generated):
-            rows = [reader.row(clip_id) for clip_id in ids[start : start + kind.rows_generated]]
-            for row, (output, ended) in zip(rows, answers(student, rows, settings), strict=True):
-                made = prediction(reader.clips[row.id], output, ctx.format, scale)
-                counts["well_formed"] += made["well_formed"]
-                counts["scored"] += made["score"] is not None
-                counts["ended"] += ended
-                file.write(json.dumps(made, ensure_ascii=False) + "\n")
-            file.flush()
-            ctx.progress(start + len(rows), len(ids), "clips")
-    return counts
+
+    def answered(units: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        for number, part in units.items():
+            torch.manual_seed(seed_of(ctx, number))
+            made = []
+            for start in range(0, len(part), kind.rows_generated):
+                rows = [reader.row(clip_id) for clip_id in part[start : start + kind.rows_generated]]
+                for row, (output, ended) in zip(rows, answers(student, rows, settings), strict=True):
+                    answer = prediction(reader.clips[row.id], output, ctx.format, scale)
+                    made.append({**answer, "ended": ended})
+            yield number, made
+
+    with memory("evaluate"):
+        made = in_units(ctx, ids, answered)
+    if made is None:
+        return None
+    write_jsonl(ctx.out / "predictions.jsonl", made)
+    return {
+        "clips": len(made),
+        "well_formed": sum(row["well_formed"] for row in made),
+        "scored": sum(row["score"] is not None for row in made),
+        "ended": sum(row["ended"] for row in made),
+    }
+
+
+def seed_of(ctx: Context, unit: int) -> int:
+    """Of the sampling of a unit: the same whichever pod answers it, and after whatever interruption."""
+    drawn = hashlib.sha256(f"{ctx.stage.key}:{ctx.seed}:{unit}".encode()).digest()
+    return int.from_bytes(drawn[:6], "big")
 
 
 def checkpoint(ctx: Context) -> Student:
