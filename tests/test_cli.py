@@ -139,7 +139,7 @@ def test_a_store_that_cannot_be_written_is_named(c2f, repository, tiny_spec):
 def test_ctrl_c_stops_what_it_started_and_says_how_to_go_on(repository, tiny_spec):
     (repository / "local.yaml").write_text(ENVIRONMENT)
     child = apply(repository, tiny_spec)
-    while not list((repository / ".c2f" / "store").glob("work/*/*/lock")):
+    while not list((repository / ".c2f").rglob("lock")):
         time.sleep(0.02)
     os.kill(child.pid, signal.SIGINT)
     out, _ = child.communicate(timeout=60)

@@ -586,7 +586,7 @@ def test_a_sweep_is_planned_offline_and_named_as_a_whole(command, repository):
     (repository / "specs" / "x.yaml").write_text("extends: good.yaml\nname: x\nsweep: {seeds: [1, 2]}\n")
     assert command("validate", "specs/x.yaml") == "specs/x.yaml: valid, 2 variants\n"
     planned = command("plan", "specs/x.yaml", "--offline")
-    assert planned.splitlines()[-1].startswith("x on local: 2 experiments, 14 instances, 11 stages")
+    assert planned.splitlines()[-1].startswith("x on local: 2 variants, 14 instances, 11 unique")
     assert planned.count("? unknown") == 11
     assert command("status", "specs/x.yaml", "--set", "sweep=null").count("waiting") == 7
     assert "in 2 of" not in command("apply", "specs/x.yaml", code=3)
@@ -605,7 +605,7 @@ def test_a_sweep_is_applied_sharing_what_its_variants_share(c2f, repository, tin
     )
     place = ("--environments", ".")
     done = c2f("apply", "specs/s.yaml", *place).stdout
-    assert "2 experiments, 6 instances" in done
+    assert "2 variants, 6 instances" in done
     assert done.count("started") == 4
     assert (repository / ".c2f" / "store" / "reports" / "s" / "report.html").is_file()
     assert c2f("status", "specs/s.yaml", *place).stdout.count("done") == 4

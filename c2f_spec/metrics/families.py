@@ -148,9 +148,9 @@ def determination(pred: Floats, true: Floats) -> float | None:
     """R squared, as `sklearn.metrics.r2_score`; `None` if the labels are constant or fewer than two."""
     if len(true) < 2 or constant(true):
         return None
-    with np.errstate(over="ignore", invalid="ignore"):
-        value = 1 - float(np.sum((true - pred) ** 2) / np.sum((true - true.mean()) ** 2))
-    return value if np.isfinite(value) else None
+    with np.errstate(over="ignore", under="ignore"):
+        error, spread = float(np.sum((true - pred) ** 2)), float(np.sum((true - true.mean()) ** 2))
+    return 1 - error / spread if spread > 0 and np.isfinite(error / spread) else None
 
 
 def _rounded(scores: Singles, bound: int) -> Singles:
