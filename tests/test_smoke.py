@@ -37,7 +37,9 @@ def test_from_ratings_to_report_and_again(c2f, repository, applied):
     assert funnel["in"] == funnel["kept"] + sum(funnel["dropped"].values()) == 16
     rows = [
         json.loads(line)
-        for line in (records.fetch(objects, by_kind["grpo"], repository) / "metrics.jsonl").read_text().splitlines()
+        for line in (records.fetch(objects, by_kind["grpo"], repository) / "metrics.jsonl")
+        .read_text()
+        .splitlines()
     ]
     assert {"reward/format", "reward/polarity", "reward/score", "hint/groups"} <= set().union(*rows)
 
