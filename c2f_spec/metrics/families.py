@@ -78,19 +78,30 @@ def class_metrics(scores: Floats, labels: Floats, family: Family) -> dict[str, f
         weak = np.abs(true) <= np.float32(WEAK)
         return {
             "Acc7": None,
-            "Acc5": share(_bins(pred, ACC5_EDGES) == _bins(true, ACC5_EDGES)),
-            "Acc3": share(_bins(pred, ACC3_EDGES) == _bins(true, ACC3_EDGES)),
+            "Acc5": share(class_hits(scores, labels, 5, family)),
+            "Acc3": share(class_hits(scores, labels, 3, family)),
             **shared,
             "Acc2_non0": share((binary(pred) == binary(true))[polar]),
             "Acc2_weak": share((binary(pred) == binary(true))[weak]),
         }
     has0_pred, has0_true = pred >= 0, true >= 0
     return {
-        **{f"Acc{2 * k + 1}": share(_rounded(pred, k) == _rounded(true, k)) for k in (3, 2, 1)},
+        **{f"Acc{k}": share(class_hits(scores, labels, k, family)) for k in (7, 5, 3)},
         **shared,
         "Has0_acc_2": share(has0_pred == has0_true),
         "Has0_F1": f1(has0_pred, has0_true),
     }
+
+
+def class_hits(scores: Floats, labels: Floats, classes: int, family: Family) -> Bools:
+    """Which clips are in the right one of so many classes (3, 5 or 7, as the family has them)."""
+    pred, true = single(scores), single(labels)
+    if family == "sims":
+        edges = {3: ACC3_EDGES, 5: ACC5_EDGES}[classes]
+        binned: Bools = _bins(pred, edges) == _bins(true, edges)
+        return binned
+    rounded: Bools = _rounded(pred, classes // 2) == _rounded(true, classes // 2)
+    return rounded
 
 
 def share(hits: Bools) -> float | None:
