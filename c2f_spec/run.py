@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from c2f_spec.plan.claims import register
 from c2f_spec.plan.saved import to_json
 from c2f_spec.store import records
 from c2f_spec.targets.base import State
@@ -41,6 +42,7 @@ def save(plan: Plan, objects: Objects) -> None:
     objects.create(f"plans/{plan.digest}/plan.json", json.dumps(to_json(plan), indent=1).encode())
     for stage in plan.stages:
         records.save_preimage(objects, stage.kind, stage.key, stage.preimage)
+    register(plan, objects)
 
 
 def run(plan: Plan, target: Target[Any], *, wait: Callable[[], None]) -> Iterator[Event]:

@@ -55,10 +55,12 @@ def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> in
 
 def write_report(work: Work, folder: Path | None) -> str:
     """Both pages, into the store or into `folder`; returns where the HTML page is."""
+    from c2f_spec.plan.claims import register
     from c2f_spec.report.collect import collect
     from c2f_spec.report.html import html
     from c2f_spec.report.markdown import markdown
 
+    register(work.plan, work.objects)
     collected = collect(work.plan, work.objects)
     pages = {"report.html": html(collected), "report.md": markdown(collected)}
     if folder is not None:

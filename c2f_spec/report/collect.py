@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from c2f_spec.report.claims import verdicts
 from c2f_spec.report.curves import grpo_curves, sft_curves
 from c2f_spec.report.defaults import not_in_the_paper
 from c2f_spec.report.examples import answers, dropped, kept
@@ -28,6 +29,7 @@ def collect(plan: Plan, objects: Objects) -> Report:
         environment=plan.environment_name,
         sections=tuple(_section(outputs, variant) for variant in plan.variants),
         stages=outputs.lines(),
+        verdicts=verdicts(plan, outputs, objects),
     )
 
 

@@ -23,6 +23,7 @@ T = TypeVar("T")
 def markdown(report: Report) -> str:
     """The text. Equal reports give equal bytes."""
     blocks = [f"# {inline(report.name)}"]
+    blocks += _verdicts(report)
     several = len(report.sections) > 1
     for i, section in enumerate(report.sections):
         blocks += [f"## {inline(section.name)}"] if several else []
@@ -32,6 +33,15 @@ def markdown(report: Report) -> str:
     blocks += _defaults(report)
     blocks.append(inline(f"Plan {report.digest[:16]} in the environment {report.environment}."))
     return "\n\n".join(blocks) + "\n"
+
+
+def _verdicts(report: Report) -> list[str]:
+    """Each a paragraph: what was claimed, the judgement, and what it rests on."""
+    blocks = ["## Hypotheses"] if report.verdicts else []
+    for v in report.verdicts:
+        lead = f"**{v.judgement.capitalize()}** ({inline(v.name)}): {inline(v.claim)}."
+        blocks.append(f"{lead} {inline(v.numbers)}. {inline(v.written)}")
+    return blocks
 
 
 def _section(section: Section, before: Sequence[Section]) -> list[str]:

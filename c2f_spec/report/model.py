@@ -182,6 +182,22 @@ class Section:
     resamples: int
 
 
+Judgement = Literal["supported", "not supported", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A hypothesis and what became of it, in words."""
+
+    name: str
+    claim: str
+    judgement: Judgement
+    numbers: str
+    """What it was judged by, or why it could not be."""
+    written: str
+    """Whether it stood before the results did."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """Everything on the page."""
@@ -191,3 +207,4 @@ class Report:
     environment: str
     sections: tuple[Section, ...]
     stages: tuple[StageLine, ...]
+    verdicts: tuple[Verdict, ...] = ()

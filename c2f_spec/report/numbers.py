@@ -22,6 +22,11 @@ def three(value: Any) -> str:
     return NOTHING if _undefined(value) else f"{value + 0.0:.3f}"
 
 
+def signed(value: Any) -> str:
+    """A difference, always with its sign."""
+    return NOTHING if _undefined(value) else f"{value + 0.0:+.3f}"
+
+
 def count(value: Any) -> str:
     """With a comma between thousands."""
     return NOTHING if _undefined(value) else f"{int(value):,}"

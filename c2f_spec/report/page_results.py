@@ -45,6 +45,21 @@ def comparison(report: Report) -> Html | None:
     return table(heads, rows) if rows else None
 
 
+def verdicts(report: Report) -> list[Html]:
+    """What was claimed before, and what became of it."""
+    rows = [
+        el(
+            "tr",
+            el("th", v.judgement),
+            el("td", f"{v.name}: {v.claim}.", class_="words"),
+            el("td", f"{v.numbers}. {v.written}".translate(DASH), class_="words"),
+        )
+        for v in report.verdicts
+    ]
+    heads = (("verdict", ""), ("hypothesis", ""), ("by", ""))
+    return [el("h2", "Hypotheses", id="hypotheses"), table(heads, rows)] if rows else []
+
+
 def _overview(section: Section) -> Html:
     """Models by data sets, grouped by domain."""
     groups: dict[str, int] = {}

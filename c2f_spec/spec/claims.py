@@ -33,5 +33,7 @@ class Hypothesis(SpecModel):
         json_schema_extra=REPORT,
     )
     baseline: Name = Field(
-        description="The experiment or variant to compare with, by name.", json_schema_extra=REPORT
+        description="What to compare with: a variant, without its seed if there are several; or `base` or `sft`, "
+        "the same experiment's own checkpoint.",
+        json_schema_extra=REPORT,
     )

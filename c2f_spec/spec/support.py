@@ -71,7 +71,6 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "evaluate.decoding.top_p": (1.0,),
     "evaluate.engine.kind": ("transformers",),
     "tables": ((),),
-    "hypothesis": ABSENT,
     "resources.*.nodes": (None, 1),
     "resources.*.shards": (None, 1),
     "resources.*.zero": ("auto",),

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.cli.forms import hours
 from c2f_spec.cli.show import table
+from c2f_spec.errors import printable
+from c2f_spec.plan.claims import claims, told
 from c2f_spec.plan.saved import to_json
 
 if TYPE_CHECKING:
@@ -48,6 +50,8 @@ def as_table(plan: Plan) -> None:
     if ours := dict.fromkeys(path for paths in not_in_the_paper(plan).values() for path in paths):
         some = ", ".join(list(ours)[:3])
         print(f"not in the paper: {len(ours)} fields at our defaults, such as {some} (-o json lists them)")
+    for claim in claims(plan):
+        print(printable(f"hypothesis of {claim.name}: {told(claim)}"))
     print(f"{plan.name} on {plan.environment_name}: {'; '.join([counts(plan), *hours.summary(plan)])}")
 
 
@@ -74,7 +78,13 @@ def counts(plan: Plan) -> str:
 def as_json(plan: Plan) -> None:
     print(
         json.dumps(
-            {**to_json(plan), "not_in_the_paper": not_in_the_paper(plan)}, indent=1, ensure_ascii=False
+            {
+                **to_json(plan),
+                "hypotheses": {claim.name: told(claim) for claim in claims(plan)},
+                "not_in_the_paper": not_in_the_paper(plan),
+            },
+            indent=1,
+            ensure_ascii=False,
         )
     )
 

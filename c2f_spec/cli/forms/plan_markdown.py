@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.cli.forms.hours import summary
 from c2f_spec.cli.forms.markdown import Table, comment
 from c2f_spec.cli.forms.plan import COLUMNS, counts
+from c2f_spec.plan.claims import claims, told
 from c2f_spec.report.text import inline
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan, Stage
 
 MARKER = "plan"
+CLAIMS = 20
+"""So many hypotheses are told; their words have room in any comment."""
 
 
 def as_markdown(plan: Plan) -> str:
@@ -24,6 +27,7 @@ def as_markdown(plan: Plan) -> str:
         f"### Plan of {inline(plan.name)} on {inline(plan.environment_name)}",
         f"{'; '.join([counts(plan), *summary(plan)])}.",
     ]
+    blocks += [f"Hypothesis of {inline(c.name)}: {inline(told(c))}." for c in list(claims(plan))[:CLAIMS]]
     if others:
         blocks.append(_table(plan, others))
     if reused:
