@@ -4,12 +4,16 @@ import json
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from c2f_spec.cli.main import main
 from c2f_spec.errors import StageExit, Unreachable
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.ledger import Account, Entry
 from c2f_spec.store import ledger
 from c2f_spec.store.objects import open_objects
+from c2f_spec.usage import split, summed
 from runtime import accounting
 
 
@@ -114,3 +118,68 @@ def test_every_stage_of_a_run_is_in_the_ledger(c2f, repository, tiny_spec):
         assert (found.code, found.committed, found.gpus, found.account.project) == (0, True, 0, "default")
         assert found.seconds >= found.waited > 0
         assert found.account.user
+
+
+# ---- sums
+
+
+@pytest.mark.parametrize(
+    ("found", "done", "parts"),
+    [
+        (entry(hours=2, waited=900), True, (1, 0, 0, 1)),
+        (entry(hours=2, committed=False), True, (0, 0, 2, 0)),  # another attempt was faster
+        (entry(hours=2, code=77, began=20, reached=60, saved=40), False, (1, 0, 1, 0)),
+        (entry(hours=2, code=75), True, (0, 0, 2, 0)),
+        (entry(hours=2, code=70, began=0, reached=100, saved=75), True, (1.5, 0.5, 0, 0)),
+        (entry(hours=2, code=72, began=0, reached=100, saved=75), False, (0, 2, 0, 0)),
+        (entry(hours=2, gpus=0), True, (0, 0, 0, 0)),
+    ],
+)
+def test_hours_of_an_attempt_are_used_failed_redone_or_waiting(found, done, parts):
+    assert split(found, done=done) == pytest.approx(parts)
+    assert sum(parts) == pytest.approx(found.gpus * found.seconds / 3600)
+
+
+@given(
+    st.floats(0, 1e6), st.floats(0, 1e6), st.integers(0, 64), st.sampled_from(list(StageExit)), st.booleans(),
+    st.tuples(st.integers(0, 9), st.integers(0, 9), st.integers(0, 9)).map(sorted),
+)  # fmt: skip
+def test_no_hour_is_lost_or_counted_twice(seconds, waited, gpus, code, done, steps):
+    began, saved, reached = steps
+    found = entry(code=int(code), gpus=gpus, waited=waited, began=began, saved=saved, reached=reached)
+    parts = split(found.model_copy(update={"seconds": seconds}), done=done)
+    assert sum(parts) == pytest.approx(gpus * seconds / 3600)
+    assert min(parts) >= -1e-9
+
+
+def test_sums_are_by_whom_and_priced_by_pool():
+    eve = account(user="eve", project="mosi", pool="cheap")
+    found = [
+        entry("x", attempt="a", hours=2, code=77),
+        entry("x", attempt="b", hours=3),
+        entry("y", hours=1, account=eve, started="2026-12-01T00:00:00+00:00"),
+    ]
+    sums = summed(found, "user", {"a800": 10.0})
+    assert {w: (s.stages, s.attempts, s.gpu_hours, s.redone, s.price) for w, s in sums.items()} == {
+        "ada": (1, 2, 5.0, 2.0, 50.0),
+        "eve": (1, 1, 1.0, 0.0, 0.0),
+    }
+    assert list(summed(found, "project", {})) == ["mosi", "sims"]
+    assert list(summed(found, "month", {})) == ["2026-11", "2026-12"]
+
+
+def test_usage_prints_the_ledger_of_a_store(repository, capsys):
+    store = open_objects(str(repository / ".c2f" / "store"))
+    for each in (entry("x", attempt="a", hours=2, code=77), entry("x", attempt="b", hours=3, waited=360)):
+        ledger.add(store, each)
+    assert main(["usage"]) == 0
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.split() == ["USER", "STAGES", "ATTEMPTS", "HOURS", "GPU-HOURS", "USED", "FAILED", "REDONE",
+                            "WAITING", "WASTED"]  # fmt: skip
+    assert row.split() == ["ada", "1", "2", "1.25", "5.00", "2.60", "0.00", "2.00", "0.40", "48%"]
+    assert main(["usage", "--by", "month", "--month", "2026-11", "-o", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["sums"]["2026-11"]["gpu_hours"] == 5
+    assert main(["usage", "--month", "2020-01"]) == 0
+    assert "is empty in these months" in capsys.readouterr().out
+    assert main(["usage", "--month", "November"]) == 64

@@ -30,6 +30,7 @@ MODULES = {
     "diff",
     "equivalent",
     "score",
+    "usage",
     "validate",
 }
 """Verbs with a module of their own in `c2f_spec/cli`; the others are in `verbs`."""

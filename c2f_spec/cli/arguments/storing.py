@@ -51,3 +51,11 @@ def add(verbs: Any, common: Common) -> None:
         default=[],
         help="choose one of several staged copies, or another than the pinned one",
     )
+    usage = verbs.add_parser(
+        "usage", parents=[common.place], help="GPU-hours that were used, and wasted, by the store's ledger"
+    )
+    usage.add_argument("--by", choices=("user", "project", "month"), default="user", help="whose sums")
+    usage.add_argument(
+        "--month", metavar="YYYY-MM", action="append", default=[], help="only attempts that began then"
+    )
+    output(usage, "table", "json")

@@ -1,0 +1,73 @@
+"""`usage`: what the ledger of a store says of GPU-hours."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2f_spec.cli.show import table
+from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.plan.compile import load_environment, repository, store_url
+from c2f_spec.store import ledger
+from c2f_spec.store.objects import open_objects
+from c2f_spec.usage import Sum, summed
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from c2f_spec.spec.environment import Environment
+
+
+def usage(args: Namespace) -> int:
+    """Sums of the whole ledger, or of some months."""
+    for month in args.month:
+        if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
+            raise WrongUsage(f"`{month}` is not a month", hint="write it as 2026-11")
+    root = repository(Path.cwd() / "specs")
+    folder = Path(args.environments) if args.environments else None
+    environment = load_environment(args.on or "local", root, folder)
+    entries = ledger.read(open_objects(store_url(environment, root)), args.month or None)
+    prices = prices_of(environment)
+    sums = summed(entries, args.by, prices)
+    if args.output == "json":
+        found = {"format_version": 1, "by": args.by, "sums": {w: s.to_json() for w, s in sums.items()}}
+        print(json.dumps(found, indent=1, ensure_ascii=False))
+        return Exit.OK
+    if not sums:
+        print(f"the ledger of {environment.store} is empty" + (" in these months" if args.month else ""))
+        return Exit.OK
+    _tell(args.by, sums, priced=bool(prices))
+    return Exit.OK
+
+
+def prices_of(environment: Environment) -> dict[str, float]:
+    """Price of a GPU-hour by pool, where there is one; this machine is the pool without a name."""
+    if environment.kind == "local":
+        named = {"": environment.coefficients.price}
+    else:
+        named = {name: pool.coefficients.price for name, pool in environment.pools.items()}
+    return {name: price for name, price in named.items() if price is not None}
+
+
+def _tell(by: str, sums: dict[str, Sum], *, priced: bool) -> None:
+    head = [
+        by.upper(),
+        "STAGES",
+        "ATTEMPTS",
+        "HOURS",
+        "GPU-HOURS",
+        "USED",
+        "FAILED",
+        "REDONE",
+        "WAITING",
+        "WASTED",
+    ]
+    rows = []
+    for whose, found in sums.items():
+        hours = (found.hours, found.gpu_hours, found.used, found.failed, found.redone, found.waiting)
+        share = f"{found.wasted / found.gpu_hours:.0%}" if found.gpu_hours else ""
+        row = [whose, f"{found.stages:,}", f"{found.attempts:,}", *(f"{h:,.2f}" for h in hours), share]
+        rows.append(tuple([*row, f"{found.price:,.2f}"] if priced else row))
+    table(tuple([*head, "PRICE"] if priced else head), rows)
