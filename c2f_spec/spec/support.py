@@ -72,7 +72,6 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "evaluate.engine.kind": ("transformers",),
     "tables": ((),),
     "resources.*.nodes": (None, 1),
-    "resources.*.shards": (None, 1),
     "resources.*.zero": ("auto",),
     "resources.*.micro_batch": ABSENT,
     "checkpoints.every": ABSENT,
