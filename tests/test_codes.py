@@ -12,9 +12,10 @@ from c2f_spec.codes import ENTRIES
 from c2f_spec.document import load
 from c2f_spec.errors import SpecErrors, SpecInvalid
 from c2f_spec.lock import read_lock
-from c2f_spec.parse.experiment import parse
+from c2f_spec.parse.experiment import parse, parse_environment
 from c2f_spec.plan.fits import crowded
 from c2f_spec.plan.placement import misplaced
+from c2f_spec.plan.serving import unserved
 from c2f_spec.spec.cluster import KubernetesEnvironment, Pool
 
 PACKAGE = Path(__file__).parent.parent / "c2f_spec"
@@ -39,6 +40,18 @@ CLUSTER = KubernetesEnvironment(
     cpu_pool="cpu",
 )
 """What examples of problems with the place are planned for."""
+
+ENVIRONMENT_CODES = ("C2F451", "C2F452", "C2F453", "C2F454", "C2F457")
+ENVIRONMENT = f"""\
+c2f: v1
+kind: kubernetes
+namespace: c2f
+store: s3://c2f/store
+image: {CLUSTER.image}
+pools: {{cpu: {{gpus: 0, cpu: 8, memory: 64Gi, ephemeral_storage: 100Gi}}}}
+cpu_pool: cpu
+"""
+"""What examples of problems with an environment are appended to."""
 
 
 def uses() -> dict[str, set[str]]:
@@ -77,11 +90,16 @@ def codes_of(code: str, text: str, tmp_path: Path) -> set[str]:
             (tmp_path / "c2f.lock").write_text(text)
             read_lock(tmp_path / "c2f.lock")
             return set()
+        if code in ENVIRONMENT_CODES:
+            parse_environment(load((ENVIRONMENT + text).encode(), "e.yaml"))
+            return set()
         document = load(text.encode(), "s.yaml")
         if code.startswith("C2F1"):
             return set()
         base = "".join(line for section, line in BASE.items() if section not in document.data)
         experiment, warnings = parse(load((base + text).encode(), "s.yaml"))
+        if code in ("C2F458", "C2F459"):
+            return {p.code for p in unserved(experiment, CLUSTER, "cluster")}
         if not code.startswith("C2F43"):
             return {d.code for d in warnings}
         placed = list(misplaced(experiment, CLUSTER, "cluster"))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli import show
+from c2f_spec.cli.written import write_folder
 from c2f_spec.document import read
 from c2f_spec.errors import Exit, WrongUsage, printable
 from c2f_spec.expand.emit import origins, text_of
@@ -70,22 +71,4 @@ def _files(variants: Sequence[Variant], folder: Path, header: str, *, check: boo
         if not re.fullmatch(NAME_PATTERN, variant.name):
             raise WrongUsage(f"`{variant.name}` cannot be the name of a file", hint="`validate` tells more")
     wanted = {f"{v.name}.yaml": header + text_of(v.document.data) for v in variants}
-    there = {p.name: p.read_text(encoding="utf-8") for p in sorted(folder.glob("*.yaml"))}
-    stale = [n for n, text in there.items() if n not in wanted and text.startswith(header)]
-    foreign = [n for n in wanted if n in there and not there[n].startswith(header)]
-    if foreign and not check:
-        raise WrongUsage(f"{folder / foreign[0]} was not written by this spec", hint="choose another folder")
-    changed = [n for n, text in wanted.items() if there.get(n) != text]
-    if check:
-        for what, names in (("differs", changed), ("no longer a variant", stale)):
-            for name in names:
-                show.note(f"{folder / name}: {what if name in there else 'missing'}")
-        return Exit.DIFFERENCE if changed or stale else Exit.OK
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in changed:
-        (folder / name).write_text(wanted[name], encoding="utf-8")
-        print(f"wrote {folder / name}")
-    for name in stale:
-        (folder / name).unlink()
-        print(f"removed {folder / name}: no longer a variant")
-    return Exit.OK
+    return write_folder(folder, wanted, header, check=check, what="a variant")

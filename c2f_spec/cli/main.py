@@ -29,6 +29,7 @@ MODULES = {
     "plan",
     "diff",
     "equivalent",
+    "render",
     "score",
     "usage",
     "validate",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli import show
 from c2f_spec.cli.forms import plan as forms
-from c2f_spec.cli.work import annotated, open_work
+from c2f_spec.cli.work import annotated, compile_work, open_work
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.plan.saved import to_json
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 def plan(args: Namespace) -> int:
     """Exit 2 with `--detailed-exitcode` if something is left to run."""
-    work = open_work(args)
-    found = work.plan if args.offline else annotated(work)
+    found = compile_work(args).plan if args.offline else annotated(open_work(args))
     if args.out:
         save(found, Path(args.out))
     _print(found, args.output)

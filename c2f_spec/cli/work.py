@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.cli import show
 from c2f_spec.cli.tell import tell
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from c2f_spec.plan.model import Plan
+    from c2f_spec.plan.pins import Staged
     from c2f_spec.spec.environment import Environment
     from c2f_spec.targets.base import Target
 
@@ -47,10 +48,34 @@ class Work:
     """MLflow tracking URI."""
 
 
+class Compiled(NamedTuple):
+    """One call's specs as a plan, before anything outside of this repository was asked, but what a store has staged."""
+
+    loaded: list[Loaded]
+    plan: Plan
+    environment: Environment
+    root: Path
+
+
 def open_work(args: Namespace, *, to_run: bool = False) -> Work:
+    """What `compile_work` makes, with the store and the target. Raises as it does."""
+    loaded, plan, environment, root = compile_work(args, to_run=to_run)
+    if environment.kind != "local":
+        raise SpecInvalid(
+            f"the environment `{plan.environment_name}` is a cluster, which this version cannot reach",
+            hint="`plan --offline` and `render` need no cluster; `--on local` is this machine",
+            code="C2F422",
+        )
+    objects = open_objects(store_url(environment, root))
+    target = Local(objects, slots=environment.parallel)
+    return Work(loaded, plan, objects, target, _tracking(environment, root))
+
+
+def compile_work(args: Namespace, *, to_run: bool = False) -> Compiled:
     """Raises `SpecInvalid` with every problem, `WrongUsage` if the specs name different environments.
 
-    With `to_run`, what this version does not run is a problem, and told before what the store lacks for it.
+    With `to_run`, what this version does not run is a problem, and told before what the store lacks for it. For a
+    cluster the store is not asked: names are pinned in the lock, or it is a problem, or `args.offline` admits it.
     """
     loaded = []
     for spec in args.specs:
@@ -66,19 +91,15 @@ def open_work(args: Namespace, *, to_run: bool = False) -> Work:
         )
     name, root = names.pop(), loaded[0].root
     environment = load_environment(name, root, Path(args.environments) if args.environments else None)
-    if environment.kind != "local":
-        raise SpecInvalid(
-            f"the environment `{name}` is a cluster, which this version cannot reach",
-            hint="add `--on local` to plan for this machine",
-            code="C2F422",
-        )
-    objects = open_objects(store_url(environment, root))
-    staged = None if getattr(args, "offline", False) else staged_copies(objects, unpinned(loaded))
+    staged: Staged | None = {}
+    if getattr(args, "offline", False):
+        staged = None
+    elif environment.kind == "local":
+        staged = staged_copies(open_objects(store_url(environment, root)), unpinned(loaded))
     plan = compile_plan(loaded, staged, environment, name, args.settings)
     tell(pin_warnings(loaded, staged, environment))
     tell(place_warnings(loaded, environment, name))
-    target = Local(objects, slots=environment.parallel)
-    return Work(loaded, plan, objects, target, _tracking(environment, root))
+    return Compiled(loaded, plan, environment, root)
 
 
 def annotated(work: Work) -> Plan:

@@ -62,6 +62,11 @@ def parse_environment(document: Document) -> Environment:
     """Raises `SpecErrors`."""
     kind = document.data.get("kind") if isinstance(document.data, dict) else None
     environment: Environment = _validate(environment_model(kind), document)
+    if environment.kind == "kubernetes":
+        from c2f_spec.parse.rules_environment import check_environment
+
+        if found := [diagnostic(document, problem) for problem in check_environment(environment)]:
+            raise SpecErrors(found)
     return environment
 
 

@@ -204,9 +204,16 @@ def compile_plan(
     from c2f_spec.plan.costs import with_costs
     from c2f_spec.plan.fits import crowded
     from c2f_spec.plan.placement import misplaced
+    from c2f_spec.plan.serving import unserved
 
     refuse_demo_only(loaded, environment, name)
-    refuse(loaded, lambda i: list(misplaced(i.experiment, environment, name)))
+    refuse(
+        loaded,
+        lambda i: [
+            *misplaced(i.experiment, environment, name),
+            *unserved(i.experiment, environment, name),
+        ],
+    )
     refuse(loaded, lambda i: _severe(crowded(i.experiment, environment, name), "error"))
     locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
     found = _resolved(loaded, locks, staged, environment)

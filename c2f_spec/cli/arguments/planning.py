@@ -36,3 +36,22 @@ def add(verbs: Any, common: Common) -> None:
         verb.add_argument("what", nargs="+", metavar="WHAT", help=WHAT)
     diff.add_argument("--detailed-exitcode", action="store_true", help="exit 2 if stages would run again")
     output(diff, "table", "json", "markdown")
+    render = verbs.add_parser(
+        "render",
+        parents=[common.specs, common.place],
+        help="the objects of Kubernetes that a plan would make; needs no cluster",
+    )
+    render.add_argument(
+        "--out-dir", metavar="DIR", help="write a file for each stage, the plan and the driver"
+    )
+    render.add_argument(
+        "--gitops",
+        action="store_true",
+        help="only what a folder under Argo CD or Flux may hold: the plan, its code and its driver",
+    )
+    render.add_argument(
+        "--check", action="store_true", help="with --out-dir: write nothing, exit 4 if a file differs"
+    )
+    render.add_argument(
+        "--offline", action="store_true", help="also with names that are not pinned in the lock"
+    )

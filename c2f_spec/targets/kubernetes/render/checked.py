@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from c2f_spec.errors import SpecInvalid
 from c2f_spec.targets.kubernetes.render.schema import wrong
 from c2f_spec.targets.kubernetes.render.security import violations
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from c2f_spec.spec.cluster import KubernetesEnvironment
 
 TEMPLATE = "spec.template.spec"
+MOST = 20
+"""Complaints that are shown; most are one, once a stage."""
 
 
 class Complaint(NamedTuple):
@@ -42,3 +45,17 @@ def _of(item: dict[str, Any], environment: KubernetesEnvironment) -> Iterator[Co
             yield Complaint(
                 name, f"{TEMPLATE}.{path}", f"{message} (Pod Security `{environment.pod_security}`)"
             )
+
+
+def check(objects: list[dict[str, Any]], environment: KubernetesEnvironment) -> None:
+    """Raises `SpecInvalid` with what a server would refuse: the environment's `pod_template`, or a mistake of ours."""
+    found = complaints(objects, environment)
+    if not found:
+        return
+    told = list(dict.fromkeys(f"{c.object.partition(' ')[0]}: {c.path}: {c.message}" for c in found))
+    more = f"\nand {len(told) - MOST} more" if len(told) > MOST else ""
+    raise SpecInvalid(
+        "\n".join(told[:MOST]) + more,
+        hint="the parts of a pod that an environment writes itself are in its `pod_template`",
+        code="C2F455",
+    )

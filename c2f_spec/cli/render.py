@@ -1,0 +1,81 @@
+"""`render`: what a plan is on a cluster, as YAML. Pure: no network, and the same bytes each time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.cli.work import compile_work
+from c2f_spec.cli.written import write_folder
+from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.plan.bundle import bundle
+from c2f_spec.plan.saved import to_json
+from c2f_spec.targets.kubernetes.render.checked import check
+from c2f_spec.targets.kubernetes.render.driver import driver_job, given_map, plan_map
+from c2f_spec.targets.kubernetes.render.emit import emit
+from c2f_spec.targets.kubernetes.render.stage import prepare
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from c2f_spec.plan.model import Plan
+
+HEADER = "# Written by `c2f-spec render {}`; not edited by hand.\n"
+ORDER = "# The driver creates these when their inputs are there; to start an experiment, apply the plan and the driver.\n"
+Files = dict[str, list[dict[str, Any]]]
+
+
+def render(args: Namespace) -> int:
+    """Prints, or writes into `--out-dir`. Exit 4 with `--check` if a file there differs."""
+    if args.check and not args.out_dir:
+        raise WrongUsage("`--check` needs `--out-dir`", hint="name the folder that holds what was rendered")
+    if args.gitops and args.offline:
+        message = "a cluster that follows a folder starts what stands there, so every name must be pinned"
+        raise WrongUsage(message, hint="`c2f-spec lock` pins what is staged; leave out --offline")
+    plan = compile_work(args).plan
+    if plan.environment.kind != "kubernetes":
+        raise WrongUsage(
+            f"`{plan.environment_name}` is this machine, where stages are processes",
+            hint="name a cluster with --on, for example `--on kind`",
+        )
+    files = _for_git(plan) if args.gitops else _whole(plan)
+    check([item for objects in files.values() for item in objects], plan.environment)
+    if not args.out_dir:
+        print("".join(emit(objects) for objects in files.values()), end="")
+        return Exit.OK
+    header = HEADER.format(" ".join(args.specs))
+    texts = {f"{name}.yaml": header + emit(objects) for name, objects in files.items()}
+    if args.gitops:
+        texts["kustomization.yaml"] = header + emit([_kustomization(list(texts))])
+    else:
+        order = {n: header + ORDER + t.removeprefix(header) for n, t in texts.items() if _is_stage(n, plan)}
+        texts |= order
+    return write_folder(Path(args.out_dir), texts, header, check=args.check, what="rendered")
+
+
+def _whole(plan: Plan) -> Files:
+    """All that `apply` would make, a file for each stage."""
+    files: Files = {stage.name: prepare(plan, stage) for stage in plan.stages}
+    return {"plan": [plan_map(plan)], "driver": [driver_job(plan, bundle("driver").digest)], **files}
+
+
+def _for_git(plan: Plan) -> Files:
+    """What may stand in Git: applied twice it is the same, and the driver makes the rest."""
+    code = bundle("driver")
+    text = json.dumps(to_json(plan), indent=1, ensure_ascii=False)
+    given = given_map(plan, text, [bundle("stage"), code])
+    name = given["metadata"]["name"]
+    return {"plan": [plan_map(plan)], "given": [given], "driver": [driver_job(plan, code.digest, given=name)]}
+
+
+def _kustomization(files: list[str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": files,
+    }
+
+
+def _is_stage(file: str, plan: Plan) -> bool:
+    return file.removesuffix(".yaml") in {s.name for s in plan.stages}
