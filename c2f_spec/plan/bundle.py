@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
 from dataclasses import dataclass
 from functools import cache
@@ -21,8 +22,7 @@ if TYPE_CHECKING:
     from c2f_spec.store.objects import Objects
 
 ROOT = Path(c2f_spec.__file__).resolve().parent.parent
-FOR_STAGES = ("__init__", "spec", "keys", "store", "metrics", "errors")
-"""What of `c2f_spec` the runtime may import (DESIGN: "Layout and layers")."""
+IMPORT = re.compile(rb"^[ \t]*(?:from|import) (c2f_spec(?:\.\w+)*)(?: import ([\w, ]+))?", re.MULTILINE)
 SUFFIXES = (".py", ".yaml", ".json", ".css")
 
 What = Literal["stage", "driver"]
@@ -49,18 +49,14 @@ def bundle(what: What) -> Bundle:
 
 def bundle_of(root: Path, what: What) -> Bundle:
     """The same from the files below `root`."""
-    packages = ("c2f_spec", "runtime") if what == "stage" else ("c2f_spec",)
-    paths = [p for package in packages for p in (root / package).rglob("*") if p.suffix in SUFFIXES]
-    names = sorted(p.relative_to(root).as_posix() for p in paths if p.is_file())
+    files = {name: (root / name).read_bytes() for name in _files(root, what)}
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name in names:
-            if what == "stage" and not _for_stages(name):
-                continue
+        for name in sorted(files):
             entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
             entry.create_system = 3  # as on Unix, wherever this runs
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, (root / name).read_bytes())
+            archive.writestr(entry, files[name])
     data = out.getvalue()
     return Bundle(hashlib.sha256(data).hexdigest(), data)
 
@@ -71,6 +67,43 @@ def store_bundle(objects: Objects, made: Bundle) -> None:
         objects.create(made.name, made.data)
 
 
-def _for_stages(name: str) -> bool:
-    package, _, rest = name.partition("/")
-    return package == "runtime" or rest.partition("/")[0].removesuffix(".py") in FOR_STAGES
+def _files(root: Path, what: What) -> set[str]:
+    """Names of the files: all of ours for the driver; for stages the runtime, and what of `c2f_spec` it leads to."""
+    if what == "driver":
+        return set(_below(root, "c2f_spec"))
+    found: set[str] = set()
+    waiting = [*_below(root, "runtime"), "c2f_spec/__init__.py"]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += [f for module in _imported(root / name) for f in _of_module(root, module)]
+    return found
+
+
+def _imported(path: Path) -> set[str]:
+    """Modules of `c2f_spec` that a file imports, anywhere in it. Comments that look like imports only add files."""
+    modules = set()
+    for module, names in IMPORT.findall(path.read_bytes()):
+        own = module.decode()
+        modules |= (
+            {own} if own != "c2f_spec" else {f"c2f_spec.{n.strip()}" for n in names.decode().split(",")}
+        )
+    return modules
+
+
+def _of_module(root: Path, module: str) -> list[str]:
+    """The file of a module, and the packages that it is in; of a package everything, as any part may be meant."""
+    *parents, _ = module.split(".")
+    packages = ["/".join([*parents[: i + 1], "__init__.py"]) for i in range(len(parents))]
+    path = module.replace(".", "/")
+    own = _below(root, path) if (root / path).is_dir() else [f"{path}.py"]
+    return [name for name in [*packages, *own] if (root / name).is_file()]
+
+
+def _below(root: Path, folder: str) -> list[str]:
+    return [
+        p.relative_to(root).as_posix()
+        for p in (root / folder).rglob("*")
+        if p.suffix in SUFFIXES and p.is_file()
+    ]
