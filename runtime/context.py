@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from c2f_spec.errors import StageSpecWrong
 from c2f_spec.spec.sections import Format, Media
 from c2f_spec.spec.support import shown, unsupported
+from runtime.heartbeat import Heart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +23,12 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.handoff import StageFile
     from c2f_spec.store.objects import Objects
+    from runtime.checkpoints.find import Found
 
 T = TypeVar("T")
+
+METRICS = "metrics.jsonl"
+"""What a stage logged, a line a step, among its outputs."""
 
 
 @dataclass
@@ -38,6 +43,11 @@ class Context:
     objects: Objects
     rank: int = 0
     world: int = 1
+    attempt: str = "attempt"
+    found: Found | None = None
+    """The checkpoint that a stage which trains goes on from."""
+    measured: dict[str, float] = field(default_factory=dict)
+    """What the stage cost here; recorded, never keyed."""
     _last: float = field(default=0.0, repr=False)
 
     def section(self, name: str, kind: Any) -> Any:
@@ -59,14 +69,22 @@ class Context:
     def seed(self) -> int:
         return int(self.stage.preimage["spec"].get("seed", 42))
 
+    @cached_property
+    def _heart(self) -> Heart:
+        return Heart(self.rank, self.stage.placement.hang_seconds)
+
     def log(self, step: int, **values: float) -> None:
         """Append metrics of one step. They are committed with the outputs and replayed to tracking by the launcher."""
         if self.rank == 0:
-            with (self.out / "metrics.jsonl").open("a") as file:
+            with (self.out / METRICS).open("a") as file:
                 file.write(json.dumps({"step": step, **values}) + "\n")
 
     def progress(self, done: int, total: int, unit: str, **values: float) -> None:
-        """Tell how far the stage is, at most twice a second; shown by `status` and while `apply` waits."""
+        """Tell how far the stage is, at most twice a second; shown by `status` and while `apply` waits.
+
+        Each call is a step of the stage: after the first, one that does not come in time means that it hangs.
+        """
+        self._heart.beat(last=done >= total)
         now = time.monotonic()
         if self.rank != 0 or (now - self._last < 0.5 and done < total):
             return
@@ -87,7 +105,11 @@ def refuse_unsupported(section: Any, *at: str) -> None:
 
 def say(message: str) -> None:
     """One line of the stage's log."""
-    print(message, file=sys.stdout, flush=True)
+    try:
+        print(message, flush=True)
+    except BrokenPipeError:
+        # The supervisor was killed. This process has its SIGTERM for that, and may still be saving.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def visible_rank() -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""`python -m runtime.launch SCRATCH N MODULE ARG…`: torchrun on this machine, and a note of who was killed by what.
+"""`python -m runtime.launch SCRATCH N GRACE MODULE ARG…`: torchrun on this machine, and a note of who was killed by what.
 
 torchrun knows the signal that ended a worker and keeps it to itself; `killed-<rank>.json` passes it on.
 """
@@ -27,13 +27,15 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def main(scratch: Path, processes: str, module: list[str]) -> int:
+def main(scratch: Path, processes: str, grace: str, module: list[str]) -> int:
     from torch.distributed import run
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
     end_with_parent()
     os.environ["C2F_PARENT"] = str(os.getpid())
-    options = ["--standalone", "--nproc-per-node", processes, "--max-restarts", "0", "--module"]
+    # Workers that are told to stop save first: torchrun must not kill them before `runtime.workers` would.
+    options = ["--standalone", "--nproc-per-node", processes, "--max-restarts", "0"]
+    options += ["--shutdown-timeout", str(int(float(grace)) + 1), "--module"]
     try:
         run.run(run.parse_args([*options, *module]))  # type: ignore[no-untyped-call]
     except ChildFailedError as error:
@@ -46,4 +48,4 @@ def main(scratch: Path, processes: str, module: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:]))

@@ -8,12 +8,8 @@ memory and be quick to forward a signal. A worker that was killed outright leave
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +19,12 @@ from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store import records
 from c2f_spec.store.objects import open_objects
 from runtime import accounting
+from runtime.logs import Log
+from runtime.stops import SAVED, counted
+from runtime.workers import End, run_workers
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from c2f_spec.store.objects import Objects
 
 GRAVITY = (
     StageExit.DONE,
@@ -53,15 +52,7 @@ def supervise(path: Path, *, lock: Path | None) -> int:
             print(f"{stage.name}: done before", flush=True)
             return StageExit.DONE
         shutil.rmtree(stage.scratch, ignore_errors=True)  # what a killed attempt left
-        attempt = uuid.uuid4().hex
-        scratch = Path(stage.scratch) / attempt
-        scratch.mkdir(parents=True)
-        worker = ["runtime.worker", str(path), "--attempt", attempt]
-        begun = accounting.begin(stage, objects, attempt)
-        code, ends = run_workers(worker, stage.placement.processes, scratch, hold=held)
-        accounting.end(stage, objects, begun, code)
-        if code.permanent:
-            records.add_failure(objects, stage.kind, stage.key, _failure(code, ends))
+        code = _attempt(stage, path, objects, uuid.uuid4().hex, held)
         shutil.rmtree(stage.scratch, ignore_errors=True)
     except Unreachable as error:
         print(error, flush=True)
@@ -69,78 +60,41 @@ def supervise(path: Path, *, lock: Path | None) -> int:
     return code
 
 
-def run_workers(
-    module: Sequence[str], processes: int, scratch: Path, *, hold: int | None = None
-) -> tuple[StageExit, list[dict[str, Any]]]:
-    """Run `python -m module…` once, or under torchrun in several processes; the gravest code and what each rank said.
-
-    SIGTERM and SIGINT are passed on and waited for: a worker saves before it stops. The worker inherits the lock
-    `hold`, so that if this process is killed outright, nobody takes the stage for free while the worker still ends.
-    """
-    argv = [sys.executable, "-m", *module]
-    if processes > 1:
-        argv = [sys.executable, "-m", "runtime.launch", str(scratch), str(processes), *module]
-    early: list[int] = []
-    child: subprocess.Popen[bytes] | None = None
-
-    def forward(number: int, _frame: object) -> None:
-        if child is None:
-            early.append(number)
-        else:
-            child.send_signal(number)
-
-    previous = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
+def _attempt(stage: StageFile, path: Path, objects: Objects, attempt: str, held: int | None) -> StageExit:
+    """One attempt, with its log; how it ended is noted in the store where that matters to the next one."""
+    scratch = Path(stage.scratch) / attempt
+    scratch.mkdir(parents=True)
+    log = Log(objects, stage.kind, stage.key, attempt)
     try:
-        descriptors = () if hold is None else (hold,)
-        env = {**os.environ, "C2F_EXIT_DIR": str(scratch), "C2F_PARENT": str(os.getpid())}
-        child = subprocess.Popen(argv, env=env, pass_fds=descriptors)
-        for number in early:
-            child.send_signal(number)
-        child.wait()
+        place = stage.placement
+        worker = ["runtime.worker", str(path), "--attempt", attempt]
+        begun = accounting.begin(stage, objects, attempt)
+        ends = run_workers(worker, place.processes, scratch, log=log, grace=place.grace_seconds, hold=held)
+        worst = gravest(ends)
+        if worst.code is StageExit.STOPPED and stage.kind in SAVED:
+            worst = counted(objects, stage.kind, stage.key, attempt, worst)
+        accounting.end(stage, objects, begun, worst.code)
+        if worst.message:
+            log.say(f"{stage.name}: {worst.code.name.lower()} ({int(worst.code)}): {worst.message}")
+        if worst.code.permanent:
+            records.add_failure(objects, stage.kind, stage.key, _failure(worst))
+        return worst.code
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-    ends = [_end(scratch, rank, child.returncode) for rank in range(processes)]
-    return max((StageExit(e["code"]) for e in ends), key=GRAVITY.index), ends
+        log.close()
 
 
-def _end(scratch: Path, rank: int, returncode: int) -> dict[str, Any]:
-    """How a rank ended: its own word, or what killed it."""
-    for name in (f"exit-{rank}.json", f"killed-{rank}.json"):
-        try:
-            end: dict[str, Any] = json.loads((scratch / name).read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            continue
-        if "signal" not in end:
-            return end
-        returncode = -int(end["signal"])
-    if returncode == -signal.SIGKILL:
-        hint = "lower `batch`, `media.max_pixels` or `max_new_tokens`, or give the machine more memory"
-        return {
-            "rank": rank,
-            "code": StageExit.MEMORY,
-            "message": "killed, as a machine does when memory runs out",
-            "hint": hint,
-        }
-    if returncode in (-signal.SIGTERM, -signal.SIGINT):
-        return {
-            "rank": rank,
-            "code": StageExit.STOPPED,
-            "message": "stopped before it could save",
-            "hint": "",
-        }
-    cause = f"signal {signal.Signals(-returncode).name}" if returncode < 0 else f"code {returncode}"
-    return {"rank": rank, "code": StageExit.BUG, "message": f"ended by {cause} without a word", "hint": ""}
+def gravest(ends: list[End]) -> End:
+    """The end that decides what becomes of the stage."""
+    return max(ends, key=lambda end: GRAVITY.index(end.code))
 
 
-def _failure(code: StageExit, ends: list[dict[str, Any]]) -> dict[str, Any]:
-    worst = next(e for e in ends if e["code"] == code)
+def _failure(worst: End) -> dict[str, Any]:
     return {
-        "code": int(code),
-        "class": MEANING[code],
-        "message": worst["message"],
-        "hint": worst["hint"],
-        "rank": worst["rank"],
+        "code": int(worst.code),
+        "class": MEANING[worst.code],
+        "message": worst.message,
+        "hint": worst.hint,
+        "rank": worst.rank,
     }
 
 

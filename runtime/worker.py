@@ -10,23 +10,26 @@ import argparse
 import importlib
 import json
 import os
-import signal
 import sys
 import time
 import traceback
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import C2fError, StageError, StageExit, Stopped, Unreachable
+from c2f_spec.errors import C2fError, StageError, StageExit, Unreachable
 from c2f_spec.spec.handoff import Record, StageFile
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
 from c2f_spec.store.objects import Objects, open_objects
+from runtime.checkpoints.find import Found, newest
 from runtime.context import Context, say, visible_rank
+from runtime.heartbeat import announce
 from runtime.launch import end_with_parent
 from runtime.machine import machine
+from runtime.stopping import listen
+from runtime.stops import SAVED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,10 +57,10 @@ def main(argv: list[str]) -> int:
 
 def guarded(act: Callable[[], None], rank: int) -> int:
     """Run `act`; turn how it ended into a code and leave it behind. SIGTERM and SIGINT raise `Stopped` inside it."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _stop)
+    listen()
     message = hint = ""
     try:
+        announce(rank)
         end_with_parent()
         act()
         code = StageExit.DONE
@@ -78,10 +81,11 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
     objects = open_objects(stage.store)
     out = Path(stage.scratch) / attempt / "out"
     out.mkdir(parents=True, exist_ok=True)
+    found = _start(stage, objects, out.parent / "resume", world) if rank == 0 else None
     module = importlib.import_module(STAGES[stage.kind])
     ready = time.time()
-    say(f"{stage.name}: fresh start")
-    context = Context(stage, _inputs(stage, objects, out.parent / "inputs"), out, objects, rank, world)
+    inputs = _inputs(stage, objects, out.parent / "inputs")
+    context = Context(stage, inputs, out, objects, rank, world, attempt, found)
     summary = module.run(context)
     if world > 1:
         import torch.distributed
@@ -97,8 +101,22 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
             out,
             attempt,
             summary,
-            {"seconds": seconds, "started": _utc(started), **machine(objects)},
+            {"seconds": seconds, "started": _utc(started), **machine(objects), **_measured(context)},
         )
+
+
+def _start(stage: StageFile, objects: Objects, into: Path, world: int) -> Found | None:
+    """The checkpoint that the stage goes on from; the first line of the log tells it, or why there is none."""
+    if stage.kind not in SAVED:
+        say(f"{stage.name}: fresh start because this kind of stage has no checkpoints")
+        return None
+    search = newest(objects, stage.kind, stage.key, world, into)
+    say(f"{stage.name}: {search}")
+    return search.found
+
+
+def _measured(context: Context) -> dict[str, Any]:
+    return {"measured": context.measured} if context.measured else {}
 
 
 def _inputs(stage: StageFile, objects: Objects, into: Path) -> dict[str, Path]:
@@ -170,13 +188,6 @@ def _classified(error: BaseException) -> tuple[StageExit, str, str]:
 
 def _utc(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def _stop(_number: int, _frame: object) -> NoReturn:
-    # A second signal must not interrupt the saving that the first one started.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
-    raise Stopped("stopped by a signal")
 
 
 if __name__ == "__main__":

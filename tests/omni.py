@@ -7,7 +7,9 @@ import json
 import tempfile
 from pathlib import Path
 
-from c2f_spec.spec.handoff import StageFile
+import torch
+
+from c2f_spec.spec.handoff import Placement, StageFile
 from c2f_spec.spec.sections import C2f, Media, Tiny
 from c2f_spec.store.objects import open_objects
 from runtime.chains import target
@@ -16,6 +18,8 @@ from runtime.context import Context
 from runtime.media.render import render
 from runtime.models import MODELS
 from runtime.training.rows import Reader
+
+torch.set_num_threads(1)  # a student this small is slower on two cores, and much slower on two busy ones
 
 ROOT = tempfile.TemporaryDirectory(prefix="omni-")
 FMT = C2f()
@@ -74,7 +78,9 @@ def reader() -> Reader:
     return Reader(prepared(), student().processor, FMT, MEDIA)
 
 
-def context(folder: Path, kind: str, inputs: dict[str, Path], **spec) -> Context:
+def context(
+    folder: Path, kind: str, inputs: dict[str, Path], *, placement=None, store=None, **spec
+) -> Context:
     """An attempt at a stage; `spec` replaces sections."""
     sections = {
         "seed": 3,
@@ -93,10 +99,11 @@ def context(folder: Path, kind: str, inputs: dict[str, Path], **spec) -> Context
         key="0" * 64,
         name=kind,
         preimage={"spec": {**sections, **spec}},
-        store=str(folder / "store"),
+        placement=placement or Placement(),
+        store=str(store or folder / "store"),
         scratch=str(folder),
     )
-    return Context(stage, inputs, folder / "out", open_objects(str(folder / "store")))
+    return Context(stage, inputs, folder / "out", open_objects(str(store or folder / "store")))
 
 
 @functools.cache
@@ -111,3 +118,21 @@ def tuned() -> Path:
 
 def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@functools.cache
+def skilled() -> Path:
+    """The output of an `sft` long enough for answers to differ in their rewards, so that GRPO has something to learn."""
+    from runtime.stages import sft
+
+    folder = Path(ROOT.name) / "short"
+    folder.mkdir()
+    clips = [c for c in reader().clips.values() if c.split == "train"]
+    write_jsonl(
+        folder / "chains.jsonl",
+        ({"id": c.id, "text": target(FMT, c.polarity, "1. words", c.label)} for c in clips),
+    )
+    section = {"steps": 40, "batch": 8, "learning_rate": 1e-2}
+    ctx = context(Path(ROOT.name) / "skilled", "sft", {"prepare": prepared(), "filter": folder}, sft=section)
+    sft.run(ctx)
+    return ctx.out

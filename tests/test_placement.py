@@ -88,7 +88,7 @@ def test_what_the_spec_says_is_what_is_placed():
         "3",
         1,
     )
-    assert (sft.checkpoint_every, sft.checkpoint_keep) == (50, 3)
+    assert (sft.checkpoints.every, sft.checkpoints.keep) == (50, 3)
     assert (cell.pool, cell.gpus, cell.shards) == ("big", 1, 3)
     assert found["grpo"].pool == "a800"
 

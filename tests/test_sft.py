@@ -185,7 +185,7 @@ class State:
 
 @pytest.mark.parametrize(("name", "value"), [("loss", math.nan), ("loss", math.inf), ("grad_norm", math.nan)])
 def test_a_loss_that_is_not_finite_ends_the_stage(tmp_path, name, value):
-    watch = Watch(omni.context(tmp_path, "sft", {}), sft.METRICS)
+    watch = Watch(omni.context(tmp_path, "sft", {}), sft.METRICS, "-loss")
     with pytest.raises(Diverged, match=f"`{name}` is .* at step 4"):
         watch.on_log(None, State, None, {"loss": 1.0, "grad_norm": 1.0, name: value})
 
@@ -201,7 +201,7 @@ def test_divergence_reaches_the_caller_of_the_stage(tmp_path):
 
 def test_metrics_have_our_names(tmp_path):
     ctx = omni.context(tmp_path, "sft", {})
-    watch = Watch(ctx, sft.METRICS)
+    watch = Watch(ctx, sft.METRICS, "-loss")
     watch.on_log(
         None, State, None, {"loss": "1.5", "grad_norm": 1.0, "mean_token_accuracy": 0.25, "epoch": 0.1}
     )

@@ -14,18 +14,24 @@ import pytest
 from c2f_spec.errors import StageExit
 
 SCRIPT = textwrap.dedent("""
-    import json, sys
+    import sys
     from pathlib import Path
-    from runtime.supervise import run_workers
-    code, ends = run_workers(["tests.workers.gloo", *sys.argv[2:]], len(sys.argv) - 2, Path(sys.argv[1]))
-    print(json.dumps(ends))
-    sys.exit(code)
+    from c2f_spec.store.objects import open_objects
+    from runtime.logs import Log
+    from runtime.supervise import gravest
+    from runtime.workers import run_workers
+    scratch, grace, *how = sys.argv[1:]
+    log = Log(open_objects(f"{scratch}/store"), "sft", "0" * 64, "first")
+    worst = gravest(run_workers(["tests.workers.gloo", *how], len(how), Path(scratch), log=log, grace=float(grace)))
+    log.say(f"worst: {worst.message}")
+    log.close()
+    sys.exit(worst.code)
 """)
 
 
-def start(tmp_path, *how: str) -> subprocess.Popen[str]:
+def start(tmp_path, *how: str, grace: float = 30) -> subprocess.Popen[str]:
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path), *how]
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), str(grace), *how]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
 
 

@@ -4,10 +4,11 @@ Files are read as text and never imported. A file's digest is of its syntax tree
 formatting, written by our own walk: `ast.dump` differs between versions of Python, and the laptop that plans and the
 image that runs need not have the same.
 
-Two borders. A family's `__init__` (a dict of its members) is not followed: rewards, filters, data sets, teachers and
+Three borders. A family's `__init__` (a dict of its members) is not followed: rewards, filters, data sets, teachers and
 models enter only where the spec names them, so that adding or editing one re-runs what uses it and nothing else. And
 `c2f_spec.{spec,store,keys,errors}` are left out: what they say enters a key by value, or they move bytes; with them
-in, every new field of the schema would run everything again.
+in, every new field of the schema would run everything again. So is what keeps a stage alive (`KEEPS_ALIVE`): it may
+end a stage or let it go on, and tests hold that it changes no bit of a result.
 """
 
 from __future__ import annotations
@@ -29,6 +30,14 @@ if TYPE_CHECKING:
 ROOT = Path(c2f_spec.__file__).resolve().parent.parent
 FAMILIES = frozenset(f"runtime.{name}" for name in ("datasets", "filters", "models", "rewards", "teachers"))
 FOLLOWED = ("runtime", "c2f_spec.metrics")
+KEEPS_ALIVE = (
+    "runtime.checkpoints",
+    "runtime.heartbeat",
+    "runtime.stopping",
+    "runtime.training.limits",
+    "runtime.training.measure",
+)
+"""Checkpoints, watchdog, limits on a training that goes wrong, measurements."""
 MAX_BYTES = 1_000_000
 """Of a file of code: a revision under review is not trusted with more."""
 
@@ -96,7 +105,8 @@ def _imports(content: bytes) -> tuple[str, ...]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             found.add(node.module)
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return tuple(sorted(m for m in found if m.startswith(FOLLOWED) and m not in FAMILIES))
+    followed = {m for m in found if m.startswith(FOLLOWED) and not m.startswith(KEEPS_ALIVE)}
+    return tuple(sorted(followed - FAMILIES))
 
 
 @cache

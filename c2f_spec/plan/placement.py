@@ -53,15 +53,21 @@ def decided_by(e: Experiment, environment: Environment) -> tuple[object, ...]:
 def _on_this_machine(e: Experiment, kind: str, environment: LocalEnvironment) -> Placement:
     """One node without pools. How many GPUs are visible is known where a stage starts; `gpus: 0` takes all of them."""
     if kind not in TRAINING:
-        return Placement(threads=environment.threads)
+        return Placement(
+            threads=environment.threads,
+            grace_seconds=environment.grace_seconds,
+            hang_seconds=environment.hang_seconds,
+        )
     asked = training(e, kind)
     return Placement(
         threads=environment.threads,
+        grace_seconds=environment.grace_seconds,
+        hang_seconds=environment.hang_seconds,
         gpus=asked.gpus or 0,
         zero=asked.zero,
         micro_batch=asked.micro_batch,
-        checkpoint_every=e.checkpoints.every,
-        checkpoint_keep=e.checkpoints.keep,
+        checkpoints=e.checkpoints,
+        guard=e.guard,
     )
 
 
@@ -76,13 +82,15 @@ def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pl
     resolved = asked.zero if asked.zero != "auto" else by_tuner if gpus * nodes > 1 else "off"
     return Placement(
         image=environment.image,
+        grace_seconds=environment.limits.grace_seconds,
+        hang_seconds=environment.limits.hang_seconds,
         pool=name,
         gpus=gpus,
         nodes=nodes,
         zero=resolved,
         micro_batch=asked.micro_batch,
-        checkpoint_every=e.checkpoints.every,
-        checkpoint_keep=e.checkpoints.keep,
+        checkpoints=e.checkpoints,
+        guard=e.guard,
         processes=max(1, gpus),
     )
 
@@ -90,6 +98,8 @@ def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pl
 def _shared(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Placement:
     return Placement(
         image=environment.image,
+        grace_seconds=environment.limits.grace_seconds,
+        hang_seconds=environment.limits.hang_seconds,
         pool=pool_of(e, kind, environment),
         gpus=_wanted(e, kind),
         shards=sharing(e, kind).shards or 1,

@@ -212,6 +212,10 @@ class Limits(SpecModel):
     grace_seconds: PositiveInt = Field(
         default=600, description="Time to save after SIGTERM: more than twice what a checkpoint takes."
     )
+    hang_seconds: PositiveInt = Field(
+        default=600,
+        description="A stage without a step for so long, and for ten median steps, is ended and retried.",
+    )
     ttl_seconds: PositiveInt = Field(
         default=7 * 24 * 3600, description="How long a finished Job stays; its logs and results are stored."
     )

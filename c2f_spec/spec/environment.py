@@ -28,6 +28,13 @@ class LocalEnvironment(SpecModel):
     coefficients: Coefficients = Field(
         default=at_default(Coefficients), description="What they do in which time."
     )
+    grace_seconds: PositiveInt = Field(
+        default=30, description="Time to save after SIGTERM; whatever is not saved then is lost."
+    )
+    hang_seconds: PositiveInt = Field(
+        default=600,
+        description="A stage without a step for so long, and for ten median steps, is ended and retried.",
+    )
     demo: bool = Field(
         default=False, description="Accept data, teachers and students that are for demonstrations."
     )

@@ -9,7 +9,7 @@ from c2f_spec.spec.claims import Hypothesis, Table
 from c2f_spec.spec.evaluate import Evaluate
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.grpo import Grpo
-from c2f_spec.spec.place import Checkpoints, Resources
+from c2f_spec.spec.place import Checkpoints, Guard, Resources
 from c2f_spec.spec.sections import C2f, Data, Format, Media, Sft, Student, Teacher
 
 
@@ -57,6 +57,11 @@ class Experiment(SpecModel):
     checkpoints: Checkpoints = Field(
         default=at_default(Checkpoints),
         description="How often training is saved.",
+        json_schema_extra=PLACEMENT,
+    )
+    guard: Guard = Field(
+        default=at_default(Guard),
+        description="When `grpo` is given up as gone wrong.",
         json_schema_extra=PLACEMENT,
     )
     seed: NonNegativeInt = Field(

@@ -4,8 +4,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from c2f_spec.spec.base import SpecModel
+from c2f_spec.spec.base import SpecModel, at_default
 from c2f_spec.spec.ledger import Account
+from c2f_spec.spec.place import Checkpoints, Guard
 
 
 class Placement(SpecModel):
@@ -18,8 +19,12 @@ class Placement(SpecModel):
     shards: int = Field(default=1, description="Pods that share the units of a sharded stage.")
     zero: Literal["auto", "off", "2", "3"] = Field(default="auto", description="ZeRO stage of training.")
     micro_batch: int | None = Field(default=None, description="Most rows of a GPU in one pass.")
-    checkpoint_every: int | None = Field(default=None, description="Optimiser steps between checkpoints.")
-    checkpoint_keep: int = Field(default=2, description="Checkpoints that stay.")
+    checkpoints: Checkpoints = Field(
+        default=at_default(Checkpoints), description="How often training is saved."
+    )
+    guard: Guard = Field(default=at_default(Guard), description="When training is given up.")
+    grace_seconds: int = Field(default=30, description="From SIGTERM to the end, whatever is being saved.")
+    hang_seconds: int = Field(default=600, description="A stage that makes no step for so long hangs.")
     processes: int = Field(default=1, description="Worker processes of the stage, one a GPU.")
     threads: int = Field(default=1, description="Threads of a worker's arithmetic.")
 

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
-from c2f_spec.spec.base import PLACEMENT, Name, SpecModel
+from c2f_spec.spec.base import PLACEMENT, Fraction, Name, Positive, SpecModel
 
 POOL = "Node pool of the environment; absent: the first one that has the GPUs. Nothing on `local`, which has no pools."
 
@@ -70,15 +70,48 @@ class Resources(SpecModel):
 
 
 class Checkpoints(SpecModel):
-    """How often training is saved, so that it can go on after an interruption."""
+    """How often training is saved, so that it can go on after an interruption, and what stays."""
 
     every: PositiveInt | None = Field(
         default=None,
-        description="Optimiser steps between two; absent: the environment decides.",
+        description="Optimiser steps between two; absent: 50. What they take is lost when a stage is killed.",
         json_schema_extra=PLACEMENT,
     )
     keep: PositiveInt = Field(
         default=2,
-        description="How many stay; an older one is needed if the newest is torn.",
+        description="How many of the newest stay; an older one is needed if the newest is torn.",
+        json_schema_extra=PLACEMENT,
+    )
+    keep_best: NonNegativeInt = Field(
+        default=0,
+        description="How many of the best stay too: by the loss in `sft`, by the reward of answers without a hint in `grpo`.",
+        json_schema_extra=PLACEMENT,
+    )
+    keep_every: PositiveInt | None = Field(
+        default=None,
+        description="Those at a multiple of so many steps stay too.",
+        json_schema_extra=PLACEMENT,
+    )
+
+
+class Guard(SpecModel):
+    """When `grpo` is given up as gone wrong. In no key: a run that ends well is the same with any limit.
+
+    A loss or a gradient that is not a finite number always ends training. The last good checkpoint stands.
+    """
+
+    window: PositiveInt = Field(
+        default=20, description="Steps over whose mean the limits are judged.", json_schema_extra=PLACEMENT
+    )
+    max_kl: Positive | None = Field(
+        default=5.0,
+        description="Most KL to the reference, in nats a token; `null`: no limit. Runs that collapse reach 6 to 15.",
+        json_schema_extra=PLACEMENT,
+    )
+    min_format: Fraction | None = Field(
+        default=0.1,
+        description=(
+            "Least share of answers in the format, once half of them had it; `null`: no limit. Needs `rewards.format`."
+        ),
         json_schema_extra=PLACEMENT,
     )

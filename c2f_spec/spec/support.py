@@ -74,8 +74,6 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "resources.*.nodes": (None, 1),
     "resources.*.zero": ("auto",),
     "resources.*.micro_batch": ABSENT,
-    "checkpoints.every": ABSENT,
-    "checkpoints.keep": (2,),
 }
 """Path of a field to the values that run. Every default does: a test holds that."""
 

@@ -23,6 +23,7 @@ from c2f_spec.errors import MEANING, StageExit, Unreachable
 from c2f_spec.plan.account import account_of
 from c2f_spec.spec.handoff import Input, StageFile
 from c2f_spec.store import records
+from c2f_spec.store.logs import stored_log
 from c2f_spec.store.machine import work_folder
 from c2f_spec.targets.base import State, Status
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.store.objects import Objects
+
+LAUNCH_LOG = "launch.log"
+"""On this machine: what a stage's first process had to say outside its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +90,21 @@ class Local:
         progress = f"{records.work_name(stage.kind, stage.key)}/progress.json"
         self.objects.replace(progress, b"null")  # an earlier attempt's is no news
         work = self._work(stage)
-        log = work / "logs" / str(time.time_ns())
         try:
-            log.parent.mkdir(parents=True, exist_ok=True)
+            work.mkdir(parents=True, exist_ok=True)
             (work / "stage.json").write_text(request.file.model_dump_json(indent=1))
         except OSError as error:
             raise Unreachable(
                 f"cannot write in {work}: {error.strerror}", hint="is the disk full?"
             ) from error
-        with log.open("ab") as out:
+        # The supervisor writes the log to the store; this is for one that cannot even start.
+        with (work / LAUNCH_LOG).open("wb") as trouble:
             # Its own session: Ctrl-C in the terminal reaches `apply` alone, which then asks its stages to save.
             self._children[stage.key] = subprocess.Popen(
                 request.argv,
                 stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
+                stdout=subprocess.DEVNULL,
+                stderr=trouble,
                 env={**os.environ, **request.env, "PYTHONPATH": _python_path()},
                 start_new_session=True,
             )
@@ -122,11 +126,10 @@ class Local:
         return Status(State.ABSENT)
 
     def logs(self, stage: Stage) -> Iterator[str]:
-        folder = self._work(stage) / "logs"
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            started = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(int(path.name) / 1e9))
-            yield f"--- attempt of {started}"
-            yield from path.read_text(errors="replace").splitlines()
+        yield from stored_log(self.objects, stage.kind, stage.key)
+        trouble = self._work(stage) / LAUNCH_LOG
+        if trouble.is_file():
+            yield from trouble.read_text(errors="replace").splitlines()
 
     def cancel(self, stage: Stage) -> None:
         child = self._children.get(stage.key)

@@ -30,8 +30,9 @@ from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch, w
 from runtime.training.grpo import GRPOConfig
 from runtime.training.hints import HardSamples, HintGRPOTrainer, Rollout, assert_token_prefix
 from runtime.training.rows import Reader
+from runtime.training.train import train
 from runtime.training.tuner import adapters, trained
-from runtime.training.watch import PrinterCallback, Watch
+from runtime.training.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,7 +72,7 @@ def run(ctx: Context) -> dict[str, Any]:
         )
     functions, weights = reward_functions(grpo.rewards, ctx.format, reader)
     rows, passes = split_batch(grpo.batch * grpo.generations, ctx.world, kind.rows_trained)
-    watch = Watch(ctx, METRICS)
+    watch = Watch(ctx, METRICS, score="reward/unhinted")
     sampled = Sampled(ctx, grpo.generations)
     trainer = HintGRPOTrainer(
         reader=reader,
@@ -121,9 +122,8 @@ def run(ctx: Context) -> dict[str, Any]:
             disable_tqdm=True,
         ),
     )
-    trainer.remove_callback(PrinterCallback)  # `Watch` tells
     with memory("grpo"):
-        trainer.train()
+        train(ctx, trainer, watch)
     if ctx.rank == 0:
         save(trained(trainer, student), ctx.out / "model")
     return {"clips": len(clips), "steps": trainer.state.global_step, **watch.last}

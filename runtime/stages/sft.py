@@ -21,9 +21,10 @@ from runtime.models.student import freeze, save
 from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch, warmup_steps
 from runtime.training.batches import AnswerCollator
 from runtime.training.rows import Reader
-from runtime.training.sft import SFTConfig, SFTTrainer
+from runtime.training.sft import OmniSFTTrainer, SFTConfig
+from runtime.training.train import train
 from runtime.training.tuner import adapters, trained
-from runtime.training.watch import PrinterCallback, Watch
+from runtime.training.watch import Watch
 
 if TYPE_CHECKING:
     from runtime.context import Context
@@ -46,8 +47,8 @@ def run(ctx: Context) -> dict[str, Any]:
     reader = Reader(ctx.inputs["prepare"], student.processor, ctx.format, ctx.media)
     examples = targets(ctx, reader)
     rows, passes = split_batch(sft.batch, ctx.world, kind.rows_trained)
-    watch = Watch(ctx, METRICS)
-    trainer = SFTTrainer(
+    watch = Watch(ctx, METRICS, score="-loss")
+    trainer = OmniSFTTrainer(
         model=student.model,
         processing_class=student.processor,
         train_dataset=Dataset.from_list(examples),
@@ -81,9 +82,8 @@ def run(ctx: Context) -> dict[str, Any]:
             disable_tqdm=True,
         ),
     )
-    trainer.remove_callback(PrinterCallback)  # `Watch` tells
     with memory("sft"):
-        trainer.train()
+        train(ctx, trainer, watch)
     if ctx.rank == 0:
         save(trained(trainer, student), ctx.out / "model")
     return {"examples": len(examples), "steps": trainer.state.global_step, **watch.last}

@@ -12,11 +12,13 @@ to TRL and therefore checked by a test:
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from trl import GRPOConfig, GRPOTrainer
 
 from runtime.training.batches import media_batch
+from runtime.training.resumable import Resumable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,21 +30,41 @@ if TYPE_CHECKING:
 __all__ = ["GRPOConfig", "GRPOTrainer", "OmniGRPOTrainer"]
 
 
-class OmniGRPOTrainer(GRPOTrainer):  # type: ignore[misc]  # trl has no type hints
+class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has no type hints
     """Its data set has one column, `prompt`: the id of a clip of `reader`."""
 
     def __init__(self, *, reader: Reader, **arguments: Any) -> None:
         self.reader = reader
         self.rows: list[Row] = []
         """Of the sequences that the next forward passes score, in their order."""
+        self.generation_seconds: list[float] = []
+        """Of each step, all its generations together."""
+        self._generated = 0.0
         super().__init__(**arguments)
+
+    def per_generation(self) -> int:
+        passes: int = self.args.steps_per_generation * self.num_iterations
+        return max(1, passes // int(self.args.gradient_accumulation_steps))
+
+    def go_on(self, running: dict[str, Any]) -> None:
+        """TRL generates anew at every so many passes, and counts them from the start of training."""
+        super().go_on(running)
+        self._step = self.state.global_step * self.args.gradient_accumulation_steps
 
     def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, torch.Tensor]]:
         self.rows = [self.reader.row(clip_id) for clip_id in prompts]
         return [list(row.prompt) for row in self.rows], None, media_batch(self.rows)
 
+    def _generate_single_turn(self, *arguments: Any, **named: Any) -> Any:
+        began = time.monotonic()
+        result = super()._generate_single_turn(*arguments, **named)
+        self._generated += time.monotonic() - began
+        return result
+
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        self._generated = 0.0
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
+        self.generation_seconds.append(self._generated)
         output["clips"] = [each["prompt"] for each in inputs]
         return output
 

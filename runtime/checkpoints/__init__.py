@@ -1,0 +1,13 @@
+"""Training that goes on after an interruption, to the same bits (DESIGN: "Runtime contract").
+
+    manifest.py    what a checkpoint is in the store, and how a damaged one is known
+    tensors.py     tensors to safetensors files of bounded size, and back
+    generators.py  the random states of a rank
+    snapshot.py    a trainer's state as tensors and JSON, and back into a trainer
+    saver.py       writing, storing and retiring them, beside the training
+    find.py        the newest one that is whole
+    keeper.py      when one is taken; a stop that saves first
+
+None of it may change what training computes: tests hold that an interrupted run ends in the bits of one that was not,
+and so this package is in no stage's key (`c2f_spec.plan.code`).
+"""

@@ -1,0 +1,138 @@
+"""Snapshots → checkpoints in the store, in a thread of its own: training does not wait for disks and networks.
+
+One is under way at a time. A newer snapshot takes the place of one that still waits, so that a slow store means fewer
+checkpoints and never a queue of them; lost, at worst, is what was trained since the one before the upload under way.
+
+A store that fails does not end the training: it is told, and the next checkpoint tries again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from c2f_spec.errors import Unreachable
+from c2f_spec.store.digest import digest_folder
+from runtime.checkpoints.manifest import MANIFEST, Manifest, places, read_manifest
+from runtime.checkpoints.retention import Keep, retired
+from runtime.context import say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from c2f_spec.spec.handoff import StageFile
+    from c2f_spec.store.objects import Objects
+    from runtime.checkpoints.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A snapshot, and what goes with it."""
+
+    snapshot: Snapshot
+    total: int
+    world: int
+    score: float | None
+    logs: dict[Path, int]
+    """Files that only ever grow, and how much of each belongs to this step."""
+
+
+class Saver:
+    """Used from one thread; `step` is the newest that is in the store."""
+
+    def __init__(self, objects: Objects, stage: StageFile, attempt: str, scratch: Path, keep: Keep) -> None:
+        self.step = 0
+        self._objects, self._stage, self._attempt = objects, stage, attempt
+        self._scratch, self._keep = scratch, keep
+        self._waiting: Order | None = None
+        self._busy = False
+        self._bug: BaseException | None = None
+        self._changed = threading.Condition()
+        # It may be under way when the stage is done, and must not keep the process.
+        threading.Thread(target=self._work, name="checkpoints", daemon=True).start()
+
+    def offer(self, order: Order) -> None:
+        """Store this one next, instead of any that waits. Returns at once; raises what went wrong in the thread."""
+        with self._changed:
+            if self._bug is not None:
+                raise self._bug
+            self._waiting = order
+            self._changed.notify_all()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether all that was offered was dealt with, within so many seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._waiting is None and not self._busy, seconds)
+
+    def forget(self) -> None:
+        """Do not begin another one."""
+        with self._changed:
+            self._waiting = None
+
+    def _work(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting is not None)
+                order, self._waiting, self._busy = self._waiting, None, True
+            assert order is not None
+            try:
+                self._store(order)
+            except (Unreachable, OSError) as error:
+                message = (
+                    error.message if isinstance(error, Unreachable) else f"{error.strerror}: {error.filename}"
+                )
+                say(f"the checkpoint of step {order.snapshot.step} was not stored: {message}")
+            except BaseException as error:  # noqa: BLE001  the training thread raises it
+                self._bug = error
+            del order  # its memory is needed for the next
+            with self._changed:
+                self._busy = False
+                self._changed.notify_all()
+
+    def _store(self, order: Order) -> None:
+        started = time.monotonic()
+        step = order.snapshot.step
+        folder = self._scratch / f"step-{step}"
+        shutil.rmtree(folder, ignore_errors=True)  # of an upload that failed
+        folder.mkdir(parents=True)
+        order.snapshot.write(folder)
+        for path, size in order.logs.items():
+            _copy_start(path, folder / path.name, size)
+        named = Manifest(
+            kind=self._stage.kind, key=self._stage.key, attempt=self._attempt, step=step, total=order.total,
+            world=order.world, score=order.score, files={},
+        )  # fmt: skip
+        files = self._objects.put_folder(folder, named.folder, digest_folder(folder))
+        whole = named.model_copy(update={"files": files})
+        self._objects.create(f"{whole.folder}/{MANIFEST}", whole.to_bytes())
+        self.step = step
+        shutil.rmtree(folder, ignore_errors=True)
+        say(f"checkpoint of step {step}: stored in {time.monotonic() - started:.1f} s")
+        self._retire()
+
+    def _retire(self) -> None:
+        """Manifests go first: what has one is whole."""
+        for manifest in retired(self._stored(), self._keep):
+            self._objects.delete(f"{manifest.folder}/{MANIFEST}")
+            for name in list(self._objects.names(manifest.folder)):
+                self._objects.delete(name)
+
+    def _stored(self) -> list[Manifest]:
+        found = []
+        for place in places(self._objects, self._stage.kind, self._stage.key):
+            try:
+                found.append(read_manifest(self._objects, place, self._stage.kind, self._stage.key))
+            except ValueError:
+                continue  # not ours to judge: whoever resumes tells why it is passed over, and `gc` collects it
+        return found
+
+
+def _copy_start(source: Path, target: Path, size: int) -> None:
+    with source.open("rb") as file, target.open("wb") as copy:
+        left = size
+        while left and (chunk := file.read(min(left, 1 << 20))):
+            copy.write(chunk)
+            left -= len(chunk)

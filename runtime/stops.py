@@ -1,0 +1,37 @@
+"""Stops that lead nowhere: a stage that is stopped five times without a new checkpoint in between is given up.
+
+Stops are not counted by whoever retries, because machines that are taken back are normal. But a grace period that is
+too short for a checkpoint, or steps that take longer than the machine is lent for, would be retried for ever.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from c2f_spec.errors import StageExit
+from runtime.checkpoints.manifest import newest_step
+from runtime.workers import End
+
+if TYPE_CHECKING:
+    from c2f_spec.store.objects import Objects
+
+MOST = 5
+SAVED = frozenset({"sft", "grpo"})
+"""Kinds of stages that are saved on the way."""
+
+
+def counted(objects: Objects, kind: str, key: str, attempt: str, stop: End) -> End:
+    """`stop`, noted in the store; the end of the stage, if it is the fifth without a new checkpoint."""
+    step = newest_step(objects, kind, key)
+    objects.create(f"work/{kind}/{key}/stops/{attempt}.json", json.dumps({"step": step}).encode())
+    listed = sorted(objects.listing(f"work/{kind}/{key}/stops"), key=lambda each: each.modified)
+    notes = objects.read_many([each.name for each in listed[-MOST:]])
+    steps = [json.loads(data)["step"] for data in notes.values()]
+    if len(steps) < MOST or any(s != step for s in steps):
+        return stop
+    message = f"stopped {MOST} times without a checkpoint after step {step}"
+    hint = (
+        "lower `checkpoints.every`, or raise `grace_seconds` of the environment; `c2f-spec retry` tries again"
+    )
+    return End(stop.rank, StageExit.BUG, message, hint)

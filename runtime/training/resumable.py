@@ -1,0 +1,89 @@
+"""What a trainer of transformers needs in order to go on where another process stopped, to the same bits.
+
+Its own documented places for that are replaced: `_save_checkpoint`, `_load_from_checkpoint`,
+`_load_optimizer_and_scheduler` and `_load_rng_state` write and read pickles and restore an omni model's weights in part
+(`runtime.checkpoints.snapshot`). The loop around them stays: it skips the data that was seen, and restores the random
+states at the right moment, after the batches were drawn.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.data import RandomSampler, Sampler
+
+from runtime.checkpoints import generators
+from runtime.checkpoints.snapshot import read_state, restore_optimizer, restore_weights
+from runtime.context import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from runtime.checkpoints.keeper import Keeper
+
+
+class Resumable:
+    """Goes before a trainer of transformers among the bases of a class."""
+
+    keeper: Keeper
+
+    def per_generation(self) -> int:
+        """Optimiser steps between two generations of answers: what is in between is not saved."""
+        return 1
+
+    def running(self) -> dict[str, Any]:
+        """Counters of the trainer that are neither in its state nor in its optimizer, as JSON."""
+        return {}
+
+    def go_on(self, running: dict[str, Any]) -> None:
+        """The reverse of `running`."""
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        del model, trial
+        self.keeper.save(self)
+
+    def _load_from_checkpoint(self, folder: str, model: Any = None) -> None:
+        del model
+        count = restore_weights(self, Path(folder))
+        say(f"restored {count} tensors of the model, all that are trained")
+
+    def _load_optimizer_and_scheduler(self, folder: str | None) -> None:
+        if folder is not None:
+            restore_optimizer(self, Path(folder))
+            self.go_on(read_state(Path(folder))["running"])
+
+    def _load_scaler(self, folder: str | None) -> None:
+        del folder
+        assert self.accelerator.scaler is None, "float16 is not trained in, so there is no scale to restore"  # type: ignore[attr-defined]
+
+    def _load_rng_state(self, folder: str | None) -> None:
+        if folder is not None:
+            generators.restore(read_state(Path(folder))["random"][self.args.process_index])  # type: ignore[attr-defined]
+
+    def _get_train_sampler(self, *arguments: Any) -> Any:
+        sampler = super()._get_train_sampler(*arguments)  # type: ignore[misc]
+        return ByEpoch(sampler, self.args.seed, lambda: int(self.state.epoch or 0))  # type: ignore[attr-defined]
+
+
+class ByEpoch(Sampler[int]):
+    """The order of `sampler`, drawn anew in each epoch from the seed and the number of the epoch.
+
+    A sampler that goes on drawing from where the epoch before ended has an order that a process which begins in
+    epoch 5 cannot know.
+    """
+
+    def __init__(self, sampler: Any, seed: int, epoch: Callable[[], int]) -> None:
+        import torch
+
+        self._sampler, self._seed, self._epoch = sampler, seed, epoch
+        self._generator = torch.Generator()
+        assert isinstance(sampler, RandomSampler) or hasattr(sampler, "seed"), f"{type(sampler)} is not known"
+        sampler.generator = self._generator
+
+    def __iter__(self) -> Iterator[int]:
+        self._generator.manual_seed(self._seed + self._epoch())
+        yield from self._sampler
+
+    def __len__(self) -> int:
+        return len(self._sampler)

@@ -1,0 +1,70 @@
+"""Training from where it was left to its end, for both trainers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import torch.distributed
+
+from c2f_spec.store.staging import stage
+from runtime.checkpoints.find import Found
+from runtime.checkpoints.keeper import Keeper
+from runtime.context import METRICS
+from runtime.stopping import deferred
+from runtime.training.measure import Measure
+from runtime.training.watch import PrinterCallback, Watch
+
+if TYPE_CHECKING:
+    from runtime.context import Context
+
+
+def train(ctx: Context, trainer: Any, watch: Watch) -> None:
+    """Raises `Stopped` after saving, if somebody asked for it."""
+    found = _agreed(ctx)
+    measure = Measure()
+    trainer.remove_callback(PrinterCallback)  # `Watch` tells
+    trainer.add_callback(measure)
+    if found is not None:
+        _bring_back(ctx, found, watch)
+    with deferred() as request:
+        trainer.keeper = Keeper(
+            ctx, watch, request, trainer.per_generation(), found.manifest.step if found else 0
+        )
+        trainer.add_callback(trainer.keeper)
+        if found is not None and found.manifest.step == found.manifest.total:
+            # The trainer's loop would make one step more.
+            trainer._load_from_checkpoint(str(found.folder))  # noqa: SLF001
+            trainer.state.global_step = found.manifest.step
+        else:
+            trainer.train(resume_from_checkpoint=str(found.folder) if found else None)
+            trainer.keeper.finish()
+    ctx.measured = measure.told(trainer)
+
+
+def _agreed(ctx: Context) -> Found | None:
+    """The checkpoint that rank 0 found, here: every node brings it to itself."""
+    if ctx.world == 1:
+        return ctx.found
+    chosen: list[Any] = [ctx.found]
+    torch.distributed.broadcast_object_list(chosen)
+    found: Found | None = chosen[0]
+    if found is not None and ctx.rank != 0:
+        into = ctx.out.parent / "resume"
+        here = ctx.objects.local(found.manifest.folder) or into
+        if os.environ.get("LOCAL_RANK") == "0":
+            stage(ctx.objects, found.manifest.folder, found.manifest.files, into, "start the stage again")
+        found = Found(found.manifest, here)
+    torch.distributed.barrier()
+    return found
+
+
+def _bring_back(ctx: Context, found: Found, watch: Watch) -> None:
+    """Metrics and answers up to the checkpoint, as the attempt before wrote them."""
+    if ctx.rank == 0:
+        for path in found.folder.glob("*.jsonl"):
+            shutil.copyfile(path, ctx.out / path.name)
+    rows = [json.loads(line) for line in (found.folder / METRICS).read_text().splitlines()]
+    watch.go_on([{name: value for name, value in row.items() if name != "step"} for row in rows])
