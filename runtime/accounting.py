@@ -7,7 +7,6 @@ to say how long it held anything.
 from __future__ import annotations
 
 import json
-import re
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,13 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from c2f_spec.errors import StageExit, Unreachable
 from c2f_spec.spec.ledger import Entry
 from c2f_spec.store import ledger, records
+from runtime.checkpoints.manifest import newest_step
+from runtime.stops import SAVED
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
     from c2f_spec.store.objects import Objects
-
-STEP = re.compile(r"/checkpoints/step-(\d+)/[^/]+/manifest\.json$")
-TRAINING = ("sft", "grpo")
 
 
 class Begun(NamedTuple):
@@ -74,10 +72,7 @@ def _entry(stage: StageFile, objects: Objects, begun: Begun, code: StageExit) ->
 
 def saved_step(stage: StageFile, objects: Objects) -> int:
     """Of the newest whole checkpoint; 0 if there is none."""
-    if stage.kind not in TRAINING:
-        return 0
-    names = objects.names(f"{records.work_name(stage.kind, stage.key)}/checkpoints")
-    return max((int(found[1]) for name in names if (found := STEP.search(name))), default=0)
+    return newest_step(objects, stage.kind, stage.key) if stage.kind in SAVED else 0
 
 
 def _reached(stage: StageFile, objects: Objects, since: float) -> int:
