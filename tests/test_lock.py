@@ -278,3 +278,12 @@ def test_another_image_than_the_pinned_one_is_a_difference_and_no_plan(somewhere
     assert f"image `{name}` is pinned to sha256:{C}, and a800 has {digest}" in checked.stdout
     with pytest.raises(SpecErrors, match="C2F419"):
         compile_plan([load_spec(somewhere / "specs" / "bare.yaml")], {}, CLUSTER, "a800")
+
+
+def test_a_plan_for_a_cluster_is_shown_offline_and_names_what_is_not_pinned(somewhere):
+    command = [sys.executable, "-m", "c2f_spec", "plan", "specs/bare.yaml", "--offline", "-o", "markdown"]
+    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(command, cwd=somewhere, env=env, capture_output=True, text=True, check=True)
+    assert "keys of what needs them will change: ch-sims, Qwen/Qwen2.5-Omni-7B" in done.stdout
+    assert done.stderr.count("[C2F417]") == 2
+    assert sorted(p.name for p in somewhere.iterdir()) == [".git", "k8s", "specs"]

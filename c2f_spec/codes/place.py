@@ -101,8 +101,8 @@ ENTRIES: dict[str, Entry] = {
     ),
     "C2F422": Entry(
         "an environment that cannot be reached",
-        "The environment is a cluster, and this version runs on the local machine only. `--on local` plans the same "
-        "spec for this machine.",
+        "The environment is a cluster, and this version runs on the local machine only. `plan --offline` shows the plan; "
+        "`--on local` makes one for this machine.",
     ),
     "C2F431": Entry(
         "no such pool",

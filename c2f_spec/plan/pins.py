@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.files import Files
     from c2f_spec.lock import Lock
-    from c2f_spec.plan.model import Stage
+    from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
     from c2f_spec.spec.student import Student
@@ -185,3 +185,13 @@ def used_pins(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
     data = {s.preimage["data"]["name"]: s.preimage["data"]["digest"] for s in stages if "data" in s.preimage}
     models = {name: pin for s in stages for name, pin in s.preimage.get("models", {}).items()}
     return {"datasets": dict(sorted(data.items())), "models": dict(sorted(models.items()))}
+
+
+def unpinned_names(plan: Plan) -> list[str]:
+    """Names that a plan made `--offline` knows no digest of."""
+    return [
+        n
+        for section in ("datasets", "models")
+        for n, d in plan.lock.get(section, {}).items()
+        if d == UNPINNED
+    ]

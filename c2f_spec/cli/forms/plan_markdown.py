@@ -8,6 +8,7 @@ from c2f_spec.cli.forms.hours import summary
 from c2f_spec.cli.forms.markdown import Table, comment
 from c2f_spec.cli.forms.plan import COLUMNS, counts
 from c2f_spec.plan.claims import claims, told
+from c2f_spec.plan.pins import unpinned_names
 from c2f_spec.report.text import inline
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ def as_markdown(plan: Plan) -> str:
         f"### Plan of {inline(plan.name)} on {inline(plan.environment_name)}",
         f"{'; '.join([counts(plan), *summary(plan)])}.",
     ]
+    if names := unpinned_names(plan):
+        blocks.append(f"Not pinned, so the keys of what needs them will change: {inline(', '.join(names))}.")
     blocks += [f"Hypothesis of {inline(c.name)}: {inline(told(c))}." for c in list(claims(plan))[:CLAIMS]]
     if others:
         blocks.append(_table(plan, others))
