@@ -98,6 +98,7 @@ def test_a_clip_that_cannot_be_decoded_is_named_and_nothing_is_lost(c2f, reposit
     clip = damage_a_training_clip(store)
     for kind in ("distil", "filter"):
         shutil.rmtree(store / "records" / kind)
+        shutil.rmtree(store / "work" / kind)  # with the units that were done
 
     done = c2f("apply", "specs/tiny.yaml", *place, check=8)
     assert clip in done.stderr
