@@ -1,7 +1,8 @@
-"""Content keys: what a stage computes, as one SHA-256 (DESIGN: "Stages, keys, plan")."""
+"""Content keys: what a stage computes, as one SHA-256 (DESIGN: "Stages, keys, plan"); and digests of the code in them."""
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 from typing import Any
@@ -32,3 +33,39 @@ def leaves(value: Any, path: str = "") -> dict[str, Any]:
             for k, v in leaves(item, f"{path}.{key}" if path else key).items()
         }
     return {path: value}
+
+
+def code_digest(content: bytes) -> str:
+    """16 hex digits, enough to tell versions of one file of Python apart: of its syntax tree without comments,
+    docstrings and formatting.
+
+    The tree is written by our own walk: `ast.dump` differs between versions of Python, and the laptop that plans and
+    the image that runs need not have the same. Raises `SyntaxError`.
+    """
+    return hashlib.sha256(repr(_plain(ast.parse(content))).encode()).hexdigest()[:16]
+
+
+def _plain(node: Any) -> Any:
+    """A syntax tree as nested tuples: no positions, no docstrings, nothing empty, nothing that versions add."""
+    if isinstance(node, list):
+        return tuple(_plain(item) for item in node)
+    if not isinstance(node, ast.AST):
+        return node if not isinstance(node, (bytes, complex)) else repr(node)
+    fields = []
+    for name, value in ast.iter_fields(node):
+        if name == "body" and isinstance(
+            node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        ):
+            value = [item for item in value if not _is_text(item)]  # noqa: PLW2901
+        if value not in (None, []) and name not in ("kind", "type_comment", "type_ignores"):
+            fields.append((name, _plain(value)))
+    return (type(node).__name__, *fields)
+
+
+def _is_text(node: ast.AST) -> bool:
+    """A string that stands alone: a docstring, or a note below an attribute."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

@@ -30,6 +30,7 @@ from runtime.launch import end_with_parent
 from runtime.machine import machine
 from runtime.stopping import listen
 from runtime.stops import SAVED
+from runtime.witness import witness
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +102,13 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
             out,
             attempt,
             summary,
-            {"seconds": seconds, "started": _utc(started), **machine(objects), **_measured(context)},
+            {
+                "seconds": seconds,
+                "started": _utc(started),
+                "ran": witness(stage, path),
+                **machine(objects),
+                **_measured(context),
+            },
         )
 
 

@@ -52,7 +52,7 @@ def logs(args: Namespace) -> int:
         with_logs = [s for s in work.plan.stages if any(True for _ in work.target.logs(s))]
         print("\n".join(f"{s.name}  {s.label}" for s in with_logs) or "no stage has run yet")
         return Exit.OK
-    stage = _stage(work.plan, args.stage)
+    stage = stage_of(work.plan, args.stage)
     seen = 0
     while True:
         running = work.target.state(stage).state is State.RUNNING
@@ -76,7 +76,7 @@ def report(args: Namespace) -> int:
 def retry(args: Namespace) -> int:
     """Forgive the failures of one stage, or of all."""
     work = open_work(args)
-    chosen = [_stage(work.plan, args.stage)] if args.stage else work.plan.stages
+    chosen = [stage_of(work.plan, args.stage)] if args.stage else work.plan.stages
     failed = [s for s in chosen if records.is_failed(work.objects, s.kind, s.key)]
     for stage in failed:
         records.retry(work.objects, stage.kind, stage.key)
@@ -88,7 +88,7 @@ def retry(args: Namespace) -> int:
 
 def cancel(args: Namespace) -> int:
     work = open_work(args)
-    chosen = [_stage(work.plan, args.stage)] if args.stage else work.plan.stages
+    chosen = [stage_of(work.plan, args.stage)] if args.stage else work.plan.stages
     running = [s for s in chosen if work.target.state(s).state is State.RUNNING]
     for stage in running:
         work.target.cancel(stage)
@@ -105,7 +105,7 @@ def schema(_args: Namespace) -> int:
     return Exit.OK
 
 
-def _stage(plan: Plan, word: str) -> Stage:
+def stage_of(plan: Plan, word: str) -> Stage:
     """The stage whose name, key or kind starts with `word`. Raises `WrongUsage` unless there is exactly one."""
     found = [s for s in plan.stages if word in (s.name, s.key)] or [
         s for s in plan.stages if s.name.startswith(word) or s.key.startswith(word)

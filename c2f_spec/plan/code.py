@@ -1,8 +1,6 @@
 """The code that a stage can reach, file by file: part of its key (DESIGN: "Stages, keys, plan").
 
-Files are read as text and never imported. A file's digest is of its syntax tree without comments, docstrings and
-formatting, written by our own walk: `ast.dump` differs between versions of Python, and the laptop that plans and the
-image that runs need not have the same.
+Files are read as text and never imported. A file's digest is that of `keys.code_digest`.
 
 Three borders. A family's `__init__` (a dict of its members) is not followed: rewards, filters, data sets, teachers and
 models enter only where the spec names them, so that adding or editing one re-runs what uses it and nothing else. And
@@ -14,15 +12,15 @@ end a stage or let it go on, and tests hold that it changes no bit of a result.
 from __future__ import annotations
 
 import ast
-import hashlib
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import c2f_spec
 from c2f_spec.errors import SpecInvalid
 from c2f_spec.files import DISK
+from c2f_spec.keys import code_digest
 
 if TYPE_CHECKING:
     from c2f_spec.files import Files
@@ -109,33 +107,4 @@ def _imports(content: bytes) -> tuple[str, ...]:
     return tuple(sorted(followed - FAMILIES))
 
 
-@cache
-def _digest(content: bytes) -> str:
-    """16 hex digits: enough to tell versions of one file apart."""
-    return hashlib.sha256(repr(_plain(_tree(content))).encode()).hexdigest()[:16]
-
-
-def _plain(node: Any) -> Any:
-    """A syntax tree as nested tuples: no positions, no docstrings, nothing empty, nothing that versions add."""
-    if isinstance(node, list):
-        return tuple(_plain(item) for item in node)
-    if not isinstance(node, ast.AST):
-        return node if not isinstance(node, (bytes, complex)) else repr(node)
-    fields = []
-    for name, value in ast.iter_fields(node):
-        if name == "body" and isinstance(
-            node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-        ):
-            value = [item for item in value if not _is_text(item)]  # noqa: PLW2901
-        if value not in (None, []) and name not in ("kind", "type_comment", "type_ignores"):
-            fields.append((name, _plain(value)))
-    return (type(node).__name__, *fields)
-
-
-def _is_text(node: ast.AST) -> bool:
-    """A string that stands alone: a docstring, or a note below an attribute."""
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
+_digest = cache(code_digest)

@@ -55,3 +55,15 @@ def add(verbs: Any, common: Common) -> None:
     render.add_argument(
         "--offline", action="store_true", help="also with names that are not pinned in the lock"
     )
+    why = verbs.add_parser(
+        "why", parents=[common.one, common.place], help="which leaf of its key makes a stage run again"
+    )
+    why.add_argument("stage", metavar="STAGE", help="its name, kind or a start of them")
+    why.add_argument("--against", metavar="STAGE", help="a stored stage of its kind, instead of the nearest")
+    output(why, "table", "json")
+    verify = verbs.add_parser(
+        "verify",
+        parents=[common.one, common.place],
+        help="exit 4 if a stored result is not of what was planned",
+    )
+    output(verify, "table", "json")
