@@ -48,59 +48,43 @@ def save(plan: Plan, objects: Objects) -> None:
 def run(plan: Plan, target: Target[Any], *, wait: Callable[[], None]) -> Iterator[Event]:
     """Bring every stage to an end, each after its inputs; a failure stops what needs it and nothing else.
 
-    `wait` is called between two looks at the target.
+    `wait` is called between two looks at the target. Each look asks where everything is now, not what happened since
+    the last one: a stage that was forgiven its failure goes on, and so does what it held up.
     """
     last: dict[str, Event] = {}
     while True:
+        news = []
         for stage in plan.stages:
-            event = _look(stage, plan, target, last)
+            event = _look(stage, target, last)
             if event is not None:
                 last[stage.key] = event
-                yield event
+                news.append(event)
+        target.submit(*(target.prepare(plan, e.stage) for e in news if e.what == "started"))
+        yield from news
         if len(last) == len(plan.stages) and all(e.final for e in last.values()):
             return
         wait()
 
 
-def _look(stage: Stage, plan: Plan, target: Target[Any], last: dict[str, Event]) -> Event | None:
-    """What is new about a stage, submitting it if its time has come."""
+def _look(stage: Stage, target: Target[Any], last: dict[str, Event]) -> Event | None:
+    """What is new about a stage; `started` if its time has come."""
     before = last.get(stage.key)
-    if before is not None and before.final:
+    if before is not None and before.what in ("reused", "done"):
         return None
     status = target.state(stage)
-    if before is None:
-        return _first(stage, plan, target, last, status.state, status.detail)
     if status.state is State.DONE:
-        return Event(stage, "done")
+        return Event(stage, "reused" if before is None else "done")
     if status.state is State.FAILED:
-        return Event(stage, "failed", status.detail)
-    if status.state is State.ABSENT:
-        # What we followed ended without a result: it is ours to start now.
-        return _start(stage, plan, target, last)
-    return None
-
-
-def _first(
-    stage: Stage, plan: Plan, target: Target[Any], last: dict[str, Event], state: State, detail: str
-) -> Event | None:
-    if state is State.DONE:
-        return Event(stage, "reused")
-    if state is State.FAILED:
-        return Event(stage, "failed", detail)
-    if state is State.RUNNING:
-        return Event(stage, "following")
+        return None if before and before.what == "failed" else Event(stage, "failed", status.detail)
+    if status.state is State.RUNNING:
+        return Event(stage, "following") if before is None or before.final else None
+    # Absent: never begun, or what we followed ended without a result and it is ours to start.
     needed = [last.get(key) for key in stage.inputs.values()]
-    for event in needed:
-        if event is not None and event.what in ("failed", "blocked"):
-            return Event(stage, "blocked", f"needs {event.stage.name}")
+    stopped = next((e for e in needed if e is not None and e.what in ("failed", "blocked")), None)
+    if stopped is not None:
+        blocked = before is not None and before.what == "blocked"
+        return None if blocked else Event(stage, "blocked", f"needs {stopped.stage.name}")
     if any(event is None or not event.final for event in needed):
         return None
-    return _start(stage, plan, target, last)
-
-
-def _start(stage: Stage, plan: Plan, target: Target[Any], last: dict[str, Event]) -> Event | None:
     busy = sum(not event.final for key, event in last.items() if key != stage.key)
-    if busy >= target.slots:
-        return None
-    target.submit(target.prepare(plan, stage))
-    return Event(stage, "started")
+    return Event(stage, "started") if busy < target.slots else None

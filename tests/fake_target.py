@@ -17,7 +17,11 @@ class FakeTarget:
     def prepare(self, plan, stage):
         return stage
 
-    def submit(self, request) -> None:
+    def submit(self, *requests) -> None:
+        for request in requests:
+            self._start(request)
+
+    def _start(self, request) -> None:
         if self.states.get(request.key) in (State.RUNNING, State.DONE):
             return
         self.submitted.append(request.key)

@@ -66,8 +66,8 @@ class Target(Protocol, Generic[Request]):
         """What would be submitted. Pure; printing it shows all of it."""
         ...
 
-    def submit(self, request: Request) -> None:
-        """Start it. Submitting what is running or done starts nothing."""
+    def submit(self, *requests: Request) -> None:
+        """Start them. Submitting what is running or done starts nothing."""
         ...
 
     def state(self, stage: Stage) -> Status:

@@ -83,7 +83,11 @@ class Local:
         }
         return Request(stage, file, argv, env)
 
-    def submit(self, request: Request) -> None:
+    def submit(self, *requests: Request) -> None:
+        for request in requests:
+            self._start(request)
+
+    def _start(self, request: Request) -> None:
         stage = request.stage
         if self.state(stage).state in (State.RUNNING, State.DONE):
             return

@@ -79,8 +79,12 @@ class Client:
         connections: int = CONNECTIONS,
         patience: float = PATIENCE_SECONDS,
     ) -> None:
-        self.namespace = namespace or access.namespace or "default"
+        self.access, self.namespace = access, namespace or access.namespace or "default"
         self.transport = Transport(access, connections=connections, patience=patience)
+
+    def with_patience(self, seconds: float) -> Client:
+        """The same identity, on connections of its own."""
+        return Client(self.access, namespace=self.namespace, connections=1, patience=seconds)
 
     def get(self, resource: Resource, name: str) -> dict[str, Any] | None:
         """One object, or `None`."""

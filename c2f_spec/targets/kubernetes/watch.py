@@ -50,11 +50,11 @@ class Mirror(Generic[T]):
         self._broken: BaseException | None = None
 
     def start(self) -> None:
-        """List once, in this thread, so that errors are the caller's; then watch in another."""
+        """List once, in this thread, so that errors are the caller's; then watch in another. Again after `stop`."""
+        self._broken, self._stopped = None, threading.Event()
         self._list()
-        self._thread = threading.Thread(
-            target=self._follow, name=f"watch {self._resource.plural}", daemon=True
-        )
+        name = f"watch {self._resource.plural}"
+        self._thread = threading.Thread(target=self._follow, args=(self._stopped,), name=name, daemon=True)
         self._thread.start()
 
     def check(self) -> None:
@@ -69,9 +69,9 @@ class Mirror(Generic[T]):
         if self._thread is not None:
             self._thread.join(timeout=5)
 
-    def _follow(self) -> None:
+    def _follow(self, stopped: threading.Event) -> None:
         pause = FIRST_PAUSE
-        while not self._stopped.is_set():
+        while not stopped.is_set():
             began = time.monotonic()
             try:
                 if not self._version:
@@ -93,7 +93,7 @@ class Mirror(Generic[T]):
                 raise
             lived = time.monotonic() - began > LONGEST_PAUSE
             pause = FIRST_PAUSE if lived else min(LONGEST_PAUSE, pause * 2)
-            self._stopped.wait(random.uniform(pause / 2, pause))  # noqa: S311  jitter
+            stopped.wait(random.uniform(pause / 2, pause))  # noqa: S311  jitter
 
     def _list(self) -> None:
         found: dict[str, T] = {}

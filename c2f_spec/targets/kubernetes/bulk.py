@@ -1,0 +1,94 @@
+"""Many objects at once: one paged LIST of metadata says which differ, and only those are sent.
+
+Every object carries the digest of itself as it was rendered. What has the same digest on the server needs no request,
+so applying a thousand unchanged Jobs again costs a page or two of metadata and not a thousand requests.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from c2f_spec.targets.kubernetes.answers import Gone
+from c2f_spec.targets.kubernetes.render import names
+from c2f_spec.targets.kubernetes.resources import resource_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from c2f_spec.targets.kubernetes.client import Client
+    from c2f_spec.targets.kubernetes.resources import Resource
+
+OURS = f"{names.MANAGED_BY}={names.MANAGER}"
+FEW = 20
+"""Up to so many objects are asked for by name: a namespace may hold thousands of others."""
+
+Manifest = dict[str, Any]
+
+
+class Applied(NamedTuple):
+    """What applying came to."""
+
+    sent: int
+    unchanged: int
+
+
+def apply_all(
+    client: Client, groups: Sequence[Sequence[Manifest]], *, before: Callable[[], None] = lambda: None
+) -> Applied:
+    """Make the cluster hold the objects; those of a group one after another, groups side by side.
+
+    `before` is called before every write and may raise. Raises what the first write that failed raised, when those
+    under way have ended.
+    """
+    wanted = [item for group in groups for item in group]
+    held = digests(client, wanted)
+    missing = [[m for m in group if held.get(_place(m)) != digest_of(m)] for group in groups]
+    missing = [group for group in missing if group]
+
+    def send(group: list[Manifest]) -> None:
+        for item in group:
+            before()
+            client.apply(item)
+
+    with ThreadPoolExecutor(client.transport.connections, "apply") as pool:
+        futures = [pool.submit(send, group) for group in missing]
+        try:
+            for future in futures:
+                future.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    sent = sum(map(len, missing))
+    return Applied(sent, len(wanted) - sent)
+
+
+def digests(client: Client, wanted: Sequence[Manifest]) -> dict[tuple[Resource, str], str]:
+    """(resource, name) → digest of what is on the server."""
+    found: dict[tuple[Resource, str], str] = {}
+    for resource in dict.fromkeys(resource_of(m) for m in wanted):
+        asked = [m["metadata"]["name"] for m in wanted if resource_of(m) is resource]
+        if len(asked) <= FEW:
+            items = [item for name in asked if (item := client.get(resource, name)) is not None]
+        else:
+            items = whole_list(client, resource)
+        for item in items:
+            found[resource, item["metadata"]["name"]] = digest_of(item)
+    return found
+
+
+def whole_list(client: Client, resource: Resource) -> list[Manifest]:
+    """Metadata of everything of ours; begun again if a page came too late."""
+    while True:
+        try:
+            return list(client.list(resource, labels=OURS, metadata_only=True))
+        except Gone:
+            continue
+
+
+def digest_of(item: Manifest) -> str:
+    return str((item["metadata"].get("annotations") or {}).get(names.DIGEST, ""))
+
+
+def _place(item: Manifest) -> tuple[Resource, str]:
+    return resource_of(item), item["metadata"]["name"]

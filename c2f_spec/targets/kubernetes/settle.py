@@ -1,0 +1,101 @@
+"""What the driver writes down of Jobs that ended: why one failed, if the stage could not say so, and that it may go.
+
+A stage stores its record or its failure itself. One that was killed outright, that never started, or whose node broke
+did not, so the end of its pod is read here, as long as Job and pod are there: a Job gets its time to live only when its
+outcome is in the store. A fault of the hardware is forgiven and the next attempt avoids the node (`store/nodes.py`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.errors import MEANING, StageExit
+from c2f_spec.store import nodes, records
+from c2f_spec.targets.kubernetes.answers import Absent, ApiError
+from c2f_spec.targets.kubernetes.hardware import TAIL, fault
+from c2f_spec.targets.kubernetes.render import names
+from c2f_spec.targets.kubernetes.resources import JOBS, PODS
+from c2f_spec.targets.kubernetes.words.ending import of_job, of_pod
+
+if TYPE_CHECKING:
+    from c2f_spec.plan.model import Stage
+    from c2f_spec.targets.kubernetes.target import Held, Kubernetes
+
+
+def settle(target: Kubernetes, ttl: int) -> bool:
+    """See to every Job of the plan that has ended and was not seen to. Whether any of them was."""
+    stages = {stage.name: stage for stage in target.plan.stages}
+    found = False
+    for name, held in sorted(target.jobs.items()):
+        if held.ended and not held.going and not held.ttl:
+            stage = stages[name.rpartition("-r")[0]]
+            _store_outcome(target, stage, name, held)
+            _let_go(target, name, ttl)
+            found = True
+    return found
+
+
+def _store_outcome(target: Kubernetes, stage: Stage, name: str, held: Held) -> None:
+    """Nothing, if the store has a record, or a failure that nobody forgave."""
+    target.standing.look(target.objects, stage)
+    known = stage.key in target.standing.done or target.standing.failed(stage.key)
+    if known or name != names.job_name(stage, target.standing.retries[stage.key]):
+        return
+    target.guard()
+    pods = sorted(
+        target.client.list(PODS, labels=f"batch.kubernetes.io/job-name={name}"),
+        key=lambda pod: str(pod["metadata"].get("creationTimestamp")),
+    )
+    failed = [pod for pod in pods if pod["status"].get("phase") == "Failed"]
+    broken = _broken(target, failed[-1]) if failed else None
+    if broken is not None:
+        node = failed[-1]["spec"]["nodeName"]
+        uid, (what, line) = failed[-1]["metadata"]["uid"], broken
+        nodes.add_fault(target.objects, stage.kind, stage.key, pod=uid, node=node, what=what, line=line)
+        nodes.forgive_fault(target.objects, stage.kind, stage.key)
+    else:
+        records.add_failure(target.objects, stage.kind, stage.key, _failure(held, failed))
+    target.standing.look(target.objects, stage)
+
+
+def _failure(held: Held, failed: list[dict[str, Any]]) -> dict[str, Any]:
+    """As a stage would have stored it, with the Job that it is about."""
+    if held.ended == "Complete":
+        return {
+            "code": int(StageExit.BUG),
+            "class": MEANING[StageExit.BUG],
+            "message": "its Job completed, and there is no record in the store",
+            "hint": "was the record removed? `c2f-spec retry` runs the stage again",
+            "job": held.uid,
+        }
+    ending = of_job(held.condition, failed)
+    code = ending.code or StageExit.TRANSIENT
+    return {
+        "code": int(code),
+        "class": MEANING[code],
+        "message": ending.words,
+        "hint": ending.way_out,
+        "job": held.uid,
+        **({"node": failed[-1]["spec"].get("nodeName", "")} if failed else {}),
+    }
+
+
+def _broken(target: Kubernetes, pod: dict[str, Any]) -> tuple[str, str] | None:
+    """A sign of broken hardware in the end of a pod's log."""
+    ending = of_pod(pod)
+    if ending is None or (ending.code is not None and ending.code.permanent) or not pod["spec"].get("nodeName"):
+        return None
+    try:
+        lines = list(target.client.logs(pod["metadata"]["name"], container=names.STAGE_CONTAINER, tail=TAIL))
+    except ApiError:
+        return None  # its node is gone, and its log with it
+    found = fault(lines)
+    return None if found is None else (found.what, found.line)
+
+
+def _let_go(target: Kubernetes, name: str, ttl: int) -> None:
+    target.guard()
+    try:
+        target.client.patch(JOBS, name, {"spec": {"ttlSecondsAfterFinished": ttl}})
+    except Absent:
+        return  # somebody removed it

@@ -1,0 +1,230 @@
+"""A cluster as a target: Jobs run, a watch sees them, and the store says what is done and what failed.
+
+What is kept here is a copy of what the server and the store say and nothing else: it may be dropped at any time, and is
+made again by a LIST and a listing. `wait` returns when something changed, or when it is time to look at everything.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from c2f_spec.errors import Unreachable
+from c2f_spec.store import nodes, records
+from c2f_spec.targets.base import State, Status
+from c2f_spec.targets.kubernetes import bulk
+from c2f_spec.targets.kubernetes.answers import ApiError, Warned
+from c2f_spec.targets.kubernetes.render import names
+from c2f_spec.targets.kubernetes.render.stage import prepare, with_digest
+from c2f_spec.targets.kubernetes.resources import JOBS, PODS
+from c2f_spec.targets.kubernetes.standing import Standing, standing
+from c2f_spec.targets.kubernetes.watch import Mirror
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from c2f_spec.plan.model import Plan, Stage
+    from c2f_spec.store.objects import Objects
+    from c2f_spec.targets.kubernetes.client import Client
+
+RESYNC_SECONDS = 300.0
+"""How often everything is looked at again although nobody said that it changed."""
+GATHER_SECONDS = 0.2
+"""Changes come in swarms: those of so long are one."""
+STAGES = f"{bulk.OURS},app.kubernetes.io/component=stage"
+UNBOUNDED = 1_000_000
+
+
+class Held(NamedTuple):
+    """What we keep of a Job."""
+
+    uid: str
+    key: str
+    """Of the stage."""
+    ended: str = ""
+    """`Complete` or `Failed`."""
+    condition: dict[str, Any] = {}
+    going: bool = False
+    """It is being deleted."""
+    ttl: bool = False
+    """It goes by itself after a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The objects of one stage as they are sent; the Job is last."""
+
+    stage: Stage
+    objects: tuple[dict[str, Any], ...]
+
+    @property
+    def job(self) -> str:
+        return str(self.objects[-1]["metadata"]["name"])
+
+    def __str__(self) -> str:
+        from c2f_spec.targets.kubernetes.render.emit import emit
+
+        return "---\n".join(emit(item) for item in self.objects)
+
+
+class Kubernetes:
+    """Runs the stages of one plan as Jobs.
+
+    `guard` is called before every write, `admit` before new Jobs are made; they raise if we may not.
+    """
+
+    slots = UNBOUNDED
+    """How many run at once is the business of quotas and queues."""
+
+    def __init__(
+        self,
+        objects: Objects,
+        client: Client,
+        plan: Plan,
+        *,
+        guard: Callable[[], None] = lambda: None,
+        admit: Callable[[], None] = lambda: None,
+        resync: float = RESYNC_SECONDS,
+    ) -> None:
+        self.objects, self.client, self.plan, self.resync = objects, client, plan, resync
+        self.guard, self._admit = guard, admit
+        self.changed = threading.Event()
+        self.standing = Standing()
+        self._starts = {stage.name for stage in plan.stages}
+        self._jobs = Mirror(client, JOBS, labels=STAGES, keep=self._keep, changed=self.changed.set)
+        self._looked = 0.0
+
+    @property
+    def jobs(self) -> dict[str, Held]:
+        """The Jobs of this plan's stages, by name."""
+        return self._jobs.items
+
+    def open(self) -> None:
+        """Look at the cluster and at the store, and go on watching. Raises `Unreachable`."""
+        self._jobs.start()
+        self.look()
+
+    def close(self) -> None:
+        self._jobs.stop()
+
+    def look(self) -> None:
+        """Ask the store about everything."""
+        self.standing, self._looked = standing(self.objects, self.plan.stages), time.monotonic()
+
+    def wait(self) -> None:
+        """Until something changed, or it is time to look at everything again. Raises what ended the watch."""
+        if self.changed.wait(max(0.0, self._looked + self.resync - time.monotonic())):
+            time.sleep(GATHER_SECONDS)
+        self.changed.clear()
+        self._jobs.check()
+        if time.monotonic() - self._looked >= self.resync:
+            self.look()
+
+    def prepare(self, plan: Plan, stage: Stage) -> Request:
+        """The stage's objects, for as often as it was forgiven a failure."""
+        retries = self.standing.retries[stage.key]
+        avoid = nodes.avoided(self.objects, stage.kind, stage.key) if retries else ()
+        made = prepare(plan, stage, stage.code, retries=retries, avoid=avoid)
+        return Request(stage, tuple(map(_lasting, made)))
+
+    def submit(self, *requests: Request) -> None:
+        """Create what is not there, stages side by side. Raises `Rejected` or `Warned` with the field."""
+        wanted = [r for r in requests if not self._there(r) and not self._done(r.stage)]
+        if not wanted:
+            return
+        self.guard()
+        self._admit()
+        for request in wanted:
+            # Before the watch has brought the Job, it is known to be coming.
+            self.jobs.setdefault(request.job, Held("", request.stage.key))
+        try:
+            bulk.apply_all(self.client, [r.objects for r in wanted], before=self.guard)
+        except Warned as warned:
+            # Its pods are refused for ever, as like as not: no Job is better than one that waits in vain.
+            made = warned.body["metadata"]
+            self.client.delete(JOBS, made["name"], uid=made["uid"])
+            raise
+
+    def state(self, stage: Stage) -> Status:
+        """A record means done, whoever made it. The store is asked when the stage's Job has ended."""
+        if stage.key in self.standing.done:
+            return Status(State.DONE)
+        held = self._held(stage)
+        if held is not None and (not held.ended or held.going):
+            return Status(State.RUNNING)
+        if held is not None:
+            self.standing.look(self.objects, stage)
+            if stage.key in self.standing.done:
+                return Status(State.DONE)
+        if self.standing.failed(stage.key):
+            last = records.failures(self.objects, stage.kind, stage.key)[-1]
+            return Status(State.FAILED, str(last.get("message", "")))
+        if held is not None and self._held(stage) is not None:
+            return Status(State.RUNNING, "ended; the driver has not yet written down why")
+        return Status(State.ABSENT)
+
+    def logs(self, stage: Stage) -> Iterator[str]:
+        """Of the pods that are there, the oldest first; what the store keeps is read by `logs` of the command."""
+        pods = list(self.client.list(PODS, labels=f"{names.SHORT_KEY}={stage.key[:10]}"))
+        for pod in sorted(pods, key=lambda p: str(p["metadata"].get("creationTimestamp"))):
+            yield f"--- attempt {pod['metadata']['name']}"
+            try:
+                yield from self.client.logs(pod["metadata"]["name"], container=names.STAGE_CONTAINER)
+            except ApiError as error:
+                yield f"(no log: {error.told})"
+
+    def cancel(self, stage: Stage) -> None:
+        held = [name for name, job in list(self.jobs.items()) if job.key == stage.key and not job.ended]
+        for name in held:
+            self.guard()
+            self.client.delete(JOBS, name)
+        while any(self._runs(name) for name in held):
+            time.sleep(0.5)
+        for name in held:
+            self.jobs.pop(name, None)
+
+    def _there(self, request: Request) -> bool:
+        """Whether the Job exists. Raises `Unreachable` if its name is another stage's."""
+        held = self.jobs.get(request.job)
+        if held is not None and held.key != request.stage.key:
+            raise Unreachable(
+                f"the Job {request.job} belongs to another stage, {held.key}",
+                hint="the keys of both begin alike: remove that Job when it has ended",
+            )
+        return held is not None
+
+    def _done(self, stage: Stage) -> bool:
+        return self.objects.exists(records.record_name(stage.kind, stage.key))
+
+    def _held(self, stage: Stage) -> Held | None:
+        return self.jobs.get(names.job_name(stage, self.standing.retries[stage.key]))
+
+    def _runs(self, job: str) -> bool:
+        return any(True for _ in self.client.list(PODS, labels=f"batch.kubernetes.io/job-name={job}", metadata_only=True))
+
+    def _keep(self, job: dict[str, Any]) -> Held | None:
+        metadata = job["metadata"]
+        key = (metadata.get("annotations") or {}).get(names.KEY, "")
+        if metadata["name"].rpartition("-r")[0] not in self._starts:
+            return None
+        conditions = (job.get("status") or {}).get("conditions") or ()
+        ends = [c for c in conditions if c["type"] in ("Complete", "Failed") and c["status"] == "True"]
+        return Held(
+            metadata["uid"],
+            key,
+            ends[0]["type"] if ends else "",
+            ends[0] if ends else {},
+            going="deletionTimestamp" in metadata,
+            ttl=job["spec"].get("ttlSecondsAfterFinished") is not None,
+        )
+
+
+def _lasting(item: dict[str, Any]) -> dict[str, Any]:
+    """A Job without its time to live: `settle.py` gives it one when its outcome is stored, and not before."""
+    if item["kind"] != "Job" or "ttlSecondsAfterFinished" not in item["spec"]:
+        return item
+    spec = {k: v for k, v in item["spec"].items() if k != "ttlSecondsAfterFinished"}
+    annotations = {k: v for k, v in item["metadata"]["annotations"].items() if k != names.DIGEST}
+    return with_digest({**item, "spec": spec, "metadata": {**item["metadata"], "annotations": annotations}})
