@@ -37,6 +37,8 @@ class JobController:
         """Names of Jobs in the order in which their first pod began."""
         self._known, self._stop = {}, threading.Event()
         self._threads = []
+        self.errors = []
+        """What `run` raised, which is a mistake of the test's: raised again at the end."""
 
     def __enter__(self):
         self._thread = threading.Thread(target=self._loop, daemon=True)
@@ -52,6 +54,8 @@ class JobController:
         self._thread.join()
         for thread in self._threads:
             thread.join(timeout=20)
+        if self.errors:
+            raise self.errors[0]
 
     def _loop(self):
         while not self._stop.is_set():
@@ -136,7 +140,11 @@ class JobController:
             pod = self.state.create(PODS, namespace, pod)
         except Refusal:
             return Ending(0)
-        ending = self.run(pod, stopped)
+        try:
+            ending = self.run(pod, stopped)
+        except Exception as error:
+            self.errors.append(error)
+            ending = Ending(70)
         reason = ending.reason or ("Completed" if ending.code == 0 else "Error")
         terminated = {"exitCode": ending.code, "reason": reason, "finishedAt": _now()}
         containers = [

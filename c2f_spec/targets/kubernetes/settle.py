@@ -68,7 +68,7 @@ def _failure(held: Held, failed: list[dict[str, Any]]) -> dict[str, Any]:
             "hint": "was the record removed? `c2f-spec retry` runs the stage again",
             "job": held.uid,
         }
-    ending = of_job(held.condition, failed)
+    ending = of_job(held.condition or {}, failed)
     code = ending.code or StageExit.TRANSIENT
     return {
         "code": int(code),
@@ -83,7 +83,11 @@ def _failure(held: Held, failed: list[dict[str, Any]]) -> dict[str, Any]:
 def _broken(target: Kubernetes, pod: dict[str, Any]) -> tuple[str, str] | None:
     """A sign of broken hardware in the end of a pod's log."""
     ending = of_pod(pod)
-    if ending is None or (ending.code is not None and ending.code.permanent) or not pod["spec"].get("nodeName"):
+    if (
+        ending is None
+        or (ending.code is not None and ending.code.permanent)
+        or not pod["spec"].get("nodeName")
+    ):
         return None
     try:
         lines = list(target.client.logs(pod["metadata"]["name"], container=names.STAGE_CONTAINER, tail=TAIL))

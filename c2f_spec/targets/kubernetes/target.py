@@ -45,7 +45,8 @@ class Held(NamedTuple):
     """Of the stage."""
     ended: str = ""
     """`Complete` or `Failed`."""
-    condition: dict[str, Any] = {}
+    condition: dict[str, Any] | None = None
+    """Of its end."""
     going: bool = False
     """It is being deleted."""
     ttl: bool = False
@@ -66,7 +67,7 @@ class Request:
     def __str__(self) -> str:
         from c2f_spec.targets.kubernetes.render.emit import emit
 
-        return "---\n".join(emit(item) for item in self.objects)
+        return emit([*self.objects])
 
 
 class Kubernetes:
@@ -126,12 +127,12 @@ class Kubernetes:
         """The stage's objects, for as often as it was forgiven a failure."""
         retries = self.standing.retries[stage.key]
         avoid = nodes.avoided(self.objects, stage.kind, stage.key) if retries else ()
-        made = prepare(plan, stage, stage.code, retries=retries, avoid=avoid)
+        made = prepare(plan, stage, retries=retries, avoid=avoid)
         return Request(stage, tuple(map(_lasting, made)))
 
     def submit(self, *requests: Request) -> None:
         """Create what is not there, stages side by side. Raises `Rejected` or `Warned` with the field."""
-        wanted = [r for r in requests if not self._there(r) and not self._done(r.stage)]
+        wanted = [r for r in requests if not self._held(r.stage) and not self._done(r.stage)]
         if not wanted:
             return
         self.guard()
@@ -185,24 +186,25 @@ class Kubernetes:
         for name in held:
             self.jobs.pop(name, None)
 
-    def _there(self, request: Request) -> bool:
-        """Whether the Job exists. Raises `Unreachable` if its name is another stage's."""
-        held = self.jobs.get(request.job)
-        if held is not None and held.key != request.stage.key:
-            raise Unreachable(
-                f"the Job {request.job} belongs to another stage, {held.key}",
-                hint="the keys of both begin alike: remove that Job when it has ended",
-            )
-        return held is not None
-
     def _done(self, stage: Stage) -> bool:
         return self.objects.exists(records.record_name(stage.kind, stage.key))
 
     def _held(self, stage: Stage) -> Held | None:
-        return self.jobs.get(names.job_name(stage, self.standing.retries[stage.key]))
+        """The Job of a stage's present attempt. Raises `Unreachable` if its name is another stage's."""
+        name = names.job_name(stage, self.standing.retries[stage.key])
+        held = self.jobs.get(name)
+        if held is not None and held.key != stage.key:
+            raise Unreachable(
+                f"the Job {name} belongs to another stage, {held.key}",
+                hint="the keys of both begin alike: remove that Job when it has ended",
+            )
+        return held
 
     def _runs(self, job: str) -> bool:
-        return any(True for _ in self.client.list(PODS, labels=f"batch.kubernetes.io/job-name={job}", metadata_only=True))
+        return any(
+            True
+            for _ in self.client.list(PODS, labels=f"batch.kubernetes.io/job-name={job}", metadata_only=True)
+        )
 
     def _keep(self, job: dict[str, Any]) -> Held | None:
         metadata = job["metadata"]
@@ -215,7 +217,7 @@ class Kubernetes:
             metadata["uid"],
             key,
             ends[0]["type"] if ends else "",
-            ends[0] if ends else {},
+            ends[0] if ends else None,
             going="deletionTimestamp" in metadata,
             ttl=job["spec"].get("ttlSecondsAfterFinished") is not None,
         )
