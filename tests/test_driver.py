@@ -258,8 +258,16 @@ def test_a_fifth_of_all_requests_fails_and_the_plan_is_run(api, objects, seed):
     dice = random.Random(seed)
     plan = chains(objects.url, 2)
     wished(plan, objects, client_of(api))
-    faults = [Fault(status=429), Fault(status=500), Fault(status=503, retry_after=0), Fault(drop="before"), Fault(drop="after")]
-    api.fault = lambda asked: dice.choice(faults) if dice.random() < 0.2 and not asked.query.get("watch") else None
+    faults = [
+        Fault(status=429),
+        Fault(status=500),
+        Fault(status=503, retry_after=0),
+        Fault(drop="before"),
+        Fault(drop="after"),
+    ]
+    api.fault = lambda asked: (
+        dice.choice(faults) if dice.random() < 0.2 and not asked.query.get("watch") else None
+    )
     with JobController(api.state, Instant(api.state, objects)):
         assert story(driver_of(plan, objects, api))[-1] == ("evaluate", "done")
     assert set(created(api).values()) == {1}

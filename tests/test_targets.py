@@ -11,22 +11,59 @@ from c2f_spec.plan.pins import needed_datasets
 from c2f_spec.store import records
 from c2f_spec.store.objects import open_objects
 from c2f_spec.targets.base import State
+from c2f_spec.targets.kubernetes.settle import settle
+from c2f_spec.targets.kubernetes.target import Kubernetes
 from c2f_spec.targets.local import Local, visible_gpus
+from tests.cluster_world import chains, client_of
 from tests.conftest import load_spec
+from tests.fake_api import FakeApi, JobController
+from tests.fake_api.pods import Instant
 from tests.fake_target import FakeTarget
 
 
-@pytest.fixture(params=["local", "fake"])
-def world(request, repository, tiny_spec):
+@pytest.fixture(params=["local", "kubernetes", "fake"])
+def world(request):
     """A target, a plan of fast stages, and how to let time pass."""
+    return request.getfixturevalue(f"{request.param}_world")
+
+
+@pytest.fixture
+def kubernetes_world(tmp_path):
+    """Jobs of a fake cluster, whose pods take a fifth of a second and commit."""
+    objects = open_objects(str(tmp_path / "store"))
+    with FakeApi() as api, JobController(api.state, Instant(api.state, objects, seconds=0.2)):
+        plan = chains(objects.url, 1)
+        target = Kubernetes(objects, client_of(api), plan, resync=1.0)
+        target.open()
+
+        def tick():
+            settle(target, 60)
+            target.wait()
+
+        yield target, plan, tick
+        target.close()
+
+
+@pytest.fixture
+def plan_of_tiny(repository, tiny_spec):
+    """Three stages of a second or two, and the store they run in."""
     objects = open_objects(str(repository / ".c2f" / "store"))
     loaded = load_spec(tiny_spec)
     staged = {d: records.datasets_present(objects, d) for d in needed_datasets(loaded.experiment)}
     plan = compile_plan([loaded], staged, load_environment("local", repository, None), "local")
-    if request.param == "fake":
-        target = FakeTarget()
-        return target, plan, target.tick
+    return plan, objects
+
+
+@pytest.fixture
+def local_world(plan_of_tiny):
+    plan, objects = plan_of_tiny
     return Local(objects, slots=2), plan, lambda: time.sleep(0.05)
+
+
+@pytest.fixture
+def fake_world(plan_of_tiny):
+    target = FakeTarget()
+    return target, plan_of_tiny[0], target.tick
 
 
 def bring_to(target, stage, tick, *states: State):
