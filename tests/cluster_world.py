@@ -13,6 +13,7 @@ from c2f_spec.targets.kubernetes.access import Access
 from c2f_spec.targets.kubernetes.client import Client
 from c2f_spec.targets.kubernetes.credentials import Nobody
 from c2f_spec.targets.kubernetes.render.driver import plan_map
+from tests.conftest import TINY_SPEC
 
 IMAGE = f"registry.example/c2f/runtime@sha256:{'0' * 64}"
 
@@ -37,7 +38,7 @@ def chains(store, count, *, kinds=("prepare", "sft", "evaluate"), name="chains",
                 Stage(key, kind, inputs, preimage, f"{kind} {number}", placement, (f"v{number}",), "0" * 64)
             )
             keys.append(key)
-        variants.append(Variant(f"v{number}", "", tuple(keys)))
+        variants.append(Variant(f"v{number}", TINY_SPEC, tuple(keys)))
     return Plan(name, environment_of(store, **changes), "kind", tuple(variants), tuple(stages))
 
 
