@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli import show
 from c2f_spec.cli.forms.plan import counts
+from c2f_spec.cli.judged import judged, refuse_broken
 from c2f_spec.cli.launch import launched
 from c2f_spec.errors import Exit
 from c2f_spec.run import run, save
@@ -30,6 +31,7 @@ def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> in
         print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
         show.pointer(report_place(work) if report else None)
         return Exit.OK
+    refuse_broken(judged(plan, work.loaded[0].root, work.objects))
     plan = launched(plan, work.objects, work.loaded[0].root, allow_dirty=allow_dirty)
     print(f"{plan.name} on {plan.environment_name}: {counts(plan)}")
     save(plan, work.objects)

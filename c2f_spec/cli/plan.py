@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli import show
 from c2f_spec.cli.forms import plan as forms
+from c2f_spec.cli.judged import broken, judged, lines
 from c2f_spec.cli.work import annotated, compile_work, open_work
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.plan.saved import to_json
@@ -16,14 +17,23 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from c2f_spec.plan.model import Plan
+    from c2f_spec.policy.verdict import Verdict
 
 
 def plan(args: Namespace) -> int:
-    """Exit 2 with `--detailed-exitcode` if something is left to run."""
-    found = compile_work(args).plan if args.offline else annotated(open_work(args))
+    """Exit 6 if a rule of the policy is broken, else 2 with `--detailed-exitcode` if something is left to run."""
+    if args.offline:
+        _, found, _, root = compile_work(args)
+        verdicts = judged(found, root, None)
+    else:
+        work = open_work(args)
+        found = annotated(work)
+        verdicts = judged(found, work.loaded[0].root, work.objects)
     if args.out:
         save(found, Path(args.out))
-    _print(found, args.output)
+    _print(found, args.output, verdicts)
+    if broken(verdicts):
+        return Exit.DENIED
     pending = any(s.action != "reuse" for s in found.stages)
     return Exit.CHANGES if args.detailed_exitcode and pending else Exit.OK
 
@@ -39,11 +49,13 @@ def save(found: Plan, path: Path) -> None:
     show.note(f"wrote {path}: `c2f-spec apply {path}` runs it, and nothing else")
 
 
-def _print(found: Plan, form: str) -> None:
+def _print(found: Plan, form: str, verdicts: list[Verdict]) -> None:
     if form == "table":
         forms.as_table(found)
+        for line in lines(verdicts):
+            print(line)
     elif form == "json":
-        forms.as_json(found)
+        forms.as_json(found, verdicts)
     elif form == "name":
         print("\n".join(s.name for s in found.stages))
     elif form == "mermaid":
@@ -53,4 +65,4 @@ def _print(found: Plan, form: str) -> None:
     else:
         from c2f_spec.cli.forms.plan_markdown import as_markdown
 
-        print(as_markdown(found), end="")
+        print(as_markdown(found, verdicts), end="")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.document import Document, Loc
     from c2f_spec.spec.environment import Environment
+    from c2f_spec.spec.policy import Policy
 
 MAX_PROBLEMS = 100
 
@@ -68,6 +69,14 @@ def parse_environment(document: Document) -> Environment:
         if found := [diagnostic(document, problem) for problem in check_environment(environment)]:
             raise SpecErrors(found)
     return environment
+
+
+def parse_policy(document: Document) -> Policy:
+    """Raises `SpecErrors`."""
+    from c2f_spec.spec.policy import Policy
+
+    policy: Policy = _validate(Policy, document)
+    return policy
 
 
 def _validate(kind: Any, document: Document, data: Any = None) -> Any:

@@ -285,6 +285,10 @@ class KubernetesEnvironment(SpecModel):
         default_factory=dict,
         description="A part of a pod template that is laid over every stage's; checked like all that is rendered.",
     )
+    policy: str | None = Field(
+        default=None,
+        description="A file of rules that plans must keep: a path that starts at the repository of the spec, or at `/`.",
+    )
     demo: bool = Field(
         default=False, description="Accept data, teachers and students that are for demonstrations."
     )

@@ -35,6 +35,10 @@ class LocalEnvironment(SpecModel):
         default=600,
         description="A stage without a step for so long, and for ten median steps, is ended and retried.",
     )
+    policy: str | None = Field(
+        default=None,
+        description="A file of rules that plans must keep: a path that starts at the repository of the spec, or at `/`.",
+    )
     demo: bool = Field(
         default=False, description="Accept data, teachers and students that are for demonstrations."
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from c2f_spec.plan.model import Plan, Stage
+    from c2f_spec.policy.verdict import Verdict
 
 SIGNS = {"run": "+", "reuse": "=", "follow": "~", "blocked": "!", "failed": "!", "unknown": "?"}
 PENDING = ("follow", "blocked", "failed", "unknown")
@@ -75,12 +76,13 @@ def counts(plan: Plan) -> str:
     return ", ".join([*parts, *(f"{n:,} {words[action]}" for action, n in named.items() if n)])
 
 
-def as_json(plan: Plan) -> None:
+def as_json(plan: Plan, verdicts: Sequence[Verdict]) -> None:
     print(
         json.dumps(
             {
                 **to_json(plan),
                 "hypotheses": {claim.name: told(claim) for claim in claims(plan)},
+                "policy": [v._asdict() for v in verdicts],
                 "not_in_the_paper": not_in_the_paper(plan),
             },
             indent=1,

@@ -15,13 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from c2f_spec.plan.model import Plan, Stage
+    from c2f_spec.policy.verdict import Verdict
 
 MARKER = "plan"
 CLAIMS = 20
 """So many hypotheses are told; their words have room in any comment."""
 
 
-def as_markdown(plan: Plan) -> str:
+def as_markdown(plan: Plan, verdicts: Sequence[Verdict] = ()) -> str:
     reused = [s for s in plan.stages if s.action == "reuse"]
     others = [s for s in plan.stages if s.action != "reuse"]
     blocks: list[str | Table] = [
@@ -31,12 +32,23 @@ def as_markdown(plan: Plan) -> str:
     if names := unpinned_names(plan):
         blocks.append(f"Not pinned, so the keys of what needs them will change: {inline(', '.join(names))}.")
     blocks += [f"Hypothesis of {inline(c.name)}: {inline(told(c))}." for c in list(claims(plan))[:CLAIMS]]
+    blocks += _policy(verdicts)
     if others:
         blocks.append(_table(plan, others))
     if reused:
         blocks.append(_table(plan, reused, f"{len(reused):,} stages are stored and reused"))
     blocks.append(f"<sub>plan <code>{plan.digest}</code></sub>")
     return comment(MARKER, blocks)
+
+
+def _policy(verdicts: Sequence[Verdict]) -> list[str | Table]:
+    """Rules that are broken or could not be checked, or a line that says that all are kept."""
+    told = [v for v in verdicts if v.outcome != "kept"]
+    if not told:
+        return [f"Policy: all {len(verdicts):,} rules are kept."] if verdicts else []
+    words = {"broken": "denied", "unchecked": "not checked"}
+    rows = [(words[v.outcome], v.rule, v.detail, v.hint, v.where) for v in told]
+    return [Table(("Policy", "Rule", "Finding", "Way out", "Where"), rows)]
 
 
 def _table(plan: Plan, stages: Sequence[Stage], summary: str = "") -> Table:
