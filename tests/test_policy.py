@@ -86,7 +86,7 @@ def test_rules_that_are_kept_are_told_as_kept(tmp_path, paper, rules):
     found = verdicts(tmp_path, rules, paper)
     assert found
     assert {v.outcome for v in found} == {"kept"}
-    assert lines(found) == [f"policy: {len(found)} of {len(found)} rules kept"]
+    assert lines(found) == [f"policy: {len(found)} kept of {len(found)} rules"]
 
 
 def test_every_level_holds_and_none_allows_what_one_above_does_not(tmp_path, paper):
@@ -107,9 +107,9 @@ def test_budgets_are_not_checked_where_the_ledger_was_not_asked(tmp_path, paper)
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("above: policy.yaml", "C2F451"),
-        ("fixed: {grpo.betta: 1}", "C2F452"),
-        ("fixed: {grpo.beta: much}", "C2F453"),
+        ("above: policy.yaml", "C2F471"),
+        ("fixed: {grpo.betta: 1}", "C2F472"),
+        ("fixed: {grpo.beta: much}", "C2F473"),
         ("limits: {plan: {gpu_hour: 1}}", "C2F201"),
     ],
 )
@@ -144,11 +144,11 @@ def test_what_is_denied_is_planned_with_exit_6_and_not_run(repository, tiny_spec
     place = ("--environments", ".")
     assert main(["plan", "specs/tiny.yaml", *place]) == 6
     shown = capsys.readouterr().out.splitlines()
-    assert shown[-5].startswith("denied: ")
+    assert shown[-5].startswith("denied: policy.yaml:4:25: ")
     assert shown[-5].endswith(
         "policy.yaml:4:25: the plan has 3 stages to run, the limit is 2 [limits.plan.stages]"
     )
-    assert shown[-1] == "policy: 0 of 2 rules kept"
+    assert shown[-1] == "policy: 2 broken of 2 rules"
     assert main(["plan", "specs/tiny.yaml", *place, "-o", "json"]) == 6
     assert [v["rule"] for v in json.loads(capsys.readouterr().out)["policy"]] == [
         "limits.plan.stages",
@@ -165,4 +165,4 @@ def test_a_budget_is_held_against_the_ledger(repository, tiny_spec, capsys):
     (repository / "policy.yaml").write_text(f"{HEAD}limits: {{everyone: {{total: 1}}}}\n")
     ledger.add(open_objects(str(repository / ".c2f" / "store")), entry(hours=5))
     assert main(["plan", "specs/tiny.yaml", "--environments", "."]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "policy: 1 of 1 rules kept"
+    assert capsys.readouterr().out.splitlines()[-1] == "policy: 1 kept of 1 rules"

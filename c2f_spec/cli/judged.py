@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from c2f_spec import provenance
+from c2f_spec.cli.show import relative
 from c2f_spec.errors import Denied, printable
 from c2f_spec.store import ledger
 
@@ -28,7 +29,7 @@ def judged(plan: Plan, root: Path, objects: Objects | None) -> list[Verdict]:
     from c2f_spec.policy.judge import judge
     from c2f_spec.policy.load import load_policy
 
-    levels = load_policy(root / plan.environment.policy)
+    levels = load_policy(root / plan.environment.policy, relative)
     user = plan.origin.author if plan.origin else provenance.origin_of(root, ()).author
     spent = ledger.read(objects) if objects is not None else None
     return judge(levels, Asked(plan, user, datetime.now(UTC).strftime("%Y-%m"), spent))
@@ -51,8 +52,10 @@ def lines(verdicts: list[Verdict]) -> list[str]:
     if not verdicts:
         return []
     told = [f"{_word(v)}: {printable_lines(v)}" for v in verdicts if v.outcome != "kept"]
-    kept = sum(v.outcome == "kept" for v in verdicts)
-    return [*told, f"policy: {kept} of {len(verdicts)} rules kept"]
+    counts = {o: sum(v.outcome == o for v in verdicts) for o in ("kept", "broken", "unchecked")}
+    words = {"kept": "kept", "broken": "broken", "unchecked": "not checked"}
+    parts = ", ".join(f"{n} {words[o]}" for o, n in counts.items() if n)
+    return [*told, f"policy: {parts} of {len(verdicts)} rules"]
 
 
 def _word(verdict: Verdict) -> str:

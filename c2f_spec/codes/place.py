@@ -162,17 +162,17 @@ ENTRIES: dict[str, Entry] = {
         "student: {model: Qwen/Qwen9-Omni-1T, revision: ae9e1690543ffd5c0221dc27f79834d0294cba00}\n",
         OMNI,
     ),
-    "C2F451": Entry(
+    "C2F471": Entry(
         "too many policies above each other",
         "A policy may name another one above it, and both hold: a site's, a group's, a project's. More than five are a "
         "circle or a maze; in either nobody knows what holds.",
     ),
-    "C2F452": Entry(
+    "C2F472": Entry(
         "a rule on a field that does not exist",
         "`fixed` of a policy names fields of a spec by their path. A path that no spec can have would never be broken, "
         "so that the rule would look as if it were kept.",
     ),
-    "C2F453": Entry(
+    "C2F473": Entry(
         "a rule that no spec can keep",
         "The value that a policy fixes is none that the field can have, so that every experiment with this field would be "
         "denied and none could be written that is not.",

@@ -11,6 +11,7 @@ from c2f_spec.lookalikes import suggest
 from c2f_spec.parse.experiment import parse_policy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from c2f_spec.document import Loc
@@ -31,11 +32,14 @@ class Level(NamedTuple):
         return str(self.document.place(loc))
 
 
-def load_policy(path: Path) -> list[Level]:
-    """The policy and all above it, the highest last. Raises `SpecErrors` at what is wrong in any of them."""
+def load_policy(path: Path, shown: Callable[[Path], str] = str) -> list[Level]:
+    """The policy and all above it, the highest last. Raises `SpecErrors` at what is wrong in any of them.
+
+    `shown` is what messages call a path.
+    """
     levels: list[Level] = []
     while True:
-        document = read(path, str(path))
+        document = read(path, shown(path))
         policy = parse_policy(document)
         _refuse_unknown_fields(policy, document)
         levels.append(Level(policy, document))
@@ -44,7 +48,7 @@ def load_policy(path: Path) -> list[Level]:
         if len(levels) == DEEPEST:
             message = f"more than {DEEPEST} policies above each other; are they in a circle?"
             place = document.place(("above",))
-            raise SpecErrors([Diagnostic("C2F451", place, message, "remove `above` from the highest")])
+            raise SpecErrors([Diagnostic("C2F471", place, message, "remove `above` from the highest")])
         path = path.parent / policy.above
 
 
@@ -57,4 +61,4 @@ def _refuse_unknown_fields(policy: Policy, document: Document) -> None:
 
 def _unknown(path: str, known: set[str], document: Document) -> Diagnostic:
     place = document.place(("fixed", path), key=True)
-    return Diagnostic("C2F452", place, f"no field `{path}` in a spec", suggest(path, sorted(known)))
+    return Diagnostic("C2F472", place, f"no field `{path}` in a spec", suggest(path, sorted(known)))

@@ -126,7 +126,7 @@ def _as_field(e: Experiment, path: str, value: Any, level: Level) -> Any:
         place = level.document.place(("fixed", path))
         message = f"`{path}` cannot be {shown(value)}: {error.errors(include_url=False)[0]['msg']}"
         hint = f"`c2f-spec explain {path}` says what it can be"
-        raise SpecErrors([Diagnostic("C2F453", place, message, hint)]) from None
+        raise SpecErrors([Diagnostic("C2F473", place, message, hint)]) from None
     found = _inside(changed, path.split("."))
     assert found is not None
     return getattr(*found)
