@@ -40,8 +40,7 @@ class Event:
 def save(plan: Plan, objects: Objects) -> None:
     """Write down what is about to run."""
     objects.create(f"plans/{plan.digest}/plan.json", json.dumps(to_json(plan), indent=1).encode())
-    for stage in plan.stages:
-        records.save_preimage(objects, stage.kind, stage.key, stage.preimage)
+    records.save_preimages(objects, [(s.kind, s.key, s.preimage) for s in plan.stages])
     register(plan, objects)
 
 

@@ -85,7 +85,7 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
     found = _start(stage, objects, out.parent / "resume", world) if rank == 0 else None
     module = importlib.import_module(STAGES[stage.kind])
     ready = time.time()
-    inputs = _inputs(stage, objects, out.parent / "inputs")
+    inputs = _inputs(stage, objects)
     context = Context(stage, inputs, out, objects, rank, world, attempt, found)
     summary = module.run(context)
     if world > 1:
@@ -126,20 +126,17 @@ def _measured(context: Context) -> dict[str, Any]:
     return {"measured": context.measured} if context.measured else {}
 
 
-def _inputs(stage: StageFile, objects: Objects, into: Path) -> dict[str, Path]:
-    """Role to folder, every file verified; for `prepare` the staged copy of the data set.
-
-    What does not lie on this machine comes to a folder of `into`.
-    """
+def _inputs(stage: StageFile, objects: Objects) -> dict[str, Path]:
+    """Role to folder, every file verified; for `prepare` the staged copy of the data set."""
     found = {}
     for role, given in stage.inputs.items():
         record = records.read_record(objects, given.kind, given.key)
         if record is None:
             raise Unreachable(f"the input `{role}` ({given.kind} {given.key[:10]}) is not in the store")
-        found[role] = records.fetch(objects, record, into / role)
+        found[role] = records.fetch(objects, record)
     data = stage.preimage.get("data")
     if data:
-        found["data"] = records.fetch_dataset(objects, data["name"], data["digest"], into / "data")
+        found["data"] = records.fetch_dataset(objects, data["name"], data["digest"])
     return found
 
 

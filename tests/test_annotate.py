@@ -10,6 +10,7 @@ from c2f_spec.plan.changes import changes, told
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.folder import FolderObjects
+from c2f_spec.store.sealed import seal, unseal
 from tests.conftest import load_spec
 from tests.test_plan import HERE_ENVIRONMENT, PINS
 
@@ -49,12 +50,12 @@ def plan_of(*settings, pins=PINS):
 def finish(objects, plan, kinds=None):
     """Commit every stage of `plan`, as if it had run."""
     for stage in plan.stages:
-        records.save_preimage(objects, stage.kind, stage.key, stage.preimage)
+        records.save_preimages(objects, [(stage.kind, stage.key, stage.preimage)])
         if kinds is None or stage.kind in kinds:
             record = Record(
                 kind=stage.kind, key=stage.key, attempt="a", nonce="n", files={}, summary={}, provenance={}
             )
-            objects.create(records.record_name(stage.kind, stage.key), record.model_dump_json().encode())
+            objects.create(records.record_name(stage.kind, stage.key), records.written(record))
 
 
 def looked(plan, objects, running=()):
@@ -141,8 +142,8 @@ def test_a_record_whose_files_are_gone_is_no_reuse(objects):
     plan = plan_of()
     finish(objects, plan)
     name = records.record_name("distil", next(s.key for s in plan.stages if s.kind == "distil"))
-    data = (objects.root / name).read_text().replace('"files":{}', '"files":{"x":{"size":1,"blake3":""}}')
-    (objects.root / name).write_text(data)
+    record = unseal(objects.read(name))
+    objects.replace(name, seal({**record, "files": {"x": {"size": 1, "blake3": ""}}}))
     assert looked(plan, objects)["distil chains of thought"][0] == "failed"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from c2f_spec.store.digest import digest_file
+from c2f_spec.store.sealed import seal, unseal
 from tests.conftest import REPOSITORY, TINY_SPEC
 from tests.faults import ENVIRONMENT, apply, processes_in
 
@@ -117,13 +118,13 @@ def test_a_clip_that_cannot_be_decoded_is_named_and_nothing_is_lost(c2f, reposit
 def damage_a_training_clip(store: Path) -> str:
     """As if it had come broken from its source: the record's digest is right, and the bytes are not a video."""
     record = next((store / "records" / "prepare").iterdir())
-    content = json.loads(record.read_text())
+    content = unseal(record.read_bytes())
     folder = store / "work" / "prepare" / record.stem / "attempts" / content["attempt"]
     rows = map(json.loads, (folder / "manifest.jsonl").read_text().splitlines())
     media = next(row["media"] for row in rows if row["split"] == "train")
     (folder / media).write_bytes(b"not a video")
-    content["files"][media] = digest_file(folder / media).model_dump()
-    record.write_text(json.dumps(content))
+    content["files"][media] = digest_file(folder / media).model_dump(exclude_none=True)
+    record.write_bytes(seal(content))
     return media.rsplit("/", 1)[1]
 
 

@@ -27,6 +27,7 @@ from c2f_spec.report.model import Chart, Series
 from c2f_spec.report.svg import line_chart, ticks
 from c2f_spec.report.text import clean, fence, inline, line
 from c2f_spec.store import records
+from c2f_spec.store.sealed import seal, unseal
 from tests.report_store import HOSTILE, SPEC, experiment, filled
 
 
@@ -90,8 +91,8 @@ def test_what_a_dirty_tree_made_is_marked(origin, tmp_path):
     store = filled(tmp_path)
     stage = store.stage("reinforcement learning (GRPO)")
     path = store.objects.local(records.record_name(stage.kind, stage.key))
-    record = json.loads(path.read_text())
-    path.write_text(json.dumps({**record, "provenance": {**record["provenance"], "origin": origin}}))
+    record = unseal(path.read_bytes())
+    path.write_bytes(seal({**record, "provenance": {**record["provenance"], "origin": origin}}))
     report = collect(store.plan, store.objects)
     assert "Dirty: 1 of 13 stages was launched from a tree" in markdown(report)
     assert "reinforcement learning (GRPO) (dirty tree)" in html(report)

@@ -33,13 +33,11 @@ def test_from_ratings_to_report_and_again(c2f, repository, applied):
     plan = json.loads(c2f("plan", "specs/smoke.yaml", "-o", "json").stdout)
     objects = open_objects(str(repository / ".c2f/store"))
     by_kind = {s["kind"]: records.read_record(objects, s["kind"], s["key"]) for s in plan["stages"]}
-    funnel = json.loads((records.fetch(objects, by_kind["filter"], repository) / "funnel.json").read_text())
+    funnel = json.loads((records.fetch(objects, by_kind["filter"]) / "funnel.json").read_text())
     assert funnel["in"] == funnel["kept"] + sum(funnel["dropped"].values()) == 16
     rows = [
         json.loads(line)
-        for line in (records.fetch(objects, by_kind["grpo"], repository) / "metrics.jsonl")
-        .read_text()
-        .splitlines()
+        for line in (records.fetch(objects, by_kind["grpo"]) / "metrics.jsonl").read_text().splitlines()
     ]
     assert {"reward/format", "reward/polarity", "reward/score", "hint/groups"} <= set().union(*rows)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -57,9 +56,7 @@ class Stored:
         """Key and leaves of the preimage of the done stage that is nearest to one that is not."""
         if stage.kind not in self.known:
             done = self.done(stage.kind) & self.planned(stage.kind)
-            names = [f"preimages/{stage.kind}/{key}.json" for key in sorted(done)]
-            read = self.objects.read_many(names)
-            self.known[stage.kind] = Nearest({_key(name): json.loads(data) for name, data in read.items()})
+            self.known[stage.kind] = Nearest(records.preimages(self.objects, stage.kind, sorted(done)))
         return self.known[stage.kind].to(stage.preimage)
 
     def _keys(self, prefix: str) -> frozenset[str]:

@@ -45,6 +45,14 @@ class FolderObjects:
         found = ((name, self.read(name)) for name in names)
         return {name: data for name, data in found if data is not None}
 
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        with self._path(name).open("rb") as file:
+            file.seek(start)
+            data = file.read(length)
+        if len(data) != length:
+            raise Damaged(f"{self._path(name)} is shorter than recorded")
+        return data
+
     def exists(self, name: str) -> bool:
         return self._path(name).is_file()
 
@@ -59,13 +67,17 @@ class FolderObjects:
             try:
                 os.link(part, path)
             except FileExistsError:
-                return False
+                return path.read_bytes() == data
             finally:
                 part.unlink()
             _flush_folder(path.parent)
         except OSError as error:
             raise self._failed("write", name, error) from error
         return True
+
+    def create_many(self, objects: Mapping[str, bytes]) -> None:
+        for name, data in objects.items():
+            self.create(name, data)
 
     def replace(self, name: str, data: bytes) -> None:
         path = self._path(name)

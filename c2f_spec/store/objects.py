@@ -45,6 +45,10 @@ class Objects(Protocol):
         """Those of `names` that exist, read side by side."""
         ...
 
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        """`length` bytes of an object from `start`. Raises `FileNotFoundError`; `Unreachable` if it is shorter."""
+        ...
+
     def exists(self, name: str) -> bool: ...
 
     def size(self, name: str) -> int | None:
@@ -52,11 +56,15 @@ class Objects(Protocol):
         ...
 
     def create(self, name: str, data: bytes) -> bool:
-        """Whether the object is `data`, made by this call; false if another one stands.
+        """Put `data` where nothing is, and tell whether `data` is what stands now.
 
-        Where the answer to a write is lost, the store is asked what stands, and bytes equal to `data` count as ours: so
-        callers that must tell themselves from others put a nonce in.
+        An answer to a write can be lost, so bytes equal to `data` count as ours: callers that must tell themselves from
+        others put a nonce in.
         """
+        ...
+
+    def create_many(self, objects: Mapping[str, bytes]) -> None:
+        """`create` each, side by side, for content that is the same whoever writes it."""
         ...
 
     def replace(self, name: str, data: bytes) -> None:
@@ -124,9 +132,9 @@ def open_objects(url: str) -> Objects:
 
         return FolderObjects(rest)
     if scheme == "s3":
-        raise Unreachable(
-            f"the store `{url}` is on `s3`, which this version cannot reach", hint="name a folder"
-        )
+        from c2f_spec.store.s3 import S3Objects
+
+        return S3Objects(url)
     raise Unreachable(
         f"the store `{url}` is on `{scheme}`, which this version cannot reach",
         hint="name a folder, or `s3://bucket/prefix` for S3, MinIO, Ceph, OSS, COS and whatever else speaks S3",

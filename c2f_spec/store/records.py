@@ -12,7 +12,9 @@ plans/<digest>/plan.json
 
 from __future__ import annotations
 
+import hashlib
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -21,13 +23,18 @@ from c2f_spec.errors import Unreachable
 from c2f_spec.keys import canonical
 from c2f_spec.spec.handoff import FileEntry, Record
 from c2f_spec.store.digest import digest_folder, digest_of
-from c2f_spec.store.staging import stage, stage_file
+from c2f_spec.store.sealed import read_all_sealed, read_sealed, seal
+from c2f_spec.store.staging import check, stage, stage_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from c2f_spec.store.objects import Objects
+    from c2f_spec.store.staging import Tell
+
+
+RESTORE = "restore it from a copy of the store, or remove this file to run the stage again"
 
 
 def record_name(kind: str, key: str) -> str:
@@ -44,23 +51,23 @@ def attempt_name(kind: str, key: str, attempt: str) -> str:
 
 def read_record(objects: Objects, kind: str, key: str) -> Record | None:
     """The record of a stage, or `None` if it is not done."""
-    data = objects.read(record_name(kind, key))
-    return None if data is None else _record(objects, record_name(kind, key), data)
+    value = read_sealed(objects, record_name(kind, key), RESTORE)
+    return None if value is None else _record(objects, record_name(kind, key), value)
 
 
 def read_records(objects: Objects, kind: str, keys: Iterable[str]) -> list[Record]:
     """The records of those stages that are done, read side by side."""
-    found = objects.read_many([record_name(kind, key) for key in keys])
-    return [_record(objects, name, data) for name, data in found.items()]
+    found = read_all_sealed(objects, [record_name(kind, key) for key in keys], RESTORE)
+    return [_record(objects, name, value) for name, value in found.items()]
 
 
-def _record(objects: Objects, name: str, data: bytes) -> Record:
+def _record(objects: Objects, name: str, value: dict[str, Any]) -> Record:
     try:
-        return Record.model_validate_json(data)
+        return Record.model_validate(value)
     except ValidationError as error:
         raise Unreachable(
-            f"the record {name} in {objects.url} is damaged, or another version of c2f-spec wrote it",
-            hint="restore it from a copy of the store, use the newer version, or remove the file to run the stage again",
+            f"another version of c2f-spec wrote the record {name} in {objects.url}",
+            hint="use the newer version, or remove the file to run the stage again",
         ) from error
 
 
@@ -68,23 +75,26 @@ def commit(objects: Objects, record: Record, folder: Path) -> Record:
     """Store `folder` and then `record`; returns the record that stands, which may be another attempt's."""
     files = objects.put_folder(folder, _folder(record), record.files)
     record = record.model_copy(update={"files": files})
-    created = objects.create(
-        record_name(record.kind, record.key), record.model_dump_json(indent=1, exclude_none=True).encode()
-    )
-    if created:
+    if objects.create(record_name(record.kind, record.key), written(record)):
         return record
     standing = read_record(objects, record.kind, record.key)
     assert standing is not None, "the record was there a moment ago and is never removed"
     return standing
 
 
-def fetch(objects: Objects, record: Record, into: Path) -> Path:
-    """A folder with the files of a committed output, every one verified: in the store, or staged at `into`.
+def written(record: Record) -> bytes:
+    """The bytes of a record in the store."""
+    files = {path: entry.model_dump(exclude_none=True) for path, entry in record.files.items()}
+    return seal({**record.model_dump(), "files": files})
+
+
+def fetch(objects: Objects, record: Record, tell: Tell | None = None) -> Path:
+    """A folder with the files of a committed output, every one verified, for as long as this process. Read only.
 
     Raises `Unreachable` naming the first file that is missing or differs from its record.
     """
     way_out = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
-    return stage(objects, _folder(record), record.files, into, way_out)
+    return stage(objects, _folder(record), record.files, None, way_out, tell)
 
 
 def fetch_file(objects: Objects, record: Record, path: str) -> Path:
@@ -93,18 +103,24 @@ def fetch_file(objects: Objects, record: Record, path: str) -> Path:
     return stage_file(objects, _folder(record), path, record.files[path], way_out)
 
 
-def fetch_dataset(objects: Objects, name: str, digest: str, into: Path) -> Path:
+def verify(objects: Objects, record: Record) -> None:
+    """Read every file of a committed output where it is stored. Raises `Damaged` naming one that is not as committed."""
+    way_out = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
+    check(objects, _folder(record), record.files, way_out)
+
+
+def fetch_dataset(objects: Objects, name: str, digest: str, tell: Tell | None = None) -> Path:
     """A folder with the files of a staged copy of a data set, every one verified. Raises `Unreachable`."""
-    listing = objects.read(f"datasets/{name}/{digest}/dataset.json")
+    folder = f"datasets/{name}/{digest}"
+    way_out = f"remove {folder} from the store {objects.url} and stage the data set again"
+    listing = read_sealed(objects, f"{folder}/dataset.json", way_out)
     if listing is None:
         raise Unreachable(
             f"data set `{name}` is not in the store with digest {digest[:10]}",
             hint=f"c2f-spec data add {name} stages it",
         )
-    folder = f"datasets/{name}/{digest}"
-    files = {path: FileEntry(**entry) for path, entry in json.loads(listing)["files"].items()}
-    way_out = f"remove {folder} from the store {objects.url} and stage the data set again"
-    return stage(objects, f"{folder}/files", files, into, way_out)
+    files = {path: FileEntry(**entry) for path, entry in listing["files"].items()}
+    return stage(objects, f"{folder}/files", files, None, way_out, tell)
 
 
 def intact(objects: Objects, record: Record) -> bool:
@@ -126,24 +142,31 @@ def _folder(record: Record) -> str:
     return attempt_name(record.kind, record.key, record.attempt)
 
 
-def save_preimage(objects: Objects, kind: str, key: str, preimage: dict[str, Any]) -> None:
-    objects.create(f"preimages/{kind}/{key}.json", canonical(preimage).encode())
+def save_preimages(objects: Objects, stages: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
+    """Write down what the key of each stage (kind, key, preimage) is the hash of, unless it is there."""
+    texts = {f"preimages/{kind}/{key}.json": canonical(preimage) for kind, key, preimage in stages}
+    there = {n for kind in {name.split("/")[1] for name in texts} for n in objects.names(f"preimages/{kind}")}
+    objects.create_many({name: text.encode() for name, text in texts.items() if name not in there})
 
 
-def preimages(objects: Objects, kind: str) -> dict[str, dict[str, Any]]:
-    """Key to preimage, of every stage of `kind` that was ever planned to run here."""
+def preimages(objects: Objects, kind: str, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Key to preimage, of those of `keys` that were ever planned to run here.
+
+    A preimage is what its key is the digest of, so one that is damaged shows; it only explains, and is left out.
+    """
     found = {}
-    for name in objects.names(f"preimages/{kind}"):
-        data = objects.read(name)
-        if data is not None:
-            found[name.rsplit("/", 1)[1].removesuffix(".json")] = json.loads(data)
+    for name, data in objects.read_many([f"preimages/{kind}/{key}.json" for key in keys]).items():
+        if hashlib.sha256(data).hexdigest() == _key(name):
+            found[_key(name)] = json.loads(data)
     return found
 
 
 def failures(objects: Objects, kind: str, key: str) -> list[dict[str, Any]]:
     """The failures of a stage, oldest first."""
-    names = sorted(objects.names(f"failures/{kind}/{key}"), key=_number)
-    return [json.loads(objects.read(name) or b"{}") for name in names]
+    prefix = f"failures/{kind}/{key}"
+    way_out = f"remove the objects below {prefix} and retries/{kind}/{key}"
+    found = read_all_sealed(objects, objects.names(prefix), way_out)
+    return [found[name] for name in sorted(found, key=_number)]
 
 
 def add_failure(objects: Objects, kind: str, key: str, failure: dict[str, Any]) -> None:
@@ -186,13 +209,14 @@ def add_dataset(objects: Objects, name: str, folder: Path, facts: dict[str, Any]
         if not _present(objects, f"{target}/files", files):
             files = objects.put_folder(folder, f"{target}/files", files)
         listing = {path: entry.model_dump(exclude_none=True) for path, entry in files.items()}
-        objects.create(f"{target}/dataset.json", json.dumps({**facts, "files": listing}, indent=1).encode())
+        objects.create(f"{target}/dataset.json", seal({**facts, "files": listing}))
     return digest
 
 
 def _append(objects: Objects, prefix: str, value: dict[str, Any]) -> None:
     number = _count(objects, prefix)
-    while not objects.create(f"{prefix}/{number}.json", json.dumps(value, indent=1).encode()):
+    data = seal({**value, "nonce": uuid.uuid4().hex})  # two that say the same are two
+    while not objects.create(f"{prefix}/{number}.json", data):
         number += 1
 
 
@@ -201,4 +225,8 @@ def _count(objects: Objects, prefix: str) -> int:
 
 
 def _number(name: str) -> int:
-    return int(name.rsplit("/", 1)[1].removesuffix(".json"))
+    return int(_key(name))
+
+
+def _key(name: str) -> str:
+    return name.rsplit("/", 1)[1].removesuffix(".json")

@@ -77,19 +77,19 @@ def test_the_second_attempt_gets_the_first_ones_record(tmp_path, objects):
     first = attempt(tmp_path, objects, "first")
     second = attempt(tmp_path, objects, "second", "y")
     assert second.nonce == first.nonce == "first"
-    assert (records.fetch(objects, second, tmp_path) / "a.txt").read_text() == "x"
+    assert (records.fetch(objects, second) / "a.txt").read_text() == "x"
 
 
 def test_a_changed_or_missing_file_is_named(tmp_path, objects):
     record = attempt(tmp_path, objects, "first")
-    path = records.fetch(objects, record, tmp_path) / "a.txt"
+    path = records.fetch(objects, record) / "a.txt"
     path.write_text("y")
     with pytest.raises(Unreachable, match="a.txt was changed"):
-        records.fetch(objects, record, tmp_path)
+        records.fetch(objects, record)
     assert records.intact(objects, record)  # same size: only the digest tells
     path.unlink()
     with pytest.raises(Unreachable, match="a.txt is missing"):
-        records.fetch(objects, record, tmp_path)
+        records.fetch(objects, record)
     assert not records.intact(objects, record)
 
 
@@ -143,11 +143,6 @@ def test_a_store_that_cannot_be_written_is_named_with_the_way_out(tmp_path, act)
             (tmp_path / "out").mkdir()
             objects.put_folder(tmp_path / "out", "w/a")
     assert "may write to" in caught.value.hint
-
-
-def test_object_storage_is_refused_by_name():
-    with pytest.raises(Unreachable, match="s3"):
-        open_objects("s3://bucket/c2f")
 
 
 def test_a_folder_on_another_filesystem_is_moved_whole(tmp_path, objects, monkeypatch):

@@ -1,0 +1,63 @@
+"""Small JSON objects that carry their own digest, so that a changed byte of any of them is noticed and named.
+
+Bytes in a bucket pass through clients, proxies and disks of which each lets some damage through. A record decides
+what is read and what is computed again, so it is not believed without its seal.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.errors import Damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from c2f_spec.store.objects import Objects
+
+SEAL = "seal"
+TRIES = 4
+"""Readings of a damaged object before it is the stored one that is damaged, and not its way here."""
+
+
+def seal(value: Mapping[str, Any]) -> bytes:
+    """`value` as JSON, with the SHA-256 of what it is without the seal."""
+    bare = json.dumps(value, indent=1)
+    return json.dumps({**value, SEAL: hashlib.sha256(bare.encode()).hexdigest()}, indent=1).encode()
+
+
+def unseal(data: bytes) -> dict[str, Any] | None:
+    """The value, or `None` if a byte was changed."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    value.pop(SEAL, None)
+    return value if seal(value) == data else None
+
+
+def read_sealed(objects: Objects, name: str, way_out: str) -> dict[str, Any] | None:
+    """The value of an object, or `None` if there is none. Raises `Damaged` naming it if it is damaged."""
+    return _opened(objects, name, objects.read(name), way_out)
+
+
+def read_all_sealed(objects: Objects, names: Iterable[str], way_out: str) -> dict[str, dict[str, Any]]:
+    """Name to value, of those that exist."""
+    found = objects.read_many(names).items()
+    values = ((name, _opened(objects, name, data, way_out)) for name, data in found)
+    return {name: value for name, value in values if value is not None}
+
+
+def _opened(objects: Objects, name: str, data: bytes | None, way_out: str) -> dict[str, Any] | None:
+    for _ in range(TRIES):
+        if data is None:
+            return None
+        value = unseal(data)
+        if value is not None:
+            return value
+        data = objects.read(name)
+    raise Damaged(f"{name} in {objects.url} is damaged", hint=way_out)

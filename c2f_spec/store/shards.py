@@ -1,0 +1,95 @@
+"""Small files travel together: many clips in one object of up to 200 MB, as a tar that any tool opens.
+
+A request costs more than a clip's bytes, so fewer objects are the largest gain there is (`python -m tests.bench store`
+has both). Where each file lies is in its entry (`FileEntry.shard`, `offset`), so one clip can be read alone, and each
+is verified by its own digest, as if it lay by itself.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from c2f_spec.spec.handoff import FileEntry
+
+SMALL = 4 << 20
+"""Bytes below which a file does not travel alone."""
+FEW = 8
+"""So few small files are not worth a shard."""
+SHARD = 200 << 20
+"""Bytes of a full shard: between 100 and 250 MB, where throughput no longer grows and a retry is still cheap."""
+BLOCK = 512
+"""Tar's unit: a header is one, contents are padded to it (POSIX.1-1988 ustar)."""
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """One object of a stored folder, and what goes into it."""
+
+    name: str
+    size: int
+    parts: tuple[tuple[str, Path], ...]
+    """Path in the folder and file. A single one without a header if the object is the file itself."""
+    shard: bool
+
+    def chunks(self) -> Iterator[bytes]:
+        """The object's bytes, read as they are asked for."""
+        for name, path in self.parts:
+            if self.shard:
+                yield _header(name, path.stat().st_size)
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    yield chunk
+            if self.shard:
+                yield bytes(-path.stat().st_size % BLOCK)
+        if self.shard:
+            yield bytes(2 * BLOCK)  # tar's end
+
+
+def packed(files: Mapping[str, FileEntry]) -> dict[str, FileEntry]:
+    """`files` with the place of each: in the order of their names, small ones with up to `SHARD` bytes of others."""
+    small = [path for path, entry in sorted(files.items()) if entry.size < SMALL]
+    if len(small) < FEW:
+        return {
+            path: entry.model_copy(update={"shard": None, "offset": None}) for path, entry in files.items()
+        }
+    layout = dict(files)
+    number, end = 0, 0
+    for path in small:
+        entry = files[path]
+        start = end + len(_header(path, entry.size))
+        if end and start + entry.size > SHARD:
+            number, start = number + 1, len(_header(path, entry.size))
+        end = start + entry.size + -entry.size % BLOCK
+        layout[path] = entry.model_copy(update={"shard": f"shards/{number:05}.tar", "offset": start})
+    return layout
+
+
+def stored(folder: Path, layout: Mapping[str, FileEntry]) -> list[Stored]:
+    """The objects that hold the files of `folder`, largest first: so the last to end is a small one."""
+    shards: dict[str, list[str]] = {}
+    objects = []
+    for path, entry in layout.items():
+        if entry.shard is None:
+            objects.append(Stored(path, entry.size, ((path, folder / path),), shard=False))
+        else:
+            shards.setdefault(entry.shard, []).append(path)
+    for name, paths in shards.items():
+        paths.sort(key=lambda path: layout[path].offset or 0)
+        last = layout[paths[-1]]
+        size = (last.offset or 0) + last.size + -last.size % BLOCK + 2 * BLOCK
+        objects.append(Stored(name, size, tuple((path, folder / path) for path in paths), shard=True))
+    return sorted(objects, key=lambda item: (-item.size, item.name))
+
+
+def _header(name: str, size: int) -> bytes:
+    """Without times, owners and modes of the machine: equal files make equal shards."""
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o644
+    return info.tobuf(tarfile.PAX_FORMAT)
