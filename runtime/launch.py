@@ -1,4 +1,4 @@
-"""`python -m runtime.launch SCRATCH N GRACE MODULE ARG…`: torchrun on this machine, and a note of who was killed by what.
+"""`python -m runtime.launch SCRATCH N GRACE MODULE ARG…`: torchrun on this node, and a note of who was killed by what.
 
 torchrun knows the signal that ended a worker and keeps it to itself; `killed-<rank>.json` passes it on.
 """
@@ -11,6 +11,8 @@ import os
 import signal
 import sys
 from pathlib import Path
+
+from runtime.nodes import Nodes
 
 PR_SET_PDEATHSIG = 1
 """https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
@@ -34,7 +36,7 @@ def main(scratch: Path, processes: str, grace: str, module: list[str]) -> int:
     end_with_parent()
     os.environ["C2F_PARENT"] = str(os.getpid())
     # Workers that are told to stop save first: torchrun must not kill them before `runtime.workers` would.
-    options = ["--standalone", "--nproc-per-node", processes, "--max-restarts", "0"]
+    options = [*Nodes.here().torchrun(), "--nproc-per-node", processes, "--max-restarts", "0"]
     options += ["--shutdown-timeout", str(int(float(grace)) + 1), "--module"]
     try:
         run.run(run.parse_args([*options, *module]))  # type: ignore[no-untyped-call]

@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ from runtime.witness import witness
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+COMMIT_WITHIN = timedelta(hours=6)
 STAGES = {
     "prepare": "runtime.stages.prepare",
     "distil": "runtime.stages.distil",
@@ -88,10 +89,7 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
     inputs = _inputs(stage, objects)
     context = Context(stage, inputs, out, objects, rank, world, attempt, found)
     summary = module.run(context)
-    if world > 1:
-        import torch.distributed
-
-        torch.distributed.barrier()
+    together = _gathered() if world > 1 else None
     if summary is None:
         say(f"{stage.name}: the last of the pods that share it commits it")
     elif rank == 0:
@@ -110,6 +108,21 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
                 **_measured(context),
             },
         )
+    if together is not None:
+        together()
+
+
+def _gathered() -> Callable[[], None]:
+    """Wait for all ranks here, and again where the result is called, after the commit.
+
+    A node that ended well before the record stands would be missing, should the first one have to start again. By
+    gloo, in a group of its own: storing takes longer than NCCL waits.
+    """
+    import torch.distributed
+
+    group = torch.distributed.new_group(backend="gloo", timeout=COMMIT_WITHIN)
+    torch.distributed.barrier(group)
+    return lambda: torch.distributed.barrier(group)
 
 
 def _start(stage: StageFile, objects: Objects, into: Path, world: int) -> Found | None:

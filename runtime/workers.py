@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import StageExit
 from runtime.heartbeat import STACKS, beats
+from runtime.nodes import Nodes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,14 +47,14 @@ def run_workers(
     grace: float = 30.0,
     hold: int | None = None,
 ) -> list[End]:
-    """Run `python -m module…` once, or under torchrun in several processes; how each rank ended.
+    """Run `python -m module…` once, or under torchrun in several processes; how each rank of this node ended.
 
     SIGTERM and SIGINT are passed on and waited for, because a worker saves before it stops: but not longer than
     `grace` allows. A worker that hangs is ended after the stacks of all are in the log. The worker inherits the lock
     `hold`, so that if this process is killed outright, nobody takes the stage for free while the worker still ends.
     """
-    argv = [sys.executable, "-m", *module]
-    if processes > 1:
+    argv, nodes = [sys.executable, "-m", *module], Nodes.here()
+    if processes * nodes.count > 1:
         argv = [sys.executable, "-m", "runtime.launch", str(scratch), str(processes), str(grace), *module]
     env = {**os.environ, "C2F_EXIT_DIR": str(scratch), "C2F_PARENT": str(os.getpid())}
     with _signals() as received:
@@ -67,7 +68,7 @@ def run_workers(
         assert child.stdout is not None
         log.follow(child.stdout)
         verdict = _watch(child, received, scratch, log, grace)
-    return [_end(scratch, rank, child.returncode, verdict) for rank in range(processes)]
+    return [_end(scratch, rank, child.returncode, verdict) for rank in nodes.ranks(processes)]
 
 
 @contextmanager
