@@ -143,7 +143,7 @@ def test_every_line_of_the_table_names_a_field():
         ("grpo: {hint: {preset: polarity_taught}}", "5:14", "`grpo.hint.forced_loss.mode: shaped`"),
         ("teacher: lexicon\nfilters: {format: {on_fail: flag}, polarity_match: {}}", "6:29", "`filters.format.on_fail: flag`"),
         ("teacher: lexicon\nfilters: {polarity_match: {}, judge: {model: m}}", "6:31", "`filters.judge`"),
-        ("grpo: {}\nresources: {grpo: {micro_batch: 4}}", "6:20", "`resources.grpo.micro_batch`"),
+        ("grpo: {}\nresources: {grpo: {zero: 2}}", "6:26", "`resources.grpo.zero: 2`"),
     ],
 )  # fmt: skip
 def test_what_does_not_run_is_refused_at_its_line(tmp_path, section, place, says):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from c2f_spec.errors import DataWrong, Diverged, OutOfMemory, StageSpecWrong
+from c2f_spec.spec.handoff import Placement
 from runtime.clips import write_jsonl
 from runtime.models import MODELS
 from runtime.models.student import load
@@ -197,6 +198,17 @@ def test_divergence_reaches_the_caller_of_the_stage(tmp_path):
     )  # fmt: skip
     with pytest.raises(Diverged):
         sft.run(ctx)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4])
+def test_a_micro_batch_is_accumulated_to_the_same_batch(tmp_path, rows):
+    ctx = omni.context(tmp_path, "sft", {"prepare": omni.prepared(), "filter": omni.chains()})
+    ctx.stage = ctx.stage.model_copy(update={"placement": Placement(micro_batch=rows)})
+    sft.run(ctx)
+    whole = omni.context(tmp_path / "w", "sft", {"prepare": omni.prepared(), "filter": omni.chains()})
+    sft.run(whole)
+    losses = [[row["loss"] for row in omni.lines(each.out / "metrics.jsonl")] for each in (ctx, whole)]
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
 
 
 def test_metrics_have_our_names(tmp_path):

@@ -71,9 +71,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "evaluate.decoding.top_p": (1.0,),
     "evaluate.engine.kind": ("transformers",),
     "tables": ((),),
-    "resources.*.nodes": (None, 1),
     "resources.*.zero": ("auto",),
-    "resources.*.micro_batch": ABSENT,
 }
 """Path of a field to the values that run. Every default does: a test holds that."""
 

@@ -71,7 +71,9 @@ def run(ctx: Context) -> dict[str, Any]:
             hint="a step takes so many different clips: lower `grpo.batch`, or raise `data.limit.train`",
         )
     functions, weights = reward_functions(grpo.rewards, ctx.format, reader)
-    rows, passes = split_batch(grpo.batch * grpo.generations, ctx.world, kind.rows_trained)
+    rows, passes = split_batch(
+        grpo.batch * grpo.generations, ctx.world, ctx.stage.placement.micro_batch or kind.rows_trained
+    )
     watch = Watch(ctx, METRICS, score="reward/unhinted")
     sampled = Sampled(ctx, grpo.generations)
     trainer = HintGRPOTrainer(

@@ -46,7 +46,7 @@ def run(ctx: Context) -> dict[str, Any]:
 
     reader = Reader(ctx.inputs["prepare"], student.processor, ctx.format, ctx.media)
     examples = targets(ctx, reader)
-    rows, passes = split_batch(sft.batch, ctx.world, kind.rows_trained)
+    rows, passes = split_batch(sft.batch, ctx.world, ctx.stage.placement.micro_batch or kind.rows_trained)
     watch = Watch(ctx, METRICS, score="-loss")
     trainer = OmniSFTTrainer(
         model=student.model,

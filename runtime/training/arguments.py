@@ -45,8 +45,8 @@ def memory(section: Literal["sft", "grpo", "evaluate"]) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         fields = {
-            "sft": "`sft.tuner` (lora)",
-            "grpo": "`grpo.max_new_tokens`, `grpo.tuner` (lora)",
+            "sft": "`resources.sft.micro_batch`, `sft.tuner` (lora)",
+            "grpo": "`resources.grpo.micro_batch`, `grpo.max_new_tokens`, `grpo.tuner` (lora)",
             "evaluate": "`evaluate.decoding.max_new_tokens`",
         }
         raise OutOfMemory(
