@@ -1,6 +1,7 @@
 """GPU-hours and memory: METHOD's own worked examples, what may never get cheaper, and what sharing saves."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from c2f_spec.cli.forms.hours import summary, told
+from c2f_spec.cost.calibrate import calibrated, observed
 from c2f_spec.cost.clips import CLIPS, prompt_tokens
 from c2f_spec.cost.estimate import ROWS_GENERATED, ROWS_TRAINED, grpo_step_seconds, load_of
 from c2f_spec.cost.memory import Sampling, Training, inference_bytes, training_bytes
@@ -19,11 +21,15 @@ from c2f_spec.plan.build import Given, build
 from c2f_spec.plan.compile import load_environment, load_variants
 from c2f_spec.plan.costs import cells_alone, loads, saved, totals, with_costs
 from c2f_spec.plan.fits import crowded
+from c2f_spec.plan.measured import with_measured
 from c2f_spec.plan.placement import placements
 from c2f_spec.spec.coefficients import Coefficients
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.handoff import Placement
 from c2f_spec.spec.student import Media
+from c2f_spec.store import ledger
+from c2f_spec.store.objects import open_objects
+from tests.test_ledger import account, entry
 from tests.test_placement import cluster, experiment
 from tests.test_plan import HERE_ENVIRONMENT, PINS
 
@@ -31,6 +37,14 @@ ROOT = Path(__file__).parent.parent
 OMNI = SIZES["qwen2.5-omni-7b"]
 K = Coefficients()
 A800 = 80e9
+
+
+@pytest.fixture(scope="module")
+def paper():
+    loaded = load_variants(ROOT / "specs" / "paper.yaml")
+    environment = load_environment("a800", ROOT, None)
+    sources = [Given(item.experiment, item.source) for item in loaded]
+    return with_costs(build(sources, PINS, environment, "a800"))
 
 
 # ---- METHOD 8.3 to 8.5
@@ -165,6 +179,67 @@ def test_a_sum_is_as_good_as_its_worst_part():
     assert total([]) == GpuHours(0, 0)
 
 
+# ---- measured runs replace estimates
+
+
+def seen(took: float, *, reckoned: float = 3600.0, gpus: int = 4, shape: str = "grpo m", **fields):
+    owner = account(gpus=gpus, work_seconds=reckoned, shape=shape)
+    return entry(attempt=str(took), hours=took / 900, account=owner, **fields)
+
+
+LOAD = Load(4, 750.0, 3600.0, 0.0, 3.0, "grpo m")
+
+
+def test_the_same_size_is_measured_and_another_is_scaled():
+    """Four GPUs; the start is an estimate in each."""
+    start = 4 * 600 / 3600, 4 * 937.5 / 3600
+    same = calibrated(LOAD, observed([seen(2000), seen(2400)]))
+    assert same == GpuHours(
+        pytest.approx(start[0] + 4 * 2000 / 1.1 / 3600),
+        pytest.approx(start[1] + 4 * 2400 * 1.1 / 3600),
+        "measured",
+        2,
+    )
+    other = calibrated(LOAD, observed([seen(900, reckoned=1800), seen(500, reckoned=1000, gpus=2)]))
+    assert other == GpuHours(
+        pytest.approx(start[0] + 4 * 1800 / 1.3 / 3600),
+        pytest.approx(start[1] + 4 * 1800 * 1.3 / 3600),
+        "scaled",
+        2,
+    )
+    assert calibrated(LOAD, observed([seen(900, shape="grpo other")])) == estimated(LOAD)
+    assert calibrated(Load(0, 0.0, 9.0, 0.0, 3.0, "grpo m"), observed([seen(900)])) == GpuHours(0, 0)
+
+
+def test_only_results_that_stand_are_measurements_and_a_resumed_run_is_counted_whole():
+    assert observed([seen(900, code=75), seen(900, committed=False), seen(900, reckoned=0.0)]) == []
+    (whole,) = observed([seen(1000, waited=100, began=40, reached=100, saved=100)])
+    assert whole.took == pytest.approx(900 * 100 / 60)
+
+
+@given(st.floats(1, 1e5), st.lists(st.tuples(st.floats(1, 1e5), st.floats(1, 1e5)), max_size=5))
+def test_what_was_measured_never_makes_a_range_empty(work, runs):
+    load = LOAD._replace(work=work)
+    found = calibrated(load, observed([seen(took, reckoned=reckoned) for took, reckoned in runs]))
+    assert 0 < found.low <= found.high
+    assert found.measured <= len(runs)
+
+
+def test_a_plan_says_what_stored_stages_took_and_scales_the_rest(paper, tmp_path):
+    store = open_objects(str(tmp_path))
+    done = next(s for s in paper.stages if s.kind == "grpo")
+    owner = account(gpus=4, low=1.8, high=11.0, shape=done.load.shape, work_seconds=done.load.work)
+    ledger.add(store, entry(done.key, hours=7.1, account=owner))
+    stages = tuple(replace(s, action="reuse" if s is done else "run") for s in paper.stages)
+    plan = with_measured(replace(paper, stages=stages, _by_key={}), store)
+    found = {s.label: s for s in plan.stages}
+    assert plan.stage(done.key).reason == "took 7.1 GPU-hours, estimated before as 1.8-11.0"
+    assert plan.stage(done.key).gpu_hours.basis == "measured"
+    assert {s.gpu_hours.basis for s in plan.stages if s.kind == "grpo" and s.key != done.key} == {"scaled"}
+    assert found["supervised fine-tuning"].gpu_hours.basis == "estimated"
+    assert totals(plan)["gpu_hours"]["basis"] == "estimated"
+
+
 # ---- monotone
 
 E, SITE = experiment(), cluster(a800=8)
@@ -281,14 +356,6 @@ ROWS = {
     "w/ Hard": ("", "grpo"),
 }
 """Rows of the paper that this project can run → variant of specs/paper.yaml (nothing: the trained set's own) and model."""
-
-
-@pytest.fixture(scope="module")
-def paper():
-    loaded = load_variants(ROOT / "specs" / "paper.yaml")
-    environment = load_environment("a800", ROOT, None)
-    sources = [Given(item.experiment, item.source) for item in loaded]
-    return with_costs(build(sources, PINS, environment, "a800"))
 
 
 def test_the_paper_costs_what_the_method_reckons(paper):

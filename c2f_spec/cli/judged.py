@@ -25,14 +25,17 @@ def judged(plan: Plan, root: Path, objects: Objects | None) -> list[Verdict]:
     """
     if plan.environment.policy is None:
         return []
-    from c2f_spec.policy.amounts import Asked
+    from c2f_spec.policy.amounts import Asked, has_budgets
     from c2f_spec.policy.judge import judge
     from c2f_spec.policy.load import load_policy
 
     levels = load_policy(root / plan.environment.policy, relative)
     user = plan.origin.author if plan.origin else provenance.origin_of(root, ()).author
-    spent = ledger.read(objects) if objects is not None else None
-    return judge(levels, Asked(plan, user, datetime.now(UTC).strftime("%Y-%m"), spent))
+    month = datetime.now(UTC).strftime("%Y-%m")
+    spent = None
+    if objects is not None and has_budgets(levels):
+        spent = ledger.read(objects, None if has_budgets(levels, "total") else [month])
+    return judge(levels, Asked(plan, user, month, spent))
 
 
 def broken(verdicts: list[Verdict]) -> list[Verdict]:

@@ -22,6 +22,7 @@ from c2f_spec.plan.compile import (
     store_url,
     unpinned,
 )
+from c2f_spec.plan.measured import with_measured
 from c2f_spec.plan.staged import staged_copies
 from c2f_spec.store.objects import Objects, open_objects
 from c2f_spec.targets.base import State
@@ -103,8 +104,9 @@ def compile_work(args: Namespace, *, to_run: bool = False) -> Compiled:
 
 
 def annotated(work: Work) -> Plan:
-    """The plan with what the store and the target say of it."""
-    return annotate(work.plan, work.objects, lambda s: work.target.state(s).state is State.RUNNING)
+    """The plan with what the store and the target say of it, and what its stages were measured to take."""
+    found = annotate(work.plan, work.objects, lambda s: work.target.state(s).state is State.RUNNING)
+    return with_measured(found, work.objects)
 
 
 def _tracking(environment: Environment, root: Path) -> str | None:

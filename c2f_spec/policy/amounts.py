@@ -65,6 +65,21 @@ def budgets(level: Level, asked: Asked) -> Iterator[Verdict]:
     yield from _budget(level, asked, ("everyone",), limits.everyone, "everyone", lambda _: True, None)
 
 
+def has_budgets(levels: Sequence[Level], span: str = "") -> bool:
+    """Whether any rule needs the ledger; with `span`, whether any is on that one."""
+    return any(
+        getattr(budget, name) is not None
+        for level in levels
+        for budget in (
+            level.policy.limits.user,
+            level.policy.limits.project,
+            level.policy.limits.everyone,
+            *level.policy.limits.projects.values(),
+        )
+        for name in ((span,) if span else ("month", "total"))
+    )
+
+
 def _of_user(user: str) -> Callable[[Entry], bool]:
     return lambda entry: entry.account.user == user
 

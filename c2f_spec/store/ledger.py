@@ -5,7 +5,6 @@ ledger/<yyyy-mm>/<kind>-<key>-<attempt>[-<process>].json
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -14,11 +13,9 @@ from c2f_spec.errors import Unreachable
 from c2f_spec.spec.ledger import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from c2f_spec.store.objects import Objects
-
-MONTH = re.compile(r"\d{4}-\d{2}")
 
 
 def add(objects: Objects, entry: Entry, process: str = "") -> bool:
@@ -34,7 +31,24 @@ def read(objects: Objects, months: Iterable[str] | None = None) -> list[Entry]:
     One listing a month and the contents side by side. Raises `Unreachable` naming an entry that is damaged.
     """
     prefixes = ["ledger"] if months is None else [f"ledger/{month}" for month in months]
-    names = [name for prefix in prefixes for name in objects.names(prefix)]
+    return _read(objects, [name for prefix in prefixes for name in objects.names(prefix)])
+
+
+def sample(objects: Objects, kinds: Collection[str], keys: Collection[str], most: int) -> list[Entry]:
+    """Entries of the stages `keys`, and `most` others of each of `kinds`, of the newest months. Raises as `read` does."""
+    wanted: list[str] = []
+    others = dict.fromkeys(kinds, 0)
+    for name in sorted(objects.names("ledger"), reverse=True):
+        kind, key, *_ = name.rsplit("/", 1)[1].split("-")
+        if key in keys:
+            wanted.append(name)
+        elif others.get(kind, most) < most:
+            others[kind] += 1
+            wanted.append(name)
+    return _read(objects, wanted)
+
+
+def _read(objects: Objects, names: list[str]) -> list[Entry]:
     found = []
     for name, data in objects.read_many(names).items():
         try:

@@ -1,0 +1,78 @@
+"""Estimates replaced by what was measured: of stages of the same size, else scaled from others of the same shape.
+
+What is replaced is the work. The start stays an estimate: the image was pulled and the pod placed before anything of
+ours could measure it.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from c2f_spec.cost.model import NOTHING, START_TRUST, GpuHours, Load, estimated
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from c2f_spec.spec.ledger import Entry
+
+SAME = 0.01
+"""Loads that differ by less are of one size: seeds, learning rates and the like."""
+MEASURED_TRUST = 1.1
+"""Factor by which another run of the same size may differ from those that were measured."""
+SCALED_TRUST = 1.3
+"""The same for a run of another size, whose time is taken to grow as the estimate does."""
+
+
+class Observed(NamedTuple):
+    """A stage that came to a result, as it was reckoned and as it was."""
+
+    shape: str
+    gpus: int
+    reckoned: float
+    """Seconds of work, by the coefficients of then."""
+    took: float
+    """Seconds of work."""
+
+    @property
+    def ratio(self) -> float:
+        return self.took / self.reckoned
+
+
+def observed(entries: Iterable[Entry]) -> list[Observed]:
+    """Of the ledger's entries, those whose result stands. A run that went on from a checkpoint is counted as a whole."""
+    found = []
+    for e in entries:
+        if not e.committed or not e.account.work_seconds or not e.account.gpus:
+            continue
+        steps = e.reached - e.began
+        whole = e.reached / steps if e.began and steps > 0 else 1.0
+        took = (e.seconds - e.waited) * whole
+        if took > 0:
+            found.append(Observed(e.account.shape, e.account.gpus, e.account.work_seconds, took))
+    return found
+
+
+def calibrated(load: Load, seen: Sequence[Observed]) -> GpuHours:
+    """`measured`, `scaled` or `estimated`, whichever is the best that `seen` allows."""
+    if not load.gpus or not load.work:
+        return estimated(load) if load.gpus else NOTHING
+    alike = [o for o in seen if o.shape == load.shape]
+    same = [o for o in alike if o.gpus == load.gpus and abs(o.reckoned / load.work - 1) < SAME]
+    if same:
+        low, high = min(o.took for o in same) / MEASURED_TRUST, max(o.took for o in same) * MEASURED_TRUST
+        return _with_start(load, low, high)._replace(basis="measured", measured=len(same))
+    if alike:
+        middle = median(o.ratio for o in alike)
+        low = load.work * min(middle / SCALED_TRUST, *(o.ratio for o in alike))
+        high = load.work * max(middle * SCALED_TRUST, *(o.ratio for o in alike))
+        return _with_start(load, low, high)._replace(basis="scaled", measured=len(alike))
+    return estimated(load)
+
+
+def _with_start(load: Load, low: float, high: float) -> GpuHours:
+    """GPU-hours of a start as estimated and work between `low` and `high` seconds."""
+    return GpuHours(
+        load.gpus * (load.start / START_TRUST + low) / 3600,
+        load.gpus * (load.start * START_TRUST + high) / 3600,
+    )
