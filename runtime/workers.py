@@ -127,10 +127,10 @@ def _show_stacks(scratch: Path, log: Log, late: float) -> None:
 
 def _kill(child: subprocess.Popen[bytes], scratch: Path) -> None:
     """Every worker, and what launched them. A rank that had its last word keeps it."""
-    child.kill()
-    for beat in beats(scratch):
+    for beat in beats(scratch):  # before their parent, whose death they would take for a signal to stop
         with suppress(ProcessLookupError):
             os.kill(beat.pid, signal.SIGKILL)
+    child.kill()
     child.wait()
 
 

@@ -1,4 +1,4 @@
-"""Process 1 owns its workers: the gravest exit code comes back, signals are passed on, a killed worker is known."""
+"""Process 1 owns its workers: how they end, when it ends them, what they said, and stops that lead nowhere."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ import time
 import pytest
 
 from c2f_spec.errors import StageExit
+from c2f_spec.store.logs import stored_log
+from c2f_spec.store.objects import open_objects
+from runtime.logs import Log
+from runtime.stops import counted
+from runtime.workers import End
 
 SCRIPT = textwrap.dedent("""
     import os, sys
@@ -57,14 +62,18 @@ def test_the_gravest_code_is_returned(tmp_path, how, code):
     assert child.returncode == code, out
 
 
+def ready(tmp_path, ranks: int) -> None:
+    for _ in range(600):
+        if all((tmp_path / f"ready-{rank}").exists() for rank in range(ranks)):
+            return
+        time.sleep(0.1)
+    raise AssertionError("the workers did not start")
+
+
 @pytest.mark.parametrize("how", [("wait",), ("wait", "wait")], ids=["one", "two"])
 def test_a_signal_is_passed_on_and_waited_for(tmp_path, how):
     child = start(tmp_path, *how)
-    wanted = [tmp_path / f"ready-{rank}" for rank in range(len(how))]
-    for _ in range(600):
-        if all(p.exists() for p in wanted):
-            break
-        time.sleep(0.1)
+    ready(tmp_path, len(how))
     child.send_signal(signal.SIGTERM)
     out, _ = child.communicate(timeout=60)
     assert child.returncode == StageExit.STOPPED, out
@@ -95,3 +104,90 @@ def test_two_nodes_are_one_training_and_each_tells_of_its_own(tmp_path, how, cod
         "ready-0",
         "ready-1",
     ]
+
+
+def test_a_worker_that_does_not_stop_in_time_is_ended(tmp_path):
+    child = start(tmp_path, "deaf", grace=2)
+    ready(tmp_path, 1)
+    time.sleep(0.5)  # it is deaf only after it said that it is ready
+    child.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    out, _ = child.communicate(timeout=60)
+    assert child.returncode == StageExit.STOPPED, out
+    assert time.monotonic() - began < 6
+    assert "had not saved when the 2 s to stop were over; the last complete checkpoint stands" in out
+
+
+def test_a_step_that_hangs_is_ended_with_the_stacks_of_all_ranks(tmp_path):
+    child = start(tmp_path, "hang", "wait")
+    out, _ = child.communicate(timeout=120)
+    assert child.returncode == StageExit.TRANSIENT, out
+    assert "no step for 3 s" in out, "ten times the median"
+    _, first, second = out.split("--- rank ")
+    assert "in a_step_that_never_ends" in first
+    assert 'gloo.py", line' in second
+    assert "in act" in second
+    stored = (path for path in sorted((tmp_path / "store").rglob("logs/first/*")))
+    assert "".join(path.read_text() for path in stored) == out, (
+        "the log in the store is the one that was printed"
+    )
+
+
+# ---- the log
+
+
+@pytest.fixture
+def objects(tmp_path):
+    return open_objects(str(tmp_path / "store"))
+
+
+def pieces(objects) -> list[bytes]:
+    return [objects.read(name) for name in objects.names("work/sft/k/logs/a")]
+
+
+def test_secrets_never_reach_the_log(objects, monkeypatch, capsys):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMIK7MDENG")
+    log = Log(objects, "sft", "k", "a")
+    log.say("using wJalrXUtnFEMIK7MDENG to sign")
+    log.close()
+    assert b"".join(pieces(objects)) == b"using *** to sign\n"
+    assert "wJalr" not in capsys.readouterr().out
+
+
+def test_a_log_is_stored_in_pieces_of_bounded_size(objects):
+    log = Log(objects, "sft", "k", "a")
+    lines = [f"line {n} " + "x" * 90 for n in range(3000)]
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as pipe:
+        log.follow(pipe)
+        with os.fdopen(write, "w") as file:
+            file.write("\n".join(lines) + "\n")
+        log.close()
+    assert b"".join(pieces(objects)).decode().splitlines() == lines
+    assert list(stored_log(objects, "sft", "k"))[1:] == lines
+    assert len(pieces(objects)) > 1
+
+
+def test_a_log_without_a_store_goes_on(tmp_path, capsys):
+    (tmp_path / "store").write_text("a file where a folder should be")
+    log = Log(open_objects(str(tmp_path / "store")), "sft", "k", "a")
+    log.say("still here")
+    log.close()
+    out = capsys.readouterr().out
+    assert "still here" in out
+    assert "the log is not stored now" in out
+
+
+# ---- stops
+
+
+def test_five_stops_without_a_new_checkpoint_are_the_end(objects):
+    stop = End(0, StageExit.STOPPED, "stopped")
+    for n in range(4):
+        assert counted(objects, "sft", "k", f"a{n}", stop) is stop
+    objects.create("work/sft/k/checkpoints/step-20/x/manifest.json", b"{}")
+    for n in range(4, 8):
+        assert counted(objects, "sft", "k", f"a{n}", stop) is stop, "there was a new checkpoint since"
+    end = counted(objects, "sft", "k", "a8", stop)
+    assert end.code is StageExit.BUG
+    assert "stopped 5 times without a checkpoint after step 20" in end.message

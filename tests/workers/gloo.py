@@ -1,7 +1,7 @@
 """Two workers that speak to each other by gloo and then end as the arguments say, one word a rank.
 
 done: all-reduce and end well.   data, bug, stopped, diverged: raise.   killed: SIGKILL itself.   segv: crash.
-wait: write a file and wait for a signal.
+wait: write a file and wait for a signal.   deaf: wait, and do not hear it.   hang: make two steps and never a third.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch.distributed as dist
 
 from c2f_spec.errors import DataWrong, Diverged
 from runtime.context import visible_rank
+from runtime.heartbeat import Heart
 from runtime.worker import guarded
 
 
@@ -37,8 +38,20 @@ def act(rank: int, world: int, how: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "segv":
         os.kill(os.getpid(), signal.SIGSEGV)
-    if how == "wait":
+    if how == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if how == "hang":
+        heart = Heart(rank, least=0.5)
+        for _ in range(2):
+            heart.beat()
+            time.sleep(0.3)
+        a_step_that_never_ends()
+    if how in ("wait", "deaf"):
         time.sleep(60)
+
+
+def a_step_that_never_ends() -> None:
+    time.sleep(60)
 
 
 def main(argv: list[str]) -> int:
