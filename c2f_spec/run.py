@@ -9,9 +9,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from c2f_spec.plan.account import account_of
 from c2f_spec.plan.claims import register
 from c2f_spec.plan.saved import to_json
-from c2f_spec.store import records
+from c2f_spec.store import ledger, records
 from c2f_spec.targets.base import State
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ def save(plan: Plan, objects: Objects) -> None:
     """Write down what is about to run."""
     objects.create(f"plans/{plan.digest}/plan.json", json.dumps(to_json(plan), indent=1).encode())
     records.save_preimages(objects, [(s.kind, s.key, s.preimage) for s in plan.stages])
+    # What somebody else runs, or ran, is on that one's account.
+    own = [s for s in plan.stages if s.action not in ("reuse", "follow")]
+    ledger.charge(objects, {(s.kind, s.key): account_of(plan, s) for s in own})
     register(plan, objects)
 
 

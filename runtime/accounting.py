@@ -19,6 +19,7 @@ from runtime.stops import SAVED
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
+    from c2f_spec.spec.ledger import Account
     from c2f_spec.store.objects import Objects
 
 
@@ -30,24 +31,26 @@ class Begun(NamedTuple):
     """Seconds since the epoch."""
     step: int
     """Of the checkpoint that it can go on from; 0: of none."""
+    account: Account | None
+    """Whose hours it is; nobody's: it is in no ledger."""
 
 
 def begin(stage: StageFile, objects: Objects, attempt: str) -> Begun:
-    return Begun(attempt, time.time(), saved_step(stage, objects))
+    account = ledger.account(objects, stage.kind, stage.key)
+    return Begun(attempt, time.time(), saved_step(stage, objects), account)
 
 
 def end(stage: StageFile, objects: Objects, begun: Begun, code: StageExit, process: str = "") -> None:
     """Write the entry. A store that refuses it is told of, and changes nothing of how the attempt ended."""
-    if stage.account is None:
+    if begun.account is None:
         return
     try:
-        ledger.add(objects, _entry(stage, objects, begun, code), process)
+        ledger.add(objects, _entry(stage, objects, begun, code, begun.account), process)
     except Unreachable as error:
         print(f"{stage.name}: not in the ledger: {error.message}", flush=True)
 
 
-def _entry(stage: StageFile, objects: Objects, begun: Begun, code: StageExit) -> Entry:
-    assert stage.account is not None
+def _entry(stage: StageFile, objects: Objects, begun: Begun, code: StageExit, account: Account) -> Entry:
     record = records.read_record(objects, stage.kind, stage.key) if code is StageExit.DONE else None
     mine = record is not None and record.attempt == begun.attempt
     provenance = record.provenance if record is not None and mine else {}
@@ -56,7 +59,7 @@ def _entry(stage: StageFile, objects: Objects, begun: Begun, code: StageExit) ->
         kind=stage.kind,
         key=stage.key,
         attempt=begun.attempt,
-        account=stage.account,
+        account=account,
         started=datetime.fromtimestamp(begun.at, UTC).isoformat(timespec="seconds"),
         seconds=round(time.time() - begun.at, 2),
         waited=provenance.get("seconds", {}).get("start", 0.0),

@@ -71,10 +71,16 @@ def test_a_damaged_entry_is_named(objects):
 
 
 def stage_file(objects, kind: str = "grpo") -> StageFile:
+    ledger.charge(objects, {(kind, "k"): account()})
     return StageFile(
-        kind=kind, key="k", name=f"{kind}-k", preimage={}, store=objects.url, scratch="", account=account(),
+        kind=kind,
+        key="k",
+        name=f"{kind}-k",
+        preimage={},
+        store=objects.url,
+        scratch="",
         placement={"gpus": 4},
-    )  # fmt: skip
+    )
 
 
 def test_an_attempt_that_stopped_says_what_it_saved(objects):
@@ -99,6 +105,16 @@ def test_progress_of_an_earlier_attempt_is_not_its_own(objects):
     objects.replace("work/grpo/k/progress.json", json.dumps(progress).encode())
     accounting.end(stage_file(objects), objects, begun, StageExit.TRANSIENT)
     assert ledger.read(objects)[0].reached == 0
+
+
+def test_what_nobody_launched_is_in_no_ledger_and_the_last_launch_pays(objects):
+    file = stage_file(objects).model_copy(update={"key": "other"})
+    accounting.end(file, objects, accounting.begin(file, objects, "a"), StageExit.STOPPED)
+    assert ledger.read(objects) == []
+    for user in ("ada", "eve"):
+        ledger.charge(objects, {("grpo", "other"): account(user=user)})
+    accounting.end(file, objects, accounting.begin(file, objects, "b"), StageExit.STOPPED)
+    assert [e.account.user for e in ledger.read(objects)] == ["eve"]
 
 
 def test_a_store_that_refuses_the_entry_is_told_of(objects, capsys, tmp_path):

@@ -5,7 +5,6 @@ from typing import Any, Literal
 from pydantic import Field
 
 from c2f_spec.spec.base import SpecModel, at_default
-from c2f_spec.spec.ledger import Account
 from c2f_spec.spec.place import Checkpoints, Guard
 
 
@@ -51,8 +50,6 @@ class StageFile(SpecModel):
     """A folder on this machine for work in progress."""
     code: str = ""
     """Digest of the bundle of code that it runs with; on this machine, none."""
-    account: Account | None = None
-    """What its entry in the ledger says of it; without one it is in no ledger."""
 
 
 class FileEntry(SpecModel):

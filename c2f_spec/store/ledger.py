@@ -1,21 +1,45 @@
 """The ledger: who used how many GPU-hours, and what for. Entries are added and never changed.
 
 ledger/<yyyy-mm>/<kind>-<key>-<attempt>[-<process>].json
+work/<kind>/<key>/account.json    whose hours a stage's next attempts are: the last one who launched it. Advisory: the
+                                  stage's Job is the same for whoever launches it, so it cannot carry this itself
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.spec.ledger import Entry
+from c2f_spec.spec.ledger import Account, Entry
+from c2f_spec.store.records import work_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from c2f_spec.store.objects import Objects
+
+AT_ONCE = 32
+"""Requests that wait for a store at the same time."""
+
+
+def charge(objects: Objects, accounts: Mapping[tuple[str, str], Account]) -> None:
+    """Say, by kind and key, whose hours the next attempts at some stages are."""
+    texts = {_account_name(*stage): account.model_dump_json(indent=1) for stage, account in accounts.items()}
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda name: objects.replace(name, texts[name].encode()), texts))
+
+
+def account(objects: Objects, kind: str, key: str) -> Account | None:
+    """Whose hours an attempt is that begins now; nobody's, if it was not launched by `apply` or the driver."""
+    data = objects.read(_account_name(kind, key))
+    return Account.model_validate_json(data) if data is not None else None
+
+
+def _account_name(kind: str, key: str) -> str:
+    return f"{work_name(kind, key)}/account.json"
 
 
 def add(objects: Objects, entry: Entry, process: str = "") -> bool:

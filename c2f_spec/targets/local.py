@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING
 
 from c2f_spec import provenance
 from c2f_spec.errors import MEANING, StageExit, Unreachable
-from c2f_spec.plan.account import account_of
 from c2f_spec.spec.handoff import Input, StageFile
 from c2f_spec.store import records
 from c2f_spec.store.logs import stored_log
@@ -72,7 +71,6 @@ class Local:
             inputs={role: Input(kind=plan.stage(key).kind, key=key) for role, key in stage.inputs.items()},
             store=self.objects.url,
             scratch=str(work / "scratch"),
-            account=account_of(plan, stage),
         )
         argv = (sys.executable, "-m", "runtime", str(work / "stage.json"), "--lock", str(work / "lock"))
         env = {
