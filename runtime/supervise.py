@@ -52,12 +52,18 @@ def supervise(path: Path, *, lock: Path | None) -> int:
             print(f"{stage.name}: done before", flush=True)
             return StageExit.DONE
         shutil.rmtree(stage.scratch, ignore_errors=True)  # what a killed attempt left
-        code = _attempt(stage, path, objects, uuid.uuid4().hex, held)
+        code = _attempt(stage, path, objects, attempt_name(alone=held is None), held)
         shutil.rmtree(stage.scratch, ignore_errors=True)
     except Unreachable as error:
         print(error, flush=True)
         return StageExit.TRANSIENT
     return code
+
+
+def attempt_name(*, alone: bool) -> str:
+    """In a pod of its own its uid, so that whoever reads its log knows the attempt; elsewhere anything unique."""
+    pod = os.environ.get("C2F_POD_UID", "").replace("-", "") if alone else ""
+    return pod or uuid.uuid4().hex
 
 
 def _attempt(stage: StageFile, path: Path, objects: Objects, attempt: str, held: int | None) -> StageExit:

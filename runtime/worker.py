@@ -26,6 +26,7 @@ from c2f_spec.store.objects import Objects, open_objects
 from runtime.checkpoints.find import Found, newest
 from runtime.context import Context, say, visible_rank
 from runtime.heartbeat import announce
+from runtime.inputs import bring_inputs
 from runtime.launch import end_with_parent
 from runtime.machine import machine
 from runtime.stopping import listen
@@ -86,7 +87,7 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
     found = _start(stage, objects, out.parent / "resume", world) if rank == 0 else None
     module = importlib.import_module(STAGES[stage.kind])
     ready = time.time()
-    inputs = _inputs(stage, objects)
+    inputs = bring_inputs(stage, objects)
     context = Context(stage, inputs, out, objects, rank, world, attempt, found)
     summary = module.run(context)
     together = _gathered() if world > 1 else None
@@ -137,20 +138,6 @@ def _start(stage: StageFile, objects: Objects, into: Path, world: int) -> Found 
 
 def _measured(context: Context) -> dict[str, Any]:
     return {"measured": context.measured} if context.measured else {}
-
-
-def _inputs(stage: StageFile, objects: Objects) -> dict[str, Path]:
-    """Role to folder, every file verified; for `prepare` the staged copy of the data set."""
-    found = {}
-    for role, given in stage.inputs.items():
-        record = records.read_record(objects, given.kind, given.key)
-        if record is None:
-            raise Unreachable(f"the input `{role}` ({given.kind} {given.key[:10]}) is not in the store")
-        found[role] = records.fetch(objects, record)
-    data = stage.preimage.get("data")
-    if data:
-        found["data"] = records.fetch_dataset(objects, data["name"], data["digest"])
-    return found
 
 
 def _commit(

@@ -20,21 +20,27 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MODULES = {
+    "cancel",
     "completion",
     "data",
+    "delete",
+    "diff",
     "doctor",
+    "equivalent",
     "explain",
     "init",
     "lock",
+    "logs",
     "plan",
-    "diff",
-    "equivalent",
     "render",
-    "verify",
-    "why",
+    "retry",
     "score",
+    "shell",
+    "status",
     "usage",
     "validate",
+    "verify",
+    "why",
 }
 """Verbs with a module of their own in `c2f_spec/cli`; the others are in `verbs`."""
 

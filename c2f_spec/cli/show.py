@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import printable
+from c2f_spec.errors import REMEDY, StageExit, printable
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
@@ -60,52 +60,26 @@ def relative(path: Path) -> str:
         return str(path)
 
 
-def status(plan: Plan, objects: Objects, form: str) -> None:
-    """Where every stage is, with its time or its progress."""
-    if form == "name":
-        print("\n".join(f"{s.name} {s.action}" for s in plan.stages))
-        return
-    rows = [_status_row(s, objects) for s in plan.stages]
-    if form == "json":
-        keys = ("state", "stage", "what", "seconds", "detail")
-        named = [dict(zip(keys, row, strict=True)) for row in rows]
-        print(
-            json.dumps(
-                {"format_version": 1, "name": plan.name, "stages": named}, indent=1, ensure_ascii=False
-            )
-        )
-        return
-    table(("STATE", "STAGE", "WHAT", "SECONDS", "DETAIL"), rows)
-
-
-def _status_row(stage: Stage, objects: Objects) -> tuple[str, str, str, str, str]:
-    record = records.read_record(objects, stage.kind, stage.key)
-    if record is not None and stage.action == "reuse":
-        seconds = record.provenance["seconds"]
-        return (
-            "done",
-            stage.name,
-            stage.label,
-            f"{seconds['start'] + seconds['work']:.1f}",
-            summary(record.summary),
-        )
-    state = {"run": "waiting", "follow": "running"}.get(stage.action, stage.action)
-    detail = progress(stage, objects) if state == "running" else stage.reason if state != "waiting" else ""
-    return (state, stage.name, stage.label, "", detail)
-
-
 def failure(event: Event, objects: Objects, spec: str) -> None:
     """What failed, why, and what to do."""
     found = records.failures(objects, event.stage.kind, event.stage.key)
     last = found[-1] if found else {"message": event.detail, "hint": ""}
-    note(f"\n{event.stage.name} ({event.stage.label}) failed: {last['message']}")
-    if last.get("hint"):
-        note(f"  hint: {last['hint']}")
+    kind = f" ({last['class']})" if last.get("class") else ""
+    note(f"\n{event.stage.name} ({event.stage.label}) failed{kind}: {last['message']}")
+    hint = last.get("hint") or remedy(last)
+    if hint:
+        note(f"  hint: {hint}")
     note(f"  log:   c2f-spec logs {spec} {event.stage.name}")
     if found:
         note(f"  again: c2f-spec retry {spec} {event.stage.name}, then apply")
     else:
         note(f"  again: c2f-spec apply {spec}")
+
+
+def remedy(failure: dict[str, Any]) -> str:
+    """What to do after a failure that has no hint of its own."""
+    code = failure.get("code")
+    return REMEDY.get(StageExit(code), "") if code in set(StageExit) else ""
 
 
 def summary(values: dict[str, Any]) -> str:
@@ -118,14 +92,15 @@ def summary(values: dict[str, Any]) -> str:
 
 def progress(stage: Stage, objects: Objects) -> str:
     """`45/100 steps, loss 0.53`, or `starting`."""
-    state = _progress(stage, objects)
+    state = progress_of(stage, objects)
     if state is None:
         return "starting"
     values = "".join(f", {k} {_number(v)}" for k, v in state["values"].items())
     return f"{state['done']}/{state['total']} {state['unit']}{values}"
 
 
-def _progress(stage: Stage, objects: Objects) -> dict[str, Any] | None:
+def progress_of(stage: Stage, objects: Objects) -> dict[str, Any] | None:
+    """What a running stage last told of itself, if it did."""
     data = objects.read(f"{records.work_name(stage.kind, stage.key)}/progress.json")
     state: dict[str, Any] | None = json.loads(data or b"null")
     return state
@@ -133,7 +108,7 @@ def _progress(stage: Stage, objects: Objects) -> dict[str, Any] | None:
 
 def _bar(stage: Stage, objects: Objects, since: float) -> str:
     """`[####------] 45/100 steps, loss 0.53, 12 s left`."""
-    state = _progress(stage, objects)
+    state = progress_of(stage, objects)
     if state is None:
         return "starting"
     done, total = state["done"], max(1, state["total"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.cli.verbs import stage_of
+from c2f_spec.cli.control import stage_of
 from c2f_spec.cli.work import annotated, open_work
 from c2f_spec.errors import Exit, WrongUsage, printable
 from c2f_spec.plan.changes import sentence, shown

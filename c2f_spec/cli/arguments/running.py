@@ -68,3 +68,17 @@ def add(verbs: Any, common: Common) -> None:
     )
     for verb in (retry, cancel):
         verb.add_argument("stage", nargs="?", metavar="STAGE", help="one stage; absent: all of them")
+    delete = verbs.add_parser(
+        "delete",
+        parents=[common.one, common.place],
+        help="remove what a plan has in a cluster; results stay in the store",
+    )
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+    for verb in (cancel, delete):
+        verb.add_argument("--force", action="store_true", help="stop what other plans need, too")
+    shell = verbs.add_parser(
+        "shell",
+        parents=[common.one, common.place],
+        help="a stage's pod, asleep for two hours, to look around in",
+    )
+    shell.add_argument("stage", metavar="STAGE", help="its name, kind or a start of them")

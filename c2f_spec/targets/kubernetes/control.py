@@ -1,0 +1,141 @@
+"""A cluster from outside: the verbs about a running plan. Reads much, and writes only what its verb says."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from c2f_spec.errors import Unreachable
+from c2f_spec.store import records
+from c2f_spec.targets.base import State
+from c2f_spec.targets.kubernetes import remove
+from c2f_spec.targets.kubernetes.answers import Absent
+from c2f_spec.targets.kubernetes.logs import Logs
+from c2f_spec.targets.kubernetes.render import names
+from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
+from c2f_spec.targets.kubernetes.running import followers, running
+from c2f_spec.targets.kubernetes.shell import enter, shell_objects
+from c2f_spec.targets.kubernetes.view import status_of, view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from c2f_spec.plan.model import Plan, Stage
+    from c2f_spec.spec.cluster import KubernetesEnvironment
+    from c2f_spec.store.objects import Objects
+    from c2f_spec.targets.base import Status
+    from c2f_spec.targets.kubernetes.client import Client
+
+FORGIVEN = "c2f-spec/forgiven"
+"""Annotation of a plan's ConfigMap: when somebody forgave a failure. The driver sees it change and looks again."""
+SLACK_SECONDS = 60.0
+"""Beyond the grace of pods, before what is left is called left over."""
+HEED_SECONDS = 1.5
+"""A driver has seen what it was told by then (watch, and the swarm that it gathers): what is removed stays away."""
+
+
+class Cluster:
+    """The stages of plans in one namespace."""
+
+    def __init__(self, client: Client, objects: Objects, environment: KubernetesEnvironment) -> None:
+        self.client, self.objects, self.environment = client, objects, environment
+
+    def statuses(self, stages: Sequence[Stage]) -> dict[str, Status]:
+        found = view(self.client, stages, self.environment.scheduler.kind)
+        return {key: status_of(seen) for key, seen in found.items()}
+
+    def logs(self, stage: Stage, *, follow: bool = False) -> Iterator[str]:
+        log = Logs(self.client, self.objects, stage)
+        if not follow:
+            return log.all()
+        return log.follow(lambda: self._over(stage), lambda: self._waits_for(stage))
+
+    def others(self, plan: Plan) -> dict[str, tuple[str, ...]]:
+        return followers(running(self.client), plan.digest)
+
+    def withdraw(self, plan: Plan) -> None:
+        """The wish first, because the driver's Job would make a new driver."""
+        self.client.delete(CONFIGMAPS, names.plan_name(plan.digest))
+        self.client.delete(JOBS, names.driver_name(plan.digest))
+
+    def cancel(self, stages: Sequence[Stage], say: Callable[[str], None]) -> None:
+        wanted = {stage.key: stage for stage in stages}
+        jobs = [
+            job["metadata"]["name"]
+            for job in self.client.list(
+                JOBS, labels=f"{remove.OURS},app.kubernetes.io/component=stage", metadata_only=True
+            )
+            if (job["metadata"].get("annotations") or {}).get(names.KEY) in wanted
+        ]
+        for name in jobs:
+            self.client.delete(JOBS, name)
+        said = ""
+        end = time.monotonic() + self.environment.limits.grace_seconds + SLACK_SECONDS
+        while pods := self._pods(jobs):
+            now = f"{', '.join(pods)}: saving, at most {self.environment.limits.grace_seconds} s"
+            if now != said:
+                say(now)
+                said = now
+            if time.monotonic() > end:
+                raise Unreachable(
+                    f"{pods[0]} does not end", hint=f"kubectl describe pod {pods[0]}; is its node there?"
+                )
+            time.sleep(remove.POLL_SECONDS)
+
+    def forgiven(self, plan: Plan) -> None:
+        now = datetime.now(UTC).isoformat()
+        try:
+            self.client.patch(
+                CONFIGMAPS, names.plan_name(plan.digest), {"metadata": {"annotations": {FORGIVEN: now}}}
+            )
+        except Absent:
+            return  # nobody drives it: `apply` will look at the store
+        time.sleep(HEED_SECONDS)
+
+    def belongings(self, plan: Plan, kept: Iterable[str]) -> list[str]:
+        return [str(f) for f in self._belongings(plan, kept)]
+
+    def delete(self, plan: Plan, kept: Iterable[str], say: Callable[[str], None]) -> list[str]:
+        self.withdraw(plan)
+        found = self._belongings(plan, kept)
+        remove.remove(self.client, found)
+        seconds = self.environment.limits.grace_seconds + SLACK_SECONDS
+        return [str(f) for f in remove.wait_gone(self.client, found, seconds=seconds, say=say)]
+
+    def shell(self, plan: Plan, stage: Stage) -> str:
+        for item in shell_objects(plan, stage):
+            self.client.apply(item)
+        return enter(self.client.namespace, stage)
+
+    def _belongings(self, plan: Plan, kept: Iterable[str]) -> list[remove.Found]:
+        return remove.of_plan(remove.ours(self.client), plan.digest, [s.key for s in plan.stages], kept)
+
+    def _pods(self, jobs: Iterable[str]) -> list[str]:
+        wanted = ",".join(jobs)
+        if not wanted:
+            return []
+        labels = f"batch.kubernetes.io/job-name in ({wanted})"
+        return [p["metadata"]["name"] for p in self.client.list(PODS, labels=labels, metadata_only=True)]
+
+    def _over(self, stage: Stage) -> bool:
+        """No attempt comes any more: it is done or failed, or nobody makes a Job for it."""
+        if self.objects.exists(records.record_name(stage.kind, stage.key)):
+            return True
+        if records.is_failed(self.objects, stage.kind, stage.key):
+            return True
+        known = self.statuses([stage]).get(stage.key)
+        return (known is None or known.state is not State.RUNNING) and not self._wanted(stage)
+
+    def _wanted(self, stage: Stage) -> bool:
+        """Some plan that is running will make a Job of it."""
+        for item in self.client.list(CONFIGMAPS, labels=f"{remove.OURS},app.kubernetes.io/component=plan"):
+            keys = json.loads((item.get("data") or {}).get("keys", "[]"))
+            if any(entry["key"] == stage.key for entry in keys):
+                return True
+        return False
+
+    def _waits_for(self, stage: Stage) -> str:
+        known = self.statuses([stage]).get(stage.key)
+        return known.detail if known is not None else "its Job is not made yet"
