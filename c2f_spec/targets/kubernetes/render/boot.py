@@ -16,7 +16,7 @@ import sys
 import zipfile
 import zlib
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 SPEC, TRANSIENT = 64, 75
 
@@ -99,7 +99,7 @@ def fetched(store: str, name: str) -> bytes:
         return Path(folder, name).read_bytes()
     import obstore
 
-    return bytes(obstore.get(obstore.store.from_url(store), name).bytes())
+    return bytes(obstore.get(bucket(store), name).bytes())
 
 
 def put(store: str, name: str, data: bytes) -> None:
@@ -114,9 +114,26 @@ def put(store: str, name: str, data: bytes) -> None:
     import obstore
 
     try:
-        obstore.put(obstore.store.from_url(store), name, data, mode="create")
+        obstore.put(bucket(store), name, data, mode="create")
     except obstore.exceptions.AlreadyExistsError:
         return
+
+
+def bucket(store: str) -> Any:
+    """A client of the bucket, by the variables that `c2f_spec.store.account` heeds once the code is here."""
+    from obstore.store import S3Store
+
+    name, _, prefix = store.removeprefix("s3://").partition("/")
+    config = {"region": os.environ.get("AWS_REGION", "us-east-1")}
+    options: dict[str, Any] = {}
+    if url := os.environ.get("AWS_ENDPOINT_URL"):
+        scheme, _, host = url.partition("://")
+        virtual = os.environ.get("AWS_VIRTUAL_HOSTED_STYLE_REQUEST") == "true"
+        config["endpoint"] = f"{scheme}://{name}.{host}" if virtual else url
+        options["allow_http"] = scheme == "http"
+    if authorities := os.environ.get("AWS_CA_BUNDLE"):
+        options["root_certificate"] = Path(authorities).read_bytes()
+    return S3Store(name, prefix=prefix or None, config=config, client_options=options)
 
 
 def folder_of(store: str) -> str | None:

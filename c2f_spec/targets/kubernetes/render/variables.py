@@ -88,7 +88,6 @@ def _store(environment: KubernetesEnvironment) -> dict[str, str]:
     access, given = environment.access, {}
     if access.endpoint:
         given["AWS_ENDPOINT_URL"] = access.endpoint
-        given["AWS_ALLOW_HTTP"] = str(access.endpoint.startswith("http://")).lower()
     if access.region:
         given["AWS_REGION"] = access.region
     if environment.store.startswith("s3://"):
