@@ -17,7 +17,9 @@ PLATFORM = ("--python-version", "3.12", "--python-platform", "x86_64-manylinux_2
 FOR_CUDA_12 = {"torch": "2.10.0", "torchvision": "0.25.0"}
 BESIDE_TORCH = ("deepspeed",)
 """Built from source when torch is there: a file of its own."""
-NOTE = "# Written by k8s/requirements/make.py; not edited by hand. Python 3.12, x86-64, glibc 2.28 or newer.\n"
+NOTE = (
+    "# Written by k8s/requirements/make.py; not edited by hand. Python 3.12, x86-64, glibc 2.28 or newer.\n"
+)
 
 
 def compiled(extras: tuple[str, ...], more: tuple[str, ...] = ()) -> str:
@@ -31,8 +33,23 @@ def compiled(extras: tuple[str, ...], more: tuple[str, ...] = ()) -> str:
         given.write_text("\n".join(kept) + "\n")
         asked.write_text("\n".join((f"{ROOT}[{','.join(extras)}]", *more)) + "\n")
         tool = Path(sys.executable).with_name("uv")
-        command = [str(tool) if tool.exists() else "uv", "pip", "compile", str(asked), "-c", str(given), *PLATFORM]
-        command += ["--generate-hashes", "--no-annotate", "--no-header", "--no-emit-package", "c2f-spec", "--quiet"]
+        command = [
+            str(tool) if tool.exists() else "uv",
+            "pip",
+            "compile",
+            str(asked),
+            "-c",
+            str(given),
+            *PLATFORM,
+        ]
+        command += [
+            "--generate-hashes",
+            "--no-annotate",
+            "--no-header",
+            "--no-emit-package",
+            "c2f-spec",
+            "--quiet",
+        ]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     finally:
         given.unlink()
