@@ -124,8 +124,8 @@ def bucket(store: str) -> Any:
     from obstore.store import S3Store
 
     name, _, prefix = store.removeprefix("s3://").partition("/")
-    config = {"region": os.environ.get("AWS_REGION", "us-east-1")}
-    options: dict[str, Any] = {}
+    config: Any = {"region": os.environ.get("AWS_REGION", "us-east-1")}
+    options: Any = {}
     if url := os.environ.get("AWS_ENDPOINT_URL"):
         scheme, _, host = url.partition("://")
         virtual = os.environ.get("AWS_VIRTUAL_HOSTED_STYLE_REQUEST") == "true"
