@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c2f_spec.cli.forms.hours import summary, told
-from c2f_spec.cost.calibrate import calibrated, observed
+from c2f_spec.cli.forms.hours import memory, summary, told
+from c2f_spec.cost.calibrate import calibrated, observed, with_peak
 from c2f_spec.cost.clips import CLIPS, prompt_tokens
 from c2f_spec.cost.estimate import ROWS_GENERATED, ROWS_TRAINED, grpo_step_seconds, load_of
 from c2f_spec.cost.memory import Sampling, Training, inference_bytes, training_bytes
@@ -223,6 +223,15 @@ def test_what_was_measured_never_makes_a_range_empty(work, runs):
     found = calibrated(load, observed([seen(took, reckoned=reckoned) for took, reckoned in runs]))
     assert 0 < found.low <= found.high
     assert found.measured <= len(runs)
+
+
+def test_a_measured_peak_stands_in_place_of_the_estimate():
+    peaks = [seen(900, measured={"peak_gpu_bytes": n * GIB}) for n in (30, 33)]
+    load = with_peak(LOAD._replace(memory=31 * GIB), observed([*peaks, seen(900, reckoned=60.0)]))
+    assert load.peak == 33 * GIB
+    assert memory(load) == "4 x 33 measured"
+    assert memory(LOAD._replace(memory=31 * GIB)) == "4 x 31"
+    assert memory(LOAD._replace(gpus=0)) == ""
 
 
 def test_a_plan_says_what_stored_stages_took_and_scales_the_rest(paper, tmp_path):

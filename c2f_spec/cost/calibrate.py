@@ -33,6 +33,8 @@ class Observed(NamedTuple):
     """Seconds of work, by the coefficients of then."""
     took: float
     """Seconds of work."""
+    peak: float = 0.0
+    """Bytes of one GPU at most; 0 where nobody looked."""
 
     @property
     def ratio(self) -> float:
@@ -49,7 +51,8 @@ def observed(entries: Iterable[Entry]) -> list[Observed]:
         whole = e.reached / steps if e.began and steps > 0 else 1.0
         took = (e.seconds - e.waited) * whole
         if took > 0:
-            found.append(Observed(e.account.shape, e.account.gpus, e.account.work_seconds, took))
+            peak = float(e.measured.get("peak_gpu_bytes", 0))
+            found.append(Observed(e.account.shape, e.account.gpus, e.account.work_seconds, took, peak))
     return found
 
 
@@ -58,7 +61,7 @@ def calibrated(load: Load, seen: Sequence[Observed]) -> GpuHours:
     if not load.gpus or not load.work:
         return estimated(load) if load.gpus else NOTHING
     alike = [o for o in seen if o.shape == load.shape]
-    same = [o for o in alike if o.gpus == load.gpus and abs(o.reckoned / load.work - 1) < SAME]
+    same = _of_size(load, alike)
     if same:
         low, high = min(o.took for o in same) / MEASURED_TRUST, max(o.took for o in same) * MEASURED_TRUST
         return _with_start(load, low, high)._replace(basis="measured", measured=len(same))
@@ -68,6 +71,22 @@ def calibrated(load: Load, seen: Sequence[Observed]) -> GpuHours:
         high = load.work * max(middle * SCALED_TRUST, *(o.ratio for o in alike))
         return _with_start(load, low, high)._replace(basis="scaled", measured=len(alike))
     return estimated(load)
+
+
+def with_peak(load: Load, seen: Sequence[Observed]) -> Load:
+    """With the most memory that a stage of this size was measured to take."""
+    return load._replace(peak=max((o.peak for o in _of_size(load, seen)), default=0.0))
+
+
+def _of_size(load: Load, seen: Sequence[Observed]) -> list[Observed]:
+    return [
+        o
+        for o in seen
+        if load.work
+        and o.shape == load.shape
+        and o.gpus == load.gpus
+        and abs(o.reckoned / load.work - 1) < SAME
+    ]
 
 
 def _with_start(load: Load, low: float, high: float) -> GpuHours:

@@ -27,6 +27,8 @@ class Load(NamedTuple):
     """Factor by which `work` may be wrong."""
     shape: str
     """Stages with equal ones differ in size only, so that the measured time of one says something of the other."""
+    peak: float = 0.0
+    """Peak of one GPU in bytes that stages of this size were measured to have; 0: none was."""
 
     @property
     def nominal(self) -> float:

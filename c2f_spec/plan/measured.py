@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from c2f_spec.cost.calibrate import calibrated, observed
+from c2f_spec.cost.calibrate import calibrated, observed, with_peak
 from c2f_spec.store import ledger
 
 if TYPE_CHECKING:
@@ -26,7 +26,9 @@ def with_measured(plan: Plan, objects: Objects) -> Plan:
     seen = observed(entries)
     own = {e.key: e for e in entries if e.committed}
     stages = tuple(
-        _told(replace(s, gpu_hours=calibrated(s.load, seen)), own.get(s.key)) if s.load.gpus else s
+        _told(replace(s, gpu_hours=calibrated(s.load, seen), load=with_peak(s.load, seen)), own.get(s.key))
+        if s.load.gpus
+        else s
         for s in plan.stages
     )
     return replace(plan, stages=stages, _by_key={})

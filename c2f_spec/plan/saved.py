@@ -63,7 +63,7 @@ def _stage(stage: Stage) -> dict[str, Any]:
         "action": stage.action,
         "reason": stage.reason,
         "gpu_hours": stage.gpu_hours.to_json(),
-        "load": stage.load._asdict() | {"memory": round(stage.load.memory)},
+        "load": stage.load._asdict() | {"memory": round(stage.load.memory), "peak": round(stage.load.peak)},
     }
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.cost.model import GpuHours
+from c2f_spec.cost.model import GpuHours, Load
+from c2f_spec.cost.sizes import GIB
 from c2f_spec.plan.costs import totals
 
 if TYPE_CHECKING:
@@ -15,6 +16,14 @@ def told(hours: GpuHours) -> str:
     """`6.0-9.5 scaled (n=3)`; nothing for a stage without GPUs."""
     count = f" (n={hours.measured})" if hours.measured else ""
     return f"{span(hours)} {hours.basis}{count}" if hours.high else ""
+
+
+def memory(load: Load) -> str:
+    """`4 x 31`: GPUs, and the peak of each; with `measured` where stages of this size were."""
+    if not load.gpus or not load.memory:
+        return ""
+    peak = f"{load.peak / GIB:.0f} measured" if load.peak else f"{load.memory / GIB:.0f}"
+    return f"{load.gpus} x {peak}"
 
 
 def span(hours: GpuHours) -> str:

@@ -42,6 +42,7 @@ COLUMNS = (
     Column("WHAT", lambda _, s: s.label),
     Column("FOR", variants),
     Column("GPU-HOURS", lambda _, s: hours.told(s.gpu_hours)),
+    Column("GPU-GIB", lambda _, s: hours.memory(s.load)),
     Column("WHY", lambda _, s: s.reason),
 )
 
