@@ -40,6 +40,8 @@ lint: env
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/zizmor --offline --quiet .
+	! command -v actionlint >/dev/null || actionlint
 
 format: env
 	$(BIN)/ruff format

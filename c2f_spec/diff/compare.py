@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.diff.fields import Field, differing
 from c2f_spec.plan.changes import Change, changes
+from c2f_spec.plan.pins import unpinned_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -88,6 +89,8 @@ class Difference:
     dropped: tuple[Stage, ...] = ()
     """Stages that only the old side has."""
     names: dict[str, str] = field(default_factory=dict, compare=False)
+    plans: dict[str, str] = field(default_factory=dict)
+    """Digest of the new side's plan, by spec file that changes; a plan of names without a pin has none to review."""
 
     @property
     def shared(self) -> tuple[Change, ...]:
@@ -128,6 +131,11 @@ def compare(old: Side, new: Side) -> Difference:
         tuple(reused.values()),
         tuple(s for k, s in before.items() if k not in after),
         {k: s.name for k, s in {**before, **after}.items()},
+        {
+            s.file: new.plans[s.file].digest
+            for s in told
+            if s.file in new.plans and not unpinned_names(new.plans[s.file])
+        },
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli.forms.diff import groups, lines, stages, summary, totals
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 MARKER = "diff"
 MOST_SPECS = 20
 """So many specs have a section of their own; of the others the table says how many stages run."""
+MOST_PLANS = 100
 LINE = 300
 HEADS = ("Spec", "To run", "GPU-hours", "Reused", "Problem")
 
@@ -39,7 +41,19 @@ def as_markdown(found: Difference) -> str:
                 ("Stage", "What"), names, f"{stages(len(names))} to run: {short(groups(found.rerun), LINE)}"
             )
         )
+    blocks += _plans(found)
     return comment(MARKER, blocks)
+
+
+def _plans(found: Difference) -> list[str | Table]:
+    """The digests that a reviewer agrees to: for people, and for the job that applies what was merged."""
+    if not found.plans:
+        return []
+    held = dict(list(found.plans.items())[:MOST_PLANS])
+    # No text of a spec ends the HTML comment, and none of it is seen.
+    hidden = json.dumps(held).replace("<", "\\u003c").replace(">", "\\u003e").replace("--", "-\\u002d")
+    rows = list(held.items())
+    return [Table(("Spec", "Plan"), rows, "Plans to review"), f"<!-- c2f-spec:plans {hidden} -->"]
 
 
 def _overview(found: Difference) -> Table:
