@@ -48,8 +48,10 @@ def save(plan: Plan, objects: Objects) -> None:
     register(plan, objects)
 
 
-def run(plan: Plan, target: Target[Any], *, wait: Callable[[], None]) -> Iterator[Event]:
+def run(plan: Plan, target: Target[Any], *, wait: Callable[[], None], act: bool = True) -> Iterator[Event]:
     """Bring every stage to an end, each after its inputs; a failure stops what needs it and nothing else.
+
+    Without `act` somebody else does that, and here it is only told.
 
     `wait` is called between two looks at the target. Each look asks where everything is now, not what happened since
     the last one: a stage that was forgiven its failure goes on, and so does what it held up.
@@ -59,7 +61,7 @@ def run(plan: Plan, target: Target[Any], *, wait: Callable[[], None]) -> Iterato
         news = []
         for stage in plan.stages:
             event = _look(stage, target, last)
-            if event is not None:
+            if event is not None and (act or event.what != "started"):
                 last[stage.key] = event
                 news.append(event)
         target.submit(*(target.prepare(plan, e.stage) for e in news if e.what == "started"))

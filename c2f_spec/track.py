@@ -24,6 +24,24 @@ BATCH = 1000
 """Most metrics in one call (https://mlflow.org/docs/latest/rest-api.html, log-batch)."""
 
 
+def catch_up(plan: Plan, objects: Objects, uri: str) -> str:
+    """Replay what is done and was not replayed yet; returns why the tracker did not take it, or nothing."""
+    new = [
+        (stage, record)
+        for stage in plan.stages
+        if (record := records.read_record(objects, stage.kind, stage.key)) is not None
+        and not is_tracked(objects, stage)
+    ]
+    if not new:
+        return ""
+    try:
+        replay(plan, new, objects, uri)
+    except Exception as error:  # noqa: BLE001  any failure of a tracker is the same to us
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        return f"tracking: {uri} did not take the metrics ({reason}); they are in the store"
+    return ""
+
+
 def is_tracked(objects: Objects, stage: Stage) -> bool:
     return objects.exists(_note(stage))
 

@@ -22,6 +22,21 @@ def run_job(
     """Run the one pod of a Job (or the one with `index`) to its end, in `folder`."""
     job = next(o for o in objects if o["kind"] == "Job")
     maps = {o["metadata"]["name"]: o["data"] for o in objects if o["kind"] == "ConfigMap" and "data" in o}
+    command, env = process_of(job, maps, folder, index=index, secrets=secrets or {})
+    return subprocess.run(
+        command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def process_of(
+    job: dict[str, Any],
+    maps: dict[str, dict[str, str]],
+    folder: Path,
+    *,
+    index: int = 0,
+    secrets: dict[str, str],
+) -> tuple[list[str], dict[str, str]]:
+    """The command of a Job's pod and its environment; its volumes are made in `folder`. `maps` are ConfigMaps."""
     pod = job["spec"]["template"]["spec"]
     [container] = pod["containers"]
     places = {}
@@ -32,19 +47,12 @@ def run_job(
             (place / name).write_text(text)
     mounts = [m for m in container["volumeMounts"] if m["mountPath"] not in SHARED]
     paths = {m["mountPath"]: str(places[m["name"]]) for m in mounts}
-    env = {e["name"]: moved(value_of(e, job, secrets or {}), paths) for e in container["env"]}
+    env = {e["name"]: moved(value_of(e, job, secrets), paths) for e in container["env"]}
     if job["spec"].get("completionMode") == "Indexed":
         env["JOB_COMPLETION_INDEX"] = str(index)
     command = [moved(expanded(word), paths) for word in container["command"]]
-    return subprocess.run(
-        [sys.executable if command[0] == "python3" else command[0], *command[1:]],
-        cwd=folder,
-        env={"PATH": os.environ["PATH"], **env},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    interpreter = sys.executable if command[0] == "python3" else command[0]
+    return [interpreter, *command[1:]], {"PATH": os.environ["PATH"], **env}
 
 
 def value_of(variable: dict[str, Any], job: dict[str, Any], secrets: dict[str, str]) -> str:

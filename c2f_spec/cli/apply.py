@@ -12,7 +12,6 @@ from c2f_spec.cli.judged import judged, refuse_broken
 from c2f_spec.cli.launch import launched
 from c2f_spec.errors import Exit
 from c2f_spec.run import run, save
-from c2f_spec.store import records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from c2f_spec.cli.work import Work
     from c2f_spec.plan.model import Plan
     from c2f_spec.run import Event
+    from c2f_spec.store.objects import Objects
 
 POLL_SECONDS = 0.1
 
@@ -29,7 +29,7 @@ def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> in
     missing = [s for s in plan.stages if s.action != "reuse"]
     if not missing:
         print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
-        show.pointer(report_place(work) if report else None)
+        show.pointer(report_place(plan, work.objects) if report else None)
         return Exit.OK
     refuse_broken(judged(plan, work.loaded[0].root, work.objects))
     plan = launched(plan, work.objects, work.loaded[0].root, allow_dirty=allow_dirty)
@@ -46,24 +46,28 @@ def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> in
         return _interrupted(work, events, teller)
     finally:
         teller.clear()
-    _track(work)
+    if work.tracking is not None:
+        from c2f_spec.track import catch_up
+
+        if problem := catch_up(plan, work.objects, work.tracking):
+            show.note(problem)
     if report:
-        show.pointer(write_report(work, None))
+        show.pointer(write_report(work.plan, work.objects, None))
     failed = [e for e in events.values() if e.what == "failed"]
     for event in failed:
         show.failure(event, work.objects, work.loaded[0].document.text.path)
     return Exit.STAGE_FAILED if failed else Exit.OK
 
 
-def write_report(work: Work, folder: Path | None) -> str:
+def write_report(plan: Plan, objects: Objects, folder: Path | None) -> str:
     """Both pages, into the store or into `folder`; returns where the HTML page is."""
     from c2f_spec.plan.claims import register
     from c2f_spec.report.collect import collect
     from c2f_spec.report.html import html
     from c2f_spec.report.markdown import markdown
 
-    register(work.plan, work.objects)
-    collected = collect(work.plan, work.objects)
+    register(plan, objects)
+    collected = collect(plan, objects)
     pages = {"report.html": html(collected), "report.md": markdown(collected)}
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -71,14 +75,14 @@ def write_report(work: Work, folder: Path | None) -> str:
             (folder / name).write_text(text, encoding="utf-8")
         return str(folder / "report.html")
     for name, text in pages.items():
-        work.objects.replace(f"reports/{work.plan.folder}/{name}", text.encode())
-    return report_place(work)
+        objects.replace(f"reports/{plan.folder}/{name}", text.encode())
+    return report_place(plan, objects)
 
 
-def report_place(work: Work) -> str:
+def report_place(plan: Plan, objects: Objects) -> str:
     """A path, or the address in a bucket."""
-    name = f"reports/{work.plan.folder}/report.html"
-    return str(work.objects.local(name) or f"{work.objects.url}/{name}")
+    name = f"reports/{plan.folder}/report.html"
+    return str(objects.local(name) or f"{objects.url}/{name}")
 
 
 def _wait(teller: show.Teller) -> None:
@@ -97,25 +101,3 @@ def _interrupted(work: Work, events: dict[str, Event], teller: show.Teller) -> i
             print(f"{event.stage.name} goes on: another apply started it")
     print("interrupted; finished stages are kept, and `apply` goes on from here")
     return Exit.INTERRUPTED
-
-
-def _track(work: Work) -> None:
-    """Replay metrics to MLflow. A tracker that does not answer is told of and stops nothing."""
-    if work.tracking is None:
-        return
-    from c2f_spec import track
-
-    new = [
-        (stage, record)
-        for stage in work.plan.stages
-        if (record := records.read_record(work.objects, stage.kind, stage.key)) is not None
-        and not track.is_tracked(work.objects, stage)
-    ]
-    if not new:
-        return
-    try:
-        track.replay(work.plan, new, work.objects, work.tracking)
-    except Exception as error:  # noqa: BLE001  any failure of a tracker is the same to us
-        show.note(
-            f"tracking: {work.tracking} did not take the metrics ({type(error).__name__}: {str(error)[:200]}); they are in the store"
-        )

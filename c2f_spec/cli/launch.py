@@ -20,10 +20,17 @@ def launched(plan: Plan, objects: Objects, root: Path, *, allow_dirty: bool) -> 
 
     Raises `Denied` where a cluster would run a tree that nobody else can fetch; this machine runs any.
     """
+    plan, patch = with_origin(plan, root, allow_dirty=allow_dirty)
+    assert plan.origin is not None
+    provenance.save_origin(objects, plan.origin, patch)
+    return plan
+
+
+def with_origin(plan: Plan, root: Path, *, allow_dirty: bool) -> tuple[Plan, bytes]:
+    """The same, before anything is written: the plan, and what its tree differs from its commit by."""
     origin, patch = provenance.origin_of(root, sys.argv[1:]), b""
     if plan.environment.kind == "kubernetes":
         provenance.refuse_unpublished(origin, allow_dirty=allow_dirty)
     if allow_dirty and origin.commit and (origin.dirty or not origin.pushed):
         origin, patch = provenance.with_patch(origin, root)
-    provenance.save_origin(objects, origin, patch)
-    return replace(plan, origin=origin, _by_key={})
+    return replace(plan, origin=origin, _by_key={}), patch

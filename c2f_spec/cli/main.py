@@ -26,6 +26,7 @@ MODULES = {
     "delete",
     "diff",
     "doctor",
+    "driver",
     "equivalent",
     "explain",
     "init",

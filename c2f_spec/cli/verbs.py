@@ -6,9 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.work import annotated, open_work
+from c2f_spec.cli.work import annotated, compile_work, open_work
 from c2f_spec.errors import Exit
+from c2f_spec.plan.compile import store_url
 from c2f_spec.plan.subset import until
+from c2f_spec.store.objects import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -27,18 +29,25 @@ def apply(args: Namespace) -> int:
 
     if is_saved(args):
         work = open_saved(args)
-        return apply_plan(work, work.plan, report=not args.no_report, allow_dirty=args.allow_dirty)
-    work = open_work(args, to_run=True)
-    if args.until:
-        work = replace(work, plan=until(work.plan, args.until))
-    return apply_plan(work, annotated(work), report=not args.no_report, allow_dirty=args.allow_dirty)
+        plan = work.plan
+    else:
+        work = open_work(args, to_run=True)
+        if args.until:
+            work = replace(work, plan=until(work.plan, args.until))
+        plan = annotated(work)
+    if plan.environment.kind == "kubernetes":
+        from c2f_spec.cli.apply_cluster import apply_on_cluster
+
+        return apply_on_cluster(work, plan, args)
+    return apply_plan(work, plan, report=not args.no_report, allow_dirty=args.allow_dirty)
 
 
 def report(args: Namespace) -> int:
     from c2f_spec.cli.apply import write_report
 
-    work = open_work(args)
-    print(write_report(work, Path(args.out) if args.out else None))
+    _, plan, environment, root = compile_work(args)
+    objects = open_objects(store_url(environment, root))
+    print(write_report(plan, objects, Path(args.out) if args.out else None))
     return Exit.OK
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.cli import show
 from c2f_spec.cli.tell import tell
-from c2f_spec.errors import SpecInvalid, WrongUsage
+from c2f_spec.errors import WrongUsage
 from c2f_spec.plan.annotate import annotate
 from c2f_spec.plan.compile import (
     Loaded,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan
     from c2f_spec.plan.pins import Staged
+    from c2f_spec.spec.cluster import KubernetesEnvironment
     from c2f_spec.spec.environment import Environment
     from c2f_spec.targets.base import Target
 
@@ -61,15 +62,24 @@ class Compiled(NamedTuple):
 def open_work(args: Namespace, *, to_run: bool = False) -> Work:
     """What `compile_work` makes, with the store and the target. Raises as it does."""
     loaded, plan, environment, root = compile_work(args, to_run=to_run)
-    if environment.kind != "local":
-        raise SpecInvalid(
-            f"the environment `{plan.environment_name}` is a cluster, which this version cannot reach",
-            hint="`plan --offline` and `render` need no cluster; `--on local` is this machine",
-            code="C2F422",
-        )
     objects = open_objects(store_url(environment, root))
-    target = Local(objects, slots=environment.parallel)
+    target: Target[Any]
+    if environment.kind == "local":
+        target = Local(objects, slots=environment.parallel)
+    else:
+        target = _cluster(environment, objects, plan)
     return Work(loaded, plan, objects, target, _tracking(environment, root))
+
+
+def _cluster(environment: KubernetesEnvironment, objects: Objects, plan: Plan) -> Target[Any]:
+    """One look at a cluster and its store. Raises `Unreachable`."""
+    from c2f_spec.targets.kubernetes.access import find_access
+    from c2f_spec.targets.kubernetes.client import Client
+    from c2f_spec.targets.kubernetes.target import Kubernetes
+
+    target = Kubernetes(objects, Client(find_access(), namespace=environment.namespace), plan)
+    target.glance()
+    return target
 
 
 def compile_work(args: Namespace, *, to_run: bool = False) -> Compiled:

@@ -68,4 +68,10 @@ ENTRIES: dict[str, Entry] = {
         "teacher: {kind: openai, model: m-2026, endpoint: https://t.example.org/v1}\n"
         "filters: {polarity_match: {}}\n",
     ),
+    "C2F461": Entry(
+        "what the cluster refuses",
+        "Before `apply` starts anything, it asks the API server, as a dry run, for one Job of each kind of stage and for "
+        "the bare pod of it, because a server takes Jobs whose pods it would never let run. What it refuses is told at "
+        "the line of the environment, or of the spec, that the refused field comes from.",
+    ),
 }

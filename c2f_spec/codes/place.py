@@ -99,11 +99,6 @@ ENTRIES: dict[str, Entry] = {
         "An environment says where a spec runs. It is looked up in `--environments DIR`, then in `k8s/environments/` "
         "at the root of the spec's repository, then among those that come with c2f-spec (`local`).",
     ),
-    "C2F422": Entry(
-        "an environment that cannot be reached",
-        "The environment is a cluster, and this version runs on the local machine only. `plan --offline` shows the plan; "
-        "`--on local` makes one for this machine.",
-    ),
     "C2F431": Entry(
         "no such pool",
         "`resources` names a node pool that the environment does not have. Another environment may have it: a pool is "

@@ -38,7 +38,11 @@ class Bundle:
     @property
     def name(self) -> str:
         """Of the object in the store."""
-        return f"code/{self.digest}.zip"
+        return bundle_name(self.digest)
+
+
+def bundle_name(digest: str) -> str:
+    return f"code/{digest}.zip"
 
 
 @cache

@@ -142,12 +142,17 @@ def repository(path: Path) -> Path:
 
 
 def load_environment(name: str, root: Path, folder: Path | None, files: Files = DISK) -> Environment:
+    """The environment `name`. Raises `SpecInvalid` if there is none, or if it is wrong."""
+    return parse_environment(environment_document(name, root, folder, files))
+
+
+def environment_document(name: str, root: Path, folder: Path | None, files: Files = DISK) -> Document:
     """Look in `folder`, then in the repository's `k8s/environments`, then among those that come with us."""
     places = [(p, files) for p in (folder, root / "k8s" / "environments") if p] + [(PACKAGED, DISK)]
     for place, source in places:
         path = place / f"{name}.yaml"
         if source.is_file(path):
-            return parse_environment(read(path, str(path), source))
+            return read(path, str(path), source)
     known = sorted({Path(n).stem for place, source in places for n in source.names(place)})
     raise SpecInvalid(f"no environment `{name}`", hint=suggest(name, known), code="C2F421")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tempfile
 import uuid
 from collections import Counter
@@ -11,8 +12,9 @@ from pathlib import Path
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS
+from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS
 from tests.fake_api.jobs import Ending
+from tests.plain_node import process_of
 
 
 def stage_of(state, pod):
@@ -47,6 +49,42 @@ class Instant:
             return ends.pop(0)
         commit(self.objects, stage["kind"], stage["key"])
         return Ending(0)
+
+
+class Processes:
+    """Pods that are plain processes, drivers included: what a real cluster would run, without containers.
+
+    `environment` is added to each, as a way to the cluster for those without a mounted service account.
+    """
+
+    def __init__(self, state, folder, environment=None) -> None:
+        self.state, self.folder, self.environment = state, folder, environment or {}
+        self.running = {}
+        """Process by name of its pod."""
+
+    def __call__(self, pod, stopped):
+        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+        job = self.state.get(JOBS, namespace, pod["metadata"]["labels"]["job-name"])
+        maps = {m["metadata"]["name"]: m.get("data", {}) for m in self.state.all(CONFIGMAPS, namespace)}
+        index = int(pod["metadata"]["labels"].get("batch.kubernetes.io/job-completion-index", 0))
+        home = self.folder / name
+        command, env = process_of(job, maps, home, index=index, secrets={})
+        with (home / "log").open("wb") as log:
+            process = subprocess.Popen(
+                command, cwd=home, env={**env, **self.environment}, stdout=log, stderr=subprocess.STDOUT
+            )
+            self.running[name] = process
+            while process.poll() is None:
+                if stopped.wait(0.05):
+                    process.terminate()
+                    process.wait(timeout=60)
+        del self.running[name]
+        return Ending(128 - process.returncode if process.returncode < 0 else process.returncode)
+
+    def log(self, _namespace, pod, query):
+        """Lines of a pod's log, for `FakeApi.logs`."""
+        lines = (self.folder / pod / "log").read_text(errors="replace").splitlines()
+        return lines[-int(query["tailLines"]) :] if query.get("tailLines") else lines
 
 
 def commit(objects, kind, key):

@@ -30,10 +30,26 @@ def add(verbs: Any, common: Common) -> None:
         help="run a tree that is not committed and pushed; the difference is stored, every result is marked",
     )
     apply.add_argument(
+        "--yes", action="store_true", help="on a cluster: do not ask before stages are started"
+    )
+    apply.add_argument(
+        "--wait", action="store_true", help="on a cluster: tell what happens, until the last stage has ended"
+    )
+    apply.add_argument(
         "--until",
         choices=KINDS,
         metavar="KIND",
         help="only stages of this kind, and what they need: sft, for one",
+    )
+    driver = verbs.add_parser("driver", help="what `apply` starts in a cluster: run a stored plan to its end")
+    driver.add_argument("--plan", required=True, metavar="URL", help="its plan.json, in the store or here")
+    driver.add_argument("--digest", required=True, metavar="D", help="of the plan; another one is refused")
+    driver.add_argument(
+        "--lease",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long a silent driver keeps others away",
     )
     status = verbs.add_parser("status", parents=[common.one, common.place], help="where every stage is")
     output(status, "table", "json", "name")

@@ -107,6 +107,11 @@ class Kubernetes:
         self._jobs.start()
         self.look()
 
+    def glance(self) -> None:
+        """Look at the cluster and at the store once."""
+        self._jobs.load()
+        self.look()
+
     def close(self) -> None:
         self._jobs.stop()
 

@@ -49,6 +49,10 @@ class Mirror(Generic[T]):
         self._version = ""
         self._broken: BaseException | None = None
 
+    def load(self) -> None:
+        """List once and watch nothing: enough for one look."""
+        self._list()
+
     def start(self) -> None:
         """List once, in this thread, so that errors are the caller's; then watch in another. Again after `stop`."""
         self._broken, self._stopped = None, threading.Event()

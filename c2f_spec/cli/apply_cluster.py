@@ -1,0 +1,182 @@
+"""`apply` on a cluster: check, show, ask, upload the code, start the driver; with `--wait`, follow it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from c2f_spec.cli import show
+from c2f_spec.cli.apply import report_place
+from c2f_spec.cli.forms.plan import counts
+from c2f_spec.cli.judged import judged, refuse_broken
+from c2f_spec.cli.launch import with_origin
+from c2f_spec.errors import Diagnostic, Exit, SpecErrors, Unreachable, WrongUsage
+from c2f_spec.plan.compile import environment_document
+from c2f_spec.provenance import save_origin
+from c2f_spec.run import Event, run, save
+from c2f_spec.targets.kubernetes.blame import blame
+from c2f_spec.targets.kubernetes.launch import driven, driver_objects, ended, start, store_code
+from c2f_spec.targets.kubernetes.preflight import preflight
+from c2f_spec.targets.kubernetes.render import names
+from c2f_spec.targets.kubernetes.render.checked import check
+from c2f_spec.targets.kubernetes.resources import JOBS
+from c2f_spec.targets.kubernetes.target import Kubernetes
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from c2f_spec.cli.work import Work
+    from c2f_spec.plan.model import Plan
+    from c2f_spec.targets.kubernetes.preflight import Refused
+
+FOLLOW_RESYNC = 30.0
+"""Seconds between two looks at everything while following."""
+
+
+class Options(NamedTuple):
+    """What the command line says beside the specs."""
+
+    yes: bool
+    wait: bool
+    report: bool
+    environments: str | None
+
+
+def apply_on_cluster(work: Work, plan: Plan, args: Namespace) -> int:
+    """Start the driver of what is missing; returns the exit code."""
+    target = work.target
+    assert isinstance(target, Kubernetes)
+    options = Options(args.yes, args.wait, report=not args.no_report, environments=args.environments)
+    if all(s.action == "reuse" for s in plan.stages):
+        print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
+        show.pointer(report_place(plan, work.objects) if options.report else None)
+        return Exit.OK
+    for stage in plan.stages:
+        if stage.action == "failed":
+            show.failure(Event(stage, "failed", stage.reason), work.objects, _spec(work))
+    if not any(s.action in ("run", "follow") for s in plan.stages):
+        return Exit.STAGE_FAILED
+    plan, patch = with_origin(plan, work.loaded[0].root, allow_dirty=args.allow_dirty)
+    if driven(target.client, plan):
+        print(f"{plan.name} on {plan.environment_name} is being run already; nothing was changed")
+    else:
+        _start(work, plan, patch, target, options)
+    return follow(plan, target, work) if options.wait else _told(plan, work, target)
+
+
+def _start(work: Work, plan: Plan, patch: bytes, target: Kubernetes, options: Options) -> None:
+    """Everything that may refuse comes before everything that writes."""
+    requests = [target.prepare(plan, s) for s in plan.stages if s.action == "run"]
+    environment = plan.environment
+    assert environment.kind == "kubernetes"
+    check([*driver_objects(plan), *(item for r in requests for item in r.objects)], environment)
+    refuse_broken(judged(plan, work.loaded[0].root, work.objects))
+    found = preflight(target.client, requests, driver_objects(plan))
+    for line in found.unchecked:
+        show.note(f"note: {line}")
+    if found.refused:
+        raise SpecErrors(refusals(found.refused, work, options.environments))
+    print(f"{plan.name} on {plan.environment_name}: {counts(plan)}")
+    _ask(plan, target, yes=options.yes)
+    assert plan.origin is not None
+    save_origin(work.objects, plan.origin, patch)
+    store_code(work.objects)
+    save(plan, work.objects)
+    start(target.client, plan)
+
+
+def refusals(found: list[Refused], work: Work, environments: str | None) -> list[Diagnostic]:
+    """What the server refuses, at the line of the spec or of the environment that it comes from."""
+    plan, loaded = work.plan, work.loaded
+    environment = plan.environment
+    assert environment.kind == "kubernetes"
+    place = Path(environments) if environments else None
+    document = environment_document(plan.environment_name, loaded[0].root, place)
+    told = []
+    for refused in found:
+        variants = refused.stage.variants if refused.stage else ()
+        spec = next((i.document for i in loaded if i.experiment.name in variants), loaded[0].document)
+        where = blame(refused.field, refused.message, refused.stage, environment, spec.data)
+        blamed = spec if where.file == "spec" else document
+        what = refused.stage.name if refused.stage else "the driver"
+        field = f"`{refused.field}`: " if refused.field else ""
+        told.append(
+            Diagnostic(
+                "C2F461",
+                blamed.place(where.loc),
+                f"the cluster refuses {what}: {field}{refused.message}",
+                "nothing was started; `c2f-spec doctor` looks at the whole environment",
+            )
+        )
+    return told
+
+
+def follow(plan: Plan, target: Kubernetes, work: Work) -> int:
+    """Tell what happens until every stage has ended. Ctrl-C ends the telling and nothing else."""
+    teller = show.Teller(plan, work.objects)
+    events: dict[str, Event] = {}
+
+    def wait() -> None:
+        teller.draw()
+        target.wait()
+        _check_driver(plan, target)
+
+    target.resync = FOLLOW_RESYNC
+    target.open()
+    try:
+        for event in run(plan, target, wait=wait, act=False):
+            events[event.stage.key] = event
+            teller.tell(event)
+    except KeyboardInterrupt:
+        teller.clear()
+        print(f"{plan.name} goes on in the cluster; `c2f-spec cancel {_spec(work)}` stops it")
+        return Exit.INTERRUPTED
+    finally:
+        teller.clear()
+        target.close()
+    failed = [e for e in events.values() if e.what == "failed"]
+    for event in failed:
+        show.failure(event, work.objects, _spec(work))
+    return Exit.STAGE_FAILED if failed else _told(plan, work, target)
+
+
+def _check_driver(plan: Plan, target: Kubernetes) -> None:
+    """Raises `Unreachable` if nobody drives the plan any more although something is left."""
+    job = target.client.get(JOBS, names.driver_name(plan.digest))
+    target.look()
+    left = [s for s in plan.stages if s.key not in target.standing.done and not target.standing.failed(s.key)]
+    stopped = "was removed" if job is None else "failed" if ended(job) == "Failed" else ""
+    blocked = any(target.standing.failed(s.key) for s in plan.stages)
+    if left and stopped and not blocked:
+        raise Unreachable(
+            f"the driver of {plan.name} {stopped}, and {len(left)} stages are left",
+            hint="somebody cancelled it, or `kubectl logs` of its pod says more; apply again goes on from here",
+        )
+
+
+def _ask(plan: Plan, target: Kubernetes, *, yes: bool) -> None:
+    """Raises `WrongUsage` if nobody can say yes, `KeyboardInterrupt` if somebody says no."""
+    if yes:
+        return
+    count = sum(s.action == "run" for s in plan.stages)
+    where = f"{target.client.namespace} at {target.client.access.server}"
+    if not sys.stdin.isatty():
+        raise WrongUsage(
+            f"{count} stages would start in {where}, and nobody is here to say yes",
+            hint="add --yes if that is meant",
+        )
+    if input(f"start {count} stages in {where}? [y/N] ").strip().lower() not in ("y", "yes"):
+        print("nothing was started")
+        raise KeyboardInterrupt
+
+
+def _told(plan: Plan, work: Work, target: Kubernetes) -> int:
+    spec = _spec(work)
+    print(f"driver: {names.driver_name(plan.digest)} in {target.client.namespace}")
+    print(f"follow: c2f-spec status {spec}   c2f-spec logs {spec} STAGE   c2f-spec apply {spec} --wait")
+    return Exit.OK
+
+
+def _spec(work: Work) -> str:
+    return work.loaded[0].document.text.path

@@ -1,0 +1,102 @@
+"""`driver`: the process of the driver's pod. Reads the plan it is named, and says what happens on stdout.
+
+Its exit codes are those of the command; the Job's policy knows which of them another driver would end with, too.
+"""
+
+from __future__ import annotations
+
+import platform
+import signal
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2f_spec.cli.apply import write_report
+from c2f_spec.cli.show import WORDS, note
+from c2f_spec.driver import Driver, Halted, Withdrawn
+from c2f_spec.errors import Exit, Stale, printable
+from c2f_spec.plan.bundle import bundle_name
+from c2f_spec.plan.saved import from_json
+from c2f_spec.run import save
+from c2f_spec.store.objects import open_objects
+from c2f_spec.targets.kubernetes.access import find_access
+from c2f_spec.targets.kubernetes.client import Client
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from c2f_spec.plan.model import Plan
+    from c2f_spec.run import Event
+    from c2f_spec.store.objects import Objects
+
+PATIENCE_SECONDS = 900.0
+"""So long cluster may be away before the driver ends, to be started again by its Job."""
+
+
+def driver(args: Namespace) -> int:
+    """Exit 8 if a stage failed; 130 if it was asked to stop, and 7 if cluster or store stayed away: both go on later."""
+    plan, objects, given = _opened(args.plan, args.digest)
+    environment = plan.environment
+    assert environment.kind == "kubernetes", "the digest says that this plan was made for a cluster"
+    client = Client(find_access(), namespace=environment.namespace, patience=PATIENCE_SECONDS)
+    identity = f"{platform.node()}-{uuid.uuid4().hex[:8]}"
+    drives = Driver(plan, objects, client, identity, lease_seconds=args.lease, keep_wish=given)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: drives.halt())
+    events: dict[str, Event] = {}
+    try:
+        for event in drives.events():
+            events[event.stage.key] = event
+            _tell(event)
+    except Halted:
+        print("asked to stop; what runs goes on, and so does the next driver", flush=True)
+        return Exit.INTERRUPTED
+    except Withdrawn:
+        print("the plan was withdrawn; nothing more is started", flush=True)
+        return Exit.OK
+    _afterwards(plan, objects)
+    return Exit.STAGE_FAILED if any(e.what == "failed" for e in events.values()) else Exit.OK
+
+
+def _opened(where: str, digest: str) -> tuple[Plan, Objects, bool]:
+    """The plan, its store, and whether it came with the pod and not from the store. Raises `Stale`, `Unreachable`."""
+    name = f"plans/{digest}/plan.json"
+    given = not where.endswith(name)
+    if given:
+        data: bytes | None = Path(where).read_bytes()
+    else:
+        objects = open_objects(where.removesuffix(f"/{name}"))
+        data = objects.read(name)
+    if data is None:
+        raise Stale(f"{where} is not in the store", hint="`c2f-spec apply` puts it there")
+    plan = from_json(data, where)
+    if plan.digest != digest:
+        raise Stale(f"{where} has the digest {plan.digest}, not {digest}", hint="render the driver again")
+    if given:
+        objects = open_objects(plan.environment.store)
+        _bring(Path(where).parent, plan, objects)
+    return plan, objects, given
+
+
+def _bring(folder: Path, plan: Plan, objects: Objects) -> None:
+    """What came with the pod into the store, where stages look for it."""
+    for digest in {stage.code for stage in plan.stages}:
+        objects.create(bundle_name(digest), (folder / f"{digest}.zip").read_bytes())
+    save(plan, objects)
+
+
+def _tell(event: Event) -> None:
+    now = time.strftime("%H:%M:%S")
+    text = f"{now} {WORDS[event.what]:<9} {event.stage.name:<20} {event.stage.label}  {event.detail}"
+    print(printable(text.rstrip()), flush=True)
+
+
+def _afterwards(plan: Plan, objects: Objects) -> None:
+    """The report and the metrics; neither changes how the plan ended."""
+    if plan.environment.tracking is not None:
+        from c2f_spec.track import catch_up
+
+        if problem := catch_up(plan, objects, plan.environment.tracking):
+            note(problem)
+    print(f"report: {write_report(plan, objects, None)}", flush=True)

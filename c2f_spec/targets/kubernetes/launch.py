@@ -1,0 +1,56 @@
+"""Set a plan going: what its driver needs in the store, the plan's ConfigMap, and the driver's Job.
+
+Everything is named by the digest of the plan, so two people who apply it at once make one driver, and both follow it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.plan.bundle import bundle, store_bundle
+from c2f_spec.targets.kubernetes.answers import Conflict
+from c2f_spec.targets.kubernetes.render import names
+from c2f_spec.targets.kubernetes.render.driver import driver_job, plan_map
+from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS
+
+if TYPE_CHECKING:
+    from c2f_spec.plan.model import Plan
+    from c2f_spec.store.objects import Objects
+    from c2f_spec.targets.kubernetes.client import Client
+
+
+def driver_objects(plan: Plan) -> list[dict[str, Any]]:
+    """The plan's ConfigMap and the driver's Job."""
+    return [plan_map(plan), driver_job(plan, bundle("driver").digest)]
+
+
+def driven(client: Client, plan: Plan) -> bool:
+    """Whether a driver is at this plan now."""
+    job = client.get(JOBS, names.driver_name(plan.digest))
+    wish = client.get(CONFIGMAPS, names.plan_name(plan.digest))
+    return job is not None and wish is not None and not ended(job)
+
+
+def ended(job: dict[str, Any]) -> str:
+    """`Complete` or `Failed` of a Job that has ended, else nothing."""
+    conditions = job.get("status", {}).get("conditions", ())
+    return next(
+        (c["type"] for c in conditions if c["type"] in ("Complete", "Failed") and c["status"] == "True"), ""
+    )
+
+
+def store_code(objects: Objects) -> None:
+    """The reviewed code, for stages and for the driver; no image is built for it."""
+    for what in ("stage", "driver"):
+        store_bundle(objects, bundle(what))
+
+
+def start(client: Client, plan: Plan) -> None:
+    """Start the driver. One that has ended, for this very plan, makes room for the next."""
+    before = client.get(JOBS, names.driver_name(plan.digest))
+    if before is not None and ended(before):
+        with contextlib.suppress(Conflict):  # somebody else replaced it a moment ago: theirs is ours
+            client.delete(JOBS, before["metadata"]["name"], uid=before["metadata"]["uid"])
+    for item in driver_objects(plan):
+        client.apply(item)
