@@ -10,13 +10,14 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import MEANING, StageExit, Unreachable
 from c2f_spec.spec.handoff import StageFile
-from c2f_spec.store import records
+from c2f_spec.store import leases, records
 from c2f_spec.store.objects import open_objects
 from runtime import accounting
 from runtime.logs import Log
@@ -40,7 +41,10 @@ GRAVITY = (
 
 
 def supervise(path: Path, *, lock: Path | None) -> int:
-    """Run the stage of a stage file to its end. Returns an exit code of `StageExit`."""
+    """Run the stage of a stage file to its end. Returns an exit code of `StageExit`.
+
+    In a store on this machine the lock keeps two attempts apart, elsewhere a lease does.
+    """
     stage = StageFile.model_validate_json(path.read_bytes())
     held = _take(lock) if lock else None
     if lock and held is None:
@@ -52,7 +56,11 @@ def supervise(path: Path, *, lock: Path | None) -> int:
             print(f"{stage.name}: done before", flush=True)
             return StageExit.DONE
         shutil.rmtree(stage.scratch, ignore_errors=True)  # what a killed attempt left
-        code = _attempt(stage, path, objects, attempt_name(alone=held is None), held)
+        attempt = attempt_name(alone=held is None)
+        if held is not None and objects.local(stage.key):
+            code = _attempt(stage, path, objects, attempt, held)
+        else:
+            code = _leased(stage, path, objects, attempt, held)
         shutil.rmtree(stage.scratch, ignore_errors=True)
     except Unreachable as error:
         print(error, flush=True)
@@ -64,6 +72,30 @@ def attempt_name(*, alone: bool) -> str:
     """In a pod of its own its uid, so that whoever reads its log knows the attempt; elsewhere anything unique."""
     pod = os.environ.get("C2F_POD_UID", "").replace("-", "") if alone else ""
     return pod or uuid.uuid4().hex
+
+
+def _leased(stage: StageFile, path: Path, objects: Objects, attempt: str, held: int | None) -> StageExit:
+    """`_attempt` while this attempt has the lease. Who loses it stops: done if somebody committed, else to try again."""
+    shared = stage.placement.shards > 1 or stage.placement.nodes > 1
+    part = int(os.environ.get("JOB_COMPLETION_INDEX", "0")) if shared else None
+    lease = leases.take(objects, leases.lease_name(stage.kind, stage.key, part), attempt)
+    if lease is None:
+        print(f"{stage.name}: another attempt is at it", flush=True)
+        return _standing(stage, objects)
+    try:
+        with leases.beating(lease, stage.kind, stage.key, lambda: os.kill(os.getpid(), signal.SIGTERM)):
+            code = _attempt(stage, path, objects, attempt, held)
+    finally:
+        lease.release()
+    if lease.lost and code is not StageExit.DONE:
+        print(f"{stage.name}: stopped, since {lease.lost}", flush=True)
+        return _standing(stage, objects)
+    return code
+
+
+def _standing(stage: StageFile, objects: Objects) -> StageExit:
+    done = records.read_record(objects, stage.kind, stage.key) is not None
+    return StageExit.DONE if done else StageExit.STOPPED
 
 
 def _attempt(stage: StageFile, path: Path, objects: Objects, attempt: str, held: int | None) -> StageExit:

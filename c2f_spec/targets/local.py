@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from c2f_spec import provenance
 from c2f_spec.errors import MEANING, StageExit, Unreachable
 from c2f_spec.spec.handoff import Input, StageFile
-from c2f_spec.store import records
+from c2f_spec.store import leases, records
 from c2f_spec.store.logs import stored_log
 from c2f_spec.store.machine import work_folder
 from c2f_spec.targets.base import State, Status
@@ -56,6 +56,7 @@ class Local:
     def __init__(self, objects: Objects, *, slots: int) -> None:
         self.objects, self.slots = objects, slots
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._watch = leases.Watch(objects)
 
     def prepare(self, plan: Plan, stage: Stage) -> Request:
         work = self._work(stage)
@@ -116,7 +117,7 @@ class Local:
             self._reap(stage)
             return Status(State.DONE)
         child = self._children.get(stage.key)
-        if (child is not None and child.poll() is None) or self._held(stage):
+        if (child is not None and child.poll() is None) or self._held(stage) or self._elsewhere(stage):
             return Status(State.RUNNING)
         if child is not None:
             # It may have committed between our look at the record and its end.
@@ -166,6 +167,12 @@ class Local:
         except OSError as error:
             raise Unreachable(f"cannot read the lock {path}: {error.strerror}") from error
         return False
+
+    def _elsewhere(self, stage: Stage) -> bool:
+        """Whether another machine may be at it; in a store that only this one has, none is."""
+        if self.objects.local(stage.key) is not None:
+            return False
+        return self._watch.alive(leases.lease_name(stage.kind, stage.key))
 
     def _holder(self, stage: Stage) -> int | None:
         """Process id of whoever holds the lock of a stage."""

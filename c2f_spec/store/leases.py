@@ -1,0 +1,173 @@
+"""Who is at a stage: one object, changed by compare-and-swap, and a heart that keeps changing it.
+
+    work/<kind>/<key>/lease.json      {"holder": <attempt>, "machine": …, "count": n, "seconds": …}; holder null = free
+
+No clock is compared with another's: a lease is stale when somebody watched it stay the same for its own `seconds`.
+A holder whose heart could not beat for so long stops by itself, so a pod that is cut off does not go on for long.
+
+A lease saves work; it does not guard results. Those are guarded by records, which are created once, whoever comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.errors import Unreachable
+from c2f_spec.store import records
+from c2f_spec.store.machine import home
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from c2f_spec.store.objects import Objects
+
+SECONDS, BEAT = 90.0, 15.0
+"""Without a beat a lease is stale; between two beats. One slow request must not cost a lease."""
+
+
+def machine() -> str:
+    """This machine or pod since it was started, as this user's file locks see it."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return f"{socket.gethostname()}:{boot.read_text().strip() if boot.is_file() else ''}:{home()}"
+
+
+@dataclass
+class Lease:
+    """What a holder knows of its own lease."""
+
+    objects: Objects
+    name: str
+    holder: str
+    here: str
+    version: str
+    count: int = 0
+    seconds: float = SECONDS
+    lost: str = ""
+    """Why it is held no longer, if so."""
+
+    def beat(self) -> bool:
+        """Say that we are alive; false if somebody else has it now."""
+        data = _told(self.holder, self.here, self.count + 1, self.seconds)
+        if not self.objects.swap(self.name, data, self.version):
+            self.lost = "another attempt has taken over"
+            return False
+        found = self.objects.read_version(self.name)
+        if found is None or found[0] != data:
+            self.lost = "another attempt has taken over"
+            return False
+        self.version, self.count = found[1], self.count + 1
+        return True
+
+    def release(self) -> None:
+        """Let the next one in at once. Without an answer it must wait for `seconds`, which is no harm."""
+        with contextlib.suppress(Unreachable):
+            self.objects.swap(self.name, _told(None, self.here, self.count + 1, self.seconds), self.version)
+
+
+@dataclass
+class Watch:
+    """Tells live leases from stale ones by looking again; keep one for as long as you look."""
+
+    objects: Objects
+    here: str = field(default_factory=machine)
+    seen: dict[str, tuple[str, float]] = field(default_factory=dict)
+    """Name → version and when it was first seen."""
+
+    def alive(self, name: str) -> bool:
+        """Whether somebody may hold it. One of this machine never counts: there a file lock tells, and at once."""
+        found = self.objects.read_version(name)
+        state = _parsed(found[0]) if found else {}
+        if found is None or state.get("holder") is None or state.get("machine") == self.here:
+            return False
+        version, since = self.seen.get(name, ("", 0.0))
+        if version != found[1]:
+            since = time.monotonic()
+            self.seen[name] = (found[1], since)
+        return time.monotonic() - since < float(state.get("seconds", SECONDS))
+
+
+def lease_name(kind: str, key: str, part: int | None = None) -> str:
+    """`part` is the number of a pod of several that share a stage: each has a lease of its own."""
+    return f"{records.work_name(kind, key)}/lease{'' if part is None else f'-{part}'}.json"
+
+
+def take(
+    objects: Objects, name: str, holder: str, *, seconds: float = SECONDS, here: str | None = None
+) -> Lease | None:
+    """The lease, or `None` if another holder is alive. Watches a lease that may be stale for up to `seconds`.
+
+    Of several that find it stale, one gets it. Callers of one machine (`here`) hold a file lock on the stage meanwhile.
+    """
+    here = here or machine()
+    watch = Watch(objects, here)
+    while True:
+        found = objects.read_version(name)
+        state = _parsed(found[0]) if found else {}
+        if found is None or not watch.alive(name):
+            data = _told(holder, here, 0, seconds)
+            objects.swap(name, data, found[1] if found else None)
+            now = objects.read_version(name)
+            return Lease(objects, name, holder, here, now[1], 0, seconds) if now and now[0] == data else None
+        before = found[1]
+        time.sleep(min(BEAT, float(state["seconds"])) / 3)
+        after = objects.read_version(name)
+        if after is not None and after[1] != before and _parsed(after[0]).get("holder") is not None:
+            return None  # it beats
+
+
+@contextlib.contextmanager
+def beating(
+    lease: Lease, kind: str, key: str, lost: Callable[[], None], every: float = BEAT
+) -> Iterator[None]:
+    """Keep `lease` alive meanwhile; call `lost` once if it is taken, cannot be kept, or the stage was done by another.
+
+    `lease.lost` then says which.
+    """
+    ended, last = threading.Event(), [time.monotonic()]
+
+    def heart() -> None:
+        while not (ended.wait(every) or lease.lost):
+            with contextlib.suppress(Unreachable):
+                if lease.beat():
+                    last[0] = time.monotonic()
+                    if lease.objects.exists(records.record_name(kind, key)):
+                        lease.lost = "another attempt committed first"
+
+    def guard() -> None:
+        # Beside the heart, which may hang in a request for longer than a lease lasts.
+        while not ended.wait(every / 15):
+            if time.monotonic() - last[0] > lease.seconds:
+                lease.lost = f"the store did not answer for {lease.seconds:.0f} s"
+            if lease.lost:
+                lost()
+                return
+
+    threads = [threading.Thread(target=each, name="lease", daemon=True) for each in (heart, guard)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        threads[1].join()
+
+
+def _told(holder: str | None, here: str, count: int, seconds: float) -> bytes:
+    state = {"holder": holder, "machine": here, "count": count, "seconds": seconds}
+    return json.dumps(state).encode()
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    """A damaged lease is nobody's: what it guards against is waste, and to wait for ever would be more of it."""
+    try:
+        state = json.loads(data)
+    except ValueError:
+        return {}
+    return state if isinstance(state, dict) else {}
