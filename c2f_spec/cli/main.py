@@ -54,7 +54,7 @@ examples:
   c2f-spec apply specs/demo.yaml --on local
 
 exit codes: 0 done, or nothing to do; 1 unexpected error; 2 changes pending (--detailed-exitcode);
-3 the spec is invalid; 4 a check found a difference; 5 the plan is stale;
+3 the spec is invalid; 4 a check found a difference; 5 the plan is stale; 6 denied by policy;
 7 the store cannot be reached; 8 a stage failed; 64 wrong usage; 130 interrupted
 """
 
