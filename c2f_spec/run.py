@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from c2f_spec.plan.account import account_of
+from c2f_spec.plan.account import accounts_of
 from c2f_spec.plan.claims import register
 from c2f_spec.plan.saved import to_json
 from c2f_spec.store import ledger, records
@@ -44,7 +44,7 @@ def save(plan: Plan, objects: Objects) -> None:
     records.save_preimages(objects, [(s.kind, s.key, s.preimage) for s in plan.stages])
     # What somebody else runs, or ran, is on that one's account.
     own = [s for s in plan.stages if s.action not in ("reuse", "follow")]
-    ledger.charge(objects, {(s.kind, s.key): account_of(plan, s) for s in own})
+    ledger.charge(objects, accounts_of(plan, own))
     register(plan, objects)
 
 
