@@ -212,7 +212,7 @@ def somewhere(tmp_path):
     (tmp_path / "specs" / "bare.yaml").write_text(SPEC + "environment: a800\n")
     folder = tmp_path / "k8s" / "environments"
     folder.mkdir(parents=True)
-    (folder / "a800.yaml").write_text(CLUSTER_TEXT)
+    (folder / "a800.yaml").write_text(CLUSTER_TEXT.replace("policy: k8s/policies/site.yaml", ""))
     (folder / "here.yaml").write_text("c2f: v1\nkind: local\nstore: store\n")
     return tmp_path
 

@@ -7,12 +7,14 @@ from pathlib import Path
 import pytest
 
 from c2f_spec.cli.main import main
+from c2f_spec.keys import content_key
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.plan.verify import Check
 from c2f_spec.plan.verify import verify as links
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.objects import open_objects
+from c2f_spec.store.sealed import seal
 from tests.conftest import REPOSITORY
 from tests.test_annotate import finish
 
@@ -80,9 +82,9 @@ def test_changed_code_is_named_with_what_the_lock_would_take(stored, told):
         **stage.preimage,
         "code": {**stage.preimage["code"], "runtime/stages/sft.py": "0123456789abcdef"},
     }
-    key = "a" * 64
+    key = content_key(older)
     objects.delete(records.record_name("sft", stage.key))
-    objects.create(f"preimages/sft/{key}.json", json.dumps(older).encode())
+    records.save_preimages(objects, [("sft", key, older)])
     record = Record(
         kind="sft",
         key=key,
@@ -92,10 +94,10 @@ def test_changed_code_is_named_with_what_the_lock_would_take(stored, told):
         summary={},
         provenance={"started": "2026-01-02"},
     )
-    objects.create(records.record_name("sft", key), record.model_dump_json().encode())
+    objects.create(records.record_name("sft", key), seal(record.model_dump()))
     text = told("why", "specs/smoke.yaml", "sft")
     new = stage.preimage["code"]["runtime/stages/sft.py"]
-    assert f"nearest that is done: sft-{'a' * 10}, started 2026-01-02" in text
+    assert f"nearest that is done: sft-{key[:10]}, started 2026-01-02" in text
     assert f"  code changed: runtime/stages/sft.py (0123456789abcdef -> {new})\n" in text
     entry = f"  - {{old: 0123456789abcdef, new: {new}, by: YOU, why: WHAT MAKES IT THE SAME}}\n"
     assert text.endswith("accept:\n" + entry)
@@ -155,7 +157,7 @@ def checks(provenance, image=None, accepted=None, tmp_path=None):
     record = Record(
         kind=stage.kind, key=stage.key, attempt="a", nonce="n", files={}, summary={}, provenance=provenance
     )
-    objects.create(records.record_name(stage.kind, stage.key), record.model_dump_json().encode())
+    objects.create(records.record_name(stage.kind, stage.key), seal(record.model_dump()))
     found: list[Check] = list(links(stage, objects, accepted or {}, image))
     return {c.link: (c.state, c.detail) for c in found}, stage
 

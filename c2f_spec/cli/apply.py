@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli import show
 from c2f_spec.cli.forms.plan import counts
+from c2f_spec.cli.interrupt import noted
 from c2f_spec.cli.judged import judged, refuse_broken
 from c2f_spec.cli.launch import launched
 from c2f_spec.errors import Exit
 from c2f_spec.run import run, save
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from c2f_spec.cli.work import Work
@@ -35,13 +36,13 @@ def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> in
     plan = launched(plan, work.objects, work.loaded[0].root, allow_dirty=allow_dirty)
     print(f"{plan.name} on {plan.environment_name}: {counts(plan)}")
     save(plan, work.objects)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     teller = show.Teller(plan, work.objects)
     events: dict[str, Event] = {}
     try:
-        for event in run(plan, work.target, wait=lambda: _wait(teller)):
-            events[event.stage.key] = event
-            teller.tell(event)
+        with noted() as heed:
+            for event in run(plan, work.target, wait=lambda: _wait(teller, heed)):
+                events[event.stage.key] = event
+                teller.tell(event)
     except KeyboardInterrupt:
         return _interrupted(work, events, teller)
     finally:
@@ -85,7 +86,8 @@ def report_place(plan: Plan, objects: Objects) -> str:
     return str(objects.local(name) or f"{objects.url}/{name}")
 
 
-def _wait(teller: show.Teller) -> None:
+def _wait(teller: show.Teller, heed: Callable[[], None]) -> None:
+    heed()
     teller.draw()
     time.sleep(POLL_SECONDS)
 
