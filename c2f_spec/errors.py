@@ -6,11 +6,14 @@ what a stage returns to its launcher (DESIGN: "Command line", "Runtime contract"
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from typing import Literal, NamedTuple
 
+COMMAND = re.compile(r"(^\s*:(?=:)|#(?=#\w*\[))")
+"""What GitHub's and Azure's runners take for a command when it is printed, wherever a job prints it."""
 EXCERPT = 160
 """Most characters of a source line that a message shows."""
 
@@ -173,10 +176,13 @@ class Diagnostic:
 
 
 def printable(text: str) -> str:
-    """`text` without characters that a terminal would obey; a spec may come from a stranger."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else "\ufffd" if c != "\t" else " " for c in text)
+    """A line without characters that a terminal would obey; a spec may come from a stranger.
+
+    Nor does it read as a command to the log of a CI job, `::error …` or `##[add-path]…`: those are parted by a space.
+    """
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "\ufffd" if c != "\t" else " " for c in text)
+    return COMMAND.sub(r"\1 ", text) if "::" in text or "##" in text else text
 
 
 def short(text: str, most: int = 40) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from c2f_spec.cli.forms.json_text import json_text
 from c2f_spec.errors import C2fError, Exit, printable
 from c2f_spec.findings import Finding, error, ok, warning
 from c2f_spec.plan.compile import load_environment, repository, store_url
@@ -28,11 +28,7 @@ def doctor(args: Namespace) -> int:
     found = _answers(environment, store_url(environment, root))
     told = list(_told(found)) if args.output == "table" else list(found)
     if args.output == "json":
-        print(
-            json.dumps(
-                {"format_version": 1, "findings": [f._asdict() for f in told]}, indent=1, ensure_ascii=False
-            )
-        )
+        print(json_text({"format_version": 1, "findings": [f._asdict() for f in told]}))
     else:
         print(_count(told))
     return Exit.DIFFERENCE if any(f.level == "error" for f in told) else Exit.OK

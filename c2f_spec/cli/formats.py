@@ -5,11 +5,11 @@ Columns are 1-based and count code points; `end_column` is the first one after t
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import c2f_spec
+from c2f_spec.cli.forms.json_text import json_text
 from c2f_spec.cli.tell import code_of, file_of, severity
 from c2f_spec.codes import ENTRIES
 from c2f_spec.errors import Diagnostic, printable
@@ -25,9 +25,7 @@ COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
 
 
 def as_json(found: Sequence[Finding]) -> str:
-    return json.dumps(
-        {"format_version": 1, "diagnostics": [_plain(f) for f in found]}, indent=1, ensure_ascii=False
-    )
+    return json_text({"format_version": 1, "diagnostics": [_plain(f) for f in found]})
 
 
 def _plain(finding: Finding) -> dict[str, Any]:
@@ -59,7 +57,7 @@ def _annotation(item: dict[str, Any]) -> str:
         "endColumn": item["end_column"],
         "title": f"c2f-spec {item['code'] or ''}".strip(),
     }
-    properties = ",".join(f"{k}={_property(str(v))}" for k, v in values.items() if v is not None)
+    properties = ",".join(f"{k}={_property(printable(str(v)))}" for k, v in values.items() if v is not None)
     hint = [f"hint: {item['hint']}"] if item["hint"] else []
     message = "\n".join([item["message"], *item["notes"], *hint])
     return f"::{COMMANDS[item['severity']]} {properties}::{_data(message)}"
@@ -82,7 +80,7 @@ def as_sarif(found: Sequence[Finding]) -> str:
         "columnKind": "unicodeCodePoints",
         "results": [_result(_plain(f), rules) for f in found],
     }
-    return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1, ensure_ascii=False)
+    return json_text({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
 
 
 def _rule(code: str) -> dict[str, Any]:

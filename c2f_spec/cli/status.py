@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.cli import show
 from c2f_spec.cli.control import open_control
+from c2f_spec.cli.forms.json_text import json_text
 from c2f_spec.errors import Exit, printable
 from c2f_spec.plan.annotate import annotate
 from c2f_spec.store import records
@@ -52,7 +52,7 @@ def _show(rows: list[Row], name: str, form: str) -> None:
         print("\n".join(f"{row.stage} {row.state}" for row in rows))
     elif form == "json":
         found = {"format_version": 1, "name": name, "stages": [row._asdict() for row in rows]}
-        print(json.dumps(found, indent=1, ensure_ascii=False))
+        print(json_text(found))
     else:
         cells = [
             (r.state, r.stage, r.what, "" if r.seconds is None else f"{r.seconds:.1f}", r.detail)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from c2f_spec.cli.forms.json_text import json_text
 from c2f_spec.cli.show import table
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.plan.compile import load_environment, repository, store_url
@@ -33,7 +33,7 @@ def usage(args: Namespace) -> int:
     sums = summed(entries, args.by, prices)
     if args.output == "json":
         found = {"format_version": 1, "by": args.by, "sums": {w: s.to_json() for w, s in sums.items()}}
-        print(json.dumps(found, indent=1, ensure_ascii=False))
+        print(json_text(found))
         return Exit.OK
     if not sums:
         print(f"the ledger of {environment.store} is empty" + (" in these months" if args.month else ""))

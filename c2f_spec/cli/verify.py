@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
+from c2f_spec.cli.forms.json_text import json_text
 from c2f_spec.cli.show import table
 from c2f_spec.cli.work import open_work
 from c2f_spec.errors import Exit
@@ -25,7 +25,7 @@ def verify(args: Namespace) -> int:
     done = len({c.stage.key for c in found})
     wrong = [c for c in found if c.state == "different"]
     if args.output == "json":
-        print(json.dumps(_json(found, len(work.plan.stages)), indent=1, ensure_ascii=False))
+        print(json_text(_json(found, len(work.plan.stages))))
     else:
         table(("LINK", "STAGE", "WHAT", "DETAIL"), [_row(c) for c in found])
         verdict = f"{len(wrong)} links do not hold" if wrong else "all links hold"

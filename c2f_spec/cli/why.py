@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.cli.control import stage_of
+from c2f_spec.cli.forms.json_text import json_text
 from c2f_spec.cli.work import annotated, open_work
 from c2f_spec.errors import Exit, WrongUsage, printable
 from c2f_spec.plan.changes import sentence, shown
@@ -27,7 +27,7 @@ def why(args: Namespace) -> int:
     old = _compared(work, stage, args.against)
     found = causes(stage, old, plan, work.objects) if old else []
     if args.output == "json":
-        print(json.dumps(_json(stage, old, found, plan), indent=1, ensure_ascii=False))
+        print(json_text(_json(stage, old, found, plan)))
         return Exit.OK
     for line in _lines(work, plan, stage, old, found):
         print(printable(line))

@@ -11,10 +11,12 @@ HARMFUL = re.compile(
 )
 MARKDOWN = re.compile(r"([\\`*{}|~$]|(?<!\w)_|_(?!\w)|\](?=[(\[:]))")
 """Code, emphasis, tables, mathematics, and the end of what could be a link's text."""
-STARTS = re.compile(r"^([-+#=]|\d+(?=[.)](?:\s|$)))")
+STARTS = re.compile(r"^([-+#=/]|\d+(?=[.)](?:\s|$)))")
 """What makes a block of a line: list, heading, underline of a heading."""
 LINKS = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp):|\bwww\.")
 """What GitHub makes a link of without being asked."""
+REFERENCES = re.compile(r"(?<![\w&])[#!~%^$](?=\w)|(?<=\w)[#!](?=\d)|&amp;(?=\d)|(?i:\bGH)-(?=\d)")
+"""What GitHub and GitLab make a reference of, which is seen in the issue that it names: `#12`, `a/b#12`, `!7`, `GH-3`."""
 ZERO = "\u200b"
 """A space without width: it is not seen, and what it parts is not recognised as a link, a list or somebody's name."""
 
@@ -29,7 +31,8 @@ def inline(text: str) -> str:
     flat = " ".join(clean(text).split())
     escaped = MARKDOWN.sub(r"\\\1", flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
     unlinked = LINKS.sub(lambda found: f"{found[0][:-1]}{ZERO}{found[0][-1]}", escaped)
-    return unlinked.replace("@", f"@{ZERO}")
+    unnamed = REFERENCES.sub(lambda found: f"{found[0]}{ZERO}", unlinked)
+    return unnamed.replace("@", f"@{ZERO}")
 
 
 def line(text: str) -> str:

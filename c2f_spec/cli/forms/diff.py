@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.cli.forms.hours import span
+from c2f_spec.cli.forms.json_text import json_text
 from c2f_spec.cost.model import total
 from c2f_spec.errors import printable
 from c2f_spec.plan.changes import sentence
@@ -168,7 +168,7 @@ def as_json(found: Difference) -> str:
             "saved": total(s.gpu_hours for s in found.reused).to_json(),
         },
     }
-    return json.dumps(data, indent=1, ensure_ascii=False)
+    return json_text(data)
 
 
 def _spec(found: Difference, spec: SpecDiff) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.cli.forms import hours
+from c2f_spec.cli.forms.json_text import json_text
 from c2f_spec.cli.show import table
 from c2f_spec.errors import printable
 from c2f_spec.plan.claims import claims, told
@@ -78,18 +78,12 @@ def counts(plan: Plan) -> str:
 
 
 def as_json(plan: Plan, verdicts: Sequence[Verdict]) -> None:
-    print(
-        json.dumps(
-            {
-                **to_json(plan),
-                "hypotheses": {claim.name: told(claim) for claim in claims(plan)},
-                "policy": [v._asdict() for v in verdicts],
-                "not_in_the_paper": not_in_the_paper(plan),
-            },
-            indent=1,
-            ensure_ascii=False,
-        )
-    )
+    also = {
+        "hypotheses": {claim.name: told(claim) for claim in claims(plan)},
+        "policy": [v._asdict() for v in verdicts],
+        "not_in_the_paper": not_in_the_paper(plan),
+    }
+    print(json_text({**to_json(plan), **also}))
 
 
 def not_in_the_paper(plan: Plan) -> dict[str, dict[str, str]]:
