@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.forms.diff import groups, lines, stages, summary, totals
+from c2f_spec.cli.forms.diff import groups, lines, shared, stages, summary, totals
 from c2f_spec.cli.forms.hours import span
 from c2f_spec.cli.forms.markdown import Table, comment
 from c2f_spec.cost.model import total
@@ -28,6 +28,8 @@ def as_markdown(found: Difference) -> str:
     if not found.specs:
         return comment(MARKER, [head])
     blocks: list[str | Table] = [head, f"**{inline(totals(found)).removeprefix('in all: ')}.**"]
+    if common := shared(found):
+        blocks.append("\n".join(f"- {inline(short(line, 2 * LINE))}" for line in common))
     if len(found.specs) > 1:
         blocks.append(_overview(found))
     for spec in found.specs[:MOST_SPECS]:
