@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from c2f_spec.document import load
 from c2f_spec.errors import StageExit
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.spec.cluster import VERSIONS
@@ -277,6 +278,74 @@ def test_a_node_whose_hardware_failed_is_avoided():
     fields = term["matchFields"]
     assert [f["values"] for f in fields] == [["gpu-3"], ["gpu-7"]], "the API server takes one value each"
     assert {f["operator"] for f in fields} == {"NotIn"}
+
+
+def test_what_the_environment_lays_over_a_pod_is_typed_merged_and_checked():
+    text = """
+metadata: {labels: {team: speech}}
+spec:
+  runtimeClassName: nvidia
+  hostAliases: [{ip: 10.0.0.9, hostnames: [registry.inside]}]
+  tolerations: [{key: maintenance, operator: Exists, effect: NoExecute, tolerationSeconds: 300}]
+  affinity:
+    nodeAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution:
+        nodeSelectorTerms: [{matchExpressions: [{key: rack, operator: In, values: [a]}]}]
+  containers:
+    - name: stage
+      env: [{name: FI_PROVIDER, value: "1"}, {name: OMP_NUM_THREADS, value: "8"}]
+      volumeMounts: [{name: extra, mountPath: /extra, readOnly: true}]
+  volumes: [{name: extra, configMap: {name: extra, defaultMode: 292}}]
+"""
+    plan = planned("sims_hint", "a800", pod_template=load(text.encode(), "e.yaml").data)
+    objects = prepare(plan, first(plan, "sft"), avoid=("gpu-7",))
+    assert complaints(objects, plan.environment) == []
+    template = job_in(objects)["spec"]["template"]
+    pod, [container] = template["spec"], template["spec"]["containers"]
+    assert template["metadata"]["labels"]["team"] == "speech"
+    assert template["metadata"]["labels"]["c2f-spec/kind"] == "sft", "ours stay"
+    assert pod["tolerations"][0]["tolerationSeconds"] == 300, "a list without names is replaced"
+    assert pod["volumes"][-1]["configMap"]["defaultMode"] == 292
+    env = [e["name"] for e in container["env"]]
+    assert env.count("OMP_NUM_THREADS") == 1
+    assert {"name": "OMP_NUM_THREADS", "value": "8"} in container["env"]
+    assert container["image"] == plan.environment.image
+    [term] = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][
+        "nodeSelectorTerms"
+    ]
+    assert set(term) == {"matchExpressions", "matchFields"}
+
+
+@pytest.mark.parametrize(
+    ("patch", "path", "says"),
+    [
+        ({"spec": {"hostUsers": "maybe"}}, "spec.template.spec.hostUsers", "is not of types"),
+        ({"spec": {"affinity": {"nodAffinity": {}}}}, "spec.template.spec.affinity", "nodAffinity"),
+        (
+            {"spec": {"volumes": [{"name": "h", "hostPath": {"path": "/data"}}]}},
+            "spec.template.spec.volumes[4].hostPath",
+            "folders of the node are not mounted (Pod Security `restricted`)",
+        ),
+        (
+            {"spec": {"securityContext": {"runAsUser": "0"}}},
+            "spec.template.spec.securityContext.runAsUser",
+            "nothing runs as root",
+        ),
+    ],
+)
+def test_what_the_server_would_refuse_is_refused_here(patch, path, says):
+    plan = planned("sims_hint", "a800", pod_template=patch)
+    found = complaints(prepare(plan, first(plan, "sft")), plan.environment)
+    assert [c.path for c in found] == [path]
+    assert says in found[0].message
+
+
+def test_a_weaker_level_of_pod_security_admits_more():
+    patch = {"spec": {"volumes": [{"name": "n", "nfs": {"server": "s", "path": "/p"}}]}}
+    plan = planned("sims_hint", "a800", pod_template=patch)
+    assert complaints(prepare(plan, first(plan, "sft")), plan.environment)
+    plan = planned("sims_hint", "a800", pod_template=patch, pod_security="baseline")
+    assert complaints(prepare(plan, first(plan, "sft")), plan.environment) == []
 
 
 # ---- quoting

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 UNITS = {
     "m": Fraction(1, 1000),
@@ -29,12 +30,14 @@ def amount(quantity: str) -> Fraction:
     return Fraction(match[1]) * UNITS[match[2]]
 
 
+@lru_cache(maxsize=1024)
 def cores(quantity: str, part: Fraction = Fraction(1)) -> str:
     """A part of some cores, in whole cores or thousandths, rounded down and at least a thousandth."""
     thousandths = max(1, int(amount(quantity) * part * 1000))
     return str(thousandths // 1000) if thousandths % 1000 == 0 else f"{thousandths}m"
 
 
+@lru_cache(maxsize=1024)
 def bytes_of(quantity: str, part: Fraction = Fraction(1)) -> str:
     """A part of some memory or disk, in Gi or Mi, rounded down and at least one Mi."""
     mebibytes = max(1, int(amount(quantity) * part / 2**20))

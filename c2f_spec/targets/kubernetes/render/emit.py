@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@:-]*\Z")
 WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 """Which YAML 1.1 takes for something else than text."""
-LINES = re.compile(r"(?:[!-~][ -~]*)(?:\n[ -~]*)*\n\Z")
-"""Begins with a character that is no space, holds no tabs, ends with one line break or more."""
 BEYOND_ASCII = re.compile(r"[^\x00-\x7e]")
 LONGEST_KEY = 1000
 """Characters as written; YAML's readers look no further than 1,024 for the colon."""
@@ -43,7 +42,8 @@ def scalar(value: Any) -> str:
         known = _scalars.get(value)
         if known is None:
             known = _text(value)
-            if len(_scalars) < REMEMBERED:
+            # Of several lines: in a map they stand below `|`, which what is remembered must not forestall.
+            if len(_scalars) < REMEMBERED and "\n" not in value:
                 _scalars[value] = known
         return known
     if value is None or isinstance(value, (bool, int)):
@@ -64,41 +64,57 @@ def _escaped(match: re.Match[str]) -> str:
 
 def _map(values: dict[str, Any], out: list[str], indent: str) -> None:
     for key, value in values.items():
-        name = scalar(key)
-        if len(name) > LONGEST_KEY:
-            raise ValueError(f"a key of {len(name):,} characters cannot be written: {name[:60]}...")
-        _value(f"{indent}{name}:", value, out, indent)
-
-
-def _value(head: str, value: Any, out: list[str], indent: str) -> None:
-    if isinstance(value, dict) and value:
-        out.append(head)
-        _map(value, out, f"{indent}  ")
-    elif isinstance(value, (list, tuple)) and value:
-        out.append(head)
-        _list(value, out, indent)
-    elif isinstance(value, str) and "\n" in value and LINES.match(value):
-        kept = "" if not value.endswith("\n\n") else "+"
-        out.append(f"{head} |{kept}")
-        out.extend(f"{indent}  {line}" if line else "" for line in value.split("\n")[:-1])
-    else:
-        out.append(f"{head} {_leaf(value)}")
-
-
-def _list(values: list[Any] | tuple[Any, ...], out: list[str], indent: str) -> None:
-    for value in values:
-        if isinstance(value, (dict, list, tuple)) and value:
-            start = len(out)
-            if isinstance(value, dict):
-                _map(value, out, f"{indent}  ")
-            else:
-                _list(value, out, f"{indent}  ")
-            out[start] = f"{indent}- {out[start][len(indent) + 2 :]}"
+        name = _scalars.get(key) or _key(key)
+        kind = type(value)
+        if kind is str:
+            text = _scalars.get(value)
+            if text is None:
+                text = _block(value, indent) if value[-1:] == "\n" and _is_lines(value) else scalar(value)
+            out.append(f"{indent}{name}: {text}")
+        elif kind is dict and value:
+            out.append(f"{indent}{name}:")
+            _map(value, out, f"{indent}  ")
+        elif kind is list and value:
+            out.append(f"{indent}{name}:")
+            _list(value, out, indent)
         else:
+            out.append(f"{indent}{name}: {_leaf(value)}")
+
+
+def _list(values: list[Any], out: list[str], indent: str) -> None:
+    inner = f"{indent}  "
+    for value in values:
+        if not value or type(value) not in (dict, list):
             out.append(f"{indent}- {_leaf(value)}")
+            continue
+        start = len(out)
+        if type(value) is dict:
+            _map(value, out, inner)
+        else:
+            _list(value, out, inner)
+        out[start] = f"{indent}- {out[start][len(inner) :]}"
+
+
+def _key(key: str) -> str:
+    name = scalar(key)
+    if len(name) > LONGEST_KEY:
+        raise ValueError(f"a key of {len(name):,} characters cannot be written: {name[:60]}...")
+    return name
 
 
 def _leaf(value: Any) -> str:
-    if isinstance(value, dict):
+    if type(value) is dict:
         return "{}"
-    return "[]" if isinstance(value, (list, tuple)) else scalar(value)
+    return "[]" if type(value) is list else scalar(value)
+
+
+def _is_lines(text: str) -> bool:
+    """Plain ASCII without tabs, which begins with neither a space nor an empty line."""
+    return text[0] not in " \n" and text.isascii() and text.replace("\n", "").isprintable()
+
+
+@lru_cache(maxsize=256)
+def _block(text: str, indent: str) -> str:
+    """A literal scalar below its key. The same script is in a thousand ConfigMaps."""
+    lines = (f"{indent}  {line}" if line else "" for line in text.split("\n")[:-1])
+    return "\n".join(("|+" if text.endswith("\n\n") else "|", *lines))

@@ -5,6 +5,7 @@ From the enhancement proposals: on by default since the version that is named he
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 
@@ -21,6 +22,7 @@ class Features(NamedTuple):
     """1.29. Before, the schema wants `onPodConditions` in every rule of a failure policy, if only empty."""
 
 
+@cache
 def features(version: str) -> Features:
     """Of `1.34`, say."""
     minor = int(version.partition(".")[2])

@@ -31,12 +31,8 @@ def pod_template(
     labels: dict[str, str],
     command: Sequence[str],
     extra: Sequence[dict[str, Any]] = (),
-    avoid: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """`metadata` and `spec` of the pods of a stage.
-
-    `extra` are further variables; `avoid` are names of nodes whose hardware failed the stage before.
-    """
+    """`metadata` and `spec` of the pods of a stage; `extra` are further variables."""
     part = Fraction(stage.placement.gpus, pool.gpus) if pool.gpus else Fraction(1)
     container = {
         "name": STAGE_CONTAINER,
@@ -57,7 +53,7 @@ def pod_template(
         "terminationGracePeriodSeconds": environment.limits.grace_seconds,
         "securityContext": security.pod_context(environment.run_as_user),
         **_pulled(environment),
-        **_on(pool, avoid),
+        **_on(pool),
         "containers": [container],
         "volumes": volumes(environment, pool, part, name),
     }
@@ -128,16 +124,23 @@ def _pulled(environment: KubernetesEnvironment) -> dict[str, Any]:
     return {"imagePullSecrets": names} if names else {}
 
 
-def _on(pool: Pool, avoid: Sequence[str]) -> dict[str, Any]:
+def _on(pool: Pool) -> dict[str, Any]:
     """Which nodes."""
     found: dict[str, Any] = {}
     if pool.node_selector:
         found["nodeSelector"] = dict(pool.node_selector)
     if pool.tolerations:
         found["tolerations"] = [t.model_dump(exclude_none=True) for t in pool.tolerations]
-    if avoid:
-        # One name a requirement: the API server takes no more. All of one term must hold.
-        fields = [{"key": "metadata.name", "operator": "NotIn", "values": [n]} for n in sorted(set(avoid))]
-        terms = {"nodeSelectorTerms": [{"matchFields": fields}]}
-        found["affinity"] = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
     return found
+
+
+def avoid_nodes(pod: dict[str, Any], nodes: Sequence[str]) -> None:
+    """Keep the pod `spec` off nodes by name, on top of whatever affinity it has."""
+    if not nodes:
+        return
+    # One name a requirement: the API server takes no more. All of one term must hold, and any one of the terms.
+    fields = [{"key": "metadata.name", "operator": "NotIn", "values": [n]} for n in sorted(set(nodes))]
+    rules = pod.setdefault("affinity", {}).setdefault("nodeAffinity", {})
+    required = rules.setdefault("requiredDuringSchedulingIgnoredDuringExecution", {"nodeSelectorTerms": [{}]})
+    for term in required["nodeSelectorTerms"]:
+        term["matchFields"] = [*term.get("matchFields", ()), *fields]

@@ -9,7 +9,7 @@ All have one name, `<kind>-<start of the key>-r<retries>`, so that what belongs 
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from c2f_spec.targets.kubernetes.render import names, queueing, shapes, variable
 from c2f_spec.targets.kubernetes.render.failure import pod_failure_policy
 from c2f_spec.targets.kubernetes.render.features import features
 from c2f_spec.targets.kubernetes.render.patch import patched
-from c2f_spec.targets.kubernetes.render.pod import STAGE_FOLDER, pod_template
+from c2f_spec.targets.kubernetes.render.pod import STAGE_FOLDER, avoid_nodes, pod_template
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +107,6 @@ def job_of(
         labels=dict(labels),
         command=command(environment, stage, text),
         extra=extra,
-        avoid=avoid,
     )
     if isinstance(teacher, VllmTeacher):
         vllm.serve(template["spec"], environment, teacher)
@@ -135,12 +134,12 @@ def job_of(
     }
     queueing.queued(job, environment, stage)
     job["spec"]["template"] = patched(job["spec"]["template"], environment)
+    avoid_nodes(job["spec"]["template"]["spec"], avoid)
     return job
 
 
 def command(environment: KubernetesEnvironment, stage: Stage, text: str) -> list[str]:
     """Process 1. Paths come by argument and by variable, so that a node may put the files elsewhere."""
-    digest = hashlib.sha256(text.encode()).hexdigest()
     boot = [environment.python, f"{STAGE_FOLDER}/boot.py", "--store", environment.store]
     return [
         *boot,
@@ -149,7 +148,7 @@ def command(environment: KubernetesEnvironment, stage: Stage, text: str) -> list
         "--stage",
         f"{STAGE_FOLDER}/stage.json",
         "--digest",
-        digest,
+        _digest(text),
         "runtime",
     ]
 
@@ -174,10 +173,16 @@ def teacher_of(plan: Plan, stage: Stage) -> Any:
 
 
 def with_digest(item: dict[str, Any]) -> dict[str, Any]:
-    """`item` with the digest of itself: applying it again is then one comparison."""
-    digest = content_key(item)
+    """`item` with the digest of itself: applying it again is then one comparison. Texts count by their own digests."""
+    texts = {name: _digest(text) for name, text in item.get("data", {}).items()}
+    digest = content_key({**item, "data": texts} if texts else item)
     item["metadata"].setdefault("annotations", {})[names.DIGEST] = digest
     return item
+
+
+@lru_cache(maxsize=256)
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @cache
