@@ -29,6 +29,7 @@ MODULES = {
     "driver",
     "equivalent",
     "explain",
+    "gc",
     "init",
     "lock",
     "logs",

@@ -44,6 +44,22 @@ class Repository:
                 entries[os.fsdecode(path)] = Blob(oid, int(size))
         return Revision(self, name, commit, entries)
 
+    def heads(self) -> list[str]:
+        """The commits that branches are at, here and at remotes, each once; none without a repository."""
+        try:
+            found = self._git("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes")
+        except WrongUsage:
+            return []
+        return list(dict.fromkeys(found.decode().split()))
+
+    def knows(self, commit: str) -> bool:
+        """Whether the object database has a commit of this full name."""
+        try:
+            self._git("cat-file", "-e", f"{commit}^{{commit}}")
+        except WrongUsage:
+            return False
+        return True
+
     def merge_base(self, a: str, b: str) -> str:
         """Raises `WrongUsage` if they have none."""
         for name in (a, b):

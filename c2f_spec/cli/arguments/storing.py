@@ -1,4 +1,4 @@
-"""Verbs for what lies in the store, and what names stand for: data sets, pins."""
+"""Verbs for what lies in the store, and what names stand for: data sets, pins, garbage."""
 
 from __future__ import annotations
 
@@ -59,3 +59,20 @@ def add(verbs: Any, common: Common) -> None:
         "--month", metavar="YYYY-MM", action="append", default=[], help="only attempts that began then"
     )
     output(usage, "table", "json")
+    gc = verbs.add_parser(
+        "gc", parents=[common.place], help="what of the store no spec, lock or report reaches, with sizes"
+    )
+    gc.add_argument(
+        "specs", nargs="*", metavar="SPEC", help="specs; absent: those of specs/, on every branch"
+    )
+    gc.add_argument(
+        "--keep", metavar="PLAN", action="append", default=[], help="also keep what this saved plan needs"
+    )
+    gc.add_argument(
+        "--delete",
+        action="store_true",
+        help="mark it, and remove what was marked long enough ago and is still garbage",
+    )
+    gc.add_argument("--days", type=float, default=3.0, metavar="N", help="how long a mark must stand (3)")
+    gc.add_argument("--yes", action="store_true", help="with --delete: remove all of it now")
+    output(gc, "table", "json", "name")

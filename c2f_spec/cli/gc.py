@@ -1,0 +1,113 @@
+"""`gc`: what nothing reaches any more, with its size; removed only when asked, and never before it was named.
+
+`--delete` works in two phases. The first call marks what is garbage now; one that comes `--days` later removes what was
+marked and is garbage still, so that a branch that was pushed meanwhile, or a spec that came back, keeps its stages.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2f_spec.cli import reach, show
+from c2f_spec.errors import Exit, SpecInvalid, printable
+from c2f_spec.plan.compile import load_environment, repository, store_url
+from c2f_spec.store.garbage import Item, garbage, remove
+from c2f_spec.store.objects import open_objects
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from c2f_spec.store.objects import Objects
+
+DAY = 86_400.0
+MARKS = "gc"
+"""Prefix of marks: `gc/<seconds since the epoch>.json`."""
+
+
+def gc(args: Namespace) -> int:
+    root = repository(Path.cwd() / "specs")
+    folder = Path(args.environments) if args.environments else None
+    environment = load_environment(args.on or "local", root, folder)
+    objects = open_objects(store_url(environment, root))
+    found = reach.found(objects, root, args.specs, args.keep)
+    items = garbage(objects, found.reached)
+    _show(items, args.output)
+    for name, why in found.broken.items():
+        show.note(f"warning: {name} does not compile, so what it reaches is not known: {why}")
+    if found.foreign:
+        show.note(f"{found.foreign} plans of other repositories are in this store; what they need stays")
+    if found.elsewhere:
+        show.note(f"warning: {found.elsewhere} specs of other branches do not compile, and reach nothing")
+    if not args.delete:
+        if items:
+            show.note("nothing is removed; --delete marks it, and removes it when it is garbage still")
+        return Exit.OK
+    if found.broken:
+        raise SpecInvalid(
+            "nothing is removed while a spec here does not compile", hint="repair or name specs"
+        )
+    _delete(objects, items, now=args.yes, days=args.days)
+    return Exit.OK
+
+
+def _delete(objects: Objects, items: list[Item], *, now: bool, days: float) -> None:
+    marked = {item.name for item in items} if now else _marked(objects, before=time.time() - days * DAY)
+    going = [item for item in items if item.name in marked]
+    for item in going:
+        remove(objects, item)
+        show.note(f"removed {item.name}")
+    size = sum(item.size for item in going)
+    show.note(f"{len(going):,} of {len(items):,} removed, {readable(size)}")
+    left = {item.name for item in items} - {item.name for item in going}
+    if left:
+        text = json.dumps({"items": sorted(left)}, indent=1).encode()
+        objects.create(f"{MARKS}/{time.time_ns() // 1_000_000}.json", text)
+        show.note(f"{len(left):,} are marked; call this again in {days:g} days, or with --yes")
+    if going:
+        for name in list(objects.names(MARKS)):
+            if _time(name) < time.time() - 2 * max(days, 1) * DAY:
+                objects.delete(name)
+
+
+def _marked(objects: Objects, before: float) -> set[str]:
+    """Names that were garbage at some time before, and have been in every mark since."""
+    marks = sorted((n for n in objects.names(MARKS)), key=_time)
+    old = [n for n in marks if _time(n) <= before]
+    named = {n: set(json.loads(data)["items"]) for n, data in objects.read_many(marks).items()}
+    found: set[str] = set()
+    for first in old:
+        since = [named[n] for n in marks if _time(n) >= _time(first) and n in named]
+        found |= set.intersection(*since) if since else set()
+    return found
+
+
+def _time(mark: str) -> float:
+    """Seconds since the epoch."""
+    return int(mark.rsplit("/", 1)[1].removesuffix(".json")) / 1000
+
+
+def _show(items: list[Item], form: str) -> None:
+    total = sum(item.size for item in items)
+    if form == "json":
+        told = [{"name": i.name, "why": i.why, "objects": len(i.objects), "bytes": i.size} for i in items]
+        print(json.dumps({"format_version": 1, "bytes": total, "items": told}, indent=1))
+    elif form == "name":
+        print("\n".join(printable(name) for item in items for name in item.objects))
+    elif not items:
+        print("no garbage")
+    else:
+        rows = [(readable(i.size), f"{len(i.objects):,}", i.name, i.why) for i in items]
+        show.table(("SIZE", "OBJECTS", "WHAT", "WHY"), rows)
+        print(f"{readable(total)} in {sum(len(i.objects) for i in items):,} objects")
+
+
+def readable(size: float) -> str:
+    """`1.5 GB`: thousands, as storage is billed."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            return f"{size:,.0f} {unit}" if unit == "bytes" else f"{size:,.1f} {unit}"
+        size /= 1000
+    raise AssertionError("the last unit takes any size")
