@@ -1,0 +1,53 @@
+"""Training killed at random moments in {SFT, GRPO} x {SIGKILL, SIGTERM} x {file, S3}; exit 1 if a bit differs.
+
+`FAULTS=n` multiplies the moments.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+from tests import omni
+from tests.killed import EVERY, STEPS, Stand, disturb
+from tests.servers import BUCKET, seaweed
+
+MOMENTS = 4
+"""In each of eight cells."""
+
+
+def main() -> None:
+    times = int(os.environ.get("FAULTS", "1"))
+    seed = int(os.environ.get("SEED", str(int(time.time()))))
+    rng, began, wrong, moments = random.Random(seed), time.monotonic(), [], 0
+    print(f"seed {seed}; checkpoints every {EVERY} steps of {STEPS}")
+    print(f"{'training':<10} {'signal':<8} {'store':<5} {'moments':>7} {'in training':>11} {'redone':>14} {'bit-identical':>14}")
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        inputs = {"prepare": omni.prepared(), "chains": omni.chains(), "start": omni.skilled()}
+        os.environ.update(stack.enter_context(seaweed(folder / "weed")).env, C2F_HOME=str(folder / "home"))
+        for store, url in (("file", str(folder / "store")), ("S3", f"s3://{BUCKET}/killed")):
+            (folder / store).mkdir()
+            stand = Stand(folder / store, url, inputs)
+            for kind, tuner in (("sft", "full"), ("grpo", "full")):
+                for number in (signal.SIGKILL, signal.SIGTERM):
+                    cell = disturb(stand, kind, number, MOMENTS * times, rng, tuner)
+                    wrong += cell.wrong
+                    moments += len(cell.kills)
+                    inside = sum(0 < kill.reached < STEPS[kind] for kill in cell.kills)
+                    redone = sorted(kill.redone for kill in cell.kills)
+                    print(
+                        f"{kind:<10} {number.name:<8} {store:<5} {len(cell.kills):>7} {inside:>11} "
+                        f"{f'{median(redone):g}, most {redone[-1]}':>14} {f'{cell.identical} of {cell.runs}':>14}",
+                        flush=True,
+                    )
+    print(f"{moments} moments in {time.monotonic() - began:.0f} s; wrong: {len(wrong)}")
+    print("\n".join(wrong))
+    sys.exit(1 if wrong else 0)
