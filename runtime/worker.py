@@ -84,7 +84,7 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
     objects = open_objects(stage.store)
     out = Path(stage.scratch) / attempt / "out"
     out.mkdir(parents=True, exist_ok=True)
-    found = _start(stage, objects, out.parent / "resume", world) if rank == 0 else None
+    found = _start(stage, objects, world) if rank == 0 else None
     module = importlib.import_module(STAGES[stage.kind])
     ready = time.time()
     inputs = bring_inputs(stage, objects)
@@ -126,12 +126,12 @@ def _gathered() -> Callable[[], None]:
     return lambda: torch.distributed.barrier(group)
 
 
-def _start(stage: StageFile, objects: Objects, into: Path, world: int) -> Found | None:
+def _start(stage: StageFile, objects: Objects, world: int) -> Found | None:
     """The checkpoint that the stage goes on from; the first line of the log tells it, or why there is none."""
     if stage.kind not in SAVED:
         say(f"{stage.name}: fresh start because this kind of stage has no checkpoints")
         return None
-    search = newest(objects, stage.kind, stage.key, world, into)
+    search = newest(objects, stage.kind, stage.key, world)
     say(f"{stage.name}: {search}")
     return search.found
 

@@ -105,7 +105,7 @@ class Stand:
             "media": {"fps": 2.0, "max_frames": 4, "max_pixels": 3136}, kind: SECTIONS[kind] | lora,
         }  # fmt: skip
         stage = StageFile(
-            kind=kind, key=key, name=f"{kind}-{key[:10]}", preimage={"spec": spec},
+            kind=kind, key=key, name=f"{kind}-{key[:10]}", preimage={"spec": spec, "code": {}},
             placement=Placement(checkpoints=Checkpoints(every=EVERY), processes=processes),
             inputs={"prepare": self.inputs["prepare"], **second}, store=self.store, scratch=str(self.folder / key),
         )  # fmt: skip
@@ -178,7 +178,9 @@ def outputs(stand: Stand, path: Path) -> dict[str, str]:
     return {name: entry.blake3 for name, entry in record.files.items()} if record else {}
 
 
-def disturb(stand: Stand, kind: str, number: int, moments: int, rng: random.Random, tuner: str = "full") -> Cell:
+def disturb(
+    stand: Stand, kind: str, number: int, moments: int, rng: random.Random, tuner: str = "full"
+) -> Cell:
     """Kill trainings of `kind` at so many moments, twice each where it comes to that."""
     quiet = stand.stage(kind, tuner)
     undisturbed = attempt(quiet)
@@ -187,12 +189,13 @@ def disturb(stand: Stand, kind: str, number: int, moments: int, rng: random.Rand
     while len(cell.kills) < moments:
         path = stand.stage(kind, tuner)
         killed: list[Attempt] = []
-        for _ in range(2):
-            tried = attempt(path, number, rng.uniform(0, undisturbed.seconds))
-            if tried.code == 0:
-                break
-            killed.append(tried)
-        last = attempt(path)
+        last = attempt(path, number, rng.uniform(0, undisturbed.seconds))
+        while last.code != 0 and len(killed) < 2:
+            killed.append(last)
+            again = rng.uniform(0, undisturbed.seconds) if len(killed) < 2 else None
+            last = attempt(path, number, again)
+        if not killed:
+            continue  # it was done before its moment
         cell.runs += 1
         _judge(cell, killed, last, number)
         if outputs(stand, path) == wanted:
@@ -207,7 +210,9 @@ def _judge(cell: Cell, killed: list[Attempt], last: Attempt, number: int) -> Non
         kill = Kill(each.code, each.reached, each.resumed, following.resumed)
         cell.kills.append(kill)
         if kill.redone > kill.allowed:
-            cell.wrong.append(f"{kill.redone} steps redone, {kill.allowed} allowed\n{each.log}{following.log}")
+            cell.wrong.append(
+                f"{kill.redone} steps redone, {kill.allowed} allowed\n{each.log}{following.log}"
+            )
         if number == signal.SIGTERM and each.code != 77:
             cell.wrong.append(f"SIGTERM ended it with {each.code}\n{each.log}")
     if last.code not in (0, None):

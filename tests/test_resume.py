@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import random
 import shutil
@@ -17,6 +16,7 @@ import pytest
 from c2f_spec.errors import Diverged, Stopped
 from c2f_spec.spec.handoff import Placement
 from c2f_spec.spec.place import Checkpoints, Guard
+from c2f_spec.store.sealed import unseal
 from runtime.checkpoints.find import newest
 from runtime.checkpoints.manifest import MANIFEST, Manifest, checkpoints_name, newest_step
 from runtime.checkpoints.retention import Keep, retired
@@ -47,7 +47,7 @@ def attempt(store: Path, kind: str, name: str, *, tuner=None, placement=OFTEN):
     folder = store.parent / name
     ctx = omni.context(folder, kind, inputs, placement=placement, store=store, **{kind: section})
     ctx.attempt = name
-    search = newest(ctx.objects, kind, ctx.stage.key, 1, folder / "resume")
+    search = newest(ctx.objects, kind, ctx.stage.key, 1)
     ctx.found = search.found
     return ctx, str(search)
 
@@ -160,9 +160,7 @@ def damage(name: str, folder: Path) -> None:
         data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
         path.write_bytes(data)
     else:
-        read = Manifest.model_validate(
-            {k: v for k, v in json.loads(manifest.read_text()).items() if k != "blake3"}
-        )
+        read = Manifest.model_validate(unseal(manifest.read_bytes()))
         changed = {
             "other stage": {"key": "1" * 64}, "other processes": {"world": 2}, "moved": {"step": 7},
             "pickle": {"files": {**read.files, "optimizer.pt": next(iter(read.files.values()))}},
@@ -221,7 +219,7 @@ def test_every_byte_of_a_manifest_counts(tmp_path):
         data[at] ^= 1 << rng.randrange(8)
         manifest.write_bytes(data)
         ctx = omni.context(tmp_path / f"byte-{at}", "sft", {}, store=store)
-        search = newest(ctx.objects, "sft", ctx.stage.key, 1, tmp_path)
+        search = newest(ctx.objects, "sft", ctx.stage.key, 1)
         assert search.found.manifest.step == 4, at
 
 

@@ -32,6 +32,7 @@ KEEPS_ALIVE = (
     "runtime.checkpoints",
     "runtime.heartbeat",
     "runtime.stopping",
+    "runtime.training.keeper",
     "runtime.training.limits",
     "runtime.training.measure",
 )

@@ -43,19 +43,16 @@ class Search:
         return "\n".join((start, *(f"  skipped {reason}" for reason in self.skipped)))
 
 
-def newest(objects: Objects, kind: str, key: str, world: int, into: Path) -> Search:
+def newest(objects: Objects, kind: str, key: str, world: int) -> Search:
     """Look through the checkpoints of a stage, newest first, until one is whole.
 
-    `into` is where it comes to, unless the store is a folder of this machine. Raises `Unreachable` if the store is:
-    then it is not known what is there, and to start afresh would throw work away.
+    Raises `Unreachable` if the store is: then it is not known what is there, and to start afresh would throw work away.
     """
     skipped = []
     for place in places(objects, kind, key):
         try:
             manifest = read_manifest(objects, place, kind, key, world)
-            folder = stage(
-                objects, manifest.folder, manifest.files, into / str(place), "an older one is tried"
-            )
+            folder = stage(objects, manifest.folder, manifest.files, None, "an older one is tried")
         except (ValueError, Damaged) as error:
             skipped.append(f"{place}: {error.message if isinstance(error, Damaged) else error}")
             continue

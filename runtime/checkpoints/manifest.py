@@ -4,23 +4,21 @@
                                                       state.json, metrics.jsonl, …}
     work/<kind>/<key>/checkpoints/step-<N>/<attempt>/manifest.json
 
-The manifest is written last and names every file with its size and BLAKE3, so a checkpoint without one is torn. It has
-a digest of itself too: a flipped bit in its step or its score would otherwise pass for the truth. Attempts have folders
+The manifest is written last and names every file with its size and BLAKE3, so a checkpoint without one is torn. It
+is sealed: a flipped bit in its step or its score would otherwise pass for the truth. Attempts have folders
 of their own, because two attempts at one stage may be alive at once and only one of them knows it.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from blake3 import blake3
 from pydantic import ValidationError
 
-from c2f_spec.keys import canonical
 from c2f_spec.spec.base import SpecModel
 from c2f_spec.spec.handoff import FileEntry
+from c2f_spec.store.sealed import seal, unseal
 
 if TYPE_CHECKING:
     from c2f_spec.store.objects import Objects
@@ -49,8 +47,7 @@ class Manifest(SpecModel):
     files: dict[str, FileEntry]
 
     def to_bytes(self) -> bytes:
-        content = self.model_dump(mode="json")
-        return canonical({**content, "blake3": _digest(content)}).encode()
+        return seal(self.model_dump(mode="json"))
 
     @property
     def folder(self) -> str:
@@ -104,9 +101,10 @@ def read_manifest(objects: Objects, place: Place, kind: str, key: str, world: in
     """
     if not place.whole:
         raise ValueError("it has no manifest, so it was never whole")
+    content = unseal(objects.read(f"{place.folder}/{MANIFEST}") or b"")
     try:
-        manifest = _parsed(objects.read(f"{place.folder}/{MANIFEST}") or b"")
-    except (ValidationError, ValueError, TypeError, AttributeError) as error:
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
         raise ValueError("its manifest is damaged") from error
     if (manifest.kind, manifest.key) != (kind, key):
         raise ValueError(f"it is of another stage ({manifest.kind} {manifest.key[:10]})")
@@ -118,14 +116,3 @@ def read_manifest(objects: Objects, place: Place, kind: str, key: str, world: in
     if world is not None and manifest.world != world:
         raise ValueError(f"processes that made it: {manifest.world}, and now: {world}")
     return manifest
-
-
-def _parsed(data: bytes) -> Manifest:
-    content: dict[str, Any] = json.loads(data)
-    if content.pop("blake3") != _digest(content):
-        raise ValueError("the digest differs")
-    return Manifest.model_validate(content)
-
-
-def _digest(content: dict[str, Any]) -> str:
-    return blake3(canonical(content).encode()).hexdigest()

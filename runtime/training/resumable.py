@@ -20,7 +20,7 @@ from runtime.context import say
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from runtime.checkpoints.keeper import Keeper
+    from runtime.training.keeper import Keeper
 
 
 class Resumable:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +10,9 @@ import torch.distributed
 
 from c2f_spec.store.staging import stage
 from runtime.checkpoints.find import Found
-from runtime.checkpoints.keeper import Keeper
 from runtime.context import METRICS
 from runtime.stopping import deferred
+from runtime.training.keeper import Keeper
 from runtime.training.measure import Measure
 from runtime.training.watch import PrinterCallback, Watch
 
@@ -45,18 +44,17 @@ def train(ctx: Context, trainer: Any, watch: Watch) -> None:
 
 
 def _agreed(ctx: Context) -> Found | None:
-    """The checkpoint that rank 0 found, here: every node brings it to itself."""
+    """The checkpoint that rank 0 found, here: every rank has it brought to its machine."""
     if ctx.world == 1:
         return ctx.found
     chosen: list[Any] = [ctx.found]
     torch.distributed.broadcast_object_list(chosen)
     found: Found | None = chosen[0]
     if found is not None and ctx.rank != 0:
-        into = ctx.out.parent / "resume"
-        here = ctx.objects.local(found.manifest.folder) or into
-        if os.environ.get("LOCAL_RANK") == "0":
-            stage(ctx.objects, found.manifest.folder, found.manifest.files, into, "start the stage again")
-        found = Found(found.manifest, here)
+        files = found.manifest.files
+        found = Found(
+            found.manifest, stage(ctx.objects, found.manifest.folder, files, None, "start the stage again")
+        )
     torch.distributed.barrier()
     return found
 

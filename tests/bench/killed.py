@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import signal
 import sys
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from statistics import median
 
@@ -28,10 +29,13 @@ def main() -> None:
     seed = int(os.environ.get("SEED", str(int(time.time()))))
     rng, began, wrong, moments = random.Random(seed), time.monotonic(), [], 0
     print(f"seed {seed}; checkpoints every {EVERY} steps of {STEPS}")
-    print(f"{'training':<10} {'signal':<8} {'store':<5} {'moments':>7} {'in training':>11} {'redone':>14} {'bit-identical':>14}")
+    print(
+        f"{'training':<10} {'signal':<8} {'store':<5} {'moments':>7} {'in training':>11} {'redone':>14} {'bit-identical':>14}"
+    )
+    with redirect_stdout(io.StringIO()):
+        inputs = {"prepare": omni.prepared(), "chains": omni.chains(), "start": omni.skilled()}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        inputs = {"prepare": omni.prepared(), "chains": omni.chains(), "start": omni.skilled()}
         os.environ.update(stack.enter_context(seaweed(folder / "weed")).env, C2F_HOME=str(folder / "home"))
         for store, url in (("file", str(folder / "store")), ("S3", f"s3://{BUCKET}/killed")):
             (folder / store).mkdir()
