@@ -61,6 +61,7 @@ learns: data # has the demo's model learned, on three seeds? (about a quarter of
 
 faults: env # kills at random moments, many more than the tests do
 	$(BIN)/python -m tests.bench faults
+	$(BIN)/python -m tests.bench killed
 
 clean:
 	rm -rf $(VENV) .c2f build *.egg-info

@@ -14,6 +14,7 @@ import random
 import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 import uuid
@@ -26,6 +27,7 @@ from c2f_spec.spec.place import Checkpoints
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
 from c2f_spec.store.objects import open_objects
+from tests.faults import kill_all_in
 
 if TYPE_CHECKING:
     from c2f_spec.store.objects import Objects
@@ -122,6 +124,8 @@ class Attempt:
     seconds: float
     log: str
     reached: int
+    first: float = 0.0
+    """Seconds until its first step."""
 
     @property
     def resumed(self) -> int:
@@ -148,17 +152,68 @@ def attempt(path: Path, number: int = signal.SIGKILL, after: float | None = None
     child = workers().Process(target=_work, args=(path, name, scratch, log, dict(os.environ)))
     began = time.monotonic()
     child.start()
-    child.join(after if after is not None else LONGEST)
+    metrics, first = scratch / "out" / "metrics.jsonl", 0.0
+    while child.is_alive() and time.monotonic() - began < (LONGEST if after is None else after):
+        child.join(0.02)
+        first = first or (time.monotonic() - began if metrics.is_file() else 0.0)
     if child.is_alive():
         os.kill(child.pid, number if after is not None else signal.SIGABRT)
         child.join(LONGEST)
     assert child.exitcode is not None, "it did not even end after a signal"
-    metrics = scratch / "out" / "metrics.jsonl"
     lines = metrics.read_text().splitlines() if metrics.is_file() else []
     reached = json.loads(lines[-1])["step"] if lines and lines[-1].endswith("}") else len(lines)
     text = log.read_text() if log.is_file() else ""
     shutil.rmtree(stage.scratch)
-    return Attempt(child.exitcode, time.monotonic() - began, text, reached)
+    return Attempt(child.exitcode, time.monotonic() - began, text, reached, first)
+
+
+def attempt_together(path: Path, number: int | None = None, step: int = 0) -> Attempt:
+    """One attempt as a launcher starts it, with its supervisor and torchrun; sent `number` once it has made `step`.
+
+    SIGKILL falls on all its processes at once, as when a machine goes.
+    """
+    stage = StageFile.model_validate_json(path.read_bytes())
+    place = Path(stage.scratch).with_suffix(".place")
+    place.mkdir(exist_ok=True)
+    began = time.monotonic()
+    command = [sys.executable, "-m", "runtime", str(path)]
+    child = subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    reached = 0
+    if number is not None:
+        while (reached := max(reached, _steps(stage))) < step and child.poll() is None:
+            time.sleep(0.02)
+        if number == signal.SIGKILL:
+            kill_all_in(place)
+        else:
+            child.send_signal(number)
+    log, _ = child.communicate(timeout=LONGEST)
+    reached = max(reached, _steps(stage))
+    shutil.rmtree(stage.scratch, ignore_errors=True)
+    return Attempt(child.returncode, time.monotonic() - began, log, reached)
+
+
+def _steps(stage: StageFile) -> int:
+    """Of the attempt under way, as its metrics have them."""
+    found = list(Path(stage.scratch).glob("*/out/metrics.jsonl"))
+    return len(found[0].read_text().splitlines()) if found else 0
+
+
+def together(stand: Stand, kind: str) -> Cell:
+    """Two processes that train together, stopped once and killed once."""
+    quiet = stand.stage(kind, processes=2)
+    undisturbed = attempt_together(quiet)
+    assert undisturbed.code == 0, undisturbed.log
+    path, cell = stand.stage(kind, processes=2), Cell(runs=1)
+    stopped = attempt_together(path, signal.SIGTERM, STEPS[kind] // 4)
+    killed = attempt_together(path, signal.SIGKILL, STEPS[kind] * 3 // 4)
+    last = attempt_together(path)
+    _judge(cell, [stopped, killed], last)
+    if stopped.code != 77:
+        cell.wrong.append(f"SIGTERM ended it with {stopped.code}\n{stopped.log}")
+    cell.identical = int(outputs(stand, path) == outputs(stand, quiet))
+    if not cell.identical:
+        cell.wrong.append(f"{kind} in two processes: other bits than undisturbed\n{last.log}")
+    return cell
 
 
 def _work(path: Path, name: str, scratch: Path, log: Path, env: dict[str, str]) -> None:
@@ -186,18 +241,24 @@ def disturb(
     undisturbed = attempt(quiet)
     assert undisturbed.code == 0, undisturbed.log
     wanted, cell = outputs(stand, quiet), Cell()
+
+    def moment() -> float:
+        """From a little before the first step to the end, which includes writing the result."""
+        return rng.uniform(0.9 * undisturbed.first, undisturbed.seconds)
+
     while len(cell.kills) < moments:
         path = stand.stage(kind, tuner)
         killed: list[Attempt] = []
-        last = attempt(path, number, rng.uniform(0, undisturbed.seconds))
+        last = attempt(path, number, moment())
         while last.code != 0 and len(killed) < 2:
             killed.append(last)
-            again = rng.uniform(0, undisturbed.seconds) if len(killed) < 2 else None
-            last = attempt(path, number, again)
+            last = attempt(path, number, moment() if len(killed) < 2 else None)
         if not killed:
             continue  # it was done before its moment
         cell.runs += 1
-        _judge(cell, killed, last, number)
+        _judge(cell, killed, last)
+        odd = [each for each in killed if number == signal.SIGTERM and each.code != 77]
+        cell.wrong += [f"SIGTERM ended it with {each.code}\n{each.log}" for each in odd]
         if outputs(stand, path) == wanted:
             cell.identical += 1
         else:
@@ -205,7 +266,7 @@ def disturb(
     return cell
 
 
-def _judge(cell: Cell, killed: list[Attempt], last: Attempt, number: int) -> None:
+def _judge(cell: Cell, killed: list[Attempt], last: Attempt) -> None:
     for each, following in zip(killed, [*killed[1:], last], strict=True):
         kill = Kill(each.code, each.reached, each.resumed, following.resumed)
         cell.kills.append(kill)
@@ -213,7 +274,5 @@ def _judge(cell: Cell, killed: list[Attempt], last: Attempt, number: int) -> Non
             cell.wrong.append(
                 f"{kill.redone} steps redone, {kill.allowed} allowed\n{each.log}{following.log}"
             )
-        if number == signal.SIGTERM and each.code != 77:
-            cell.wrong.append(f"SIGTERM ended it with {each.code}\n{each.log}")
-    if last.code not in (0, None):
+    if last.code != 0:
         cell.wrong.append(f"undisturbed, it ended with {last.code}\n{last.log}")

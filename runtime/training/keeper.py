@@ -46,6 +46,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called by the trainer after each optimiser step."""
         step, stop = state.global_step, self._all_stop(args.device)
+        self._request.made |= stop  # one rank's signal is everybody's
         if step % self._apart:
             return
         due = step - self.saved >= self._every and step < state.max_steps
@@ -75,14 +76,14 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         )
 
     def finish(self) -> None:
-        """After training. Raises what went wrong while storing; if a stop was asked for, waits for the last one."""
-        if self._saver is None:
-            return
-        if self._request.made:
+        """After training. If a stop was asked for, all ranks wait until the last checkpoint is stored, or cannot be."""
+        if self._saver is not None and self._request.made:
             self._saver.wait(FOREVER)
             say(f"stopped after step {self.saved}; the store has step {self._saver.step}")
-        else:
+        elif self._saver is not None:
             self._saver.forget()
+        if self._request.made and self._ctx.world > 1:
+            torch.distributed.barrier()
 
     def _all_stop(self, device: Any) -> bool:
         """Whether any rank was asked to: they get the signal at different moments and must stop at the same step."""

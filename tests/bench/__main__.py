@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-QUICK = ("cli", "render", "sweep", "manifests", "plan", "metrics")
+QUICK = ("cli", "render", "sweep", "manifests", "plan", "metrics", "checkpoints")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or QUICK:

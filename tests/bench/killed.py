@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from tests import omni
-from tests.killed import EVERY, STEPS, Stand, disturb
+from tests.killed import EVERY, STEPS, Cell, Stand, disturb, together
 from tests.servers import BUCKET, seaweed
 
 MOMENTS = 4
@@ -27,10 +27,11 @@ MOMENTS = 4
 def main() -> None:
     times = int(os.environ.get("FAULTS", "1"))
     seed = int(os.environ.get("SEED", str(int(time.time()))))
-    rng, began, wrong, moments = random.Random(seed), time.monotonic(), [], 0
+    rng, began = random.Random(seed), time.monotonic()
+    cells: list[Cell] = []
     print(f"seed {seed}; checkpoints every {EVERY} steps of {STEPS}")
     print(
-        f"{'training':<10} {'signal':<8} {'store':<5} {'moments':>7} {'in training':>11} {'redone':>14} {'bit-identical':>14}"
+        f"{'training':<16} {'signal':<8} {'store':<5} {'moments':>7} {'in training':>11} {'redone':>14} {'bit-identical':>14}"
     )
     with redirect_stdout(io.StringIO()):
         inputs = {"prepare": omni.prepared(), "chains": omni.chains(), "start": omni.skilled()}
@@ -43,15 +44,21 @@ def main() -> None:
             for kind, tuner in (("sft", "full"), ("grpo", "full")):
                 for number in (signal.SIGKILL, signal.SIGTERM):
                     cell = disturb(stand, kind, number, MOMENTS * times, rng, tuner)
-                    wrong += cell.wrong
-                    moments += len(cell.kills)
-                    inside = sum(0 < kill.reached < STEPS[kind] for kill in cell.kills)
-                    redone = sorted(kill.redone for kill in cell.kills)
-                    print(
-                        f"{kind:<10} {number.name:<8} {store:<5} {len(cell.kills):>7} {inside:>11} "
-                        f"{f'{median(redone):g}, most {redone[-1]}':>14} {f'{cell.identical} of {cell.runs}':>14}",
-                        flush=True,
-                    )
+                    show(kind, number.name, store, cell)
+                    cells.append(cell)
+            cells.append(together(stand, "sft"))
+            show("sft, 2 processes", "both", store, cells[-1])
+    moments, wrong = sum(len(cell.kills) for cell in cells), [line for cell in cells for line in cell.wrong]
     print(f"{moments} moments in {time.monotonic() - began:.0f} s; wrong: {len(wrong)}")
     print("\n".join(wrong))
     sys.exit(1 if wrong else 0)
+
+
+def show(kind: str, signals: str, store: str, cell: Cell) -> None:
+    inside = sum(0 < kill.reached < STEPS[kind.split(",", maxsplit=1)[0]] for kill in cell.kills)
+    redone = sorted(kill.redone for kill in cell.kills)
+    print(
+        f"{kind:<16} {signals:<8} {store:<5} {len(cell.kills):>7} {inside:>11} "
+        f"{f'{median(redone):g}, most {redone[-1]}':>14} {f'{cell.identical} of {cell.runs}':>14}",
+        flush=True,
+    )
