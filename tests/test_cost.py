@@ -349,6 +349,15 @@ def test_this_machine_without_gpus_costs_none():
     assert [site_of(kind, Placement(), four).gpus for kind in ("sft", "evaluate")] == [4, 1]
 
 
+def test_a_plan_has_a_price_where_its_pools_have(paper):
+    assert " at " not in summary(paper)[0]
+    pools = dict(paper.environment.pools)
+    priced = pools["a800"].model_copy(update={"coefficients": Coefficients(price=12)})
+    site = paper.environment.model_copy(update={"pools": {**pools, "a800": priced}})
+    found = summary(replace(paper, environment=site, _by_key={}))[0]
+    assert found == "18-83 GPU-hours to run, estimated at 215-1,002"
+
+
 # ---- what sharing saves
 
 NAMES = {"CMU-MOSI": "cmu-mosi", "CMU-MOSEI": "cmu-mosei", "CH-SIMS": "ch-sims", "CH-SIMSv2": "ch-sims-v2"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from c2f_spec.cli.main import main
 from c2f_spec.errors import StageExit, Unreachable
-from c2f_spec.spec.handoff import StageFile
+from c2f_spec.spec.handoff import Placement, StageFile
 from c2f_spec.spec.ledger import Account, Entry
 from c2f_spec.store import ledger
 from c2f_spec.store.objects import open_objects
@@ -105,6 +105,24 @@ def test_progress_of_an_earlier_attempt_is_not_its_own(objects):
     objects.replace("work/grpo/k/progress.json", json.dumps(progress).encode())
     accounting.end(stage_file(objects), objects, begun, StageExit.TRANSIENT)
     assert ledger.read(objects)[0].reached == 0
+
+
+def test_an_attempt_that_was_killed_is_entered_by_the_next_one(objects):
+    """Up to its last sign of life, which the store has: its progress, or its log."""
+    file = stage_file(objects)
+    begun = accounting.begin(file, objects, "killed")
+    progress = {"done": 57, "total": 100, "unit": "steps", "time": begun.at + 60, "values": {}}
+    objects.replace("work/grpo/k/progress.json", json.dumps(progress).encode())
+    objects.create("work/grpo/k/checkpoints/step-40/killed/manifest.json", b"{}")
+    ledger.charge(objects, {("grpo", "k"): account(user="eve")})
+    second = accounting.begin(file.model_copy(update={"placement": Placement()}), objects, "next")
+    (found,) = ledger.read(objects)
+    assert (found.attempt, found.code, found.seconds, found.gpus) == ("killed", 75, 60, 4)
+    assert (found.reached, found.saved, found.account.user) == (57, 40, "ada")
+    assert second.step == 40
+    accounting.end(file, objects, second, StageExit.STOPPED)
+    accounting.begin(file, objects, "third")
+    assert sorted(e.attempt for e in ledger.read(objects)) == ["killed", "next"]
 
 
 def test_what_nobody_launched_is_in_no_ledger_and_the_last_launch_pays(objects):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli.forms.json_text import json_text
 from c2f_spec.cli.show import table
+from c2f_spec.cost.site import prices_of
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.plan.compile import load_environment, repository, store_url
 from c2f_spec.store import ledger
@@ -16,8 +17,6 @@ from c2f_spec.usage import Sum, summed
 
 if TYPE_CHECKING:
     from argparse import Namespace
-
-    from c2f_spec.spec.environment import Environment
 
 
 def usage(args: Namespace) -> int:
@@ -40,15 +39,6 @@ def usage(args: Namespace) -> int:
         return Exit.OK
     _tell(args.by, sums, priced=bool(prices))
     return Exit.OK
-
-
-def prices_of(environment: Environment) -> dict[str, float]:
-    """Price of a GPU-hour by pool, where there is one; this machine is the pool without a name."""
-    if environment.kind == "local":
-        named = {"": environment.coefficients.price}
-    else:
-        named = {name: pool.coefficients.price for name, pool in environment.pools.items()}
-    return {name: price for name, price in named.items() if price is not None}
 
 
 def _tell(by: str, sums: dict[str, Sum], *, priced: bool) -> None:

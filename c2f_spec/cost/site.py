@@ -48,6 +48,15 @@ def site_of(kind: str, placement: Placement, environment: Environment) -> Site:
     )
 
 
+def prices_of(environment: Environment) -> dict[str, float]:
+    """Price of a GPU-hour by pool, where there is one; this machine is the pool without a name."""
+    if environment.kind == "local":
+        named = {"": environment.coefficients.price}
+    else:
+        named = {name: pool.coefficients.price for name, pool in environment.pools.items()}
+    return {name: price for name, price in named.items() if price is not None}
+
+
 def _usable(memory: str | None, k: Coefficients) -> float:
     if k.memory is not None:
         return k.memory * GIB

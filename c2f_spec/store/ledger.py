@@ -1,6 +1,6 @@
 """The ledger: who used how many GPU-hours, and what for. Entries are added and never changed.
 
-ledger/<yyyy-mm>/<kind>-<key>-<attempt>[-<process>].json
+ledger/<yyyy-mm>/<kind>-<key>-<attempt>.json
 work/<kind>/<key>/account.json    whose hours a stage's next attempts are: the last one who launched it. Advisory: the
                                   stage's Job is the same for whoever launches it, so it cannot carry this itself
 """
@@ -42,10 +42,9 @@ def _account_name(kind: str, key: str) -> str:
     return f"{work_name(kind, key)}/account.json"
 
 
-def add(objects: Objects, entry: Entry, process: str = "") -> bool:
+def add(objects: Objects, entry: Entry) -> bool:
     """Write an entry; false if this attempt has one."""
-    end = f"-{process}" if process else ""
-    name = f"ledger/{entry.started[:7]}/{entry.kind}-{entry.key}-{entry.attempt}{end}.json"
+    name = f"ledger/{entry.started[:7]}/{entry.kind}-{entry.key}-{entry.attempt}.json"
     return objects.create(name, entry.model_dump_json(indent=1).encode())
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from c2f_spec.cost.model import GpuHours, Load
+from c2f_spec.cost.site import prices_of
 from c2f_spec.cost.sizes import GIB
-from c2f_spec.plan.costs import totals
+from c2f_spec.plan.costs import TO_RUN, totals
 
 if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan
@@ -40,10 +41,23 @@ def summary(plan: Plan) -> list[str]:
     )
     if not shared.high:
         return []
-    parts = [f"{span(to_run)} GPU-hours to run{f', {to_run.basis}' if to_run.high else ''}"]
+    parts = [f"{span(to_run)} GPU-hours to run{f', {to_run.basis}' if to_run.high else ''}{_price(plan)}"]
     if found["saved"]:
         parts.append(f"sharing saves {found['saved']:.0%} of the {span(alone)} that every cell alone takes")
     return parts
+
+
+def _price(plan: Plan) -> str:
+    """` at 216-996`, in the site's currency; nothing unless every pool that would run something has a price."""
+    prices = prices_of(plan.environment)
+    to_run = [s for s in plan.stages if s.action in TO_RUN and s.gpu_hours.high]
+    if not to_run or any((s.placement.pool or "") not in prices for s in to_run):
+        return ""
+    ends = (
+        sum(getattr(s.gpu_hours, end) * prices[s.placement.pool or ""] for s in to_run)
+        for end in ("low", "high")
+    )
+    return " at " + "-".join(f"{end:,.0f}" for end in ends)
 
 
 def _short(hours: float) -> str:
