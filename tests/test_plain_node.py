@@ -8,10 +8,14 @@ from c2f_spec.plan.bundle import bundle, store_bundle
 from c2f_spec.plan.compile import compile_plan, load_variants, unpinned
 from c2f_spec.plan.staged import staged_copies
 from c2f_spec.spec.cluster import KubernetesEnvironment
+from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store import records
+from c2f_spec.store.digest import digest_folder, digest_of
 from c2f_spec.store.objects import open_objects
+from c2f_spec.store.sealed import seal
 from c2f_spec.targets.kubernetes.render.checked import complaints
 from c2f_spec.targets.kubernetes.render.stage import prepare
+from runtime.weights import main as weights_main
 from tests.plain_node import run_job
 
 
@@ -43,3 +47,40 @@ def test_stages_run_from_their_objects_alone(repository, tiny_spec, tmp_path):
     again = run_job(prepare(plan, plan.stages[0], retries=1), tmp_path / "node" / "again")
     assert again.returncode == 0
     assert "done before" in again.stdout
+
+
+def test_the_weights_of_a_teacher_come_verified_from_the_store(tmp_path):
+    store, weights = tmp_path / "store", tmp_path / "weights"
+    objects = open_objects(str(store))
+    given = tmp_path / "given"
+    (given / "sub").mkdir(parents=True)
+    (given / "model.safetensors").write_bytes(b"weights")
+    (given / "sub" / "config.json").write_text("{}")
+    files = digest_folder(given)
+    folder = f"models/a/b/{'0' * 40}/{digest_of(files)}"
+    listing = {
+        p: e.model_dump(exclude_none=True)
+        for p, e in objects.put_folder(given, f"{folder}/files", files).items()
+    }
+    objects.create(f"{folder}/model.json", seal({"files": listing}))
+    name = f"a/b@{'0' * 40}"
+    stage = StageFile(
+        kind="distil",
+        key="0" * 64,
+        name="distil-0000000000",
+        preimage={
+            "spec": {"teacher": {"kind": "vllm", "model": "a/b", "revision": "0" * 40}},
+            "models": {name: digest_of(files)},
+        },
+        store=str(store),
+        scratch=str(tmp_path / "scratch"),
+    )
+    path = tmp_path / "stage.json"
+    path.write_text(stage.model_dump_json())
+    assert weights_main([str(path), "--to", str(weights)]) == 0
+    assert (weights / "model.safetensors").read_bytes() == b"weights"
+    assert weights_main([str(path), "--to", str(weights)]) == 0, "a second start finds an old folder"
+
+    missing = stage.model_copy(update={"preimage": {**stage.preimage, "models": {name: "1" * 64}}})
+    path.write_text(missing.model_dump_json())
+    assert weights_main([str(path), "--to", str(weights)]) == 75

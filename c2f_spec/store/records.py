@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 RESTORE = "restore it from a copy of the store, or remove this file to run the stage again"
 
+MODEL_HINT = "stage its files on a machine that has them, and pin their digest in c2f.lock"
+
 
 def record_name(kind: str, key: str) -> str:
     return f"records/{kind}/{key}.json"
@@ -119,6 +121,17 @@ def fetch_dataset(objects: Objects, name: str, digest: str, tell: Tell | None = 
             f"data set `{name}` is not in the store with digest {digest[:10]}",
             hint=f"c2f-spec data add {name} stages it",
         )
+    files = {path: FileEntry(**entry) for path, entry in listing["files"].items()}
+    return stage(objects, f"{folder}/files", files, None, way_out, tell)
+
+
+def fetch_model(objects: Objects, name: str, digest: str, tell: Tell | None = None) -> Path:
+    """A folder with the files of a staged model (`repository@revision`), every one verified. Raises `Unreachable`."""
+    folder = f"models/{name.replace('@', '/')}/{digest}"
+    way_out = f"remove {folder} from the store {objects.url} and stage the model again"
+    listing = read_sealed(objects, f"{folder}/model.json", way_out)
+    if listing is None:
+        raise Unreachable(f"model `{name}` is not in the store with digest {digest[:10]}", hint=MODEL_HINT)
     files = {path: FileEntry(**entry) for path, entry in listing["files"].items()}
     return stage(objects, f"{folder}/files", files, None, way_out, tell)
 

@@ -3,8 +3,8 @@
     python boot.py --store URL --code DIGEST [--stage FILE --digest DIGEST | --given FOLDER] MODULE ARGUMENT...
 
 Travels in the ConfigMap beside `stage.json`, so the image holds dependencies only. Needs Python alone for a store that
-is a folder, and `obstore` for one in a bucket. Writes below $C2F_SCRATCH, and `code/` of the store. Ends with the exit
-codes of a stage: 64 if what it was given is not what was rendered, 75 if the store does not answer or answers wrongly.
+is a folder, and `obstore` for one in a bucket. Writes below $C2F_SCRATCH and nowhere else. Ends with the exit codes of
+a stage: 64 if what it was given is not what was rendered, 75 if the store does not answer or answers wrongly.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def main(argv: list[str]) -> NoReturn:
     parser.add_argument("--code", required=True, help="SHA-256 of the bundle code/<digest>.zip")
     parser.add_argument("--stage", type=Path, help="a stage file; its copy is the module's first argument")
     parser.add_argument("--digest", help="SHA-256 of the stage file")
-    parser.add_argument("--given", type=Path, help="compressed files, among them code for the store")
+    parser.add_argument("--given", type=Path, help="compressed files that came along: plan and code")
     parser.add_argument("module", help="what to run")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
     args = parser.parse_args(argv)
@@ -35,8 +35,8 @@ def main(argv: list[str]) -> NoReturn:
     make_folders(scratch)
     given = [str(own_stage(args.stage, args.digest, args.store, scratch))] if args.stage else []
     if args.given:
-        open_given(args.given, args.store, scratch / "given")
-    code = unpacked(args.store, args.code, scratch / "code")
+        open_given(args.given, scratch / "given")
+    code = unpacked(args.store, args.code, scratch)
     path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", args.module, *given, *args.arguments]
     os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": path})  # noqa: S606  this process becomes it
@@ -60,28 +60,22 @@ def own_stage(path: Path, digest: str, store: str, scratch: Path) -> Path:
     return own
 
 
-def open_given(folder: Path, store: str, out: Path) -> None:
-    """Decompress NAME.z to `out`/NAME; bundles of code go to the store, where stages look for them."""
+def open_given(folder: Path, out: Path) -> None:
+    """Decompress NAME.z to `out`/NAME."""
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(folder.glob("*.z")):
-        data = zlib.decompress(path.read_bytes())
-        if path.stem.endswith(".zip"):
-            try:
-                put(store, f"code/{path.stem}", data)
-            except Exception as error:  # noqa: BLE001  every client has errors of its own
-                end(TRANSIENT, f"cannot write code/{path.stem} to {store}: {type(error).__name__}: {error}")
-        else:
-            (out / path.stem).write_bytes(data)
+        (out / path.stem).write_bytes(zlib.decompress(path.read_bytes()))
 
 
-def unpacked(store: str, digest: str, folder: Path) -> Path:
-    """The bundle's files in `folder`/<digest>, which appears whole."""
+def unpacked(store: str, digest: str, scratch: Path) -> Path:
+    """The bundle's files in `scratch`/code/<digest>, which appears whole; from the store, unless it came along."""
+    folder, along = scratch / "code", scratch / "given" / f"{digest}.zip"
     code = folder / digest
     if code.is_dir():
         return code
     name = f"code/{digest}.zip"
     try:
-        data = fetched(store, name)
+        data = along.read_bytes() if along.is_file() else fetched(store, name)
     except Exception as error:  # noqa: BLE001  every client has errors of its own
         end(TRANSIENT, f"cannot read {name} from {store}: {type(error).__name__}: {error}")
     if hashlib.sha256(data).hexdigest() != digest:
@@ -100,23 +94,6 @@ def fetched(store: str, name: str) -> bytes:
     import obstore
 
     return bytes(obstore.get(bucket(store), name).bytes())
-
-
-def put(store: str, name: str, data: bytes) -> None:
-    """Make an object, unless it is there: its name is its digest."""
-    if folder := folder_of(store):
-        path = Path(folder, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}.part")
-        part.write_bytes(data)
-        part.rename(path)
-        return
-    import obstore
-
-    try:
-        obstore.put(bucket(store), name, data, mode="create")
-    except obstore.exceptions.AlreadyExistsError:
-        return
 
 
 def bucket(store: str) -> Any:
