@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from c2f_spec.errors import C2fError, StageExit
-from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store.objects import open_objects
+from runtime.given import read_stage
 from runtime.inputs import bring_inputs
 
 SECONDS = 2 * 3600
@@ -21,7 +21,7 @@ SECONDS = 2 * 3600
 
 def main(path: Path, seconds: float = SECONDS) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    stage = StageFile.model_validate_json(path.read_bytes())
+    stage = read_stage(path)
     print(f"stage     {stage.name}: {path}", flush=True)
     try:
         for role, folder in bring_inputs(stage, open_objects(stage.store)).items():

@@ -15,16 +15,17 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import MEANING, StageExit, Unreachable
-from c2f_spec.spec.handoff import StageFile
+from c2f_spec.errors import MEANING, StageExit, StageSpecWrong, Unreachable
 from c2f_spec.store import leases, records
 from c2f_spec.store.objects import open_objects
 from runtime import accounting
+from runtime.given import read_stage
 from runtime.logs import Log
 from runtime.stops import SAVED, counted
 from runtime.workers import End, run_workers
 
 if TYPE_CHECKING:
+    from c2f_spec.spec.handoff import StageFile
     from c2f_spec.store.objects import Objects
 
 GRAVITY = (
@@ -45,7 +46,11 @@ def supervise(path: Path, *, lock: Path | None) -> int:
 
     In a store on this machine the lock keeps two attempts apart, elsewhere a lease does.
     """
-    stage = StageFile.model_validate_json(path.read_bytes())
+    try:
+        stage = read_stage(path)
+    except StageSpecWrong as error:
+        print(error, flush=True)
+        return error.code
     held = _take(lock) if lock else None
     if lock and held is None:
         print(f"{stage.name}: another process is at it", flush=True)

@@ -25,6 +25,7 @@ from c2f_spec.store.digest import digest_folder
 from c2f_spec.store.objects import Objects, open_objects
 from runtime.checkpoints.find import Found, newest
 from runtime.context import Context, say, visible_rank
+from runtime.given import read_stage
 from runtime.heartbeat import announce
 from runtime.inputs import bring_inputs
 from runtime.launch import end_with_parent
@@ -80,7 +81,7 @@ def guarded(act: Callable[[], None], rank: int) -> int:
 def work(path: Path, attempt: str, rank: int, world: int) -> None:
     """One attempt at a stage, from its file to its record."""
     started = time.time()
-    stage = StageFile.model_validate_json(path.read_bytes())
+    stage = read_stage(path)
     objects = open_objects(stage.store)
     out = Path(stage.scratch) / attempt / "out"
     out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,8 @@
-"""What a stage is given (`stage.json`) and what it leaves behind (its record)."""
+"""What a stage is given (`stage.json`) and what it leaves behind (its record).
+
+Both are contracts between versions. A new field with a default keeps the version, since whoever does not write it means
+the default; anything else raises it. tests/data/contracts has both as each release wrote them.
+"""
 
 from typing import Any, Literal
 
@@ -6,6 +10,9 @@ from pydantic import Field
 
 from c2f_spec.spec.base import SpecModel, at_default
 from c2f_spec.spec.place import Checkpoints, Guard
+
+STAGE_VERSION = 1
+RECORD_VERSION = 1
 
 
 class Placement(SpecModel):
