@@ -66,6 +66,8 @@ class FakeApi:
     denied: frozenset = frozenset()
     """(verb, resource) that an access review refuses."""
     port: int = 0
+    write_delay: float = 0.0
+    """Seconds that every write takes longer, as it does where a disk is waited for."""
     asked: list[tuple[str, str]] = field(default_factory=list)
     """(method, path with query) of every request."""
     logs: object = None
@@ -196,6 +198,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._discover(asked), 200
         dry_run = asked.query.get("dryRun") == "All"
         where = (resource, asked.namespace)
+        if asked.method != "GET":
+            time.sleep(self.api.write_delay)
         if asked.method in ("POST", "PUT", "PATCH") and self.api.admission:
             warnings += self.api.admission(asked.body) or ()
         if asked.method == "POST" and resource is ACCESS_REVIEWS:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 import uuid
 from collections import deque
 from datetime import UTC, datetime
 
 from c2f_spec.targets.kubernetes.resources import JOBS, resource_of
-from tests.fake_api.apply import applied, check_update, merged
+from tests.fake_api.apply import applied, check_update, copied, merged
 
 HISTORY = 20_000
 
@@ -68,7 +67,7 @@ class State:
             )
             if (namespace, name) in self.objects.get(resource, {}):
                 raise Refusal(409, "AlreadyExists", f'{resource.plural} "{name}" already exists')
-            made = copy.deepcopy(manifest)
+            made = copied(manifest)
             made["metadata"] |= {
                 "name": name,
                 "uid": str(uuid.uuid4()),
@@ -97,7 +96,7 @@ class State:
             asked = manifest["metadata"].get("resourceVersion")
             if asked and asked != before["metadata"]["resourceVersion"]:
                 raise Refusal(409, "Conflict", f'{resource.plural} "{name}": the object has been modified')
-            after = copy.deepcopy(manifest)
+            after = copied(manifest)
             after["metadata"] = {**before["metadata"], **after["metadata"]}
             return self._update("replace", resource, namespace, before, after, dry_run=dry_run)
 
@@ -152,7 +151,7 @@ class State:
         return after if dry_run else self._keep(verb, resource, namespace, after, "MODIFIED")
 
     def _keep(self, verb, resource, namespace, item, what):
-        item = copy.deepcopy(item)
+        item = copied(item)
         self._record(verb, resource, item, what)
         self.objects.setdefault(resource, {})[namespace, item["metadata"]["name"]] = item
         return item
@@ -160,7 +159,7 @@ class State:
     def _record(self, verb, resource, item, what):
         self.version += 1
         if what == "DELETED":
-            item = copy.deepcopy(item)
+            item = copied(item)
         item["metadata"]["resourceVersion"] = str(self.version)
         if len(self.history) == HISTORY:
             self.oldest = self.history[0][0] + 1

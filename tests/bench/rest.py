@@ -1,0 +1,69 @@
+"""The driver with little to do: a thousand stages that are done, their Jobs still there, and twenty that run."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from c2f_spec.run import save
+from c2f_spec.store.objects import open_objects
+from c2f_spec.targets.kubernetes.render.driver import plan_map
+from c2f_spec.targets.kubernetes.render.stage import prepare
+from c2f_spec.targets.kubernetes.resources import JOBS
+from tests.cluster_world import chains
+from tests.driver_process import driver_process
+from tests.fake_api import FakeApi
+from tests.fake_api.pods import commit
+
+FINISHED, RUNNING = 1000, 20
+SETTLE_SECONDS, WATCHED_SECONDS = 15.0, 60.0
+END = {"type": "Complete", "status": "True", "reason": "CompletionsReached"}
+
+
+def at_rest() -> None:
+    """Print memory, share of a processor and requests of the real command, over a minute."""
+    with tempfile.TemporaryDirectory() as name, FakeApi() as api:
+        folder = Path(name)
+        objects = open_objects(str(folder / "store"))
+        plan = chains(objects.url, FINISHED + RUNNING, kinds=("evaluate",))
+        save(plan, objects)
+        api.state.load("c2f", plan_map(plan))
+        for number, stage in enumerate(plan.stages):
+            done = number < FINISHED
+            job = prepare(plan, stage)[-1]
+            if done:
+                commit(objects, stage.kind, stage.key)
+            else:
+                del job["spec"]["ttlSecondsAfterFinished"]
+            api.state.load("c2f", job)
+            status = {"conditions": [END], "succeeded": 1} if done else {"active": 1, "ready": 1}
+            api.state.merge(JOBS, "c2f", job["metadata"]["name"], {"status": status})
+        with driver_process(plan, objects, api, folder) as process:
+            time.sleep(SETTLE_SECONDS)
+            before, asked = _seconds(process.pid), len(api.asked)
+            time.sleep(WATCHED_SECONDS)
+            used, asked = _seconds(process.pid) - before, len(api.asked) - asked
+            resident, peak = _megabytes(process.pid, "VmRSS"), _megabytes(process.pid, "VmHWM")
+        print(
+            f"the driver beside {FINISHED} finished Jobs and {RUNNING} that run, over {WATCHED_SECONDS:.0f} s:"
+        )
+        print(
+            f"  {resident:.0f} MB (at most {peak:.0f}), {100 * used / WATCHED_SECONDS:.2f} % of a processor, {asked} requests"
+        )
+
+
+def _seconds(pid: int) -> float:
+    """Processor time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _megabytes(pid: int, what: str) -> float:
+    line = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith(what))
+    return int(line.split()[1]) / 1024
+
+
+def main() -> None:
+    at_rest()

@@ -1,0 +1,39 @@
+"""The command `c2f-spec driver` as a process of its own, for measurements and for killing it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+from tests.conftest import REPOSITORY
+
+
+def command_of(plan, objects, api, folder, *, lease=2.0):
+    """Arguments and environment."""
+    kubeconfig = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": {"server": api.url}}],
+        "users": [{"name": "u", "user": {}}],
+    }
+    (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
+    where = f"{objects.url}/plans/{plan.digest}/plan.json"
+    command = [sys.executable, "-m", "c2f_spec", "driver", "--plan", where, "--digest", plan.digest]
+    env = {**os.environ, "KUBECONFIG": str(folder / "kubeconfig"), "PYTHONPATH": str(REPOSITORY)}
+    return [*command, "--lease", str(lease)], env
+
+
+@contextmanager
+def driver_process(plan, objects, api, folder, *, lease=30.0):
+    """Killed at the end of the block, if it still runs."""
+    command, env = command_of(plan, objects, api, folder, lease=lease)
+    with (folder / "driver.log").open("ab") as log:
+        process = subprocess.Popen(command, env=env, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
