@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 DEMO_DATA := icwsm2014-movie icwsm2014-amazon icwsm2014-nyt icwsm2014-tweets
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env data demo test lint format golden bench fuzz learns faults clean
+.PHONY: help env data demo test lint format golden bench fuzz learns faults bench-cluster clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
@@ -59,9 +59,13 @@ fuzz: env # hostile text by the thousand; the tests run a few hundred
 learns: data # has the demo's model learned, on three seeds? (about a quarter of an hour)
 	$(BIN)/python -m tests.bench learns
 
+bench-cluster: env # a thousand Jobs, on the cluster of KUBECONFIG or on a fake one
+	$(BIN)/python -m tests.bench cluster
+
 faults: env # kills at random moments, many more than the tests do
 	$(BIN)/python -m tests.bench faults
 	$(BIN)/python -m tests.bench killed
+	$(BIN)/python -m tests.bench driver_faults
 
 clean:
 	rm -rf $(VENV) .c2f build *.egg-info

@@ -14,7 +14,7 @@ from c2f_spec.run import run
 from c2f_spec.targets.kubernetes.lease import SECONDS, Lease, LeaseLost
 from c2f_spec.targets.kubernetes.render import names
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, LEASES
-from c2f_spec.targets.kubernetes.settle import settle
+from c2f_spec.targets.kubernetes.settle import Settler
 from c2f_spec.targets.kubernetes.target import RESYNC_SECONDS, Kubernetes
 from c2f_spec.targets.kubernetes.watch import Mirror
 
@@ -64,6 +64,9 @@ class Driver:
         )
         wish = f"{names.PLAN}={plan.digest[:10]},app.kubernetes.io/component=plan"
         self._wishes = Mirror(client, CONFIGMAPS, labels=wish, keep=_version, changed=self._poke)
+        environment = plan.environment
+        assert environment.kind == "kubernetes"
+        self._settler = Settler(self.target, environment.limits.ttl_seconds)
         self._poked = self._halted = False
 
     def halt(self) -> None:
@@ -94,18 +97,12 @@ class Driver:
         try:
             self._wishes.start()
             self.target.open()
-            settle(self.target, self._ttl)
+            self._settler.settle()
             yield from run(self.plan, self.target, wait=self._wait)
             self._linger()
         finally:
             self.target.close()
             self._wishes.stop()
-
-    @property
-    def _ttl(self) -> int:
-        environment = self.plan.environment
-        assert environment.kind == "kubernetes"
-        return environment.limits.ttl_seconds
 
     def _wait(self) -> None:
         self.target.wait()
@@ -114,7 +111,7 @@ class Driver:
         if self._poked:
             self._poked = False
             self.target.look()
-        settle(self.target, self._ttl)
+        self._settler.settle()
 
     def _linger(self) -> None:
         """Jobs whose stage has committed end within moments; they are let go, too."""
@@ -123,7 +120,7 @@ class Driver:
             self.target.changed.wait(1.0)
             self.target.changed.clear()
             self._may_act()
-        settle(self.target, self._ttl)
+        self._settler.settle()
 
     def _poke(self) -> None:
         """Somebody touched the plan's ConfigMap: a stage was forgiven, or the plan is not wanted any more."""

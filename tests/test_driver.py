@@ -188,6 +188,27 @@ def test_broken_hardware_is_forgiven_and_its_node_avoided(api, objects):
     assert "fake-node" in str(again["spec"]["template"]["spec"]["affinity"])
 
 
+def test_a_job_that_fails_on_a_broken_machine_and_goes_on_is_moved(api, objects):
+    """The Job has retries left, and the next pod would as likely as not come to the same node."""
+    plan = chains(objects.url, 1, kinds=("sft",))
+    wished(plan, objects, client_of(api))
+    api.logs = lambda *_: ["CUDA error: uncorrectable ECC error encountered"]
+    ends = iter([Ending(75)])
+
+    def run(pod, stopped):
+        ending = next(ends, None)
+        if ending is not None:
+            return ending
+        first = pod["metadata"]["labels"]["job-name"].endswith("-r0")
+        return Instant(api.state, objects, seconds=10 if first else 0)(pod, stopped)
+
+    with JobController(api.state, run):
+        told = story(driver_of(plan, objects, api))
+    assert told == [("sft", "started"), ("sft", "started"), ("sft", "done")]
+    assert nodes.avoided(objects, "sft", plan.stages[0].key) == ("fake-node",)
+    assert [n[-3:] for n in created(api)] == ["-r0", "-r1"]
+
+
 def test_a_plan_that_is_not_wanted_any_more_is_not_driven(api, objects):
     plan = chains(objects.url, 1)
     client = client_of(api)

@@ -11,7 +11,7 @@ from c2f_spec.plan.pins import needed_datasets
 from c2f_spec.store import records
 from c2f_spec.store.objects import open_objects
 from c2f_spec.targets.base import State
-from c2f_spec.targets.kubernetes.settle import settle
+from c2f_spec.targets.kubernetes.settle import Settler
 from c2f_spec.targets.kubernetes.target import Kubernetes
 from c2f_spec.targets.local import Local, visible_gpus
 from tests.cluster_world import chains, client_of
@@ -34,10 +34,11 @@ def kubernetes_world(tmp_path):
     with FakeApi() as api, JobController(api.state, Instant(api.state, objects, seconds=0.2)):
         plan = chains(objects.url, 1)
         target = Kubernetes(objects, client_of(api), plan, resync=1.0)
+        settler = Settler(target, 60)
         target.open()
 
         def tick():
-            settle(target, 60)
+            settler.settle()
             target.wait()
 
         yield target, plan, tick

@@ -16,6 +16,7 @@ from c2f_spec.cli.apply import write_report
 from c2f_spec.cli.show import WORDS, note
 from c2f_spec.driver import Driver, Halted, Withdrawn
 from c2f_spec.errors import Exit, Stale, printable
+from c2f_spec.news import News
 from c2f_spec.plan.bundle import bundle_name
 from c2f_spec.plan.saved import from_json
 from c2f_spec.run import save
@@ -44,11 +45,13 @@ def driver(args: Namespace) -> int:
     drives = Driver(plan, objects, client, identity, lease_seconds=args.lease, keep_wish=given)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: drives.halt())
+    news = News(plan, objects, note)
     events: dict[str, Event] = {}
     try:
         for event in drives.events():
             events[event.stage.key] = event
             _tell(event)
+            news.saw(event)
     except Halted:
         print("asked to stop; what runs goes on, and so does the next driver", flush=True)
         return Exit.INTERRUPTED
@@ -56,6 +59,7 @@ def driver(args: Namespace) -> int:
         print("the plan was withdrawn; nothing more is started", flush=True)
         return Exit.OK
     _afterwards(plan, objects)
+    news.ended(events.values())
     return Exit.STAGE_FAILED if any(e.what == "failed" for e in events.values()) else Exit.OK
 
 

@@ -104,6 +104,7 @@ class JobController:
                     self._finish(job, "Failed", "PodFailurePolicy", failed + 1)
                     return
                 failed += action == "Count"
+                self._status(job, {"failed": failed})
                 if failed > spec["backoffLimit"]:
                     self._finish(job, "Failed", "BackoffLimitExceeded", failed)
                     return

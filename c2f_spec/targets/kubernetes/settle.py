@@ -11,28 +11,40 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import MEANING, StageExit
 from c2f_spec.store import nodes, records
-from c2f_spec.targets.kubernetes.answers import Absent, ApiError
-from c2f_spec.targets.kubernetes.hardware import TAIL, fault
+from c2f_spec.targets.kubernetes.answers import Absent
+from c2f_spec.targets.kubernetes.moving import fault_of, move
 from c2f_spec.targets.kubernetes.render import names
 from c2f_spec.targets.kubernetes.resources import JOBS, PODS
 from c2f_spec.targets.kubernetes.words.ending import of_job, of_pod
 
 if TYPE_CHECKING:
     from c2f_spec.plan.model import Stage
+    from c2f_spec.targets.kubernetes.hardware import Fault
     from c2f_spec.targets.kubernetes.target import Held, Kubernetes
 
 
-def settle(target: Kubernetes, ttl: int) -> bool:
-    """See to every Job of the plan that has ended and was not seen to. Whether any of them was."""
-    stages = {stage.name: stage for stage in target.plan.stages}
-    found = False
-    for name, held in sorted(target.jobs.items()):
-        if held.ended and not held.going and not held.ttl:
-            stage = stages[name.rpartition("-r")[0]]
-            _store_outcome(target, stage, name, held)
-            _let_go(target, name, ttl)
-            found = True
-    return found
+class Settler:
+    """Sees to every Job of a target, each end and each failed pod once."""
+
+    def __init__(self, target: Kubernetes, ttl: int) -> None:
+        """`ttl` is the time to live of a Job whose outcome is stored, in seconds."""
+        self.target, self.ttl = target, ttl
+        self._stages = {stage.name: stage for stage in target.plan.stages}
+        self._failed: dict[str, int] = {}
+        """Failed pods that were looked at, by the uid of their Job."""
+
+    def settle(self) -> None:
+        """What ended since the last time is written down; what runs on a broken machine is moved."""
+        for name, held in sorted(self.target.jobs.items()):
+            stage = self._stages[name.rpartition("-r")[0]]
+            if held.ended and not held.going and not held.ttl:
+                _store_outcome(self.target, stage, name, held)
+                _let_go(self.target, name, self.ttl)
+            elif not held.ended and not held.going and held.failed > self._failed.get(held.uid, 0):
+                self.target.guard()
+                self._failed[held.uid] = held.failed
+                if move(self.target.client, self.target.objects, stage, name, held.uid):
+                    self.target.standing.look(self.target.objects, stage)
 
 
 def _store_outcome(target: Kubernetes, stage: Stage, name: str, held: Held) -> None:
@@ -80,21 +92,12 @@ def _failure(held: Held, failed: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _broken(target: Kubernetes, pod: dict[str, Any]) -> tuple[str, str] | None:
-    """A sign of broken hardware in the end of a pod's log."""
+def _broken(target: Kubernetes, pod: dict[str, Any]) -> Fault | None:
+    """A sign of broken hardware in the end of a pod's log, unless its exit code says that the stage was wrong."""
     ending = of_pod(pod)
-    if (
-        ending is None
-        or (ending.code is not None and ending.code.permanent)
-        or not pod["spec"].get("nodeName")
-    ):
+    if ending is None or (ending.code is not None and ending.code.permanent):
         return None
-    try:
-        lines = list(target.client.logs(pod["metadata"]["name"], container=names.STAGE_CONTAINER, tail=TAIL))
-    except ApiError:
-        return None  # its node is gone, and its log with it
-    found = fault(lines)
-    return None if found is None else (found.what, found.line)
+    return fault_of(target.client, pod)
 
 
 def _let_go(target: Kubernetes, name: str, ttl: int) -> None:

@@ -51,6 +51,8 @@ class Held(NamedTuple):
     """It is being deleted."""
     ttl: bool = False
     """It goes by itself after a time."""
+    failed: int = 0
+    """Pods of it that failed so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +227,7 @@ class Kubernetes:
             ends[0] if ends else None,
             going="deletionTimestamp" in metadata,
             ttl=job["spec"].get("ttlSecondsAfterFinished") is not None,
+            failed=int((job.get("status") or {}).get("failed") or 0),
         )
 
 
