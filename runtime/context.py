@@ -82,9 +82,10 @@ class Context:
     def progress(self, done: int, total: int, unit: str, **values: float) -> None:
         """Tell how far the stage is, at most twice a second; shown by `status` and while `apply` waits.
 
-        Each call is a step of the stage: after the first, one that does not come in time means that it hangs.
+        Each call is a step of the stage: one that does not come in time after the first means that it hangs.
         """
-        self._heart.beat(last=done >= total)
+        if done:  # what comes before the first, a model that is loaded for one, takes what it takes
+            self._heart.beat(last=done >= total)
         now = time.monotonic()
         if self.rank != 0 or (now - self._last < 0.5 and done < total):
             return

@@ -10,6 +10,7 @@ import json
 from typing import TYPE_CHECKING
 
 from c2f_spec.errors import StageExit
+from c2f_spec.store import records
 from runtime.checkpoints.manifest import newest_step
 from runtime.workers import End
 
@@ -24,8 +25,10 @@ SAVED = frozenset({"sft", "grpo"})
 def counted(objects: Objects, kind: str, key: str, attempt: str, stop: End) -> End:
     """`stop`, noted in the store; the end of the stage, if it is the fifth without a new checkpoint."""
     step = newest_step(objects, kind, key)
-    objects.create(f"work/{kind}/{key}/stops/{attempt}.json", json.dumps({"step": step}).encode())
-    listed = sorted(objects.listing(f"work/{kind}/{key}/stops"), key=lambda each: each.modified)
+    # Those before a failure do not count again: somebody asked for another try since.
+    place = f"work/{kind}/{key}/stops/{len(records.failures(objects, kind, key))}"
+    objects.create(f"{place}/{attempt}.json", json.dumps({"step": step}).encode())
+    listed = sorted(objects.listing(place), key=lambda each: each.modified)
     notes = objects.read_many([each.name for each in listed[-MOST:]])
     steps = [json.loads(data)["step"] for data in notes.values()]
     if len(steps) < MOST or any(s != step for s in steps):

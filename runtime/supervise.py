@@ -21,6 +21,7 @@ from c2f_spec.store.objects import open_objects
 from runtime import accounting
 from runtime.given import read_stage
 from runtime.logs import Log
+from runtime.nodes import Nodes
 from runtime.stops import SAVED, counted
 from runtime.workers import End, run_workers
 
@@ -114,7 +115,7 @@ def _attempt(stage: StageFile, path: Path, objects: Objects, attempt: str, held:
         begun = accounting.begin(stage, objects, attempt)
         ends = run_workers(worker, place.processes, scratch, log=log, grace=place.grace_seconds, hold=held)
         worst = gravest(ends)
-        if worst.code is StageExit.STOPPED and stage.kind in SAVED:
+        if worst.code is StageExit.STOPPED and stage.kind in SAVED and Nodes.here().this == 0:
             worst = counted(objects, stage.kind, stage.key, attempt, worst)
         accounting.end(stage, objects, begun, worst.code)
         if worst.message:

@@ -175,7 +175,7 @@ def _classified(error: BaseException) -> tuple[StageExit, str, str]:
         return (
             StageExit.MEMORY,
             f"out of memory: {error}",
-            "lower `batch`, `media.max_pixels` or `max_new_tokens`",
+            "lower `resources.*.micro_batch`, `media.max_pixels` or `max_new_tokens`",
         )
     if isinstance(error, (Unreachable, ConnectionError, TimeoutError)) or type(error).__name__.startswith(
         "Dist"

@@ -147,7 +147,9 @@ def _end(scratch: Path, rank: int, returncode: int, verdict: End | None) -> End:
     if verdict is not None:
         return End(rank, verdict.code, verdict.message, verdict.hint)
     if returncode == -signal.SIGKILL:
-        hint = "lower `batch`, `media.max_pixels` or `max_new_tokens`, or give the machine more memory"
+        hint = (
+            "lower `resources.*.micro_batch`, `media.max_pixels` or `max_new_tokens`, or give it more memory"
+        )
         return End(rank, StageExit.MEMORY, "killed, as a machine does when memory runs out", hint)
     if returncode in (-signal.SIGTERM, -signal.SIGINT):
         return End(rank, StageExit.STOPPED, "stopped before it could save")

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from c2f_spec.errors import StageExit
+from c2f_spec.store import records
 from c2f_spec.store.logs import stored_log
 from c2f_spec.store.objects import open_objects
 from runtime.logs import Log
@@ -191,3 +192,5 @@ def test_five_stops_without_a_new_checkpoint_are_the_end(objects):
     end = counted(objects, "sft", "k", "a8", stop)
     assert end.code is StageExit.BUG
     assert "stopped 5 times without a checkpoint after step 20" in end.message
+    records.add_failure(objects, "sft", "k", {})
+    assert counted(objects, "sft", "k", "a9", stop) is stop, "after a retry it has five again"
