@@ -5,6 +5,7 @@ datasets: {ch-sims: <64 hex digits>}                   the files of the staged c
 models: {Qwen/Qwen2.5-Omni-7B@<commit>: <64 hex>}      the files of the staged copy of that revision
 images: {registry/c2f:2026-10: sha256:<64 hex>}        what the tag of an environment was when it was pinned
 accept: [{old: <hex>, new: <hex>, by: who, why: text}] digests of code that compute the same
+adopted: [{stage: <64 hex>, files: <64 hex>, by: who, why: text}] output that was made elsewhere, taken for a stage's
 
 A model's revision is a commit hash in the spec itself, so the name is exact already; its pin says that the copy which
 came by a mirror or by disk is the copy that was meant, byte for byte.
@@ -12,17 +13,18 @@ came by a mirror or by disk is the copy that was meant, byte for byte.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.document import Document, load, read
 from c2f_spec.errors import Diagnostic, SpecErrors, short
 from c2f_spec.files import DISK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from c2f_spec.errors import Place
@@ -37,7 +39,7 @@ PINS = {
     "images": (r"sha256:[0-9a-f]{64}", "an image digest (`sha256:` and 64 hex digits)"),
 }
 """Section to the form of its pins."""
-FIELDS = ("c2f", *PINS, "accept")
+FIELDS = ("c2f", *PINS, "accept", "adopted")
 CODE_DIGEST = r"[0-9a-f]{16,64}"
 
 
@@ -46,6 +48,15 @@ class Acceptance(NamedTuple):
 
     old: str
     new: str
+    by: str
+    why: str
+
+
+class Adoption(NamedTuple):
+    """Files that were made elsewhere stand for what the stage of this key would make (`plan/adopted.py`)."""
+
+    stage: str
+    files: str
     by: str
     why: str
 
@@ -59,6 +70,7 @@ class Lock:
     """By `repository@revision`."""
     images: Mapping[str, str] = field(default_factory=dict)
     accept: tuple[Acceptance, ...] = ()
+    adopted: tuple[Adoption, ...] = ()
 
 
 def read_lock(path: Path, files: Files = DISK) -> Lock:
@@ -71,10 +83,10 @@ def parse_lock(document: Document) -> Lock:
     problems = list(_unknown(document))
     pins = {section: _pins(document, section, problems) for section in PINS}
     problems += _badly_named(document, pins["models"])
-    accept = tuple(_accepted(document, problems))
+    accept, adopted = tuple(_accepted(document, problems)), tuple(_adopted(document, problems))
     if problems:
         raise SpecErrors(problems)
-    return Lock(**pins, accept=accept)
+    return Lock(**pins, accept=accept, adopted=adopted)
 
 
 def _unknown(document: Document) -> Iterator[Diagnostic]:
@@ -108,11 +120,14 @@ def _badly_named(document: Document, models: dict[str, str]) -> Iterator[Diagnos
 
 
 def _accepted(document: Document, problems: list[Diagnostic]) -> Iterator[Acceptance]:
-    entries = document.data.get("accept") or []
     hint = "each is {old: <hex>, new: <hex>, by: who, why: text}, and no two have the same `new`"
     seen: set[str] = set()
-    for i, entry in enumerate(entries if isinstance(entries, list) else [entries]):
-        wrong = _wrong(entry, seen) if isinstance(entries, list) else "`accept` must be a list"
+    for i, entry in _entries(document, "accept"):
+        wrong = _wrong(entry, Acceptance._fields, ("old", "new"), CODE_DIGEST)
+        if not wrong and entry["old"] == entry["new"]:
+            wrong = "`old` and `new` are the same"
+        if not wrong and entry["new"] in seen:
+            wrong = "`new` was accepted by an entry above"
         if wrong:
             problems.append(Diagnostic("C2F405", document.place(("accept", i)), wrong, hint))
             continue
@@ -120,19 +135,59 @@ def _accepted(document: Document, problems: list[Diagnostic]) -> Iterator[Accept
         yield Acceptance(**entry)
 
 
-def _wrong(entry: object, seen: set[str]) -> str:
-    """What is wrong with an acceptance; nothing if it is one."""
-    if not isinstance(entry, dict) or set(entry) != set(Acceptance._fields):
-        return "not an acceptance with exactly `old`, `new`, `by` and `why`"
+def _adopted(document: Document, problems: list[Diagnostic]) -> Iterator[Adoption]:
+    hint = "`c2f-spec adopt` writes them: {stage: <64 hex>, files: <64 hex>, by: who, why: text}"
+    seen: set[str] = set()
+    for i, entry in _entries(document, "adopted"):
+        wrong = _wrong(entry, Adoption._fields, ("stage", "files"), r"[0-9a-f]{64}")
+        if not wrong and entry["stage"] in seen:
+            wrong = "something was adopted for this `stage` by an entry above"
+        if wrong:
+            problems.append(Diagnostic("C2F406", document.place(("adopted", i)), wrong, hint))
+            continue
+        seen.add(entry["stage"])
+        yield Adoption(**entry)
+
+
+def _entries(document: Document, section: str) -> Iterator[tuple[int, Any]]:
+    """With their numbers; what is no list is an entry that is wrong."""
+    entries = document.data.get(section) or []
+    yield from enumerate(entries if isinstance(entries, list) else [f"`{section}` must be a list"])
+
+
+def _wrong(entry: Any, fields: Sequence[str], digests: Sequence[str], pattern: str) -> str:
+    """What is wrong with an entry; nothing if it is one."""
+    if not isinstance(entry, dict) or set(entry) != set(fields):
+        return f"not an entry with exactly {', '.join(f'`{f}`' for f in fields)}"
     for name, value in entry.items():
         if not isinstance(value, str) or not value.strip():
             return f"`{name}` says nothing"
-    for name in ("old", "new"):
-        if not re.fullmatch(CODE_DIGEST, entry[name]):
-            return f"`{name}` is not a digest (16 to 64 hex digits)"
-    if entry["old"] == entry["new"]:
-        return "`old` and `new` are the same"
-    return "`new` was accepted by an entry above" if entry["new"] in seen else ""
+    for name in digests:
+        if not re.fullmatch(pattern, entry[name]):
+            return f"`{name}` is not a digest ({pattern.removeprefix('[0-9a-f]')} hex digits)"
+    return ""
+
+
+def write_adoption(path: Path, adoption: Adoption) -> None:
+    """Add an entry, in place of one for the same stage. Everything else stays as it is written."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else HEADER
+    held = parse_lock(load(text.encode(), str(path)))
+    lines = text.splitlines()
+    entry = ", ".join(f"{k}: {json.dumps(v, ensure_ascii=False)}" for k, v in adoption._asdict().items())
+    lines = [line for line in lines if not re.search(rf"\bstage: \"?{adoption.stage}\b", line)]
+    kept = [a for a in held.adopted if a.stage != adoption.stage]
+    start = next((i for i, line in enumerate(lines) if re.match(r"adopted:", line)), None)
+    if start is None or not kept:
+        lines = [line for i, line in enumerate(lines) if i != start]
+        lines += ["adopted:", f"  - {{{entry}}}"]
+    else:
+        lines.insert(start + 1, f"{_indent(lines[start + 1 :])}- {{{entry}}}")
+    _replace(path, "\n".join(lines) + "\n")
+
+
+def _indent(lines: list[str]) -> str:
+    """That of the entries of a list."""
+    return next(m[1] for line in lines if (m := re.match(r"( *)- ", line)))
 
 
 def write_pins(path: Path, section: str, pins: Mapping[str, str]) -> None:
@@ -140,6 +195,12 @@ def write_pins(path: Path, section: str, pins: Mapping[str, str]) -> None:
     text = path.read_text(encoding="utf-8") if path.is_file() else HEADER
     for name in sorted(pins):
         text = _with_pin(text, str(path), section, name, pins[name])
+    _replace(path, text)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Whole, and only by what can be read back."""
+    parse_lock(load(text.encode(), str(path)))
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)

@@ -41,14 +41,14 @@ def origin_of(root: Path, argv: Sequence[str]) -> Origin:
     commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
     values = secret_values()
     if not commit:
-        return Origin(version=c2f_spec.VERSION, commit=None, author=_author(root), argv=_shown(argv, values))
+        return Origin(version=c2f_spec.VERSION, commit=None, author=author(root), argv=_shown(argv, values))
     return Origin(
         version=c2f_spec.VERSION,
         commit=commit,
         branch=_git(root, "symbolic-ref", "--short", "--quiet", "HEAD").strip() or None,
         pushed=bool(_git(root, "for-each-ref", "--contains", "HEAD", "--count=1", "refs/remotes")),
         changed=tuple(changed_files(root)[:NAMED]),
-        author=_author(root),
+        author=author(root),
         argv=_shown(argv, values),
     )
 
@@ -132,7 +132,8 @@ def _difference(root: Path, base: str) -> bytes:
         return _run(root, "diff", "--cached", "--binary", "--no-color", "--no-ext-diff", base, env=aside)
 
 
-def _author(root: Path) -> str:
+def author(root: Path) -> str:
+    """Who git takes its user for; without it, the user of this machine."""
     name, mail = (_git(root, "config", key).strip() for key in ("user.name", "user.email"))
     return f"{name} <{mail}>" if name and mail else name or mail or getpass.getuser()
 

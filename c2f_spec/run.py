@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from c2f_spec.plan.account import accounts_of
+from c2f_spec.plan.adopted import is_adopted
 from c2f_spec.plan.claims import register
 from c2f_spec.plan.saved import to_json
 from c2f_spec.store import ledger, records
@@ -91,5 +92,8 @@ def _look(stage: Stage, target: Target[Any], last: dict[str, Event]) -> Event | 
         return None if blocked else Event(stage, "blocked", f"needs {stopped.stage.name}")
     if any(event is None or not event.final for event in needed):
         return None
+    if is_adopted(stage):
+        failed = before is not None and before.what == "failed"
+        return None if failed else Event(stage, "failed", "what was adopted for it is not in this store")
     busy = sum(not event.final for key, event in last.items() if key != stage.key)
     return Event(stage, "started") if busy < target.slots else None

@@ -44,6 +44,18 @@ ENTRIES: dict[str, Entry] = {
         "c2f: v1\naccept:\n  - {old: 0123456789abcdef, new: fedcba9876543210}\n",
         "c2f: v1\naccept:\n  - {old: 0123456789abcdef, new: fedcba9876543210, by: mei, why: a loop became a product}\n",
     ),
+    "C2F406": Entry(
+        "an adoption that does not say enough",
+        "`adopted` says that files which were made elsewhere stand for the output of a stage. Nothing can check that they "
+        "are what the stage would have made: whoever reviews it needs to know who says so and why. `c2f-spec adopt` "
+        "brings the files in and writes the entry.",
+        "c2f: v1\nadopted:\n  - {stage: sft, files: latest, by: mei, why: trained last year}\n",
+        "c2f: v1\nadopted:\n  - {stage: "
+        + "0123456789abcdef" * 4
+        + ", files: "
+        + "fedcba9876543210" * 4
+        + ", by: mei, why: trained last year}\n",
+    ),
     "C2F411": Entry(
         "a name that is not pinned",
         "On a cluster every data set and every model needs a line in `c2f.lock`, because the plan is made elsewhere than "

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from c2f_spec.keys import leaves
+from c2f_spec.plan.adopted import is_adopted
 from c2f_spec.plan.changes import between, told
 from c2f_spec.plan.stored import Stored
 from c2f_spec.store import records
@@ -44,6 +45,8 @@ class _Look:
             return replace(stage, action="failed", reason=reason)
         if stage.key in self.stored.done(stage.kind):
             return replace(stage, action="reuse", reason="")
+        if is_adopted(stage):
+            return replace(stage, action="failed", reason="what was adopted for it is not in this store")
         if self.running(stage):
             return replace(stage, action="follow", reason="running now")
         if self.stored.is_failed(stage):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import SpecInvalid
 from c2f_spec.keys import canonical, content_key
+from c2f_spec.plan.adopted import with_adopted
 from c2f_spec.plan.code import HERE, Code
 from c2f_spec.plan.model import Plan, Stage, Variant
 from c2f_spec.plan.pins import Pins, model_name, used_pins
@@ -58,7 +59,8 @@ def build(
     variants = []
     for source in sources:
         places = made.places(source.experiment, environment)
-        own = _Pipeline(source.experiment, source.pins or pins, places, made).stages()
+        given = source.pins or pins
+        own = with_adopted(_Pipeline(source.experiment, given, places, made).stages(), given.adopted)
         for stage in own:
             _one_place(stages.setdefault(stage.key, stage), stage, needed_by, source.experiment.name)
             needed_by.setdefault(stage.key, []).append(source.experiment.name)

@@ -46,6 +46,8 @@ class Pins:
     """By `repository@revision`."""
     accepted: Mapping[str, str] = field(default_factory=dict)
     """Digest of code to the digest of code that computes the same, and that keys stay with."""
+    adopted: Mapping[str, str] = field(default_factory=dict)
+    """Key of a stage to the digest of the files that stand for its output."""
 
 
 class Need(NamedTuple):
@@ -156,7 +158,7 @@ def resolve(
             digest, problem = _unpinned(need, staged, environment)
             problems.append(problem)
         (datasets if need.section == "datasets" else models)[need.name] = digest
-    return Pins(datasets, models), problems
+    return Pins(datasets, models, adopted={a.stage: a.files for a in lock.adopted}), problems
 
 
 def _unpinned(need: Need, staged: Staged | None, environment: Environment) -> tuple[str, Problem]:

@@ -49,6 +49,12 @@ def honesty(e: Experiment, data: Sequence[Data], outputs: Outputs, variant: Vari
         )
     if isinstance(e.teacher, LexiconTeacher):
         found.append("The teacher is a word list with measurements of voice and face, not a language model.")
+    for output in map(outputs.of, variant.stages):
+        adopted = (output.record.provenance if output.record else {}).get("adopted")
+        if adopted:
+            found.append(
+                f"Made elsewhere: {output.stage.label}. {adopted['by']} says that it stands for this stage: {adopted['why']}."
+            )
     dirty = [s.stage.label for s in (outputs.of(k) for k in variant.stages) if s.dirty]
     if dirty:
         found.append(

@@ -76,3 +76,18 @@ def add(verbs: Any, common: Common) -> None:
     gc.add_argument("--days", type=float, default=3.0, metavar="N", help="how long a mark must stand (3)")
     gc.add_argument("--yes", action="store_true", help="with --delete: remove all of it now")
     output(gc, "table", "json", "name")
+    adopt = verbs.add_parser(
+        "adopt",
+        parents=[common.one, common.place],
+        help="take files that were made elsewhere for a stage's output",
+    )
+    adopt.add_argument("stage", metavar="STAGE", help="its name, kind or a start of them")
+    files = adopt.add_mutually_exclusive_group(required=True)
+    files.add_argument(
+        "--checkpoint", metavar="DIR", help="a model as transformers saves it, for sft or grpo"
+    )
+    files.add_argument("--chains", metavar="FILE", help='lines of {"id", "text"}, for distil')
+    adopt.add_argument(
+        "--why", required=True, metavar="TEXT", help="why it may stand for the stage; for reviewers"
+    )
+    adopt.add_argument("--by", metavar="NAME", help="who says so; absent: git's user")

@@ -1,0 +1,122 @@
+"""`adopt`: bring a checkpoint or chains that were made elsewhere into the store, and say in the lock that they stand for a
+stage. What that means for keys is in `plan/adopted.py`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2f_spec.cli import adoptable, show
+from c2f_spec.cli.control import stage_of
+from c2f_spec.cli.work import compile_work
+from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.lock import Adoption, write_adoption
+from c2f_spec.plan.adopted import ADOPTABLE, adopted_key, is_adopted
+from c2f_spec.plan.compile import store_url
+from c2f_spec.plan.pins import lock_path
+from c2f_spec.provenance import author
+from c2f_spec.spec.handoff import Record
+from c2f_spec.store import records
+from c2f_spec.store.digest import digest_folder, digest_of
+from c2f_spec.store.objects import open_objects
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from c2f_spec.plan.model import Plan, Stage
+    from c2f_spec.spec.handoff import FileEntry
+    from c2f_spec.store.objects import Objects
+
+
+def adopt(args: Namespace) -> int:
+    """Adopting the same files again changes nothing. Exit 64 if they are not what the stage leaves."""
+    loaded, plan, environment, root = compile_work(args)
+    stage = stage_of(plan, args.stage)
+    given = "checkpoint" if args.checkpoint else "chains"
+    if is_adopted(stage):
+        raise WrongUsage(
+            f"{stage.name} is adopted already", hint="remove its entry from `adopted` in c2f.lock first"
+        )
+    if ADOPTABLE.get(stage.kind) != given:
+        kinds = " and ".join(kind for kind, what in ADOPTABLE.items() if what == given)
+        raise WrongUsage(f"{stage.name} leaves no {given}", hint=f"--{given} is for {kinds}")
+    objects = open_objects(store_url(environment, root))
+    source = Path(args.checkpoint or args.chains)
+    if not source.exists():
+        raise WrongUsage(f"{source}: no such file or folder")
+    summary = _check(source, given, objects, plan, stage)
+    by = args.by or author(root)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / "out"
+        _copy(source, folder, given)
+        files = digest_folder(folder)
+        digest = digest_of(files)
+        key, preimage = adopted_key(stage, digest)
+        records.save_preimages(objects, [(stage.kind, key, preimage)])
+        _commit(objects, stage, key, folder, files, summary, {"by": by, "why": args.why, "for": stage.key})
+    lock = lock_path(loaded[0].path, root)
+    write_adoption(lock, Adoption(stage.key, digest, by, args.why))
+    print(f"{stage.kind}-{key[:10]} stands for {stage.name}: {len(files)} files, digest {digest[:10]}")
+    print(f"written to {show.relative(lock)}; commit it, and what needs this stage reads these files")
+    return Exit.OK
+
+
+def _check(source: Path, given: str, objects: Objects, plan: Plan, stage: Stage) -> dict[str, int]:
+    """A summary of what is adopted. Raises `WrongUsage` if it is something else."""
+    if given == "checkpoint":
+        return {"bytes": adoptable.check_checkpoint(source)}
+    train = _train(objects, plan, stage)
+    if train is None:
+        show.note(
+            "warning: the training set is not prepared here, so nobody looked whether the chains are of it"
+        )
+    return {"chains": adoptable.check_chains(source, train)}
+
+
+def _train(objects: Objects, plan: Plan, stage: Stage) -> set[str] | None:
+    """Ids of the training split that the stage reads, if it is prepared."""
+    prepared = plan.stage(stage.inputs["prepare"])
+    record = records.read_record(objects, prepared.kind, prepared.key)
+    if record is None:
+        return None
+    text = records.fetch_file(objects, record, "manifest.jsonl").read_text(encoding="utf-8")
+    rows = map(json.loads, text.splitlines())
+    return {row["id"] for row in rows if row["split"] == "train"}
+
+
+def _copy(source: Path, folder: Path, given: str) -> None:
+    """As the stage leaves it. A copy, because the store takes what it is given away."""
+    if given == "chains":
+        folder.mkdir()
+        shutil.copyfile(source, folder / "chains.jsonl")
+        return
+    shutil.copytree(
+        source, folder / "model", ignore=lambda at, names: [n for n in names if Path(at, n).is_dir()]
+    )
+
+
+def _commit(
+    objects: Objects,
+    stage: Stage,
+    key: str,
+    folder: Path,
+    files: dict[str, FileEntry],
+    summary: dict[str, int],
+    adopted: dict[str, str],
+) -> None:
+    record = Record(
+        kind=stage.kind,
+        key=key,
+        attempt=f"adopted-{uuid.uuid4().hex}",
+        nonce=uuid.uuid4().hex,
+        files=files,
+        summary=summary,
+        provenance={"seconds": {"start": 0.0, "work": 0.0}, "adopted": adopted},
+    )
+    if records.read_record(objects, stage.kind, key) is None:
+        records.commit(objects, record, folder)
