@@ -11,6 +11,7 @@ from c2f_spec.report.examples import answers, dropped, kept
 from c2f_spec.report.funnel import funnel
 from c2f_spec.report.model import Report, Section
 from c2f_spec.report.outputs import Outputs
+from c2f_spec.report.paper import paper_tables
 from c2f_spec.report.results import Results
 from c2f_spec.report.summary import honesty, summary
 from c2f_spec.spec.evaluate import Evaluate
@@ -23,13 +24,15 @@ if TYPE_CHECKING:
 def collect(plan: Plan, objects: Objects) -> Report:
     """What the store holds of a plan. The same store content gives an equal report."""
     outputs = Outputs(plan, objects)
+    sections = tuple(_section(outputs, variant) for variant in plan.variants)
     return Report(
         name=plan.name,
         digest=plan.digest,
         environment=plan.environment_name,
-        sections=tuple(_section(outputs, variant) for variant in plan.variants),
+        sections=sections,
         stages=outputs.lines(),
         verdicts=verdicts(plan, outputs, objects),
+        paper=paper_tables(plan, sections, outputs),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from c2f_spec.report import numbers
+from c2f_spec.report import numbers, paper_forms
 from c2f_spec.report.columns import ACC2, CORR, VERDICT, about, columns, explanation
 from c2f_spec.report.text import fence, inline, line
 
@@ -24,6 +24,7 @@ def markdown(report: Report) -> str:
     """The text. Equal reports give equal bytes."""
     blocks = [f"# {inline(report.name)}"]
     blocks += _verdicts(report)
+    blocks += _paper(report)
     several = len(report.sections) > 1
     for i, section in enumerate(report.sections):
         blocks += [f"## {inline(section.name)}"] if several else []
@@ -42,6 +43,14 @@ def _verdicts(report: Report) -> list[str]:
         lead = f"**{v.judgement.capitalize()}** ({inline(v.name)}): {inline(v.claim)}."
         blocks.append(f"{lead} {inline(v.numbers)}. {inline(v.written)}")
     return blocks
+
+
+def _paper(report: Report) -> list[str]:
+    """The tables that the specs name, beside ours."""
+    blocks = ["## Beside the paper"] if report.paper else []
+    for one in report.paper:
+        blocks += [f"### Table {inline(one.name)}: {inline(one.title)}", paper_forms.markdown(one)]
+    return [*blocks, line(paper_forms.EXPLAINED)] if blocks else []
 
 
 def _section(section: Section, before: Sequence[Section]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.report import numbers, svg
+from c2f_spec.report import numbers, paper_forms, svg
 from c2f_spec.report.columns import ACC2, CORR, VERDICT, Column, about, columns, explanation
 from c2f_spec.report.markup import Html, el
 from c2f_spec.report.page_parts import table
@@ -58,6 +58,27 @@ def verdicts(report: Report) -> list[Html]:
     ]
     heads = (("verdict", ""), ("hypothesis", ""), ("by", ""))
     return [el("h2", "Hypotheses", id="hypotheses"), table(heads, rows)] if rows else []
+
+
+def paper(report: Report) -> list[Html]:
+    """The tables of the paper that the specs name, beside ours."""
+    parts = [el("h2", "Beside the paper", id="paper")] if report.paper else []
+    for one in report.paper:
+        names = paper_forms.metrics(one)
+        heads = [("model", ""), ("test set", ""), ("", ""), *((name, "n") for name in names)]
+        rows = [
+            el(
+                "tr",
+                el("th", row.model),
+                el("td", row.test),
+                el("td", row.setting, title=" ".join(row.stages) or None),
+                *(el("td", cell.translate(DASH), class_="n") for cell in paper_forms.cells_of(one, row)),
+            )
+            for row in one.rows
+        ]
+        parts += [el("h3", f"Table {one.name}: {one.title}"), table(heads, rows)]
+        parts += [el("p", note, class_="about") for note in paper_forms.notes(one)]
+    return [*parts, el("p", paper_forms.EXPLAINED, class_="about")] if parts else []
 
 
 def _overview(section: Section) -> Html:

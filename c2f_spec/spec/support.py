@@ -70,7 +70,6 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "grpo.hint.dropout": (0.0,),
     "evaluate.decoding.top_p": (1.0,),
     "evaluate.engine.kind": ("transformers",),
-    "tables": ((),),
     "resources.*.zero": ("auto",),
 }
 """Path of a field to the values that run. Every default does: a test holds that."""
