@@ -10,17 +10,16 @@ from c2f_spec.cli.forms.plan import counts
 from c2f_spec.cli.interrupt import noted
 from c2f_spec.cli.judged import judged, refuse_broken
 from c2f_spec.cli.launch import launched
+from c2f_spec.cli.report import report_place, write_report
 from c2f_spec.errors import Exit
 from c2f_spec.run import run, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from c2f_spec.cli.work import Work
     from c2f_spec.plan.model import Plan
     from c2f_spec.run import Event
-    from c2f_spec.store.objects import Objects
 
 POLL_SECONDS = 0.1
 
@@ -58,32 +57,6 @@ def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> in
     for event in failed:
         show.failure(event, work.objects, work.loaded[0].document.text.path)
     return Exit.STAGE_FAILED if failed else Exit.OK
-
-
-def write_report(plan: Plan, objects: Objects, folder: Path | None) -> str:
-    """Both pages, into the store or into `folder`; returns where the HTML page is."""
-    from c2f_spec.plan.claims import register
-    from c2f_spec.report.collect import collect
-    from c2f_spec.report.html import html
-    from c2f_spec.report.markdown import markdown
-
-    register(plan, objects)
-    collected = collect(plan, objects)
-    pages = {"report.html": html(collected), "report.md": markdown(collected)}
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in pages.items():
-            (folder / name).write_text(text, encoding="utf-8")
-        return str(folder / "report.html")
-    for name, text in pages.items():
-        objects.replace(f"reports/{plan.folder}/{name}", text.encode())
-    return report_place(plan, objects)
-
-
-def report_place(plan: Plan, objects: Objects) -> str:
-    """A path, or the address in a bucket."""
-    name = f"reports/{plan.folder}/report.html"
-    return str(objects.local(name) or f"{objects.url}/{name}")
 
 
 def _wait(teller: show.Teller, heed: Callable[[], None]) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.cli import show
-from c2f_spec.cli.apply import report_place
 from c2f_spec.cli.forms.plan import counts
 from c2f_spec.cli.judged import judged, refuse_broken
 from c2f_spec.cli.launch import with_origin
+from c2f_spec.cli.report import report_place
 from c2f_spec.errors import Diagnostic, Exit, SpecErrors, Unreachable, WrongUsage
 from c2f_spec.plan.compile import environment_document
 from c2f_spec.provenance import save_origin

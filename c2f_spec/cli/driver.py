@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.apply import write_report
+from c2f_spec.cli.report import write_report
 from c2f_spec.cli.show import WORDS, note
 from c2f_spec.driver import Driver, Halted, Withdrawn
 from c2f_spec.errors import Exit, Stale, printable

@@ -37,6 +37,7 @@ MODULES = {
     "plan",
     "render",
     "retry",
+    "report",
     "score",
     "shell",
     "status",

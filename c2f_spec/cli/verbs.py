@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.work import annotated, compile_work, open_work
+from c2f_spec.cli.work import annotated, open_work
 from c2f_spec.errors import Exit
-from c2f_spec.plan.compile import store_url
 from c2f_spec.plan.subset import until
-from c2f_spec.store.objects import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -40,15 +37,6 @@ def apply(args: Namespace) -> int:
 
         return apply_on_cluster(work, plan, args)
     return apply_plan(work, plan, report=not args.no_report, allow_dirty=args.allow_dirty)
-
-
-def report(args: Namespace) -> int:
-    from c2f_spec.cli.apply import write_report
-
-    _, plan, environment, root = compile_work(args)
-    objects = open_objects(store_url(environment, root))
-    print(write_report(plan, objects, Path(args.out) if args.out else None))
-    return Exit.OK
 
 
 def schema(_args: Namespace) -> int:

@@ -66,7 +66,9 @@ RUNS = {
 @cache
 def printed() -> tuple[dict[str, Any], ...]:
     """The rows as the paper prints them, where scanning or printing went wrong with what was read instead."""
-    return tuple(json.loads(files("c2f_spec.report").joinpath("paper.json").read_text(encoding="utf-8"))["rows"])
+    return tuple(
+        json.loads(files("c2f_spec.report").joinpath("paper.json").read_text(encoding="utf-8"))["rows"]
+    )
 
 
 def paper_tables(plan: Plan, sections: Sequence[Section], outputs: Outputs) -> tuple[PaperTable, ...]:
@@ -128,7 +130,9 @@ def _measured(
 def _cells(row: Mapping[str, Any], scored: Sequence[Row]) -> Iterator[PaperCell]:
     for metric, paper in row["metrics"].items():
         percent = metric in PERCENT
-        values = [r.scores[metric] * (100 if percent else 1) for r in scored if r.scores.get(metric) is not None]
+        values = [
+            r.scores[metric] * (100 if percent else 1) for r in scored if r.scores.get(metric) is not None
+        ]
         mean = fmean(values) if values and len(values) == len(scored) else None
         clips = min((r.scores["n"] for r in scored), default=0)
         slack = max(PRINTED[percent], 100 / clips if percent and clips else 0)

@@ -14,11 +14,29 @@ if TYPE_CHECKING:
 
     from c2f_spec.report.model import PaperCell, PaperRow, PaperTable
 
-CSV_HEAD = ("table", "model", "test", "setting", "metric", "measured", "sd", "paper", "delta", "equal", "stages", "note")
-LATEX = {"\\": r"\textbackslash{}", **{c: f"\\{c}" for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+CSV_HEAD = (
+    "table",
+    "model",
+    "test",
+    "setting",
+    "metric",
+    "measured",
+    "sd",
+    "paper",
+    "delta",
+    "equal",
+    "stages",
+    "note",
+)
+LATEX = {
+    "\\": r"\textbackslash{}",
+    **{c: f"\\{c}" for c in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
 EXPLAINED = (
-    "Each cell: ours, then in brackets the paper's and the difference; `=` is a difference that the paper's printing or one "
-    "clip makes. A cell with the paper's number alone was not run here. `*`: the paper's number is not the printed one, or "
+    "Each cell: ours, then in brackets the paper's and the difference; = is a difference that the paper's printing or one "
+    "clip makes. A cell with the paper's number alone was not run here. *: the paper's number is not the printed one, or "
     "is in doubt; the notes say why. Accuracies and F1 in percent."
 )
 
@@ -36,7 +54,9 @@ def shown(cell: PaperCell | None, *, starred: bool) -> str:
     if cell.mean is None or cell.delta is None:
         return f"({paper})"
     spread = "" if cell.spread is None else f" ± {number(cell.metric, cell.spread)}"
-    difference = "=" if cell.equal else f"{cell.delta:+.1f}" if cell.metric in PERCENT else f"{cell.delta:+.3f}"
+    difference = (
+        "=" if cell.equal else f"{cell.delta:+.1f}" if cell.metric in PERCENT else f"{cell.delta:+.3f}"
+    )
     return f"{number(cell.metric, cell.mean)}{spread} ({paper}, {difference})"
 
 
@@ -53,7 +73,9 @@ def cells_of(table: PaperTable, row: PaperRow) -> list[str]:
 def notes(table: PaperTable) -> list[str]:
     """What is missing, and what is odd about the paper's numbers."""
     found = [f"{row.model} on {row.test}: {row.state}" for row in table.rows if row.state and row.stages]
-    missing = [f"{row.model} on {row.test}" for row in table.rows if row.state == "no experiment of this plan"]
+    missing = [
+        f"{row.model} on {row.test}" for row in table.rows if row.state == "no experiment of this plan"
+    ]
     found += [f"not in this plan: {', '.join(missing)}"] if missing else []
     found += [f"{row.model} on {row.test}: {doubt}" for row in table.rows for doubt in row.doubts]
     return found + [

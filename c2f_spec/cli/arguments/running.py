@@ -64,6 +64,9 @@ def add(verbs: Any, common: Common) -> None:
         "report", parents=[common.one, common.place], help="write the report, of whatever is done"
     )
     report.add_argument("--out", metavar="DIR", help="write it here instead of into the store")
+    report.add_argument(
+        "--check", metavar="DIR", help="exit 4 if the paper's tables there are no longer these"
+    )
     score = verbs.add_parser("score", help="the metrics of a file of predictions, anybody's")
     score.add_argument("file", metavar="FILE", help='JSON lines of {"id", "label", "prediction"}')
     score.add_argument(

@@ -1,0 +1,84 @@
+"""`report`: the pages and tables of whatever is done, written, or held against committed ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2f_spec.cli.work import compile_work
+from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.plan.compile import store_url
+from c2f_spec.store.objects import open_objects
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from c2f_spec.plan.model import Plan
+    from c2f_spec.store.objects import Objects
+
+TABLES = ("tables.csv", "tables.tex")
+
+
+def report(args: Namespace) -> int:
+    """With `--check`, exit 4 if a table of the paper that was committed to a folder is no longer what comes out."""
+    _, plan, environment, root = compile_work(args)
+    objects = open_objects(store_url(environment, root))
+    if args.check:
+        return _check(pages(plan, objects), Path(args.check))
+    print(write_report(plan, objects, Path(args.out) if args.out else None))
+    return Exit.OK
+
+
+def pages(plan: Plan, objects: Objects) -> dict[str, str]:
+    """Name to text: the page, its Markdown twin, and the paper's tables if a spec names any."""
+    from c2f_spec.plan.claims import register
+    from c2f_spec.report.collect import collect
+    from c2f_spec.report.html import html
+    from c2f_spec.report.markdown import markdown
+    from c2f_spec.report.paper_forms import as_csv, as_latex
+
+    register(plan, objects)
+    collected = collect(plan, objects)
+    found = {"report.html": html(collected), "report.md": markdown(collected)}
+    if collected.paper:
+        found |= dict(zip(TABLES, (as_csv(collected.paper), as_latex(collected.paper)), strict=True))
+    return found
+
+
+def write_report(plan: Plan, objects: Objects, folder: Path | None) -> str:
+    """Everything into the store or into `folder`; returns where the HTML page is."""
+    found = pages(plan, objects)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in found.items():
+            (folder / name).write_text(text, encoding="utf-8")
+        return str(folder / "report.html")
+    for name, text in found.items():
+        objects.replace(f"reports/{plan.folder}/{name}", text.encode())
+    return report_place(plan, objects)
+
+
+def report_place(plan: Plan, objects: Objects) -> str:
+    """A path, or the address in a bucket."""
+    name = f"reports/{plan.folder}/report.html"
+    return str(objects.local(name) or f"{objects.url}/{name}")
+
+
+def _check(found: dict[str, str], folder: Path) -> int:
+    committed = [name for name in TABLES if (folder / name).is_file()]
+    if not committed:
+        raise WrongUsage(
+            f"{folder} holds neither {' nor '.join(TABLES)}",
+            hint="name `tables` in the spec, and write them with --out",
+        )
+    differ = False
+    for name in committed:
+        old, new = (folder / name).read_text(encoding="utf-8").splitlines(), found.get(name, "").splitlines()
+        for number in range(max(len(old), len(new))):
+            was, now = (lines[number] if number < len(lines) else "(no line)" for lines in (old, new))
+            if was != now:
+                print(f"{folder / name}:{number + 1}\n  committed  {was}\n  now        {now}")
+                differ = True
+    if not differ:
+        print(f"{', '.join(committed)} as committed")
+    return Exit.DIFFERENCE if differ else Exit.OK

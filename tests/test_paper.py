@@ -1,0 +1,137 @@
+"""Tables of the paper beside results: which experiment fills which row, what counts as equal, what is missing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+
+import pytest
+
+from c2f_spec.plan.model import Plan
+from c2f_spec.report.collect import collect
+from c2f_spec.report.html import html
+from c2f_spec.report.markdown import markdown
+from c2f_spec.report.paper import RUNS, TITLES, printed
+from c2f_spec.report.paper_forms import as_csv, as_latex
+from c2f_spec.spec.claims import TABLES
+from c2f_spec.spec.datasets import DATASETS
+from tests.report_store import experiment, filled
+
+SIMS = {"data": {"train": "ch-sims"}, "evaluate": {"checkpoints": ["sft", "grpo"], "datasets": ["ch-sims"]}}
+KEEP = {"steps": 20, "hint": {"hard_policy": "keep"}}
+
+
+def hinted(name="hinted", **changes):
+    return experiment(name=name, **{**SIMS, "tables": ["V", "VI"], **changes})
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """Table VI with both rows, one of them on two seeds; Table V without its first row."""
+    experiments = (hinted(), hinted("again", seed=43), hinted("kept", grpo=KEEP, tables=["VI"]))
+    store = filled(tmp_path_factory.mktemp("paper"), *experiments)
+    return collect(store.plan, store.objects)
+
+
+def test_the_paper_s_rows_are_all_there_and_name_what_we_know():
+    assert len(printed()) == 71
+    assert {row["table"] for row in printed()} == set(TITLES) == set(TABLES)
+    assert {row["test"] for row in printed()} <= set(DATASETS)
+    assert {row["train"] for row in printed() if row["table"] in ("I", "II")} == {TABLES["I"]}
+    runnable = {row["model"] for row in printed() if row["model"] in RUNS}
+    assert runnable == set(RUNS)
+    assert sum(row["model"] in RUNS for row in printed()) == 23
+
+
+def test_every_row_is_filled_by_the_experiment_that_runs_it(report):
+    table = {t.name: {row.model: row for row in t.rows} for t in report.paper}
+    assert list(table) == ["V", "VI"]
+    assert [len(table["VI"][name].stages) for name in ("w/ Hint", "w/o Hint")] == [2, 1]
+    assert table["V"]["CoT(Zero-shot)"].state == "no experiment of this plan"
+    assert table["V"]["CoT(SFT)"].state == ""
+    cells = {cell.metric: cell for cell in table["VI"]["w/ Hint"].cells}
+    scores = next(r for r in report.sections[0].tables[0].rows if r.model == "grpo").scores
+    assert cells["Acc2"].mean == pytest.approx(100 * scores["Acc2"])  # both seeds hold the same answers here
+    assert cells["Acc2"].spread == pytest.approx(0)
+    assert cells["MAE"].delta == pytest.approx(scores["MAE"] - cells["MAE"].paper)
+
+
+def test_one_clip_and_the_last_digit_are_no_difference(tmp_path):
+    """60 clips: one of them is 1.67 points."""
+    from c2f_spec.report.paper import _cells
+
+    row = {"metrics": {"Acc2": 80.0, "MAE": 0.3}}
+
+    def cells(acc2, mae, n=60):
+        scored = [type("Row", (), {"scores": {"Acc2": acc2, "MAE": mae, "n": n}})]
+        return [cell.equal for cell in _cells(row, scored)]
+
+    assert cells(0.8166, 0.3004) == [True, True]
+    assert cells(0.82, 0.3006) == [False, False]
+    assert cells(0.8004, 0.3, n=10**6) == [True, True]
+    assert cells(0.8006, 0.3, n=10**6) == [False, True]
+    assert cells(None, 0.3) == [False, True]
+
+
+def test_markdown_and_page_show_ours_the_paper_s_and_the_difference(report, golden):
+    text = markdown(report)
+    start = text.index("## Beside the paper")
+    golden("report/paper.md", text[start : text.index("\n## ", start + 4)])
+    page = html(report)
+    assert "Table VI: hints for hard samples, on CH-SIMS" in page
+    assert re.search(r"\d\d\.\d ± 0\.0 \(\d\d\.\d, .\d+\.\d\)", page)
+
+
+def test_csv_traces_each_number_to_its_evaluation(report):
+    rows = list(csv.DictReader(io.StringIO(as_csv(report.paper))))
+    ours = [row for row in rows if row["measured"]]
+    assert {row["table"] for row in ours} == {"V", "VI"}
+    assert all(re.fullmatch(r"(evaluate-[0-9a-f]{10} ?)+", row["stages"]) for row in ours)
+    assert [row["note"] for row in rows if row["model"] == "CoT(Zero-shot)"] == [
+        "no experiment of this plan"
+    ] * 6
+
+
+def test_latex_is_escaped(report):
+    text = as_latex(report.paper)
+    assert text.count(r"\begin{tabular}{lllrrrrrr}") == 2
+    body = [line for line in text.splitlines() if not line.startswith("%")]
+    assert not [line for line in body if re.search(r"(?<!\\)[%#_]", line)]
+    assert r"$\pm$" in text
+
+
+def test_a_doubtful_row_is_starred_and_its_reason_given(tmp_path):
+    store = filled(tmp_path, hinted(tables=["III", "IV"]))
+    text = markdown(collect(store.plan, store.objects))
+    assert re.search(r"\| Ola \| ch-sims-v2 .*\(77\.6\\\*\)", text)
+    assert "- Ola on ch-sims-v2, Acc2: printed as 71.6;" in text
+    assert "HumanOmni on cmu-mosei: all five values equal" in text
+    assert "- not in this plan: " in text
+
+
+def test_without_tables_nothing_of_the_paper_is_shown(tmp_path):
+    store = filled(tmp_path, experiment())
+    assert isinstance(store.plan, Plan)
+    report = collect(store.plan, store.objects)
+    assert report.paper == ()
+    assert "Beside the paper" not in markdown(report) + html(report)
+
+
+def test_report_check_names_the_line_that_changed(c2f, repository, tiny_spec):
+    (repository / "specs" / "sims.yaml").write_text(
+        "c2f: v1\nname: sims\nenvironment: local\ndata: {train: ch-sims}\nstudent: tiny\nformat: direct\n"
+        "evaluate: {checkpoints: [base], datasets: [ch-sims]}\ntables: [III]\n"
+    )
+    (repository / "specs" / "c2f.lock").write_text(f"c2f: v1\ndatasets:\n  ch-sims: {'a' * 64}\n")
+    c2f("report", "specs/sims.yaml", "--check", "out", check=64)
+    c2f("report", "specs/sims.yaml", "--out", "out")
+    assert "as committed" in c2f("report", "specs/sims.yaml", "--check", "out").stdout
+    path = repository / "out" / "tables.csv"
+    path.write_text(
+        path.read_text().replace(
+            "C2F-Thinker(SIMS),ch-sims,ID,Acc5,,,54.3", "C2F-Thinker(SIMS),ch-sims,ID,Acc5,,,61.6"
+        )
+    )
+    told = c2f("report", "specs/sims.yaml", "--check", "out", check=4).stdout
+    assert re.search(r"out/tables\.csv:\d+\n  committed  .*61\.6.*\n  now        .*54\.3", told)
