@@ -156,7 +156,7 @@ SWEEPS = [
     ("both_sets", "one set less", line("[ch-sims, cmu-mosi]", "[cmu-mosi]"), NOTHING),
     ("sensitivity", "a value of an ablation", line("threshold: [1.5]", "threshold: [1.25]"), "*-thre-1p25/grpo *-thre-1p25/evaluate.grpo@*"),
     ("paper", "a variant's field", line("grpo.hint.hard_policy: drop", "grpo.hint.hard_policy: drop\n      grpo.beta: 0.2"), "*no-hard/grpo *no-hard/evaluate.grpo@*"),
-    ("paper", "variants in another order", line("    sims: {} # Tables III and IV\n    mosi: # Tables I and II\n      data.train: cmu-mosi\n", "    mosi: # Tables I and II\n      data.train: cmu-mosi\n    sims: {} # Tables III and IV\n"), NOTHING),
+    ("paper", "variants in another order", line("    sims: {} # Tables III and IV\n    mosi: # Tables I and II\n      data.train: cmu-mosi\n      tables: [I, II]\n", "    mosi: # Tables I and II\n      data.train: cmu-mosi\n      tables: [I, II]\n    sims: {} # Tables III and IV\n"), NOTHING),
 ]  # fmt: skip
 
 
