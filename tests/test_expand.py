@@ -588,7 +588,9 @@ def test_a_sweep_is_planned_offline_and_named_as_a_whole(command, repository):
     planned = command("plan", "specs/x.yaml", "--offline")
     assert planned.splitlines()[-1].startswith("x on local: 2 variants, 14 instances, 11 unique")
     assert planned.count("? unknown") == 11
-    states = [row.split()[0] for row in command("status", "specs/x.yaml", "--set", "sweep=null").splitlines()[1:]]
+    states = [
+        row.split()[0] for row in command("status", "specs/x.yaml", "--set", "sweep=null").splitlines()[1:]
+    ]
     assert states == ["ready", *["waiting-input"] * 6]
     assert "in 2 of" not in command("apply", "specs/x.yaml", code=3)
     assert command("report", "specs/x.yaml").strip().endswith("reports/x/report.html")
