@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from c2f_spec.spec.handoff import StageFile
 
 
 def canonical(value: Any) -> str:
@@ -22,6 +25,11 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 def content_key(value: Any) -> str:
     """64 hex digits that are equal exactly when the canonical texts are."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def stage_digest(stage: StageFile) -> str:
+    """Of what a stage is told, but not of the store's address and the scratch folder: a pod has its own of both."""
+    return content_key(stage.model_dump(mode="json", exclude={"store", "scratch"}))
 
 
 def leaves(value: Any, path: str = "") -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import runtime
-from c2f_spec.keys import code_digest
+from c2f_spec.keys import code_digest, stage_digest
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
@@ -15,16 +14,16 @@ if TYPE_CHECKING:
 ROOT = Path(runtime.__file__).resolve().parent.parent
 
 
-def witness(stage: StageFile, path: Path) -> dict[str, Any]:
-    """For a record: `stage_file` is the SHA-256 of its bytes, `image` what it was to run in, `code` has each file of the
-    key whose digest here is another one, with that digest; a file that is not here has none.
+def witness(stage: StageFile) -> dict[str, Any]:
+    """For a record: the digest of the stage file, where and with which bundle it was to run, and in `code` each file of
+    the key whose digest here is another one, with that digest; a file that is not here has none.
 
     Code that a lock accepted is told, too: only who reads the lock knows that it counts as equal.
     """
     found = {name: _digest(ROOT / name) for name in stage.preimage["code"]}
     other = {name: digest for name, digest in found.items() if digest != stage.preimage["code"][name]}
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return {"stage_file": digest, "image": stage.placement.image, "code": other}
+    placement = stage.placement.model_dump(mode="json")
+    return {"stage_file": stage_digest(stage), "placement": placement, "bundle": stage.code, "code": other}
 
 
 def _digest(path: Path) -> str | None:

@@ -105,7 +105,7 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
             {
                 "seconds": seconds,
                 "started": _utc(started),
-                "ran": witness(stage, path),
+                "ran": witness(stage),
                 **machine(objects),
                 **_measured(context),
             },

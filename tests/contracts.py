@@ -18,6 +18,7 @@ from c2f_spec.plan.saved import to_json
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.handoff import FileEntry, Input, Record, StageFile
 from c2f_spec.spec.planfile import Asked
+from c2f_spec.store import records
 from tests.conftest import load_spec
 from tests.test_plan import PINS
 
@@ -46,7 +47,7 @@ def write(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text(json.dumps(to_json(plan), indent=1, ensure_ascii=False) + "\n")
     (folder / "stage.json").write_text(stage.model_dump_json(indent=1) + "\n")
-    (folder / "record.json").write_text(record.model_dump_json(indent=1) + "\n")
+    (folder / "record.json").write_bytes(records.written(record))
 
 
 def main() -> None:

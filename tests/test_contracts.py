@@ -12,6 +12,7 @@ from c2f_spec.errors import Exit, StageExit, StageSpecWrong, Stale
 from c2f_spec.keys import content_key
 from c2f_spec.plan.saved import from_json, to_json
 from c2f_spec.spec.handoff import Record
+from c2f_spec.store.sealed import unseal
 from runtime.given import read_stage
 from tests.contracts import FOLDER
 
@@ -36,7 +37,7 @@ def test_a_plan_of_each_release_is_read(release):
 def test_a_stage_and_a_record_of_each_release_are_read(release):
     stage = read_stage(release / "stage.json")
     assert content_key(stage.preimage) == stage.key
-    record = Record.model_validate_json((release / "record.json").read_bytes())
+    record = Record.model_validate(unseal((release / "record.json").read_bytes()))
     assert (record.kind, record.key) == (stage.kind, stage.key)
     assert record.files["model.safetensors"].size == 12
 

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 
 from c2f_spec.cli.main import main
-from c2f_spec.keys import content_key
+from c2f_spec.keys import content_key, stage_digest
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
-from c2f_spec.plan.verify import Check
+from c2f_spec.plan.verify import Evidence
 from c2f_spec.plan.verify import verify as links
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.objects import open_objects
 from c2f_spec.store.sealed import seal
+from c2f_spec.targets.local import Local
 from tests.conftest import REPOSITORY
 from tests.test_annotate import finish
 
@@ -123,68 +124,97 @@ def test_never_run(repository, told):
 
 # ---- verify
 
+NOTHING_KNOWN = Evidence()
+
 
 def test_every_link_of_what_ran_holds_until_something_is_touched(c2f, repository, tiny_spec):
     c2f("apply", "specs/tiny.yaml", "--no-report")
     done = c2f("verify", "specs/tiny.yaml")
     assert "3 of 3 stages are done; all links hold\n" in done.stdout
-    assert "unknown" not in done.stdout
+    assert done.stdout.count("= equal") == 3
     found = json.loads(c2f("verify", "specs/tiny.yaml", "-o", "json").stdout)["links"]
     assert sorted({link["link"] for link in found}) == ["code", "key", "outputs", "stage.json"]
+    assert {link["state"] for link in found} == {"equal"}
 
     store = repository / ".c2f" / "store"
     output = next(p for p in (store / "work" / "distil").rglob("*.jsonl") if "attempts" in p.parts)
     output.write_text(output.read_text() + "\n")
-    rendered = next((store / "work" / "filter").glob("*/stage.json"))
-    rendered.write_text(rendered.read_text().replace('"threads": ', '"threads": 1'))
     preimage = next((store / "preimages" / "prepare").iterdir())
     preimage.write_text(preimage.read_text().replace("movie", "other"))
     done = c2f("verify", "specs/tiny.yaml", check=4)
     wrong = [line.split()[2:] for line in done.stdout.splitlines() if line.startswith("! different")]
     assert sorted((line[0].partition("-")[0], line[1]) for line in wrong) == [
         ("distil", "outputs"),
-        ("filter", "stage.json"),
         ("prepare", "key"),
     ]
-    assert "3 links do not hold" in done.stdout
+    assert "2 links do not hold" in done.stdout
 
 
-def checks(provenance, image=None, accepted=None, tmp_path=None):
+def checks(changed=(), evidence=NOTHING_KNOWN, accepted=None, **ran):
+    """Links of a stage whose runtime said `ran`, and the stage as it is rendered `changed`."""
     plan = plan_of()
     stage = plan.stages[0]
     objects = open_objects(".c2f/store")
+    file = Local(objects, slots=1).prepare(plan, stage).file
+    own = {
+        "stage_file": stage_digest(file),
+        "placement": file.placement.model_dump(mode="json"),
+        "bundle": "",
+        "code": {},
+    }
+    said = {"ran": {**own, **ran}} if ran.get("ran", True) else {}
     objects.delete(records.record_name(stage.kind, stage.key))
     record = Record(
-        kind=stage.kind, key=stage.key, attempt="a", nonce="n", files={}, summary={}, provenance=provenance
+        kind=stage.kind, key=stage.key, attempt="a", nonce="n", files={}, summary={}, provenance=said
     )
-    objects.create(records.record_name(stage.kind, stage.key), seal(record.model_dump()))
-    found: list[Check] = list(links(stage, objects, accepted or {}, image))
-    return {c.link: (c.state, c.detail) for c in found}, stage
+    objects.create(records.record_name(stage.kind, stage.key), records.written(record))
+    rendered = file.model_copy(update=dict(changed))
+    found = links(stage, objects, rendered, accepted or {}, evidence)
+    return {c.link: (c.state, c.detail) for c in found}, stage, file
 
 
 def test_code_that_ran_is_held_against_the_key_and_the_lock(stored):
     code = {"runtime/stages/prepare.py": "f" * 16}
-    found, stage = checks({"ran": {"code": code}})
+    found, stage, _ = checks(code=code)
     keyed = stage.preimage["code"]["runtime/stages/prepare.py"]
-    assert found["code"] == (
-        "different",
-        f"what ran is not what is keyed: runtime/stages/prepare.py {keyed} -> {'f' * 16}",
-    )
-    found, _ = checks({"ran": {"code": code}}, accepted={"f" * 16: "e" * 16, "e" * 16: keyed})
+    told = f"what ran is not what is keyed: runtime/stages/prepare.py {keyed} -> {'f' * 16}"
+    assert found["code"] == ("different", told)
+    found, _, _ = checks(code=code, accepted={"f" * 16: "e" * 16, "e" * 16: keyed})
     assert found["code"][0] == "equal"
     assert "1 of them accepted as equal" in found["code"][1]
 
 
+def test_a_stage_that_would_be_placed_otherwise_has_moved_and_another_stage_is_different(stored):
+    assert checks()[0]["stage.json"][0] == "equal"
+    assert checks({"store": "s3://elsewhere", "scratch": "/pod"})[0]["stage.json"][0] == "equal"
+    file = checks()[2]
+    placed = file.placement.model_copy(update={"threads": 77, "pool": "a800"})
+    moved = checks({"placement": placed, "code": "b" * 64})[0]["stage.json"]
+    assert moved[0] == "moved"
+    assert "pool none -> a800" in moved[1]
+    assert f"threads {file.placement.threads} -> 77" in moved[1]
+    assert checks({"preimage": {**file.preimage, "stage": "other"}})[0]["stage.json"][0] == "different"
+    assert checks(stage_file="0" * 64)[0]["stage.json"][0] == "different"
+
+
 def test_the_image_that_ran_is_held_against_the_planned_one(stored):
     planned = f"registry/c2f@sha256:{'1' * 64}"
-    ran = {"ran": {"image": planned, "code": {}}}
-    assert checks(ran)[0]["image"][0] == "unknown"
-    assert checks(ran, image=f"other.registry/c2f@sha256:{'1' * 64}")[0]["image"][0] == "equal"
-    state, detail = checks(ran, image=f"registry/c2f@sha256:{'2' * 64}")[0]["image"]
+    placement = {**checks()[2].placement.model_dump(mode="json"), "image": planned}
+    assert checks(placement=placement)[0]["image"][0] == "unknown"
+    same = Evidence(image=f"other.registry/c2f@sha256:{'1' * 64}")
+    assert checks(placement=placement, evidence=same)[0]["image"][0] == "equal"
+    other = Evidence(image=f"registry/c2f@sha256:{'2' * 64}")
+    state, detail = checks(placement=placement, evidence=other)[0]["image"]
     assert state == "different"
     assert detail == f"planned {planned}, ran registry/c2f@sha256:{'2' * 64}"
 
 
+def test_a_manifest_is_held_against_what_is_rendered(stored):
+    assert "manifest" not in checks()[0]
+    assert checks(evidence=Evidence(manifest="a" * 64, rendered="a" * 64))[0]["manifest"][0] == "equal"
+    assert checks(evidence=Evidence(manifest="a" * 64, rendered="b" * 64))[0]["manifest"][0] == "moved"
+
+
 def test_what_an_older_version_did_not_record_is_no_difference(stored):
-    found, _ = checks({})
+    found, _, _ = checks(ran=None)
     assert found["code"][0] == found["stage.json"][0] == "unknown"

@@ -4,44 +4,102 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from c2f_spec.cli import show
 from c2f_spec.cli.forms.json_text import json_text
-from c2f_spec.cli.show import table
-from c2f_spec.cli.work import open_work
-from c2f_spec.errors import Exit
-from c2f_spec.plan.compile import lock_of
-from c2f_spec.plan.verify import Check
+from c2f_spec.cli.work import compile_work
+from c2f_spec.errors import Exit, Unreachable
+from c2f_spec.plan.compile import lock_of, store_url
+from c2f_spec.plan.verify import Check, Evidence
 from c2f_spec.plan.verify import verify as links
+from c2f_spec.spec.handoff import StageFile
+from c2f_spec.store.objects import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable, Sequence
 
-SIGNS = {"equal": "=", "different": "!", "unknown": "?"}
+    from c2f_spec.plan.model import Plan, Stage
+    from c2f_spec.spec.cluster import KubernetesEnvironment
+    from c2f_spec.store.objects import Objects
+
+
+SIGNS = {"equal": "=", "moved": "~", "different": "!", "unknown": "?"}
 
 
 def verify(args: Namespace) -> int:
-    work = open_work(args)
-    accepted = {a.new: a.old for item in work.loaded for a in lock_of(item).accept}
-    found = [c for stage in work.plan.stages for c in links(stage, work.objects, accepted, None)]
-    done = len({c.stage.key for c in found})
-    wrong = [c for c in found if c.state == "different"]
-    if args.output == "json":
-        print(json_text(_json(found, len(work.plan.stages))))
-    else:
-        table(("LINK", "STAGE", "WHAT", "DETAIL"), [_row(c) for c in found])
-        verdict = f"{len(wrong)} links do not hold" if wrong else "all links hold"
-        unknown = sum(c.state == "unknown" for c in found)
-        also = f", {unknown} are not known" if unknown else ""
-        print(f"{work.plan.name}: {done} of {len(work.plan.stages)} stages are done; {verdict}{also}")
-    return Exit.DIFFERENCE if wrong else Exit.OK
-
-
-def _row(check: Check) -> tuple[str, str, str, str]:
-    return (f"{SIGNS[check.state]} {check.state}", check.stage.name, check.link, check.detail)
-
-
-def _json(found: list[Check], stages: int) -> dict[str, Any]:
-    links_ = [
-        {"stage": c.stage.name, "key": c.stage.key, "link": c.link, "state": c.state, "detail": c.detail}
-        for c in found
+    compiled = compile_work(args)
+    plan, environment = compiled.plan, compiled.environment
+    objects = open_objects(store_url(environment, compiled.root))
+    accepted = {a.new: a.old for item in compiled.loaded for a in lock_of(item).accept}
+    known = {} if environment.kind == "local" else _evidence(environment, plan)
+    rendered = _renderer(plan, objects)
+    checked = [
+        (stage, links(stage, objects, rendered(stage), accepted, known.get(stage.key, Evidence())))
+        for stage in plan.stages
     ]
-    return {"format_version": 1, "stages": stages, "done": len({c.stage.key for c in found}), "links": links_}
+    found = [(stage, checks) for stage, checks in checked if checks]
+    states = [check.state for _, checks in found for check in checks]
+    if args.output == "json":
+        print(json_text(_json(found, len(plan.stages))))
+    else:
+        show.table(("LINK", "STAGE", "WHAT", "DETAIL"), [row for item in found for row in _rows(*item)])
+        print(f"{plan.name}: {len(found)} of {len(plan.stages)} stages are done; {_verdict(states)}")
+    return Exit.DIFFERENCE if "different" in states else Exit.OK
+
+
+def _renderer(plan: Plan, objects: Objects) -> Callable[[Stage], StageFile]:
+    """What a stage would be given now."""
+    if plan.environment.kind == "local":
+        from c2f_spec.targets.local import Local
+
+        local = Local(objects, slots=1)
+        return lambda stage: local.prepare(plan, stage).file
+    from c2f_spec.targets.kubernetes.render.stage import stage_file
+
+    return lambda stage: StageFile.model_validate_json(stage_file(plan, stage))
+
+
+def _evidence(environment: KubernetesEnvironment, plan: Plan) -> dict[str, Evidence]:
+    """A cluster that does not answer is told of: the store alone proves the rest."""
+    from c2f_spec.targets.kubernetes.access import find_access
+    from c2f_spec.targets.kubernetes.client import Client
+    from c2f_spec.targets.kubernetes.evidence import evidence
+
+    try:
+        return evidence(Client(find_access(), namespace=environment.namespace), plan)
+    except Unreachable as error:
+        show.note(f"manifests and images are not checked: {error.message}")
+        return {}
+
+
+def _rows(stage: Stage, checks: list[Check]) -> list[tuple[str, str, str, str]]:
+    """One row for all links that hold, one for each that does not."""
+    equal = [c for c in checks if c.state == "equal"]
+    others = [
+        (f"{SIGNS[c.state]} {c.state}", stage.name, c.link, c.detail) for c in checks if c.state != "equal"
+    ]
+    if not equal:
+        return others
+    detail = next((c.detail for c in equal if c.link == "outputs"), "")
+    return [("= equal", stage.name, ", ".join(c.link for c in equal), detail), *others]
+
+
+def _verdict(states: Sequence[str]) -> str:
+    wrong, moved, unknown = (states.count(state) for state in ("different", "moved", "unknown"))
+    parts = [
+        f"{wrong} link{'' if wrong == 1 else 's'} do{'es' if wrong == 1 else ''} not hold"
+        if wrong
+        else "all links hold"
+    ]
+    parts += [f"{moved} moved"] if moved else []
+    parts += [f"{unknown} not known"] if unknown else []
+    return ", ".join(parts)
+
+
+def _json(found: list[tuple[Stage, list[Check]]], stages: int) -> dict[str, Any]:
+    rows = [
+        {"stage": s.name, "key": s.key, "link": c.link, "state": c.state, "detail": c.detail}
+        for s, checks in found
+        for c in checks
+    ]
+    return {"format_version": 1, "stages": stages, "done": len(found), "links": rows}

@@ -2,81 +2,99 @@
 
     spec → key → stage.json → the runtime that read it → its code and image → the files of its output
 
-The key binds spec, code, data and inputs; the record says which stage.json the runtime read (`runtime/witness.py`), and
-the digest of every file. What was not recorded, by an older version, is told as not known, which is no difference.
+The key binds spec, code, data and inputs. The record says which stage.json the runtime read, where, with what code
+(`runtime/witness.py`), and the digest of every file. Where a stage runs is in no key, so a stage that would now be placed
+otherwise `moved`, which is named and no fault. What nobody recorded or remembers is `unknown`, which is none either.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from c2f_spec.errors import Damaged
-from c2f_spec.keys import content_key
+from c2f_spec.errors import Unreachable
+from c2f_spec.keys import content_key, leaves, stage_digest
+from c2f_spec.plan.changes import shown
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from c2f_spec.plan.model import Stage
-    from c2f_spec.spec.handoff import Record
+    from c2f_spec.spec.handoff import Record, StageFile
     from c2f_spec.store.objects import Objects
+
+State = Literal["equal", "moved", "different", "unknown"]
 
 
 class Check(NamedTuple):
     """One link of a stage."""
 
-    stage: Stage
     link: str
-    state: str
-    """`equal`, `different`, or `unknown`."""
+    state: State
     detail: str
 
 
-def verify(stage: Stage, objects: Objects, accepted: Mapping[str, str], image: str | None) -> Iterator[Check]:
-    """All links of a stage that is done; nothing of one that is not. `image` is the digest that the cluster says ran."""
+class Evidence(NamedTuple):
+    """What the place that ran a stage still knows of it."""
+
+    image: str | None = None
+    """Name and digest of the image that the container ran, as the node says."""
+    manifest: str | None = None
+    """Digest in the Job that is there."""
+    rendered: str | None = None
+    """Digest of the Job as it would be rendered now."""
+
+
+def verify(
+    stage: Stage, objects: Objects, rendered: StageFile, accepted: Mapping[str, str], evidence: Evidence
+) -> list[Check]:
+    """All links of a stage that is done; none of one that is not. `rendered` is what it would be given now."""
     record = records.read_record(objects, stage.kind, stage.key)
     if record is None:
-        return
-    yield _preimage(stage, objects)
-    yield from _stage_file(stage, record, objects)
-    yield _code(stage, record, accepted)
-    yield from _image(stage, record, image)
-    yield _outputs(stage, record, objects)
+        return []
+    found = [_preimage(stage, objects), _stage_file(record, rendered), _code(stage, record, accepted)]
+    return [*found, *_manifest(evidence), *_image(record, evidence), _outputs(record, objects)]
 
 
 def _preimage(stage: Stage, objects: Objects) -> Check:
     data = objects.read(f"preimages/{stage.kind}/{stage.key}.json")
     if data is None:
-        return Check(stage, "key", "unknown", "its preimage is not stored")
+        return Check("key", "unknown", "its preimage is not stored")
     if content_key(json.loads(data)) != stage.key:
-        return Check(stage, "key", "different", "the stored preimage is not what the key is the hash of")
-    return Check(stage, "key", "equal", "the stored preimage has this key")
+        return Check("key", "different", "the stored preimage is not what the key is the hash of")
+    return Check("key", "equal", stage.key[:10])
 
 
-def _stage_file(stage: Stage, record: Record, objects: Objects) -> Iterator[Check]:
-    """What was rendered, and what the runtime says that it read."""
-    told = record.provenance.get("ran", {}).get("stage_file")
-    rendered = objects.read(f"{records.work_name(stage.kind, stage.key)}/stage.json")
-    if told is None or rendered is None:
-        missing = "the runtime did not record it" if told is None else "the rendered file is not stored"
-        yield Check(stage, "stage.json", "unknown", missing)
-        return
-    digest = hashlib.sha256(rendered).hexdigest()
-    if digest != told:
-        yield Check(stage, "stage.json", "different", f"rendered {digest[:10]}, the runtime read {told[:10]}")
-        return
-    if content_key(json.loads(rendered)["preimage"]) != stage.key:
-        yield Check(stage, "stage.json", "different", "it holds the preimage of another key")
-        return
-    yield Check(stage, "stage.json", "equal", f"{digest[:10]} was rendered and read")
+def _stage_file(record: Record, rendered: StageFile) -> Check:
+    """What is rendered now, and what the runtime says that it read."""
+    ran = record.provenance.get("ran", {})
+    told = ran.get("stage_file")
+    if told is None:
+        return Check("stage.json", "unknown", "the runtime did not record it")
+    digest = stage_digest(rendered)
+    if digest == told:
+        return Check("stage.json", "equal", f"{digest[:10]} as rendered")
+    as_then = rendered.model_copy(
+        update={"placement": rendered.placement.model_validate(ran["placement"]), "code": ran["bundle"]}
+    )
+    if stage_digest(as_then) != told:
+        return Check("stage.json", "different", f"the runtime read {told[:10]}, which is not of this stage")
+    return Check("stage.json", "moved", "; ".join(_moves(ran, rendered)))
+
+
+def _moves(ran: dict[str, Any], rendered: StageFile) -> Iterator[str]:
+    before = {**leaves(ran["placement"]), "bundle": ran["bundle"]}
+    after = {**leaves(rendered.placement.model_dump(mode="json")), "bundle": rendered.code}
+    for path in dict.fromkeys((*before, *after)):
+        if before.get(path) != after.get(path):
+            yield f"{path} {shown(before.get(path))} -> {shown(after.get(path))}"
 
 
 def _code(stage: Stage, record: Record, accepted: Mapping[str, str]) -> Check:
     ran = record.provenance.get("ran", {})
     if "code" not in ran:
-        return Check(stage, "code", "unknown", "the runtime did not record it")
+        return Check("code", "unknown", "the runtime did not record it")
     keyed = stage.preimage["code"]
     other = [
         f"{path} {keyed[path]} -> {new or 'none'}"
@@ -85,11 +103,9 @@ def _code(stage: Stage, record: Record, accepted: Mapping[str, str]) -> Check:
     ]
     if other:
         more = f" and {len(other) - 3} more" if len(other) > 3 else ""
-        return Check(
-            stage, "code", "different", f"what ran is not what is keyed: {', '.join(other[:3])}{more}"
-        )
-    said = f"{len(keyed)} files" + (f", {len(ran['code'])} of them accepted as equal" if ran["code"] else "")
-    return Check(stage, "code", "equal", said)
+        return Check("code", "different", f"what ran is not what is keyed: {', '.join(other[:3])}{more}")
+    also = f", {len(ran['code'])} of them accepted as equal" if ran["code"] else ""
+    return Check("code", "equal", f"{len(keyed)} files{also}")
 
 
 def _first(digest: str | None, accepted: Mapping[str, str]) -> str | None:
@@ -100,24 +116,30 @@ def _first(digest: str | None, accepted: Mapping[str, str]) -> str | None:
     return digest
 
 
-def _image(stage: Stage, record: Record, image: str | None) -> Iterator[Check]:
-    planned = record.provenance.get("ran", {}).get("image")
+def _manifest(evidence: Evidence) -> Iterator[Check]:
+    if evidence.manifest is None:
+        return
+    same = evidence.manifest == evidence.rendered
+    detail = f"{evidence.manifest[:10]} as rendered" if same else f"the Job has {evidence.manifest[:10]}"
+    yield Check("manifest", "equal" if same else "moved", detail)
+
+
+def _image(record: Record, evidence: Evidence) -> Iterator[Check]:
+    planned = (record.provenance.get("ran", {}).get("placement") or {}).get("image")
     if planned is None:
         return  # a process of this machine
-    if image is None:
-        yield Check(
-            stage, "image", "unknown", f"planned {planned}; the cluster does not know the pod any more"
-        )
+    if evidence.image is None:
+        yield Check("image", "unknown", f"planned {planned}; no pod of it is left to ask")
         return
-    same = planned.rpartition("@")[2] == image.rpartition("@")[2]
-    detail = planned.rpartition("@")[2][:17] if same else f"planned {planned}, ran {image}"
-    yield Check(stage, "image", "equal" if same else "different", detail)
+    same = planned.rpartition("@")[2] == evidence.image.rpartition("@")[2]
+    detail = planned.rpartition("@")[2][:17] if same else f"planned {planned}, ran {evidence.image}"
+    yield Check("image", "equal" if same else "different", detail)
 
 
-def _outputs(stage: Stage, record: Record, objects: Objects) -> Check:
+def _outputs(record: Record, objects: Objects) -> Check:
     try:
         records.verify(objects, record)
-    except Damaged as error:
-        return Check(stage, "outputs", "different", error.message)
-    size = sum(entry.size for entry in record.files.values())
-    return Check(stage, "outputs", "equal", f"{len(record.files)} files, {size:,} bytes")
+    except Unreachable as error:
+        return Check("outputs", "different", error.message)
+    size, n = sum(entry.size for entry in record.files.values()), len(record.files)
+    return Check("outputs", "equal", f"{n} file{'' if n == 1 else 's'}, {size:,} bytes")
