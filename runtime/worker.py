@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import C2fError, StageError, StageExit, Unreachable
+from c2f_spec.hardware import fault
 from c2f_spec.spec.handoff import Record, StageFile
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
@@ -188,6 +189,8 @@ def _classified(error: BaseException) -> tuple[StageExit, str, str]:
             f"{error.strerror or error}: {error.filename or ''}".rstrip(": "),
             "is the disk full?",
         )
+    if broken := fault([str(error)]):
+        return StageExit.TRANSIENT, f"{broken.what}: {error}", "tell who runs the machine"
     return StageExit.BUG, f"{type(error).__name__}: {error}", "the log has the traceback; please report it"
 
 

@@ -431,3 +431,29 @@ def test_help_names_it(capsys):
     with pytest.raises(SystemExit):
         main(["doctor", "--help"])
     assert "ENV" in capsys.readouterr().out
+
+
+def test_what_is_asked_for_is_what_the_role_of_users_grants():
+    from pathlib import Path
+
+    from ruamel.yaml import YAML
+
+    base = Path(__file__).parent.parent / "k8s"
+    granted = {
+        (group, resource, verb)
+        for path in (
+            base / "base" / "user-role.yaml",
+            base / "overlays" / "kueue" / "user-role.yaml",
+            base / "overlays" / "volcano" / "user-role.yaml",
+        )
+        if path.is_file()
+        for document in YAML(typ="safe").load_all(path)
+        for rule in document.get("rules", ())
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    asked = {
+        (r.group, r.resource, v) for r in (*rights.NEEDED, rights.KUEUE, rights.VOLCANO) for v in r.verbs
+    }
+    assert asked - granted == set()

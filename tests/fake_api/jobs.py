@@ -31,8 +31,8 @@ class Ending:
 class JobController:
     """Use as a context manager around the part of a test in which Jobs run."""
 
-    def __init__(self, state, run) -> None:
-        self.state, self.run = state, run
+    def __init__(self, state, run, *, nodes=("fake-node", "other-node"), backoff=0.0) -> None:
+        self.state, self.run, self.nodes, self.backoff = state, run, nodes, backoff
         self.started = []
         """Names of Jobs in the order in which their first pod began."""
         self._known, self._stop = {}, threading.Event()
@@ -105,6 +105,7 @@ class JobController:
                     return
                 failed += action == "Count"
                 self._status(job, {"failed": failed})
+                stopped.wait(self.backoff)
                 if failed > spec["backoffLimit"]:
                     self._finish(job, "Failed", "BackoffLimitExceeded", failed)
                     return
@@ -134,7 +135,7 @@ class JobController:
                 "labels": labels,
                 "ownerReferences": [owner],
             },
-            "spec": {**template["spec"], "nodeName": "fake-node"},
+            "spec": {**template["spec"], "nodeName": self._node(template["spec"])},
             "status": {"phase": "Running", "startTime": _now()},
         }
         with self.state.changed:
@@ -158,6 +159,17 @@ class JobController:
         with contextlib.suppress(Refusal):
             self.state.merge(PODS, namespace, pod["metadata"]["name"], {"status": status})
         return ending
+
+    def _node(self, spec):
+        """The first node that the pod's affinity does not refuse."""
+        wanted = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
+            "requiredDuringSchedulingIgnoredDuringExecution"
+        ) or {}
+        fields = [f for term in wanted.get("nodeSelectorTerms", ()) for f in term.get("matchFields", ())]
+        refused = {
+            v for f in fields if (f["key"], f["operator"]) == ("metadata.name", "NotIn") for v in f["values"]
+        }
+        return next(node for node in self.nodes if node not in refused)
 
     def _finish(self, job, kind, reason, failed):
         condition = {"type": kind, "status": "True", "reason": reason, "lastTransitionTime": _now()}

@@ -153,9 +153,14 @@ class Client:
         kind = "application/merge-patch+json"
         return _body(self.transport.send("PATCH", path, query, body=change, content=kind))
 
-    def delete(self, resource: Resource, name: str, *, uid: str | None = None) -> bool:
-        """Whether it was there; what it owns goes too. With `uid`, another object of its name is a `Conflict`."""
-        body: dict[str, Any] = {"propagationPolicy": "Background"}
+    def delete(
+        self, resource: Resource, name: str, *, uid: str | None = None, foreground: bool = False
+    ) -> bool:
+        """Whether it was there; what it owns goes too. With `uid`, another object of its name is a `Conflict`.
+
+        With `foreground` it stays, marked, until what it owns is gone.
+        """
+        body: dict[str, Any] = {"propagationPolicy": "Foreground" if foreground else "Background"}
         if uid is not None:
             body["preconditions"] = {"uid": uid}
         try:

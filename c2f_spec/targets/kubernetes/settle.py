@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import MEANING, StageExit
 from c2f_spec.store import nodes, records
 from c2f_spec.targets.kubernetes.answers import Absent
-from c2f_spec.targets.kubernetes.moving import fault_of, move
+from c2f_spec.targets.kubernetes.moving import blame_node, broken_pods, fault_of, move
 from c2f_spec.targets.kubernetes.render import names
 from c2f_spec.targets.kubernetes.resources import JOBS, PODS
-from c2f_spec.targets.kubernetes.words.ending import of_job, of_pod
+from c2f_spec.targets.kubernetes.words.ending import of_job
 
 if TYPE_CHECKING:
     from c2f_spec.plan.model import Stage
-    from c2f_spec.targets.kubernetes.hardware import Fault
     from c2f_spec.targets.kubernetes.target import Held, Kubernetes
 
 
@@ -43,7 +42,11 @@ class Settler:
             elif not held.ended and not held.going and held.failed > self._failed.get(held.uid, 0):
                 self.target.guard()
                 self._failed[held.uid] = held.failed
-                if move(self.target.client, self.target.objects, stage, name, held.uid):
+                if broken := broken_pods(self.target.client, name):
+                    self.target.jobs[name] = held._replace(
+                        going=True
+                    )  # before the watch says so, then that it is gone
+                    move(self.target.client, self.target.objects, stage, name, held.uid, broken)
                     self.target.standing.look(self.target.objects, stage)
 
 
@@ -59,11 +62,9 @@ def _store_outcome(target: Kubernetes, stage: Stage, name: str, held: Held) -> N
         key=lambda pod: str(pod["metadata"].get("creationTimestamp")),
     )
     failed = [pod for pod in pods if pod["status"].get("phase") == "Failed"]
-    broken = _broken(target, failed[-1]) if failed else None
+    broken = fault_of(target.client, failed[-1]) if failed else None
     if broken is not None:
-        node = failed[-1]["spec"]["nodeName"]
-        uid, (what, line) = failed[-1]["metadata"]["uid"], broken
-        nodes.add_fault(target.objects, stage.kind, stage.key, pod=uid, node=node, what=what, line=line)
+        blame_node(target.objects, stage, failed[-1], broken)
         nodes.forgive_fault(target.objects, stage.kind, stage.key)
     else:
         records.add_failure(target.objects, stage.kind, stage.key, _failure(held, failed))
@@ -90,14 +91,6 @@ def _failure(held: Held, failed: list[dict[str, Any]]) -> dict[str, Any]:
         "job": held.uid,
         **({"node": failed[-1]["spec"].get("nodeName", "")} if failed else {}),
     }
-
-
-def _broken(target: Kubernetes, pod: dict[str, Any]) -> Fault | None:
-    """A sign of broken hardware in the end of a pod's log, unless its exit code says that the stage was wrong."""
-    ending = of_pod(pod)
-    if ending is None or (ending.code is not None and ending.code.permanent):
-        return None
-    return fault_of(target.client, pod)
 
 
 def _let_go(target: Kubernetes, name: str, ttl: int) -> None:

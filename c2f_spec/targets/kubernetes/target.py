@@ -162,6 +162,8 @@ class Kubernetes:
         held = self._held(stage)
         if held is not None and (not held.ended or held.going):
             return Status(State.RUNNING)
+        if held is None and self._leaving(stage):
+            return Status(State.RUNNING, "its former pods save and go")
         if held is not None:
             self.standing.look(self.objects, stage)
             if stage.key in self.standing.done:
@@ -206,6 +208,12 @@ class Kubernetes:
                 hint="the keys of both begin alike: remove that Job when it has ended",
             )
         return held
+
+    def _leaving(self, stage: Stage) -> bool:
+        """Its Job before this one is removed, and pods of it may still write."""
+        retries = self.standing.retries[stage.key]
+        former = self.jobs.get(names.job_name(stage, retries - 1)) if retries else None
+        return former is not None and former.going
 
     def _runs(self, job: str) -> bool:
         return any(

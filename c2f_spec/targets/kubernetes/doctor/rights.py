@@ -24,9 +24,10 @@ NEEDED = (
     Right("", "configmaps", ("get", "list", "create", "patch", "delete"), "apply: stage files and plans"),
     Right("", "pods", ("get", "list", "watch", "create"), "status, logs; create: the rehearsal of Pod Security"),
     Right("", "pods/log", ("get",), "logs"),
+    Right("", "pods/exec", ("create",), "shell"),
     Right("", "events", ("list",), "status in words"),
     Right("", "services", ("get", "list", "create", "patch", "delete"), "stages of several nodes"),
-    Right("coordination.k8s.io", "leases", ("get", "list"), "who drives a plan"),
+    Right("coordination.k8s.io", "leases", ("get", "list", "delete"), "who drives a plan; delete"),
 )  # fmt: skip
 KUEUE = Right("kueue.x-k8s.io", "workloads", ("get", "list"), "status: why the queue waits")
 VOLCANO = Right("scheduling.volcano.sh", "podgroups", ("get", "list", "create", "delete"), "gangs")

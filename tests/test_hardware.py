@@ -2,7 +2,7 @@
 
 import pytest
 
-from c2f_spec.targets.kubernetes.hardware import TAIL, fault
+from c2f_spec.hardware import TAIL, fault
 
 BROKEN = {
     "[1234.5] NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, GPU has fallen off the bus.": "Xid 79",
@@ -43,3 +43,15 @@ def test_only_the_end_of_a_log_counts():
     line = next(iter(BROKEN))
     assert fault([line, *["step"] * TAIL]) is None
     assert fault([line, *["step"] * (TAIL - 1)]) is not None
+
+
+def test_a_stage_that_sees_it_is_tried_again_and_not_called_a_bug():
+    from c2f_spec.errors import StageExit
+    from runtime.worker import _classified
+
+    code, message, _ = _classified(RuntimeError("CUDA error: uncorrectable ECC error encountered"))
+    assert code is StageExit.TRANSIENT
+    assert "ECC" in message
+    assert (
+        _classified(RuntimeError("CUDA error: an illegal memory access was encountered"))[0] is StageExit.BUG
+    )
