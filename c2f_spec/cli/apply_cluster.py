@@ -15,6 +15,7 @@ from c2f_spec.errors import Diagnostic, Exit, SpecErrors, Unreachable, WrongUsag
 from c2f_spec.plan.compile import environment_document
 from c2f_spec.provenance import save_origin
 from c2f_spec.run import Event, run, save
+from c2f_spec.targets.kubernetes.adjust import adjust, supersede
 from c2f_spec.targets.kubernetes.blame import blame
 from c2f_spec.targets.kubernetes.launch import driven, driver_objects, ended, start, store_code
 from c2f_spec.targets.kubernetes.preflight import preflight
@@ -83,7 +84,17 @@ def _start(work: Work, plan: Plan, patch: bytes, target: Kubernetes, options: Op
     save_origin(work.objects, plan.origin, patch)
     store_code(work.objects)
     save(plan, work.objects)
+    _make_room(plan, target)
     start(target.client, plan)
+
+
+def _make_room(plan: Plan, target: Kubernetes) -> None:
+    """What is there of the same stages, placed otherwise, makes room or is named."""
+    for digest in supersede(target.client, plan):
+        print(f"plan {digest}, of the same stages placed otherwise, is withdrawn for this one")
+    wanted = [target.prepare(plan, s).objects for s in plan.stages if s.action in ("run", "follow")]
+    for found in adjust(target.client, wanted):
+        print(found)
 
 
 def refusals(found: list[Refused], work: Work, environments: str | None) -> list[Diagnostic]:
