@@ -88,6 +88,20 @@ def test_a_name_that_is_not_pinned_is_no_object(here, capsys):
     assert main(["render", "specs/sims_hint.yaml", "--offline"]) == 0
 
 
+def test_what_kubernetes_would_refuse_is_told_at_the_line_of_the_environment(here, tmp_path, capsys):
+    text = (ROOT / "k8s" / "environments" / "kind.yaml").read_text()
+    volume = "volumes: [{name: data, hostPath: {path: /data}}]"
+    (tmp_path / "kind.yaml").write_text(
+        f"{text}pod_template:\n  spec:\n    dnsPolicy: Default\n    {volume}\n"
+    )
+    line = len(text.splitlines()) + 4
+    assert main(["render", "specs/smoke.yaml", "--on", "kind", "--environments", str(tmp_path)]) == 3
+    told = capsys.readouterr().err
+    assert f"kind.yaml:{line}:14: Kubernetes 1.33 would refuse each Job" in told
+    assert "folders of the node are not mounted (Pod Security `restricted`) [C2F455]" in told
+    assert told.count("C2F455") == 1, "once, and not once a stage"
+
+
 # ---- GitOps
 
 

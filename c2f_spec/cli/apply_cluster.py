@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from c2f_spec.cli.work import Work
+    from c2f_spec.document import Document
     from c2f_spec.plan.model import Plan
     from c2f_spec.targets.kubernetes.preflight import Refused
 
@@ -71,7 +72,8 @@ def _start(work: Work, plan: Plan, patch: bytes, target: Kubernetes, options: Op
     requests = [target.prepare(plan, s) for s in plan.stages if s.action == "run"]
     environment = plan.environment
     assert environment.kind == "kubernetes"
-    check([*driver_objects(plan), *(item for r in requests for item in r.objects)], environment)
+    document = _environment_document(work, options.environments)
+    check([*driver_objects(plan), *(item for r in requests for item in r.objects)], environment, document)
     refuse_broken(judged(plan, work.loaded[0].root, work.objects))
     found = preflight(target.client, requests, driver_objects(plan))
     for line in found.unchecked:
@@ -102,8 +104,7 @@ def refusals(found: list[Refused], work: Work, environments: str | None) -> list
     plan, loaded = work.plan, work.loaded
     environment = plan.environment
     assert environment.kind == "kubernetes"
-    place = Path(environments) if environments else None
-    document = environment_document(plan.environment_name, loaded[0].root, place)
+    document = _environment_document(work, environments)
     told = []
     for refused in found:
         variants = refused.stage.variants if refused.stage else ()
@@ -121,6 +122,12 @@ def refusals(found: list[Refused], work: Work, environments: str | None) -> list
             )
         )
     return told
+
+
+def _environment_document(work: Work, environments: str | None) -> Document:
+    """The file of the plan's environment, for messages to point into."""
+    place = Path(environments) if environments else None
+    return environment_document(work.plan.environment_name, work.loaded[0].root, place)
 
 
 def follow(plan: Plan, target: Kubernetes, work: Work) -> int:

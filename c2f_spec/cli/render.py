@@ -10,6 +10,7 @@ from c2f_spec.cli.work import compile_work
 from c2f_spec.cli.written import write_folder
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.plan.bundle import bundle
+from c2f_spec.plan.compile import environment_document
 from c2f_spec.plan.saved import to_json
 from c2f_spec.targets.kubernetes.render.checked import check
 from c2f_spec.targets.kubernetes.render.driver import driver_job, given_map, plan_map
@@ -33,14 +34,16 @@ def render(args: Namespace) -> int:
     if args.gitops and args.offline:
         message = "a cluster that follows a folder starts what stands there, so every name must be pinned"
         raise WrongUsage(message, hint="`c2f-spec lock` pins what is staged; leave out --offline")
-    plan = compile_work(args).plan
+    _, plan, _, root = compile_work(args)
     if plan.environment.kind != "kubernetes":
         raise WrongUsage(
             f"`{plan.environment_name}` is this machine, where stages are processes",
             hint="name a cluster with --on, for example `--on kind`",
         )
     files = _for_git(plan) if args.gitops else _whole(plan)
-    check([item for objects in files.values() for item in objects], plan.environment)
+    place = Path(args.environments) if args.environments else None
+    document = environment_document(plan.environment_name, root, place)
+    check([item for objects in files.values() for item in objects], plan.environment, document)
     if not args.out_dir:
         print("".join(emit(objects) for objects in files.values()), end="")
         return Exit.OK

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from c2f_spec.errors import SpecInvalid
+from c2f_spec.errors import Diagnostic, SpecErrors
+from c2f_spec.targets.kubernetes.blame import blame
 from c2f_spec.targets.kubernetes.render.schema import wrong
 from c2f_spec.targets.kubernetes.render.security import violations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from c2f_spec.document import Document
     from c2f_spec.spec.cluster import KubernetesEnvironment
 
 TEMPLATE = "spec.template.spec"
 MOST = 20
 """Complaints that are shown; most are one, once a stage."""
+HINT = "`pod_template` is the part of a pod that an environment writes itself; correct it there"
 
 
 class Complaint(NamedTuple):
@@ -47,15 +50,16 @@ def _of(item: dict[str, Any], environment: KubernetesEnvironment) -> Iterator[Co
             )
 
 
-def check(objects: list[dict[str, Any]], environment: KubernetesEnvironment) -> None:
-    """Raises `SpecInvalid` with what a server would refuse: the environment's `pod_template`, or a mistake of ours."""
-    found = complaints(objects, environment)
-    if not found:
-        return
-    told = list(dict.fromkeys(f"{c.object.partition(' ')[0]}: {c.path}: {c.message}" for c in found))
-    more = f"\nand {len(told) - MOST} more" if len(told) > MOST else ""
-    raise SpecInvalid(
-        "\n".join(told[:MOST]) + more,
-        hint="the parts of a pod that an environment writes itself are in its `pod_template`",
-        code="C2F455",
-    )
+def check(objects: list[dict[str, Any]], environment: KubernetesEnvironment, document: Document) -> None:
+    """Raises `SpecErrors` with what a server would refuse, at the lines of the environment's `document`.
+
+    It comes from the environment's `pod_template`, or is a mistake of ours.
+    """
+    told = {(c.object.partition(" ")[0], c.path, c.message): c for c in complaints(objects, environment)}
+    problems = []
+    for kind, path, message in list(told)[:MOST]:
+        loc = blame(path, message, None, environment, {}).loc
+        what = f"Kubernetes {environment.kubernetes} would refuse each {kind}: `{path}`: {message}"
+        problems.append(Diagnostic("C2F455", document.place(loc), what, HINT))
+    if problems:
+        raise SpecErrors(problems)
