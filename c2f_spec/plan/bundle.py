@@ -89,10 +89,10 @@ def _imported(path: Path) -> set[str]:
     """Modules of `c2f_spec` that a file imports, anywhere in it. Comments that look like imports only add files."""
     modules = set()
     for module, names in IMPORT.findall(path.read_bytes()):
-        own = module.decode()
-        modules |= (
-            {own} if own != "c2f_spec" else {f"c2f_spec.{n.strip()}" for n in names.decode().split(",")}
-        )
+        if module != b"c2f_spec":
+            modules.add(module.decode())
+        elif names:  # `import c2f_spec` itself is its `__init__`, which is always there
+            modules |= {f"c2f_spec.{name.strip()}" for name in names.decode().split(",")}
     return modules
 
 
