@@ -32,7 +32,7 @@ VARIABLE = "C2F_ORIGIN"
 """Tells a stage the digest of the origin that launched it."""
 NAMED = 100
 """So many changed files an origin names."""
-LARGEST_PATCH = 20_000_000
+LARGEST_PATCH = 5_000_000
 """Bytes. More is data, and belongs into the store by `data add`."""
 
 

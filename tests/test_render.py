@@ -15,6 +15,7 @@ from c2f_spec.document import load
 from c2f_spec.errors import StageExit
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.spec.cluster import VERSIONS
+from c2f_spec.spec.origin import Origin
 from c2f_spec.targets.kubernetes.render import variables
 from c2f_spec.targets.kubernetes.render.amounts import amount, bytes_of, cores
 from c2f_spec.targets.kubernetes.render.checked import complaints
@@ -459,3 +460,16 @@ def expanded(text, known):
 @given(st.text("$()AB;\n ", max_size=12))
 def test_the_kubelet_leaves_a_value_as_it_is(text):
     assert expanded(variables.literal(text), {"A": "expanded", "": "expanded"}) == text
+
+
+def test_a_stage_is_told_who_launched_it_and_is_the_same_job_from_any_commit():
+    plan = planned("smoke", "kind")
+    made = []
+    for commit in ("a" * 40, "b" * 40):
+        origin = Origin(version="1", commit=commit, author="Mei", argv=())
+        job = prepare(replace(plan, origin=origin, _by_key={}), plan.stages[0])[-1]
+        (stage,) = job["spec"]["template"]["spec"]["containers"]
+        told = {e["name"]: e.get("value") for e in stage["env"]}
+        made.append((told["C2F_ORIGIN"], job["metadata"]["annotations"]))
+    assert made[0][0] != made[1][0]
+    assert made[0][1] == made[1][1] == prepare(plan, plan.stages[0])[-1]["metadata"]["annotations"]

@@ -19,7 +19,11 @@ import yaml
 from c2f_spec.cli.main import main
 from c2f_spec.plan.bundle import bundle, bundle_of, store_bundle
 from c2f_spec.store.objects import open_objects
+from c2f_spec.targets.kubernetes.access import Access
+from c2f_spec.targets.kubernetes.client import Client
+from c2f_spec.targets.kubernetes.credentials import Nobody
 from c2f_spec.targets.kubernetes.render.stage import BOOT
+from tests.fake_api import FakeApi
 
 ROOT = Path(__file__).parent.parent
 KUBECTL = Path(sys.executable).parent / "kubectl"
@@ -126,6 +130,22 @@ def test_kustomize_takes_the_folder(here, tmp_path):
         [KUBECTL, "kustomize", tmp_path], capture_output=True, text=True, check=True
     ).stdout
     assert [o["kind"] for o in yaml.safe_load_all(built)] == ["ConfigMap", "ConfigMap", "Job"]
+
+
+def test_applying_the_folder_twice_writes_nothing_the_second_time(here, tmp_path):
+    """As Argo CD and Flux do: server-side, each file as it stands; and once more rendered and applied."""
+    call = ["render", "specs/smoke.yaml", "--on", "kind", "--gitops", "--out-dir", str(tmp_path)]
+    seen = []
+    with FakeApi() as api:
+        client = Client(Access(api.url, "c2f", Nobody()), patience=5)
+        for _ in range(2):
+            assert main(call) == 0
+            for name in yaml.safe_load((tmp_path / "kustomization.yaml").read_text())["resources"]:
+                for item in yaml.safe_load_all((tmp_path / name).read_text()):
+                    applied = client.apply(item)["metadata"]
+                    seen.append((applied["name"], applied["uid"], applied["resourceVersion"]))
+    assert seen[:3] == seen[3:]
+    assert len(set(seen)) == 3
 
 
 # ---- the bundle

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.keys import content_key
+from c2f_spec.provenance import VARIABLE, digest_of
 from c2f_spec.spec.handoff import Input, StageFile
 from c2f_spec.spec.teacher import OpenaiTeacher, VllmTeacher
 from c2f_spec.targets.kubernetes.render import names, queueing, shapes, variables, vllm
@@ -92,7 +93,7 @@ def job_of(
     """The Job of a stage."""
     placement, limits, able = stage.placement, environment.limits, features(environment.kubernetes)
     pool = environment.pools[placement.pool or environment.cpu_pool]
-    extra: list[dict[str, Any]] = []
+    extra = variables.values({VARIABLE: digest_of(plan.origin)}) if plan.origin else []
     if placement.nodes > 1:
         extra += variables.values(shapes.rendezvous(stage, name, environment))
     teacher = teacher_of(plan, stage)
@@ -173,11 +174,27 @@ def teacher_of(plan: Plan, stage: Stage) -> Any:
 
 
 def with_digest(item: dict[str, Any]) -> dict[str, Any]:
-    """`item` with the digest of itself: applying it again is then one comparison. Texts count by their own digests."""
+    """`item` with the digest of itself: applying it again is then one comparison. Texts count by their own digests.
+
+    Who launched a stage does not count: from any commit it is the same Job.
+    """
     texts = {name: _digest(text) for name, text in item.get("data", {}).items()}
-    digest = content_key({**item, "data": texts} if texts else item)
+    digest = content_key({**item, "data": texts} if texts else _of_anybody(item))
     item["metadata"].setdefault("annotations", {})[names.DIGEST] = digest
     return item
+
+
+def _of_anybody(item: dict[str, Any]) -> dict[str, Any]:
+    """A Job without who launched it."""
+    if item["kind"] != "Job":
+        return item
+    spec, template = item["spec"], item["spec"]["template"]
+    containers = [
+        {**c, "env": [e for e in c["env"] if e["name"] != VARIABLE]} if "env" in c else c
+        for c in template["spec"]["containers"]
+    ]
+    pod = {**template["spec"], "containers": containers}
+    return {**item, "spec": {**spec, "template": {**template, "spec": pod}}}
 
 
 @lru_cache(maxsize=256)
