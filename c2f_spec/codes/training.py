@@ -70,4 +70,11 @@ ENTRIES: dict[str, Entry] = {
         "format: direct\nsft: {steps: 10}\ncheckpoints: {every: 20}\n",
         "format: direct\nsft: {steps: 100}\ncheckpoints: {every: 20}\n",
     ),
+    "C2F369": Entry(
+        "a guard of nothing",
+        "`guard` ends `grpo` when its KL or its format rate says that it went wrong. Without `grpo`, or for a format rate "
+        "that no reward measures, it would be accepted and ignored.",
+        "format: direct\nsft: {steps: 10}\nguard: {max_kl: 2}\n",
+        "grpo: {}\nguard: {max_kl: 2}\n",
+    ),
 }

@@ -6,7 +6,9 @@ from math import gcd
 from typing import TYPE_CHECKING
 
 from c2f_spec.parse.problem import Problem
+from c2f_spec.spec.base import at_default
 from c2f_spec.spec.evaluate import VllmEngine
+from c2f_spec.spec.place import Guard
 from c2f_spec.spec.sections import Full, QwenOmni, VllmTeacher
 from c2f_spec.spec.student import TINY_MAX_LENGTH
 
@@ -111,6 +113,21 @@ def checkpoints_fall_into_training(e: Experiment) -> Iterator[Problem]:
             yield Problem("C2F368", ("checkpoints", "every"), message, hint, severity="warning")
 
 
+def guard_has_something_to_judge(e: Experiment) -> Iterator[Problem]:
+    usual = at_default(Guard)
+    loc: tuple[str, ...] = ("guard",)
+    if e.guard != usual and e.grpo is None:
+        message = "`guard` says when `grpo` is given up, and there is no `grpo`"
+        hint = "remove it; a loss that is not finite ends `sft`, too"
+    elif e.grpo and e.guard.min_format not in (None, usual.min_format) and e.grpo.rewards.format is None:
+        loc = ("guard", "min_format")
+        message = "the share of answers in the format is known only where it is rewarded"
+        hint = "add `grpo.rewards.format`, or write `min_format: null`"
+    else:
+        return
+    yield Problem("C2F369", loc, message, hint)
+
+
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     full_tuning_is_slow_tuning,
     answers_of_a_group_differ,
@@ -119,4 +136,5 @@ RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     resources_belong_to_a_section,
     heads_can_be_shared,
     checkpoints_fall_into_training,
+    guard_has_something_to_judge,
 )
