@@ -13,7 +13,7 @@ from c2f_spec.document import load
 from c2f_spec.errors import SpecErrors, SpecInvalid
 from c2f_spec.lock import read_lock
 from c2f_spec.parse.experiment import parse, parse_environment
-from c2f_spec.plan.fits import crowded
+from c2f_spec.plan.fits import unfit
 from c2f_spec.plan.placement import misplaced
 from c2f_spec.plan.serving import unserved
 from c2f_spec.spec.cluster import KubernetesEnvironment, Pool
@@ -28,7 +28,7 @@ BASE = {
     "evaluate": "evaluate: {checkpoints: [base], datasets: [icwsm2014-movie]}\n",
 }
 
-NODE = {"cpu": "8", "memory": "64Gi", "ephemeral_storage": "100Gi"}
+NODE = {"cpu": "64", "memory": "64Gi", "ephemeral_storage": "2Ti"}
 CLUSTER = KubernetesEnvironment(
     c2f="v1",
     kind="kubernetes",
@@ -103,7 +103,7 @@ def codes_of(code: str, text: str, tmp_path: Path) -> set[str]:
         if not code.startswith("C2F43"):
             return {d.code for d in warnings}
         placed = list(misplaced(experiment, CLUSTER, "cluster"))
-        return {p.code for p in placed or crowded(experiment, CLUSTER, "cluster")}
+        return {p.code for p in placed or unfit(experiment, CLUSTER, "cluster")}
     except SpecErrors as error:
         return {d.code for d in error.diagnostics}
     except SpecInvalid as error:

@@ -12,9 +12,9 @@ from c2f_spec.cli.forms.hours import memory, summary, told
 from c2f_spec.cost.calibrate import calibrated, observed, with_peak
 from c2f_spec.cost.clips import CLIPS, prompt_tokens
 from c2f_spec.cost.estimate import ROWS_GENERATED, ROWS_TRAINED, grpo_step_seconds, load_of
-from c2f_spec.cost.memory import Sampling, Training, inference_bytes, training_bytes
+from c2f_spec.cost.memory import Sampling, Training, checkpoint_bytes, inference_bytes, training_bytes
 from c2f_spec.cost.model import GpuHours, Load, estimated, total
-from c2f_spec.cost.site import Site, site_of
+from c2f_spec.cost.site import Site, amount, site_of
 from c2f_spec.cost.sizes import GIB, SIZES, size_of
 from c2f_spec.cost.time import generate_seconds, hinted_share, train_seconds
 from c2f_spec.plan.build import Given, build
@@ -23,6 +23,7 @@ from c2f_spec.plan.costs import cells_alone, loads, saved, totals, with_costs
 from c2f_spec.plan.fits import crowded
 from c2f_spec.plan.measured import with_measured
 from c2f_spec.plan.placement import placements
+from c2f_spec.plan.provisions import short_of
 from c2f_spec.spec.coefficients import Coefficients
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.handoff import Placement
@@ -337,6 +338,26 @@ def test_a_smaller_gpu_is_warned_of_sooner():
     assert [p.code for p in warned] == ["C2F436"]
     assert warned[0].hint == "set `resources.sft.micro_batch: 1`; or set `media.max_frames: 8`"
     assert {p.code for p in crowded(asked, site, "site") if p.loc == ("sft",)} == set()
+
+
+def test_a_pod_gets_its_part_of_the_disk_and_the_cores():
+    """A checkpoint of a fully trained 7B model has 102 GiB, an adapter's 2 GiB; the teacher's weights have 59."""
+    assert checkpoint_bytes(OMNI, None) / GIB == pytest.approx(102, abs=1)
+    site = cluster(a800=8)
+    pool = site.pools["a800"].model_copy(update={"ephemeral_storage": "400Gi", "cpu": "24"})
+    small = site.model_copy(update={"pools": {"a800": pool}})
+    found = list(short_of(experiment(), small, "site"))
+    assert [(p.code, p.loc, p.severity) for p in found if p.code == "C2F438"] == [
+        ("C2F438", ("grpo",), "error")
+    ]
+    assert (
+        "needs about 220 GiB of disk, and 4 of 8 GPUs of pool `a800` in `site` come with 200"
+        in found[2].message
+    )
+    assert {p.loc[0] for p in found if p.code == "C2F439"} == {"teacher", "sft", "grpo", "evaluate"}
+    assert "has 3.0 cores a GPU" in found[0].message
+    assert list(short_of(experiment(), site, "site")) == []
+    assert [amount(q) for q in ("500m", "8", "80Gi", "1.5k")] == [0.5, 8, 80 * GIB, 1500]
 
 
 def test_this_machine_without_gpus_costs_none():

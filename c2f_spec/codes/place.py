@@ -161,6 +161,17 @@ ENTRIES: dict[str, Entry] = {
         OMNI
         + "format: direct\nsft: {tuner: full, batch: 4}\nresources: {sft: {gpus: 4, zero: 3, micro_batch: 1}}\n",
     ),
+    "C2F438": Entry(
+        "a pod without the disk for its stage",
+        "A pod that takes a part of a node's GPUs gets the same part of its disk. Weights are downloaded there, and of "
+        "training there may be two checkpoints at a time: one of a fully trained 7B model has about 102 GiB with the state "
+        "of the optimiser (METHOD 8.4). A pod that fills its disk is evicted, and loses the checkpoint with it.",
+    ),
+    "C2F439": Entry(
+        "few cores for each GPU",
+        "Clips are decoded on processors while GPUs train. With fewer than four cores a GPU the GPUs wait for frames and "
+        "sound (METHOD 8.4), and a stage takes longer than was estimated.",
+    ),
     "C2F437": Entry(
         "a model whose size is not known",
         "Time and memory are estimated from the sizes of a model's layers, which are in a table by the repository's name. "

@@ -81,6 +81,13 @@ def training_bytes(t: Training, sampling: Sampling | None, gpu: float, k: Coeffi
     return padded(max(learning, generating), k)
 
 
+def checkpoint_bytes(size: Size, rank: int | None) -> float:
+    """Of what training saves: the weights in bfloat16 that a stage can go on from, and AdamW's state of what is trained."""
+    if rank is not None:
+        return 14 * size.adapters(rank)
+    return size.weights + 12 * size.text
+
+
 def inference_bytes(size: Size, gpus: int, answers: int, tokens: int, k: Coefficients) -> float:
     """Peak of each of the `gpus` that share the weights and the cache of a batch of answers."""
     return padded((size.weights + answers * (size.kv * tokens + ANSWER_BYTES)) / gpus, k)

@@ -14,7 +14,17 @@ if TYPE_CHECKING:
 USABLE = 79 / 80
 """Of a GPU's nominal memory (METHOD 8.4: 79 of 80 GiB)."""
 A800_GIB = 80
-UNITS = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+UNITS = {
+    "m": 1e-3,
+    "Ki": 2**10,
+    "Mi": 2**20,
+    "Gi": 2**30,
+    "Ti": 2**40,
+    "k": 10**3,
+    "M": 10**6,
+    "G": 10**9,
+    "T": 10**12,
+}
 
 
 class Site(NamedTuple):
@@ -60,10 +70,10 @@ def prices_of(environment: Environment) -> dict[str, float]:
 def _usable(memory: str | None, k: Coefficients) -> float:
     if k.memory is not None:
         return k.memory * GIB
-    return USABLE * (_bytes(memory) if memory else A800_GIB * GIB)
+    return USABLE * (amount(memory) if memory else A800_GIB * GIB)
 
 
-def _bytes(quantity: str) -> float:
-    """A Kubernetes quantity; its pattern was checked when the environment was read."""
+def amount(quantity: str) -> float:
+    """Bytes or cores of a Kubernetes quantity; its pattern was checked when the environment was read."""
     number = quantity.rstrip("".join({c for unit in UNITS for c in unit}))
     return float(number) * UNITS.get(quantity.removeprefix(number), 1)

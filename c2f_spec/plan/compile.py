@@ -207,7 +207,7 @@ def compile_plan(
     from c2f_spec.plan.build import Given, build  # `validate` builds no plan
     from c2f_spec.plan.code import HERE
     from c2f_spec.plan.costs import with_costs
-    from c2f_spec.plan.fits import crowded
+    from c2f_spec.plan.fits import unfit
     from c2f_spec.plan.placement import misplaced
     from c2f_spec.plan.serving import unserved
 
@@ -219,7 +219,7 @@ def compile_plan(
             *unserved(i.experiment, environment, name),
         ],
     )
-    refuse(loaded, lambda i: _severe(crowded(i.experiment, environment, name), "error"))
+    refuse(loaded, lambda i: _severe(unfit(i.experiment, environment, name), "error"))
     locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
     found = _resolved(loaded, locks, staged, environment)
     refuse(loaded, lambda i: other_image_problems(locks[i.document.text.path], environment))
@@ -265,10 +265,10 @@ def pin_warnings(loaded: list[Loaded], staged: Staged | None, environment: Envir
 
 
 def place_warnings(loaded: list[Loaded], environment: Environment, name: str) -> list[Diagnostic]:
-    """Stages that hardly fit their GPUs, each once."""
-    from c2f_spec.plan.fits import crowded
+    """Stages that hardly fit their GPUs or their pods, each once."""
+    from c2f_spec.plan.fits import unfit
 
-    return _warnings(loaded, lambda item: crowded(item.experiment, environment, name))
+    return _warnings(loaded, lambda item: unfit(item.experiment, environment, name))
 
 
 def _warnings(loaded: list[Loaded], judge: Callable[[Loaded], Iterable[Problem]]) -> list[Diagnostic]:

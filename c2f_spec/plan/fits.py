@@ -13,6 +13,7 @@ from c2f_spec.cost.site import site_of
 from c2f_spec.cost.sizes import GIB, size_of
 from c2f_spec.parse.problem import Problem
 from c2f_spec.plan.placement import TRAINING, placements
+from c2f_spec.plan.provisions import short_of
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.student import Lora, QwenOmni
 from c2f_spec.spec.teacher import OwnWeights
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 
 Change = tuple[str, "Experiment", "Site"]
 """What to write, and what the experiment and its place would be."""
+
+
+def unfit(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
+    """All that is too little or hardly enough: memory of GPUs, disk and cores of pods."""
+    yield from crowded(e, environment, name)
+    yield from short_of(e, environment, name)
 
 
 def crowded(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
