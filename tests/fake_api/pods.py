@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+import time
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS
+from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
 from tests.fake_api.jobs import Ending
 from tests.plain_node import process_of
 
@@ -69,22 +70,41 @@ class Processes:
         index = int(pod["metadata"]["labels"].get("batch.kubernetes.io/job-completion-index", 0))
         home = self.folder / name
         command, env = process_of(job, maps, home, index=index, secrets={})
+        env |= {"C2F_POD": name, "C2F_POD_UID": pod["metadata"]["uid"]}
         with (home / "log").open("wb") as log:
             process = subprocess.Popen(
                 command, cwd=home, env={**env, **self.environment}, stdout=log, stderr=subprocess.STDOUT
             )
             self.running[name] = process
+            gone = False
             while process.poll() is None:
-                if stopped.wait(0.05):
+                gone = gone or not self._there(pod)
+                if gone or stopped.wait(0.05):
                     process.terminate()
                     process.wait(timeout=60)
         del self.running[name]
-        return Ending(128 - process.returncode if process.returncode < 0 else process.returncode)
+        code = 128 - process.returncode if process.returncode < 0 else process.returncode
+        return Ending(code, disrupted=gone)
+
+    def _there(self, pod):
+        """Whether nobody has deleted or evicted it."""
+        metadata = pod["metadata"]
+        kept = self.state.objects.get(PODS, {}).get((metadata["namespace"], metadata["name"]))
+        return kept is not None and kept["metadata"]["uid"] == metadata["uid"]
 
     def log(self, _namespace, pod, query):
-        """Lines of a pod's log, for `FakeApi.logs`."""
-        lines = (self.folder / pod / "log").read_text(errors="replace").splitlines()
-        return lines[-int(query["tailLines"]) :] if query.get("tailLines") else lines
+        """Lines of a pod's log, for `FakeApi.logs`; of one that is followed until it ends."""
+        path = self.folder / pod / "log"
+        if query.get("follow") != "true":
+            lines = path.read_text(errors="replace").splitlines()
+            yield from lines[-int(query["tailLines"]) :] if query.get("tailLines") else lines
+            return
+        with path.open(errors="replace") as file:
+            while line := file.readline() or (self.running.get(pod) and "\n"):
+                if line != "\n":
+                    yield line.rstrip("\n")
+                else:
+                    time.sleep(0.1)
 
 
 def commit(objects, kind, key):

@@ -208,6 +208,8 @@ class Handler(BaseHTTPRequestHandler):
                 **asked.body,
                 "status": {"allowed": (given["verb"], given["resource"]) not in self.api.denied},
             }, 201
+        if asked.method == "POST" and asked.sub == "eviction":
+            return state.delete(resource, asked.namespace, asked.name), 201
         if asked.method == "POST":
             return state.create(*where, asked.body, dry_run=dry_run), 201
         if asked.method == "PUT":

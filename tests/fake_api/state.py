@@ -7,7 +7,7 @@ import uuid
 from collections import deque
 from datetime import UTC, datetime
 
-from c2f_spec.targets.kubernetes.resources import JOBS, resource_of
+from c2f_spec.targets.kubernetes.resources import JOBS, NAMESPACES, resource_of
 from tests.fake_api.apply import applied, check_update, copied, merged
 
 HISTORY = 20_000
@@ -111,6 +111,16 @@ class State:
             found = self.get(resource, namespace, name)
             if uid is not None and uid != found["metadata"]["uid"]:
                 raise Refusal(409, "Conflict", f"the UID in the precondition ({uid}) does not match")
+            if resource is NAMESPACES:
+                inside = [
+                    (kind, child)
+                    for kind, kept in self.objects.items()
+                    for space, child in kept
+                    if space == name
+                ]
+                for kind, child in inside:
+                    if (name, child) in self.objects[kind]:  # what owned it may have taken it along
+                        self.delete(kind, name, child)
             del self.objects[resource][namespace, name]
             self._record("delete", resource, found, "DELETED")
             for kind, kept in list(self.objects.items()):

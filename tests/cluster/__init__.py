@@ -1,0 +1,1 @@
+"""End to end against any cluster: see conftest.py for what it needs."""
