@@ -166,3 +166,17 @@ def test_a_budget_is_held_against_the_ledger(repository, tiny_spec, capsys):
     ledger.add(open_objects(str(repository / ".c2f" / "store")), entry(hours=5))
     assert main(["plan", "specs/tiny.yaml", "--environments", "."]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "policy: 1 kept of 1 rules"
+
+
+def test_a_folder_for_git_is_not_written_against_the_policy(tmp_path, monkeypatch, capsys):
+    """What stands in it is started without `apply`."""
+    monkeypatch.chdir(ROOT)
+    rules = tmp_path / "policy.yaml"
+    rules.write_text(f"{HEAD}limits: {{plan: {{stages: 1}}}}\n")
+    kind = (ROOT / "c2f_spec" / "environments" / "kind.yaml").read_text()
+    (tmp_path / "kind.yaml").write_text(f"{kind}policy: {rules}\n")
+    call = ["render", "specs/smoke.yaml", "--on", "kind", "--environments", str(tmp_path)]
+    assert main([*call, "--gitops", "--out-dir", str(tmp_path / "out")]) == 6
+    assert "[limits.plan.stages]" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    assert main([*call, "--out-dir", str(tmp_path / "out")]) == 0, "what `apply` would make may be looked at"

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from c2f_spec.cli.judged import judged, refuse_broken
 from c2f_spec.cli.work import compile_work
 from c2f_spec.cli.written import write_folder
 from c2f_spec.errors import Exit, WrongUsage
@@ -40,6 +41,8 @@ def render(args: Namespace) -> int:
             f"`{plan.environment_name}` is this machine, where stages are processes",
             hint="name a cluster with --on, for example `--on kind`",
         )
+    if args.gitops:  # what stands in the folder is started, without `apply`
+        refuse_broken(judged(plan, root, None))
     files = _for_git(plan) if args.gitops else _whole(plan)
     place = Path(args.environments) if args.environments else None
     document = environment_document(plan.environment_name, root, place)
