@@ -22,6 +22,7 @@ from c2f_spec.errors import Denied, printable
 from c2f_spec.keys import content_key
 from c2f_spec.masking import masked, secret_values
 from c2f_spec.spec.origin import Origin
+from c2f_spec.store.sealed import seal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,7 +109,7 @@ def save_origin(objects: Objects, origin: Origin, patch: bytes = b"") -> str:
     if origin.patch:
         objects.create(f"provenance/{origin.patch}.patch", patch)
     digest = digest_of(origin)
-    objects.create(f"provenance/{digest}.json", origin.model_dump_json(indent=1).encode())
+    objects.create(f"provenance/{digest}.json", seal(origin.model_dump(mode="json")))
     return digest
 
 

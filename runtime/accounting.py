@@ -6,16 +6,16 @@ one finds what it left in `held.json`, and writes the entry up to its last sign 
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.errors import StageExit, Unreachable
 from c2f_spec.spec.ledger import Account, Entry
 from c2f_spec.store import ledger, records
+from c2f_spec.store.sealed import seal, unseal
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
@@ -47,7 +47,7 @@ def begin(stage: StageFile, objects: Objects, attempt: str) -> Begun:
         _add(stage, objects, killed, StageExit.TRANSIENT, last)
     begun = Begun(attempt, time.time(), step, stage.placement.gpus, account)
     left = {**begun._asdict(), "account": account.model_dump() if account else None}
-    objects.replace(_held_name(stage), json.dumps(left).encode())
+    objects.replace(_held_name(stage), seal(left))
     return begun
 
 
@@ -55,7 +55,7 @@ def end(stage: StageFile, objects: Objects, begun: Begun, code: StageExit) -> No
     """Write the entry. A store that refuses it is told of, and changes nothing of how the attempt ended."""
     try:
         _add(stage, objects, begun, code, time.time())
-        objects.replace(_held_name(stage), b"null")
+        objects.replace(_held_name(stage), seal({}))
     except Unreachable as error:
         print(f"{stage.name}: not in the ledger: {error.message}", flush=True)
 
@@ -96,8 +96,7 @@ def saved_step(stage: StageFile, objects: Objects) -> int:
 
 def _reached(stage: StageFile, objects: Objects, since: float) -> tuple[int, float]:
     """Steps that were done, and when that was told last; nothing that was told before `since`."""
-    data = objects.read(f"{records.work_name(stage.kind, stage.key)}/progress.json")
-    state = json.loads(data or b"null")
+    state = records.progress(objects, stage.kind, stage.key)
     if not state or state["time"] < since:
         return 0, 0.0
     return int(state["done"]) if state["unit"] == "steps" else 0, float(state["time"])
@@ -110,9 +109,9 @@ def _logged(stage: StageFile, objects: Objects, attempt: str) -> float:
 
 
 def _held(stage: StageFile, objects: Objects) -> Begun | None:
-    """The attempt before this one, if it has not ended by itself."""
-    left: dict[str, Any] | None = json.loads(objects.read(_held_name(stage)) or b"null")
-    if left is None:
+    """The attempt before this one, if it has not ended by itself. Of a damaged note nobody's hours can be told."""
+    left = unseal(objects.read(_held_name(stage)) or b"")
+    if not left:
         return None
     account = Account(**left["account"]) if left["account"] else None
     return Begun(**{**left, "account": account})

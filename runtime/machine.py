@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import resource
@@ -12,6 +11,7 @@ from importlib.metadata import distributions
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.keys import content_key
+from c2f_spec.store.sealed import read_sealed, seal
 
 if TYPE_CHECKING:
     from c2f_spec.store.objects import Objects
@@ -28,7 +28,7 @@ def machine(objects: Objects) -> dict[str, Any]:
     """Facts for a record. Every installed package is in `provenance/<digest>.json`, written once for all stages."""
     packages = dict(sorted((d.metadata["Name"], d.version) for d in distributions() if d.metadata["Name"]))
     digest = content_key(packages)
-    objects.create(f"provenance/{digest}.json", json.dumps(packages, indent=1).encode())
+    objects.create(f"provenance/{digest}.json", seal(packages))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return {
         "python": platform.python_version(),
@@ -62,5 +62,6 @@ def accelerators() -> dict[str, Any]:
 def origin(objects: Objects) -> dict[str, Any]:
     """Commit and state of the tree that launched this stage, if the launcher wrote one down."""
     digest = os.environ.get("C2F_ORIGIN", "")
-    data = objects.read(f"provenance/{digest}.json") if digest else None
-    return {"origin": {"digest": digest, **json.loads(data)}} if data else {}
+    way_out = "apply again: it is written anew once it is removed"
+    told = read_sealed(objects, f"provenance/{digest}.json", way_out) if digest else None
+    return {"origin": {"digest": digest, **told}} if told else {}

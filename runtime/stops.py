@@ -6,11 +6,11 @@ too short for a checkpoint, or steps that take longer than the machine is lent f
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from c2f_spec.errors import StageExit
 from c2f_spec.store import records
+from c2f_spec.store.sealed import read_all_sealed, seal
 from runtime.checkpoints.manifest import newest_step
 from runtime.workers import End
 
@@ -27,10 +27,12 @@ def counted(objects: Objects, kind: str, key: str, attempt: str, stop: End) -> E
     step = newest_step(objects, kind, key)
     # Those before a failure do not count again: somebody asked for another try since.
     place = f"work/{kind}/{key}/stops/{len(records.failures(objects, kind, key))}"
-    objects.create(f"{place}/{attempt}.json", json.dumps({"step": step}).encode())
+    objects.create(f"{place}/{attempt}.json", seal({"step": step}))
     listed = sorted(objects.listing(place), key=lambda each: each.modified)
-    notes = objects.read_many([each.name for each in listed[-MOST:]])
-    steps = [json.loads(data)["step"] for data in notes.values()]
+    notes = read_all_sealed(
+        objects, [each.name for each in listed[-MOST:]], f"remove the objects below {place}"
+    )
+    steps = [note["step"] for note in notes.values()]
     if len(steps) < MOST or any(s != step for s in steps):
         return stop
     message = f"stopped {MOST} times without a checkpoint after step {step}"

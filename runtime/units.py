@@ -12,15 +12,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
 from c2f_spec.errors import Damaged
 from c2f_spec.store import records
+from c2f_spec.store.sealed import believed
 from runtime.context import say
 
 if TYPE_CHECKING:
+    from c2f_spec.store.objects import Objects
     from runtime.context import Context
 
 UNIT = 64
@@ -51,7 +54,7 @@ def in_units(ctx: Context, ids: Sequence[str], make: Make) -> Rows | None:
         say(f"this share is done; {len(missing)} of {len(cut)} units are still with other shards")
         return None
     found = ctx.objects.read_many(names)
-    return [row for number, name in enumerate(names) for row in _opened(number, name, found[name])]
+    return [row for number, name in enumerate(names) for row in _read(ctx.objects, number, name, found[name])]
 
 
 def shard() -> int:
@@ -68,11 +71,16 @@ def _head(number: int, rows: int, body: bytes) -> bytes:
     return json.dumps({"unit": number, "rows": rows, "blake3": blake3(body).hexdigest()}).encode() + b"\n"
 
 
-def _opened(number: int, name: str, data: bytes) -> Rows:
+def _opened(number: int, data: bytes) -> Rows | None:
+    """The rows, or `None` if a byte was changed."""
     head, _, body = data.partition(b"\n")
     lines = body.splitlines()
-    if head + b"\n" != _head(number, len(lines), body):
-        raise Damaged(
-            f"{name} was changed since it was written", hint="remove it to have its clips done again"
-        )
-    return [json.loads(line) for line in lines]
+    whole = head + b"\n" == _head(number, len(lines), body)
+    return [json.loads(line) for line in lines] if whole else None
+
+
+def _read(objects: Objects, number: int, name: str, data: bytes) -> Rows:
+    damaged = Damaged(
+        f"{name} was changed since it was written", hint="remove it to have its clips done again"
+    )
+    return believed(objects, name, data, partial(_opened, number), damaged)

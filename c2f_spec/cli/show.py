@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -101,9 +100,7 @@ def progress(stage: Stage, objects: Objects) -> str:
 
 def progress_of(stage: Stage, objects: Objects) -> dict[str, Any] | None:
     """What a running stage last told of itself, if it did."""
-    data = objects.read(f"{records.work_name(stage.kind, stage.key)}/progress.json")
-    state: dict[str, Any] | None = json.loads(data or b"null")
-    return state
+    return records.progress(objects, stage.kind, stage.key)
 
 
 def _bar(stage: Stage, objects: Objects, since: float) -> str:

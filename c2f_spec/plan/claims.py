@@ -10,13 +10,13 @@ wording, with whether that cell had a result by then. The report says which it w
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.keys import content_key
 from c2f_spec.spec.claims import Hypothesis
 from c2f_spec.store import records
+from c2f_spec.store.sealed import read_all_sealed, seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -99,7 +99,7 @@ def register(plan: Plan, objects: Objects) -> None:
             if any(c.hypothesis == claim.hypothesis for c in before):
                 continue
             after = records.record_name(cell.kind, cell.key) in results
-            text = json.dumps({**entry, "after_results": after}, indent=1).encode()
+            text = seal({**entry, "after_results": after})
             number = len(before)
             while not objects.create(f"hypotheses/{cell.key}/{number:04}.json", text):
                 number += 1
@@ -110,8 +110,8 @@ def history(objects: Objects, made: Iterable[Claim]) -> dict[str, list[Claimed]]
     cells = {cell.key for claim in made for _, cell, _ in claim.pairs}
     names = sorted(n for n in objects.names("hypotheses") if n.split("/")[1] in cells)
     found: dict[str, list[Claimed]] = {}
-    for name, data in sorted(objects.read_many(names).items()):
-        entry = json.loads(data)
+    way_out = "restore it from a copy of the store, or remove it: its claim is then written down anew"
+    for name, entry in sorted(read_all_sealed(objects, names, way_out).items()):
         claimed = Claimed(Hypothesis.model_validate(entry["hypothesis"]), bool(entry["after_results"]))
         found.setdefault(name.split("/")[1], []).append(claimed)
     return found

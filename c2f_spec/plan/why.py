@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.plan.changes import ABSENT, Change, changes
+from c2f_spec.store import records
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,8 +49,7 @@ def _causes(stage: Stage, old: str, plan: Plan, objects: Objects, seen: set[str]
 
 def preimage(objects: Objects, kind: str, key: str) -> dict[str, Any] | None:
     """What a stored key is the hash of, if it was ever planned here."""
-    data = objects.read(f"preimages/{kind}/{key}.json")
-    return None if data is None else json.loads(data)
+    return records.preimages(objects, kind, [key]).get(key)
 
 
 def stored_key(objects: Objects, kind: str, word: str) -> str | None:

@@ -11,7 +11,6 @@ A lease saves work; it does not guard results. Those are guarded by records, whi
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
 import threading
 import time
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import Unreachable
 from c2f_spec.store import records
 from c2f_spec.store.machine import home
+from c2f_spec.store.sealed import TRIES, seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,14 +55,12 @@ class Lease:
     def beat(self) -> bool:
         """Say that we are alive; false if somebody else has it now."""
         data = _told(self.holder, self.here, self.count + 1, self.seconds)
-        if not self.objects.swap(self.name, data, self.version):
+        self.objects.swap(self.name, data, self.version)
+        state, version = _read(self.objects, self.name)
+        if (state.get("holder"), state.get("count")) != (self.holder, self.count + 1):
             self.lost = "another attempt has taken over"
             return False
-        found = self.objects.read_version(self.name)
-        if found is None or found[0] != data:
-            self.lost = "another attempt has taken over"
-            return False
-        self.version, self.count = found[1], self.count + 1
+        self.version, self.count = str(version), self.count + 1
         return True
 
     def release(self) -> None:
@@ -82,14 +80,13 @@ class Watch:
 
     def alive(self, name: str) -> bool:
         """Whether somebody may hold it. One of this machine never counts: there a file lock tells, and at once."""
-        found = self.objects.read_version(name)
-        state = _parsed(found[0]) if found else {}
-        if found is None or state.get("holder") is None or state.get("machine") == self.here:
+        state, version = _read(self.objects, name)
+        if version is None or state.get("holder") is None or state.get("machine") == self.here:
             return False
-        version, since = self.seen.get(name, ("", 0.0))
-        if version != found[1]:
+        before, since = self.seen.get(name, ("", 0.0))
+        if before != version:
             since = time.monotonic()
-            self.seen[name] = (found[1], since)
+            self.seen[name] = (version, since)
         return time.monotonic() - since < float(state.get("seconds", SECONDS))
 
 
@@ -108,17 +105,15 @@ def take(
     here = here or machine()
     watch = Watch(objects, here)
     while True:
-        found = objects.read_version(name)
-        state = _parsed(found[0]) if found else {}
-        if found is None or not watch.alive(name):
-            data = _told(holder, here, 0, seconds)
-            objects.swap(name, data, found[1] if found else None)
-            now = objects.read_version(name)
-            return Lease(objects, name, holder, here, now[1], 0, seconds) if now and now[0] == data else None
-        before = found[1]
+        state, version = _read(objects, name)
+        if version is None or not watch.alive(name):
+            objects.swap(name, _told(holder, here, 0, seconds), version)
+            state, version = _read(objects, name)
+            mine = version is not None and state.get("holder") == holder
+            return Lease(objects, name, holder, here, str(version), 0, seconds) if mine else None
         time.sleep(min(BEAT, float(state["seconds"])) / 3)
-        after = objects.read_version(name)
-        if after is not None and after[1] != before and _parsed(after[0]).get("holder") is not None:
+        after, now = _read(objects, name)
+        if now != version and after.get("holder") is not None:
             return None  # it beats
 
 
@@ -160,14 +155,20 @@ def beating(
 
 
 def _told(holder: str | None, here: str, count: int, seconds: float) -> bytes:
-    state = {"holder": holder, "machine": here, "count": count, "seconds": seconds}
-    return json.dumps(state).encode()
+    return seal({"holder": holder, "machine": here, "count": count, "seconds": seconds})
 
 
-def _parsed(data: bytes) -> dict[str, Any]:
-    """A damaged lease is nobody's: what it guards against is waste, and to wait for ever would be more of it."""
-    try:
-        state = json.loads(data)
-    except ValueError:
-        return {}
-    return state if isinstance(state, dict) else {}
+def _read(objects: Objects, name: str) -> tuple[dict[str, Any], str | None]:
+    """What a lease says, and its version, if there is one.
+
+    A damaged one says nothing and is nobody's: what it guards against is waste, and to wait for ever would be more.
+    """
+    version = None
+    for _ in range(TRIES):
+        found = objects.read_version(name)
+        if found is None:
+            return {}, None
+        version, state = found[1], unseal(found[0])
+        if state is not None:
+            return state, version
+    return {}, version

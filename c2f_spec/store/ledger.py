@@ -15,27 +15,31 @@ from pydantic import ValidationError
 from c2f_spec.errors import Unreachable
 from c2f_spec.spec.ledger import Account, Entry
 from c2f_spec.store.records import work_name
+from c2f_spec.store.sealed import read_all_sealed, read_sealed, seal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
     from c2f_spec.store.objects import Objects
 
+WAY_OUT = "restore it from a copy of the store, or remove it: its hours are then not counted"
 AT_ONCE = 32
 """Requests that wait for a store at the same time."""
 
 
 def charge(objects: Objects, accounts: Mapping[tuple[str, str], Account]) -> None:
     """Say, by kind and key, whose hours the next attempts at some stages are."""
-    texts = {_account_name(*stage): account.model_dump_json(indent=1) for stage, account in accounts.items()}
+    texts = {
+        _account_name(*stage): seal(account.model_dump(mode="json")) for stage, account in accounts.items()
+    }
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda name: objects.replace(name, texts[name].encode()), texts))
+        list(pool.map(lambda name: objects.replace(name, texts[name]), texts))
 
 
 def account(objects: Objects, kind: str, key: str) -> Account | None:
     """Whose hours an attempt is that begins now; nobody's, if it was not launched by `apply` or the driver."""
-    data = objects.read(_account_name(kind, key))
-    return Account.model_validate_json(data) if data is not None else None
+    value = read_sealed(objects, _account_name(kind, key), "remove it: the hours are then nobody's")
+    return Account.model_validate(value) if value is not None else None
 
 
 def _account_name(kind: str, key: str) -> str:
@@ -45,7 +49,7 @@ def _account_name(kind: str, key: str) -> str:
 def add(objects: Objects, entry: Entry) -> bool:
     """Write an entry; false if this attempt has one."""
     name = f"ledger/{entry.started[:7]}/{entry.kind}-{entry.key}-{entry.attempt}.json"
-    return objects.create(name, entry.model_dump_json(indent=1).encode())
+    return objects.create(name, seal(entry.model_dump(mode="json")))
 
 
 def read(objects: Objects, months: Iterable[str] | None = None) -> list[Entry]:
@@ -73,12 +77,12 @@ def sample(objects: Objects, kinds: Collection[str], keys: Collection[str], most
 
 def _read(objects: Objects, names: list[str]) -> list[Entry]:
     found = []
-    for name, data in objects.read_many(names).items():
+    for name, value in read_all_sealed(objects, names, WAY_OUT).items():
         try:
-            found.append(Entry.model_validate_json(data))
+            found.append(Entry.model_validate(value))
         except ValidationError as error:
             raise Unreachable(
-                f"the entry {name} of the ledger in {objects.url} is damaged",
-                hint="restore it from a copy of the store, or remove it: its hours are then not counted",
+                f"another version of c2f-spec wrote the entry {name} of the ledger in {objects.url}",
+                hint=WAY_OUT,
             ) from error
     return sorted(found, key=lambda entry: (entry.started, entry.attempt))

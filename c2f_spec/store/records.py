@@ -39,6 +39,10 @@ RESTORE = "restore it from a copy of the store, or remove this file to run the s
 MODEL_HINT = "stage its files on a machine that has them, and pin their digest in c2f.lock"
 
 
+PROGRESS = {"done": int, "total": int, "unit": str, "time": float, "values": dict}
+"""What `progress.json` has, at least."""
+
+
 def record_name(kind: str, key: str) -> str:
     return f"records/{kind}/{key}.json"
 
@@ -172,6 +176,16 @@ def preimages(objects: Objects, kind: str, keys: Iterable[str]) -> dict[str, dic
         if hashlib.sha256(data).hexdigest() == _key(name):
             found[_key(name)] = json.loads(data)
     return found
+
+
+def progress(objects: Objects, kind: str, key: str) -> dict[str, Any] | None:
+    """What a running stage last told of itself, if it did. Advisory: what cannot be read was not told."""
+    try:
+        state = json.loads(objects.read(f"{work_name(kind, key)}/progress.json") or b"null")
+    except ValueError:
+        return None
+    told = isinstance(state, dict) and PROGRESS.keys() <= state.keys()
+    return state if told and all(isinstance(state[name], type_) for name, type_ in PROGRESS.items()) else None
 
 
 def failures(objects: Objects, kind: str, key: str) -> list[dict[str, Any]]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from c2f_spec.errors import Damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from c2f_spec.store.objects import Objects
+
+T = TypeVar("T")
 
 SEAL = "seal"
 TRIES = 4
@@ -53,11 +55,20 @@ def read_all_sealed(objects: Objects, names: Iterable[str], way_out: str) -> dic
 
 
 def _opened(objects: Objects, name: str, data: bytes | None, way_out: str) -> dict[str, Any] | None:
+    damaged = Damaged(f"{name} in {objects.url} is damaged", hint=way_out)
+    return None if data is None else believed(objects, name, data, unseal, damaged)
+
+
+def believed(
+    objects: Objects, name: str, data: bytes, opened: Callable[[bytes], T | None], damaged: Damaged
+) -> T:
+    """What `opened` makes of an object's bytes, which are asked for again while it makes nothing of them.
+
+    Raises `damaged` when that does not help: then it is the stored object, and not its way here.
+    """
     for _ in range(TRIES):
-        if data is None:
-            return None
-        value = unseal(data)
+        value = opened(data)
         if value is not None:
             return value
-        data = objects.read(name)
-    raise Damaged(f"{name} in {objects.url} is damaged", hint=way_out)
+        data = objects.read(name) or b""
+    raise damaged

@@ -11,6 +11,7 @@ import pytest
 
 from c2f_spec.store import leases, records
 from c2f_spec.store.objects import open_objects
+from c2f_spec.store.sealed import seal
 
 NAME = leases.lease_name("sft", "k")
 
@@ -22,7 +23,7 @@ def objects(request, url_of):
 
 def of_another_machine(objects, seconds: float, holder: str | None = "theirs") -> None:
     state = {"holder": holder, "machine": "another", "count": 3, "seconds": seconds}
-    objects.replace(NAME, json.dumps(state).encode())
+    objects.replace(NAME, seal(state))
 
 
 def test_of_eight_who_want_it_one_gets_it(objects):
@@ -65,7 +66,7 @@ def test_one_that_beats_is_left_alone(objects):
         count = 4
         while not stop.wait(0.1):
             state = {"holder": "theirs", "machine": "another", "count": count, "seconds": 1.5}
-            objects.replace(NAME, json.dumps(state).encode())
+            objects.replace(NAME, seal(state))
             count += 1
 
     other = threading.Thread(target=beat)
