@@ -6,6 +6,7 @@ folder stands instead. So a pod's program must take every path from there and as
 
 from __future__ import annotations
 
+import base64
 import os
 import subprocess
 import sys
@@ -21,16 +22,22 @@ def run_job(
 ) -> subprocess.CompletedProcess[str]:
     """Run the one pod of a Job (or the one with `index`) to its end, in `folder`."""
     job = next(o for o in objects if o["kind"] == "Job")
-    maps = {o["metadata"]["name"]: o["data"] for o in objects if o["kind"] == "ConfigMap" and "data" in o}
+    maps = {o["metadata"]["name"]: files_of(o) for o in objects if o["kind"] == "ConfigMap"}
     command, env = process_of(job, maps, folder, index=index, secrets=secrets or {})
     return subprocess.run(
         command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300
     )
 
 
+def files_of(config_map: dict[str, Any]) -> dict[str, bytes]:
+    """What a mounted ConfigMap is."""
+    texts = {name: text.encode() for name, text in config_map.get("data", {}).items()}
+    return texts | {n: base64.b64decode(t) for n, t in config_map.get("binaryData", {}).items()}
+
+
 def process_of(
     job: dict[str, Any],
-    maps: dict[str, dict[str, str]],
+    maps: dict[str, dict[str, bytes]],
     folder: Path,
     *,
     index: int = 0,
@@ -43,8 +50,8 @@ def process_of(
     for volume in pod["volumes"]:
         places[volume["name"]] = place = folder / volume["name"]
         place.mkdir(parents=True, exist_ok=True)
-        for name, text in maps.get(volume.get("configMap", {}).get("name"), {}).items():
-            (place / name).write_text(text)
+        for name, data in maps.get(volume.get("configMap", {}).get("name"), {}).items():
+            (place / name).write_bytes(data)
     mounts = [m for m in container["volumeMounts"] if m["mountPath"] not in SHARED]
     paths = {m["mountPath"]: str(places[m["name"]]) for m in mounts}
     env = {e["name"]: moved(value_of(e, job, secrets), paths) for e in container["env"]}

@@ -15,7 +15,7 @@ from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
 from tests.fake_api.jobs import Ending
-from tests.plain_node import process_of
+from tests.plain_node import files_of, process_of
 
 
 def stage_of(state, pod):
@@ -66,7 +66,7 @@ class Processes:
     def __call__(self, pod, stopped):
         name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
         job = self.state.get(JOBS, namespace, pod["metadata"]["labels"]["job-name"])
-        maps = {m["metadata"]["name"]: m.get("data", {}) for m in self.state.all(CONFIGMAPS, namespace)}
+        maps = {m["metadata"]["name"]: files_of(m) for m in self.state.all(CONFIGMAPS, namespace)}
         index = int(pod["metadata"]["labels"].get("batch.kubernetes.io/job-completion-index", 0))
         home = self.folder / name
         command, env = process_of(job, maps, home, index=index, secrets={})
