@@ -345,3 +345,19 @@ def test_a_spec_and_what_ran_of_it(repo, told):
     found = diff_of(told, "specs/base.yaml")
     assert found["old"] == f"what ran (plan {plan.digest[:10]})"
     assert changes_of(found["specs"][0]) == ["grpo.steps 2 -> 5"]
+
+
+def test_an_environment_that_moves_is_told_and_runs_nothing(repo, told):
+    place = repo / "k8s" / "environments" / "mine.yaml"
+    place.parent.mkdir(parents=True)
+    place.write_text("c2f: v1\nkind: local\nstore: .c2f/store\nthreads: 1\ndemo: true\n")
+    write(base=BASE + "environment: mine\n")
+    commit()
+    place.write_text(place.read_text().replace("threads: 1", "threads: 2"))
+    commit()
+    found = diff_of(told, "HEAD~1..HEAD")
+    assert [s["environment"] for s in found["specs"]] == [["environment `mine`: threads 1 -> 2"]] * 2
+    assert found["run"] == []
+    text = told("diff", "HEAD~1..HEAD")[1]
+    assert text.count("environment `mine`: threads 1 -> 2") == 1, "it is told once, above the specs"
+    assert told("equivalent", "HEAD~1..HEAD")[0] == 0

@@ -74,3 +74,18 @@ def test_nothing_in_a_label_of_a_chart_is_syntax():
     assert mermaid.text('"]; click a "javascript:x" `b` <b>#') == (
         "#34;#93;#59; click a #34;javascript#58;x#34; #96;b#96; #60;b#62;#35;"
     )
+
+
+def test_a_table_of_very_many_stages_is_one_of_what_they_do(plan, capsys):
+    from c2f_spec.cli.forms.plan import as_table
+
+    copies = [
+        replace(s, key=f"{i:02d}{s.key[2:]}", reason=f"grpo.beta 0.1 -> 0.{i}" if s.action == "run" else "")
+        for i in range(10, 20)
+        for s in plan.stages
+    ]
+    as_table(replace(plan, stages=(*plan.stages, *copies), _by_key={}))
+    lines = capsys.readouterr().out.splitlines()
+    assert "= reuse  11      distil chains of thought" in [line.rstrip() for line in lines]
+    assert any(line.endswith("never run (and 10 other reasons)") for line in lines)
+    assert len(lines) < 40

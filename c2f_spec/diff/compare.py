@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from c2f_spec.diff.fields import Field, differing
 from c2f_spec.plan.changes import Change, changes
 from c2f_spec.plan.pins import unpinned_names
+from c2f_spec.plan.stale import environment_moves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -53,6 +54,8 @@ class SpecDiff:
     renamed: tuple[tuple[str, str], ...] = ()
     rerun: tuple[Stage, ...] = ()
     reused: tuple[Stage, ...] = ()
+    place: tuple[str, ...] = ()
+    """What differs in the environment: no key holds it, and plans that were reviewed do."""
     problem: str = ""
     """Why it cannot be compared."""
 
@@ -66,6 +69,7 @@ class SpecDiff:
             self.removed,
             self.renamed,
             self.rerun,
+            self.place,
             self.problem,
         )
         return any(told)
@@ -100,6 +104,12 @@ class Difference:
             for change in spec.reasons:
                 counts[change] = counts.get(change, 0) + 1
         return tuple(change for change, n in counts.items() if n > 1)
+
+    @property
+    def shared_place(self) -> tuple[str, ...]:
+        """What differs in the environment of more than one spec."""
+        lines = [line for spec in self.specs for line in spec.place]
+        return tuple(line for line in dict.fromkeys(lines) if lines.count(line) > 1)
 
     def name_of(self, key: str) -> str:
         return self.names.get(key, key[:10])
@@ -189,10 +199,18 @@ def _spec(file: str, found: Pairs, old: Side, new: Side, before: dict[str, Stage
         compared=len(pairs),
         added=tuple(b.variant.name for b in came),
         removed=tuple(a.variant.name for a in gone),
+        place=tuple(_place({(a.file, file) for a, _ in pairs}, old, new)),
         renamed=tuple((a.variant.name, b.variant.name) for a, b in pairs if a.variant.name != b.variant.name),
         rerun=tuple(s for k, s in mine.items() if k not in before),
         reused=tuple(s for k, s in mine.items() if k in before),
     )
+
+
+def _place(files: Iterable[tuple[str, str]], old: Side, new: Side) -> Iterator[str]:
+    for mine, theirs in files:
+        before, after = old.plans[mine], new.plans[theirs]
+        if before.environment != after.environment or before.environment_name != after.environment_name:
+            yield from environment_moves(before, after)
 
 
 def _reasons(a: At, b: At, old: Plan, new: Plan) -> Iterator[Change]:

@@ -42,7 +42,7 @@ def moved(reviewed: Plan, now: Plan) -> list[str]:
             for old in reviewed.stages
             if (new := now.stage(old.key)).action not in MAY_BECOME[old.action]
         ]
-    found = [*_environment(reviewed, now), *_pins(reviewed, now), *_variants(reviewed, now)]
+    found = [*environment_moves(reviewed, now), *_pins(reviewed, now), *_variants(reviewed, now)]
     return list(dict.fromkeys(found)) or ["the order of its variants or stages"]
 
 
@@ -50,7 +50,8 @@ def _because(stage: Stage) -> str:
     return f": {stage.reason}" if stage.reason else ""
 
 
-def _environment(old: Plan, new: Plan) -> Iterator[str]:
+def environment_moves(old: Plan, new: Plan) -> Iterator[str]:
+    """What differs between the places of two plans, leaf by leaf."""
     if old.environment_name != new.environment_name:
         yield f"environment {old.environment_name} -> {new.environment_name}"
         return

@@ -71,8 +71,9 @@ def fill(root: Path) -> None:
     for spec in ("1000", *(f"other{k}" for k in range(1, OTHERS + 1))):
         plan = compile_plan(load_variants(root / "specs" / f"{spec}.yaml"), None, environment, "local")
         stages |= {s.key: s for s in plan.stages[: PART if spec == "1000" else None]}
-    for stage in list(stages.values())[:RECORDS]:
-        records.save_preimage(objects, stage.kind, stage.key, stage.preimage)
+    chosen = list(stages.values())[:RECORDS]
+    records.save_preimages(objects, [(s.kind, s.key, s.preimage) for s in chosen])
+    for stage in chosen:
         record = Record(
             kind=stage.kind, key=stage.key, attempt="a", nonce="n", files={}, summary={}, provenance={}
         )

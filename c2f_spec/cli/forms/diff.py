@@ -42,7 +42,7 @@ def as_table(found: Difference) -> None:
 
 def shared(found: Difference) -> list[str]:
     """What is behind several specs, told once."""
-    return reasons(found, found.shared)
+    return [*reasons(found, found.shared), *_places(found.shared_place)]
 
 
 def reasons(found: Difference, told: Sequence[Change]) -> list[str]:
@@ -91,6 +91,7 @@ def lines(found: Difference, spec: SpecDiff) -> list[str]:
         told = [*told[:MOST_LINES], f"and {len(told) - MOST_LINES:,} more fields"]
     common = set(found.shared)
     told += reasons(found, [change for change in spec.reasons if change not in common])
+    told += _places([line for line in spec.place if line not in found.shared_place])
     told += _variants(spec)
     if spec.rerun:
         told.append(_part("run again", spec.rerun))
@@ -101,6 +102,13 @@ def lines(found: Difference, spec: SpecDiff) -> list[str]:
 
 def _part(verb: str, of: Sequence[Stage]) -> str:
     return f"{verb:<10} {stages(len(of))}{_hours(of, ' ({} GPU-hours)')}: {groups(of)}"
+
+
+def _places(lines: Sequence[str]) -> list[str]:
+    few = list(lines[:MOST_LINES])
+    return few + (
+        [f"and {len(lines) - MOST_LINES:,} more of the environment"] if len(lines) > MOST_LINES else []
+    )
 
 
 def _field(spec: SpecDiff, field: Any, names: Sequence[str]) -> str:
@@ -180,6 +188,7 @@ def _spec(found: Difference, spec: SpecDiff) -> dict[str, Any]:
             {"path": f.path, "change": str(f), "class": f.kind, "variants": list(names)}
             for f, names in spec.fields
         ],
+        "environment": list(spec.place),
         "reasons": list(dict.fromkeys(sentence(change, found.name_of) for change in spec.reasons)),
         "variants": {
             "compared": spec.compared,

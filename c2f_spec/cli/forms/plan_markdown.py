@@ -54,5 +54,5 @@ def _policy(verdicts: Sequence[Verdict]) -> list[str | Table]:
 def _table(plan: Plan, stages: Sequence[Stage], summary: str = "") -> Table:
     rows = [tuple(c.cell(plan, s) for c in COLUMNS) for s in stages]
     told = [i for i in range(len(COLUMNS)) if any(row[i] for row in rows)]
-    heads = tuple(COLUMNS[i].head.capitalize() for i in told)
+    heads = tuple(COLUMNS[i].head.capitalize().replace("Gpu-g", "GPU-G").replace("Gpu", "GPU") for i in told)
     return Table(heads, [tuple(row[i] for i in told) for row in rows], summary)
