@@ -8,7 +8,7 @@ import pytest
 from c2f_spec.cli.forms.plan_markdown import as_markdown
 from c2f_spec.cli.judged import lines
 from c2f_spec.cli.main import main
-from c2f_spec.errors import SpecErrors
+from c2f_spec.errors import SpecErrors, SpecInvalid
 from c2f_spec.plan.build import Given, build
 from c2f_spec.plan.compile import load_environment, load_variants
 from c2f_spec.plan.costs import with_costs
@@ -35,7 +35,7 @@ def paper():
 def verdicts(tmp_path, text: str, plan, *, spent=(), user="ada"):
     path = tmp_path / "policy.yaml"
     path.write_text(HEAD + text)
-    return judge(load_policy(path), Asked(plan, user, "2026-11", spent))
+    return judge(load_policy(path, tmp_path), Asked(plan, user, "2026-11", spent))
 
 
 @pytest.mark.parametrize(
@@ -119,6 +119,24 @@ def test_a_wrong_policy_is_refused_at_its_line(tmp_path, paper, text, code):
     assert [d.code for d in caught.value.diagnostics] == [code]
 
 
+def test_nothing_of_a_file_outside_of_the_repository_is_told(tmp_path, paper):
+    """A pull request may name any file as its policy."""
+    (tmp_path / "repository").mkdir()
+    secret = tmp_path / "secret"
+    secret.write_text("token: hunter2\n")
+    (tmp_path / "repository" / "link.yaml").symlink_to(secret)
+    for path in (secret, tmp_path / "repository" / ".." / "secret", tmp_path / "repository" / "link.yaml"):
+        with pytest.raises(SpecInvalid) as caught:
+            load_policy(path, tmp_path / "repository")
+        assert caught.value.code == "C2F474"
+        assert "hunter2" not in str(caught.value)
+        assert "token" not in str(caught.value)
+    secret.write_text(f"{HEAD}limits: {{plan: {{stages: 1}}}}\n")
+    assert load_policy(secret, tmp_path / "repository")[0].policy.limits.plan.stages == 1
+    with pytest.raises(SpecInvalid, match="no such file"):
+        load_policy(Path("/dev/zero"), tmp_path)
+
+
 def test_a_policy_in_a_comment_is_escaped(tmp_path, paper):
     found = verdicts(tmp_path, "allow: {datasets: ['<img src=x>', '@all']}", paper)
     text = as_markdown(paper, found)
@@ -127,7 +145,7 @@ def test_a_policy_in_a_comment_is_escaped(tmp_path, paper):
 
 
 def test_the_shipped_policy_allows_the_paper_on_the_shipped_cluster(paper):
-    levels = load_policy(ROOT / paper.environment.policy)
+    levels = load_policy(ROOT / paper.environment.policy, ROOT)
     found = judge(levels, Asked(paper, "ada", "2026-11", ()))
     assert len(found) == 10
     assert {v.outcome for v in found} == {"kept"}

@@ -29,7 +29,7 @@ def judged(plan: Plan, root: Path, objects: Objects | None) -> list[Verdict]:
     from c2f_spec.policy.judge import judge
     from c2f_spec.policy.load import load_policy
 
-    levels = load_policy(root / plan.environment.policy, relative)
+    levels = load_policy(root / plan.environment.policy, root, relative)
     user = plan.origin.author if plan.origin else provenance.origin_of(root, ()).author
     month = datetime.now(UTC).strftime("%Y-%m")
     spent = None

@@ -195,4 +195,10 @@ ENTRIES: dict[str, Entry] = {
         "The value that a policy fixes is none that the field can have, so that every experiment with this field would be "
         "denied and none could be written that is not.",
     ),
+    "C2F474": Entry(
+        "a policy outside of the repository that cannot be used",
+        "An environment may name a policy by any path, and a pull request may change the environment. So of a file outside "
+        "of the repository nothing is shown, not even what is wrong with it: whoever may read it can put it beside a spec "
+        "and call `plan` there.",
+    ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.document import Document, read
-from c2f_spec.errors import Diagnostic, SpecErrors
+from c2f_spec.errors import Diagnostic, SpecErrors, SpecInvalid
 from c2f_spec.fields import every_field
 from c2f_spec.lookalikes import suggest
 from c2f_spec.parse.experiment import parse_policy
@@ -32,24 +32,45 @@ class Level(NamedTuple):
         return str(self.document.place(loc))
 
 
-def load_policy(path: Path, shown: Callable[[Path], str] = str) -> list[Level]:
+def load_policy(path: Path, root: Path, shown: Callable[[Path], str] = str) -> list[Level]:
     """The policy and all above it, the highest last. Raises `SpecErrors` at what is wrong in any of them.
 
-    `shown` is what messages call a path.
+    `root` is the repository of the specs; `shown` is what messages call a path.
     """
     levels: list[Level] = []
     while True:
-        document = read(path, shown(path))
-        policy = parse_policy(document)
-        _refuse_unknown_fields(policy, document)
-        levels.append(Level(policy, document))
-        if policy.above is None:
+        level = _level(path, shown(path)) if _inside(path, root) else _outside(path, shown(path))
+        levels.append(level)
+        if level.policy.above is None:
             return levels
         if len(levels) == DEEPEST:
             message = f"more than {DEEPEST} policies above each other; are they in a circle?"
-            place = document.place(("above",))
+            place = level.document.place(("above",))
             raise SpecErrors([Diagnostic("C2F471", place, message, "remove `above` from the highest")])
-        path = path.parent / policy.above
+        path = path.parent / level.policy.above
+
+
+def _level(path: Path, shown: str) -> Level:
+    document = read(path, shown)
+    policy = parse_policy(document)
+    _refuse_unknown_fields(policy, document)
+    return Level(policy, document)
+
+
+def _inside(path: Path, root: Path) -> bool:
+    return path.resolve().is_relative_to(root.resolve())
+
+
+def _outside(path: Path, shown: str) -> Level:
+    """A file that whoever wrote the repository may not be allowed to read: nothing of what it holds is told."""
+    if not path.is_file():
+        raise SpecInvalid(f"{shown}: no such file", hint="the environment's `policy` names it", file=shown)
+    try:
+        return _level(path, shown)
+    except SpecInvalid:
+        message = f"{shown} is not a policy, or a wrong one"
+        hint = "it lies outside of the repository, so what it holds is not shown here"
+        raise SpecInvalid(message, hint=hint, code="C2F474", file=shown) from None
 
 
 def _refuse_unknown_fields(policy: Policy, document: Document) -> None:
