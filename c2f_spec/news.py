@@ -1,15 +1,18 @@
 """Events of a run → messages of `notify`, for whoever drives the run.
 
-A receiver that is down is told of in the driver's log and changes nothing else.
+A receiver that is down is told of in the driver's log and changes nothing else: messages are delivered in a thread of
+their own, so a webhook that hangs holds up neither the loop nor the lease.
 """
 
 from __future__ import annotations
 
 import os
+import queue
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from c2f_spec.errors import REMEDY, StageExit
+from c2f_spec.errors import REMEDY, StageExit, Unreachable
 from c2f_spec.notify import VARIABLE, Message, clean, tell
 from c2f_spec.store import records
 from c2f_spec.store.logs import tail
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
     from c2f_spec.store.objects import Objects
 
 
+LAST_SECONDS = 60.0
+"""The driver's pod waits so long for its last messages to be taken."""
+
+
 class News:
     """Of one plan. Without a webhook in its environment, silence."""
 
@@ -32,15 +39,27 @@ class News:
         self.form = notify.format if notify else None
         self.url = os.environ.get(VARIABLE, "")
         self.spec = plan.asked.specs[0] if plan.asked.specs else f"{plan.name}.yaml"
+        self._messages: queue.SimpleQueue[Callable[[], Message] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._deliver, name="news", daemon=True)
+        if self.form is not None:
+            self._thread.start()
 
     def saw(self, event: Event) -> None:
         """A stage that failed for good is news at once; everything else waits for the end."""
         if event.what == "failed":
-            self._tell(self._failed(event.stage, event.detail))
+            self._tell(lambda: self._failed(event.stage, event.detail))
 
     def ended(self, events: Iterable[Event]) -> None:
-        """The experiment has ended; `events` are the last ones of its stages."""
-        self._tell(self._ended(Counter(event.what for event in events)))
+        """The experiment has ended; `events` are the last ones of its stages. Waits for what is still to be told."""
+        counts: Counter[str] = Counter(event.what for event in events)
+        self._tell(lambda: self._ended(counts))
+        self.close()
+
+    def close(self) -> None:
+        """Wait for what is still to be told, at most `LAST_SECONDS`."""
+        if self._thread.is_alive():
+            self._messages.put(None)
+            self._thread.join(LAST_SECONDS)
 
     def _failed(self, stage: Stage, detail: str) -> Message:
         found = records.failures(self.objects, stage.kind, stage.key)
@@ -74,9 +93,16 @@ class News:
             counts=dict(sorted(counts.items())),
         )
 
-    def _tell(self, message: Message) -> None:
-        if self.form is None:
-            return
-        problem = tell(self.objects, self.url, self.form, message)
-        if problem:
-            self.complain(problem)
+    def _tell(self, message: Callable[[], Message]) -> None:
+        if self.form is not None:
+            self._messages.put(message)
+
+    def _deliver(self) -> None:
+        assert self.form is not None
+        while (message := self._messages.get()) is not None:
+            try:
+                problem = tell(self.objects, self.url, self.form, message())
+            except Unreachable as error:  # the store, which the loop itself will complain of
+                problem = f"a message was not told: {error.message}"
+            if problem:
+                self.complain(problem)

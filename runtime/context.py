@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+TELL_SECONDS = (0.5, 5.0)
+"""Between two tellings of progress: in a folder, and in a bucket, where each is a request that is paid for."""
+
 METRICS = "metrics.jsonl"
 """What a stage logged, a line a step, among its outputs."""
 
@@ -49,6 +52,8 @@ class Context:
     measured: dict[str, float] = field(default_factory=dict)
     """What the stage cost here; recorded, never keyed."""
     _last: float = field(default=0.0, repr=False)
+    _first: tuple[float, int] | None = field(default=None, repr=False)
+    """When this attempt first told of its progress, and how far it was then."""
 
     def section(self, name: str, kind: Any) -> Any:
         """The section `name` of the spec, as a model; what the preimage leaves out is at its default."""
@@ -80,18 +85,24 @@ class Context:
                 file.write(json.dumps({"step": step, **values}) + "\n")
 
     def progress(self, done: int, total: int, unit: str, **values: float) -> None:
-        """Tell how far the stage is, at most twice a second; shown by `status` and while `apply` waits.
+        """Tell how far the stage is; shown by `status` and while `apply` waits. At most every `TELL_SECONDS`.
 
         Each call is a step of the stage: one that does not come in time after the first means that it hangs.
         """
         if done:  # what comes before the first, a model that is loaded for one, takes what it takes
             self._heart.beat(last=done >= total)
         now = time.monotonic()
-        if self.rank != 0 or (now - self._last < 0.5 and done < total):
+        name = f"work/{self.stage.kind}/{self.stage.key}/progress.json"
+        often = TELL_SECONDS[self.objects.local(name) is None]
+        if self.rank != 0 or (now - self._last < often and done < total):
             return
         self._last = now
+        self._first = self._first or (now, done)
         state = {"done": done, "total": total, "unit": unit, "time": time.time(), "values": values}
-        name = f"work/{self.stage.kind}/{self.stage.key}/progress.json"
+        began, before = self._first
+        if done > before:  # what was done before this attempt says nothing of how fast it is
+            rate = (done - before) / (now - began)
+            state |= {"rate": round(rate, 6), "eta": round((total - done) / rate, 1)}
         self.objects.replace(name, json.dumps(state).encode())
 
 

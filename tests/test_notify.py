@@ -148,3 +148,75 @@ def test_the_tail_of_a_log_is_short_and_clean(monkeypatch):
     assert max(map(len, tail)) <= notify.WIDTH
     assert "canary" not in "".join(tail)
     assert "\x1b" not in "".join(tail)
+
+
+def test_the_driver_tells_of_a_failure_and_of_the_end(receiver, tmp_path, monkeypatch):
+    from c2f_spec.news import News
+    from c2f_spec.run import Event
+    from c2f_spec.spec.cluster import Notify
+    from c2f_spec.store import records
+    from c2f_spec.store.logs import piece_name
+    from tests.cluster_world import chains
+
+    server, objects = receiver((200, '{"code":0}')), open_objects(str(tmp_path))
+    monkeypatch.setenv("C2F_NOTIFY_URL", server.url)
+    plan = chains(objects.url, 1, notify=Notify(format="feishu", secret="notify"))
+    stage, *rest = plan.stages
+    log = "".join(f"step {i}\n" for i in range(30)) + "AWS_SECRET_ACCESS_KEY=c2f-canary-0123456789\n"
+    objects.create(piece_name(stage.kind, stage.key, "a", 0), log.encode())
+    records.add_failure(
+        objects,
+        stage.kind,
+        stage.key,
+        {"code": 71, "class": "out of memory", "message": "killed", "hint": ""},
+    )
+    for _ in range(2):  # a driver that was killed, and the next one: they see the same
+        problems = []
+        news = News(plan, objects, problems.append)
+        news.saw(Event(stage, "failed", "killed"))
+        news.saw(Event(rest[0], "blocked", f"needs {stage.name}"))
+        news.ended([Event(stage, "failed"), *(Event(s, "blocked") for s in rest)])
+        assert problems == []
+    failed, ended = (b["content"]["text"] for b in server.got)
+    assert f"{stage.name} (prepare 0) failed: killed" in failed
+    assert "hint: lower what the message names" in failed
+    assert f"next: c2f-spec retry chains.yaml {stage.name} && c2f-spec apply chains.yaml" in failed
+    assert "step 29" in failed
+    assert "step 9\n" not in failed
+    assert "canary" not in failed
+    assert "ended with failures: 2 blocked, 1 failed" in ended
+
+
+def test_a_receiver_that_hangs_holds_up_nothing(receiver, tmp_path, monkeypatch):
+    import time
+
+    from c2f_spec import news as module
+    from c2f_spec.run import Event
+    from c2f_spec.spec.cluster import Notify
+    from tests.cluster_world import chains
+
+    monkeypatch.setattr(notify, "TIMEOUT", 0.2)
+    monkeypatch.setenv("C2F_NOTIFY_URL", "http://10.255.255.1/x")  # nobody answers, nobody refuses
+    objects = open_objects(str(tmp_path))
+    plan = chains(objects.url, 3, notify=Notify(secret="notify"))
+    problems = []
+    told = module.News(plan, objects, problems.append)
+    begin = time.monotonic()
+    for stage in plan.stages:
+        told.saw(Event(stage, "failed", "x"))
+    assert time.monotonic() - begin < 0.5
+    told.close()
+    assert len(problems) == len(plan.stages)
+    assert all("was not told" in problem for problem in problems)
+
+
+def test_an_environment_without_a_webhook_is_silent(tmp_path, monkeypatch):
+    from c2f_spec.news import News
+    from c2f_spec.run import Event
+    from tests.cluster_world import chains
+
+    monkeypatch.setenv("C2F_NOTIFY_URL", "http://127.0.0.1:9/x")
+    plan = chains(str(tmp_path), 1)
+    problems = []
+    News(plan, open_objects(str(tmp_path)), problems.append).ended([Event(s, "done") for s in plan.stages])
+    assert problems == []

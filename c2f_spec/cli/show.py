@@ -110,7 +110,7 @@ def _bar(stage: Stage, objects: Objects, since: float) -> str:
         return "starting"
     done, total = state["done"], max(1, state["total"])
     filled = BAR * min(done, total) // total
-    left = (time.monotonic() - since) * (total - done) / max(1, done)
+    left = state.get("eta") or (time.monotonic() - since) * (total - done) / max(1, done)
     return f"[{'#' * filled}{'-' * (BAR - filled)}] {progress(stage, objects)}, {left:.0f} s left"
 
 
