@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 LOOK = 0.25
 """Seconds between two looks at the workers."""
-TO_WRITE = 3.0
-"""Seconds for the workers to write down their stacks."""
+TO_WRITE = 1.0
+"""Seconds for a worker to write down its stacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,7 @@ def _show_stacks(scratch: Path, log: Log, late: float) -> None:
         log.say(f"--- rank {beat.rank}, process {beat.pid}")
         with suppress(ProcessLookupError):
             os.kill(beat.pid, STACKS)
-        time.sleep(TO_WRITE / 2)
-    time.sleep(TO_WRITE / 2)
+        time.sleep(TO_WRITE)
 
 
 def _kill(child: subprocess.Popen[bytes], scratch: Path) -> None:

@@ -91,7 +91,7 @@ def same(one: Path, other: Path) -> None:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name
 
 
-@pytest.mark.parametrize(("kind", "tuner", "step"), [("sft", "", 3), ("sft", "lora", 7), ("grpo", "", 7)])
+@pytest.mark.parametrize(("kind", "tuner", "step"), [("sft", "lora", 7), ("grpo", "", 7)])
 def test_killed_training_goes_on_to_the_same_bits(tmp_path, monkeypatch, kind, tuner, step):
     out, summary = whole(kind, tuner)
     first, words = attempt(tmp_path / "store", kind, "first", tuner=LORA if tuner else None)

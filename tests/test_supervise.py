@@ -13,9 +13,12 @@ import time
 import pytest
 
 from c2f_spec.errors import StageExit
+from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store import records
 from c2f_spec.store.logs import stored_log
 from c2f_spec.store.objects import open_objects
+from runtime.context import Context
+from runtime.heartbeat import Beat, beats
 from runtime.logs import Log
 from runtime.stops import counted
 from runtime.workers import End
@@ -132,6 +135,19 @@ def test_a_step_that_hangs_is_ended_with_the_stacks_of_all_ranks(tmp_path):
     assert "".join(path.read_text() for path in stored) == out, (
         "the log in the store is the one that was printed"
     )
+
+
+def test_a_stage_is_alive_from_its_first_step_to_its_last(tmp_path, monkeypatch):
+    monkeypatch.setenv("C2F_EXIT_DIR", str(tmp_path))
+    file = StageFile(kind="sft", key="k", name="sft", preimage={}, store="", scratch="")
+    ctx = Context(file, {}, tmp_path, open_objects(str(tmp_path / "store")))
+    limits = []
+    for done in (0, 1, 2):
+        ctx.progress(done, 2, "steps")
+        limits.append([beat.limit for beat in beats(tmp_path)])
+    assert limits == [[], [600.0], [None]], "loading a model and storing a result have bounds of their own"
+    beat = Beat(0, 1, at=100.0, limit=600.0)
+    assert (beat.overdue(700.0), beat.overdue(701.0)) == (0.0, 601.0)
 
 
 # ---- the log

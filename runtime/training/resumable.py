@@ -41,6 +41,8 @@ class Resumable:
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         del model, trial
+        split = self.is_deepspeed_enabled or self.is_fsdp_enabled  # type: ignore[attr-defined]
+        assert not split, "each rank has a part of the state, and only whole states are saved"
         self.keeper.save(self)
 
     def _load_from_checkpoint(self, folder: str, model: Any = None) -> None:
