@@ -143,7 +143,7 @@ def test_a_comment_is_of_the_branch_s_commit_by_the_code_of_main(clone, job):
 
 
 def test_what_is_merged_runs_if_its_plan_is_the_one_that_was_shown(clone, job):
-    sha = propose(clone, TINY_SPEC.replace("train: 12", "train: 10"))
+    sha = propose(clone, TINY_SPEC.replace("train: 12", "train: 3"))
     forge = Forge(gitlab=False, sha=sha)
     with serving(forge) as variables:
         assert job("comment", HEAD="mei:a branch", SHA=sha, **variables).returncode == 0
@@ -158,6 +158,7 @@ def test_what_is_merged_runs_if_its_plan_is_the_one_that_was_shown(clone, job):
         done = job("apply", SHA=sha, **variables)
         assert done.returncode == 0, done.stdout + done.stderr
         assert len(list((clone / ".c2f" / "store" / "records").rglob("*.json"))) == 3
+        assert git(clone, "status", "--porcelain") == "", "a cluster takes no tree that is not as committed"
     other = Forge(gitlab=False, sha=sha, merged="0" * 40)
     with serving(other) as variables:
         assert "no plan was reviewed" in job("apply", SHA=sha, **variables).stdout

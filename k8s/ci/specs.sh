@@ -45,18 +45,18 @@ comment() {
 
 # What was merged, if its plan is the one that the comment showed: exit 5 if anything moved since.
 apply() {
-  local digest spec found
+  local digest spec found plan="${TMPDIR:-/tmp}/plan.json" # a file here would make the tree dirty
   python3 -m c2f_spec.cli.comment reviewed --sha "$SHA" >"${TMPDIR:-/tmp}/reviewed"
   [ -s "${TMPDIR:-/tmp}/reviewed" ] || { echo "no plan was reviewed with $SHA: nothing to apply"; return 0; }
   while read -r digest spec; do
     spec=$(python3 -c 'import json, sys; print(json.loads(sys.argv[1]))' "$spec")
-    quiet c2f-spec plan "$spec" --out plan.json
-    found=$(python3 -c 'import json; print(json.load(open("plan.json"))["digest"])')
+    quiet c2f-spec plan "$spec" --out "$plan"
+    found=$(python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["digest"])' "$plan")
     if [ "$found" != "$digest" ]; then
       printf '%q: the plan is %s now, and %s was reviewed\n' "$spec" "$found" "$digest" >&2
       exit 5
     fi
-    quiet c2f-spec apply plan.json
+    quiet c2f-spec apply "$plan" --yes
   done <"${TMPDIR:-/tmp}/reviewed"
 }
 

@@ -61,7 +61,7 @@ def add(verbs: Any, common: Common) -> None:
     )
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the stage ends")
     report = verbs.add_parser(
-        "report", parents=[common.one, common.place], help="write the report, of whatever is done"
+        "report", parents=[common.specs, common.place], help="write the report, of whatever is done"
     )
     report.add_argument("--out", metavar="DIR", help="write it here instead of into the store")
     report.add_argument(
