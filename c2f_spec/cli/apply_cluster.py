@@ -160,15 +160,17 @@ def follow(plan: Plan, target: Kubernetes, work: Work) -> int:
 
 
 def _check_driver(plan: Plan, target: Kubernetes) -> None:
-    """Raises `Unreachable` if nobody drives the plan any more although something is left."""
+    """Raises `Unreachable` if nobody drives the plan any more although something could go on."""
     job = target.client.get(JOBS, names.driver_name(plan.digest))
+    if job is not None and not ended(job):
+        return
     target.look()
-    left = [s for s in plan.stages if s.key not in target.standing.done and not target.standing.failed(s.key)]
-    stopped = "was removed" if job is None else "failed" if ended(job) == "Failed" else ""
-    blocked = any(target.standing.failed(s.key) for s in plan.stages)
-    if left and stopped and not blocked:
+    where = target.standing
+    left = [s for s in plan.stages if s.key not in where.done and not where.failed(s.key)]
+    if left and not any(where.failed(s.key) for s in plan.stages):
+        what = "was removed" if job is None else "has ended"
         raise Unreachable(
-            f"the driver of {plan.name} {stopped}, and {len(left)} stages are left",
+            f"the driver of {plan.name} {what}, and {len(left)} stages are left",
             hint="somebody cancelled it, or `kubectl logs` of its pod says more; apply again goes on from here",
         )
 

@@ -125,7 +125,13 @@ def _finish(run) -> list[str]:
         process.wait()
         log = (run.folder / "driver" / "log").read_text()[-500:]
         return [f"the driver did not come to an end: {log}", *run.wrong()]
-    return [*([f"the driver ended with {code}"] if code else []), *run.wrong()]
+    return [*_end(run, code), *run.wrong()]
+
+
+def _end(run, code) -> list[str]:
+    """How a driver ended that should have come to the end, with its last words."""
+    words = (run.folder / "driver" / "log").read_text()[-400:]
+    return [f"the driver ended with {code}: {words}"] if code else []
 
 
 def down() -> list[str]:
@@ -139,7 +145,7 @@ def down() -> list[str]:
         asked = len(run.api.asked)
         run.api.up()
         code = process.wait(LONGEST_SECONDS)
-        wrong = [*([f"the driver ended with {code}"] if code else []), *run.wrong()]
+        wrong = [*_end(run, code), *run.wrong()]
         after = len(run.api.asked) - asked
     print(
         f"server down for {DOWN_SECONDS:.0f} s: done after {time.monotonic() - began:.0f} s, {after} requests after it was back"

@@ -71,7 +71,7 @@ def find_access(context: str | None = None) -> Access:
         return in_cluster(os.environ, ACCOUNT)
     raise Unreachable(
         "no cluster: there is no KUBECONFIG, no ~/.kube/config, and this is no pod with a service account",
-        hint="get a kubeconfig from who runs the cluster, and name it by KUBECONFIG",
+        hint="get a kubeconfig from who runs the cluster, and name it by KUBECONFIG; `plan --offline` and `render` need none",
     )
 
 
