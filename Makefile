@@ -66,6 +66,7 @@ faults: env # kills at random moments, many more than the tests do
 	$(BIN)/python -m tests.bench faults
 	$(BIN)/python -m tests.bench killed
 	$(BIN)/python -m tests.bench driver_faults
+	$(BIN)/python -m tests.bench cluster_smoke
 
 clean:
 	rm -rf $(VENV) .c2f build *.egg-info
