@@ -133,6 +133,7 @@ def test_applying_twice_while_it_runs_changes_nothing(place, api, apply):
     first = apply("--yes")
     assert first.returncode == 0, first.stderr
     assert "driver: driver-" in first.stdout
+    assert "c2f-spec status --on plain specs/tiny.yaml" in first.stdout
     writes = list(api.state.writes)
     second = apply("--yes")
     assert second.returncode == 0

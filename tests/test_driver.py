@@ -299,7 +299,7 @@ def test_a_server_that_restarts_and_forgets_loses_nothing(api, objects):
     wished(plan, objects, client_of(api))
 
     def restarts():
-        for _ in range(4):
+        for _ in range(2):
             time.sleep(0.4)
             api.down()
             api.state.forget()

@@ -41,7 +41,6 @@ class Options(NamedTuple):
 
     yes: bool
     wait: bool
-    report: bool
     environments: str | None
 
 
@@ -52,7 +51,7 @@ def apply_on_cluster(work: Work, plan: Plan, args: Namespace) -> int:
     options = Options(args.yes, args.wait, report=not args.no_report, environments=args.environments)
     if all(s.action == "reuse" for s in plan.stages):
         print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
-        show.pointer(report_place(plan, work.objects) if options.report else None)
+        show.pointer(report_place(plan, work.objects))
         return Exit.OK
     for stage in plan.stages:
         if stage.action == "failed":
@@ -199,4 +198,7 @@ def _told(plan: Plan, work: Work, target: Kubernetes) -> int:
 
 
 def _spec(work: Work) -> str:
-    return work.loaded[0].document.text.path
+    """As the next command wants it."""
+    item, name = work.loaded[0], work.plan.environment_name
+    on = "" if item.experiment.environment == name else f"--on {name} "
+    return f"{on}{item.document.text.path}"
