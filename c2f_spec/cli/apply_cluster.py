@@ -48,7 +48,12 @@ def apply_on_cluster(work: Work, plan: Plan, args: Namespace) -> int:
     """Start the driver of what is missing; returns the exit code."""
     target = work.target
     assert isinstance(target, Kubernetes)
-    options = Options(args.yes, args.wait, report=not args.no_report, environments=args.environments)
+    if args.no_report:
+        raise WrongUsage(
+            "on a cluster the driver writes the report, when the last stage has ended",
+            hint="leave out --no-report",
+        )
+    options = Options(args.yes, args.wait, args.environments)
     if all(s.action == "reuse" for s in plan.stages):
         print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
         show.pointer(report_place(plan, work.objects))
