@@ -62,7 +62,7 @@ def _tight(
 ) -> Problem:
     most, has = site.k.refuse_above * site.bytes, site.bytes / GIB
     loc = ("teacher" if kind == "distil" else kind,)
-    amount = f"`{kind}` needs about {needs / GIB:.0f} of the {has:.0f} GiB of a {site.gpu} in `{name}`"
+    amount = f"`{kind}` needs about {needs / GIB:.0f} of the {has:.0f} GiB of each {site.gpu} in `{name}`"
     fits = most if needs > most else 0.999 * needs
     changes = _changes(e, kind, site, environment)
     better = [words for words, changed, place in changes if _needs(changed, kind, place) <= fits]
