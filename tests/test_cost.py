@@ -31,13 +31,14 @@ from c2f_spec.spec.student import Media
 from c2f_spec.store import ledger
 from c2f_spec.store.objects import open_objects
 from tests.test_ledger import account, entry
-from tests.test_placement import cluster, experiment
+from tests.test_placement import REAL, cluster, experiment
 from tests.test_plan import HERE_ENVIRONMENT, PINS
 
 ROOT = Path(__file__).parent.parent
 OMNI = SIZES["qwen2.5-omni-7b"]
 K = Coefficients()
 A800 = 80e9
+E, SITE = experiment(), cluster(a800=8)
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +213,20 @@ def test_the_same_size_is_measured_and_another_is_scaled():
     assert calibrated(Load(0, 0.0, 9.0, 0.0, 3.0, "grpo m"), observed([seen(900)])) == GpuHours(0, 0)
 
 
+def test_a_model_of_unknown_size_is_known_by_its_measured_stages():
+    base = REAL.replace("Qwen/Qwen2.5-Omni-7B", "lab/omni-9b")
+    unknown = load_of(experiment(base=base), "sft", "", site_of("sft", Placement(pool="a800", gpus=4), SITE))
+    assert estimated(unknown) == GpuHours(
+        pytest.approx(4 * 600 / 3600), pytest.approx(4 * 937.5 / 3600), "unknown"
+    )
+    assert unknown.memory == 0
+    once = seen(2000, reckoned=unknown.work, shape=unknown.shape)
+    assert calibrated(unknown, observed([once])).basis == "measured"
+    assert [p.code for p in crowded(experiment(base=base), SITE, "site") if p.loc[0] == "student"] == [
+        "C2F437"
+    ]
+
+
 def test_only_results_that_stand_are_measurements_and_a_resumed_run_is_counted_whole():
     assert observed([seen(900, code=75), seen(900, committed=False), seen(900, reckoned=0.0)]) == []
     (whole,) = observed([seen(1000, waited=100, began=40, reached=100, saved=100)])
@@ -251,8 +266,6 @@ def test_a_plan_says_what_stored_stages_took_and_scales_the_rest(paper, tmp_path
 
 
 # ---- monotone
-
-E, SITE = experiment(), cluster(a800=8)
 
 
 def load(kind: str, **changes):

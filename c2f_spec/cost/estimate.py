@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.cost import memory as mem
 from c2f_spec.cost.clips import CLIPS, clips_of, prompt_tokens
 from c2f_spec.cost.model import Load
-from c2f_spec.cost.sizes import size_of
+from c2f_spec.cost.sizes import SIZES, size_of
 from c2f_spec.cost.time import forward_seconds, generate_seconds, hinted_share, train_seconds
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.sections import Direct
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from c2f_spec.cost.site import Site
     from c2f_spec.cost.sizes import Size
     from c2f_spec.spec.coefficients import Coefficients
+    from c2f_spec.spec.evaluate import Evaluate
     from c2f_spec.spec.experiment import Experiment
     from c2f_spec.spec.grpo import Grpo
     from c2f_spec.spec.sections import Sft
+    from c2f_spec.spec.teacher import TransformersTeacher
 
 ROWS_TRAINED = 2
 """Of a GPU in one pass, unless `micro_batch` says otherwise (`runtime/models/qwen_omni.py`)."""
@@ -33,27 +35,34 @@ ROWS_GENERATED = 16
 """Answers that transformers writes as one batch in evaluation (`runtime/models/qwen_omni.py`)."""
 SCORE_TOKENS = 8
 """Of an answer of `format: direct`, which is a number."""
+SOME = SIZES["qwen2.5-omni-7b"]
+"""The size that is reckoned with where none is known."""
 LONG = 4
 """The longest clip, in mean lengths: what memory must hold where the spec sets no bound on tokens."""
 
 
 def load_of(e: Experiment, kind: str, dataset: str, site: Site) -> Load:
     """`dataset` is what an evaluation reads; other stages read the training set."""
-    if kind == "distil":
-        return _distil(e, site)
+    if not site.gpus:
+        return Load(0, 0.0, 0.0, 0.0, site.k.trust, kind)
+    if kind == "distil" and isinstance(e.teacher, OwnWeights):
+        return _if_known(_distil(e, e.teacher, site), e.teacher.model)
     if kind == "sft" and e.sft:
-        return _sft(e, e.sft, site)
+        return _if_known(_sft(e, e.sft, site), _model(e))
     if kind == "grpo" and e.grpo:
-        return _grpo(e, e.grpo, site)
-    if kind == "evaluate":
-        return _evaluate(e, dataset, site)
+        return _if_known(_grpo(e, e.grpo, site), _model(e))
+    if kind == "evaluate" and e.evaluate:
+        return _if_known(_evaluate(e, e.evaluate, dataset, site), _model(e))
     return Load(0, 0.0, 0.0, 0.0, site.k.trust, kind)
 
 
-def _distil(e: Experiment, site: Site) -> Load:
-    teacher, k = e.teacher, site.k
-    if not isinstance(teacher, OwnWeights) or (size := size_of(teacher.model)) is None:
-        return _unknown("distil", site)
+def _if_known(load: Load, model: str) -> Load:
+    """Of a model whose size is not known, the work only says how stages of it compare with each other."""
+    return load if size_of(model) else load._replace(known=False, memory=0.0)
+
+
+def _distil(e: Experiment, teacher: TransformersTeacher | VllmTeacher, site: Site) -> Load:
+    size, k = size_of(teacher.model) or SOME, site.k
     vllm = isinstance(teacher, VllmTeacher)
     rows = k.batch_rows if vllm else ROWS_GENERATED
     answers = ceil(clips_of(e.data.train, "train", e.data.limit) * teacher.samples / site.placement.shards)
@@ -69,8 +78,6 @@ def _distil(e: Experiment, site: Site) -> Load:
 def _sft(e: Experiment, sft: Sft, site: Site) -> Load:
     """Every clip counts as kept: how many chains pass the filters is known afterwards."""
     size, k = _student(e), site.k
-    if size is None:
-        return _unknown("sft", site)
     clips = clips_of(e.data.train, "train", e.data.limit)
     rows = sft.steps * sft.batch if sft.steps is not None else ceil(clips * sft.epochs)
     tokens = prompt_tokens(e.data.train, e.media, k.text_tokens) + _answer(e, k)
@@ -83,8 +90,6 @@ def _sft(e: Experiment, sft: Sft, site: Site) -> Load:
 
 def _grpo(e: Experiment, g: Grpo, site: Site) -> Load:
     size, k = _student(e), site.k
-    if size is None:
-        return _unknown("grpo", site)
     clips = clips_of(e.data.train, "train", e.data.limit)
     steps = g.steps if g.steps is not None else ceil(ceil(clips * g.epochs) / g.batch)
     answers = ceil(g.batch * g.generations / max(1, site.gpus))
@@ -117,11 +122,9 @@ def grpo_step_seconds(size: Size, g: Grpo, prompt: int, answer: int, answers: in
     return generating + scoring + training + (k.sync_seconds if vllm else k.step_seconds)
 
 
-def _evaluate(e: Experiment, dataset: str, site: Site) -> Load:
+def _evaluate(e: Experiment, asked: Evaluate, dataset: str, site: Site) -> Load:
     size, k = _student(e), site.k
-    if size is None or e.evaluate is None:
-        return _unknown("evaluate", site)
-    engine, most = e.evaluate.engine, e.evaluate.decoding.max_new_tokens
+    engine, most = asked.engine, asked.decoding.max_new_tokens
     vllm = isinstance(engine, VllmEngine)
     rows = k.batch_rows if vllm else ROWS_GENERATED
     answers = ceil(clips_of(dataset, "test", e.data.limit) / site.placement.shards)
@@ -165,22 +168,15 @@ def _longest_answer(e: Experiment, k: Coefficients) -> int:
 
 
 def _model(e: Experiment) -> str:
-    return e.student.model if isinstance(e.student, QwenOmni) else e.student.kind
+    if isinstance(e.student, QwenOmni):
+        return e.student.model
+    return f"{e.student.kind}-{e.student.hidden}-{e.student.layers}"
 
 
-def _student(e: Experiment) -> Size | None:
-    return size_of(e.student.model) if isinstance(e.student, QwenOmni) else None
+def _student(e: Experiment) -> Size:
+    return size_of(_model(e)) or SOME
 
 
 def _load(kind: str, model: str, how: str, site: Site, work: float, peak: float) -> Load:
-    start = site.k.start_seconds if site.gpus else 0.0
-    return Load(
-        site.gpus, start, work, peak if site.gpus else 0.0, site.k.trust, f"{kind} {model} {how} {site.gpu}"
-    )
-
-
-def _unknown(kind: str, site: Site) -> Load:
-    """A model whose size is not known: of its time only the start is."""
-    return Load(
-        site.gpus, site.k.start_seconds if site.gpus else 0.0, 0.0, 0.0, site.k.trust, f"{kind} {site.gpu}"
-    )
+    shape = f"{kind} {model} {how} {site.gpu}"
+    return Load(site.gpus, site.k.start_seconds, work, peak, site.k.trust, shape)

@@ -30,6 +30,9 @@ class Load(NamedTuple):
     peak: float = 0.0
     """Peak of one GPU in bytes that stages of this size were measured to have; 0: none was."""
 
+    known: bool = True
+    """Whether the size of its model is; if not, `work` only compares it with stages of the same model."""
+
     @property
     def nominal(self) -> float:
         """GPU-hours, by the coefficients alone."""
@@ -73,9 +76,10 @@ def estimated(load: Load) -> GpuHours:
     """By the coefficients alone; `unknown` where nothing but the start is known."""
     if not load.gpus:
         return NOTHING
-    low = load.gpus * (load.start / START_TRUST + load.work / load.trust) / 3600
-    high = load.gpus * (load.start * START_TRUST + load.work * load.trust) / 3600
-    basis: Basis = "estimated" if load.work else "unknown"
+    work = load.work if load.known else 0.0
+    low = load.gpus * (load.start / START_TRUST + work / load.trust) / 3600
+    high = load.gpus * (load.start * START_TRUST + work * load.trust) / 3600
+    basis: Basis = "estimated" if work else "unknown"
     return GpuHours(low, high, basis)
 
 

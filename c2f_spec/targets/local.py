@@ -204,7 +204,9 @@ def _held(stage: Stage, visible: int) -> int:
     """GPUs that a stage uses: training all of them or as many as it says, a model that answers one."""
     if _trains(stage):
         return min(visible, stage.placement.gpus or visible)
-    return min(visible, int(stage.kind in ("distil", "evaluate")))
+    teacher = stage.preimage["spec"].get("teacher", {}).get("kind")
+    answers = stage.kind == "evaluate" or (stage.kind == "distil" and teacher in ("transformers", "vllm"))
+    return min(visible, int(answers))
 
 
 def _trains(stage: Stage) -> bool:
