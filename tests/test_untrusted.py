@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -146,3 +147,36 @@ def test_annotations_end_where_they_should(hostile, capfd):
 def test_a_branch_may_have_a_name_that_means_harm(hostile, capfd):
     subprocess.run(["git", "branch", "a;`id`$(id)@team#1<b>"], check=True)
     harmless_in_markdown(told(capfd, "diff", "main~1..a;`id`$(id)@team#1<b>", "-o", "markdown"))
+
+
+HOSTILE_CODE = {
+    "parentheses": "(" * 200_000,
+    "signs": "x = " + "-" * 200_000 + "1",
+    "brackets": "x = " + "[" * 5_000 + "]" * 5_000,
+    "digits": "x = " + "9" * 900_000,
+    "a NUL": "x = 1\x00",
+    "not UTF-8": "x = '\udc80'",
+    "attributes": "x" + ".y" * 400_000,
+    "too large": "x = 1\n" * 200_000,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_CODE)
+def test_hostile_code_of_a_revision_is_read_and_refused(tmp_path, name):
+    """In a process of its own: a parser that dies takes nothing with it."""
+    folder = tmp_path / "runtime" / "stages"
+    folder.mkdir(parents=True)
+    (folder / "sft.py").write_bytes(HOSTILE_CODE[name].encode("utf-8", "surrogateescape"))
+    script = (
+        "import sys, resource\nfrom pathlib import Path\nfrom c2f_spec.plan.code import Code\n"
+        "from c2f_spec.errors import SpecInvalid\n"
+        "try:\n    Code(root=Path(sys.argv[1])).of('sft', {})\nexcept SpecInvalid as error:\n    print(error.message[:200])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr[-500:]
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("runtime/stages/sft.py is not Python")
+    assert int(lines[-1]) < 1500

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from c2f_spec.diff.git import Revision
-from c2f_spec.errors import C2fError, SpecErrors
+from c2f_spec.errors import C2fError, SpecErrors, WrongUsage
 from c2f_spec.files import DISK
 from c2f_spec.plan.code import HERE, Code
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.environment import Environment
 
+MOST_SPECS = 1000
+"""On one side; whoever proposes more has not written them."""
 WORDS_OF_BUILDING = (b"extends", b"template")
 """A spec without these words depends on no other file of specs."""
 
@@ -70,7 +72,11 @@ def specs_in(place: Place, paths: Sequence[str]) -> list[str]:
         known: Iterable[str] = place.files.entries
     else:
         known = _on_disk(place.root, wanted)
-    return sorted(p for p in known if p.endswith((".yaml", ".yml")) and any(_below(p, w) for w in wanted))
+    found = sorted(p for p in known if p.endswith((".yaml", ".yml")) and any(_below(p, w) for w in wanted))
+    if len(found) > MOST_SPECS:
+        message = f"{len(found):,} specs in {', '.join(paths)} of {place.name}: more than {MOST_SPECS:,}"
+        raise WrongUsage(message, hint="name fewer files or folders")
+    return found
 
 
 def _on_disk(root: Path, wanted: Sequence[str]) -> Iterable[str]:
