@@ -49,13 +49,19 @@ class Code:
     root: Path = ROOT
     found: dict[str, Path | None] = field(default_factory=dict)
     contents: dict[Path, bytes] = field(default_factory=dict)
+    reached: dict[tuple[str, ...], dict[str, str]] = field(default_factory=dict)
 
     def of(self, kind: str, named: dict[str, tuple[str, ...]]) -> dict[str, str]:
         """Path to digest of every file that a stage of `kind` can reach; `named` are the members of families in use."""
         entries = [f"runtime.stages.{kind}"]
         entries += [f"runtime.{family}.{member}" for family, members in named.items() for member in members]
+        if tuple(entries) not in self.reached:
+            self.reached[tuple(entries)] = self._closure(entries)
+        return self.reached[tuple(entries)]
+
+    def _closure(self, entries: list[str]) -> dict[str, str]:
         reached: set[str] = set()
-        waiting = entries
+        waiting = list(entries)
         digests: dict[str, str] = {}
         while waiting:
             module = waiting.pop()
