@@ -24,13 +24,19 @@ CHUNK = 16
 """Items that are sent to another process at once."""
 
 
+def own_cores() -> int:
+    """Cores of this machine that are ours: a pod sees all of its node's, and `C2F_CORES` says how many it asked for."""
+    seen = len(os.sched_getaffinity(0))
+    return min(seen, int(os.environ.get("C2F_CORES", seen)))
+
+
 def over_cores(work: Callable[[T], R], items: Sequence[T], *, least: int = 200) -> Iterator[R]:
     """`map(work, items)`; with fewer than `least` items or one core, without other processes.
 
     Workers are spawned, not forked: the libraries that decode media have threads of their own. Only a few chunks are
     under way at a time, so that a stage that is told to stop does not first finish them all.
     """
-    cores = len(os.sched_getaffinity(0))
+    cores = own_cores()
     if cores == 1 or len(items) < least:
         yield from map(work, items)
         return

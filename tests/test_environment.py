@@ -7,7 +7,10 @@ import pytest
 
 from c2f_spec.document import load, read
 from c2f_spec.errors import SpecErrors
+from c2f_spec.fields import every_field
 from c2f_spec.parse.experiment import parse_environment
+from c2f_spec.spec.cluster import KubernetesEnvironment
+from c2f_spec.spec.environment import LocalEnvironment
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = sorted((ROOT / "k8s" / "environments").glob("*.yaml"))
@@ -52,3 +55,11 @@ def test_a_wrong_environment_is_told_at_its_line(old, new, says):
         parse_environment(load(MINIMAL.replace(old, new).encode(), "e.yaml"))
     assert re.search(says, str(told.value)), str(told.value)
     assert "e.yaml:" in str(told.value)
+
+
+@pytest.mark.parametrize("model", [KubernetesEnvironment, LocalEnvironment])
+def test_every_field_says_what_it_is(model):
+    for found in every_field(model):
+        if found.path[-1] != "kind":
+            assert found.info.description, found.path
+            assert found.info.description.endswith((".", "`")), found.path

@@ -25,6 +25,7 @@ from c2f_spec.targets.kubernetes.render.failure import pod_failure_policy
 from c2f_spec.targets.kubernetes.render.features import features
 from c2f_spec.targets.kubernetes.render.schema import KINDS, PATH, wrong
 from c2f_spec.targets.kubernetes.render.stage import prepare
+from runtime.parallel import own_cores
 from tests import kubernetes_schemas
 
 ROOT = Path(__file__).parent.parent
@@ -255,6 +256,28 @@ def test_no_quantity_is_a_number():
 def containers(item):
     pod = item["spec"]["template"]["spec"] if item["kind"] == "Job" else {}
     return [*pod.get("initContainers", ()), *pod.get("containers", ())]
+
+
+def test_a_stage_is_told_how_many_cores_are_its_own(monkeypatch):
+    plan = planned("sims_hint", "a800")
+    for kind, cores in (("prepare", "8"), ("sft", "56")):
+        [container] = containers(job_in(prepare(plan, first(plan, kind))))
+        assert {"name": "C2F_CORES", "value": cores} in container["env"]
+        assert container["resources"]["limits"]["cpu"] == cores
+    seen = own_cores()
+    monkeypatch.setenv("C2F_CORES", "1")
+    assert own_cores() == 1
+    monkeypatch.setenv("C2F_CORES", "100000")
+    assert own_cores() == seen
+
+
+def test_a_stage_without_gpus_in_a_pool_with_them_takes_the_share_of_one():
+    plan = with_placement(planned("sims_hint", "a800"), "filter", pool="a800")
+    [container] = containers(job_in(prepare(plan, first(plan, "filter"))))
+    asked = container["resources"]["limits"]
+    assert "nvidia.com/gpu" not in asked
+    assert asked["cpu"] == "14"
+    assert asked["memory"] == "115200Mi"
 
 
 def test_parts_of_quantities():

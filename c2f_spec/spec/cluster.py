@@ -66,7 +66,8 @@ class Rdma(SpecModel):
 class Pool(SpecModel):
     """Nodes of one kind. A pod that takes all GPUs of a node asks for all of `cpu`, `memory` and `ephemeral_storage`.
 
-    A pod with fewer GPUs asks for its part of them; in a pool without GPUs, each pod asks for all of them.
+    A pod with fewer GPUs asks for its part of them, one without GPUs for the part of one; in a pool without GPUs, each
+    pod asks for all of them.
     """
 
     gpus: NonNegativeInt = Field(description="GPUs of a node; 0: a pool of processors.")

@@ -33,7 +33,7 @@ def pod_template(
     extra: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """`metadata` and `spec` of the pods of a stage; `extra` are further variables."""
-    part = Fraction(stage.placement.gpus, pool.gpus) if pool.gpus else Fraction(1)
+    part = _part(stage, pool)
     container = {
         "name": STAGE_CONTAINER,
         "image": stage.placement.image or environment.image,
@@ -111,12 +111,18 @@ def volumes(
 
 
 def values_of(stage: Stage, pool: Pool) -> list[dict[str, Any]]:
-    """Threads, and the network of several GPUs."""
+    """Cores and threads, and the network of several GPUs."""
     placement = stage.placement
-    given = {"OMP_NUM_THREADS": str(placement.threads)}
+    cores = max(1, int(amounts.amount(pool.cpu) * _part(stage, pool)))
+    given = {"C2F_CORES": str(cores), "OMP_NUM_THREADS": str(placement.threads)}
     if placement.gpus * placement.nodes > 1:
         given |= {"NCCL_DEBUG": "WARN", **pool.nccl}
     return variables.values(given)
+
+
+def _part(stage: Stage, pool: Pool) -> Fraction:
+    """Of a node: as many of its GPUs, or of one if it needs none; in a pool without GPUs, what each pod asks for."""
+    return Fraction(max(1, stage.placement.gpus), pool.gpus) if pool.gpus else Fraction(1)
 
 
 def _pulled(environment: KubernetesEnvironment) -> dict[str, Any]:
