@@ -260,10 +260,10 @@ def containers(item):
 
 def test_a_stage_is_told_how_many_cores_are_its_own(monkeypatch):
     plan = planned("sims_hint", "a800")
-    for kind, cores in (("prepare", "8"), ("sft", "56")):
+    for kind, its in (("prepare", "8"), ("sft", "56")):
         [container] = containers(job_in(prepare(plan, first(plan, kind))))
-        assert {"name": "C2F_CORES", "value": cores} in container["env"]
-        assert container["resources"]["limits"]["cpu"] == cores
+        assert {"name": "C2F_CORES", "value": its} in container["env"]
+        assert container["resources"]["limits"]["cpu"] == its
     seen = own_cores()
     monkeypatch.setenv("C2F_CORES", "1")
     assert own_cores() == 1
