@@ -41,7 +41,9 @@ class Reckoned(SpecModel):
     memory: int = Field(description="Peak of one GPU in bytes; 0 without one.")
     trust: float = Field(description="Factor by which the work may be wrong.")
     shape: str = Field(description="What measured stages of other sizes are compared by.")
-    known: bool = Field(description="Whether the size of its model is; if not, its time is not estimated.")
+    known: bool = Field(
+        default=True, description="Whether the size of its model is; if not, its time is not estimated."
+    )
     peak: int = Field(description="Of one GPU in bytes, as stages of this size were measured; 0: none was.")
 
 
