@@ -135,11 +135,16 @@ def test_a_checkpoint_stands_for_its_stage(c2f, repository, spec, checkpoint):
     assert (checkpoint / "model.safetensors").is_file(), "what was adopted stays where it was"
     (entry,) = read_lock(repository / "specs" / "c2f.lock").adopted
     assert entry[2:] == ("Mei", "trained: last year")
-    again = c2f("adopt", "specs/tiny.yaml", "sft", "--checkpoint", checkpoint, *why, *PLACE, check=64)
-    assert "is adopted already" in again.stderr
     shutil.rmtree(repository / ".c2f" / "store" / "records")
     assert actions(c2f) == {"sft": "failed"}
     assert "is not in this store" in c2f("apply", "specs/tiny.yaml", *PLACE, "--no-report", check=8).stdout
+    again = c2f("adopt", "specs/tiny.yaml", "sft", "--checkpoint", checkpoint, *why, *PLACE)
+    assert "its files are in this store" in again.stdout
+    assert actions(c2f) == {"sft": "reuse"}
+    (checkpoint / "config.json").write_text("{ }")
+    other = c2f("adopt", "specs/tiny.yaml", "sft", "--checkpoint", checkpoint, *why, *PLACE, check=64)
+    assert "is adopted already, with other files" in other.stderr
+    assert read_lock(repository / "specs" / "c2f.lock").adopted == (entry,)
 
 
 def test_adopted_chains_go_through_our_filters(c2f, repository, spec, tmp_path):

@@ -8,6 +8,7 @@ import json
 import shutil
 import tempfile
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,14 +35,10 @@ if TYPE_CHECKING:
 
 
 def adopt(args: Namespace) -> int:
-    """Adopting the same files again changes nothing. Exit 64 if they are not what the stage leaves."""
+    """Adopting the same files again changes nothing, but in a store that lacks them. Exit 64 if they are something else."""
     loaded, plan, environment, root = compile_work(args)
     stage = stage_of(plan, args.stage)
     given = "checkpoint" if args.checkpoint else "chains"
-    if is_adopted(stage):
-        raise WrongUsage(
-            f"{stage.name} is adopted already", hint="remove its entry from `adopted` in c2f.lock first"
-        )
     if ADOPTABLE.get(stage.kind) != given:
         kinds = " and ".join(kind for kind, what in ADOPTABLE.items() if what == given)
         raise WrongUsage(f"{stage.name} leaves no {given}", hint=f"--{given} is for {kinds}")
@@ -56,9 +53,17 @@ def adopt(args: Namespace) -> int:
         _copy(source, folder, given)
         files = digest_folder(folder)
         digest = digest_of(files)
-        key, preimage = adopted_key(stage, digest)
+        if is_adopted(stage) and digest != stage.preimage["adopted"]:
+            raise WrongUsage(
+                f"{stage.name} is adopted already, with other files",
+                hint="remove its entry from `adopted` in c2f.lock first",
+            )
+        key, preimage = (stage.key, stage.preimage) if is_adopted(stage) else adopted_key(stage, digest)
         records.save_preimages(objects, [(stage.kind, key, preimage)])
-        _commit(objects, stage, key, folder, files, summary, {"by": by, "why": args.why, "for": stage.key})
+        _commit(objects, stage, key, folder, files, summary, {"by": by, "why": args.why})
+    if is_adopted(stage):
+        print(f"{stage.name}: its files are in this store")
+        return Exit.OK
     lock = lock_path(loaded[0].path, root)
     write_adoption(lock, Adoption(stage.key, digest, by, args.why))
     print(f"{stage.kind}-{key[:10]} stands for {stage.name}: {len(files)} files, digest {digest[:10]}")
@@ -71,7 +76,7 @@ def _check(source: Path, given: str, objects: Objects, plan: Plan, stage: Stage)
     if given == "checkpoint":
         return {"bytes": adoptable.check_checkpoint(source)}
     train = _train(objects, plan, stage)
-    if train is None:
+    if train is None and not is_adopted(stage):
         show.note(
             "warning: the training set is not prepared here, so nobody looked whether the chains are of it"
         )
@@ -80,6 +85,8 @@ def _check(source: Path, given: str, objects: Objects, plan: Plan, stage: Stage)
 
 def _train(objects: Objects, plan: Plan, stage: Stage) -> set[str] | None:
     """Ids of the training split that the stage reads, if it is prepared."""
+    if is_adopted(stage):
+        return None  # it was looked at when it was adopted; the digest says that it is the same
     prepared = plan.stage(stage.inputs["prepare"])
     record = records.read_record(objects, prepared.kind, prepared.key)
     if record is None:
@@ -116,7 +123,11 @@ def _commit(
         nonce=uuid.uuid4().hex,
         files=files,
         summary=summary,
-        provenance={"seconds": {"start": 0.0, "work": 0.0}, "adopted": adopted},
+        provenance={
+            "started": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": {"start": 0.0, "work": 0.0},
+            "adopted": adopted,
+        },
     )
     if records.read_record(objects, stage.kind, key) is None:
         records.commit(objects, record, folder)

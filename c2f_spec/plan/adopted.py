@@ -3,8 +3,7 @@
 Such files carry no proof of how they were made, so they must not pass for what the stage computes. The lock says, with
 who and why, that they stand for the stage of this key; the plan then has a stage of the same name whose key is of the
 files themselves, and the keys of all that reads it follow. So results on adopted files and results on computed ones
-never share a key, the same files adopted for two specs do, and when the spec changes, the entry no longer fits and the
-stage runs. What only an adopted stage would have read is not in the plan.
+never share a key, and when the spec changes, the entry no longer fits and the stage runs. What only an adopted stage would have read is not in the plan.
 """
 
 from __future__ import annotations
