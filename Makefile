@@ -64,6 +64,8 @@ bench-cluster: env # a thousand Jobs, on the cluster of KUBECONFIG or on a fake 
 
 faults: env # kills at random moments, many more than the tests do
 	$(BIN)/python -m tests.bench faults
+	$(BIN)/python -m tests.bench attempts
+	$(BIN)/python -m tests.bench storage_faults
 	$(BIN)/python -m tests.bench killed
 	$(BIN)/python -m tests.bench driver_faults
 	$(BIN)/python -m tests.bench cluster_smoke

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import MEANING, StageExit, StageSpecWrong, Unreachable
 from c2f_spec.store import leases, records
+from c2f_spec.store.machine import make_scratch
 from c2f_spec.store.objects import open_objects
 from runtime import accounting
 from runtime.given import read_stage
@@ -27,7 +28,7 @@ from runtime.workers import End, run_workers
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
-    from c2f_spec.store.objects import Objects
+from c2f_spec.store.objects import Objects
 
 GRAVITY = (
     StageExit.DONE,
@@ -107,7 +108,7 @@ def _standing(stage: StageFile, objects: Objects) -> StageExit:
 def _attempt(stage: StageFile, path: Path, objects: Objects, attempt: str, held: int | None) -> StageExit:
     """One attempt, with its log; how it ended is noted in the store where that matters to the next one."""
     scratch = Path(stage.scratch) / attempt
-    scratch.mkdir(parents=True)
+    make_scratch(scratch)
     log = Log(objects, stage.kind, stage.key, attempt)
     try:
         place = stage.placement

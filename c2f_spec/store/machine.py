@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from c2f_spec.errors import Unreachable
+
 if TYPE_CHECKING:
     from c2f_spec.store.objects import Objects
+
+
+LEAST = 256 << 20
+"""Bytes below which a stage is not begun; what its inputs need is asked when they are known."""
 
 
 def home() -> Path:
@@ -27,6 +34,25 @@ def work_folder(objects: Objects, kind: str, key: str) -> Path:
     """Where the processes of a stage on this machine lock, scratch and log. It need not exist yet."""
     name = f"work/{kind}/{key}"
     return objects.local(name) or home() / "stores" / _short(objects.url) / name
+
+
+def make_scratch(path: Path) -> None:
+    """An empty folder for work in progress, on a disk that takes some. Raises `Unreachable` before anything is begun."""
+    try:
+        path.mkdir(parents=True)
+        (path / "probe").write_bytes(bytes(1 << 16))
+        (path / "probe").unlink()
+        free = shutil.disk_usage(path).free
+    except OSError as error:
+        raise Unreachable(
+            f"cannot write in {path}: {error.strerror}",
+            hint="make room there, or name another disk with C2F_HOME",
+        ) from error
+    if free < LEAST:
+        raise Unreachable(
+            f"{path} has {free >> 20} MB free, and a stage needs at least {LEAST >> 20}",
+            hint="make room there, or name another disk with C2F_HOME",
+        )
 
 
 def _short(url: str) -> str:

@@ -7,6 +7,7 @@ BLAKE3 and files it into its cache; the others only move bytes.
 
 from __future__ import annotations
 
+import filecmp
 import os
 import random
 import shutil
@@ -73,7 +74,7 @@ def _measure(folder: Path, client: str, data: str, round_: int) -> tuple[Measure
     names = sorted(p.name for p in source.iterdir())
     assert sorted(p.name for p in found.iterdir()) == names, f"{client} lost files"
     for name in names:
-        assert (found / name).read_bytes() == (source / name).read_bytes(), f"{client} damaged {name}"
+        assert filecmp.cmp(found / name, source / name, shallow=False), f"{client} damaged {name}"
     shutil.rmtree(target)
     return up, down
 
@@ -152,8 +153,8 @@ def _make(folder: Path, count: int, size: int) -> None:
     numbers = random.Random(0)
     for i in range(count):
         with (folder / f"{i:05}.bin").open("wb") as file:
-            for start in range(0, size, 10_000_000):
-                file.write(numbers.randbytes(min(10_000_000, size - start)))
+            for start in range(0, size, 1_000_000):
+                file.write(numbers.randbytes(min(1_000_000, size - start)))
 
 
 if __name__ == "__main__":
