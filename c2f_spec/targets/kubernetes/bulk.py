@@ -9,7 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from c2f_spec.targets.kubernetes.answers import Gone
+from c2f_spec.targets.kubernetes.answers import Conflict, Gone, Rejected
 from c2f_spec.targets.kubernetes.render import names
 from c2f_spec.targets.kubernetes.resources import resource_of
 
@@ -49,7 +49,7 @@ def apply_all(
     def send(group: list[Manifest]) -> None:
         for item in group:
             before()
-            client.apply(item)
+            _send(client, item)
 
     with ThreadPoolExecutor(client.transport.connections, "apply") as pool:
         futures = [pool.submit(send, group) for group in missing]
@@ -61,6 +61,17 @@ def apply_all(
             raise
     sent = sum(map(len, missing))
     return Applied(sent, len(wanted) - sent)
+
+
+def _send(client: Client, item: Manifest) -> None:
+    """Apply one object. If it is there, for the same stage, as somebody else rendered it a moment ago, theirs is ours."""
+    try:
+        client.apply(item)
+    except (Conflict, Rejected):
+        standing = client.get(resource_of(item), item["metadata"]["name"])
+        key = _annotation(item, names.KEY)
+        if not key or standing is None or _annotation(standing, names.KEY) != key:
+            raise
 
 
 def digests(client: Client, wanted: Sequence[Manifest]) -> dict[tuple[Resource, str], str]:
@@ -87,7 +98,11 @@ def whole_list(client: Client, resource: Resource) -> list[Manifest]:
 
 
 def digest_of(item: Manifest) -> str:
-    return str((item["metadata"].get("annotations") or {}).get(names.DIGEST, ""))
+    return _annotation(item, names.DIGEST)
+
+
+def _annotation(item: Manifest, name: str) -> str:
+    return str((item["metadata"].get("annotations") or {}).get(name, ""))
 
 
 def _place(item: Manifest) -> tuple[Resource, str]:

@@ -6,18 +6,24 @@ Everything is named by the digest of the plan, so two people who apply it at onc
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import TYPE_CHECKING, Any
 
+from c2f_spec.errors import Unreachable
 from c2f_spec.plan.bundle import bundle, store_bundle
 from c2f_spec.targets.kubernetes.answers import Conflict
+from c2f_spec.targets.kubernetes.bulk import digest_of
 from c2f_spec.targets.kubernetes.render import names
 from c2f_spec.targets.kubernetes.render.driver import driver_job, plan_map
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS
+from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, resource_of
 
 if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan
     from c2f_spec.store.objects import Objects
     from c2f_spec.targets.kubernetes.client import Client
+    from c2f_spec.targets.kubernetes.resources import Resource
+
+CLEARED_SECONDS = 30.0
 
 
 def driver_objects(plan: Plan) -> list[dict[str, Any]]:
@@ -47,10 +53,30 @@ def store_code(objects: Objects) -> None:
 
 
 def start(client: Client, plan: Plan) -> None:
-    """Start the driver. One that has ended, for this very plan, makes room for the next."""
-    before = client.get(JOBS, names.driver_name(plan.digest))
-    if before is not None and ended(before):
-        with contextlib.suppress(Conflict):  # somebody else replaced it a moment ago: theirs is ours
-            client.delete(JOBS, before["metadata"]["name"], uid=before["metadata"]["uid"])
-    for item in driver_objects(plan):
+    """Start the driver. What is left of one that has ended, for this very plan, makes room for the next.
+
+    Raises `Unreachable` if that does not go.
+    """
+    wanted = driver_objects(plan)
+    for item in wanted:
+        resource, name = resource_of(item), item["metadata"]["name"]
+        standing = client.get(resource, name)
+        # Neither a Job nor a ConfigMap of ours can be changed.
+        if standing is not None and (ended(standing) or digest_of(standing) != digest_of(item)):
+            _clear(client, resource, standing)
+    for item in wanted:
         client.apply(item)
+
+
+def _clear(client: Client, resource: Resource, standing: dict[str, Any]) -> None:
+    name, uid = standing["metadata"]["name"], standing["metadata"]["uid"]
+    with contextlib.suppress(Conflict):  # somebody else replaced it a moment ago: theirs is ours
+        client.delete(resource, name, uid=uid)
+    end = time.monotonic() + CLEARED_SECONDS
+    while (found := client.get(resource, name)) is not None and found["metadata"]["uid"] == uid:
+        if time.monotonic() > end:
+            raise Unreachable(
+                f"{resource.kind} {name} of a driver that has ended does not go",
+                hint="does a finalizer hold it? `kubectl describe` tells",
+            )
+        time.sleep(0.2)
