@@ -1,5 +1,6 @@
 """Actions and reasons: what is looked up, in how many requests, and how the nearest stored stage is told."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,13 @@ def test_the_store_is_asked_once_a_kind_and_not_once_a_stage(objects):
     assert found["read many"] <= 2 * kinds
     assert "read records" not in found
     assert "read preimages" not in found
+
+
+def test_of_equally_near_stages_the_newest_is_told(objects):
+    for beta, seconds in (("0.5", 3000), ("0.3", 1000), ("0.4", 2000)):
+        plan = plan_of(f"grpo.beta={beta}")
+        finish(objects, plan)
+        grpo = next(s for s in plan.stages if s.kind == "grpo")
+        os.utime(objects.root / records.record_name("grpo", grpo.key), (seconds, seconds))
+    found = looked(plan_of("grpo.beta=0.6"), objects)
+    assert found["reinforcement learning (GRPO)"] == ("run", "grpo.beta 0.5 -> 0.6")

@@ -21,7 +21,7 @@ class Nearest:
     def __init__(self, stored: dict[str, dict[str, Any]]) -> None:
         import numpy as np
 
-        self.keys = sorted(stored)
+        self.keys = list(stored)
         self.leaves = [leaves(stored[key]) for key in self.keys]
         self.columns = {
             path: i for i, path in enumerate(dict.fromkeys(p for row in self.leaves for p in row))
@@ -32,7 +32,7 @@ class Nearest:
         # [stored, path]
 
     def to(self, preimage: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
-        """Key and leaves of the nearest; of several the first by key. Nothing if nothing is stored."""
+        """Key and leaves of the nearest; of several the first. Nothing if nothing is stored."""
         import numpy as np
 
         if not self.keys:

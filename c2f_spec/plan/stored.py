@@ -10,11 +10,13 @@ from c2f_spec.plan.nearest import Nearest
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from c2f_spec.plan.model import Stage
     from c2f_spec.store.objects import Objects
 
+MOST_COMPARED = 5_000
+"""Stored stages of a kind that one is held against, the newest: a reason is not worth reading a whole store."""
 AT_ONCE = 32
 """Requests for the files of committed outputs that wait for a store at the same time."""
 
@@ -24,15 +26,16 @@ class Stored:
     """A look at the store, for the stages of one plan. What it says was true when it was first asked."""
 
     objects: Objects
-    listed: dict[str, frozenset[str]] = field(default_factory=dict)
+    listed: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Prefix to key to time."""
     counted: dict[str, dict[str, int]] = field(default_factory=dict)
     known: dict[str, Nearest] = field(default_factory=dict)
 
-    def done(self, kind: str) -> frozenset[str]:
-        """Keys with a record."""
+    def done(self, kind: str) -> Mapping[str, float]:
+        """Keys with a record, and when it was written."""
         return self._keys(f"records/{kind}")
 
-    def planned(self, kind: str) -> frozenset[str]:
+    def planned(self, kind: str) -> Mapping[str, float]:
         """Keys that somebody was about to run here, once."""
         return self._keys(f"preimages/{kind}")
 
@@ -53,15 +56,17 @@ class Stored:
             return {record.key for record, good in zip(found, intact, strict=True) if not good}
 
     def nearest(self, stage: Stage) -> tuple[str, dict[str, Any]] | None:
-        """Key and leaves of the preimage of the done stage that is nearest to one that is not."""
+        """Key and leaves of the preimage of the done stage that is nearest to one that is not; of several the newest."""
         if stage.kind not in self.known:
-            done = self.done(stage.kind) & self.planned(stage.kind)
-            self.known[stage.kind] = Nearest(records.preimages(self.objects, stage.kind, sorted(done)))
+            done, planned = self.done(stage.kind), self.planned(stage.kind)
+            newest = sorted((k for k in done if k in planned), key=lambda k: (-done[k], k))[:MOST_COMPARED]
+            found = records.preimages(self.objects, stage.kind, newest)
+            self.known[stage.kind] = Nearest({key: found[key] for key in newest if key in found})
         return self.known[stage.kind].to(stage.preimage)
 
-    def _keys(self, prefix: str) -> frozenset[str]:
+    def _keys(self, prefix: str) -> dict[str, float]:
         if prefix not in self.listed:
-            self.listed[prefix] = frozenset(map(_key, self.objects.names(prefix)))
+            self.listed[prefix] = {_key(i.name): i.modified for i in self.objects.listing(prefix)}
         return self.listed[prefix]
 
     def _counts(self, prefix: str) -> dict[str, int]:
