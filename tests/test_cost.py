@@ -1,6 +1,5 @@
 """GPU-hours and memory: METHOD's own worked examples, what may never get cheaper, and what sharing saves."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from c2f_spec.plan.fits import crowded
 from c2f_spec.plan.measured import with_measured
 from c2f_spec.plan.placement import placements
 from c2f_spec.plan.provisions import short_of
+from c2f_spec.report.paper import RUNS, printed
 from c2f_spec.spec.coefficients import Coefficients
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.handoff import Placement
@@ -394,7 +394,6 @@ def test_a_plan_has_a_price_where_its_pools_have(paper):
 
 # ---- what sharing saves
 
-NAMES = {"CMU-MOSI": "cmu-mosi", "CMU-MOSEI": "cmu-mosei", "CH-SIMS": "ch-sims", "CH-SIMSv2": "ch-sims-v2"}
 ROWS = {
     "Qwen2.5-Omni": ("direct", "sft"),
     "C2F-Thinker(MOSI)": ("", "grpo"),
@@ -425,14 +424,14 @@ def test_sharing_saves_two_thirds_of_the_paper(paper):
     assert summary(paper) == [
         "18-83 GPU-hours to run, estimated", "sharing saves 72% of the 65-301 that every cell alone takes"
     ]  # fmt: skip
-    rows = json.loads((ROOT / "tests" / "data" / "paper_rows.json").read_text())["rows"]
+    rows = [row for row in printed() if row["model"] in RUNS]
     alone = dict(cells_alone(paper))
     by_row = []
     for row in rows:
         variant, checkpoint = ROWS[row["model"]]
-        base = "mosi" if row["train_set"] == "CMU-MOSI" else "sims"
+        base = "mosi" if row["train"] == "cmu-mosi" else "sims"
         name = f"paper-{variant or base}" if variant != "direct" else f"paper-direct-{base}"
-        label = f"evaluate {checkpoint} on {NAMES[row['eval_set']]}"
+        label = f"evaluate {checkpoint} on {row['test']}"
         by_row += [h for (v, key), h in alone.items() if v == name and paper.stage(key).label == label]
     assert len(by_row) == len(rows) == 23
     needed = total(s.gpu_hours for s in paper.stages)
