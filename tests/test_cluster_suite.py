@@ -37,15 +37,12 @@ def test_the_suite_for_clusters_passes_on_the_fake(tmp_path):
     assert "skipped" not in done.stdout
 
 
-def test_without_a_cluster_it_is_skipped_and_says_what_it_needs():
+def test_without_what_it_needs_it_is_skipped_and_says_so():
     command = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", "tests/cluster"]
-    for given, reason in (
-        ({}, "KUBECONFIG names no cluster"),
-        ({"KUBECONFIG": str(REPOSITORY / "README.md")}, "set C2F_TEST_IMAGE"),
-    ):
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("KUBE", "C2F_TEST"))} | given
-        done = subprocess.run(
-            command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=120
-        )
-        assert done.returncode == 0, done.stdout
-        assert reason in done.stdout
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("KUBE", "C2F_TEST"))}
+    env["KUBECONFIG"] = str(REPOSITORY / "README.md")  # a file that is there
+    done = subprocess.run(
+        command, cwd=REPOSITORY, env=env, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stdout
+    assert "set C2F_TEST_IMAGE" in done.stdout

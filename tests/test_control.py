@@ -9,9 +9,10 @@ import time
 
 import pytest
 
+from c2f_spec.cli.main import main
 from tests.conftest import TINY_SPEC
 
-SLOW = TINY_SPEC.replace("train: 12", "train: 400")
+SLOW = TINY_SPEC.replace("train: 12", "train: 300")
 """Its `prepare` draws clips for some seconds."""
 
 
@@ -26,80 +27,105 @@ def running(repository):
     child.wait()
 
 
-def states(c2f):
-    found = json.loads(c2f("status", "specs/slow.yaml", "-o", "json").stdout)["stages"]
+@pytest.fixture
+def told(capsys):
+    """`told("status", "specs/x.yaml")` in this process, which starts faster than another: what it printed."""
+
+    def run(*argv, check=0):
+        assert main(argv) == check, capsys.readouterr().err
+        found = capsys.readouterr()
+        return found.out if check == 0 else found.err
+
+    return run
+
+
+def states(told):
+    found = json.loads(told("status", "specs/slow.yaml", "-o", "json"))["stages"]
     return {row["stage"].split("-")[0]: row for row in found}
 
 
-def until(c2f, kind, *wanted):
+def until(told, kind, *wanted):
     for _ in range(100):
-        found = states(c2f)[kind]
+        found = states(told)[kind]
         if found["state"] in wanted:
             return found
         time.sleep(0.05)
     raise AssertionError(f"{kind} never came to {wanted}: {found}")
 
 
-def test_status_cancel_and_retry_of_a_running_plan(c2f, running):
-    until(c2f, "prepare", "starting", "running")
-    waiting = states(c2f)["filter"]
+def test_status_cancel_and_retry_of_a_running_plan(told, running):
+    until(told, "prepare", "starting", "running")
+    waiting = states(told)["filter"]
     assert waiting["state"] == "waiting-input"
     assert waiting["detail"].startswith("needs ")
-    stopped = c2f("cancel", "specs/slow.yaml", "prepare").stdout
+    stopped = told("cancel", "specs/slow.yaml", "prepare")
     assert "has stopped" in stopped
     assert "wait for it: distil-" in stopped
     assert running.wait(timeout=30) == 8
-    failed = states(c2f)["prepare"]
+    failed = states(told)["prepare"]
     assert failed["state"] == "failed"
     assert "cancelled by" in failed["detail"]
     assert "c2f-spec retry specs/slow.yaml prepare-" in failed["way_out"]
-    again = c2f("retry", "specs/slow.yaml").stdout
+    again = told("retry", "specs/slow.yaml")
     assert "will be tried again" in again
-    assert states(c2f)["prepare"]["state"] == "ready"
-    assert "nothing has failed" in c2f("retry", "specs/slow.yaml").stdout
+    assert states(told)["prepare"]["state"] == "ready"
+    assert "nothing has failed" in told("retry", "specs/slow.yaml")
 
 
-def test_cancelling_a_plan_stops_what_runs_and_blames_nobody(c2f, running):
-    until(c2f, "prepare", "starting", "running")
-    assert "has stopped" in c2f("cancel", "specs/slow.yaml").stdout
+def test_cancelling_a_plan_stops_what_runs_and_blames_nobody(told, running):
+    until(told, "prepare", "starting", "running")
+    assert "has stopped" in told("cancel", "specs/slow.yaml")
     running.wait(timeout=30)
-    assert states(c2f)["prepare"]["state"] == "ready"
-    assert "nothing is running" in c2f("cancel", "specs/slow.yaml").stdout
+    assert states(told)["prepare"]["state"] == "ready"
+    assert "nothing is running" in told("cancel", "specs/slow.yaml")
 
 
-def test_delete_asks_and_stops_processes(c2f, running):
-    until(c2f, "prepare", "starting", "running")
-    assert "add --yes" in c2f("delete", "specs/slow.yaml", check=64).stderr
-    done = c2f("delete", "specs/slow.yaml", "--yes").stdout
+def test_delete_asks_and_stops_processes(told, running):
+    until(told, "prepare", "starting", "running")
+    assert "add --yes" in told("delete", "specs/slow.yaml", check=64)
+    done = told("delete", "specs/slow.yaml", "--yes")
     assert "process of prepare-" in done
     assert "results stay in the store" in done
     running.wait(timeout=30)
-    assert "nothing of tiny-stages is there" in c2f("delete", "specs/slow.yaml", "--yes").stdout
+    assert "nothing of tiny-stages is there" in told("delete", "specs/slow.yaml", "--yes")
 
 
-def test_logs_are_followed_to_the_end(c2f, running):
-    until(c2f, "prepare", "starting", "running")
-    done = c2f("logs", "specs/slow.yaml", "prepare", "-f").stdout
+def test_logs_are_followed_to_the_end(told, running):
+    until(told, "prepare", "starting", "running")
+    done = told("logs", "specs/slow.yaml", "prepare", "-f")
     assert done.count("--- attempt of") == 1
     assert "committed" in done
 
 
-def test_a_shell_is_for_clusters(c2f, tiny_spec):
-    assert "`shell` is for clusters" in c2f("shell", "specs/tiny.yaml", "prepare", check=64).stderr
+def test_a_shell_is_for_clusters(told, tiny_spec):
+    assert "`shell` is for clusters" in told("shell", "specs/tiny.yaml", "prepare", check=64)
 
 
-def test_a_failure_tells_its_class_and_what_to_do(c2f, tiny_spec):
+def test_a_failure_tells_its_class_and_what_to_do(told, tiny_spec):
     from c2f_spec.store import records
     from c2f_spec.store.objects import open_objects
 
-    name = c2f("plan", "specs/tiny.yaml", "-o", "name").stdout.splitlines()[0]
-    key = next(s["key"] for s in json.loads(c2f("plan", "specs/tiny.yaml", "-o", "json").stdout)["stages"])
+    name = told("plan", "specs/tiny.yaml", "-o", "name").splitlines()[0]
+    key = next(s["key"] for s in json.loads(told("plan", "specs/tiny.yaml", "-o", "json"))["stages"])
     objects = open_objects(".c2f/store")
     failure = {"code": 71, "class": "out of memory", "message": "killed, as a machine does", "hint": ""}
     records.add_failure(objects, "prepare", key, failure)
-    table = c2f("status", "specs/tiny.yaml").stdout
+    table = told("status", "specs/tiny.yaml")
     assert "out of memory: killed, as a machine does" in table
     assert f"{name}: lower what the message names" in table
-    told = c2f("apply", "specs/tiny.yaml", "--no-report", check=8).stderr
+    told = told("apply", "specs/tiny.yaml", "--no-report", check=8)
     assert "failed (out of memory): killed, as a machine does" in told
     assert f"c2f-spec retry specs/tiny.yaml {name}" in told
+
+
+def test_a_shell_brings_the_inputs_and_sleeps(told, tiny_spec, capsys):
+    from pathlib import Path
+
+    from runtime.shell import main
+
+    told("apply", "specs/tiny.yaml", "--no-report")
+    for path in Path(".c2f/store/work/filter").glob("*/stage.json"):
+        assert main(path, seconds=0) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in told] == ["stage", "prepare", "distil", "run", "asleep"]
+    assert all(Path(line.split()[1]).is_dir() for line in told[1:3])

@@ -17,7 +17,7 @@ from c2f_spec.targets.kubernetes.render import names
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
 from c2f_spec.targets.kubernetes.running import followers, running
 from c2f_spec.targets.kubernetes.shell import enter, shell_objects
-from c2f_spec.targets.kubernetes.view import status_of, view
+from c2f_spec.targets.kubernetes.view import JOB_NAME, STAGES, status_of, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -74,7 +74,7 @@ class Cluster:
         said = ""
         end = time.monotonic() + self.environment.limits.grace_seconds + SLACK_SECONDS
         while pods := self._pods(jobs):
-            now = f"{', '.join(pods)}: saving, at most {self.environment.limits.grace_seconds} s"
+            now = f"{', '.join(pods[:5])}{f' and {len(pods) - 5} more' if len(pods) > 5 else ''}: saving, at most {self.environment.limits.grace_seconds} s"
             if now != said:
                 say(now)
                 said = now
@@ -113,11 +113,14 @@ class Cluster:
         return remove.of_plan(remove.ours(self.client), plan.digest, [s.key for s in plan.stages], kept)
 
     def _pods(self, jobs: Iterable[str]) -> list[str]:
-        wanted = ",".join(jobs)
+        """Pods of some Jobs. All of ours are listed: the names of a thousand Jobs are too long for a selector."""
+        wanted = set(jobs)
         if not wanted:
             return []
-        labels = f"batch.kubernetes.io/job-name in ({wanted})"
-        return [p["metadata"]["name"] for p in self.client.list(PODS, labels=labels, metadata_only=True)]
+        pods = self.client.list(PODS, labels=STAGES, metadata_only=True)
+        return [
+            p["metadata"]["name"] for p in pods if p["metadata"].get("labels", {}).get(JOB_NAME) in wanted
+        ]
 
     def _over(self, stage: Stage) -> bool:
         """No attempt comes any more: it is done or failed, or nobody makes a Job for it."""
