@@ -18,7 +18,7 @@ from c2f_spec.targets.kubernetes.render import names
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
 from c2f_spec.targets.kubernetes.shell import shell_objects
 from tests.cluster_world import chains, client_of, wished
-from tests.fake_api import FakeApi, JobController
+from tests.fake_api import FakeApi, Fault, JobController
 from tests.fake_api.pods import Instant
 
 
@@ -257,6 +257,26 @@ def test_logs_are_followed_across_a_pod_that_is_evicted(api, objects):
         "--- waiting: its Job is not made yet",
         "--- attempt 2, pod p2 on n1: done", "resumed from step 2", "step 3",
     ]  # fmt: skip
+
+
+def test_logs_are_followed_in_the_store_where_a_node_gives_none(api, objects):
+    """As when the API server does not reach the node's kubelet."""
+    plan = chains(objects.url, 1)
+    stage, control = plan.stages[0], cluster(api, objects, plan)
+    api.state.load("c2f", pod(stage, "p1", "Running"))
+    attempt = attempt_of(api.state.get(PODS, "c2f", "p1"))
+    api.fault = lambda asked: Fault(status=502) if asked.sub == "log" else None
+    store_lines(objects, stage, attempt, "step 1")
+
+    def end():
+        time.sleep(1)
+        objects.create(piece_name(stage.kind, stage.key, attempt, 1), b"step 2\n")
+        api.state.merge(PODS, "c2f", "p1", {"status": {"phase": "Succeeded"}})
+
+    threading.Thread(target=end, daemon=True).start()
+    asked = len(api.asked)
+    assert list(control.logs(stage, follow=True)) == ["--- attempt 1, pod p1 on n1", "step 1", "step 2"]
+    assert len(api.asked) - asked < 30, "no tight loop"
 
 
 def test_logs_of_several_pods_come_side_by_side(api, objects):

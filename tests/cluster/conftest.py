@@ -109,11 +109,8 @@ class World:
         )
 
     def jobs(self):
-        """Name to uid and generation: what `apply` would change."""
-        return {
-            j["metadata"]["name"]: (j["metadata"]["uid"], j["metadata"].get("generation"))
-            for j in self.client.list(JOBS)
-        }
+        """Name to uid: what a second `apply` must leave as it is."""
+        return {j["metadata"]["name"]: j["metadata"]["uid"] for j in self.client.list(JOBS)}
 
 
 @pytest.fixture(scope="session")

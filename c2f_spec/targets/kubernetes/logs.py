@@ -156,30 +156,49 @@ class Logs:
                 yield line
 
     def _follow_one(self, attempt: Attempt) -> Iterator[str]:
-        """From the pod to its end; where the pod goes away under us, the rest comes from the store."""
+        """From the pod to its end; where its log cannot be read or the pod goes away, from the store."""
         assert attempt.pod is not None
         name, read = attempt.pod["metadata"]["name"], 0
         last: deque[str] = deque(maxlen=KNOWN)
         while True:
-            whole = True
             try:
                 lines = self.client.logs(name, container=names.STAGE_CONTAINER, follow=True)
                 for line in islice(lines, read, None):  # after a broken connection, what was read comes again
                     read += 1
                     last.append(line)
                     yield line
-            except ApiError:
-                whole = False
+            except ApiError:  # the pod is gone, or the API server does not reach its node
+                yield from self._follow_stored(attempt, list(last))
+                return
             except Unreachable:
-                whole = False
                 time.sleep(POLL_SECONDS)
-            pod = self.client.get(PODS, name)
-            if pod is None or attempt_of(pod) != attempt.id:
-                kept = stored.lines(self.objects, self.stage.kind, self.stage.key, attempt.id)
-                yield from after(list(kept), list(last))
+                continue
+            if self._is(attempt, living=True):  # a proxy closed the connection, or its end is not seen yet
+                time.sleep(POLL_SECONDS)
+                continue
+            if not self._is(attempt):
+                yield from self._follow_stored(attempt, list(last))
+            return
+
+    def _follow_stored(self, attempt: Attempt, known: list[str]) -> Iterator[str]:
+        """What the store has behind the lines `known`, and what comes there until the pod has ended."""
+        assert attempt.pod is not None
+        told = 0
+        while True:
+            lives = self._is(attempt, living=True)  # before the look: what was stored until its end is seen
+            kept = list(stored.lines(self.objects, self.stage.kind, self.stage.key, attempt.id))
+            rest = after(kept, known)
+            yield from rest[told:]
+            told = len(rest)
+            if not lives:
                 return
-            if whole or not _lives(pod):
-                return
+            time.sleep(POLL_SECONDS)
+
+    def _is(self, attempt: Attempt, *, living: bool = False) -> bool:
+        """Whether the pod of an attempt is still there."""
+        assert attempt.pod is not None
+        pod = self.client.get(PODS, attempt.pod["metadata"]["name"])
+        return pod is not None and attempt_of(pod) == attempt.id and (not living or _lives(pod))
 
 
 def after(lines: list[str], known: list[str]) -> list[str]:
