@@ -79,7 +79,7 @@ class World:
         return done
 
     def apply(self, *more, **how):
-        return self.c2f("apply", SPEC, "--on", "here", "--yes", "--no-report", *more, **how)
+        return self.c2f("apply", SPEC, "--on", "here", "--yes", *more, **how)
 
     def status(self, *more):
         """Kind to row; of several stages of a kind the first."""
