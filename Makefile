@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 DEMO_DATA := icwsm2014-movie icwsm2014-amazon icwsm2014-nyt icwsm2014-tweets
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env data demo test lint format golden bench fuzz learns faults bench-cluster clean
+.PHONY: help env data demo test lint format golden bench fuzz learns faults bench-cluster cluster clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
@@ -61,6 +61,9 @@ learns: data # has the demo's model learned, on three seeds? (about a quarter of
 
 bench-cluster: env # a thousand Jobs, on the cluster of KUBECONFIG or on a fake one
 	$(BIN)/python -m tests.bench cluster
+
+cluster: env # one experiment on a real cluster, from doctor to delete
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 faults: env # kills at random moments, many more than the tests do
 	$(BIN)/python -m tests.bench faults

@@ -2,7 +2,7 @@
 
 import pytest
 
-from c2f_spec.hardware import TAIL, fault
+from c2f_spec.hardware import TAIL, Fault, fault, to_blame
 
 BROKEN = {
     "[1234.5] NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, GPU has fallen off the bus.": "Xid 79",
@@ -55,3 +55,11 @@ def test_a_stage_that_sees_it_is_tried_again_and_not_called_a_bug():
     assert (
         _classified(RuntimeError("CUDA error: an illegal memory access was encountered"))[0] is StageExit.BUG
     )
+
+
+def test_of_several_machines_the_one_that_has_it_is_to_blame():
+    nccl, xid = Fault("an error below NCCL", "", here=False), Fault("Xid 79", "", here=True)
+    assert to_blame([("a", nccl), ("b", xid), ("c", nccl)]) == [("b", xid)]
+    assert to_blame([("a", nccl)]) == [("a", nccl)]
+    assert to_blame([("a", nccl), ("b", nccl)]) == []  # a network between them: who knows
+    assert to_blame([]) == []

@@ -220,10 +220,11 @@ def _has_log(pod: Dict | None) -> bool:
     """Its container has started once."""
     if pod is None:
         return False
-    for status in pod.get("status", {}).get("containerStatuses", ()):
+    found = pod.get("status", {})
+    for status in found.get("containerStatuses", ()):
         if status["name"] == names.STAGE_CONTAINER:
             return "waiting" not in status.get("state", {})
-    return False
+    return found.get("phase") in ("Running", "Succeeded", "Failed")  # a node that tells of no containers
 
 
 def _lives(pod: Dict) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.hardware import TAIL, Fault, fault
+from c2f_spec.hardware import TAIL, Fault, fault, to_blame
 from c2f_spec.store import nodes
 from c2f_spec.targets.kubernetes.answers import ApiError
 from c2f_spec.targets.kubernetes.render import names
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def broken_pods(client: Client, job: str) -> list[tuple[dict[str, Any], Fault]]:
-    """Pods of a Job that failed by their machine."""
+    """Pods of a Job that failed by their machine, as far as that can be told (`to_blame`)."""
     labels = f"batch.kubernetes.io/job-name={job}"
     failed = [p for p in client.list(PODS, labels=labels) if p.get("status", {}).get("phase") == "Failed"]
-    return [(pod, found) for pod in failed if (found := fault_of(client, pod)) is not None]
+    return to_blame([(pod, found) for pod in failed if (found := fault_of(client, pod)) is not None])
 
 
 def move(

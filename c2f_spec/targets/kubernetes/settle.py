@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import MEANING, StageExit
 from c2f_spec.store import nodes, records
 from c2f_spec.targets.kubernetes.answers import Absent
-from c2f_spec.targets.kubernetes.moving import blame_node, broken_pods, fault_of, move
+from c2f_spec.targets.kubernetes.moving import blame_node, broken_pods, move
 from c2f_spec.targets.kubernetes.render import names
 from c2f_spec.targets.kubernetes.resources import JOBS, PODS
 from c2f_spec.targets.kubernetes.words.ending import of_job
@@ -62,9 +62,10 @@ def _store_outcome(target: Kubernetes, stage: Stage, name: str, held: Held) -> N
         key=lambda pod: str(pod["metadata"].get("creationTimestamp")),
     )
     failed = [pod for pod in pods if pod["status"].get("phase") == "Failed"]
-    broken = fault_of(target.client, failed[-1]) if failed else None
-    if broken is not None:
-        blame_node(target.objects, stage, failed[-1], broken)
+    broken = broken_pods(target.client, name)
+    if broken:
+        for pod, fault in broken:
+            blame_node(target.objects, stage, pod, fault)
         nodes.forgive_fault(target.objects, stage.kind, stage.key)
     else:
         records.add_failure(target.objects, stage.kind, stage.key, _failure(held, failed))
