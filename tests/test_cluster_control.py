@@ -114,6 +114,27 @@ def test_a_cancelled_stage_stays_cancelled_and_its_driver_goes_on(api, objects):
         assert ("sft", "blocked") in driving.events
 
 
+def test_a_driver_of_another_plan_is_told_of_a_forced_cancel(api, objects):
+    """As `cancel SPEC --force` does it: the plan withdrawn, the failure for those that others need, then the Job."""
+    mine, theirs = chains(objects.url, 2, kinds=("prepare",)), chains(objects.url, 1, kinds=("prepare",))
+    for plan in (mine, theirs):
+        wished(plan, objects, client_of(api))
+    control = cluster(api, objects, mine)
+    shared = theirs.stages[0]
+    with (
+        JobController(api.state, Instant(api.state, objects, seconds=20)),
+        Driving(theirs, objects, api) as driving,
+    ):
+        until(lambda: shared.key in control.statuses(mine.stages))
+        control.withdraw(mine)
+        records.add_failure(objects, shared.kind, shared.key, {"code": 77, "message": "cancelled by me"})
+        control.forgiven(mine)
+        control.cancel([shared], lambda _: None)
+        until(lambda: driving.ended)
+    assert driving.events == [("prepare", "started"), ("prepare", "failed")]
+    assert len([j for j in api.state.writes if j[:2] == ("create", "Job")]) == 1
+
+
 def test_retry_makes_a_running_driver_try_again(api, objects):
     from tests.fake_api import Ending
 

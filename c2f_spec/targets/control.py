@@ -39,7 +39,7 @@ class Control(Protocol):
         ...
 
     def forgiven(self, plan: Plan) -> None:
-        """Failures were forgiven: whoever drives the plan now should look again."""
+        """Failures were forgiven, or made: whoever drives a plan that needs its stages should look again."""
         ...
 
     def belongings(self, plan: Plan, kept: Iterable[str]) -> list[str]:
