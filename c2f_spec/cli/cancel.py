@@ -41,10 +41,17 @@ def cancel(args: Namespace) -> int:
         _remember(objects, wanted)
         control.forgiven(plan)
     control.cancel(stopping, note)
+    if args.stage is None:  # a driver may have been in the middle of starting one when its plan was withdrawn
+        known = control.statuses(plan.stages)
+        late = [
+            plan.stage(k) for k, s in known.items() if s.state is State.RUNNING and plan.stage(k) not in kept
+        ]
+        control.cancel(late, note)
+        stopping += [stage for stage in late if stage not in stopping]
     for stage in stopping:
         print(f"{stage.name} has stopped")
         _tell_followers(plan, stage, others, spec)
-    if not running:
+    if not running and not stopping:
         print("nothing is running")
     return Exit.OK
 
