@@ -46,7 +46,9 @@ def test_a_merged_folder_runs_the_experiment_and_another_sync_changes_nothing(pl
     assert sys.executable in str(objects)
 
     used = {right_of(method, path) for method, path in of_driver}
-    used |= {(*right[:2], "create") for right in used if right[2] == "patch"}  # applying what is not there yet
+    used |= {
+        (*right[:2], "create") for right in used if right[2] == "patch"
+    }  # applying what is not there yet
     assert ("batch", "jobs", "create") in used
     assert used - granted("c2f-driver") == set(), "the Role of k8s/base must allow what the driver does"
 
