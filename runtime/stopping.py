@@ -21,6 +21,8 @@ class Request:
     """Somebody who can stop at a better moment looks here."""
 
     made = False
+    answer = "stopped by a signal"
+    """For the log."""
 
 
 _awaited: list[Request] = []
@@ -35,7 +37,7 @@ def listen() -> None:
 
 @contextmanager
 def deferred() -> Iterator[Request]:
-    """Inside, a signal only makes the request. Leaving it unanswered raises `Stopped`."""
+    """Inside, a signal only makes the request; leaving then raises `Stopped` with its answer."""
     request = Request()
     _awaited.append(request)
     try:
@@ -43,7 +45,7 @@ def deferred() -> Iterator[Request]:
     finally:
         _awaited.remove(request)
     if request.made:
-        raise Stopped("stopped by a signal")
+        raise Stopped(request.answer)
 
 
 def _on_signal(_number: int, _frame: object) -> None:
@@ -53,4 +55,4 @@ def _on_signal(_number: int, _frame: object) -> None:
     # A second signal must not interrupt what is done about the first one.
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    raise Stopped("stopped by a signal")
+    raise Stopped(Request.answer)

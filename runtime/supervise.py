@@ -119,7 +119,7 @@ def _attempt(stage: StageFile, path: Path, objects: Objects, attempt: str, held:
         if worst.code is StageExit.STOPPED and stage.kind in SAVED and Nodes.here().this == 0:
             worst = counted(objects, stage.kind, stage.key, attempt, worst)
         accounting.end(stage, objects, begun, worst.code)
-        if worst.message:
+        if worst.message and not worst.told:
             log.say(f"{stage.name}: {worst.code.name.lower()} ({int(worst.code)}): {worst.message}")
         if worst.code.permanent:
             records.add_failure(objects, stage.kind, stage.key, _failure(worst))

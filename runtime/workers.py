@@ -36,6 +36,8 @@ class End:
     code: StageExit
     message: str = ""
     hint: str = ""
+    told: bool = False
+    """Whether the log has it already."""
 
 
 def run_workers(
@@ -141,7 +143,7 @@ def _end(scratch: Path, rank: int, returncode: int, verdict: End | None) -> End:
         except (FileNotFoundError, json.JSONDecodeError):
             continue
         if "signal" not in told:
-            return End(rank, StageExit(told["code"]), told["message"], told["hint"])
+            return End(rank, StageExit(told["code"]), told["message"], told["hint"], told=True)
         returncode = -int(told["signal"])
     if verdict is not None:
         return End(rank, verdict.code, verdict.message, verdict.hint)

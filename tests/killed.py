@@ -64,7 +64,7 @@ class Kill:
     @property
     def allowed(self) -> int:
         """One interval, and what was trained while the upload of the newest checkpoint was under way."""
-        offered = self.start + (self.reached - self.start) // EVERY * EVERY
+        offered = self.reached // EVERY * EVERY
         return self.reached - max(self.start, offered - EVERY)
 
 

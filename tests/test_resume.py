@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import random
 import shutil
 import signal
 import tempfile
+import threading
 import time
 from pathlib import Path
 
 import pytest
+import torch
 
-from c2f_spec.errors import Diverged, Stopped
-from c2f_spec.spec.handoff import Placement
+from c2f_spec.errors import Diverged, Stopped, Unreachable
+from c2f_spec.spec.handoff import Placement, StageFile
 from c2f_spec.spec.place import Checkpoints, Guard
+from c2f_spec.store.objects import open_objects
 from c2f_spec.store.sealed import unseal
 from runtime.checkpoints.find import newest
-from runtime.checkpoints.manifest import MANIFEST, Manifest, checkpoints_name, newest_step
+from runtime.checkpoints.manifest import MANIFEST, Manifest, checkpoints_name, newest_step, places
 from runtime.checkpoints.retention import Keep, retired
+from runtime.checkpoints.saver import Order, Saver
+from runtime.checkpoints.snapshot import Snapshot
 from runtime.stages import grpo, sft
 from runtime.training.limits import broken
 from runtime.training.watch import Watch
@@ -129,14 +135,14 @@ def stoppable():
 
 
 @pytest.mark.parametrize("step", [3, STEPS])
-def test_a_stop_saves_the_step_that_it_came_in(tmp_path, monkeypatch, capsys, stoppable, step):
+def test_a_stop_saves_the_step_that_it_came_in(tmp_path, monkeypatch, stoppable, step):
     """The last step too: what is left then is to write the model."""
     first, _ = attempt(tmp_path / "store", "sft", "first")
-    with monkeypatch.context() as patch, pytest.raises(Stopped):
+    words = f"the store has the checkpoint of step {step}$"
+    with monkeypatch.context() as patch, pytest.raises(Stopped, match=words):
         # Before `on_log` of the step, the trainer has asked whether to stop: it comes in the step after.
         interrupt(patch, step - 1, lambda: os.kill(os.getpid(), signal.SIGTERM))
         sft.run(first)
-    assert f"stopped after step {step}; the store has step {step}" in capsys.readouterr().out
     second, words = attempt(tmp_path / "store", "sft", "second")
     assert words == f"resumed from step {step} of {STEPS}"
     out, summary = whole("sft", "")
@@ -253,6 +259,85 @@ def test_retired_checkpoints_leave_the_store():
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert left == {"step-4", "step-6"}
+
+
+# ---- storing beside the training
+
+
+class Store:
+    """A folder that takes its time, or fails."""
+
+    def __init__(self, folder: Path) -> None:
+        self._objects = open_objects(str(folder))
+        self.open, self.failing, self.begun = threading.Event(), 0, threading.Semaphore(0)
+
+    def __getattr__(self, name: str):
+        return getattr(self._objects, name)
+
+    def put_folder(self, *arguments):
+        self.begun.release()
+        self.open.wait(20)
+        if self.failing:
+            self.failing -= 1
+            raise Unreachable("the network is down")
+        return self._objects.put_folder(*arguments)
+
+
+@pytest.fixture
+def saver(tmp_path):
+    store = Store(tmp_path / "store")
+    file = StageFile(kind="sft", key="0" * 64, name="sft", preimage={}, store="", scratch="")
+    return Saver(store, file, "first", tmp_path / "scratch", Keep(last=9)), store
+
+
+def order(step: int) -> Order:
+    from transformers import TrainerState  # after what our own imports put in place for it
+
+    weights = {"w": torch.full((4,), float(step))}
+    counters = TrainerState(global_step=step)
+    return Order(Snapshot(step, weights, {}, {}, counters), total=9, world=1, score=None, logs={})
+
+
+def stored(store) -> list[int]:
+    return sorted(place.step for place in places(store, "sft", "0" * 64) if place.whole)
+
+
+def test_the_newest_snapshot_that_waits_replaces_older_ones(saver):
+    saver, store = saver
+    saver.offer(order(1))
+    assert store.begun.acquire(timeout=20)
+    for step in (2, 3, 4):
+        began = time.monotonic()
+        saver.offer(order(step))
+        assert time.monotonic() - began < 1, "training does not wait"
+    assert not saver.wait(0.01)
+    store.open.set()
+    assert saver.wait(20)
+    assert stored(store) == [1, 4]
+
+
+def test_a_store_that_fails_is_told_and_tried_again_with_the_next(saver, capsys):
+    saver, store = saver
+    store.open.set()
+    store.failing = 1
+    for step in (1, 2):
+        saver.offer(order(step))
+        assert saver.wait(20)
+    assert stored(store) == [2]
+    assert "the checkpoint of step 1 was not stored: the network is down" in capsys.readouterr().out
+
+
+def test_what_is_not_a_tensor_and_not_json_is_a_bug_that_training_hears_of(saver):
+    saver, store = saver
+    store.open.set()
+    bad = order(1)
+    saver.offer(dataclasses.replace(bad, snapshot=dataclasses.replace(bad.snapshot, state={"f": print})))
+    assert saver.wait(20)
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        saver.offer(order(2))
+
+
+# ---- training that went wrong
 
 
 def rows(**metrics: list[float]) -> list[dict[str, float]]:

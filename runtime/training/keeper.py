@@ -11,7 +11,6 @@ from runtime.checkpoints import generators
 from runtime.checkpoints.retention import Keep
 from runtime.checkpoints.saver import Order, Saver
 from runtime.checkpoints.snapshot import take
-from runtime.context import say
 
 if TYPE_CHECKING:
     from runtime.context import Context
@@ -31,11 +30,10 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
     what follows then is the result itself.
     """
 
-    def __init__(self, ctx: Context, watch: Watch, request: Request, per_generation: int, start: int) -> None:
-        """`start` is the step from which this attempt goes on; `per_generation` the steps between two generations."""
+    def __init__(self, ctx: Context, watch: Watch, request: Request, per_generation: int) -> None:
+        """`per_generation` is the number of steps between two generations of answers."""
         asked = ctx.stage.placement.checkpoints
-        self.saved = start
-        """The step of the last snapshot."""
+        self._stopping = False
         self._every, self._apart = asked.every or EVERY, per_generation
         self._ctx, self._watch, self._request = ctx, watch, request
         self._saver: Saver | None = None
@@ -46,12 +44,12 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called by the trainer after each optimiser step."""
         step, stop = state.global_step, self._all_stop(args.device)
-        self._request.made |= stop  # one rank's signal is everybody's
         if step % self._apart:
             return
-        due = step - self.saved >= self._every and step < state.max_steps
-        control.should_save = due or stop
+        passed = step // self._every > (step - self._apart) // self._every
+        control.should_save = stop or (passed and step < state.max_steps)
         control.should_training_stop |= stop
+        self._stopping = self._request.made = stop  # one rank's signal is everybody's
 
     def save(self, trainer: Any) -> None:
         """Take a snapshot and go on; called by all ranks. Rank 0 has what the others have, but for random states."""
@@ -61,7 +59,6 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
             states = [own]
         else:
             torch.distributed.gather_object(own, states if self._ctx.rank == 0 else None)
-        self.saved = trainer.state.global_step
         score = self._watch.score_since_save()
         if self._saver is None:
             return
@@ -77,12 +74,16 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
 
     def finish(self) -> None:
         """After training. If a stop was asked for, all ranks wait until the last checkpoint is stored, or cannot be."""
-        if self._saver is not None and self._request.made:
+        if not self._stopping:
+            if self._saver is not None:
+                self._saver.forget()
+            return
+        if self._saver is not None:
             self._saver.wait(FOREVER)
-            say(f"stopped after step {self.saved}; the store has step {self._saver.step}")
-        elif self._saver is not None:
-            self._saver.forget()
-        if self._request.made and self._ctx.world > 1:
+            self._request.answer = (
+                f"stopped by a signal; the store has the checkpoint of step {self._saver.step}"
+            )
+        if self._ctx.world > 1:
             torch.distributed.barrier()
 
     def _all_stop(self, device: Any) -> bool:

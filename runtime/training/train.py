@@ -29,9 +29,7 @@ def train(ctx: Context, trainer: Any, watch: Watch) -> None:
     if found is not None:
         _bring_back(ctx, found, watch)
     with deferred() as request:
-        trainer.keeper = Keeper(
-            ctx, watch, request, trainer.per_generation(), found.manifest.step if found else 0
-        )
+        trainer.keeper = Keeper(ctx, watch, request, trainer.per_generation())
         trainer.add_callback(trainer.keeper)
         if found is not None and found.manifest.step == found.manifest.total:
             # The trainer's loop would make one step more.
