@@ -14,16 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from blake3 import blake3
+
 from c2f_spec.errors import Damaged
-from c2f_spec.store.digest import digest_file
+from c2f_spec.spec.handoff import FileEntry
 from c2f_spec.store.objects import check_name
 from c2f_spec.store.retries import again
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from c2f_spec.spec.handoff import FileEntry
     from c2f_spec.store.s3 import S3Objects
     from c2f_spec.store.shards import Stored
 
@@ -51,11 +52,14 @@ def part_retries() -> dict[str, Any]:
 
 def side_by_side(act: Callable[[T], R], items: Sequence[T], *, at_once: int = AT_ONCE) -> list[R]:
     """`act` of each, in order. The first error ends it: what has not started is not started."""
-    if len(items) < 2:
-        return [act(item) for item in items]
-    with ThreadPoolExecutor(min(at_once, len(items))) as pool:
+    return [act(item) for item in items] if len(items) < 2 else list(in_order(act, items, at_once))
+
+
+def in_order(act: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator[R]:
+    """`act` of each, handed out in order as they end, while those that follow go on."""
+    with ThreadPoolExecutor(at_once) as pool:
         try:
-            return list(pool.map(act, items))
+            yield from pool.map(act, items)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -83,11 +87,11 @@ def download(objects: S3Objects, name: str, path: Path, entry: FileEntry) -> Non
     problem = ""
     for _ in range(TRIES):
         try:
-            _fetch(objects, name, part, entry.size)
+            found = _fetch(objects, name, part, entry.size)
         except FileNotFoundError:
             problem = "is missing"
             break
-        if digest_file(part).same(entry):
+        if found.same(entry):
             part.replace(path)
             return
         part.unlink()
@@ -131,30 +135,37 @@ def _cut(answer: Iterable[Any], start: int, length: int) -> bytes:
     return bytes(found)
 
 
-def _fetch(objects: S3Objects, name: str, part: Path, size: int) -> None:
-    """All bytes of `name` into `part`, of which some may be there from a killed try."""
+def _fetch(objects: S3Objects, name: str, part: Path, size: int) -> FileEntry:
+    """All bytes of `name` into `part`, of which some may be there from a killed try; what they are."""
     if size <= PART:
-        part.write_bytes(_whole(objects, name))
-        return
+        data = _whole(objects, name)
+        part.write_bytes(data)
+        return FileEntry(size=len(data), blake3=blake3(data).hexdigest())
     journal = part.with_name(f"{part.name}.parts")
     done = _done(part, journal, size)
-    lock = threading.Lock()
+    lock, starts = threading.Lock(), range(0, size, RANGE)
     descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         os.truncate(descriptor, size)
         with journal.open("a") as note:
 
-            def fetch(start: int) -> None:
-                _fetch_range(objects, name, descriptor, start, min(RANGE, size - start))
-                with lock:
-                    note.write(f"{start}\n")
-                    note.flush()
+            def fetch(start: int) -> int:
+                if start not in done:
+                    _fetch_range(objects, name, descriptor, start, min(RANGE, size - start))
+                    with lock:
+                        note.write(f"{start}\n")
+                        note.flush()
+                return start
 
-            missing = [start for start in range(0, size, RANGE) if start not in done]
-            side_by_side(fetch, missing, at_once=RANGES_AT_ONCE)
+            hasher = blake3()
+            for start in in_order(fetch, starts, RANGES_AT_ONCE):
+                # While the ranges that follow come in.
+                for at in range(start, min(start + RANGE, size), CHUNK):
+                    hasher.update(os.pread(descriptor, min(CHUNK, size - at), at))
     finally:
         os.close(descriptor)
     journal.unlink()
+    return FileEntry(size=size, blake3=hasher.hexdigest())
 
 
 def _fetch_range(objects: S3Objects, name: str, descriptor: int, start: int, length: int) -> None:

@@ -186,3 +186,20 @@ def test_addresses_with_credentials_are_refused():
 def test_other_storage_is_refused_by_name():
     with pytest.raises(Unreachable, match="`gs`"):
         open_objects("gs://bucket/c2f")
+
+
+def test_a_killed_download_goes_on_where_it_was(url_of, tmp_path):
+    """Its finished ranges are noted; one that was damaged meanwhile costs the whole, and is not believed."""
+    objects = open_objects(url_of("seaweed"))
+    source = tmp_path / "weights.bin"
+    source.write_bytes(os.urandom((70 << 20) + 5))
+    entry = digest_file(source)
+    objects.put_file(source, "w")
+    for first in (source.read_bytes()[: 32 << 20], bytes(32 << 20)):
+        with (tmp_path / "again.part").open("wb") as part:
+            part.write(first)
+            part.truncate(entry.size)
+        (tmp_path / "again.part.parts").write_text("0\n")
+        objects.get_file("w", tmp_path / "again", entry)
+        assert digest_file(tmp_path / "again") == entry
+        assert sorted(p.name for p in tmp_path.glob("again*")) == ["again"]
