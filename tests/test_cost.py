@@ -16,23 +16,21 @@ from c2f_spec.cost.model import GpuHours, Load, estimated, total
 from c2f_spec.cost.site import Site, amount, site_of
 from c2f_spec.cost.sizes import GIB, SIZES, size_of
 from c2f_spec.cost.time import generate_seconds, hinted_share, train_seconds
-from c2f_spec.plan.build import Given, build
-from c2f_spec.plan.compile import load_environment, load_variants
-from c2f_spec.plan.costs import cells_alone, loads, saved, totals, with_costs
+from c2f_spec.plan.costs import loads, saved, totals
 from c2f_spec.plan.fits import crowded
 from c2f_spec.plan.measured import with_measured
 from c2f_spec.plan.placement import placements
 from c2f_spec.plan.provisions import short_of
-from c2f_spec.report.paper import RUNS, printed
 from c2f_spec.spec.coefficients import Coefficients
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.handoff import Placement
 from c2f_spec.spec.student import Media
 from c2f_spec.store import ledger
 from c2f_spec.store.objects import open_objects
+from tests.bench.sharing import LEAST, paper_plan, rows_alone
 from tests.test_ledger import account, entry
 from tests.test_placement import REAL, cluster, experiment
-from tests.test_plan import HERE_ENVIRONMENT, PINS
+from tests.test_plan import HERE_ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent
 OMNI = SIZES["qwen2.5-omni-7b"]
@@ -43,10 +41,7 @@ E, SITE = experiment(), cluster(a800=8)
 
 @pytest.fixture(scope="module")
 def paper():
-    loaded = load_variants(ROOT / "specs" / "paper.yaml")
-    environment = load_environment("a800", ROOT, None)
-    sources = [Given(item.experiment, item.source) for item in loaded]
-    return with_costs(build(sources, PINS, environment, "a800"))
+    return paper_plan()
 
 
 # ---- METHOD 8.3 to 8.5
@@ -394,20 +389,6 @@ def test_a_plan_has_a_price_where_its_pools_have(paper):
 
 # ---- what sharing saves
 
-ROWS = {
-    "Qwen2.5-Omni": ("direct", "sft"),
-    "C2F-Thinker(MOSI)": ("", "grpo"),
-    "C2F-Thinker(SIMS)": ("", "grpo"),
-    "CoT(Zero-shot)": ("zero-shot", "base"),
-    "CoT(SFT)": ("no-rl", "sft"),
-    "CoT(SFT+RL)": ("", "grpo"),
-    "w/o Hint": ("no-hint", "grpo"),
-    "w/ Hint": ("", "grpo"),
-    "w/o Hard": ("no-hard", "grpo"),
-    "w/ Hard": ("", "grpo"),
-}
-"""Rows of the paper that this project can run → variant of specs/paper.yaml (nothing: the trained set's own) and model."""
-
 
 def test_the_paper_costs_what_the_method_reckons(paper):
     """METHOD 8.5: about 45 GPU-hours, to be trusted within a factor of 3."""
@@ -420,19 +401,10 @@ def test_the_paper_costs_what_the_method_reckons(paper):
 def test_sharing_saves_two_thirds_of_the_paper(paper):
     """Against each cell of the plan alone, and against each row of the paper's tables alone."""
     found = totals(paper)
-    assert found["saved"] >= 0.65
+    assert found["saved"] >= LEAST
     assert summary(paper) == [
         "18-83 GPU-hours to run, estimated", "sharing saves 72% of the 65-301 that every cell alone takes"
     ]  # fmt: skip
-    rows = [row for row in printed() if row["model"] in RUNS]
-    alone = dict(cells_alone(paper))
-    by_row = []
-    for row in rows:
-        variant, checkpoint = ROWS[row["model"]]
-        base = "mosi" if row["train"] == "cmu-mosi" else "sims"
-        name = f"paper-{variant or base}" if variant != "direct" else f"paper-direct-{base}"
-        label = f"evaluate {checkpoint} on {row['test']}"
-        by_row += [h for (v, key), h in alone.items() if v == name and paper.stage(key).label == label]
-    assert len(by_row) == len(rows) == 23
-    needed = total(s.gpu_hours for s in paper.stages)
-    assert saved(needed, total(by_row)) >= 0.65
+    rows = rows_alone(paper)
+    assert len(rows) == 23
+    assert saved(total(s.gpu_hours for s in paper.stages), total(rows)) >= LEAST

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-QUICK = ("cli", "render", "sweep", "manifests", "plan", "metrics", "checkpoints", "store")
+QUICK = ("cli", "render", "sweep", "sharing", "manifests", "plan", "metrics", "checkpoints", "store")
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or QUICK:
