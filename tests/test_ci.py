@@ -121,7 +121,8 @@ def test_nothing_of_a_hostile_spec_acts_in_a_job(clone, job):
 
 
 def test_a_comment_is_of_the_branch_s_commit_by_the_code_of_main(clone, job):
-    hostile = TINY_SPEC.replace("train: 12", "train: 10") + f"description: {json.dumps(HOSTILE)}\n"
+    words = json.dumps(HOSTILE + " @all" * 20_000)  # 100 KB
+    hostile = TINY_SPEC.replace("train: 12", "train: 10") + f"description: {words}\n"
     sha = propose(clone, hostile, **{"-- --!>": hostile.replace("tiny-stages", "other")})
     forge = Forge(gitlab=False, sha=sha)
     with serving(forge) as variables:
@@ -129,7 +130,8 @@ def test_a_comment_is_of_the_branch_s_commit_by_the_code_of_main(clone, job):
         assert done.returncode == 0, done.stderr
         (body,) = forge.bodies
         assert "data.limit.train 12 -> 10" in body.replace("&gt;", ">")
-        for acts in ("<script", "@everyone", "](http", "\x1b", "-- --!>"):
+        assert len(body) <= 65_536
+        for acts in ("<script", "@all", "@everyone", "](http", "\x1b", "-- --!>"):
             assert acts not in body
         assert len(re.findall("<!--", body)) == len(re.findall("-->", body)) == 2
         assert not (clone / "specs" / "-- --!>.yaml").exists(), "nothing of it is checked out"
@@ -140,6 +142,16 @@ def test_a_comment_is_of_the_branch_s_commit_by_the_code_of_main(clone, job):
         forge.sha = git(clone, "rev-parse", "main")
         job("comment", HEAD="mei:a branch", SHA=forge.sha, **variables)
         assert forge.bodies == [], "nothing changes any more"
+
+
+def test_gitlab_gets_the_same_comment(clone, job):
+    sha = propose(clone, TINY_SPEC.replace("train: 12", "train: 10"))
+    forge = Forge(gitlab=True, sha=sha)
+    with serving(forge) as variables:
+        done = job("comment", SHA=sha, GITHUB_ACTIONS="", **variables)
+    assert done.returncode == 0, done.stderr
+    assert "data.limit.train 12 -&gt; 10" in forge.bodies[0]
+    assert "stop-commands" not in done.stdout
 
 
 def test_what_is_merged_runs_if_its_plan_is_the_one_that_was_shown(clone, job):
