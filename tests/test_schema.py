@@ -14,7 +14,8 @@ from c2f_spec.errors import SpecErrors, StageSpecWrong, WrongUsage
 from c2f_spec.fields import every_field, explain_field, re_runs
 from c2f_spec.jsonschema import COMMITTED, json_schema, text
 from c2f_spec.parse.experiment import parse
-from c2f_spec.plan.compile import not_implemented, refuse
+from c2f_spec.plan.compile import refuse
+from c2f_spec.plan.refusals import not_implemented
 from c2f_spec.spec import support
 from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, default_of, identity
 from c2f_spec.spec.experiment import Experiment

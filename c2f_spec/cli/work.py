@@ -15,7 +15,6 @@ from c2f_spec.plan.compile import (
     compile_plan,
     load_environment,
     load_variants,
-    not_implemented,
     pin_warnings,
     place_warnings,
     refuse,
@@ -23,6 +22,7 @@ from c2f_spec.plan.compile import (
     unpinned,
 )
 from c2f_spec.plan.measured import with_measured
+from c2f_spec.plan.refusals import not_implemented
 from c2f_spec.plan.staged import staged_copies
 from c2f_spec.store.objects import Objects, open_objects
 from c2f_spec.targets.base import State

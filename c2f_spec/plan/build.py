@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import SpecInvalid
 from c2f_spec.keys import canonical, content_key
 from c2f_spec.plan.adopted import with_adopted
+from c2f_spec.plan.auto import resolved
 from c2f_spec.plan.code import HERE, Code
 from c2f_spec.plan.model import Plan, Stage, Variant
 from c2f_spec.plan.pins import Pins, model_name, used_pins
@@ -19,7 +20,7 @@ from c2f_spec.plan.placement import decided_by, placements
 from c2f_spec.spec.base import SpecModel, identity
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.filters import NAMES as FILTER_NAMES
-from c2f_spec.spec.grpo import REWARD_NAMES, Grpo
+from c2f_spec.spec.grpo import REWARD_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -211,7 +212,7 @@ class _Pipeline:
         label = "supervised fine-tuning"
         if kind == "grpo":
             assert self.e.grpo is not None
-            spec["grpo"] = self.made.of(self.e.grpo, _resolved)
+            spec["grpo"] = self.made.of(self.e.grpo, resolved)
             families["rewards"] = tuple(
                 n for n in REWARD_NAMES if getattr(self.e.grpo.rewards, n) is not None
             )
@@ -287,19 +288,3 @@ class _Pipeline:
         stage = self.made.stages[made]
         self.done.setdefault(stage.key, stage)
         return stage.key
-
-
-def _resolved(grpo: Grpo) -> dict[str, Any]:
-    """The identity of a section with `auto` replaced by its number: the weights of the format and polarity rewards together."""
-    spec = identity(grpo)
-    asked, rewards = grpo.hint.trigger, grpo.rewards
-    if grpo.hint.hard_policy == "keep" or asked.kind != "all_below" or asked.threshold is not None:
-        return spec
-    assert rewards.format is not None
-    assert rewards.polarity is not None
-    hint = spec.get("hint", {})
-    trigger = {
-        **hint.get("trigger", {"kind": "all_below"}),
-        "threshold": rewards.format.weight + rewards.polarity.weight,
-    }
-    return {**spec, "hint": {**hint, "trigger": trigger}}
