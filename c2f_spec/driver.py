@@ -87,10 +87,16 @@ class Driver:
                 continue  # stand by: whoever has it now may be killed, too
             finally:
                 self.lease.release()
-            break
+            return
+
+    def finish(self) -> None:
+        """Everything that follows the last stage is done, too: nothing of the plan is left but its Jobs.
+
+        The ConfigMap goes last, because a pod of the driver mounts it: one that is killed before this can come again.
+        """
+        self.client.delete(LEASES, self.lease.name)
         if not self.keep_wish:
             self.client.delete(CONFIGMAPS, names.plan_name(self.plan.digest))
-        self.client.delete(LEASES, self.lease.name)
 
     def _drive(self) -> Iterator[Event]:
         """The loop, for as long as the lease is ours; everything is looked at from the beginning."""

@@ -363,7 +363,7 @@ def test_a_mirror_goes_on_after_a_cut_without_listing(client, api):
     def fault(asked):
         if asked.query.get("watch"):
             watches.append(asked)
-            return Fault(cut=1) if len(watches) < 4 else None
+            return Fault(cut=1) if len(watches) < 3 else None
         return None
 
     api.fault = fault
@@ -373,7 +373,7 @@ def test_a_mirror_goes_on_after_a_cut_without_listing(client, api):
         client.apply(config(f"c{i}", x=i))
     until(lambda: len(mirror.items) == 8)
     assert mirror.lists == 1
-    assert len(watches) >= 4
+    assert len(watches) >= 3
     mirror.stop()
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import platform
 import signal
 import time
+import traceback
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,6 +61,7 @@ def driver(args: Namespace) -> int:
         return Exit.OK
     _afterwards(plan, objects)
     news.ended(events.values())
+    drives.finish()
     return Exit.STAGE_FAILED if any(e.what == "failed" for e in events.values()) else Exit.OK
 
 
@@ -103,4 +105,8 @@ def _afterwards(plan: Plan, objects: Objects) -> None:
 
         if problem := catch_up(plan, objects, plan.environment.tracking):
             note(problem)
-    print(f"report: {write_report(plan, objects, None)}", flush=True)
+    try:
+        print(f"report: {write_report(plan, objects, None)}", flush=True)
+    except Exception:  # noqa: BLE001  the stages are done, and another driver would end in the same way
+        traceback.print_exc()
+        note("the report could not be written; `c2f-spec report` tries again")

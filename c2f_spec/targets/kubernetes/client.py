@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 FIELD_MANAGER = "c2f-spec"
 CONNECTIONS = 8
 """An API server is busy from four to eight on; more only takes from others (PLATFORM: "Apply 1,000 Jobs")."""
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 15.0
+"""Of who waits at a terminal; the driver has more."""
 PAGE = 500
 WATCH_SECONDS = 240
 """How long the server is asked to keep a watch open."""
