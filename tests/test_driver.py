@@ -17,7 +17,7 @@ from c2f_spec.targets.kubernetes.render import names
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, LEASES
 from tests.cluster_world import chains, client_of, wished
 from tests.fake_api import Ending, FakeApi, Fault, JobController, Refusal
-from tests.fake_api.pods import Instant, stage_of
+from tests.fake_api.pods import Instant, commit, stage_of
 
 
 @pytest.fixture
@@ -86,6 +86,23 @@ def test_a_job_has_no_time_to_live_until_its_outcome_is_stored(api, objects):
     with JobController(api.state, run):
         story(driver_of(plan, objects, api))
     assert seen == [None]
+
+
+def test_what_somebody_else_commits_in_the_meantime_is_not_started(api, objects):
+    """On another cluster with the same store, say."""
+    plan = chains(objects.url, 1)
+    wished(plan, objects, client_of(api))
+    sft = plan.stages[1]
+    pods = Instant(api.state, objects)
+
+    def run(pod, stopped):
+        if stage_of(api.state, pod)["kind"] == "prepare":
+            commit(objects, "sft", sft.key)
+        return pods(pod, stopped)
+
+    with JobController(api.state, run):
+        assert story(driver_of(plan, objects, api))[-1] == ("evaluate", "done")
+    assert not [name for name in created(api) if name.startswith("sft")]
 
 
 def test_a_second_driver_of_what_is_done_does_nothing(api, objects):

@@ -196,7 +196,12 @@ class Kubernetes:
             self.jobs.pop(name, None)
 
     def _done(self, stage: Stage) -> bool:
-        return self.objects.exists(records.record_name(stage.kind, stage.key))
+        """Asks the store, and looks again soon if somebody elsewhere was faster."""
+        done = self.objects.exists(records.record_name(stage.kind, stage.key))
+        if done:
+            self.standing.done.add(stage.key)
+            self.changed.set()
+        return done
 
     def _held(self, stage: Stage) -> Held | None:
         """The Job of a stage's present attempt. Raises `Unreachable` if its name is another stage's."""
