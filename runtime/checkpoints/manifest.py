@@ -1,12 +1,12 @@
 """What a checkpoint is in the store, and how one that is not whole is known.
 
-    work/<kind>/<key>/checkpoints/step-<N>/<attempt>/{weights-*.safetensors, optimizer-*.safetensors, random.safetensors,
-                                                      state.json, metrics.jsonl, …}
+    work/<kind>/<key>/checkpoints/step-<N>/<attempt>/{weights-*.safetensors, optimizer-*.safetensors, state.json,
+                                                      trainer_state.json, metrics.jsonl, rollouts.jsonl}
     work/<kind>/<key>/checkpoints/step-<N>/<attempt>/manifest.json
 
-The manifest is written last and names every file with its size and BLAKE3, so a checkpoint without one is torn. It
-is sealed: a flipped bit in its step or its score would otherwise pass for the truth. Attempts have folders
-of their own, because two attempts at one stage may be alive at once and only one of them knows it.
+The manifest is written last and names every file with its size and BLAKE3, so a checkpoint without one is torn. It is
+sealed: a flipped bit in its step or its score would otherwise pass for the truth. Attempts have folders of their own,
+because two attempts at one stage may be alive at once and only one of them knows it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import ValidationError
 
+from c2f_spec.errors import Damaged
 from c2f_spec.spec.base import SpecModel
 from c2f_spec.spec.handoff import FileEntry
-from c2f_spec.store.sealed import seal, unseal
+from c2f_spec.store.sealed import read_sealed, seal
 
 if TYPE_CHECKING:
     from c2f_spec.store.objects import Objects
@@ -101,10 +102,10 @@ def read_manifest(objects: Objects, place: Place, kind: str, key: str, world: in
     """
     if not place.whole:
         raise ValueError("it has no manifest, so it was never whole")
-    content = unseal(objects.read(f"{place.folder}/{MANIFEST}") or b"")
     try:
+        content = read_sealed(objects, f"{place.folder}/{MANIFEST}", "an older one is tried")
         manifest = Manifest.model_validate(content)
-    except ValidationError as error:
+    except (Damaged, ValidationError) as error:
         raise ValueError("its manifest is damaged") from error
     if (manifest.kind, manifest.key) != (kind, key):
         raise ValueError(f"it is of another stage ({manifest.kind} {manifest.key[:10]})")

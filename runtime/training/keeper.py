@@ -49,7 +49,8 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         passed = step // self._every > (step - self._apart) // self._every
         control.should_save = stop or (passed and step < state.max_steps)
         control.should_training_stop |= stop
-        self._stopping = self._request.made = stop  # one rank's signal is everybody's
+        if stop:  # one rank's signal is everybody's
+            self._stopping = self._request.made = True
 
     def save(self, trainer: Any) -> None:
         """Take a snapshot and go on; called by all ranks. Rank 0 has what the others have, but for random states."""
