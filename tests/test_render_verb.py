@@ -120,6 +120,9 @@ def test_a_folder_for_git_is_complete_and_holds_no_job_of_a_stage(here, tmp_path
     assert objects["driver.yaml"]["metadata"]["name"] == f"driver-{digest[:10]}"
     command = objects["driver.yaml"]["spec"]["template"]["spec"]["containers"][0]["command"]
     assert command[-2:] == ["--digest", digest]
+    assert "ttlSecondsAfterFinished" not in objects["driver.yaml"]["spec"], "a sync would start it again"
+    options = objects["given.yaml"]["metadata"]["annotations"]["argocd.argoproj.io/sync-options"]
+    assert options == "ServerSideApply=true", "it is larger than an annotation may be"
     assert f"{command[command.index('--code') + 1]}.zip.z" in objects["given.yaml"]["binaryData"]
 
 

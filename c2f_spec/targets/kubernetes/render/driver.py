@@ -28,6 +28,8 @@ MODULE = ("c2f_spec", "driver")
 """`python -m c2f_spec driver --plan WHERE --digest DIGEST`."""
 MOST_BYTES = 1_000_000
 """Of a ConfigMap: the API server takes 1 MiB."""
+SERVER_SIDE = {"argocd.argoproj.io/sync-options": "ServerSideApply=true"}
+"""For Argo CD, which else copies an object into an annotation of its own, and those end at 256 KiB."""
 RESTARTS = 1000
 """A driver may be killed as often as a cluster likes: it has no state of its own."""
 FINAL = (Exit.SPEC_INVALID, Exit.STALE, Exit.DENIED, Exit.STAGE_FAILED, Exit.USAGE)
@@ -82,7 +84,8 @@ def driver_job(plan: Plan, code: str, *, given: str | None = None) -> dict[str, 
         },
         "spec": {
             "backoffLimit": RESTARTS,
-            "ttlSecondsAfterFinished": environment.limits.ttl_seconds,
+            # A Job that Git holds stays: removed after a week, the next sync would start it again, for nothing.
+            **({} if given else {"ttlSecondsAfterFinished": environment.limits.ttl_seconds}),
             "podFailurePolicy": _policy(features(environment.kubernetes)),
             "template": {"metadata": {"labels": labels}, "spec": _pod(plan, environment, code, given)},
         },
@@ -112,6 +115,7 @@ def given_map(plan: Plan, text: str, bundles: list[Bundle]) -> dict[str, Any]:
                 "name": f"given-{plan.digest[:10]}",
                 "namespace": environment.namespace,
                 "labels": names.plan_labels(plan.digest, "given"),
+                "annotations": dict(SERVER_SIDE),
             },
             "immutable": True,
             "binaryData": {name: _base64(data) for name, data in packed.items()},
