@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.store import records
+from runtime.context import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from c2f_spec.spec.handoff import StageFile
     from c2f_spec.store.objects import Objects
+
+TOLD_EVERY = 10.0
+"""Seconds."""
 
 
 def bring_inputs(stage: StageFile, objects: Objects) -> dict[str, Path]:
@@ -21,8 +27,21 @@ def bring_inputs(stage: StageFile, objects: Objects) -> dict[str, Path]:
         record = records.read_record(objects, given.kind, given.key)
         if record is None:
             raise Unreachable(f"the input `{role}` ({given.kind} {given.key[:10]}) is not in the store")
-        found[role] = records.fetch(objects, record)
+        found[role] = records.fetch(objects, record, _telling(role))
     data = stage.preimage.get("data")
     if data:
-        found["data"] = records.fetch_dataset(objects, data["name"], data["digest"])
+        found["data"] = records.fetch_dataset(objects, data["name"], data["digest"], _telling("data"))
     return found
+
+
+def _telling(role: str) -> Callable[[int, int], None]:
+    """Says how far an input has come: when it begins, every ten seconds, and when it is there."""
+    last = [0.0]
+
+    def tell(done: int, total: int) -> None:
+        if done < total and time.monotonic() - last[0] < TOLD_EVERY:
+            return
+        last[0] = time.monotonic()
+        say(f"input {role}: {done / 1e6:,.1f} of {total / 1e6:,.1f} MB are here")
+
+    return tell

@@ -16,7 +16,9 @@ class LocalEnvironment(SpecModel):
 
     c2f: Literal["v1"] = Field(description="Version of the language.")
     kind: Literal["local"] = Field(description="A child process a stage.")
-    store: str = Field(description="A folder, relative to the repository of the spec.")
+    store: str = Field(
+        description="A folder, relative to the repository of the spec, or `s3://bucket/prefix`."
+    )
     tracking: str | None = Field(default=None, description="MLflow tracking URI, or none.")
     parallel: PositiveInt = Field(default=1, description="Stages that may run at once.")
     threads: PositiveInt = Field(
