@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import queue
+import shlex
 import threading
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -38,7 +39,10 @@ class News:
         notify = plan.environment.notify if plan.environment.kind == "kubernetes" else None
         self.form = notify.format if notify else None
         self.url = os.environ.get(VARIABLE, "")
-        self.spec = plan.asked.specs[0] if plan.asked.specs else f"{plan.name}.yaml"
+        asked = plan.asked
+        settings = (word for setting in asked.settings for word in ("--set", setting))
+        specs = asked.specs or (f"{plan.name}.yaml",)
+        self.spec = shlex.join(["--on", plan.environment_name, *settings, *specs])
         self._messages: queue.SimpleQueue[Callable[[], Message] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._deliver, name="news", daemon=True)
         if self.form is not None:

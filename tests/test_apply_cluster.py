@@ -153,6 +153,26 @@ def test_two_people_at_once_make_one_driver(place, api, apply):
     assert [(v, k) for v, k, _ in api.state.writes] == [("create", "ConfigMap"), ("create", "Job")]
 
 
+def test_what_failed_is_told_with_its_class_and_asks_for_retry(place, api, apply):
+    committed(place)
+    objects = open_objects(str(place / ".c2f" / "store"))
+    plan = open_work(parser().parse_args(["apply", *APPLY[1:]])).plan
+    first = plan.stages[0]
+    failure = {
+        "code": 71,
+        "class": "out of memory",
+        "message": "killed, as a machine does",
+        "hint": "lower `batch`",
+    }
+    records.add_failure(objects, first.kind, first.key, failure)
+    done = apply("--yes")
+    assert done.returncode == 8
+    assert f"{first.name} ({first.label}) failed (out of memory): killed, as a machine does" in done.stderr
+    assert "hint: lower `batch`" in done.stderr
+    assert "c2f-spec retry" in done.stderr
+    assert api.state.writes == [], "nothing that is left could run"
+
+
 def test_nobody_is_here_to_say_yes(place, api, apply):
     committed(place)
     done = apply()

@@ -180,7 +180,10 @@ def test_the_driver_tells_of_a_failure_and_of_the_end(receiver, tmp_path, monkey
     failed, ended = (b["content"]["text"] for b in server.got)
     assert f"{stage.name} (prepare 0) failed: killed" in failed
     assert "hint: lower what the message names" in failed
-    assert f"next: c2f-spec retry chains.yaml {stage.name} && c2f-spec apply chains.yaml" in failed
+    assert (
+        f"next: c2f-spec retry --on kind chains.yaml {stage.name} && c2f-spec apply --on kind chains.yaml"
+        in failed
+    )
     assert "step 29" in failed
     assert "step 9\n" not in failed
     assert "canary" not in failed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.cli.work import compile_work
@@ -27,14 +28,20 @@ class Controlled(NamedTuple):
     objects: Objects
     control: Control
     spec: str
-    """The spec's file, for the next command to type."""
+    """The spec's file with what it was called with, for the next command to type."""
 
 
 def open_control(args: Namespace) -> Controlled:
     """Raises what compiling raises, and `Unreachable`."""
     compiled = compile_work(args)
     objects = open_objects(store_url(compiled.environment, compiled.root))
-    return Controlled(compiled.plan, objects, control_of(compiled.environment, objects), args.specs[0])
+    return Controlled(compiled.plan, objects, control_of(compiled.environment, objects), _again(args))
+
+
+def _again(args: Namespace) -> str:
+    """What the next command has to say to mean the same plan."""
+    said = ["--on", args.on] if args.on else []
+    return shlex.join([*said, *(word for s in args.settings for word in ("--set", s)), *args.specs])
 
 
 def control_of(environment: Environment, objects: Objects) -> Control:
