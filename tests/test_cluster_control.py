@@ -177,6 +177,23 @@ def test_delete_leaves_nothing(api, objects):
     assert [i["metadata"]["name"] for i in api.state.all(PODS)] == []
 
 
+def test_what_a_driver_was_making_while_its_plan_was_deleted_goes_too(api, objects):
+    plan = chains(objects.url, 1, kinds=("prepare",))
+    wished(plan, objects, client_of(api))
+    control = cluster(api, objects, plan)
+    late = shell_objects(plan, plan.stages[0])
+
+    def after(asked):
+        """The first removal is answered, and then another object of the plan appears."""
+        if asked.method == "DELETE" and late:
+            api.state.load("c2f", late.pop())
+
+    api.after = after
+    assert control.delete(plan, (), lambda _: None) == []
+    assert control.belongings(plan, ()) == []
+    assert not late
+
+
 def test_a_shell_is_the_stages_pod_asleep(api, objects):
     plan = chains(objects.url, 1)
     stage = plan.stages[0]

@@ -154,6 +154,10 @@ class Local:
     def _lock(self, stage: Stage) -> Path:
         return self._work(stage) / "lock"
 
+    def busy(self, stage: Stage) -> bool:
+        """Whether a process is at it, were it only to store the last lines of its log."""
+        return self._held(stage)
+
     def _held(self, stage: Stage) -> bool:
         path = self._lock(stage)
         try:

@@ -31,9 +31,7 @@ class LocalControl:
     def logs(self, stage: Stage, *, follow: bool = False) -> Iterator[str]:
         seen = 0
         while True:
-            running = (
-                self.target.state(stage).state is State.RUNNING
-            )  # before the look, so that nothing is missed
+            running = self.target.busy(stage)  # before the look, so that nothing is missed
             lines = list(self.target.logs(stage))
             yield from lines[seen:]
             seen = len(lines)

@@ -102,10 +102,14 @@ class Cluster:
 
     def delete(self, plan: Plan, kept: Iterable[str], say: Callable[[str], None]) -> list[str]:
         self.withdraw(plan)
-        found = self._belongings(plan, kept)
-        remove.remove(self.client, found)
         seconds = self.environment.limits.grace_seconds + SLACK_SECONDS
-        return [str(f) for f in remove.wait_gone(self.client, found, seconds=seconds, say=say)]
+        left: list[remove.Found] = []
+        while not left and (
+            found := self._belongings(plan, kept)
+        ):  # again: a driver may have been making one
+            remove.remove(self.client, found)
+            left = remove.wait_gone(self.client, found, seconds=seconds, say=say)
+        return [str(f) for f in left]
 
     def shell(self, plan: Plan, stage: Stage) -> str:
         for item in shell_objects(plan, stage):
