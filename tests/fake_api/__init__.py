@@ -10,7 +10,8 @@ history to expire, which is what is tested here.
 """
 
 from tests.fake_api.jobs import Ending, JobController
+from tests.fake_api.refusal import Refusal
 from tests.fake_api.server import FakeApi, Fault
-from tests.fake_api.state import Refusal, State
+from tests.fake_api.state import State
 
 __all__ = ["Ending", "FakeApi", "Fault", "JobController", "Refusal", "State"]

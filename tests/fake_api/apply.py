@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS
+from tests.fake_api.refusal import Refusal
 
 IDENTITY = {("metadata", "name"), ("metadata", "namespace"), ("apiVersion",), ("kind",)}
 FIXED_OF_A_JOB = ("template", "selector", "completionMode", "podFailurePolicy", "completions")
@@ -24,8 +25,6 @@ def leaves(value, path=()):
 
 def applied(before, manifest, manager, *, force):
     """`before` with the fields of `manifest`, owned by `manager`. Raises 409 if others own one and differ."""
-    from tests.fake_api.state import Refusal
-
     owned = {
         m["manager"]: {tuple(p) for p in m["paths"]} for m in before["metadata"].get("managedFields", ())
     }

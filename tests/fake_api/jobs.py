@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from c2f_spec.targets.kubernetes.resources import JOBS, PODS
-from tests.fake_api.state import Refusal
+from tests.fake_api.refusal import Refusal
 
 
 @dataclass(frozen=True)

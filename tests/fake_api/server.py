@@ -13,8 +13,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from c2f_spec.targets.kubernetes.resources import ACCESS_REVIEWS, PODS, RESOURCES
+from tests.fake_api.discovery import discovered
+from tests.fake_api.refusal import Refusal
 from tests.fake_api.select import selected
-from tests.fake_api.state import Refusal, State
+from tests.fake_api.state import State
 
 BOOKMARK_SECONDS = 0.5
 
@@ -66,6 +68,8 @@ class FakeApi:
     denied: frozenset = frozenset()
     """(verb, resource) that an access review refuses."""
     port: int = 0
+    tls: object = None
+    """An `ssl.SSLContext` to serve with; plain HTTP without."""
     write_delay: float = 0.0
     """Seconds that every write takes longer, as it does where a disk is waited for."""
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -82,12 +86,14 @@ class FakeApi:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     def up(self):
         handler = type("Bound", (Handler,), {"api": self})
         self._server = Server(("127.0.0.1", self.port), handler)
         self.port = self._server.server_address[1]
+        if self.tls:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         ).start()
@@ -195,7 +201,7 @@ class Handler(BaseHTTPRequestHandler):
     def _do(self, asked, warnings):
         state, resource = self.api.state, asked.resource
         if resource is None:
-            return self._discover(asked), 200
+            return discovered(asked.path), 200
         dry_run = asked.query.get("dryRun") == "All"
         where = (resource, asked.namespace)
         if asked.method != "GET":
@@ -328,43 +334,3 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         with contextlib.suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
-
-    def _discover(self, asked):
-        """What `kubectl` asks before it does anything, in the old form that it falls back to."""
-        groups = sorted({r.api_version for r in RESOURCES.values() if "/" in r.api_version})
-        parts = asked.path.strip("/").split("/")
-        if parts == ["version"]:
-            return {"major": "1", "minor": "36", "gitVersion": "v1.36.0+fake", "platform": "linux/amd64"}
-        if parts == ["api"]:
-            return {"kind": "APIVersions", "versions": ["v1"]}
-        if parts == ["apis"]:
-            listed = [
-                {
-                    "name": g.split("/")[0],
-                    "versions": [{"groupVersion": g, "version": g.split("/")[1]}],
-                    "preferredVersion": {"groupVersion": g, "version": g.split("/")[1]},
-                }
-                for g in groups
-            ]
-            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": listed}
-        version = "/".join(parts[1:])
-        found = [r for r in RESOURCES.values() if r.api_version == version]
-        if not found:
-            raise Refusal(404, "NotFound", "the server could not find the requested resource")
-        verbs = ["create", "delete", "get", "list", "patch", "update", "watch"]
-        resources = [
-            {
-                "name": r.plural,
-                "singularName": r.kind.lower(),
-                "namespaced": r.namespaced,
-                "kind": r.kind,
-                "verbs": verbs,
-            }
-            for r in found
-        ]
-        return {
-            "kind": "APIResourceList",
-            "apiVersion": "v1",
-            "groupVersion": version,
-            "resources": resources,
-        }

@@ -9,28 +9,9 @@ from datetime import UTC, datetime
 
 from c2f_spec.targets.kubernetes.resources import JOBS, NAMESPACES, resource_of
 from tests.fake_api.apply import applied, check_update, copied, merged
+from tests.fake_api.refusal import Refusal
 
 HISTORY = 20_000
-
-
-class Refusal(Exception):
-    """A `Status` of failure."""
-
-    def __init__(self, code, reason, message, causes=()) -> None:
-        super().__init__(message)
-        self.code, self.reason, self.causes = code, reason, causes
-
-    def status(self):
-        return {
-            "apiVersion": "v1",
-            "kind": "Status",
-            "metadata": {},
-            "status": "Failure",
-            "code": self.code,
-            "reason": self.reason,
-            "message": str(self),
-            "details": {"causes": [{"field": f, "message": m} for f, m in self.causes]},
-        }
 
 
 class State:

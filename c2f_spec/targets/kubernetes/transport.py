@@ -174,6 +174,8 @@ def _pool(access: Access, connections: int) -> urllib3.PoolManager:
         if access.server_name:
             settings |= {"server_hostname": access.server_name, "assert_hostname": access.server_name}
         if not access.verify:
+            # Whoever wrote `insecure-skip-tls-verify` need not be told with every request.
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
             settings |= {"cert_reqs": "CERT_NONE", "assert_hostname": False}
     proxy = access.proxy or (None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme))
     return urllib3.ProxyManager(proxy, **settings) if proxy else urllib3.PoolManager(**settings)
