@@ -63,3 +63,11 @@ def test_every_field_says_what_it_is(model):
         if found.path[-1] != "kind":
             assert found.info.description, found.path
             assert found.info.description.endswith((".", "`")), found.path
+
+
+def test_the_example_has_every_field():
+    """In use or in a comment; what plans estimate with is the business of `coefficients` itself."""
+    text = (ROOT / "k8s" / "environments" / "a800.yaml").read_text()
+    fields = [f.path for f in every_field(KubernetesEnvironment) if "coefficients" not in f.path[:-1]]
+    missing = {".".join(path) for path in fields if path[-1] not in text}
+    assert missing <= {"pools.tolerations.value"}

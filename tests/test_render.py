@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from c2f_spec.document import load
 from c2f_spec.errors import StageExit
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
-from c2f_spec.spec.cluster import VERSIONS
+from c2f_spec.spec.cluster import VERSIONS, KubernetesEnvironment
 from c2f_spec.spec.origin import Origin
 from c2f_spec.targets.kubernetes.render import variables
 from c2f_spec.targets.kubernetes.render.amounts import amount, bytes_of, cores
@@ -199,11 +199,17 @@ def test_vllm_is_a_native_sidecar_and_the_client_beside_it():
     assert complaints(objects, plan.environment) == []
 
 
-def served():
+def served(**changes):
     """sims_hint with its teacher behind vLLM."""
     settings = ("teacher.kind=vllm", "teacher.tensor_parallel=2")
     loaded = load_variants(ROOT / "specs" / "sims_hint.yaml", settings)
-    return compile_plan(loaded, None, load_environment("a800", ROOT, None), "a800")
+    environment = load_environment("a800", ROOT, None)
+    environment = environment.model_validate({**environment.model_dump(), **changes})
+    plan = compile_plan(loaded, None, load_environment("a800", ROOT, None), "a800")
+    stages = [
+        replace(s, placement=s.placement.model_copy(update={"image": environment.image})) for s in plan.stages
+    ]
+    return replace(plan, environment=environment, stages=tuple(stages), _by_key={})
 
 
 # ---- schedulers
@@ -287,6 +293,74 @@ def test_parts_of_quantities():
     assert (cores("112", half), cores("500m"), cores("1.5", half)) == ("56", "500m", "750m")
     assert (bytes_of("900Gi", half), bytes_of("1Gi", Fraction(1, 3))) == ("450Gi", "341Mi")
     assert bytes_of("1T") == "953674Mi"
+
+
+# ---- nothing is accepted and ignored
+
+
+POOL = {"gpus": 8, "cpu": "112", "memory": "900Gi", "ephemeral_storage": "1500Gi"}
+RDMA = {"resource": "rdma/hca_shared_devices_a"}
+CHANGES = {
+    "namespace": "team",
+    "store": "s3://other/store",
+    "access": [
+        {"endpoint": "https://s3.example.org"}, {"region": "cn-north-1"}, {"addressing": "virtual"},
+        {"secret": None}, {"ca": "authorities"},
+    ],
+    "tracking_secret": "notify",
+    "image": f"r.example.org/other@sha256:{'1' * 64}",
+    "driver_image": f"r.example.org/other@sha256:{'1' * 64}",
+    "vllm_image": f"r.example.org/other@sha256:{'1' * 64}",
+    "python": "/opt/python",
+    "pull_secrets": ("other",),
+    "service_account": "other",
+    "driver_service_account": "other",
+    "run_as_user": None,
+    "scheduler": [
+        {"kind": "kueue", "queue": "other"}, {"kind": "kueue", "queue": "c2f-a800", "priority": "other"},
+        {"kind": "default", "priority": "p"}, {"kind": "volcano", "queue": "q"},
+        {"kind": "volcano", "queue": "q", "priority": "p"},
+    ],
+    "pools": [
+        {**POOL, "resource": "example.org/gpu"}, {**POOL, "node_selector": {"a": "b"}},
+        {**POOL, "tolerations": [{"key": "a", "value": "b"}]}, {**POOL, "cpu": "8"}, {**POOL, "memory": "800Gi"},
+        {**POOL, "ephemeral_storage": "8Gi"}, {**POOL, "shm": "2Gi"}, {**POOL, "nccl": {"NCCL_IB_HCA": "a"}},
+        {**POOL, "rdma": RDMA}, {**POOL, "rdma": {**RDMA, "count": 2}},
+        {**POOL, "rdma": {**RDMA, "networks": "ib"}},
+    ],
+    "secrets": {
+        "store": {"name": "other", "env": {"AWS_ACCESS_KEY_ID": "a"}},
+        "notify": {"name": "c2f-notify", "env": {"C2F_NOTIFY_URL": "url"}},
+    },
+    "proxies": [{"http": "http://p"}, {"https": "http://p"}, {"http": "http://p", "no_proxy": (".svc",)}],
+    "node_cache": {"kind": "pvc", "claim": "cache"},
+    "notify": None,
+    "limits": [{"deadline_seconds": 9}, {"retries": 1}, {"grace_seconds": 9}, {"ttl_seconds": 9}],
+    "driver": [{"cpu": "1"}, {"memory": "1Gi"}, {"ephemeral_storage": "2Gi"}],
+    "pod_template": {"spec": {"runtimeClassName": "nvidia"}},
+    "kubernetes": "1.28",
+}  # fmt: skip
+ELSEWHERE = {"c2f", "kind", "pod_security", "tracking", "nvidia_driver", "cpu_pool", "policy", "demo"}
+"""Judged when an environment is compiled, or read by the driver out of the plan."""
+
+
+def all_of(**changes):
+    """Text of a plan with training on two nodes and a teacher behind vLLM."""
+    plan = served(**changes)
+    plan = with_placement(plan, "sft", nodes=2, gpus=8)
+    return emit(rendered(plan))
+
+
+def test_every_field_of_an_environment_does_something():
+    texts = {all_of()}
+    for name, change in CHANGES.items():
+        for value in change if isinstance(change, list) else [change]:
+            if name == "pools":
+                value = {"a800": value, "cpu": {**POOL, "gpus": 0}}  # noqa: PLW2901
+            text = all_of(**{name: value})
+            assert text not in texts, (name, value)
+            texts.add(text)
+    assert set(CHANGES) | ELSEWHERE == set(KubernetesEnvironment.model_fields)
 
 
 # ---- avoid

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from c2f_spec.plan.model import Stage
-    from c2f_spec.spec.cluster import KubernetesEnvironment
+    from c2f_spec.spec.cluster import KubernetesEnvironment, Pool
     from c2f_spec.targets.kubernetes.render.features import Features
 
 PORT = 29400
@@ -50,6 +50,12 @@ def rendezvous(stage: Stage, name: str, environment: KubernetesEnvironment) -> d
         "C2F_RENDEZVOUS": f"{host}:{PORT}",
         "C2F_RENDEZVOUS_ID": name,
     }
+
+
+def networks(pool: Pool) -> dict[str, str]:
+    """Annotations of a pod that is one of several nodes: Multus attaches it to the fast network."""
+    asked = pool.rdma.networks if pool.rdma else None
+    return {"k8s.v1.cni.cncf.io/networks": asked} if asked else {}
 
 
 def headless_service(name: str, namespace: str, labels: dict[str, str]) -> dict[str, Any]:

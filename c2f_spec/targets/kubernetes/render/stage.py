@@ -113,6 +113,8 @@ def job_of(
         vllm.serve(template["spec"], environment, teacher)
     if placement.nodes > 1:
         template["spec"]["subdomain"] = name
+        if attached := shapes.networks(pool):
+            template["metadata"]["annotations"] = attached
         shape = shapes.several_nodes(placement.nodes, limits.retries)
     elif placement.shards > 1:
         shape = shapes.sharded(placement.shards, limits.retries, able)
