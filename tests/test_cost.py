@@ -403,7 +403,7 @@ def test_sharing_saves_two_thirds_of_the_paper(paper):
     found = totals(paper)
     assert found["saved"] >= LEAST
     assert summary(paper) == [
-        "18-83 GPU-hours to run, estimated", "sharing saves 72% of the 65-301 that every cell alone takes"
+        "18-83 GPU-hours to run, estimated", "sharing saves 69% of the 57-278 that each result alone takes"
     ]  # fmt: skip
     rows = rows_alone(paper)
     assert len(rows) == 23

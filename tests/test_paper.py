@@ -8,11 +8,12 @@ import re
 
 import pytest
 
+from c2f_spec.paper import RUNS, printed
 from c2f_spec.plan.model import Plan
 from c2f_spec.report.collect import collect
 from c2f_spec.report.html import html
 from c2f_spec.report.markdown import markdown
-from c2f_spec.report.paper import RUNS, TITLES, printed
+from c2f_spec.report.paper import TITLES
 from c2f_spec.report.paper_forms import as_csv, as_latex
 from c2f_spec.spec.claims import TABLES
 from c2f_spec.spec.datasets import DATASETS

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.cost.estimate import load_of
 from c2f_spec.cost.model import GpuHours, Load, estimated, total
 from c2f_spec.cost.site import site_of
+from c2f_spec.paper import rows_of
 from c2f_spec.plan.subset import needed
 
 if TYPE_CHECKING:
@@ -44,14 +45,15 @@ def _dataset(stage: Stage) -> str:
 
 
 def totals(plan: Plan) -> dict[str, Any]:
-    """Hours of what is to run, of all stages once, and of every cell alone with all that it needs.
+    """Hours of what is to run, of all stages once, and of everything that is asked for alone with all that it needs.
 
-    A cell is a model of a variant on a data set. Computed alone, each pays for its own chains and its own training, as
-    with a script for every row of a table; `saved` is the share of that which sharing saves, at the worse end.
+    What is asked for are the rows of the paper's tables that the specs name, else every cell: a model of a variant on a
+    data set. Alone, each pays for its own chains and its own training, as with a script for every row; `saved` is the
+    share of that which sharing saves, at the worse end.
     """
     to_run = total(s.gpu_hours for s in plan.stages if s.action in TO_RUN)
     shared = total(s.gpu_hours for s in plan.stages)
-    alone = total(hours for _, hours in cells_alone(plan))
+    alone = total(hours for _, hours in rows_alone(plan) or cells_alone(plan))
     found = {"gpu_hours": to_run.to_json(), "gpu_hours_shared": shared.to_json()}
     return found | {"gpu_hours_unshared": alone.to_json(), "saved": saved(shared, alone)}
 
@@ -67,6 +69,23 @@ def cells_alone(plan: Plan) -> Iterator[tuple[tuple[str, str], GpuHours]]:
             yield (variant.name, key), known[key]
         if not evaluations:
             yield (variant.name, ""), total(plan.stage(k).gpu_hours for k in variant.stages)
+
+
+def rows_alone(plan: Plan) -> list[tuple[str, GpuHours]]:
+    """Table, model and test set of each row of the paper that a spec of the plan names and runs, and its hours."""
+    if not any(v.experiment.tables for v in plan.variants):
+        return []
+    cells = {
+        (name, spec["checkpoint"], spec["dataset"]): (key, hours)
+        for (name, key), hours in cells_alone(plan)
+        if key and (spec := plan.stage(key).preimage["spec"])
+    }
+    found: dict[tuple[str, str], GpuHours] = {}
+    for row, e, checkpoint in rows_of(v.experiment for v in plan.variants):
+        key, hours = cells[e.name, checkpoint, row["test"]]
+        # Two variants that run a row by the very same evaluation are one row.
+        found[f"{row['table']}: {row['model']} on {row['test']}", key] = hours
+    return [(row, hours) for (row, _), hours in found.items()]
 
 
 def saved(shared: GpuHours, alone: GpuHours) -> float:

@@ -8,14 +8,11 @@ cannot show, or that one clip makes, counts as equal.
 
 from __future__ import annotations
 
-import json
-from functools import cache
-from importlib.resources import files
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from c2f_spec.paper import RUNS, printed, runs
 from c2f_spec.report.model import PaperCell, PaperRow, PaperTable
-from c2f_spec.spec.sections import Direct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +20,6 @@ if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan, Variant
     from c2f_spec.report.model import Row, Section
     from c2f_spec.report.outputs import Outputs
-    from c2f_spec.spec.experiment import Experiment
 
 PERCENT = ("Acc2", "Acc3", "Acc5", "Acc7", "F1")
 PRINTED = {True: 0.05, False: 0.0005}
@@ -37,38 +33,6 @@ TITLES = {
     "VI": "hints for hard samples, on CH-SIMS",
     "VII": "hard samples, on CH-SIMS",
 }
-
-
-class Run(NamedTuple):
-    """What this project runs for a row: a checkpoint of an experiment with these features."""
-
-    checkpoint: str
-    direct: bool = False
-    hard_policy: str | None = "hint"
-    """`None`: no GRPO is asked for."""
-
-
-RUNS = {
-    "C2F-Thinker(MOSI)": Run("grpo"),
-    "C2F-Thinker(SIMS)": Run("grpo"),
-    "Qwen2.5-Omni": Run("sft", direct=True, hard_policy=None),
-    "CoT(Zero-shot)": Run("base", hard_policy=None),
-    "CoT(SFT)": Run("sft", hard_policy=None),
-    "CoT(SFT+RL)": Run("grpo"),
-    "w/o Hint": Run("grpo", hard_policy="keep"),
-    "w/ Hint": Run("grpo"),
-    "w/o Hard": Run("grpo", hard_policy="drop"),
-    "w/ Hard": Run("grpo"),
-}
-"""Rows by the paper's name of the model; the others cannot be run here."""
-
-
-@cache
-def printed() -> tuple[dict[str, Any], ...]:
-    """The rows as the paper prints them, where scanning or printing went wrong with what was read instead."""
-    return tuple(
-        json.loads(files("c2f_spec.report").joinpath("paper.json").read_text(encoding="utf-8"))["rows"]
-    )
 
 
 def paper_tables(plan: Plan, sections: Sequence[Section], outputs: Outputs) -> tuple[PaperTable, ...]:
@@ -87,7 +51,7 @@ def _row(
     row: Mapping[str, Any], variants: Sequence[Variant], sections: Mapping[str, Section], outputs: Outputs
 ) -> PaperRow:
     run = RUNS.get(row["model"])
-    matched = [v for v in variants if run is not None and _runs(v.experiment, row["train"], row["test"], run)]
+    matched = [v for v in variants if run is not None and runs(v.experiment, row["train"], row["test"], run)]
     scored: list[Row] = []
     keys, state = [], "" if run else "not run here: another code base"
     if run and not matched:
@@ -103,16 +67,6 @@ def _row(
     doubt = [row["doubt"]] if row.get("doubt") else []
     cells = tuple(_cells(row, scored if not state else []))
     return PaperRow(row["model"], row["test"], row["setting"], cells, state, tuple(keys), tuple(doubt))
-
-
-def _runs(e: Experiment, train: str, test: str, run: Run) -> bool:
-    """Whether an experiment reports this checkpoint of a model trained like this."""
-    if e.data.train != train or e.evaluate is None or test not in e.evaluate.datasets:
-        return False
-    policy = e.grpo.hint.hard_policy if e.grpo else None
-    if run.checkpoint not in e.evaluate.checkpoints or isinstance(e.format, Direct) != run.direct:
-        return False
-    return run.hard_policy is None or policy == run.hard_policy
 
 
 def _measured(

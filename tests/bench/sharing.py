@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli.forms.hours import span
-from c2f_spec.cost.model import GpuHours, total
+from c2f_spec.cost.model import total
 from c2f_spec.keys import content_key
 from c2f_spec.plan.build import Given, build
 from c2f_spec.plan.compile import load_environment, load_variants
-from c2f_spec.plan.costs import cells_alone, saved, with_costs
+from c2f_spec.plan.costs import cells_alone, rows_alone, saved, with_costs
 from c2f_spec.plan.pins import Pins
-from c2f_spec.report.paper import RUNS, printed
 from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
@@ -22,19 +21,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 LEAST = 0.65
 """Share of the GPU-hours, by the issue."""
-ROWS = {
-    "Qwen2.5-Omni": ("direct", "sft"),
-    "C2F-Thinker(MOSI)": ("", "grpo"),
-    "C2F-Thinker(SIMS)": ("", "grpo"),
-    "CoT(Zero-shot)": ("zero-shot", "base"),
-    "CoT(SFT)": ("no-rl", "sft"),
-    "CoT(SFT+RL)": ("", "grpo"),
-    "w/o Hint": ("no-hint", "grpo"),
-    "w/ Hint": ("", "grpo"),
-    "w/o Hard": ("no-hard", "grpo"),
-    "w/ Hard": ("", "grpo"),
-}
-"""Rows that this project can run → variant of specs/paper.yaml (nothing: the trained set's own) and checkpoint."""
 
 
 def paper_plan() -> Plan:
@@ -43,21 +29,6 @@ def paper_plan() -> Plan:
     sources = [Given(item.experiment, item.source) for item in loaded]
     pins = Pins({name: content_key(name) for name in DATASETS})
     return with_costs(build(sources, pins, load_environment("a800", ROOT, None), "a800"))
-
-
-def rows_alone(plan: Plan) -> list[GpuHours]:
-    """Each row of the paper's tables that can be run here, with all its ancestors."""
-    alone = dict(cells_alone(plan))
-    found = []
-    for row in printed():
-        if row["model"] not in RUNS:
-            continue
-        variant, checkpoint = ROWS[row["model"]]
-        base = "mosi" if row["train"] == "cmu-mosi" else "sims"
-        name = f"paper-direct-{base}" if variant == "direct" else f"paper-{variant or base}"
-        label = f"evaluate {checkpoint} on {row['test']}"
-        found += [h for (v, key), h in alone.items() if v == name and plan.stage(key).label == label]
-    return found
 
 
 def main() -> None:
@@ -69,7 +40,7 @@ def main() -> None:
     shares = []
     for what, parts in (
         ("cells of the plan", [hours for _, hours in cells_alone(plan)]),
-        ("rows of the paper's tables", rows_alone(plan)),
+        ("rows of the paper's tables", [hours for _, hours in rows_alone(plan)]),
     ):
         alone = total(parts)
         shares.append(saved(shared, alone))

@@ -43,7 +43,7 @@ def summary(plan: Plan) -> list[str]:
         return []
     parts = [f"{span(to_run)} GPU-hours to run{f', {to_run.basis}' if to_run.high else ''}{_price(plan)}"]
     if found["saved"]:
-        parts.append(f"sharing saves {found['saved']:.0%} of the {span(alone)} that every cell alone takes")
+        parts.append(f"sharing saves {found['saved']:.0%} of the {span(alone)} that each result alone takes")
     return parts
 
 
