@@ -238,13 +238,13 @@ def disturb(
 ) -> Cell:
     """Kill trainings of `kind` at so many moments, twice each where it comes to that."""
     quiet = stand.stage(kind, tuner)
-    undisturbed = attempt(quiet)
-    assert undisturbed.code == 0, undisturbed.log
+    pace = attempt(quiet)
+    assert pace.code == 0, pace.log
     wanted, cell = outputs(stand, quiet), Cell()
 
     def moment() -> float:
         """From a little before the first step to the end, which includes writing the result."""
-        return rng.uniform(0.9 * undisturbed.first, undisturbed.seconds)
+        return rng.uniform(0.9 * pace.first, pace.seconds)
 
     while len(cell.kills) < moments:
         path = stand.stage(kind, tuner)
@@ -254,7 +254,8 @@ def disturb(
             killed.append(last)
             last = attempt(path, number, moment() if len(killed) < 2 else None)
         if not killed:
-            continue  # it was done before its moment
+            pace = last  # it was done before its moment: the machine has less to do now
+            continue
         cell.runs += 1
         _judge(cell, killed, last)
         odd = [each for each in killed if number == signal.SIGTERM and each.code != 77]
