@@ -220,6 +220,15 @@ def test_no_policy_of_the_base_opens_the_address_of_a_clouds_credentials():
                 assert "ipBlock" not in to or "169.254.0.0/16" in to["ipBlock"]["except"]
 
 
+def test_a_store_in_the_cluster_is_reached_whatever_the_network_plugin_calls_its_pods():
+    [rule] = named("NetworkPolicy", "c2f-store")["spec"]["egress"]
+    ports = {p["port"] for p in rule["ports"]}
+    assert {"namespaceSelector": {}} in rule["to"]
+    for name in ("a800", "kind"):
+        endpoint = load_environment(name, ROOT, None).access.endpoint
+        assert int(endpoint.rpartition(":")[2]) in ports
+
+
 # ---- names
 
 
