@@ -32,8 +32,8 @@ data: env
 demo: data
 	$(BIN)/c2f-spec apply specs/demo.yaml --on local
 
-test: env
-	$(BIN)/python -m pytest
+test: env # a process a core, whole files at a time: fixtures of a module are made once
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: env
 	$(BIN)/ruff format --check
