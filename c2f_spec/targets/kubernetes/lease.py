@@ -73,7 +73,9 @@ class Lease:
         try:
             found = self.client.get(LEASES, self.name)
             if found is not None and found["spec"].get("holderIdentity") == self.identity:
-                self.client.replace({**found, "spec": {**found["spec"], "holderIdentity": ""}})
+                # Without a holder: an empty name is no name to a server.
+                spec = {k: v for k, v in found["spec"].items() if k != "holderIdentity"}
+                self.client.replace({**found, "spec": spec})
         except Unreachable:
             return  # then the next one waits until it is old enough
 
@@ -114,7 +116,7 @@ class Lease:
     def _free(self, found: dict[str, Any]) -> bool:
         """Ours already, released, or unchanged for as long as its holder asked for."""
         spec, version = found["spec"], found["metadata"]["resourceVersion"]
-        if spec.get("holderIdentity") in (self.identity, "", None):
+        if spec.get("holderIdentity") in (self.identity, None, ""):
             return True
         if self._seen[0] != version:
             self._seen = (version, time.monotonic())
