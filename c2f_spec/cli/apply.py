@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan
     from c2f_spec.run import Event
 
-POLL_SECONDS = 0.1
+POLL_SECONDS, POLL_SECONDS_REMOTE = 0.1, 1.0
+"""Between two looks at the store: in a folder of this machine, and in a bucket, where each is a request a stage."""
 
 
 def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> int:
@@ -36,10 +37,11 @@ def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> in
     print(f"{plan.name} on {plan.environment_name}: {counts(plan)}")
     save(plan, work.objects)
     teller = show.Teller(plan, work.objects)
+    pause = POLL_SECONDS if work.objects.local("records") is not None else POLL_SECONDS_REMOTE
     events: dict[str, Event] = {}
     try:
         with noted() as heed:
-            for event in run(plan, work.target, wait=lambda: _wait(teller, heed)):
+            for event in run(plan, work.target, wait=lambda: _wait(teller, heed, pause)):
                 events[event.stage.key] = event
                 teller.tell(event)
     except KeyboardInterrupt:
@@ -59,10 +61,10 @@ def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> in
     return Exit.STAGE_FAILED if failed else Exit.OK
 
 
-def _wait(teller: show.Teller, heed: Callable[[], None]) -> None:
+def _wait(teller: show.Teller, heed: Callable[[], None], pause: float) -> None:
     heed()
     teller.draw()
-    time.sleep(POLL_SECONDS)
+    time.sleep(pause)
 
 
 def _interrupted(work: Work, events: dict[str, Event], teller: show.Teller) -> int:
