@@ -361,3 +361,12 @@ def test_an_environment_that_moves_is_told_and_runs_nothing(repo, told):
     text = told("diff", "HEAD~1..HEAD")[1]
     assert text.count("environment `mine`: threads 1 -> 2") == 1, "it is told once, above the specs"
     assert told("equivalent", "HEAD~1..HEAD")[0] == 0
+
+
+def test_what_compiles_on_neither_side_is_named(repo, told):
+    write(part="sft: {steps: 1}\n")
+    commit()
+    write(part="sft: {steps: 1} # more\n")
+    code, text = told("equivalent", "HEAD")
+    assert code == 0
+    assert "; 1 spec invalid on both sides (specs/part.yaml)" in text

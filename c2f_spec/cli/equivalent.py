@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli.diff import difference
-from c2f_spec.cli.forms.diff import as_table
+from c2f_spec.cli.forms.diff import as_table, neither
 from c2f_spec.diff.compare import equivalent as are_equivalent
-from c2f_spec.errors import Exit
+from c2f_spec.errors import Exit, printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -22,5 +22,5 @@ def equivalent(args: Namespace) -> int:
         return Exit.DIFFERENCE
     variants = sum(s.compared for s in found.specs)
     names = f", {variants} variants with other fields or names" if variants else ""
-    print(f"equivalent: {found.old} and {found.new} have the same stages{names}")
+    print(printable(f"equivalent: {found.old} and {found.new} have the same stages{names}{neither(found)}"))
     return Exit.OK

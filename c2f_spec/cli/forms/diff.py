@@ -64,8 +64,13 @@ def summary(found: Difference) -> str:
     told = f"{_specs(n)} {'changes' if n == 1 else 'change'}, {found.unchanged:,} {'does' if found.unchanged == 1 else 'do'} not"
     if not n:
         told = f"nothing changes in {_specs(found.unchanged)}"
+    return told + neither(found)
+
+
+def neither(found: Difference) -> str:
+    """Of what cannot be said anything: it compiles on neither side."""
     few = ", ".join(found.neither[:3])
-    return told + (f"; {_specs(len(found.neither))} invalid on both sides ({few})" if found.neither else "")
+    return f"; {_specs(len(found.neither))} invalid on both sides ({few})" if found.neither else ""
 
 
 def totals(found: Difference) -> str:
