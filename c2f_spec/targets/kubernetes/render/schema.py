@@ -1,7 +1,8 @@
 """Rendered objects against the schemas of a version of Kubernetes: what the API server would say, without one.
 
 The schemas are strict: an unknown field is an error. They are package data, made by `tests/kubernetes_schemas.py` out
-of Kubernetes' own. Kinds of other projects (PodGroup) have no schema here and are not checked.
+of Kubernetes' own (The Kubernetes Authors, Apache License 2.0). Kinds of other projects (PodGroup) have no schema here
+and are not checked.
 """
 
 from __future__ import annotations
