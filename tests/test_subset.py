@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from c2f_spec.errors import WrongUsage
@@ -40,13 +38,3 @@ def test_what_needs_and_what_follows():
     sft = next(s.key for s in plan.stages if s.kind == "sft")
     assert {plan.stage(k).kind for k in needed(plan, [sft])} == {"prepare", "distil", "filter", "sft"}
     assert {plan.stage(k).kind for k in following(plan, [sft])} == {"sft", "grpo", "evaluate"}
-
-
-def test_apply_until_runs_a_part_and_apply_the_rest(c2f, tiny_spec):
-    first = c2f("apply", "specs/tiny.yaml", "--until", "distil", "--no-report").stdout
-    assert "2 stages, 0 stored, 2 to run" in first
-    assert "filter" not in first
-    assert "3 stages, 2 stored, 1 to run" in c2f("apply", "specs/tiny.yaml", "--no-report").stdout
-    refused = c2f("apply", "specs/tiny.yaml", "--until", "sft", check=64)
-    assert "no stage of kind `sft`" in refused.stderr
-    assert len(list(Path(".c2f/store/plans").iterdir())) == 2
