@@ -135,6 +135,13 @@ def test_two_files_are_two_versions_of_one_spec(repo, told):
     assert sorted({s["kind"] for s in found["run"]}) == ["evaluate", "grpo", "sft"]
 
 
+def test_options_may_stand_between_revisions_and_paths(repo, told):
+    write(base=BASE.replace("steps: 3", "steps: 4"))
+    commit()
+    asked = ("HEAD~1..HEAD", "-o", "json", "--", "specs/")
+    assert json.loads(told("diff", *asked)[1]) == diff_of(told, "HEAD~1..HEAD", "--", "specs/")
+
+
 def test_renamed_variants_and_files_are_matched_by_their_keys(repo, told):
     git("mv", "specs/base.yaml", "specs/first.yaml")
     write(sweep=SWEEP.replace("base.yaml", "first.yaml").replace("low", "small"))

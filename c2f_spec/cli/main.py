@@ -48,6 +48,8 @@ MODULES = {
 }
 """Verbs with a module of their own in `c2f_spec/cli`; the others are in `verbs`."""
 
+AFTER_DASHES = ("diff", "equivalent")
+
 EPILOG = """\
 examples:
   c2f-spec init specs/mine.yaml
@@ -76,8 +78,19 @@ def parser() -> Parser:
     return root
 
 
+def parsed(argv: Sequence[str]) -> argparse.Namespace:
+    """As for git, paths may follow `--` after revisions and options; argparse would call them unknown."""
+    revisions = len(argv) > 1 and argv[0] in AFTER_DASHES and argv[1] != "--"
+    if not (revisions and "--" in argv[2:]):
+        return parser().parse_args(argv)
+    end = list(argv).index("--", 2)
+    args = parser().parse_args(argv[:end])
+    args.what += argv[end + 1 :]
+    return args
+
+
 def main(argv: Sequence[str]) -> int:
-    args = parser().parse_args(argv)
+    args = parsed(argv)
     try:
         code = _call(args)
         sys.stdout.flush()
