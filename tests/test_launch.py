@@ -159,6 +159,21 @@ def test_a_lease_that_is_renewed_is_not_taken(client):
     two.release()
 
 
+def test_a_lease_that_is_removed_between_two_requests_is_tried_for_again(api, client):
+    """As by the driver that was done at this moment."""
+    lease_of(client, "one", 30.0).acquire(until_late(1))
+    api.state.merge(LEASES, "c2f", "driver-x", {"spec": {"holderIdentity": None}})
+
+    def removed(asked):
+        if asked.method == "PUT" and api.state.all(LEASES):
+            api.state.delete(LEASES, "c2f", "driver-x")
+
+    api.fault = removed
+    two = lease_of(client, "two", 30.0)
+    two.acquire(until_late(3))
+    two.check()
+
+
 def test_a_silent_holder_loses_it_before_another_has_it(api, client):
     """Its clock is its own: what the lease says of times is not believed."""
     one, two = lease_of(client, "one", 1.0), lease_of(client, "two", 1.0)

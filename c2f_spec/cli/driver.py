@@ -58,6 +58,7 @@ def driver(args: Namespace) -> int:
         return Exit.INTERRUPTED
     except Withdrawn:
         print("the plan was withdrawn; nothing more is started", flush=True)
+        drives.finish()
         return Exit.OK
     _afterwards(plan, objects)
     news.ended(events.values())

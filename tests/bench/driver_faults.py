@@ -174,7 +174,7 @@ def failing() -> list[str]:
 
 def two() -> list[str]:
     """Two drivers of one plan; then the one that acts is killed."""
-    with world("two", seconds=1.0) as run:
+    with world("two", seconds=3.0) as run:
         drivers = {who: run.start(who) for who in ("one", "two")}
         time.sleep(6)
         acting = [who for who in drivers if "started" in (run.folder / who / "log").read_text()]

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.targets.kubernetes.answers import ApiError, Conflict
+from c2f_spec.targets.kubernetes.answers import Absent, ApiError, Conflict
 from c2f_spec.targets.kubernetes.resources import LEASES
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ class Lease:
                 self.client.replace(self._manifest(found["metadata"], found["spec"]))
             else:
                 return False
-        except Conflict:
-            return False
+        except (Absent, Conflict):
+            return False  # taken, or removed by one who was done, since it was read
         self._good_until = asked + self.seconds * 2 / 3
         return True
 
