@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.store import transfer
+from c2f_spec.store import stream, transfer
 from c2f_spec.store.account import account, endpoint_of
 from c2f_spec.store.claims import create_by_claim
 from c2f_spec.store.digest import digest_folder
@@ -56,6 +56,13 @@ class S3Objects:
     def client(self) -> Any:
         """Retries of requests are ours (`again`), which knows what a lost answer to a conditional write means."""
         return _client(self.bucket, self.prefix, {"max_retries": 0})
+
+    @cached_property
+    def direct(self) -> bool:
+        """Whether large objects are read from the server itself, and not through a proxy."""
+        import obstore
+
+        return stream.direct(obstore.sign(self.client, "GET", "x", stream.SIGNED_FOR))
 
     @cached_property
     def bulk(self) -> Any:

@@ -1,6 +1,6 @@
 """Bytes to and from a bucket, side by side and in bounded memory.
 
-Large files go up in parts of 8 MB, eight at a time, and come down in streams of 32 MB, four at a time; small ones go
+Large files go up in parts of 8 MB, eight at a time, and come down in streams of 64 MB, four at a time; small ones go
 twelve at a time. A download is written to `.part`, its finished ranges noted beside it, so that a killed one goes on
 where it was; it gets its name only after its digest was found right. Each client lets some flipped bits, mixed reads or
 short files pass, so nothing else counts as right.
@@ -18,6 +18,7 @@ from blake3 import blake3
 
 from c2f_spec.errors import Damaged
 from c2f_spec.spec.handoff import FileEntry
+from c2f_spec.store import stream
 from c2f_spec.store.objects import check_name
 from c2f_spec.store.retries import again
 
@@ -34,7 +35,7 @@ R = TypeVar("R")
 PART = 8 << 20
 """Bytes of one request up, and of what is held in memory at once."""
 PARTS_AT_ONCE = 8
-RANGE, RANGES_AT_ONCE, CHUNK = 32 << 20, 4, 1 << 20
+RANGE, RANGES_AT_ONCE, CHUNK = 64 << 20, 4, 1 << 20
 """Bytes of one request down, which come and are written in chunks: faster than more and shorter ones, in less memory."""
 AT_ONCE = 12
 """Small objects at a time; more gains nothing on loopback and little at 10 ms (`python -m tests.bench store`)."""
@@ -157,34 +158,50 @@ def _fetch(objects: S3Objects, name: str, part: Path, size: int) -> FileEntry:
                         note.flush()
                 return start
 
-            hasher = blake3()
-            for start in in_order(fetch, starts, RANGES_AT_ONCE):
-                # While the ranges that follow come in.
-                for at in range(start, min(start + RANGE, size), CHUNK):
-                    hasher.update(os.pread(descriptor, min(CHUNK, size - at), at))
+            side_by_side(fetch, starts, at_once=RANGES_AT_ONCE)
     finally:
         os.close(descriptor)
     journal.unlink()
-    return FileEntry(size=size, blake3=hasher.hexdigest())
+    return FileEntry(size=size, blake3=_digest(part))
+
+
+def _digest(path: Path) -> str:
+    """On all cores, in bounded memory: a mapped file would count as ours."""
+    hasher, buffer = blake3(max_threads=blake3.AUTO), memoryview(bytearray(PART))
+    with path.open("rb", buffering=0) as file:
+        while count := file.readinto(buffer):
+            hasher.update(buffer[:count])
+    return hasher.hexdigest()
 
 
 def _fetch_range(objects: S3Objects, name: str, descriptor: int, start: int, length: int) -> None:
     """Bytes as they come, into their place of a file."""
-    import obstore
 
     def get() -> None:
-        at = start
         try:
-            answer = obstore.get(objects.client, check_name(name), options={"range": (start, start + length)})
-            for chunk in answer.stream(min_chunk_size=CHUNK):
-                os.pwrite(descriptor, chunk, at)
-                at += len(chunk)
-        except obstore.exceptions.GenericError as error:
-            if WITHOUT_RANGES not in str(error):
-                raise
+            if objects.direct:
+                stream.into(objects, name, descriptor, start, length)
+            else:
+                _by_client(objects, name, descriptor, start, length)
+        except stream.NoRanges:
             os.pwrite(descriptor, read_range(objects, name, start, length), start)
 
     again(get, "read", name, objects.url)
+
+
+def _by_client(objects: S3Objects, name: str, descriptor: int, start: int, length: int) -> None:
+    import obstore
+
+    at = start
+    try:
+        answer = obstore.get(objects.client, check_name(name), options={"range": (start, start + length)})
+        for chunk in answer.stream(min_chunk_size=CHUNK):
+            os.pwrite(descriptor, chunk, at)
+            at += len(chunk)
+    except obstore.exceptions.GenericError as error:
+        if WITHOUT_RANGES in str(error):
+            raise stream.NoRanges from error
+        raise
 
 
 def _done(part: Path, journal: Path, size: int) -> set[int]:

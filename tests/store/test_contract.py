@@ -195,7 +195,7 @@ def test_a_killed_download_goes_on_where_it_was(url_of, tmp_path):
     source.write_bytes(os.urandom((70 << 20) + 5))
     entry = digest_file(source)
     objects.put_file(source, "w")
-    for first in (source.read_bytes()[: 32 << 20], bytes(32 << 20)):
+    for first in (source.read_bytes()[: 64 << 20], bytes(64 << 20)):
         with (tmp_path / "again.part").open("wb") as part:
             part.write(first)
             part.truncate(entry.size)
