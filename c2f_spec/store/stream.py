@@ -10,6 +10,7 @@ import http.client
 import os
 import ssl
 import time
+from contextlib import closing
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
@@ -49,26 +50,31 @@ def into(objects: S3Objects, name: str, descriptor: int, start: int, length: int
     from obstore.exceptions import GenericError
 
     url = urlsplit(obstore.sign(objects.client, "GET", check_name(name), SIGNED_FOR))
-    connection = _connection(url, objects.bucket)
+    headers = {"Range": f"bytes={start}-{start + length - 1}"}
     try:
-        headers = {"Range": f"bytes={start}-{start + length - 1}"}
-        connection.request("GET", f"{url.path}?{url.query}", headers=headers)
-        answer = connection.getresponse()
-        if answer.status == MISSING:
-            raise FileNotFoundError(answer.read(TOLD).decode(errors="replace"))
-        if answer.status == WHOLE:
-            raise NoRanges
-        if answer.status != PARTIAL:
-            told = answer.read(TOLD).decode(errors="replace")
-            raise GenericError(f"status code: {answer.status} {told}")
-        _copy(answer, descriptor, start, length)
+        with closing(_connection(url, objects.bucket)) as connection:
+            connection.request("GET", f"{url.path}?{url.query}", headers=headers)
+            with connection.getresponse() as answer:
+                _refuse(answer)
+                _copy(answer, descriptor, start, length)
+    except FileNotFoundError:
+        raise
     except (http.client.HTTPException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
         # Its message may hold the signed address.
         raise GenericError(f"the connection failed: {type(error).__name__}") from None
-    finally:
-        connection.close()
+
+
+def _refuse(answer: http.client.HTTPResponse) -> None:
+    """Whatever is not the range."""
+    from obstore.exceptions import GenericError
+
+    if answer.status == WHOLE:
+        raise NoRanges
+    if answer.status != PARTIAL:
+        told = answer.read(TOLD).decode(errors="replace")
+        if answer.status == MISSING:
+            raise FileNotFoundError(told)
+        raise GenericError(f"status code: {answer.status} {told}")
 
 
 def _copy(answer: http.client.HTTPResponse, descriptor: int, start: int, length: int) -> None:
