@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.cli import show
 from c2f_spec.cli.forms.plan import counts
+from c2f_spec.cli.interrupt import noted
 from c2f_spec.cli.judged import judged, refuse_broken
 from c2f_spec.cli.launch import with_origin
 from c2f_spec.cli.report import report_place
@@ -26,14 +28,15 @@ from c2f_spec.targets.kubernetes.target import Kubernetes
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
     from c2f_spec.cli.work import Work
     from c2f_spec.document import Document
     from c2f_spec.plan.model import Plan
     from c2f_spec.targets.kubernetes.preflight import Refused
 
-FOLLOW_RESYNC = 30.0
-"""Seconds between two looks at everything while following."""
+FOLLOW_RESYNC, LOOK_SECONDS = 30.0, 0.5
+"""Seconds between two looks at everything while following, and between two at whether somebody wants to stop."""
 
 
 class Options(NamedTuple):
@@ -139,17 +142,22 @@ def follow(plan: Plan, target: Kubernetes, work: Work) -> int:
     teller = show.Teller(plan, work.objects)
     events: dict[str, Event] = {}
 
-    def wait() -> None:
+    def wait(heed: Callable[[], None]) -> None:
         teller.draw()
+        until = time.monotonic() + FOLLOW_RESYNC
+        heed()
+        while not target.changed.wait(LOOK_SECONDS) and time.monotonic() < until:
+            heed()
         target.wait()
         _check_driver(plan, target)
 
     target.resync = FOLLOW_RESYNC
     target.open()
     try:
-        for event in run(plan, target, wait=wait, act=False):
-            events[event.stage.key] = event
-            teller.tell(event)
+        with noted() as heed:
+            for event in run(plan, target, wait=lambda: wait(heed), act=False):
+                events[event.stage.key] = event
+                teller.tell(event)
     except KeyboardInterrupt:
         teller.clear()
         print(f"{plan.name} goes on in the cluster; `c2f-spec cancel {_spec(work)}` stops it")
