@@ -36,5 +36,5 @@ def test_a_kind_that_the_plan_has_not_is_told_with_those_it_has():
 def test_what_needs_and_what_follows():
     plan = plan_of("smoke")
     sft = next(s.key for s in plan.stages if s.kind == "sft")
-    assert {plan.stage(k).kind for k in needed(plan, [sft])} == {"prepare", "distil", "filter", "sft"}
+    assert {plan.stage(k).kind for k in needed(plan.stage, [sft])} == {"prepare", "distil", "filter", "sft"}
     assert {plan.stage(k).kind for k in following(plan, [sft])} == {"sft", "grpo", "evaluate"}

@@ -32,11 +32,17 @@ class Clips(NamedTuple):
     """Mean length of a clip."""
 
 
+def _published(dataset: str, seconds: float) -> Clips:
+    counts = DATASETS[dataset].counts
+    assert counts is not None
+    return Clips(*counts, seconds)
+
+
 CLIPS: dict[str, Clips] = {
-    "cmu-mosi": Clips(1284, 229, 686, 4.2),
-    "cmu-mosei": Clips(16326, 1871, 4659, 7.3),
-    "ch-sims": Clips(1368, 456, 457, 3.7),
-    "ch-sims-v2": Clips(2722, 647, 1034, 3.6),
+    "cmu-mosi": _published("cmu-mosi", 4.2),
+    "cmu-mosei": _published("cmu-mosei", 7.3),
+    "ch-sims": _published("ch-sims", 3.7),
+    "ch-sims-v2": _published("ch-sims-v2", 3.6),
     "icwsm2014-movie": Clips(7453, 1065, 2087, 2.0),
     "icwsm2014-amazon": Clips(0, 0, 3708, 2.0),
     "icwsm2014-nyt": Clips(0, 0, 5190, 2.0),

@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.keys import content_key
+from c2f_spec.plan.subset import needed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from c2f_spec.plan.model import Stage
 
@@ -43,12 +44,12 @@ def with_adopted(stages: Sequence[Stage], adopted: Mapping[str, str]) -> list[St
         found = _moved(stage, renamed)
         files = adopted.get(found.key)
         if files is not None:
-            spared |= _needed(found.inputs.values(), made)
+            spared |= needed(made.__getitem__, found.inputs.values())
             key, preimage = adopted_key(found, files)
             found = replace(found, key=key, inputs={}, preimage=preimage, label=f"{stage.label} (adopted)")
         renamed[stage.key] = found.key
         made[found.key] = found
-    kept = _needed((k for k in made if k not in spared), made)
+    kept = needed(made.__getitem__, (k for k in made if k not in spared))
     return [stage for key, stage in made.items() if key in kept]
 
 
@@ -59,15 +60,3 @@ def _moved(stage: Stage, renamed: Mapping[str, str]) -> Stage:
         return stage
     preimage = {**stage.preimage, "inputs": dict(sorted(inputs.items()))}
     return replace(stage, key=content_key(preimage), inputs=inputs, preimage=preimage)
-
-
-def _needed(keys: Iterable[str], made: Mapping[str, Stage]) -> set[str]:
-    """`keys`, and all that they are made from."""
-    found: set[str] = set()
-    waiting = list(keys)
-    while waiting:
-        key = waiting.pop()
-        if key not in found:
-            found.add(key)
-            waiting += made[key].inputs.values()
-    return found

@@ -65,7 +65,7 @@ def cells_alone(plan: Plan) -> Iterator[tuple[tuple[str, str], GpuHours]]:
         evaluations = [k for k in variant.stages if plan.stage(k).kind == "evaluate"]
         for key in evaluations:
             if key not in known:
-                known[key] = total(plan.stage(k).gpu_hours for k in needed(plan, [key]))
+                known[key] = total(plan.stage(k).gpu_hours for k in needed(plan.stage, [key]))
             yield (variant.name, key), known[key]
         if not evaluations:
             yield (variant.name, ""), total(plan.stage(k).gpu_hours for k in variant.stages)

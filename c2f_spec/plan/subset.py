@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from c2f_spec.errors import WrongUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from c2f_spec.plan.model import Plan
+    from c2f_spec.plan.model import Plan, Stage
 
 
 def until(plan: Plan, kind: str) -> Plan:
@@ -18,7 +18,7 @@ def until(plan: Plan, kind: str) -> Plan:
     kinds = list(dict.fromkeys(s.kind for s in plan.stages))
     if kind not in kinds:
         raise WrongUsage(f"the plan has no stage of kind `{kind}`", hint=f"it has {', '.join(kinds)}")
-    wanted = needed(plan, (s.key for s in plan.stages if s.kind == kind))
+    wanted = needed(plan.stage, (s.key for s in plan.stages if s.kind == kind))
     variants = tuple(
         replace(v, stages=keys) for v in plan.variants if (keys := tuple(k for k in v.stages if k in wanted))
     )
@@ -37,15 +37,15 @@ def until(plan: Plan, kind: str) -> Plan:
     )
 
 
-def needed(plan: Plan, keys: Iterable[str]) -> set[str]:
-    """`keys` and all that they need, directly or not."""
+def needed(stage: Callable[[str], Stage], keys: Iterable[str]) -> set[str]:
+    """`keys` and all that they need, directly or not; `stage` gives the stage of a key."""
     found: set[str] = set()
     waiting = list(keys)
     while waiting:
         key = waiting.pop()
         if key not in found:
             found.add(key)
-            waiting += plan.stage(key).inputs.values()
+            waiting += stage(key).inputs.values()
     return found
 
 

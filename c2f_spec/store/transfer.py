@@ -19,6 +19,7 @@ from blake3 import blake3
 from c2f_spec.errors import Damaged
 from c2f_spec.spec.handoff import FileEntry
 from c2f_spec.store import stream
+from c2f_spec.store.digest import digest_file
 from c2f_spec.store.objects import check_name
 from c2f_spec.store.retries import again
 
@@ -162,16 +163,7 @@ def _fetch(objects: S3Objects, name: str, part: Path, size: int) -> FileEntry:
     finally:
         os.close(descriptor)
     journal.unlink()
-    return FileEntry(size=size, blake3=_digest(part))
-
-
-def _digest(path: Path) -> str:
-    """On all cores, in bounded memory: a mapped file would count as ours."""
-    hasher, buffer = blake3(max_threads=blake3.AUTO), memoryview(bytearray(PART))
-    with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            hasher.update(buffer[:count])
-    return hasher.hexdigest()
+    return digest_file(part)
 
 
 def _fetch_range(objects: S3Objects, name: str, descriptor: int, start: int, length: int) -> None:

@@ -1,7 +1,4 @@
-"""The teacher does not say that it could not see or hear (METHOD 3, DENIAL): the parts on words, face and voice.
-
-What every hit needs is looked for first, as in `no_label_leak`.
-"""
+"""The teacher does not say that it could not see or hear (METHOD 3, DENIAL): the parts on words, face and voice."""
 
 from __future__ import annotations
 
@@ -9,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from runtime.headings import parts
+from runtime.needles import may_match
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,15 +21,12 @@ DENIAL = re.compile(
     re.IGNORECASE,
 )
 NEEDS = ("provided", "available", "given", "access", "无法", "提供")
-ODD = re.compile("[\u0130\u0131\u017f\u212a]")
-"""Letters that match i, s or k whatever the case, and do not become them in lower case."""
 
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: ModalityMention) -> str | None:  # noqa: ARG001
     """Why the chain is dropped, or `None`. A chain without the four parts is looked at whole."""
     think = answer.think or ""
-    lower = think.lower()
-    if not any(word in lower for word in NEEDS) and (think.isascii() or not ODD.search(think)):
+    if not may_match(think, NEEDS):
         return None
     found, _ = parts(think)
     for part in found[:3] or [think]:

@@ -1,7 +1,6 @@
 """The chain neither speaks of a label nor quotes a score (METHOD 3, LEAK and SCOREWORD).
 
-A quoted score would contradict the label that replaces the teacher's own score. Most chains hold none of the words
-that every hit needs, and are told from the others by looking for these, many times faster than by the patterns.
+A quoted score would contradict the label that replaces the teacher's own score.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from runtime.chains import NUMBER, SIGNS
+from runtime.needles import may_match
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +26,6 @@ LEAK = re.compile(
 SCOREWORD = re.compile(r"score|得分|分数|评分", re.IGNORECASE)
 LEAK_NEEDS = ("truth", "label", "annotat", "given ", "instructed", "真实", "标签", "标注")
 SCORE_NEEDS = ("score", "分")
-ODD = re.compile("[\u0130\u0131\u017f\u212a]")
-"""Letters that match i, s or k whatever the case, and do not become them in lower case."""
 NEAR = 12
 """Characters between the word and a number that reads as a score."""
 
@@ -35,13 +33,9 @@ NEAR = 12
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: NoLabelLeak) -> str | None:  # noqa: ARG001
     """Why the chain is dropped, or `None`."""
     think = answer.think or ""
-    lower = think.lower()
-    odd = not think.isascii() and ODD.search(think) is not None
-    may_leak = odd or any(word in lower for word in LEAK_NEEDS)
-    may_quote = odd or any(word in lower for word in SCORE_NEEDS)
-    if may_leak and (leak := LEAK.search(think)):
+    if may_match(think, LEAK_NEEDS) and (leak := LEAK.search(think)):
         return f"speaks of `{leak.group()}`"
-    return _quoted(think.translate(SIGNS), facts) if may_quote else None
+    return _quoted(think.translate(SIGNS), facts) if may_match(think, SCORE_NEEDS) else None
 
 
 def _quoted(think: str, facts: Mapping[str, Any]) -> str | None:
