@@ -1,14 +1,14 @@
-"""`Report` → one HTML page that needs nothing else: no script, no request, its policy says so, and all text is escaped."""
+"""`Report` → one HTML page that needs nothing else: its policy allows no request, and all text is escaped."""
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import TYPE_CHECKING, TypeVar
 
 from c2f_spec.report import numbers
-from c2f_spec.report.markup import Html, el, join
+from c2f_spec.report.markup import Html, el
 from c2f_spec.report.page_parts import curves, examples, funnel, table
 from c2f_spec.report.page_results import comparison, paper, results, verdicts
+from c2f_spec.report.shell import page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,19 +16,10 @@ if TYPE_CHECKING:
     from c2f_spec.report.model import Report, Section
 
 T = TypeVar("T")
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def html(report: Report) -> str:
     """The page. Equal reports give equal bytes."""
-    head = el(
-        "head",
-        el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("title", f"{report.name} · c2f-spec"),
-        el("style", Html(files("c2f_spec.report").joinpath("page.css").read_text(encoding="utf-8"))),
-    )
     several = len(report.sections) > 1
     parts: list[Html | None] = [el("h1", report.name)]
     parts += [_nav(report), *verdicts(report), comparison(report) if several else None]
@@ -37,8 +28,7 @@ def html(report: Report) -> str:
         parts += _section(report, i, section)
     parts += [*_specs(report), *_stages(report), *_defaults(report)]
     parts.append(el("footer", f"Plan {report.digest[:16]} in the environment {report.environment}."))
-    page = el("html", head, el("body", join(parts, "\n")), lang="en")
-    return f"<!doctype html>\n{page}\n"
+    return page(f"{report.name} · c2f-spec", parts)
 
 
 def _nav(report: Report) -> Html:
