@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import math
+import random
 import re
 
 import pytest
@@ -418,3 +419,23 @@ def test_stage_tunes_with_adapters(tmp_path):
 def test_what_cannot_be_trained_is_refused(tmp_path, spec, message):
     with pytest.raises(StageSpecWrong, match=message):
         run(tmp_path, **spec)
+
+
+@pytest.mark.parametrize("scale", ["group", "batch", "none"])
+def test_advantages_are_those_of_trl_to_the_bit(tmp_path, scale):
+    draw = random.Random(0)
+
+    def some(prompts, **_):
+        return [draw.choice([None, 0.0, 1.0, draw.random()]) for _ in prompts]
+
+    def other(prompts, **_):
+        return [draw.random() for _ in prompts] if draw.random() < 0.7 else [None] * len(prompts)
+
+    trainer = make(
+        tmp_path, rewards=[some, other], scale_rewards=scale, max_completion_length=1, beta=0.0,
+        reward_weights=[1.0, 0.3],
+    )  # fmt: skip
+    for _ in range(10):
+        output = generated(trainer)
+        theirs = list(trainer._logs["advantages"])[-len(CLIPS) :]
+        assert output["advantages"].tolist() == theirs

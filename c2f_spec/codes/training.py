@@ -1,4 +1,4 @@
-"""Codes 360 to 368: training that cannot learn, or does not fit its GPUs (METHOD 8.1, 8.4)."""
+"""Codes 360 to 370: training that cannot learn, or does not fit its GPUs (METHOD 8.1, 8.4)."""
 
 from __future__ import annotations
 
@@ -76,5 +76,12 @@ ENTRIES: dict[str, Entry] = {
         "that no reward measures, it would be accepted and ignored.",
         "format: direct\nsft: {steps: 10}\nguard: {max_kl: 2}\n",
         "grpo: {}\nguard: {max_kl: 2}\n",
+    ),
+    "C2F370": Entry(
+        "a scale that the aggregate does not use",
+        "Where each reward is normalised by itself it is divided by its deviation in the group, and the sums by theirs in "
+        "the batch, as TRL does it. `scale` chooses a deviation only where rewards are added first (METHOD 1.6).",
+        "grpo: {aggregate: normalise_then_sum, scale: none}\n",
+        "grpo: {aggregate: normalise_then_sum}\n",
     ),
 }

@@ -128,6 +128,14 @@ def guard_has_something_to_judge(e: Experiment) -> Iterator[Problem]:
     yield Problem("C2F369", loc, message, hint)
 
 
+def rewards_are_normalised_one_way(e: Experiment) -> Iterator[Problem]:
+    if e.grpo and e.grpo.aggregate == "normalise_then_sum" and e.grpo.scale != "group":
+        message = f"`normalise_then_sum` divides each reward by its group's deviation, so `{e.grpo.scale}` has no use"
+        yield Problem(
+            "C2F370", ("grpo", "scale"), message, "remove `scale`, or write `aggregate: sum_then_normalise`"
+        )
+
+
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     full_tuning_is_slow_tuning,
     answers_of_a_group_differ,
@@ -137,4 +145,5 @@ RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     heads_can_be_shared,
     checkpoints_fall_into_training,
     guard_has_something_to_judge,
+    rewards_are_normalised_one_way,
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from runtime.models import MODELS
 from runtime.models.student import Student, freeze, load, save, suppressed
 from runtime.rewards import REWARDS
 from runtime.rewards.truth import Truth
+from runtime.training.advantages import advantages
 from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch, warmup_steps
 from runtime.training.grpo import GRPOConfig
 from runtime.training.hints import HardSamples, HintGRPOTrainer, Rollout, assert_token_prefix
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from runtime.context import Context
+
+AGGREGATES = {"sum_then_normalise": "sum_then_normalize", "normalise_then_sum": "normalize_then_sum"}
+"""`grpo.aggregate` in TRL's words."""
 
 METRICS = {
     "loss": "loss",
@@ -80,6 +85,9 @@ def run(ctx: Context) -> dict[str, Any]:
         reader=reader,
         hard=hard_samples(grpo, ctx.format, reader, student),
         on_rollouts=sampled.write,
+        normalise=partial(
+            advantages, scale=grpo.scale, std=grpo.std, eps=grpo.std_eps, aggregate=grpo.aggregate
+        ),
         model=student.model,
         processing_class=student.processor,
         reward_funcs=functions,
@@ -101,6 +109,7 @@ def run(ctx: Context) -> dict[str, Any]:
             epsilon_high=grpo.epsilon_high,
             loss_type=grpo.loss_type,
             scale_rewards=grpo.scale,
+            multi_objective_aggregation=AGGREGATES[grpo.aggregate],  # for what TRL logs
             learning_rate=grpo.learning_rate,
             lr_scheduler_type=SCHEDULES[grpo.schedule],
             warmup_steps=warmup_steps(grpo.warmup),

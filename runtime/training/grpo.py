@@ -8,22 +8,24 @@ to TRL and therefore checked by a test:
     _generate_and_score_completions(inputs) -> dict        gets the clip ids as a list, which follows shuffle and split
     _compute_loss(model, inputs)                           brings the rows of its slice back
     _get_per_token_logps_and_entropies(model, ids, ...)    called with a callable that adds the media, chunk by chunk
+    _calculate_rewards(...)                                the last of a generation are those that the update uses
 """
 
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import torch
 from trl import GRPOConfig, GRPOTrainer
 
+from runtime.training.advantages import advantages
 from runtime.training.batches import media_batch
 from runtime.training.resumable import Resumable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import torch
+    from collections.abc import Callable, Sequence
 
     from runtime.training.rows import Reader, Row
 
@@ -33,14 +35,21 @@ __all__ = ["GRPOConfig", "GRPOTrainer", "OmniGRPOTrainer"]
 class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has no type hints
     """Its data set has one column, `prompt`: the id of a clip of `reader`."""
 
-    def __init__(self, *, reader: Reader, **arguments: Any) -> None:
+    def __init__(
+        self, *, reader: Reader, normalise: Callable[..., torch.Tensor] | None = None, **arguments: Any
+    ) -> None:
+        """`normalise` is `advantages` with its choices made; by default TRL's own choices."""
         self.reader = reader
         self.rows: list[Row] = []
         """Of the sequences that the next forward passes score, in their order."""
         self.generation_seconds: list[float] = []
         """Of each step, all its generations together."""
         self._generated = 0.0
+        self.rewards_NK = torch.empty(0)
+        """Of all ranks' answers that the update uses, as `_calculate_rewards` gave them last."""
         super().__init__(**arguments)
+        own = {"scale": self.scale_rewards, "std": "unbiased", "eps": 1e-4}
+        self.normalise = normalise or partial(advantages, aggregate="sum_then_normalise", **own)
 
     def per_generation(self) -> int:
         passes: int = self.args.steps_per_generation * self.num_iterations
@@ -61,12 +70,25 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         self._generated += time.monotonic() - began
         return result
 
+    def _calculate_rewards(self, *arguments: Any) -> torch.Tensor:
+        self.rewards_NK = super()._calculate_rewards(*arguments)
+        return self.rewards_NK
+
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         self._generated = 0.0
         output: dict[str, Any] = super()._generate_and_score_completions(inputs)
         self.generation_seconds.append(self._generated)
         output["clips"] = [each["prompt"] for each in inputs]
+        first = self.accelerator.process_index * len(inputs)
+        output["advantages"] = self.advantages()[first : first + len(inputs)]
         return output
+
+    def advantages(self) -> torch.Tensor:
+        """Of all ranks' answers, from `rewards_NK`; groups of answers stand side by side."""
+        groups_N = torch.arange(len(self.rewards_NK), device=self.rewards_NK.device) // self.num_generations
+        weights_K = self.reward_weights.to(self.rewards_NK.device)
+        result: torch.Tensor = self.normalise(self.rewards_NK, weights_K, groups_N)
+        return result
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         self.rows = [self.reader.row(clip_id) for clip_id in inputs["clips"]]
