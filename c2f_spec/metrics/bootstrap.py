@@ -81,5 +81,17 @@ def percentiles(values: Floats) -> Interval:
     return float(low), float(high)
 
 
+def two_sided(gains: Floats) -> float | None:
+    """P-value of no difference: twice the smaller share of resamples on either side of 0, the sample itself counted in.
+
+    `None` if fewer than half of the resamples define the difference.
+    """
+    defined = gains[np.isfinite(gains)]
+    if 2 * len(defined) < len(gains) or not len(defined):
+        return None
+    least = min(int(np.sum(defined <= 0)), int(np.sum(defined >= 0)))
+    return min(1.0, 2 * (1 + least) / (1 + len(defined)))
+
+
 def _ratio(top: Floats, bottom: Floats) -> Floats:
     return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), np.nan)

@@ -1,38 +1,47 @@
-"""How much better one model is than another on the same clips, in any metric, with its paired bootstrap interval.
+"""How much better one model is than another on the same clips: the difference, its interval, and a test.
 
-Every metric here is a function of sums over clips (hits, errors, moments, or the four cells of a table), so a resample is
-a row of sums (`bootstrap.sums`). Both sides and all seeds are drawn together: a clip that is drawn is drawn for all.
+Both sides and all seeds are drawn together: a clip that is drawn is drawn for all. Accuracies of one run each are tested
+by McNemar's exact test; MAE, Corr, F1, and everything that several seeds are the mean of, by the paired bootstrap: twice
+the smaller share of resamples on the wrong side of 0, so that p is below 0.05 where the 95 % interval excludes 0.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from c2f_spec.errors import DataWrong
 from c2f_spec.metrics import bootstrap as boot
-from c2f_spec.metrics.answers import Arrays, Policy, arrays, filled, to_family
-from c2f_spec.metrics.families import binary, centred, class_hits, in_binary, single
+from c2f_spec.metrics.answers import arrays
+from c2f_spec.metrics.by_sums import columns, in_order, values
+from c2f_spec.metrics.mcnemar import Discordant
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from c2f_spec.metrics.answers import Arrays, Policy
+    from c2f_spec.metrics.by_sums import Rows
     from c2f_spec.metrics.families import Bools, Floats
     from c2f_spec.spec.claims import Metric
     from c2f_spec.spec.datasets import Dataset
     from c2f_spec.spec.evaluate import Bootstrap
 
-    Rows = Sequence[Mapping[str, Any]]
+MCNEMAR, BOOTSTRAP = "McNemar, exact", "paired bootstrap"
 
 
 class Effect(NamedTuple):
     """Means over seeds, in the metric's own units: accuracies and F1 are fractions."""
 
+    metric: Metric
     value: float | None
     baseline: float | None
     delta: float | None
     interval: boot.Interval
+    p: float | None
+    """Two-sided."""
+    test: str
+    discordant: tuple[Discordant, ...]
+    """Of an accuracy, for each seed: clips that one side alone has right."""
     clips: int
     seeds: int
 
@@ -40,90 +49,89 @@ class Effect(NamedTuple):
 def effect(
     pairs: Sequence[tuple[Rows, Rows]], metric: Metric, dataset: Dataset, policy: Policy, bootstrap: Bootstrap
 ) -> Effect:
-    """`pairs` are a seed's predictions and the baseline's. The value of a metric is its mean over seeds.
+    """`pairs` are a seed's predictions and the baseline's. The value of a metric is its mean over seeds."""
+    ours, theirs = zip(*pairs, strict=True)
+    return effects(ours, theirs, (metric,), dataset, policy, bootstrap)[0]
 
-    With `parsed_only`, on the clips that both sides of every seed answered. Raises `DataWrong` if the clips differ.
+
+def effects(
+    ours: Sequence[Rows],
+    theirs: Sequence[Rows],
+    metrics: Sequence[Metric],
+    dataset: Dataset,
+    policy: Policy,
+    bootstrap: Bootstrap,
+) -> tuple[Effect, ...]:
+    """One for each metric, all from the same resamples. Each side is the runs of its seeds, equally many or not.
+
+    With `parsed_only`, on the clips that all runs answered. Raises `DataWrong` if the clips differ.
     """
-    sides = [arrays(_in_order(rows, pairs[0][0], dataset)) for pair in pairs for rows in pair]
-    scope = np.ones(len(sides[0].true), dtype=bool)
+    sides = [[arrays(in_order(rows, ours[0], dataset)) for rows in runs] for runs in (ours, theirs)]
+    runs = [run for side in sides for run in side]
+    scope = np.ones(len(runs[0].true), dtype=bool)
     if policy == "parsed_only":
-        scope = np.logical_and.reduce([side.parsed for side in sides])
-    width = len(_columns(sides[0], metric, dataset, policy, scope))
-    every = [column for side in sides for column in _columns(side, metric, dataset, policy, scope)]
-    whole = np.array([[column.sum() for column in every]])
+        scope = np.logical_and.reduce([run.parsed for run in runs])
+    seeds = len(ours)
     if not scope.any():
-        return Effect(None, None, None, None, 0, len(pairs))
-    ours, theirs = _values(whole, metric, width)
-    drawn, others = _values(boot.sums(every, bootstrap), metric, width)
-    gain = ours[0] - theirs[0]
+        nothing = (None, None, None, None, None, BOOTSTRAP, (), 0, seeds)
+        return tuple(Effect(metric, *nothing) for metric in metrics)
+    made = [[columns(run, metric, dataset, policy, scope) for run in runs] for metric in metrics]
+    drawn = boot.sums([c for metric in made for run in metric for c in run], bootstrap)
+    found, start = [], 0
+    for metric, of_runs in zip(metrics, made, strict=True):
+        width = len(of_runs[0])
+        part = drawn[:, start : start + width * len(runs)]
+        start += width * len(runs)
+        found.append(_effect(metric, of_runs, part, sides, int(scope.sum())))
+    return tuple(found)
+
+
+def _effect(
+    metric: Metric,
+    of_runs: Sequence[Sequence[Floats]],
+    drawn: Floats,
+    sides: Sequence[Sequence[Arrays]],
+    clips: int,
+) -> Effect:
+    seeds, others = len(sides[0]), len(sides[1])
+    width = len(of_runs[0])
+    whole = np.array([[column.sum() for run in of_runs for column in run]])
+    value, baseline = (side[0] for side in _means(whole, metric, width, seeds))
+    resampled, other = _means(drawn, metric, width, seeds)
+    gain, gains = value - baseline, resampled - other
+    right = [run[0] > 0 for run in of_runs]
+    discordant = _discordant(right[:seeds], right[seeds:]) if metric.startswith("Acc") else ()
+    exact = len(discordant) == seeds == others == 1
+    defined = bool(np.isfinite(gain))
     return Effect(
-        _number(ours[0]),
-        _number(theirs[0]),
+        metric,
+        _number(value),
+        _number(baseline),
         _number(gain),
-        boot.percentiles(drawn - others) if np.isfinite(gain) else None,
-        int(scope.sum()),
-        len(pairs),
+        boot.percentiles(gains) if defined else None,
+        (discordant[0].p if exact else boot.two_sided(gains)) if defined else None,
+        MCNEMAR if exact else BOOTSTRAP,
+        discordant,
+        clips,
+        seeds,
     )
 
 
-def _in_order(rows: Rows, first: Rows, dataset: Dataset) -> list[Mapping[str, Any]]:
-    """The rows in the order of the first side's clips."""
-    by_id = {row["id"]: row for row in rows}
-    if len(by_id) != len(rows) or by_id.keys() != {row["id"] for row in first}:
-        raise DataWrong(f"the predictions on `{dataset.name}` are not of the same clips")
-    return [by_id[row["id"]] for row in first]
+def _discordant(ours: Sequence[Bools], theirs: Sequence[Bools]) -> tuple[Discordant, ...]:
+    """For each seed of ours, against the baseline's of the same place, or its only one."""
+    if len(theirs) not in (1, len(ours)):
+        return ()
+    others = theirs if len(theirs) == len(ours) else [theirs[0]] * len(ours)
+    return tuple(
+        Discordant(int(np.sum(a & ~b)), int(np.sum(b & ~a))) for a, b in zip(ours, others, strict=True)
+    )
 
 
-def _columns(side: Arrays, metric: Metric, dataset: Dataset, policy: Policy, scope: Bools) -> list[Floats]:
-    """What a clip adds to the sums that `_metric` reads; zeros outside of `scope`."""
-    pred, true = filled(side, dataset, "worst_case" if policy == "parsed_only" else policy)
-    if metric in ("MAE", "Corr"):
-        used = np.clip(pred, dataset.low, dataset.high) if dataset.family == "sims" else pred
-        if metric == "MAE":
-            return [np.abs(used - true) * scope, scope.astype(np.float64)]
-        p, t = (
-            centred(np.where(scope, values, values[scope].mean() if scope.any() else 0.0))
-            for values in (used, true)
-        )
-        return [column * scope for column in (p, t, p * p, t * t, p * t)] + [scope.astype(np.float64)]
-    pred, true = to_family(pred, dataset), to_family(true, dataset)
-    if metric in ("Acc2", "F1"):
-        two = scope & in_binary(single(true), dataset.family)
-        says, is_ = binary(single(pred)), binary(single(true))
-        if metric == "Acc2":
-            return [((says == is_) & two).astype(np.float64), two.astype(np.float64)]
-        cells = [says & is_, says & ~is_, ~says & is_, ~says & ~is_]
-        return [(cell & two).astype(np.float64) for cell in cells]
-    hits = class_hits(pred, true, int(metric.removeprefix("Acc")), dataset.family)
-    return [(hits & scope).astype(np.float64), scope.astype(np.float64)]
-
-
-def _values(table: Floats, metric: Metric, width: int) -> tuple[Floats, Floats]:
+def _means(table: Floats, metric: Metric, width: int, seeds: int) -> tuple[Floats, Floats]:
     """The metric of both sides, mean over seeds, of each row of sums."""
-    found = [_metric(table[:, i : i + width], metric) for i in range(0, table.shape[1], width)]
-    return np.mean(found[0::2], axis=0), np.mean(found[1::2], axis=0)
+    found = [values(table[:, i : i + width], metric) for i in range(0, table.shape[1], width)]
+    return np.mean(found[:seeds], axis=0), np.mean(found[seeds:], axis=0)
 
 
-def _metric(sums: Floats, metric: Metric) -> Floats:
-    """NaN where it is undefined."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if metric == "Corr":
-            p, t, pp, tt, pt, n = sums.T
-            root = np.sqrt((pp / n - (p / n) ** 2) * (tt / n - (t / n) ** 2))
-            corr: Floats = np.where(root > 1e-12, (pt / n - p * t / n**2) / root, np.nan)
-            return np.clip(corr, -1, 1)
-        if metric == "F1":
-            both, only_said, only_is, neither = sums.T
-            positive, negative = both + only_is, neither + only_said
-            high = np.where(positive + both + only_said > 0, 2 * both / (positive + both + only_said), 0.0)
-            low = np.where(
-                negative + neither + only_is > 0, 2 * neither / (negative + neither + only_is), 0.0
-            )
-            f1: Floats = (high * positive + low * negative) / (positive + negative)
-            return f1
-        ratio: Floats = sums[:, 0] / sums[:, 1]
-        return ratio
-
-
-def _number(value: Any) -> float | None:
+def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None

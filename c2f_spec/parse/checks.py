@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.lookalikes import suggest
 from c2f_spec.parse import rules_hint, rules_teacher, rules_training
 from c2f_spec.parse.problem import Problem
-from c2f_spec.spec.claims import TABLES
+from c2f_spec.spec.claims import METRICS, TABLES
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.sections import Dc, Direct
 
@@ -186,13 +186,6 @@ def evaluation_heeds_its_fields(e: Experiment) -> Iterator[Problem]:
         message = "`top_p` has no use: at temperature 0 decoding is greedy"
         hint = "remove it, or set a temperature"
         yield Problem("C2F320", ("evaluate", "decoding", "top_p"), message, hint, at_key=True)
-
-
-METRICS = {
-    "mosi": ("Acc2", "Acc5", "Acc7", "F1", "MAE", "Corr"),
-    "sims": ("Acc2", "Acc3", "Acc5", "F1", "MAE", "Corr"),
-}
-"""Those of each family of data sets (METHOD 4.1, 4.2)."""
 
 
 def claims_can_be_judged(e: Experiment) -> Iterator[Problem]:

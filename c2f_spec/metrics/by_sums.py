@@ -1,0 +1,80 @@
+"""Every metric as a function of sums over clips: hits, errors, moments, or the four cells of a table.
+
+So a resample of the clips is a row of sums (`bootstrap.sums`), and one draw of clips serves all metrics, all seeds and
+both sides of a comparison.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from c2f_spec.errors import DataWrong
+from c2f_spec.metrics.answers import Arrays, Policy, filled, to_family
+from c2f_spec.metrics.families import binary, centred, class_hits, in_binary, single
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from c2f_spec.metrics.families import Bools, Floats
+    from c2f_spec.spec.claims import Metric
+    from c2f_spec.spec.datasets import Dataset
+
+    Rows = Sequence[Mapping[str, Any]]
+
+
+def in_order(rows: Rows, first: Rows, dataset: Dataset) -> list[Mapping[str, Any]]:
+    """The rows in the order of `first`'s clips. Raises `DataWrong` if the clips differ."""
+    by_id = {row["id"]: row for row in rows}
+    if len(by_id) != len(rows) or by_id.keys() != {row["id"] for row in first}:
+        raise DataWrong(f"the predictions on `{dataset.name}` are not of the same clips")
+    return [by_id[row["id"]] for row in first]
+
+
+def columns(side: Arrays, metric: Metric, dataset: Dataset, policy: Policy, scope: Bools) -> list[Floats]:
+    """What a clip adds to the sums that `values` reads, each (clips,); zeros outside of `scope`.
+
+    The first column of an accuracy is 1 where the answer is right.
+    """
+    pred, true = filled(side, dataset, "worst_case" if policy == "parsed_only" else policy)
+    if metric in ("MAE", "Corr"):
+        used = np.clip(pred, dataset.low, dataset.high) if dataset.family == "sims" else pred
+        if metric == "MAE":
+            return [np.abs(used - true) * scope, scope.astype(np.float64)]
+        p, t = (
+            centred(np.where(scope, values, values[scope].mean() if scope.any() else 0.0))
+            for values in (used, true)
+        )
+        return [column * scope for column in (p, t, p * p, t * t, p * t)] + [scope.astype(np.float64)]
+    pred, true = to_family(pred, dataset), to_family(true, dataset)
+    if metric in ("Acc2", "F1"):
+        two = scope & in_binary(single(true), dataset.family)
+        says, is_ = binary(single(pred)), binary(single(true))
+        if metric == "Acc2":
+            return [((says == is_) & two).astype(np.float64), two.astype(np.float64)]
+        cells = [says & is_, says & ~is_, ~says & is_, ~says & ~is_]
+        return [(cell & two).astype(np.float64) for cell in cells]
+    hits = class_hits(pred, true, int(metric.removeprefix("Acc")), dataset.family)
+    return [(hits & scope).astype(np.float64), scope.astype(np.float64)]
+
+
+def values(sums: Floats, metric: Metric) -> Floats:
+    """The metric of each row of sums: (rows, columns of the metric) -> (rows,). NaN where it is undefined."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if metric == "Corr":
+            p, t, pp, tt, pt, n = sums.T
+            root = np.sqrt((pp / n - (p / n) ** 2) * (tt / n - (t / n) ** 2))
+            corr: Floats = np.where(root > 1e-12, (pt / n - p * t / n**2) / root, np.nan)
+            return np.clip(corr, -1, 1)
+        if metric == "F1":
+            both, only_said, only_is, neither = sums.T
+            positive, negative = both + only_is, neither + only_said
+            high = np.where(positive + both + only_said > 0, 2 * both / (positive + both + only_said), 0.0)
+            low = np.where(
+                negative + neither + only_is > 0, 2 * neither / (negative + neither + only_is), 0.0
+            )
+            f1: Floats = (high * positive + low * negative) / (positive + negative)
+            return f1
+        ratio: Floats = sums[:, 0] / sums[:, 1]
+        return ratio

@@ -1,0 +1,67 @@
+"""One experiment run with several seeds, as one row: mean and standard deviation over seeds, interval over clips."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from c2f_spec.metrics import bootstrap as boot
+from c2f_spec.metrics.answers import arrays
+from c2f_spec.metrics.by_sums import columns, in_order, values
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from c2f_spec.metrics.answers import Policy
+    from c2f_spec.metrics.by_sums import Rows
+    from c2f_spec.spec.claims import Metric
+    from c2f_spec.spec.datasets import Dataset
+    from c2f_spec.spec.evaluate import Bootstrap
+
+
+class OverSeeds(NamedTuple):
+    """Accuracies and F1 are fractions. `None` where the metric is undefined for any seed."""
+
+    mean: float | None
+    deviation: float | None
+    """Standard deviation (of a sample) over seeds; `None` of one seed."""
+    interval: boot.Interval
+    """95 % of the mean, over clips: the seeds are those that were run, and are not drawn again."""
+    seeds: int
+
+
+def over_seeds(
+    runs: Sequence[Rows], metrics: Sequence[Metric], dataset: Dataset, policy: Policy, bootstrap: Bootstrap
+) -> Mapping[Metric, OverSeeds]:
+    """`runs` are the predictions of each seed. With `parsed_only`, of each run the clips that it answered.
+
+    Raises `DataWrong` if the clips differ.
+    """
+    sides = [arrays(in_order(rows, runs[0], dataset)) for rows in runs]
+    scopes = [side.parsed if policy == "parsed_only" else np.ones(len(side.true), bool) for side in sides]
+    if not len(sides[0].true):
+        return {metric: OverSeeds(None, None, None, len(runs)) for metric in metrics}
+    made = {
+        metric: [columns(side, metric, dataset, policy, s) for side, s in zip(sides, scopes, strict=True)]
+        for metric in metrics
+    }
+    drawn = boot.sums([c for of_runs in made.values() for run in of_runs for c in run], bootstrap)
+    found, start = {}, 0
+    for metric, of_runs in made.items():
+        width = len(of_runs[0])
+        each = np.array(
+            [values(np.array([[c.sum() for c in run]]), metric)[0] for run in of_runs], dtype=np.float64
+        )
+        resampled = [
+            values(drawn[:, start + i * width : start + (i + 1) * width], metric) for i in range(len(runs))
+        ]
+        start += width * len(runs)
+        defined = bool(np.isfinite(each).all())
+        found[metric] = OverSeeds(
+            float(each.mean()) if defined else None,
+            float(each.std(ddof=1)) if defined and len(each) > 1 else None,
+            boot.percentiles(np.mean(resampled, axis=0)) if defined else None,
+            len(runs),
+        )
+    return found
