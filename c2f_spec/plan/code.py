@@ -30,13 +30,14 @@ FAMILIES = frozenset(f"runtime.{name}" for name in ("datasets", "filters", "mode
 FOLLOWED = ("runtime", "c2f_spec.metrics")
 KEEPS_ALIVE = (
     "runtime.checkpoints",
+    "runtime.endpoints",
     "runtime.heartbeat",
     "runtime.stopping",
     "runtime.training.keeper",
     "runtime.training.limits",
     "runtime.training.measure",
 )
-"""Checkpoints, watchdog, limits on a training that goes wrong, measurements."""
+"""Checkpoints, what carries requests, watchdog, limits on a training that goes wrong, measurements."""
 MAX_BYTES = 1_000_000
 """Of a file of code: a revision under review is not trusted with more."""
 

@@ -9,10 +9,25 @@ from typing import Any, Literal
 from pydantic import Field
 
 from c2f_spec.spec.base import SpecModel, at_default
+from c2f_spec.spec.client import Client
 from c2f_spec.spec.place import Checkpoints, Guard
 
 STAGE_VERSION = 1
 RECORD_VERSION = 1
+
+
+class Endpoint(SpecModel):
+    """Where a model answers that a stage asks, and how it is asked."""
+
+    url: str | None = Field(
+        default=None, description="Up to and with `/v1`; none: the stage serves the model itself."
+    )
+    variable: str | None = Field(
+        default=None, description="Environment variable with the key; with `_FILE` behind it, of a file."
+    )
+    client: Client = Field(default=at_default(Client), description="How it is asked.")
+    tensor_parallel: int = Field(default=1, description="GPUs of a model that the stage serves itself.")
+    memory: float = Field(default=0.9, description="Share of their memory that it takes.")
 
 
 class Placement(SpecModel):
@@ -33,6 +48,10 @@ class Placement(SpecModel):
     hang_seconds: int = Field(default=600, description="A stage that makes no step for so long hangs.")
     processes: int = Field(default=1, description="Worker processes of the stage, one a GPU.")
     threads: int = Field(default=1, description="Threads of a worker's arithmetic.")
+    endpoint: Endpoint | None = Field(
+        default=None, description="Of the model that the stage asks, if any.", exclude_if=lambda v: v is None
+    )
+    """Left out where there is none: plans of stages that ask nobody keep their digest."""
 
 
 class Input(SpecModel):
