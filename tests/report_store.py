@@ -76,7 +76,10 @@ class Store:
             nonce="n",
             files=digest_folder(folder),
             summary=summary,
-            provenance={"seconds": {"start": 0.5, "work": 1.0 + len(stage.label)}},
+            provenance={
+                "started": "2026-01-02T03:04:05+00:00",
+                "seconds": {"start": 0.5, "work": 1.0 + len(stage.label)},
+            },
         )
         return records.commit(self.objects, record, folder)
 

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,7 @@ import obstore
 from obstore.store import S3Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 BUCKET = "c2f-test"
 KEY, SECRET = "c2f", "not-a-secret"
@@ -84,7 +85,9 @@ def unconditional(folder: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def _running(argv: Sequence[str], folder: Path, env: dict[str, str], port: int) -> Iterator[Server]:
+def _running(
+    argv: Sequence[str], folder: Path, env: dict[str, str], port: int, answers: Callable[[int], bool] | None = None
+) -> Iterator[Server]:
     folder.mkdir(parents=True, exist_ok=True)
     program = Path(sys.executable).parent / argv[0]
     assert program.is_file(), f"{argv[0]} is not installed beside {sys.executable}: pip install '.[dev]'"
@@ -99,7 +102,7 @@ def _running(argv: Sequence[str], folder: Path, env: dict[str, str], port: int) 
             preexec_fn=_die_with_us,  # noqa: PLW1509  before any thread of ours
         )
     try:
-        _wait(port, process, log)
+        _wait(port, process, log, answers or _takes_a_write)
         yield Server(port, process.pid)
     finally:
         with contextlib.suppress(ProcessLookupError):
@@ -107,15 +110,17 @@ def _running(argv: Sequence[str], folder: Path, env: dict[str, str], port: int) 
         process.wait()
 
 
-def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not _answers(port):
+def _wait(
+    port: int, process: subprocess.Popen[bytes], log: Path, answers: Callable[[int], bool]
+) -> None:
+    deadline = time.monotonic() + 180
+    while not answers(port):
         assert process.poll() is None, f"the server ended at once:\n{log.read_text()[-2000:]}"
         assert time.monotonic() < deadline, f"the server does not answer:\n{log.read_text()[-2000:]}"
         time.sleep(0.05)
 
 
-def _answers(port: int) -> bool:
+def _takes_a_write(port: int) -> bool:
     """Whether the bucket takes a write; listening is not enough."""
     config = {name.lower(): value for name, value in env_of(port).items()}
     store = S3Store(
@@ -128,6 +133,14 @@ def _answers(port: int) -> bool:
     return True
 
 
+def _is_healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
 def _die_with_us() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
@@ -136,3 +149,15 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+@contextlib.contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """`mlflow server` on sqlite, which keeps artifacts itself; yields its address."""
+    port = free_port()
+    argv = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")),
+    ]
+    with _running(argv, folder, {"MLFLOW_DISABLE_TELEMETRY": "true"}, port, _is_healthy):
+        yield f"http://127.0.0.1:{port}"

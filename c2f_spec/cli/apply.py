@@ -10,7 +10,7 @@ from c2f_spec.cli.forms.plan import counts
 from c2f_spec.cli.interrupt import noted
 from c2f_spec.cli.judged import judged, refuse_broken
 from c2f_spec.cli.launch import launched
-from c2f_spec.cli.report import report_place, write_report
+from c2f_spec.cli.report import report_place, write_report, written
 from c2f_spec.errors import Exit
 from c2f_spec.run import run, save
 
@@ -30,6 +30,7 @@ def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> in
     missing = [s for s in plan.stages if s.action != "reuse"]
     if not missing:
         print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
+        _track(work, plan)
         show.pointer(report_place(plan, work.objects) if report else None)
         return Exit.OK
     refuse_broken(judged(plan, work.loaded[0].root, work.objects))
@@ -48,17 +49,23 @@ def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> in
         return _interrupted(work, events, teller)
     finally:
         teller.clear()
-    if work.tracking is not None:
-        from c2f_spec.track import catch_up
-
-        if problem := catch_up(plan, work.objects, work.tracking):
-            show.note(problem)
-    if report:
-        show.pointer(write_report(work.plan, work.objects, None))
+    place = write_report(work.plan, work.objects, None) if report else None
+    _track(work, plan)
+    show.pointer(place)
     failed = [e for e in events.values() if e.what == "failed"]
     for event in failed:
         show.failure(event, work.objects, work.loaded[0].document.text.path)
     return Exit.STAGE_FAILED if failed else Exit.OK
+
+
+def _track(work: Work, plan: Plan) -> None:
+    """After the report, which it takes along. A tracker that is away changes nothing else."""
+    if work.tracking is None:
+        return
+    from c2f_spec.track import catch_up
+
+    if problem := catch_up(plan, work.objects, work.tracking, lambda: written(plan, work.objects)):
+        show.note(problem)
 
 
 def _wait(teller: show.Teller, heed: Callable[[], None], pause: float) -> None:

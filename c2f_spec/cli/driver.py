@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.report import write_report
+from c2f_spec.cli.report import write_report, written
 from c2f_spec.cli.show import WORDS, note
 from c2f_spec.driver import Driver, Halted, Withdrawn
 from c2f_spec.errors import Exit, Stale, printable
@@ -101,13 +101,13 @@ def _tell(event: Event) -> None:
 
 def _afterwards(plan: Plan, objects: Objects) -> None:
     """The report and the metrics; neither changes how the plan ended."""
-    if plan.environment.tracking is not None:
-        from c2f_spec.track import catch_up
-
-        if problem := catch_up(plan, objects, plan.environment.tracking):
-            note(problem)
     try:
         print(f"report: {write_report(plan, objects, None)}", flush=True)
     except Exception:  # noqa: BLE001  the stages are done, and another driver would end in the same way
         traceback.print_exc()
         note("the report could not be written; `c2f-spec report` tries again")
+    if plan.environment.tracking is not None:
+        from c2f_spec.track import catch_up
+
+        if problem := catch_up(plan, objects, plan.environment.tracking, lambda: written(plan, objects)):
+            note(problem)

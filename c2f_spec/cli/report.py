@@ -58,6 +58,12 @@ def write_report(plan: Plan, objects: Objects, folder: Path | None) -> str:
     return report_place(plan, objects)
 
 
+def written(plan: Plan, objects: Objects) -> dict[str, bytes]:
+    """The files of the report that is in the store, by name; none if it was not written yet."""
+    folder = f"reports/{plan.folder}/"
+    return {name.removeprefix(folder): data for name, data in objects.read_many(objects.names(folder)).items()}
+
+
 def report_place(plan: Plan, objects: Objects) -> str:
     """A path, or the address in a bucket."""
     name = f"reports/{plan.folder}/report.html"
