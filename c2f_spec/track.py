@@ -43,6 +43,7 @@ MANNERS = {
 """Of the client, where the environment does not say otherwise."""
 REPORT = "report"
 
+
 def catch_up(plan: Plan, objects: Objects, uri: str, pages: Callable[[], dict[str, bytes]]) -> str:
     """Replay what is done and was not replayed yet; returns why the tracker did not take it, or nothing.
 

@@ -86,7 +86,11 @@ def unconditional(folder: Path) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _running(
-    argv: Sequence[str], folder: Path, env: dict[str, str], port: int, answers: Callable[[int], bool] | None = None
+    argv: Sequence[str],
+    folder: Path,
+    env: dict[str, str],
+    port: int,
+    answers: Callable[[int], bool] | None = None,
 ) -> Iterator[Server]:
     folder.mkdir(parents=True, exist_ok=True)
     program = Path(sys.executable).parent / argv[0]
@@ -110,9 +114,7 @@ def _running(
         process.wait()
 
 
-def _wait(
-    port: int, process: subprocess.Popen[bytes], log: Path, answers: Callable[[int], bool]
-) -> None:
+def _wait(port: int, process: subprocess.Popen[bytes], log: Path, answers: Callable[[int], bool]) -> None:
     deadline = time.monotonic() + 180
     while not answers(port):
         assert process.poll() is None, f"the server ended at once:\n{log.read_text()[-2000:]}"
@@ -156,8 +158,24 @@ def mlflow_server(folder: Path) -> Iterator[str]:
     """`mlflow server` on sqlite, which keeps artifacts itself; yields its address."""
     port = free_port()
     argv = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")),
+        *(
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+            "--workers",
+            "1",
+        ),
+        *(
+            "--backend-store-uri",
+            f"sqlite:///{folder}/mlflow.db",
+            "--artifacts-destination",
+            str(folder / "artifacts"),
+        ),
     ]
     with _running(argv, folder, {"MLFLOW_DISABLE_TELEMETRY": "true"}, port, _is_healthy):
         yield f"http://127.0.0.1:{port}"

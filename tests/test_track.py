@@ -67,7 +67,9 @@ def test_a_replay_that_broke_off_is_written_anew(server, client, tmp_path):
     assert catch_up(store.plan, store.objects, server, dict) == ""
     after = runs(client, "broke-off")
     assert len(after) == len(before)
-    assert {r.info.run_id for r in after} ^ {r.info.run_id for r in before}, "the old run gave way to a new one"
+    assert {r.info.run_id for r in after} ^ {r.info.run_id for r in before}, (
+        "the old run gave way to a new one"
+    )
 
 
 def test_more_metrics_than_one_call_takes(server, client, tmp_path):
