@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from c2f_spec.spec.grpo import FormatReward, PolarityReward, Rewards, ScoreReward
 from c2f_spec.spec.sections import C2f, Dc
 from runtime.chains import parse, target
+from runtime.prompts import HEADINGS
 from runtime.rewards import REWARDS
 from runtime.rewards.truth import Truth
 
@@ -72,6 +73,23 @@ def test_worked_values():
 )
 def test_format(text, expected):
     assert REWARDS["format"](parse(FMT, text), MOSI, FormatReward()) == expected
+
+
+@pytest.mark.parametrize("language", sorted(HEADINGS))
+def test_sections_may_be_required(language):
+    def earned(lines):
+        answer = parse(FMT, target(FMT, "negative", "\n".join(lines), -1.4))
+        assert REWARDS["format"](answer, MOSI, FormatReward()) == 1.0
+        return REWARDS["format"](answer, MOSI, FormatReward(require_sections=True))
+
+    lines = [f"{n}. {heading}: some words" for n, heading in enumerate(HEADINGS[language], 1)]
+    assert earned(lines) == 1.0
+    assert earned(lines[:3]) == 0.0
+    assert earned([lines[1], lines[0], *lines[2:]]) == 0.0
+    assert earned([*lines, lines[3]]) == 0.0
+    assert earned([*lines[:3], lines[3].removesuffix("some words")]) == 0.0
+    broken = parse(FMT, "so: " + target(FMT, "negative", "\n".join(lines), -1.4))
+    assert REWARDS["format"](broken, MOSI, FormatReward(require_sections=True)) == 0.0
 
 
 pieces = st.sampled_from(

@@ -139,7 +139,7 @@ def test_every_line_of_the_table_names_a_field():
     ("section", "place", "says"),
     [
         ("grpo: {hint: {group: {kind: replace_k, k: 2}}}", "5:29", "`grpo.hint.group.kind: replace_k`"),
-        ("grpo: {updates: 2}", "5:17", "`grpo.updates: 2`"),
+        ("grpo: {select: best_valid}", "5:16", "`grpo.select: best_valid`"),
         ("grpo: {engine: vllm}", "5:16", "`grpo.engine.kind: vllm`"),
         ("grpo: {hint: {preset: polarity_taught}}", "5:14", "`grpo.hint.forced_loss.mode: shaped`"),
         ("teacher: lexicon\nfilters: {format: {on_fail: flag}, polarity_match: {}}", "6:29", "`filters.format.on_fail: flag`"),

@@ -30,7 +30,7 @@ def examples():
 def test_loss_is_on_the_tokens_of_the_answer_and_on_nothing_else():
     tokenizer = omni.student().tokenizer
     some = examples()[:3]
-    batch = AnswerCollator(omni.reader(), tokenizer)(some)
+    batch = AnswerCollator(omni.reader(), tokenizer, 4096)(some)
     assert batch["input_ids"].shape == batch["labels"].shape == batch["attention_mask"].shape
     for example, ids, labels, mask in zip(
         some, batch["input_ids"], batch["labels"], batch["attention_mask"], strict=True
@@ -62,7 +62,7 @@ def test_first_loss_is_the_token_mean_over_the_whole_batch(tmp_path):
     )
     summary = sft.run(ctx)
     student = MODELS["tiny"].base(omni.SPEC, ctx.seed, None)
-    batch = AnswerCollator(omni.reader(), student.tokenizer)(examples())
+    batch = AnswerCollator(omni.reader(), student.tokenizer, 4096)(examples())
     labels = batch.pop("labels")[:, 1:]
     with torch.no_grad():
         logits = student.model.double()(

@@ -91,19 +91,24 @@ def _sft(e: Experiment, sft: Sft, site: Site) -> Load:
 def _grpo(e: Experiment, g: Grpo, site: Site) -> Load:
     size, k = _student(e), site.k
     clips = clips_of(e.data.train, "train", e.data.limit)
-    steps = g.steps if g.steps is not None else ceil(ceil(clips * g.epochs) / g.batch)
+    batches = ceil(g.steps / g.updates) if g.steps is not None else ceil(ceil(clips * g.epochs) / g.batch)
     answers = ceil(g.batch * g.generations / max(1, site.gpus))
     prompt = prompt_tokens(e.data.train, e.media, k.text_tokens)
     answer = min(k.chain_tokens, g.max_new_tokens)
     vllm = isinstance(g.engine, VllmEngine)
-    step = grpo_step_seconds(size, g, prompt, answer, answers, k)
+    seconds = grpo_step_seconds(size, g, prompt, answer, answers, k)
     held = (g.max_prompt_tokens or _longest(e, e.data.train, k)) + g.max_new_tokens
     t = _training(size, g, site, _rows(site, g.batch * g.generations), held, g.max_new_tokens)
-    copies = g.beta > 0 and not isinstance(g.tuner, Lora)
+    copies = g.beta > 0 and (g.reference == "base" or not isinstance(g.tuner, Lora))
     share = g.engine.memory if isinstance(g.engine, VllmEngine) else 0.0
     peak = mem.training_bytes(t, mem.Sampling(copies, answers, share), site.bytes, k)
     return _load(
-        "grpo", _model(e), f"{g.tuner.kind} {'vllm' if vllm else 'transformers'}", site, steps * step, peak
+        "grpo",
+        _model(e),
+        f"{g.tuner.kind} {'vllm' if vllm else 'transformers'}",
+        site,
+        batches * seconds,
+        peak,
     )
 
 

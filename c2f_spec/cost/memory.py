@@ -41,7 +41,7 @@ class Sampling(NamedTuple):
     """What GRPO holds beside the training step."""
 
     reference: bool
-    """Whether the reference model is a second copy: with full tuning and a KL term."""
+    """Whether the reference model is a second copy: with a KL term, unless it is the model without its adapters."""
     answers: int
     """Generated at a time, by one GPU."""
     vllm: float

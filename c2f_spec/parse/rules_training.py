@@ -10,7 +10,7 @@ from c2f_spec.spec.base import at_default
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.place import Guard
 from c2f_spec.spec.sections import Full, QwenOmni, VllmTeacher
-from c2f_spec.spec.student import TINY_MAX_LENGTH
+from c2f_spec.spec.student import positions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +50,7 @@ def answers_of_a_group_differ(e: Experiment) -> Iterator[Problem]:
 
 
 def prompts_and_answers_fit(e: Experiment) -> Iterator[Problem]:
-    most = e.student.max_length if isinstance(e.student, QwenOmni) else TINY_MAX_LENGTH
+    most = positions(e.student)
     if e.sft and e.sft.max_tokens and e.sft.max_tokens > most:
         message = f"examples of {e.sft.max_tokens} tokens, and the student takes {most}"
         yield Problem("C2F362", ("sft", "max_tokens"), message, "lower it")

@@ -72,6 +72,12 @@ class Tiny(SpecModel):
 TINY_MAX_LENGTH = 4096
 """Positions of the tiny student's text model."""
 
+
+def positions(student: QwenOmni | Tiny) -> int:
+    """Most tokens of prompt and answer together."""
+    return student.max_length if isinstance(student, QwenOmni) else TINY_MAX_LENGTH
+
+
 Student = Annotated[QwenOmni | Tiny, Field(discriminator="kind"), Named("qwen_omni")]
 
 

@@ -1,8 +1,13 @@
-"""Format reward: 1 if the whole answer has the form, else 0 (paper, eq. 3; METHOD 1.3)."""
+"""Format reward: 1 if the whole answer has the form, else 0 (paper, eq. 3; METHOD 1.3).
+
+With `require_sections` its chain must also have the four numbered parts, once each, in order and none empty.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+
+from runtime.headings import parts
 
 if TYPE_CHECKING:
     from c2f_spec.spec.grpo import FormatReward
@@ -11,5 +16,10 @@ if TYPE_CHECKING:
 
 
 def reward(answer: Answer, truth: Truth, spec: FormatReward) -> float:
-    del truth, spec
-    return 1.0 if answer.well_formed else 0.0
+    del truth
+    return float(answer.well_formed and (not spec.require_sections or _has_sections(answer.think or "")))
+
+
+def _has_sections(think: str) -> bool:
+    found, _ = parts(think)
+    return bool(found) and all(found)

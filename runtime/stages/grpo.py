@@ -1,6 +1,7 @@
 """Reinforcement learning from the fine-tuned student: GRPO with named rewards and a policy for hard samples.
 
-Paper, eq. 2 to 5 and hint-guided sampling; METHOD 1.2 to 1.8. The reference model is the one it starts from.
+Paper, eq. 2 to 5 and hint-guided sampling; METHOD 1.2 to 1.8. The reference model is the one it starts from, or the untouched
+student.
 
 Inputs: `prepare`; `start`, the model to start from, or none for the base student (then `weights`, if it has released
 ones). Output: `model/`, `metrics.jsonl`, `rollouts.jsonl` with one group of answers a step.
@@ -21,6 +22,7 @@ from c2f_spec.spec.grpo import REWARD_NAMES, Grpo, Rewards
 from c2f_spec.spec.hint_parts import AllBelow
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.sections import Student as StudentSpec
+from c2f_spec.spec.student import positions
 from runtime.chains import AnyFormat, hint, parse, target
 from runtime.clips import POLARITIES
 from runtime.models import MODELS
@@ -79,6 +81,9 @@ def run(ctx: Context) -> dict[str, Any]:
     rows, passes = split_batch(
         grpo.batch * grpo.generations, ctx.world, ctx.stage.placement.micro_batch or kind.rows_trained
     )
+    reference = None
+    if grpo.reference == "base":
+        reference = kind.base(spec, ctx.seed, ctx.inputs.get("weights")).model
     watch = Watch(ctx, METRICS, score="reward/unhinted")
     sampled = Sampled(ctx, grpo.generations)
     trainer = HintGRPOTrainer(
@@ -88,6 +93,8 @@ def run(ctx: Context) -> dict[str, Any]:
         normalise=partial(
             advantages, scale=grpo.scale, std=grpo.std, eps=grpo.std_eps, aggregate=grpo.aggregate
         ),
+        reference=reference,
+        longest_prompt=grpo.max_prompt_tokens or positions(spec) - grpo.max_new_tokens,
         model=student.model,
         processing_class=student.processor,
         reward_funcs=functions,
@@ -100,8 +107,8 @@ def run(ctx: Context) -> dict[str, Any]:
             max_steps=grpo.steps or -1,
             per_device_train_batch_size=rows,
             gradient_accumulation_steps=passes,
-            steps_per_generation=passes,  # one update a generation, so that old and new policy are the same
-            num_iterations=1,
+            steps_per_generation=passes,  # all answers of a generation are one batch
+            num_iterations=grpo.updates,  # with one, old and new policy are the same
             num_generations=grpo.generations,
             reward_weights=weights,
             beta=grpo.beta,

@@ -14,6 +14,7 @@ from datasets import Dataset
 from c2f_spec.errors import DataWrong
 from c2f_spec.spec.sections import Direct, Sft
 from c2f_spec.spec.sections import Student as StudentSpec
+from c2f_spec.spec.student import positions
 from runtime.chains import target
 from runtime.clips import read_jsonl
 from runtime.models import MODELS
@@ -52,7 +53,7 @@ def run(ctx: Context) -> dict[str, Any]:
         model=student.model,
         processing_class=student.processor,
         train_dataset=Dataset.from_list(examples),
-        data_collator=AnswerCollator(reader, student.tokenizer),
+        data_collator=AnswerCollator(reader, student.tokenizer, sft.max_tokens or positions(spec)),
         callbacks=[watch],
         peft_config=adapters(sft.tuner, student.model),
         args=SFTConfig(

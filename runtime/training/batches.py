@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import pad
 
+from c2f_spec.errors import DataWrong
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -50,13 +52,19 @@ class AnswerCollator:
     are those of the tags, the chain, the score and the end of the turn (METHOD 1.1).
     """
 
-    def __init__(self, reader: Reader, tokenizer: Any) -> None:
-        self._reader, self._tokenizer = reader, tokenizer
+    def __init__(self, reader: Reader, tokenizer: Any, most: int) -> None:
+        """`most` tokens may an example have."""
+        self._reader, self._tokenizer, self._most = reader, tokenizer, most
 
     def __call__(self, examples: Sequence[dict[str, str]]) -> dict[str, torch.Tensor]:
-        """input_ids, attention_mask, labels (B, T), padded on the right, and the media."""
+        """input_ids, attention_mask, labels (B, T), padded on the right, and the media.
+
+        Raises `DataWrong` for an example that is too long: a cut one would lose frames, sound or its score.
+        """
         rows = [self._reader.row(example["id"]) for example in examples]
         answers = [answer_tokens(self._tokenizer, example["text"]) for example in examples]
+        for row, answer in zip(rows, answers, strict=True):
+            assert_fits(row, len(row.prompt) + len(answer), self._most, "an example", "`sft.max_tokens`")
         longest = max(len(row.prompt) + len(answer) for row, answer in zip(rows, answers, strict=True))
         ids, mask, labels = [], [], []
         for row, answer in zip(rows, answers, strict=True):
@@ -72,3 +80,12 @@ def answer_tokens(tokenizer: Any, text: str) -> list[int]:
     """What the student shall write: `text` and the end of its turn."""
     ids: list[int] = tokenizer.encode(text + tokenizer.eos_token, add_special_tokens=False)
     return ids
+
+
+def assert_fits(row: Row, tokens: int, most: int, what: str, field: str) -> None:
+    """Raises `DataWrong` if `what` of this clip has more than `most` tokens. It is never cut."""
+    if tokens > most:
+        raise DataWrong(
+            f"clip `{row.id}`: {what} of {tokens} tokens, {len(row.prompt)} of them the prompt, and {most} are the most",
+            hint=f"raise {field}, or lower `media.max_frames`, `media.fps` or `media.max_pixels`",
+        )

@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from trl import GRPOConfig, GRPOTrainer
+from trl.models import prepare_deepspeed
+from trl.trainer.utils import add_fused_lm_head
 
 from runtime.training.advantages import advantages
-from runtime.training.batches import media_batch
+from runtime.training.batches import assert_fits, media_batch
 from runtime.training.resumable import Resumable
 
 if TYPE_CHECKING:
@@ -36,10 +38,18 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
     """Its data set has one column, `prompt`: the id of a clip of `reader`."""
 
     def __init__(
-        self, *, reader: Reader, normalise: Callable[..., torch.Tensor] | None = None, **arguments: Any
+        self,
+        *,
+        reader: Reader,
+        normalise: Callable[..., torch.Tensor] | None = None,
+        reference: Any = None,
+        longest_prompt: int | None = None,
+        **arguments: Any,
     ) -> None:
-        """`normalise` is `advantages` with its choices made; by default TRL's own choices."""
-        self.reader = reader
+        """`normalise` is `advantages` with its choices made; by default TRL's own choices. `reference` is the model that
+        the KL divergence is measured to, if it is not the one that training starts from. `longest_prompt` in tokens.
+        """
+        self.reader, self._longest = reader, longest_prompt
         self.rows: list[Row] = []
         """Of the sequences that the next forward passes score, in their order."""
         self.generation_seconds: list[float] = []
@@ -50,6 +60,16 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         super().__init__(**arguments)
         own = {"scale": self.scale_rewards, "std": "unbiased", "eps": 1e-4}
         self.normalise = normalise or partial(advantages, aggregate="sum_then_normalise", **own)
+        if reference is not None and self.beta > 0:
+            self._compare_to(reference)
+
+    def _compare_to(self, reference: Any) -> None:
+        """What TRL does with the reference that it loads by itself; with adapters it has none."""
+        add_fused_lm_head(reference, temperature=self.temperature)
+        if self.is_deepspeed_enabled:
+            self.ref_model = prepare_deepspeed(reference, self.accelerator)
+        else:
+            self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
 
     def per_generation(self) -> int:
         passes: int = self.args.steps_per_generation * self.num_iterations
@@ -62,6 +82,9 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
 
     def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, torch.Tensor]]:
         self.rows = [self.reader.row(clip_id) for clip_id in prompts]
+        if self._longest is not None:
+            for row in self.rows:
+                assert_fits(row, len(row.prompt), self._longest, "a prompt", "`grpo.max_prompt_tokens`")
         return [list(row.prompt) for row in self.rows], None, media_batch(self.rows)
 
     def _generate_single_turn(self, *arguments: Any, **named: Any) -> Any:

@@ -30,7 +30,7 @@ def adapters(tuner: Full | Lora, model: Any) -> Any:
     return LoraConfig(
         r=tuner.rank,
         lora_alpha=tuner.alpha,
-        lora_dropout=0.0,
+        lora_dropout=tuner.dropout,
         target_modules=[name for name in linear if name.startswith(TEXT_MODEL)],
         task_type="CAUSAL_LM",
     )
