@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from c2f_spec.errors import Place
     from c2f_spec.files import Files
 
-HEADER = "# What names stand for. Written by `c2f-spec lock` and `data add`; reviewed like code.\nc2f: v1\n"
+HEADER = "# What names stand for. Written by `c2f-spec lock`, `data add` and `model add`; reviewed like code.\nc2f: v1\n"
 UNPINNED = "unpinned"
 """Stands for a digest that nobody knows yet, in a plan made `--offline`. No digest is equal to it."""
 PINS = {

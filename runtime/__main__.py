@@ -1,4 +1,6 @@
-"""`python -m runtime stage.json --lock FILE`: process 1 of a stage.   `python -m runtime data …`: see `runtime.data`."""
+"""`python -m runtime stage.json --lock FILE`: process 1 of a stage.   `python -m runtime data …`: see `runtime.data`.
+`python -m runtime model …`: see `runtime.model`.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +14,10 @@ def main(argv: list[str]) -> int:
         from runtime.data import main as data
 
         return data(argv[1:])
+    if argv[:1] == ["model"]:
+        from runtime.model import main as model
+
+        return model(argv[1:])
     from runtime.supervise import supervise
 
     parser = argparse.ArgumentParser(prog="python -m runtime", description="Run one stage.")

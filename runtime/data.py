@@ -7,31 +7,27 @@ The digest depends on the files alone, so adding a copy twice, from wherever, ch
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import C2fError, DataWrong, StageError, WrongUsage
 from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.store.objects import Objects, open_objects
 from c2f_spec.store.records import add_dataset
+from runtime.command import Parser
 from runtime.datasets import DATASETS, RECORDED
 from runtime.datasets.fetch import FETCH
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 FETCHED = tuple(name for name, facts in KNOWN.items() if facts.reader in FETCH)
 """What `ALL` means."""
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise WrongUsage(message, hint=self.format_usage().strip())
 
 
 def main(argv: Sequence[str]) -> int:

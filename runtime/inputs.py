@@ -18,10 +18,15 @@ if TYPE_CHECKING:
 
 TOLD_EVERY = 10.0
 """Seconds."""
+TRAINED = frozenset({"start", "model"})
+"""Roles of inputs that are models of their own."""
 
 
 def bring_inputs(stage: StageFile, objects: Objects) -> dict[str, Path]:
-    """Role to folder, every file verified; for `prepare` the staged copy of the data set."""
+    """Role to folder, every file verified; for `prepare` the staged copy of the data set.
+
+    `weights` are a model's that the stage reads as it was released.
+    """
     found = {}
     for role, given in stage.inputs.items():
         record = records.read_record(objects, given.kind, given.key)
@@ -31,7 +36,22 @@ def bring_inputs(stage: StageFile, objects: Objects) -> dict[str, Path]:
     data = stage.preimage.get("data")
     if data:
         found["data"] = records.fetch_dataset(objects, data["name"], data["digest"], _telling("data"))
+    for name, digest in stage.preimage.get("models", {}).items():
+        if _reads_weights(stage):
+            found["weights"] = records.fetch_model(objects, name, digest, _telling("weights"), _wanted(stage))
     return found
+
+
+def _reads_weights(stage: StageFile) -> bool:
+    """A trained model has its processor beside it; a teacher that is served elsewhere is loaded there."""
+    if stage.kind == "distil":
+        return bool(stage.preimage["spec"]["teacher"].get("kind", "transformers") == "transformers")
+    return not TRAINED & stage.inputs.keys()
+
+
+def _wanted(stage: StageFile) -> Callable[[str], bool]:
+    """Which files of a model: a filter counts tokens and needs no tensors."""
+    return lambda path: stage.kind != "filter" or not path.endswith(".safetensors")
 
 
 def _telling(role: str) -> Callable[[int, int], None]:

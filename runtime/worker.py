@@ -31,6 +31,7 @@ from runtime.heartbeat import announce
 from runtime.inputs import bring_inputs
 from runtime.launch import end_with_parent
 from runtime.machine import machine
+from runtime.offline import assert_offline, go_offline
 from runtime.stopping import listen
 from runtime.stops import SAVED
 from runtime.witness import witness
@@ -82,12 +83,14 @@ def guarded(act: Callable[[], None], rank: int) -> int:
 def work(path: Path, attempt: str, rank: int, world: int) -> None:
     """One attempt at a stage, from its file to its record."""
     started = time.time()
+    go_offline()
     stage = read_stage(path)
     objects = open_objects(stage.store)
     out = Path(stage.scratch) / attempt / "out"
     out.mkdir(parents=True, exist_ok=True)
     found = _start(stage, objects, world) if rank == 0 else None
     module = importlib.import_module(STAGES[stage.kind])
+    assert_offline()
     ready = time.time()
     inputs = bring_inputs(stage, objects)
     context = Context(stage, inputs, out, objects, rank, world, attempt, found)

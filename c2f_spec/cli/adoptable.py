@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import struct
 from typing import TYPE_CHECKING
 
 from c2f_spec.errors import WrongUsage, short
+from c2f_spec.store.weights import PICKLES, check_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
-
-PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
-LARGEST_HEADER = 100_000_000
-"""Bytes, as the safetensors library takes them."""
 
 
 def check_checkpoint(folder: Path) -> int:
@@ -36,24 +32,8 @@ def check_checkpoint(folder: Path) -> int:
             hint="model and processor as save_pretrained writes them, in one folder",
         )
     for path in weights:
-        _check_tensors(path)
+        check_tensors(path)
     return sum(p.stat().st_size for p in weights)
-
-
-def _check_tensors(path: Path) -> None:
-    """Raises `WrongUsage` if a file of weights is cut off or is something else."""
-    size = path.stat().st_size
-    try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(min(length, LARGEST_HEADER)))
-        end = max((t["data_offsets"][1] for n, t in header.items() if n != "__metadata__"), default=0)
-    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WrongUsage(f"{path} holds no tensors: {error}", hint="copy it again") from None
-    if 8 + length + end != size:
-        raise WrongUsage(
-            f"{path} has {size:,} bytes and should have {8 + length + end:,}", hint="copy it again"
-        )
 
 
 def check_chains(path: Path, train: Collection[str] | None) -> int:

@@ -34,6 +34,7 @@ MODULES = {
     "init",
     "lock",
     "logs",
+    "model",
     "plan",
     "render",
     "retry",

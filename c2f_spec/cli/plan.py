@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.cli import show
 from c2f_spec.cli.forms import plan as forms
 from c2f_spec.cli.judged import broken, judged, lines
-from c2f_spec.cli.work import annotated, compile_work, open_work
+from c2f_spec.cli.work import annotated, compile_work, open_work, warn_unstaged
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.plan.saved import to_json
 
@@ -28,6 +28,7 @@ def plan(args: Namespace) -> int:
     else:
         work = open_work(args)
         found = annotated(work)
+        warn_unstaged(work, found)
         verdicts = judged(found, work.loaded[0].root, work.objects)
     if args.out:
         save(found, Path(args.out))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.work import annotated, open_work
+from c2f_spec.cli.work import annotated, open_work, refuse_unstaged
 from c2f_spec.errors import Exit
 from c2f_spec.plan.subset import until
 
@@ -32,6 +32,7 @@ def apply(args: Namespace) -> int:
         if args.until:
             work = replace(work, plan=until(work.plan, args.until))
         plan = annotated(work)
+    refuse_unstaged(work, plan)
     if plan.environment.kind == "kubernetes":
         from c2f_spec.cli.apply_cluster import apply_on_cluster
 

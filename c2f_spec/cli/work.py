@@ -20,10 +20,11 @@ from c2f_spec.plan.compile import (
     refuse,
     store_url,
     unpinned,
+    warnings,
 )
 from c2f_spec.plan.measured import with_measured
 from c2f_spec.plan.refusals import not_implemented
-from c2f_spec.plan.staged import staged_copies
+from c2f_spec.plan.staged import lacking, staged_copies, unstaged
 from c2f_spec.store.objects import Objects, open_objects
 from c2f_spec.targets.base import State
 from c2f_spec.targets.local import Local
@@ -117,6 +118,23 @@ def annotated(work: Work) -> Plan:
     """The plan with what the store and the target say of it, and what its stages were measured to take."""
     found = annotate(work.plan, work.objects, lambda s: work.target.state(s).state is State.RUNNING)
     return with_measured(found, work.objects)
+
+
+def refuse_unstaged(work: Work, plan: Plan) -> None:
+    """Raises `SpecErrors` at every name whose pinned files a stage would not find. `plan` is annotated."""
+    lacks = lacking(work.objects, plan)
+    refuse(work.loaded, lambda item: [*unstaged(item.experiment, lacks)])
+
+
+def warn_unstaged(work: Work, plan: Plan) -> None:
+    """The same, told."""
+    lacks = lacking(work.objects, plan)
+    tell(
+        warnings(
+            work.loaded,
+            lambda item: [p._replace(severity="warning") for p in unstaged(item.experiment, lacks)],
+        )
+    )
 
 
 def _tracking(environment: Environment, root: Path) -> str | None:

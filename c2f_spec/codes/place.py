@@ -59,13 +59,13 @@ ENTRIES: dict[str, Entry] = {
     "C2F411": Entry(
         "a name that is not pinned",
         "On a cluster every data set and every model needs a line in `c2f.lock`, because the plan is made elsewhere than "
-        "where the files are, and two people's plans must mean the same ones. `c2f-spec data add` stages a data set and "
+        "where the files are, and two people's plans must mean the same ones. `c2f-spec data add` stages a data set, and `c2f-spec model add` the weights of a model, and "
         "writes its line; `c2f-spec lock` pins what is staged. `plan --offline` shows the plan without.",
     ),
     "C2F412": Entry(
         "a name that is not in the store",
         "Stages read data sets and weights from the store, never from the network. `c2f-spec data add` puts a copy of a "
-        "data set there, once.",
+        "data set there, once, and `c2f-spec model add` the weights of a model.",
     ),
     "C2F413": Entry(
         "several copies behind one name",
@@ -105,6 +105,12 @@ ENTRIES: dict[str, Entry] = {
         "The environment names its images by digest, and `c2f.lock` holds the digest that was reviewed. Where they "
         "differ, somebody changed one of them alone. The image is in no key, so nothing else would tell. "
         "`c2f-spec lock` pins what the environment has.",
+    ),
+    "C2F420": Entry(
+        "pinned files that are not staged",
+        "The lock says which files are meant, and the store that the stages would read does not have them: on a cluster a "
+        "GPU would be held before anybody noticed. `c2f-spec model add` stages weights and `c2f-spec data add` data sets, "
+        "on a machine that reaches both the source and the store. `plan` warns of it, `apply` refuses it.",
     ),
     "C2F421": Entry(
         "no such environment",

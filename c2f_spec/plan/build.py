@@ -200,10 +200,12 @@ class _Pipeline:
         named = ("format", *(n for n in FILTER_NAMES if getattr(self.e.filters, n) is not None))
         inputs = {"prepare": self.prepare(self.e.data.train), "distil": distil}
         spec, families = self._sections("filters", "format"), {"filters": named}
+        tokenizer: dict[str, str] = {}
         if self.e.filters.length is not None and self.e.filters.length.unit == "tokens":
             spec |= self._sections("student")  # whose tokenizer counts
             families["models"] = (self.e.student.kind,)
-        return self._add("filter", spec, inputs, families, "filter the chains")
+            tokenizer = self._weights(self.e.student)
+        return self._add("filter", spec, inputs, families, "filter the chains", models=tokenizer)
 
     def train(self, kind: str, given: dict[str, str | None]) -> str:
         """`sft` or `grpo`."""

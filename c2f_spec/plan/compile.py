@@ -251,17 +251,18 @@ def pin_warnings(loaded: list[Loaded], staged: Staged | None, environment: Envir
     """What a plan takes for granted of names without a pin, each once."""
     locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
     found = _resolved(loaded, locks, staged, environment)
-    return _warnings(loaded, lambda item: found[id(item)][1])
+    return warnings(loaded, lambda item: found[id(item)][1])
 
 
 def place_warnings(loaded: list[Loaded], environment: Environment, name: str) -> list[Diagnostic]:
     """Stages that hardly fit their GPUs or their pods, each once."""
     from c2f_spec.plan.fits import unfit
 
-    return _warnings(loaded, lambda item: unfit(item.experiment, environment, name))
+    return warnings(loaded, lambda item: unfit(item.experiment, environment, name))
 
 
-def _warnings(loaded: list[Loaded], judge: Callable[[Loaded], Iterable[Problem]]) -> list[Diagnostic]:
+def warnings(loaded: list[Loaded], judge: Callable[[Loaded], Iterable[Problem]]) -> list[Diagnostic]:
+    """What `judge` warns of in any variant, each once."""
     return told_once(
         [
             (item.experiment.name, [diagnostic(item.document, p) for p in _severe(judge(item), "warning")])

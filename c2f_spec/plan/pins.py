@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from c2f_spec.files import DISK
 from c2f_spec.lock import UNPINNED
 from c2f_spec.parse.problem import Problem
+from c2f_spec.spec.commands import model_add
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.sections import QwenOmni, TransformersTeacher, VllmTeacher
 
@@ -66,12 +67,19 @@ class Need(NamedTuple):
     @property
     def way(self) -> str:
         """How a copy is staged and pinned."""
+        return f"stage and pin it: {self._command}"
+
+    @property
+    def staged_by(self) -> str:
+        """How the pinned copy is staged."""
+        return f"run {self._command}"
+
+    @property
+    def _command(self) -> str:
         if self.section == "models":
-            return (
-                f"put the digest of its staged files into c2f.lock, under `models`: `{self.name}: <digest>`"
-            )
+            return model_add(self.name)
         source = "--fetch" if DATASETS[self.name].rendered else "--from DIR"
-        return f"stage and pin it: c2f-spec data add {self.name} {source}"
+        return f"c2f-spec data add {self.name} {source}"
 
 
 def needs(experiment: Experiment) -> Iterator[Need]:

@@ -21,13 +21,14 @@ from pydantic import ValidationError
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.keys import canonical
+from c2f_spec.spec.commands import model_add
 from c2f_spec.spec.handoff import FileEntry, Record
 from c2f_spec.store.digest import digest_folder, digest_of
 from c2f_spec.store.sealed import read_all_sealed, read_sealed, seal
 from c2f_spec.store.staging import check, stage, stage_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from c2f_spec.store.objects import Objects
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 
 RESTORE = "restore it from a copy of the store, or remove this file to run the stage again"
-
-MODEL_HINT = "stage its files on a machine that has them, and pin their digest in c2f.lock"
-
 
 PROGRESS = {"done": int, "total": int, "unit": str, "time": float, "values": dict}
 """What `progress.json` has, at least."""
@@ -115,11 +113,22 @@ def verify(objects: Objects, record: Record) -> None:
     check(objects, _folder(record), record.files, way_out)
 
 
+def dataset_listing(name: str, digest: str) -> str:
+    """What says that a copy of a data set is here, whole."""
+    return f"datasets/{name}/{digest}/dataset.json"
+
+
+def model_listing(name: str, digest: str) -> str:
+    """What says that a copy of a model is here, whole."""
+    return f"models/{name.replace('@', '/')}/{digest}/model.json"
+
+
 def fetch_dataset(objects: Objects, name: str, digest: str, tell: Tell | None = None) -> Path:
     """A folder with the files of a staged copy of a data set, every one verified. Raises `Unreachable`."""
-    folder = f"datasets/{name}/{digest}"
+    listed = dataset_listing(name, digest)
+    folder = listed.rpartition("/")[0]
     way_out = f"remove {folder} from the store {objects.url} and stage the data set again"
-    listing = read_sealed(objects, f"{folder}/dataset.json", way_out)
+    listing = read_sealed(objects, listed, way_out)
     if listing is None:
         raise Unreachable(
             f"data set `{name}` is not in the store with digest {digest[:10]}",
@@ -129,14 +138,27 @@ def fetch_dataset(objects: Objects, name: str, digest: str, tell: Tell | None = 
     return stage(objects, f"{folder}/files", files, None, way_out, tell)
 
 
-def fetch_model(objects: Objects, name: str, digest: str, tell: Tell | None = None) -> Path:
-    """A folder with the files of a staged model (`repository@revision`), every one verified. Raises `Unreachable`."""
-    folder = f"models/{name.replace('@', '/')}/{digest}"
+def fetch_model(
+    objects: Objects,
+    name: str,
+    digest: str,
+    tell: Tell | None = None,
+    wanted: Callable[[str], bool] = lambda _: True,
+) -> Path:
+    """A folder with the `wanted` files of a staged model (`repository@revision`), every one verified.
+
+    Raises `Unreachable`.
+    """
+    listed = model_listing(name, digest)
+    folder = listed.rpartition("/")[0]
     way_out = f"remove {folder} from the store {objects.url} and stage the model again"
-    listing = read_sealed(objects, f"{folder}/model.json", way_out)
+    listing = read_sealed(objects, listed, way_out)
     if listing is None:
-        raise Unreachable(f"model `{name}` is not in the store with digest {digest[:10]}", hint=MODEL_HINT)
-    files = {path: FileEntry(**entry) for path, entry in listing["files"].items()}
+        raise Unreachable(
+            f"model `{name}` is not in the store with digest {digest[:10]}",
+            hint=f"{model_add(name)} stages it",
+        )
+    files = {path: FileEntry(**entry) for path, entry in listing["files"].items() if wanted(path)}
     return stage(objects, f"{folder}/files", files, None, way_out, tell)
 
 

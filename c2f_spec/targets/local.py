@@ -76,7 +76,6 @@ class Local:
         argv = (sys.executable, "-m", "runtime", str(work / "stage.json"), "--lock", str(work / "lock"))
         env = {
             "OMP_NUM_THREADS": str(stage.placement.threads),
-            "HF_HUB_OFFLINE": "1",
             "PYTHONUNBUFFERED": "1",
             **({provenance.VARIABLE: provenance.digest_of(plan.origin)} if plan.origin else {}),
         }

@@ -1,4 +1,4 @@
-"""Verbs for what lies in the store, and what names stand for: data sets, pins, garbage."""
+"""Verbs for what lies in the store, and what names stand for: data sets, weights, pins, garbage."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ def add(verbs: Any, common: Common) -> None:
         help="name the clips that this copy has too",
     )
     output(check, "table", "json")
+    _model(verbs, common)
     lock = verbs.add_parser(
         "lock", parents=[common.settings, common.place], help="pin what the names in specs stand for"
     )
@@ -91,3 +92,25 @@ def add(verbs: Any, common: Common) -> None:
         "--why", required=True, metavar="TEXT", help="why it may stand for the stage; for reviewers"
     )
     adopt.add_argument("--by", metavar="NAME", help="who says so; absent: git's user")
+
+
+def _model(verbs: Any, common: Common) -> None:
+    model = verbs.add_parser("model", help="stage released weights")
+    kinds = model.add_subparsers(dest="model_verb", metavar="VERB", required=True, parser_class=Parser)
+    add = kinds.add_parser(
+        "add", parents=[common.place], help="stage weights into the store and pin them in specs/c2f.lock"
+    )
+    add.add_argument(
+        "repository", metavar="REPOSITORY", help="as specs name it, for example Qwen/Qwen2.5-Omni-7B"
+    )
+    add.add_argument("--revision", metavar="SHA", required=True, help="full commit hash, as specs name it")
+    add.add_argument(
+        "--from",
+        dest="source",
+        metavar="DIR|hf|modelscope",
+        required=True,
+        help="a folder that has the files, or a hub that this machine can reach",
+    )
+    add.add_argument(
+        "--at", metavar="NAME", help="what the hub calls that revision: ModelScope has commits of its own"
+    )

@@ -1,0 +1,75 @@
+"""`model add`: released weights into the store, and their pin into the lock. A child process moves the bytes."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2f_spec.cli import show
+from c2f_spec.errors import Exit, WrongUsage, printable
+from c2f_spec.lock import read_lock, write_pins
+from c2f_spec.plan.compile import load_environment, repository, store_url
+from c2f_spec.store import records
+from c2f_spec.store.objects import open_objects
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]*[A-Za-z0-9][\w.-]*", re.ASCII)
+COMMIT = re.compile(r"[0-9a-f]{40}")
+HUBS = ("hf", "modelscope")
+PASSED_ON = (Exit.UNREACHABLE, Exit.USAGE)
+MOST_NAMED = 6
+
+
+def model(args: Namespace) -> int:
+    """Exit 4 if the staged files are not those that the lock pins."""
+    name = _name(args)
+    root = repository(Path.cwd() / "specs")
+    environment = load_environment(
+        args.on or "local", root, Path(args.environments) if args.environments else None
+    )
+    lock, store = root / "specs" / "c2f.lock", store_url(environment, root)
+    pin = read_lock(lock).models.get(name)
+    if args.source in HUBS and pin in records.models_present(open_objects(store), name):
+        print(f"{name}: staged before, digest {pin[:10]}")
+        return Exit.OK
+    command = [sys.executable, "-m", "runtime", "model", "add", name, "--store", store, "--from", args.source]
+    child = subprocess.run(
+        [*command, *(["--at", args.at] if args.at else [])], stdout=subprocess.PIPE, text=True, check=False
+    )
+    if child.returncode:
+        return child.returncode if child.returncode in PASSED_ON else Exit.UNEXPECTED
+    staged = json.loads(child.stdout)
+    print(f"{name}: {staged['files']} files, {staged['bytes'] / 1e9:,.2f} GB, digest {staged['digest'][:10]}")
+    if left := staged["left_out"]:
+        more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
+        print(printable(f"left out: {', '.join(left[:MOST_NAMED])}{more}"))
+    if pin not in (None, staged["digest"]):
+        print(f"not pinned: {show.relative(lock)} has {pin[:10]}, a copy of other files")
+        show.note(f"`c2f-spec lock --pin {name}={staged['digest'][:10]}` takes this one, and changes keys")
+        return Exit.DIFFERENCE
+    if lock.parent.is_dir():
+        write_pins(lock, "models", {name: staged["digest"]})
+        print(f"pinned in {show.relative(lock)}")
+    return Exit.OK
+
+
+def _name(args: Namespace) -> str:
+    """`repository@revision`."""
+    if not REPOSITORY.fullmatch(args.repository):
+        raise WrongUsage(
+            f"`{args.repository}` is no repository", hint="owner/name, for example Qwen/Qwen2.5-Omni-7B"
+        )
+    if not COMMIT.fullmatch(args.revision):
+        raise WrongUsage(
+            f"`{args.revision}` is no commit: a branch or tag may mean other files tomorrow",
+            hint="the 40 hex digits that the hub shows beside the branch",
+        )
+    if args.at and args.source not in HUBS:
+        raise WrongUsage("`--at` is a hub's name for the revision", hint="leave it out with a folder")
+    return f"{args.repository}@{args.revision}"
