@@ -49,12 +49,17 @@ def printed() -> tuple[dict[str, Any], ...]:
     return tuple(json.loads(files("c2f_spec").joinpath("paper.json").read_text(encoding="utf-8"))["rows"])
 
 
+def named(e: Experiment) -> set[str]:
+    """Tables of the paper that an experiment names."""
+    return {table.kind for table in e.tables if table.kind != "own"}
+
+
 def rows_of(experiments: Iterable[Experiment]) -> Iterator[tuple[Mapping[str, Any], Experiment, str]]:
     """Each row of the tables that an experiment names and runs: the row, the experiment, the checkpoint."""
     for e in experiments:
         for row in printed():
             run = RUNS.get(row["model"])
-            if run is not None and row["table"] in e.tables and runs(e, row["train"], row["test"], run):
+            if run is not None and row["table"] in named(e) and runs(e, row["train"], row["test"], run):
                 yield row, e, run.checkpoint
 
 

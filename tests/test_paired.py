@@ -83,6 +83,13 @@ def test_the_bootstrap_s_p_is_its_definition(gains):
     assert two_sided(np.append(values, [math.nan] * (len(gains) + 1))) is None
 
 
+def test_labels_beyond_the_scale_are_clipped_as_in_the_tables():
+    facts = DATASETS["ch-sims"]
+    wide = [{**row, "label": 3 * row["label"]} for row in rows("ch-sims", 0.8, 1)]
+    found, told = over_seeds([wide], SIMS, facts, "worst_case", FEW), score(wide, facts)
+    assert {m: found[m].mean for m in SIMS} == pytest.approx({m: told[m] for m in SIMS}, abs=1e-12)
+
+
 @pytest.mark.parametrize("policy", ["worst_case", "parsed_only"])
 @pytest.mark.parametrize(("dataset", "metrics"), [("cmu-mosi", MOSI), ("ch-sims", SIMS)])
 def test_seeds_are_mean_and_standard_deviation(dataset, metrics, policy):

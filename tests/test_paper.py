@@ -8,13 +8,15 @@ import re
 
 import pytest
 
+from c2f_spec.metrics.over_seeds import OverSeeds
 from c2f_spec.paper import RUNS, printed
 from c2f_spec.plan.model import Plan
+from c2f_spec.report.cells import Cell
 from c2f_spec.report.collect import collect
 from c2f_spec.report.html import html
 from c2f_spec.report.markdown import markdown
-from c2f_spec.report.paper import TITLES
-from c2f_spec.report.paper_forms import as_csv, as_latex
+from c2f_spec.report.paper import TITLES, _cells
+from c2f_spec.report.table_forms import as_csv, as_latex
 from c2f_spec.spec.claims import TABLES
 from c2f_spec.spec.datasets import DATASETS
 from tests.report_store import experiment, filled
@@ -46,9 +48,9 @@ def test_the_paper_s_rows_are_all_there_and_name_what_we_know():
 
 
 def test_every_row_is_filled_by_the_experiment_that_runs_it(report):
-    table = {t.name: {row.model: row for row in t.rows} for t in report.paper}
+    table = {t.name: {row.model: row for row in t.rows} for t in report.tables}
     assert list(table) == ["V", "VI"]
-    assert [len(table["VI"][name].stages) for name in ("w/ Hint", "w/o Hint")] == [2, 1]
+    assert [table["VI"][name].found.seeds for name in ("w/ Hint", "w/o Hint")] == [(42, 43), (42,)]
     assert table["V"]["CoT(Zero-shot)"].state == "no experiment of this plan"
     assert table["V"]["CoT(SFT)"].state == ""
     cells = {cell.metric: cell for cell in table["VI"]["w/ Hint"].cells}
@@ -58,15 +60,14 @@ def test_every_row_is_filled_by_the_experiment_that_runs_it(report):
     assert cells["MAE"].delta == pytest.approx(scores["MAE"] - cells["MAE"].paper)
 
 
-def test_one_clip_and_the_last_digit_are_no_difference(tmp_path):
+def test_one_clip_and_the_last_digit_are_no_difference():
     """60 clips: one of them is 1.67 points."""
-    from c2f_spec.report.paper import _cells
-
     row = {"metrics": {"Acc2": 80.0, "MAE": 0.3}}
 
     def cells(acc2, mae, n=60):
-        scored = [type("Row", (), {"scores": {"Acc2": acc2, "MAE": mae, "n": n}})]
-        return [cell.equal for cell in _cells(row, scored)]
+        scores = {"Acc2": OverSeeds(acc2, None, None, (acc2,)), "MAE": OverSeeds(mae, None, None, (mae,))}
+        found = Cell("x", "sft", "ch-sims", scores, n, n, (0,), 0, {}, (42,), (), ())
+        return [cell.equal for cell in _cells(row, found)]
 
     assert cells(0.8166, 0.3004) == [True, True]
     assert cells(0.82, 0.3006) == [False, False]
@@ -77,7 +78,7 @@ def test_one_clip_and_the_last_digit_are_no_difference(tmp_path):
 
 def test_markdown_and_page_show_ours_the_paper_s_and_the_difference(report, golden):
     text = markdown(report)
-    start = text.index("## Beside the paper")
+    start = text.index("## Tables")
     golden("report/paper.md", text[start : text.index("\n## ", start + 4)])
     page = html(report)
     assert "Table VI: hints for hard samples, on CH-SIMS" in page
@@ -85,18 +86,24 @@ def test_markdown_and_page_show_ours_the_paper_s_and_the_difference(report, gold
 
 
 def test_csv_traces_each_number_to_its_evaluation(report):
-    rows = list(csv.DictReader(io.StringIO(as_csv(report.paper))))
+    rows = list(csv.DictReader(io.StringIO(as_csv(report.tables))))
     ours = [row for row in rows if row["measured"]]
     assert {row["table"] for row in ours} == {"V", "VI"}
-    assert all(re.fullmatch(r"(evaluate-[0-9a-f]{10} ?)+", row["stages"]) for row in ours)
+    keys = {cell.sources[0].key for table in report.tables for row in table.rows if (cell := row.found)}
+    assert {key for row in ours for key in row["keys"].split()} >= keys
+    assert all(re.fullmatch(r"[0-9a-f]{64}( [0-9a-f]{64})*", row["keys"]) for row in ours)
+    assert {(row["n"], row["n_expected"], row["unparsable"], row["overlap"]) for row in ours} >= {
+        ("60", "60", "0", "0")
+    }
+    assert {row["seeds"] for row in ours} == {"42", "42 43"}
     assert [row["note"] for row in rows if row["model"] == "CoT(Zero-shot)"] == [
         "no experiment of this plan"
     ] * 6
 
 
 def test_latex_is_escaped(report):
-    text = as_latex(report.paper)
-    assert text.count(r"\begin{tabular}{lllrrrrrr}") == 2
+    text = as_latex(report.tables)
+    assert text.count(r"\begin{tabular}{lllrrrrrrrrrrr}") == 2
     body = [line for line in text.splitlines() if not line.startswith("%")]
     assert not [line for line in body if re.search(r"(?<!\\)[%#_]", line)]
     assert r"$\pm$" in text
@@ -115,8 +122,8 @@ def test_without_tables_nothing_of_the_paper_is_shown(tmp_path):
     store = filled(tmp_path, experiment())
     assert isinstance(store.plan, Plan)
     report = collect(store.plan, store.objects)
-    assert report.paper == ()
-    assert "Beside the paper" not in markdown(report) + html(report)
+    assert report.tables == ()
+    assert "## Tables" not in markdown(report) + html(report)
 
 
 def test_report_check_names_the_line_that_changed(c2f, repository, tiny_spec):
@@ -131,7 +138,7 @@ def test_report_check_names_the_line_that_changed(c2f, repository, tiny_spec):
     path = repository / "out" / "tables.csv"
     path.write_text(
         path.read_text().replace(
-            "C2F-Thinker(SIMS),ch-sims,ID,Acc5,,,54.3", "C2F-Thinker(SIMS),ch-sims,ID,Acc5,,,61.6"
+            "C2F-Thinker(SIMS),ch-sims,ID,Acc5,,,,,54.3", "C2F-Thinker(SIMS),ch-sims,ID,Acc5,,,,,61.6"
         )
     )
     told = c2f("report", "specs/sims.yaml", "--check", "out", check=4).stdout

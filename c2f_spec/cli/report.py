@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan
     from c2f_spec.store.objects import Objects
 
-TABLES = ("tables.csv", "tables.tex")
+TABLES = ("tables.csv", "tables.md", "tables.tex")
 
 
 def report(args: Namespace) -> int:
-    """With `--check`, exit 4 if a table of the paper that was committed to a folder is no longer what comes out."""
+    """With `--check`, exit 4 if a table that was committed to a folder is no longer what comes out."""
     _, plan, environment, root = compile_work(args)
     objects = open_objects(store_url(environment, root))
     if args.check:
@@ -30,18 +30,19 @@ def report(args: Namespace) -> int:
 
 
 def pages(plan: Plan, objects: Objects) -> dict[str, str]:
-    """Name to text: the page, its Markdown twin, and the paper's tables if a spec names any."""
+    """Name to text: the page, its Markdown twin, and the tables if a spec names or defines any."""
     from c2f_spec.plan.claims import register
     from c2f_spec.report.collect import collect
     from c2f_spec.report.html import html
     from c2f_spec.report.markdown import markdown
-    from c2f_spec.report.paper_forms import as_csv, as_latex
+    from c2f_spec.report.table_forms import as_csv, as_latex, as_markdown
 
     register(plan, objects)
     collected = collect(plan, objects)
     found = {"report.html": html(collected), "report.md": markdown(collected)}
-    if collected.paper:
-        found |= dict(zip(TABLES, (as_csv(collected.paper), as_latex(collected.paper)), strict=True))
+    if collected.tables:
+        made = (form(collected.tables) for form in (as_csv, as_markdown, as_latex))
+        found |= dict(zip(TABLES, made, strict=True))
     return found
 
 
@@ -76,7 +77,7 @@ def _check(found: dict[str, str], folder: Path) -> int:
     committed = [name for name in TABLES if (folder / name).is_file()]
     if not committed:
         raise WrongUsage(
-            f"{folder} holds neither {' nor '.join(TABLES)}",
+            f"{folder} holds none of {', '.join(TABLES)}",
             hint="name `tables` in the spec, and write them with --out",
         )
     differ = False

@@ -39,7 +39,9 @@ def columns(side: Arrays, metric: Metric, dataset: Dataset, policy: Policy, scop
     """
     pred, true = filled(side, dataset, "worst_case" if policy == "parsed_only" else policy)
     if metric in ("MAE", "Corr"):
-        used = np.clip(pred, dataset.low, dataset.high) if dataset.family == "sims" else pred
+        # MMSA clips both sides of SIMS for everything and leaves MOSI's as they are (METHOD 4.1, 4.2).
+        ends = (dataset.low, dataset.high) if dataset.family == "sims" else (-np.inf, np.inf)
+        used, true = np.clip(pred, *ends), np.clip(true, *ends)
         if metric == "MAE":
             return [np.abs(used - true) * scope, scope.astype(np.float64)]
         p, t = (

@@ -28,7 +28,8 @@ class OverSeeds(NamedTuple):
     """Standard deviation (of a sample) over seeds; `None` of one seed."""
     interval: boot.Interval
     """95 % of the mean, over clips: the seeds are those that were run, and are not drawn again."""
-    seeds: int
+    each: tuple[float | None, ...]
+    """Of each seed."""
 
 
 def over_seeds(
@@ -41,7 +42,7 @@ def over_seeds(
     sides = [arrays(in_order(rows, runs[0], dataset)) for rows in runs]
     scopes = [side.parsed if policy == "parsed_only" else np.ones(len(side.true), bool) for side in sides]
     if not len(sides[0].true):
-        return {metric: OverSeeds(None, None, None, len(runs)) for metric in metrics}
+        return {metric: OverSeeds(None, None, None, (None,) * len(runs)) for metric in metrics}
     made = {
         metric: [columns(side, metric, dataset, policy, s) for side, s in zip(sides, scopes, strict=True)]
         for metric in metrics
@@ -62,6 +63,6 @@ def over_seeds(
             float(each.mean()) if defined else None,
             float(each.std(ddof=1)) if defined and len(each) > 1 else None,
             boot.percentiles(np.mean(resampled, axis=0)) if defined else None,
-            len(runs),
+            tuple(float(value) if np.isfinite(value) else None for value in each),
         )
     return found

@@ -205,11 +205,31 @@ def claims_can_be_judged(e: Experiment) -> Iterator[Problem]:
             message = f"`{name}` has no {e.hypothesis.metric}"
             yield Problem("C2F323", ("hypothesis", "metric"), message, f"one of {known}")
     for i, table in enumerate(e.tables):
-        if TABLES[table] != e.data.train:
-            message = (
-                f"the models of table {table} were trained on `{TABLES[table]}`, not on `{e.data.train}`"
-            )
+        if table.kind != "own" and TABLES[table.kind] != e.data.train:
+            trained = TABLES[table.kind]
+            message = f"the models of table {table.kind} were trained on `{trained}`, not on `{e.data.train}`"
             yield Problem("C2F324", ("tables", i), message, "remove it here")
+
+
+def tables_have_numbers(e: Experiment) -> Iterator[Problem]:
+    """A column names a data set that there is, and metrics of its family; two tables have two names."""
+    own = [(i, table) for i, table in enumerate(e.tables) if table.kind == "own"]
+    names = [table.name for _, table in own]
+    for place, (i, table) in enumerate(own):
+        if table.name in names[:place]:
+            hint = "give it another name"
+            yield Problem("C2F325", ("tables", i, "name"), f"a second table `{table.name}`", hint)
+        for j, column in enumerate(table.columns):
+            at = ("tables", i, "columns", j)
+            if column.dataset not in DATASETS:
+                hint = suggest(column.dataset, list(DATASETS))
+                yield Problem("C2F325", (*at, "dataset"), f"no data set `{column.dataset}`", hint)
+                continue
+            has = METRICS[DATASETS[column.dataset].family]
+            for k, metric in enumerate(column.metrics):
+                if metric not in has:
+                    message, hint = f"`{column.dataset}` has no {metric}", f"one of {', '.join(has)}"
+                    yield Problem("C2F325", (*at, "metrics", k), message, hint)
 
 
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
@@ -227,4 +247,5 @@ RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     targets_keep_the_labels,
     evaluation_heeds_its_fields,
     claims_can_be_judged,
+    tables_have_numbers,
 )

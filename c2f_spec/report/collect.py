@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from c2f_spec.report.cells import Cells
 from c2f_spec.report.claims import verdicts
 from c2f_spec.report.curves import grpo_curves, sft_curves
 from c2f_spec.report.defaults import not_in_the_paper
@@ -11,8 +12,10 @@ from c2f_spec.report.examples import answers, dropped, kept
 from c2f_spec.report.funnel import funnel
 from c2f_spec.report.model import Report, Section
 from c2f_spec.report.outputs import Outputs
+from c2f_spec.report.own_tables import own_tables
 from c2f_spec.report.paper import paper_tables
 from c2f_spec.report.results import Results
+from c2f_spec.report.seeds import groups
 from c2f_spec.report.summary import honesty, summary
 from c2f_spec.spec.evaluate import Evaluate
 
@@ -24,15 +27,16 @@ if TYPE_CHECKING:
 def collect(plan: Plan, objects: Objects) -> Report:
     """What the store holds of a plan. The same store content gives an equal report."""
     outputs = Outputs(plan, objects)
-    sections = tuple(_section(outputs, variant) for variant in plan.variants)
+    found, cells = groups(plan), Cells(outputs)
     return Report(
         name=plan.name,
         digest=plan.digest,
         environment=plan.environment_name,
-        sections=sections,
+        sections=tuple(_section(outputs, variant) for variant in plan.variants),
         stages=outputs.lines(),
         verdicts=verdicts(plan, outputs, objects),
-        paper=paper_tables(plan, sections, outputs),
+        groups=tuple(group.name for group in found),
+        tables=(*paper_tables(found, cells), *own_tables(found, cells)),
     )
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 from c2f_spec.report import numbers
 from c2f_spec.report.markup import Html, el
 from c2f_spec.report.page_parts import curves, examples, funnel, table
-from c2f_spec.report.page_results import comparison, paper, results, verdicts
+from c2f_spec.report.page_results import comparison, results, verdicts
+from c2f_spec.report.page_tables import tables
 from c2f_spec.report.shell import page
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def html(report: Report) -> str:
     several = len(report.sections) > 1
     parts: list[Html | None] = [el("h1", report.name)]
     parts += [_nav(report), *verdicts(report), comparison(report) if several else None]
-    parts += paper(report)
+    parts += tables(report)
     for i, section in enumerate(report.sections):
         parts += _section(report, i, section)
     parts += [*_specs(report), *_stages(report), *_defaults(report)]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from c2f_spec.report import numbers, paper_forms
+from c2f_spec.report import numbers, paper_forms, table_forms
 from c2f_spec.report.columns import ACC2, CORR, VERDICT, about, columns, explanation
+from c2f_spec.report.tables import PaperTable
 from c2f_spec.report.text import fence, inline, line
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def markdown(report: Report) -> str:
     """The text. Equal reports give equal bytes."""
     blocks = [f"# {inline(report.name)}"]
     blocks += _verdicts(report)
-    blocks += _paper(report)
+    blocks += _tables(report)
     several = len(report.sections) > 1
     for i, section in enumerate(report.sections):
         blocks += [f"## {inline(section.name)}"] if several else []
@@ -45,12 +46,15 @@ def _verdicts(report: Report) -> list[str]:
     return blocks
 
 
-def _paper(report: Report) -> list[str]:
-    """The tables that the specs name, beside ours."""
-    blocks = ["## Beside the paper"] if report.paper else []
-    for one in report.paper:
-        blocks += [f"### Table {inline(one.name)}: {inline(one.title)}", paper_forms.markdown(one)]
-    return [*blocks, line(paper_forms.EXPLAINED)] if blocks else []
+def _tables(report: Report) -> list[str]:
+    """The tables that the specs name or define."""
+    blocks = ["## Tables"] if report.tables else []
+    for one in report.tables:
+        found = table_forms.grid(one)
+        title = f": {inline(found.title)}" if found.title else ""
+        blocks += [f"### {inline(found.name)}{title}", table_forms.markdown(one)]
+    of_paper = any(isinstance(one, PaperTable) for one in report.tables)
+    return [*blocks, line(paper_forms.EXPLAINED)] if of_paper else blocks
 
 
 def _section(section: Section, before: Sequence[Section]) -> list[str]:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from c2f_spec.report.tables import OwnTable, PaperTable
+
 Domain = Literal["in-domain", "out-of-domain", "overlaps the training data"]
 
 
@@ -182,48 +184,6 @@ class Section:
     resamples: int
 
 
-@dataclass(frozen=True, slots=True)
-class PaperCell:
-    """A number of the paper, and ours: accuracies and F1 in percent."""
-
-    metric: str
-    paper: float
-    mean: float | None
-    """Over seeds."""
-    spread: float | None
-    """Standard deviation over seeds, if there are several."""
-    delta: float | None
-    """Ours minus the paper's."""
-    equal: bool
-    """The difference is within what the paper prints, or within one clip."""
-    mark: str
-    """Why the paper's number is read otherwise than it is printed, if so."""
-
-
-@dataclass(frozen=True, slots=True)
-class PaperRow:
-    model: str
-    test: str
-    setting: str
-    """`ID` or `OOD`, as the paper says."""
-    cells: tuple[PaperCell, ...]
-    state: str
-    """Empty if there are numbers of ours, else why not."""
-    stages: tuple[str, ...]
-    """Names of the evaluations that they come from, one a seed."""
-    doubts: tuple[str, ...]
-    """What is odd about the paper's row."""
-
-
-@dataclass(frozen=True, slots=True)
-class PaperTable:
-    """A table of the paper with our numbers beside it."""
-
-    name: str
-    title: str
-    rows: tuple[PaperRow, ...]
-
-
 Judgement = Literal["supported", "not supported", "undecided"]
 
 
@@ -250,4 +210,6 @@ class Report:
     sections: tuple[Section, ...]
     stages: tuple[StageLine, ...]
     verdicts: tuple[Verdict, ...] = ()
-    paper: tuple[PaperTable, ...] = ()
+    groups: tuple[str, ...] = ()
+    """Names of the experiments, the seeds of each taken together."""
+    tables: tuple[PaperTable | OwnTable, ...] = ()

@@ -54,6 +54,11 @@ def interval(bounds: Any, show: Any) -> str:
     return "" if bounds is None else f"[{show(bounds[0])}, {show(bounds[1])}]"
 
 
+def p_value(value: Any) -> str:
+    """Two digits, and no more zeros than three."""
+    return NOTHING if _undefined(value) else "< 0.001" if value < 0.001 else f"{value:.2g}"
+
+
 def plain(value: float) -> str:
     """The shortest text of a number on an axis or in a range."""
     return f"{value + 0.0:.6g}"

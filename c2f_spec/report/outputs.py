@@ -44,15 +44,26 @@ class Output:
             return None
         return records.fetch_file(self.objects, self.record, name)
 
-    def rows(self, name: str) -> list[dict[str, Any]]:
-        """The objects of a file of JSON lines; a line that is none is skipped."""
+    def rows(self, name: str, without: str = "") -> list[dict[str, Any]]:
+        """The objects of a file of JSON lines, without a field of each; a line that is none is skipped."""
         path = self.file(name)
-        return list(_objects(path)) if path is not None else []
+        return list(_objects(path, without)) if path is not None else []
 
     def json(self, name: str) -> dict[str, Any]:
         path = self.file(name)
         value = json.loads(path.read_text(encoding="utf-8")) if path is not None else {}
         return value if isinstance(value, dict) else {}
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What a checkpoint answered on a data set, without its words."""
+
+    stage: Stage | None
+    rows: list[dict[str, Any]]
+    """Of predictions.jsonl, without `output`, which is most of it."""
+    state: str
+    """Empty if there are rows, else why not."""
 
 
 class Outputs:
@@ -61,6 +72,8 @@ class Outputs:
     def __init__(self, plan: Plan, objects: Objects) -> None:
         self.plan, self.objects = plan, objects
         self._known: dict[str, Output] = {}
+        self._answers: dict[str, Answers] = {}
+        self._clips: dict[str, list[dict[str, Any]]] = {}
 
     def of(self, key: str) -> Output:
         if key not in self._known:
@@ -76,6 +89,26 @@ class Outputs:
             ):
                 return self.of(key)
         return None
+
+    def answers(self, variant: Variant, checkpoint: str, dataset: str) -> Answers:
+        """Read once for all variants that share the evaluation."""
+        found = self.find(variant, "evaluate", checkpoint=checkpoint, dataset=dataset)
+        if found is None:
+            return Answers(None, [], "not in the plan")
+        key = found.stage.key
+        if key not in self._answers:
+            rows = found.rows("predictions.jsonl", without="output")
+            self._answers[key] = Answers(found.stage, rows, found.state or ("" if rows else "no predictions"))
+        return self._answers[key]
+
+    def clips(self, variant: Variant, dataset: str) -> list[dict[str, Any]]:
+        """The manifest of a prepared data set; nothing if it was not prepared."""
+        found = self.find(variant, "prepare", dataset=dataset)
+        if found is None:
+            return []
+        if found.stage.key not in self._clips:
+            self._clips[found.stage.key] = found.rows("manifest.jsonl")
+        return self._clips[found.stage.key]
 
     def lines(self) -> tuple[StageLine, ...]:
         return tuple(self._line(stage) for stage in self.plan.stages)
@@ -114,7 +147,7 @@ class Outputs:
         )
 
 
-def _objects(path: Path) -> Iterator[dict[str, Any]]:
+def _objects(path: Path, without: str) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as file:
         for line in file:
             try:
@@ -122,6 +155,7 @@ def _objects(path: Path) -> Iterator[dict[str, Any]]:
             except json.JSONDecodeError:
                 continue
             if isinstance(value, dict):
+                value.pop(without, None)
                 yield value
 
 

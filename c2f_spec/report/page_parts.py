@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from c2f_spec.report.model import Chart, Curves, Example, Examples, Funnel
 
 
+DASH = str.maketrans({"-": "\u2212"})
+"""A minus sign is as wide as a digit."""
+
+
 def table(heads: Sequence[tuple[str, str] | Html], rows: Iterable[Html], above: Html | None = None) -> Html:
     """A table that scrolls sideways if it must; a head is its words and class, or an element."""
     first = el("tr", *(h if isinstance(h, Html) else el("th", h[0], class_=h[1] or None) for h in heads))

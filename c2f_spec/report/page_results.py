@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.report import numbers, paper_forms, svg
+from c2f_spec.report import numbers, svg
 from c2f_spec.report.columns import ACC2, CORR, VERDICT, Column, about, columns, explanation
 from c2f_spec.report.markup import Html, el
-from c2f_spec.report.page_parts import table
+from c2f_spec.report.page_parts import DASH, table
 
 if TYPE_CHECKING:
     from c2f_spec.report.model import Learned, Report, Row, Section, Table
-
-DASH = str.maketrans({"-": "\u2212"})
-"""A minus sign is as wide as a digit."""
 
 
 def results(section: Section, i: int) -> list[Html]:
@@ -58,27 +55,6 @@ def verdicts(report: Report) -> list[Html]:
     ]
     heads = (("verdict", ""), ("hypothesis", ""), ("by", ""))
     return [el("h2", "Hypotheses", id="hypotheses"), table(heads, rows)] if rows else []
-
-
-def paper(report: Report) -> list[Html]:
-    """The tables of the paper that the specs name, beside ours."""
-    parts = [el("h2", "Beside the paper", id="paper")] if report.paper else []
-    for one in report.paper:
-        names = paper_forms.metrics(one)
-        heads = [("model", ""), ("test set", ""), ("", ""), *((name, "n") for name in names)]
-        rows = [
-            el(
-                "tr",
-                el("th", row.model),
-                el("td", row.test),
-                el("td", row.setting, title=" ".join(row.stages) or None),
-                *(el("td", cell.translate(DASH), class_="n") for cell in paper_forms.cells_of(one, row)),
-            )
-            for row in one.rows
-        ]
-        parts += [el("h3", f"Table {one.name}: {one.title}"), table(heads, rows)]
-        parts += [el("p", note, class_="about") for note in paper_forms.notes(one)]
-    return [*parts, el("p", paper_forms.EXPLAINED, class_="about")] if parts else []
 
 
 def _overview(section: Section) -> Html:

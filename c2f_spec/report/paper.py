@@ -8,20 +8,17 @@ cannot show, or that one clip makes, counts as equal.
 
 from __future__ import annotations
 
-from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.paper import RUNS, printed, runs
-from c2f_spec.report.model import PaperCell, PaperRow, PaperTable
+from c2f_spec.paper import RUNS, named, printed, runs
+from c2f_spec.report.tables import PERCENT, PaperCell, PaperRow, PaperTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from c2f_spec.plan.model import Plan, Variant
-    from c2f_spec.report.model import Row, Section
-    from c2f_spec.report.outputs import Outputs
+    from c2f_spec.report.cells import Cell, Cells
+    from c2f_spec.report.seeds import Group
 
-PERCENT = ("Acc2", "Acc3", "Acc5", "Acc7", "F1")
 PRINTED = {True: 0.05, False: 0.0005}
 """Half of the last digit that the paper prints, of percentages and of the others."""
 TITLES = {
@@ -33,69 +30,54 @@ TITLES = {
     "VI": "hints for hard samples, on CH-SIMS",
     "VII": "hard samples, on CH-SIMS",
 }
+NO_EXPERIMENT = "no experiment of this plan"
 
 
-def paper_tables(plan: Plan, sections: Sequence[Section], outputs: Outputs) -> tuple[PaperTable, ...]:
-    """The tables that any experiment of the plan names, in the paper's order."""
-    asked = {table for v in plan.variants for table in v.experiment.tables}
-    by_name = {section.name: section for section in sections}
-    found = []
+def paper_tables(found: Sequence[Group], cells: Cells) -> tuple[PaperTable, ...]:
+    """The tables that any experiment names, in the paper's order."""
+    asked = {table for g in found for table in named(g.variants[0].experiment)}
+    made = []
     for table in sorted(asked, key=list(TITLES).index):
-        own = [v for v in plan.variants if table in v.experiment.tables]
-        rows = [_row(row, own, by_name, outputs) for row in printed() if row["table"] == table]
-        found.append(PaperTable(table, TITLES[table], tuple(rows)))
-    return tuple(found)
+        own = [g for g in found if table in named(g.variants[0].experiment)]
+        rows = [r for row in printed() if row["table"] == table for r in _rows(row, own, cells)]
+        made.append(PaperTable(table, TITLES[table], tuple(rows)))
+    return tuple(made)
 
 
-def _row(
-    row: Mapping[str, Any], variants: Sequence[Variant], sections: Mapping[str, Section], outputs: Outputs
-) -> PaperRow:
+def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: Cells) -> Iterator[PaperRow]:
+    """One, or one for each experiment where several run it."""
     run = RUNS.get(row["model"])
-    matched = [v for v in variants if run is not None and runs(v.experiment, row["train"], row["test"], run)]
-    scored: list[Row] = []
-    keys, state = [], "" if run else "not run here: another code base"
-    if run and not matched:
-        state = "no experiment of this plan"
-    for variant in matched:
-        assert run is not None
-        cell, key = _measured(variant, run.checkpoint, row["test"], sections, outputs)
-        keys.append(key)
-        if cell is None or cell.state:
-            state = f"{variant.name}: {cell.state if cell else 'not in the plan'}"
-        else:
-            scored.append(cell)
-    doubt = [row["doubt"]] if row.get("doubt") else []
-    cells = tuple(_cells(row, scored if not state else []))
-    return PaperRow(row["model"], row["test"], row["setting"], cells, state, tuple(keys), tuple(doubt))
+    if run is None:
+        yield _row(row, row["model"], None, "not run here: another code base")
+        return
+    matched = [g for g in own if runs(g.variants[0].experiment, row["train"], row["test"], run)]
+    for group in matched:
+        model = row["model"] if len(matched) == 1 else f"{row['model']}: {group.name}"
+        cell = cells.of(group, run.checkpoint, row["test"])
+        yield _row(row, model, cell, "" if cell.scores else "; ".join(cell.missing))
+    if not matched:
+        yield _row(row, row["model"], None, NO_EXPERIMENT)
 
 
-def _measured(
-    variant: Variant, checkpoint: str, test: str, sections: Mapping[str, Section], outputs: Outputs
-) -> tuple[Row | None, str]:
-    """The scores of a cell, and the name of the stage that they come from."""
-    output = outputs.find(variant, "evaluate", checkpoint=checkpoint, dataset=test)
-    for table in sections[variant.name].tables:
-        for row in table.rows if table.data.name == test else ():
-            if row.model == checkpoint:
-                return row, output.stage.name if output else ""
-    return None, ""
+def _row(row: Mapping[str, Any], model: str, cell: Cell | None, state: str) -> PaperRow:
+    doubts = (row["doubt"],) if row.get("doubt") else ()
+    return PaperRow(model, row["test"], row["setting"], tuple(_cells(row, cell)), state, cell, doubts)
 
 
-def _cells(row: Mapping[str, Any], scored: Sequence[Row]) -> Iterator[PaperCell]:
+def _cells(row: Mapping[str, Any], cell: Cell | None) -> Iterator[PaperCell]:
     for metric, paper in row["metrics"].items():
         percent = metric in PERCENT
-        values = [
-            r.scores[metric] * (100 if percent else 1) for r in scored if r.scores.get(metric) is not None
-        ]
-        mean = fmean(values) if values and len(values) == len(scored) else None
-        clips = min((r.scores["n"] for r in scored), default=0)
-        slack = max(PRINTED[percent], 100 / clips if percent and clips else 0)
+        scale = 100 if percent else 1
+        ours = cell.scores.get(metric) if cell else None
+        mean = None if ours is None or ours.mean is None else scale * ours.mean
+        slack = max(PRINTED[percent], 100 / cell.n if percent and cell and cell.n else 0)
         delta = None if mean is None else mean - paper
         yield PaperCell(
             metric=metric,
             paper=paper,
             mean=mean,
-            spread=stdev(values) if mean is not None and len(values) > 1 else None,
+            spread=scale * ours.deviation if ours and ours.deviation is not None else None,
+            interval=(scale * ours.interval[0], scale * ours.interval[1]) if ours and ours.interval else None,
             delta=delta,
             equal=delta is not None and abs(delta) <= slack + 1e-9,
             mark=row.get("read", {}).get(metric, ""),

@@ -1,49 +1,45 @@
-"""`PaperTable` → Markdown, CSV and LaTeX: ours, the paper's, and the difference, each number with where it comes from."""
+"""`PaperTable` → its cells as text: ours, the paper's, and the difference, with what is missing and what is odd."""
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING
 
-from c2f_spec.report.paper import PERCENT
-from c2f_spec.report.text import inline
+from c2f_spec.report import numbers
+from c2f_spec.report.paper import NO_EXPERIMENT
+from c2f_spec.report.tables import PERCENT, Grid, Number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from c2f_spec.report.model import PaperCell, PaperRow, PaperTable
+    from c2f_spec.report.cells import Cell
+    from c2f_spec.report.tables import PaperCell, PaperRow, PaperTable
 
-CSV_HEAD = (
-    "table",
-    "model",
-    "test",
-    "setting",
-    "metric",
-    "measured",
-    "sd",
-    "paper",
-    "delta",
-    "equal",
-    "stages",
-    "note",
-)
-LATEX = {
-    "\\": r"\textbackslash{}",
-    **{c: f"\\{c}" for c in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-}
+FACTS = ("n", "no score", "coverage, %", "overlap", "seeds")
 EXPLAINED = (
-    "Each cell: ours, then in brackets the paper's and the difference; = is a difference that the paper's printing or one "
-    "clip makes. A cell with the paper's number alone was not run here. *: the paper's number is not the printed one, or "
-    "is in doubt; the notes say why. Accuracies and F1 in percent."
+    "Each cell: measured, then in brackets the paper's number and the difference; = is a difference that the paper's "
+    "printing or one clip makes. A cell with the paper's number alone was not run here. *: the paper's number is not the "
+    "printed one, or is in doubt; the notes say why. Accuracies and F1 in percent. n: test clips. no score: answers "
+    "without one, of each seed. overlap: test clips that the training split has, too."
 )
 
 
-def metrics(table: PaperTable) -> list[str]:
-    """Of all rows, in the paper's order."""
-    return list(dict.fromkeys(cell.metric for row in table.rows for cell in row.cells))
+def grid(table: PaperTable) -> Grid:
+    """Its own rows and columns, and what each number must be read with."""
+    metrics = list(dict.fromkeys(cell.metric for row in table.rows for cell in row.cells))
+    rows = []
+    for row in table.rows:
+        own = {cell.metric: cell for cell in row.cells}
+        shown_ = (shown(own.get(metric), starred=bool(row.doubts)) for metric in metrics)
+        rows.append((row.model, row.test, row.setting, *shown_, *facts(row.found)))
+    return Grid(
+        name=f"Table {table.name}",
+        title=table.title,
+        heads=("measured (paper, difference)", "test set", "", *metrics, *FACTS),
+        words=3,
+        rows=tuple(rows),
+        notes=tuple(_notes(table)),
+        cells=tuple(row.found for row in table.rows if row.found and row.found.sources),
+    )
 
 
 def shown(cell: PaperCell | None, *, starred: bool) -> str:
@@ -64,78 +60,80 @@ def number(metric: str, value: float) -> str:
     return f"{value:.1f}" if metric in PERCENT else f"{value:.3f}"
 
 
-def cells_of(table: PaperTable, row: PaperRow) -> list[str]:
-    """One text a metric of the table."""
-    own = {cell.metric: cell for cell in row.cells}
-    return [shown(own.get(metric), starred=bool(row.doubts)) for metric in metrics(table)]
+def facts(cell: Cell | None) -> tuple[str, ...]:
+    """What stands next to a row of numbers: `FACTS`."""
+    if cell is None or not cell.sources:
+        return ("",) * len(FACTS)
+    lost = (
+        " ".join(map(str, dict.fromkeys(cell.unparsable)))
+        if len(set(cell.unparsable)) == 1
+        else " ".join(map(str, cell.unparsable))
+    )
+    n = numbers.count(cell.n) if cell.n == cell.expected else f"{cell.n:,} of {cell.expected:,}"
+    return (
+        n,
+        lost,
+        numbers.percent(cell.coverage),
+        numbers.count(cell.overlap),
+        " ".join(map(str, cell.seeds)),
+    )
 
 
-def notes(table: PaperTable) -> list[str]:
+def _notes(table: PaperTable) -> Iterator[str]:
     """What is missing, and what is odd about the paper's numbers."""
-    found = [f"{row.model} on {row.test}: {row.state}" for row in table.rows if row.state and row.stages]
-    missing = [
-        f"{row.model} on {row.test}" for row in table.rows if row.state == "no experiment of this plan"
-    ]
-    found += [f"not in this plan: {', '.join(missing)}"] if missing else []
-    found += [f"{row.model} on {row.test}: {doubt}" for row in table.rows for doubt in row.doubts]
-    return found + [
+    for row in table.rows:
+        if row.found:
+            yield from (f"missing: {row.model} on {row.test}: {why}" for why in row.found.missing)
+    missing = [f"{row.model} on {row.test}" for row in table.rows if row.state == NO_EXPERIMENT]
+    if missing:
+        yield f"not in this plan: {', '.join(missing)}"
+    for row in table.rows:
+        if row.found and row.found.clean:
+            yield f"{row.model} on {row.test}, without the {row.found.overlap:,} clips that the training split has: {clean(row.found)}"
+        yield from (f"{row.model} on {row.test}: {doubt}" for doubt in row.doubts)
+    yield from (
         f"{row.model} on {row.test}, {cell.metric}: {cell.mark}"
         for row in table.rows
         for cell in row.cells
         if cell.mark
-    ]
+    )
 
 
-def markdown(table: PaperTable) -> str:
-    """A table and its notes."""
-    heads = ["model", "test set", "", *metrics(table)]
-    lines = ["| " + " | ".join(map(inline, heads)) + " |"]
-    lines.append("| " + " | ".join([":---"] * 3 + ["---:"] * (len(heads) - 3)) + " |")
+def clean(cell: Cell) -> str:
+    """The metrics without the clips that overlap."""
+    found = []
+    for metric, over in cell.clean.items():
+        show = numbers.percent if metric in PERCENT else numbers.three
+        found.append(f"{metric} {show(over.mean)}")
+    return ", ".join(found)
+
+
+def values(table: PaperTable) -> Iterator[Number]:
+    """Every number, also those that only the paper has."""
     for row in table.rows:
-        words = [row.model, row.test, row.setting, *cells_of(table, row)]
-        lines.append("| " + " | ".join(map(inline, words)) + " |")
-    said = "".join(f"\n- {inline(note)}" for note in notes(table))
-    return "\n".join(lines) + (f"\n{said}" if said else "")
+        for cell in row.cells:
+            low, high = cell.interval or (None, None)
+            yield Number(
+                table=table.name,
+                model=row.model,
+                test=row.test,
+                setting=row.setting,
+                metric=cell.metric,
+                measured=cell.mean,
+                sd=cell.spread,
+                low=low,
+                high=high,
+                paper=cell.paper,
+                delta=cell.delta,
+                equal=None if cell.delta is None else cell.equal,
+                p=None,
+                cell=row.found,
+                note=_note(row, cell),
+            )
 
 
-def as_csv(tables: Sequence[PaperTable]) -> str:
-    """A line a number, with the stages that it comes from."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_HEAD)
-    for table in tables:
-        for row in table.rows:
-            writer.writerows(_csv_line(table, row, cell) for cell in row.cells)
-    return out.getvalue()
-
-
-def _csv_line(table: PaperTable, row: PaperRow, cell: PaperCell) -> list[object]:
-    ours = ["" if v is None else f"{v:.6g}" for v in (cell.mean, cell.spread)]
-    delta = "" if cell.delta is None else f"{cell.delta:.6g}"
-    equal = "" if cell.delta is None else str(cell.equal).lower()
-    note = "; ".join(filter(None, [row.state, cell.mark, *row.doubts]))
-    place = [table.name, row.model, row.test, row.setting, cell.metric]
-    return [*place, *ours, cell.paper, delta, equal, " ".join(row.stages), note]
-
-
-def as_latex(tables: Sequence[PaperTable]) -> str:
-    """A tabular each, for `booktabs`."""
-    return "\n".join(line for table in tables for line in _tabular(table)) + "\n"
-
-
-def _tabular(table: PaperTable) -> Iterator[str]:
-    names = metrics(table)
-    yield f"% Table {table.name}: {table.title}"
-    yield rf"\begin{{tabular}}{{lll{'r' * len(names)}}}"
-    yield r"\toprule"
-    yield " & ".join(["model", "test set", "", *map(_latex, names)]) + r" \\"
-    yield r"\midrule"
-    for row in table.rows:
-        yield " & ".join(map(_latex, [row.model, row.test, row.setting, *cells_of(table, row)])) + r" \\"
-    yield r"\bottomrule"
-    yield r"\end{tabular}"
-    yield from (f"% {note}" for note in notes(table))
-
-
-def _latex(text: str) -> str:
-    return "".join(LATEX.get(c, c) for c in text).replace("±", r"$\pm$")
+def _note(row: PaperRow, cell: PaperCell) -> str:
+    missing = row.found.missing if row.found else ()
+    return "; ".join(
+        filter(None, [row.state, *(m for m in missing if m not in row.state), cell.mark, *row.doubts])
+    )

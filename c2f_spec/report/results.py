@@ -30,7 +30,6 @@ class Results:
     def __init__(self, outputs: Outputs, variant: Variant) -> None:
         self.outputs, self.variant = outputs, variant
         self.e, self.asked = variant.experiment, variant.experiment.evaluate
-        self._predictions: dict[tuple[str, str], tuple[list[dict[str, Any]], str]] = {}
 
     def tables(self) -> tuple[Table, ...]:
         """One for each data set, the in-domain ones first, otherwise in the spec's order."""
@@ -72,12 +71,8 @@ class Results:
 
     def predictions(self, checkpoint: str, dataset: str) -> tuple[list[dict[str, Any]], str]:
         """Rows of predictions.jsonl, and why there are none."""
-        if (checkpoint, dataset) not in self._predictions:
-            found = self.outputs.find(self.variant, "evaluate", checkpoint=checkpoint, dataset=dataset)
-            rows = found.rows("predictions.jsonl") if found else []
-            state = "not in the plan" if found is None else found.state or ("" if rows else "no predictions")
-            self._predictions[checkpoint, dataset] = (rows, state)
-        return self._predictions[checkpoint, dataset]
+        found = self.outputs.answers(self.variant, checkpoint, dataset)
+        return found.rows, found.state
 
     def _table(self, data: Data) -> Table:
         assert self.asked is not None

@@ -44,7 +44,9 @@ class Experiment(SpecModel):
     grpo: Grpo | None = Field(default=None, description="Reinforcement learning.")
     evaluate: Evaluate | None = Field(default=None, description="The evaluation matrix.")
     tables: tuple[Table, ...] = Field(
-        default=(), description="Tables of the paper to set beside the results.", json_schema_extra=REPORT
+        default=(),
+        description="Tables to make of the results: those of the paper by number, or your own.",
+        json_schema_extra=REPORT,
     )
     hypothesis: Hypothesis | None = Field(
         default=None,

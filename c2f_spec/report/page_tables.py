@@ -1,0 +1,54 @@
+"""The tables that the specs name or define, on the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from c2f_spec.report import paper_forms, table_forms
+from c2f_spec.report.markup import Html, el
+from c2f_spec.report.page_parts import DASH, table
+from c2f_spec.report.tables import PaperTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from c2f_spec.report.model import Report
+    from c2f_spec.report.tables import Grid
+
+
+def tables(report: Report) -> list[Html]:
+    """Each with its notes, and where its numbers come from."""
+    parts = [el("h2", "Tables", id="tables")] if report.tables else []
+    for one in report.tables:
+        found = table_forms.grid(one)
+        parts.append(el("h3", f"{found.name}: {found.title}" if found.title else found.name))
+        parts += [gridded(found), *(el("p", note, class_="about") for note in found.notes)]
+        if found.cells:
+            lines = table_forms.sources(found)
+            keys = [" ".join(s.key for s in cell.sources) for cell in table_forms.once(found.cells)]
+            rows = (_line(row, 3, key) for row, key in zip(lines, keys, strict=True))
+            heads = [(h, "" if i < 3 else "n") for i, h in enumerate(table_forms.SOURCE_HEADS)]
+            parts.append(el("details", el("summary", "Where the numbers come from"), table(heads, rows)))
+    of_paper = any(isinstance(one, PaperTable) for one in report.tables)
+    return [*parts, el("p", paper_forms.EXPLAINED, class_="about")] if of_paper else parts
+
+
+def gridded(found: Grid) -> Html:
+    heads = [(head, "" if i < found.words else "n") for i, head in enumerate(found.heads)]
+    return table(heads, [_line(row, found.words) for row in found.rows])
+
+
+def _line(row: Sequence[str], words: int, key: str = "") -> Html:
+    """`key` is shown by the pointer on the last cell, which names its stages."""
+    cells = [
+        el(
+            "td",
+            text if i < words else text.translate(DASH),
+            class_=None if i < words else "n",
+            title=key or None,
+        )
+        if i == len(row) - 1 and key
+        else el("td", text if i < words else text.translate(DASH), class_=None if i < words else "n")
+        for i, text in enumerate(row[1:], start=1)
+    ]
+    return el("tr", el("th", row[0]), *cells)
