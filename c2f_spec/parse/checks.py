@@ -20,6 +20,7 @@ from c2f_spec.spec.sections import Dc, Direct
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from c2f_spec.spec.claims import OwnTable
     from c2f_spec.spec.experiment import Experiment
 
 __all__ = ["RULES", "Problem", "check"]
@@ -216,20 +217,29 @@ def tables_have_numbers(e: Experiment) -> Iterator[Problem]:
     own = [(i, table) for i, table in enumerate(e.tables) if table.kind == "own"]
     names = [table.name for _, table in own]
     for place, (i, table) in enumerate(own):
+        found = _wrong_columns(table)
         if table.name in names[:place]:
-            hint = "give it another name"
-            yield Problem("C2F325", ("tables", i, "name"), f"a second table `{table.name}`", hint)
-        for j, column in enumerate(table.columns):
-            at = ("tables", i, "columns", j)
-            if column.dataset not in DATASETS:
-                hint = suggest(column.dataset, list(DATASETS))
-                yield Problem("C2F325", (*at, "dataset"), f"no data set `{column.dataset}`", hint)
-                continue
-            has = METRICS[DATASETS[column.dataset].family]
-            for k, metric in enumerate(column.metrics):
-                if metric not in has:
-                    message, hint = f"`{column.dataset}` has no {metric}", f"one of {', '.join(has)}"
-                    yield Problem("C2F325", (*at, "metrics", k), message, hint)
+            found = [(("name",), f"a second table `{table.name}`", "give it another name"), *found]
+        for loc, message, hint in found:
+            yield Problem("C2F325", ("tables", i, *loc), message, hint)
+
+
+def _wrong_columns(table: OwnTable) -> list[tuple[tuple[str | int, ...], str, str | None]]:
+    """Place in the table, message and hint."""
+    found: list[tuple[tuple[str | int, ...], str, str | None]] = []
+    for j, column in enumerate(table.columns):
+        name = column.dataset
+        if name not in DATASETS:
+            hint = suggest(name, list(DATASETS))
+            found.append((("columns", j, "dataset"), f"no data set `{name}`", hint))
+            continue
+        has = METRICS[DATASETS[name].family]
+        found += [
+            (("columns", j, "metrics", k), f"`{name}` has no {metric}", f"one of {', '.join(has)}")
+            for k, metric in enumerate(column.metrics)
+            if metric not in has
+        ]
+    return found
 
 
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
