@@ -224,9 +224,9 @@ def tables_have_numbers(e: Experiment) -> Iterator[Problem]:
             yield Problem("C2F325", ("tables", i, *loc), message, hint)
 
 
-def _wrong_columns(table: OwnTable) -> list[tuple[tuple[str | int, ...], str, str | None]]:
+def _wrong_columns(table: OwnTable) -> list[tuple[tuple[str | int, ...], str, str]]:
     """Place in the table, message and hint."""
-    found: list[tuple[tuple[str | int, ...], str, str | None]] = []
+    found: list[tuple[tuple[str | int, ...], str, str]] = []
     for j, column in enumerate(table.columns):
         name = column.dataset
         if name not in DATASETS:
