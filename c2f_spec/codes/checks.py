@@ -175,7 +175,7 @@ ENTRIES: dict[str, Entry] = {
         "data: {train: ch-sims}\ntables: [III, I]\n",
         "data: {train: ch-sims}\ntables: [III]\n",
     ),
-    "C2F325": Entry(
+    "C2F379": Entry(
         "a table of your own that cannot be filled",
         "A column of a table names a test set and metrics of its family: Acc7 belongs to MOSI and MOSEI (METHOD 4.1), "
         "Acc3 to SIMS (METHOD 4.2). A table is known by its name, in the report and in the files that are committed.",

@@ -221,7 +221,7 @@ def tables_have_numbers(e: Experiment) -> Iterator[Problem]:
         if table.name in names[:place]:
             found = [(("name",), f"a second table `{table.name}`", "give it another name"), *found]
         for loc, message, hint in found:
-            yield Problem("C2F325", ("tables", i, *loc), message, hint)
+            yield Problem("C2F379", ("tables", i, *loc), message, hint)
 
 
 def _wrong_columns(table: OwnTable) -> list[tuple[tuple[str | int, ...], str, str]]:
