@@ -1,0 +1,117 @@
+"""What happened to each sample so far: saved in checkpoints, and written beside the model at the end.
+
+hints.jsonl   {"clip": "…", "polarity": "neutral", "seen": 3, "hard": 3, "hinted": 2, "right": 1, "answers": 12,
+               "last_seen": 90, "last_hard": 90, "last_hinted": 57, "every_visit": false}
+
+`seen` counts visits, one an epoch; `right` those of its first, unhinted answers that had the right polarity. Steps are
+those of metrics.jsonl, counted from 1. A sample that was hinted at every visit has `every_visit: true`: hard for ever,
+and perhaps wrongly labelled (METHOD 6.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+FILE = "hints.jsonl"
+TRAILING = 20
+"""Steps of a trailing mean."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One clip's visits."""
+
+    seen: int = 0
+    hard: int = 0
+    hinted: int = 0
+    right: int = 0
+    answers: int = 0
+    last_seen: int | None = None
+    last_hard: int | None = None
+    last_hinted: int | None = None
+    rate: float | None = None
+    """Running share of right polarities, which the trigger `pass_rate` reads."""
+
+    @property
+    def every_visit(self) -> bool:
+        return 0 < self.seen == self.hinted
+
+
+NEVER = Sample()
+
+
+class History:
+    """The samples that were seen, and the last steps of those that were hard before."""
+
+    def __init__(self) -> None:
+        self.samples: dict[str, Sample] = {}
+        self._again: list[tuple[int, int]] = []
+        """Of the last `TRAILING` steps: right and all first answers of samples that an earlier visit found hard."""
+
+    def of(self, clips: Sequence[str]) -> list[Sample]:
+        return [self.samples.get(clip, NEVER) for clip in clips]
+
+    def note(
+        self,
+        step: int,
+        clips: Sequence[str],
+        *,
+        hard: Sequence[bool],
+        hinted: Sequence[bool],
+        right: Sequence[int],
+        answers: int,
+        rates: Sequence[float | None],
+    ) -> tuple[int, int]:
+        """A visit of each clip; returns right and all first answers of those that were hard before it."""
+        before = self.of(clips)
+        again = [n for n, sample in zip(right, before, strict=True) if sample.hard]
+        for i, (clip, sample) in enumerate(zip(clips, before, strict=True)):
+            self.samples[clip] = replace(
+                sample,
+                seen=sample.seen + 1,
+                hard=sample.hard + hard[i],
+                hinted=sample.hinted + hinted[i],
+                right=sample.right + right[i],
+                answers=sample.answers + answers,
+                last_seen=step,
+                last_hard=step if hard[i] else sample.last_hard,
+                last_hinted=step if hinted[i] else sample.last_hinted,
+                rate=rates[i],
+            )
+        found = (sum(again), answers * len(again))
+        self._again = [*self._again, found][-TRAILING:]
+        return found
+
+    def trailing(self) -> float | None:
+        """Share of right polarities among first answers of samples found hard before, over the last steps."""
+        right, answers = (sum(each[i] for each in self._again) for i in (0, 1))
+        return right / answers if answers else None
+
+    def every_visit(self) -> list[str]:
+        """Clips that were hinted whenever they were seen, at least twice: once is no habit."""
+        return sorted(clip for clip, s in self.samples.items() if s.every_visit and s.seen > 1)
+
+    def rows(self, polarity: Callable[[str], str]) -> list[dict[str, Any]]:
+        """Lines of `FILE`, in the order of the ids."""
+        found = []
+        for clip, sample in sorted(self.samples.items()):
+            facts = asdict(sample)
+            del facts["rate"]
+            row = {"clip": clip, "polarity": polarity(clip), **facts, "every_visit": sample.every_visit}
+            found.append(row)
+        return found
+
+    def saved(self) -> dict[str, Any]:
+        """As JSON, for a checkpoint."""
+        samples = {clip: list(asdict(sample).values()) for clip, sample in self.samples.items()}
+        return {"samples": samples, "again": [list(each) for each in self._again]}
+
+    @classmethod
+    def restored(cls, saved: dict[str, Any]) -> History:
+        """The reverse of `saved`."""
+        history = cls()
+        history.samples = {clip: Sample(*values) for clip, values in saved["samples"].items()}
+        history._again = [(right, answers) for right, answers in saved["again"]]
+        return history
