@@ -138,10 +138,10 @@ def test_every_line_of_the_table_names_a_field():
 @pytest.mark.parametrize(
     ("section", "place", "says"),
     [
-        ("grpo: {hint: {group: {kind: replace_k, k: 2}}}", "5:29", "`grpo.hint.group.kind: replace_k`"),
         ("grpo: {select: best_valid}", "5:16", "`grpo.select: best_valid`"),
+        ("grpo: {hint: {placement: in_prompt}}", "5:27", "`grpo.hint.placement: in_prompt`"),
         ("grpo: {engine: vllm}", "5:16", "`grpo.engine.kind: vllm`"),
-        ("grpo: {hint: {preset: polarity_taught}}", "5:14", "`grpo.hint.forced_loss.mode: shaped`"),
+        ("grpo: {hint: {forced_loss: shaped}}", "5:29", "`grpo.hint.forced_loss.mode: shaped`"),
         ("teacher: lexicon\nfilters: {format: {on_fail: flag}, polarity_match: {}}", "6:29", "`filters.format.on_fail: flag`"),
         ("teacher: lexicon\nfilters: {polarity_match: {}, judge: {model: m}}", "6:31", "`filters.judge`"),
         ("grpo: {}\nresources: {grpo: {zero: 2}}", "6:26", "`resources.grpo.zero: 2`"),
@@ -164,10 +164,10 @@ def test_a_stage_refuses_what_the_compiler_should_have(tmp_path):
     from c2f_spec.spec.handoff import StageFile
     from runtime.context import Context
 
-    preimage = {"stage": "grpo", "spec": {"grpo": {"hint": {"dropout": 0.5}}}}
+    preimage = {"stage": "grpo", "spec": {"grpo": {"hint": {"placement": "in_prompt"}}}}
     stage = StageFile(kind="grpo", key="0", name="g", preimage=preimage, store="", scratch="")
     ctx = Context(stage, {}, tmp_path, objects=None)
-    with pytest.raises(StageSpecWrong, match=r"`grpo.hint.dropout: 0.5` is not run by this version"):
+    with pytest.raises(StageSpecWrong, match=r"`grpo.hint.placement: in_prompt` is not run by this version"):
         ctx.section("grpo", Grpo)
 
 

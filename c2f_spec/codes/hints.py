@@ -1,4 +1,4 @@
-"""Codes 325 to 339: hint policies that would run and teach nothing, or the wrong thing (METHOD 1.8, 6.3, 6.4)."""
+"""Codes 325 to 339 and 349 to 351: hint policies that would run and teach nothing, or the wrong thing (METHOD 1.8, 6.3, 6.4)."""
 
 from __future__ import annotations
 
@@ -115,5 +115,26 @@ ENTRIES: dict[str, Entry] = {
         "by the filters (METHOD 3), and this spec has neither.",
         "grpo: {hint: {content: trace_prefix, prefix_end: after_think_open}}\n",
         CHAIN + "grpo: {hint: {content: trace_prefix, prefix_end: after_think_open}}\n",
+    ),
+    "C2F349": Entry(
+        "a list that lies nowhere",
+        "The trigger `offline_list` hints the samples that earlier rollouts found hard (METHOD 1.8). The digest says which "
+        "list it is and is part of the experiment; `uri` says where the file lies, which may change.",
+        "grpo: {hint: {trigger: {kind: offline_list, digest: " + "0" * 64 + "}}}\n",
+        "grpo: {hint: {trigger: {kind: offline_list, digest: " + "0" * 64 + ", uri: hard.txt}}}\n",
+    ),
+    "C2F350": Entry(
+        "a share of less than one clip",
+        "`max_hinted_fraction` is the most of a step's clips that are hinted, rounded down: a sample with a wrong label is "
+        "hard for ever (METHOD 6.3). Here not even one clip fits, so that the policy would be one without hints.",
+        "grpo: {batch: 4, hint: {max_hinted_fraction: 0.2}}\n",
+        "grpo: {batch: 4, hint: {max_hinted_fraction: 0.25}}\n",
+    ),
+    "C2F351": Entry(
+        "a trigger on a reward that is not given",
+        "`metric: score` compares the score reward of each answer, with the shape and gate that `grpo.rewards.score` says. "
+        "Without that section there is no such number. With a weight of 0 it is computed and does not count.",
+        "grpo: {rewards: {format: {}, polarity: {}}, hint: {trigger: {metric: score, threshold: 0.5}}}\n",
+        "grpo: {rewards: {format: {}, polarity: {}, score: {weight: 0}}, hint: {trigger: {metric: score, threshold: 0.5}}}\n",
     ),
 }

@@ -12,6 +12,7 @@ from c2f_spec.spec.hint_parts import (
     Append,
     FixedLevel,
     MaskLoss,
+    OfflineList,
     PolarityContent,
     ReplaceAll,
     ReplaceK,
@@ -193,6 +194,34 @@ def fields_have_a_use(e: Experiment) -> Iterator[Problem]:
         yield Problem("C2F327", (*AT, idle[0]), message, "remove it", severity="warning", at_key=True)
 
 
+def a_list_is_somewhere(e: Experiment) -> Iterator[Problem]:
+    """The stage that is keyed knows its digest only; where it lies is placement, and left out of keys."""
+    if e.grpo is None or e.grpo.hint.hard_policy == "keep":
+        return
+    trigger = e.grpo.hint.trigger
+    if isinstance(trigger, OfflineList) and trigger.uri is None:
+        message = "the list of hard samples has no `uri`, so that no stage could read it"
+        yield Problem("C2F349", (*AT, "trigger"), message, "add `uri`, the path of a file", at_key=True)
+
+
+def some_are_hinted(e: Experiment, h: Hint) -> Iterator[Problem]:
+    if e.grpo is not None and h.max_hinted_fraction * e.grpo.batch < 1:
+        most = h.max_hinted_fraction
+        message = f"{most:g} of {e.grpo.batch} clips a step is less than one clip: nothing is ever hinted"
+        hint = f"raise it to {1 / e.grpo.batch:.3g} or more, or raise `grpo.batch`"
+        yield Problem("C2F350", (*AT, "max_hinted_fraction"), message, hint)
+
+
+def a_reward_that_triggers_is_named(e: Experiment) -> Iterator[Problem]:
+    if e.grpo is None or e.grpo.hint.hard_policy == "keep" or e.grpo.rewards.score is not None:
+        return
+    trigger = e.grpo.hint.trigger
+    if isinstance(trigger, AllBelow) and trigger.metric == "score":
+        message = "the trigger compares the score reward, and no score is rewarded"
+        hint = "add `score` to `grpo.rewards`, with `weight: 0` if it shall not count"
+        yield Problem("C2F351", (*AT, "trigger", "metric"), message, hint)
+
+
 def policy(e: Experiment) -> Iterator[Problem]:
     """What is asked of a policy that gives hints."""
     if e.grpo is not None and e.grpo.hint.hard_policy == "hint":
@@ -207,10 +236,13 @@ GIVEN: tuple[Callable[[Experiment, Hint], Iterator[Problem]], ...] = (
     levels_need_something_to_divide,
     hints_stand_where_they_can,
     hints_are_given_before_they_stop,
+    some_are_hinted,
 )
 
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     threshold_separates_wrong_from_right,
+    a_list_is_somewhere,
+    a_reward_that_triggers_is_named,
     fields_have_a_use,
     policy,
 )

@@ -14,6 +14,7 @@ from c2f_spec.parse.problem import Problem
 from c2f_spec.spec.base import at_default
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.handoff import Placement
+from c2f_spec.spec.hint_parts import OfflineList
 from c2f_spec.spec.place import SharedResources, TrainingResources
 from c2f_spec.spec.student import Lora, QwenOmni
 from c2f_spec.spec.teacher import OwnWeights, VllmTeacher
@@ -46,7 +47,7 @@ def placements(e: Experiment, environment: Environment) -> dict[str, Placement]:
 def decided_by(e: Experiment, environment: Environment) -> tuple[object, ...]:
     """The sections that placements are made of: variants that have the same ones are placed alike."""
     if environment.kind == "local":
-        return (e.resources, e.checkpoints)
+        return (e.resources, e.checkpoints, e.grpo)
     return (e.resources, e.checkpoints, e.student, e.teacher, e.sft, e.grpo, e.evaluate)
 
 
@@ -68,6 +69,7 @@ def _on_this_machine(e: Experiment, kind: str, environment: LocalEnvironment) ->
         micro_batch=asked.micro_batch,
         checkpoints=e.checkpoints,
         guard=e.guard,
+        hard_samples=_listed(e, kind),
     )
 
 
@@ -91,6 +93,7 @@ def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pl
         micro_batch=asked.micro_batch,
         checkpoints=e.checkpoints,
         guard=e.guard,
+        hard_samples=_listed(e, kind),
         processes=max(1, gpus),
     )
 
@@ -104,6 +107,13 @@ def _shared(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pla
         gpus=_wanted(e, kind),
         shards=sharing(e, kind).shards or 1,
     )
+
+
+def _listed(e: Experiment, kind: str) -> str | None:
+    """Where an offline list of hard samples lies; its digest is in the key."""
+    if kind != "grpo" or e.grpo is None or not isinstance(e.grpo.hint.trigger, OfflineList):
+        return None
+    return e.grpo.hint.trigger.uri
 
 
 def training(e: Experiment, kind: str) -> TrainingResources:

@@ -34,7 +34,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "group": {"kind": "replace_k", "k": 2},
         "normalise": "joint",
         "polarity_reward_on_hinted": "exclude",
-        "forced_loss": {"mode": "shaped", "gamma": 0.1},
+        "forced_loss": {"mode": "policy_gradient"},
     },
 }
 

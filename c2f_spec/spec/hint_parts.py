@@ -9,6 +9,9 @@ from c2f_spec.spec.base import DIGEST_PATTERN, PLACEMENT, TAG_PATTERN, Fraction,
 NonZeroFraction = Annotated[float, Field(gt=0, le=1)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1)]
 
+FILE_PATTERN = r"^(s3://)?[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$"
+"""No path that begins at the root or climbs out of its folder."""
+
 # ---- when a sample is hard
 
 
@@ -53,7 +56,11 @@ class OfflineList(SpecModel):
     """The samples that earlier rollouts found hard, from a file (METHOD 1.8)."""
 
     kind: Literal["offline_list"] = "offline_list"
-    uri: str = Field(description="File of clip ids, one a line.", json_schema_extra=PLACEMENT)
+    uri: Annotated[str, Field(pattern=FILE_PATTERN)] | None = Field(
+        default=None,
+        description="File of clip ids, one a line: a path below the folder where `apply` is called, or `s3://bucket/path`.",
+        json_schema_extra=PLACEMENT,
+    )
     digest: Annotated[str, Field(pattern=DIGEST_PATTERN)] = Field(
         description="BLAKE3 of the file: the list itself is what is keyed."
     )

@@ -2,7 +2,7 @@
 
 The trained weights under the names of the parameters (of adapters, theirs), with the buffers that `state_dict` has;
 moments and step counts of the optimizer under <index of the parameter>.<name>; in `state.json` the rest: groups of the
-optimizer, schedule, random states of every rank, what the metrics stood at. The history of hints is in `metrics.jsonl` and `rollouts.jsonl`, which a checkpoint has beside this. Frozen weights are not saved: they are those that the stage starts from.
+optimizer, schedule, random states of every rank, and what the trainer counts for itself, like the history of hints. Frozen weights are not saved: they are those that the stage starts from.
 
 transformers would save pickles, and would load weights with `strict=False`: the layout of an omni model's files on the
 hub is not that of its parameters, so 1 tensor of 89 is restored and training goes on from the start. Here a tensor that

@@ -3,8 +3,11 @@
 Paper, eq. 2 to 5 and hint-guided sampling; METHOD 1.2 to 1.8. The reference model is the one it starts from, or the untouched
 student.
 
+What is logged, name by name: `runtime.training.hints.curves`.
+
 Inputs: `prepare`; `start`, the model to start from, or none for the base student (then `weights`, if it has released
-ones). Output: `model/`, `metrics.jsonl`, `rollouts.jsonl` with one group of answers a step.
+ones). Output: `model/`, `metrics.jsonl`, `rollouts.jsonl` with one group of answers a step,
+`hints.jsonl` with what happened to each clip (`runtime.training.hints.history`).
 """
 
 from __future__ import annotations
@@ -19,12 +22,11 @@ from datasets import Dataset
 
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.grpo import REWARD_NAMES, Grpo, Rewards
-from c2f_spec.spec.hint_parts import AllBelow
-from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.sections import Student as StudentSpec
 from c2f_spec.spec.student import positions
-from runtime.chains import AnyFormat, hint, parse, target
-from runtime.clips import POLARITIES
+from runtime.chains import AnyFormat, parse
+from runtime.clips import write_jsonl
+from runtime.context import say
 from runtime.models import MODELS
 from runtime.models.student import Student, freeze, load, save, suppressed
 from runtime.rewards import REWARDS
@@ -32,7 +34,9 @@ from runtime.rewards.truth import Truth
 from runtime.training.advantages import advantages
 from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch, warmup_steps
 from runtime.training.grpo import GRPOConfig
-from runtime.training.hints import HardSamples, HintGRPOTrainer, Rollout, assert_token_prefix
+from runtime.training.hints import curves, history
+from runtime.training.hints.of_spec import listed, policy_of
+from runtime.training.hints.trainer import HintGRPOTrainer
 from runtime.training.rows import Reader
 from runtime.training.train import train
 from runtime.training.tuner import adapters, trained
@@ -42,24 +46,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from runtime.context import Context
+    from runtime.training.hints.step import Rollout
 
 AGGREGATES = {"sum_then_normalise": "sum_then_normalize", "normalise_then_sum": "normalize_then_sum"}
 """`grpo.aggregate` in TRL's words."""
 
-METRICS = {
+NAMED = 20
+"""Clips in a line of the log."""
+
+METRICS = {  # what they mean: runtime/training/hints/curves.py
     "loss": "loss",
-    "grad_norm": "grad_norm",  # before clipping
+    "grad_norm": "grad_norm",
     "learning_rate": "learning_rate",
-    "reward": "reward/trained",  # mean total of the answers that the update used
-    "reward/unhinted": "reward/unhinted",
-    "reward/hinted": "reward/hinted",
-    **{f"reward/{name}": f"reward/{name}" for name in REWARD_NAMES},
-    "hard/groups": "hard/groups",
-    "hint/groups": "hint/groups",
-    "kl": "kl",  # nats a token, to the reference
-    "frac_reward_zero_std": "zero_variance",  # share of answers whose group was rewarded all alike
-    "completions/mean_length": "completion_length",  # generated tokens
-    "completions/clipped_ratio": "completion_clipped",  # share cut at max_new_tokens
+    "kl": "kl",
+    **{name: name for name in curves.names(REWARD_NAMES)},
 }
 
 
@@ -85,10 +85,11 @@ def run(ctx: Context) -> dict[str, Any]:
     if grpo.reference == "base":
         reference = kind.base(spec, ctx.seed, ctx.inputs.get("weights")).model
     watch = Watch(ctx, METRICS, score="reward/unhinted")
-    sampled = Sampled(ctx, grpo.generations)
+    sampled = Sampled(ctx)
+    known = listed(grpo.hint.trigger, ctx.stage.placement.hard_samples)
     trainer = HintGRPOTrainer(
         reader=reader,
-        hard=hard_samples(grpo, ctx.format, reader, student),
+        policy=policy_of(grpo, ctx.format, reader, student.tokenizer, ctx.seed, known),
         on_rollouts=sampled.write,
         normalise=partial(
             advantages, scale=grpo.scale, std=grpo.std, eps=grpo.std_eps, aggregate=grpo.aggregate
@@ -144,7 +145,18 @@ def run(ctx: Context) -> dict[str, Any]:
         train(ctx, trainer, watch)
     if ctx.rank == 0:
         save(trained(trainer, student), ctx.out / "model")
-    return {"clips": len(clips), "steps": trainer.state.global_step, **watch.last}
+        write_jsonl(ctx.out / history.FILE, trainer.history.rows(trainer.policy.polarity))
+    told = {"clips": len(clips), "steps": trainer.state.global_step, **watch.last}
+    return told | told_of_hints(trainer.history)
+
+
+def told_of_hints(seen: history.History) -> dict[str, int]:
+    """A count for the summary, and names for the log: a sample that no visit finds easy may be wrongly labelled."""
+    always = seen.every_visit()
+    if always:
+        named = ", ".join(f"`{clip}`" for clip in always[:NAMED]) + (" …" if len(always) > NAMED else "")
+        say(f"hinted at every visit, {len(always)} of {len(seen.samples)} clips: {named}")
+    return {"hinted_every_visit": len(always)} if any(s.hinted for s in seen.samples.values()) else {}
 
 
 def start(ctx: Context, spec: Any) -> Student:
@@ -185,41 +197,18 @@ def truth(reader: Reader, clip_id: str) -> Truth:
     return Truth(clip.polarity, clip.label, reader.low, reader.high, reader.family)
 
 
-def hard_samples(grpo: Grpo, fmt: AnyFormat, reader: Reader, student: Student) -> HardSamples:
-    """Raises `StageSpecWrong` if a hint could not be followed by an answer in this student's tokens."""
-    if isinstance(fmt, Direct):
-        raise StageSpecWrong(
-            "`grpo` needs answers with a polarity; `format: direct` has none",
-            hint="use the format c2f or dc, or leave out `grpo`",
-        )
-    trigger = grpo.hint.trigger
-    if not isinstance(trigger, AllBelow):
-        raise StageSpecWrong(f"the trigger `{trigger.kind}` is not run by this version")
-    threshold = trigger.threshold
-    if threshold is None and grpo.hint.hard_policy != "keep":
-        raise StageSpecWrong(
-            "`grpo.hint.trigger.threshold` was not resolved to a number before this stage was keyed"
-        )
-    prefixes = {polarity: hint(fmt, polarity, grpo.hint.prefix_end) for polarity in POLARITIES}
-    for polarity, prefix in prefixes.items():
-        answer = target(fmt, polarity, "1.", reader.low)
-        assert_token_prefix(student.tokenizer, prefix, answer.removeprefix(prefix))
-    return HardSamples(
-        grpo.hint.hard_policy, threshold, lambda clip_id: prefixes[reader.clips[clip_id].polarity]
-    )
-
-
 class Sampled:
     """One group of answers a step, for `rollouts.jsonl`."""
 
-    def __init__(self, ctx: Context, generations: int) -> None:
-        self._path, self._generations, self._main = ctx.out / "rollouts.jsonl", generations, ctx.rank == 0
+    def __init__(self, ctx: Context) -> None:
+        self._path, self._main = ctx.out / "rollouts.jsonl", ctx.rank == 0
 
     def write(self, step: int, rollouts: list[Rollout]) -> None:
         """The first hinted group, or else the first: hints are what people look for."""
         if not self._main:
             return
-        first = next((i for i, each in enumerate(rollouts) if each.hinted), 0)
+        shown = next((each.clip for each in rollouts if each.hinted), rollouts[0].clip)
         with self._path.open("a", encoding="utf-8") as file:
-            for each in rollouts[first : first + self._generations]:
-                file.write(json.dumps({"step": step, **asdict(each)}, ensure_ascii=False) + "\n")
+            for each in rollouts:
+                if each.clip == shown:
+                    file.write(json.dumps({"step": step, **asdict(each)}, ensure_ascii=False) + "\n")

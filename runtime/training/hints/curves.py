@@ -15,50 +15,54 @@ hint and without are never mixed.
     zero_variance                            share of trained groups whose answers are rewarded all alike
     agreement/unhinted, agreement/hinted     share whose score has the polarity of its tag, of answers with both
     length/unhinted, length/hinted           mean generated tokens, the hint not counted
+    cut/unhinted, cut/hinted                 share that did not end by itself
+
+Beside these the stage logs loss, kl (nats a token, to the reference), grad_norm (before clipping) and learning_rate.
+Tokens a second and peak memory differ from run to run, and this file must not: they are in the stage's progress while
+it runs, and in its record (`provenance.measured`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
 from runtime.clips import POLARITIES
-from runtime.training.hints.judged import Judged
+
+if TYPE_CHECKING:
+    from runtime.training.hints.judged import Judged
 
 Pairs = Iterator[tuple[str, float]]
-
-FIRST = ("reward/unhinted", "polarity/unhinted", "length/unhinted")
-"""Of every step."""
 
 
 def names(rewards: Sequence[str]) -> list[str]:
     """All that may occur."""
     return [
-        *FIRST,
-        *(f"reward/{name}" for name in rewards),
+        *(f"reward/{name}" for name in ("unhinted", "hinted", "trained", *rewards)),
         *(f"reward_hinted/{name}" for name in rewards),
-        *(f"{what}/{polarity}" for what in ("hint", "polarity") for polarity in POLARITIES),
-        *(f"{what}/{which}" for what in ("agreement", "length") for which in ("unhinted", "hinted")),
-        *("reward/hinted", "reward/trained", "hard/groups", "hint/groups", "zero_variance"),
-        *("polarity/hard", "polarity/hard_trailing"),
+        *("hard/groups", "hint/groups", "zero_variance"),
+        *(f"hint/{polarity}" for polarity in POLARITIES),
+        *(f"polarity/{name}" for name in ("unhinted", *POLARITIES, "hard", "hard_trailing")),
+        *(f"{what}/{which}" for what in ("agreement", "length", "cut") for which in ("unhinted", "hinted")),
     ]
 
 
-def of_first(first: Judged, rewards: Sequence[str], polarities: Sequence[str]) -> Pairs:
+def of_first(first: Judged, polarities: Sequence[str]) -> Pairs:
     """Of the first answers; `polarities` are the labels', one a group."""
-    yield "reward/unhinted", first.totals_MG.mean().item()
-    yield from zip((f"reward/{name}" for name in rewards), _means(first), strict=True)
+    yield "reward/unhinted", first.totals.mean().item()
+    yield from zip((f"reward/{name}" for name in first.names), _means(first), strict=True)
     right_M = first.fact("polarity").mean(dim=1)
     yield "polarity/unhinted", right_M.mean().item()
     yield from _by_polarity("polarity", right_M, polarities)
-    yield from _agreement("agreement/unhinted", first)
+    yield from _of_answers("unhinted", first)
 
 
-def of_hinted(hinted: Judged, rewards: Sequence[str]) -> Pairs:
-    yield "reward/hinted", hinted.totals_MG.mean().item()
-    yield from zip((f"reward_hinted/{name}" for name in rewards), _means(hinted), strict=True)
-    yield from _agreement("agreement/hinted", hinted)
+def of_hinted(hinted: Judged) -> Pairs:
+    yield "reward/hinted", hinted.totals.mean().item()
+    yield from zip((f"reward_hinted/{name}" for name in hinted.names), _means(hinted), strict=True)
+    yield from _of_answers("hinted", hinted)
 
 
 def of_groups(hard: Sequence[bool] | None, hinted: Sequence[bool], polarities: Sequence[str]) -> Pairs:
@@ -69,6 +73,14 @@ def of_groups(hard: Sequence[bool] | None, hinted: Sequence[bool], polarities: S
     yield from _by_polarity("hint", torch.tensor(hinted, dtype=torch.float32), polarities)
 
 
+def of_history(right: int, answers: int, trailing: float | None) -> Pairs:
+    """Of the first answers of samples that an earlier visit found hard."""
+    if answers:
+        yield "polarity/hard", right / answers
+    if trailing is not None:
+        yield "polarity/hard_trailing", trailing
+
+
 def of_trained(rewards_NK: torch.Tensor, weights_K: torch.Tensor, groups_N: torch.Tensor) -> Pairs:
     """Of the answers that the update uses; a row of NaN is none of them."""
     used_N = ~rewards_NK.isnan().all(dim=1)
@@ -77,12 +89,12 @@ def of_trained(rewards_NK: torch.Tensor, weights_K: torch.Tensor, groups_N: torc
     totals_N = (rewards_NK * weights_K.to(rewards_NK.device)).nansum(dim=1)[used_N]
     yield "reward/trained", totals_N.mean().item()
     groups = groups_N[used_N]
-    alike = [bool(t.max() - t.min() < 1e-6) for g in groups.unique() if len(t := totals_N[groups == g])]
+    alike = [bool(t.max() - t.min() < 1e-6) for g in set(groups.tolist()) if len(t := totals_N[groups == g])]
     yield "zero_variance", sum(alike) / len(alike)
 
 
 def _means(judged: Judged) -> list[float]:
-    means: list[float] = judged.rewards_MGK.flatten(0, 1).nanmean(dim=0).tolist()
+    means: list[float] = judged.rewards.flatten(0, 1).nanmean(dim=0).tolist()
     return means
 
 
@@ -93,8 +105,10 @@ def _by_polarity(what: str, values_M: torch.Tensor, polarities: Sequence[str]) -
             yield f"{what}/{polarity}", values_M[own].mean().item()
 
 
-def _agreement(name: str, judged: Judged) -> Pairs:
+def _of_answers(which: str, judged: Judged) -> Pairs:
     agrees = judged.fact("agrees").flatten()
     read = agrees[~agrees.isnan()]
     if len(read):
-        yield name, read.mean().item()
+        yield f"agreement/{which}", read.mean().item()
+    yield f"length/{which}", judged.fact("tokens").mean().item()
+    yield f"cut/{which}", judged.fact("cut").mean().item()

@@ -12,16 +12,24 @@ Shapes: B answers, T tokens of the longest.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
-from c2f_spec.spec.hint_parts import MaskLoss, PolicyGradientLoss, SftLoss
+from c2f_spec.spec.hint_parts import MaskLoss, PolicyGradientLoss, SftLoss, ShapedLoss
 
-AnyLoss = MaskLoss | PolicyGradientLoss | SftLoss
+if TYPE_CHECKING:
+    from runtime.training.hints.step import Own
+
+AnyLoss = MaskLoss | PolicyGradientLoss | SftLoss | ShapedLoss
 
 
-def mask(loss: AnyLoss, forced: int, generated: int) -> list[int]:
-    """Of one answer: 1 where a token has part in loss, KL and length."""
-    return [int(isinstance(loss, PolicyGradientLoss))] * forced + [1] * generated
+def mask(loss: AnyLoss, own: Own) -> list[int]:
+    """Of one answer's tokens: 1 where they have part in loss, KL and length."""
+    assert not isinstance(loss, ShapedLoss), "refused by c2f_spec/spec/support.py"
+    generated = len(own.answer.tokens) - own.answer.hint
+    bits = [int(isinstance(loss, PolicyGradientLoss))] * own.answer.hint + [1] * generated
+    return bits if own.has_part else [0] * len(bits)
 
 
 def cross_entropy(logps_BT: torch.Tensor, forced_B: torch.Tensor) -> torch.Tensor:

@@ -10,11 +10,14 @@ Every rank computes the whole layout from what all know, so that all take the sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import lcm
+from typing import TYPE_CHECKING
 
 from c2f_spec.spec.hint_parts import Append, ReplaceAll, ReplaceK
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 AnyGroup = ReplaceAll | ReplaceK | Append
 
@@ -85,3 +88,32 @@ def padded(shape: Shape, joined: Sequence[int], passes: int) -> int:
         return shape.share
     unit = lcm(passes, shape.size)
     return -(-(shape.share + most) // unit) * unit
+
+
+def layout(
+    shape: Shape, of_ranks: Sequence[Sequence[Slot]], width: int, used: frozenset[int], rows: int
+) -> tuple[list[int], list[int]]:
+    """Group and source of each answer that the update is given, `rows` on every rank.
+
+    A source below `shape.share * shape.world` is a first answer, the next `width` of each rank are its slots, and the
+    last is no answer at all: a row that only makes the ranks equal. Slots of groups that are not `used` leave the first
+    answers as they are.
+    """
+    firsts = shape.share * shape.world
+    groups: list[int] = []
+    sources: list[int] = []
+    for rank, own in enumerate(of_ranks):
+        of_rows = list(range(rank * shape.share, (rank + 1) * shape.share))
+        of_groups = [index // shape.size for index in of_rows]
+        for i, slot in enumerate(own):
+            if slot.group not in used:
+                continue
+            if slot.replaces:
+                of_rows[slot.row] = firsts + rank * width + i
+            else:
+                of_rows.append(firsts + rank * width + i)
+                of_groups.append(slot.group)
+        blank = rows - len(of_rows)
+        sources += of_rows + [firsts + width * shape.world] * blank
+        groups += of_groups + [of_groups[0]] * blank
+    return groups, sources

@@ -10,9 +10,11 @@ and perhaps wrongly labelled (METHOD 6.3).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 FILE = "hints.jsonl"
 TRAILING = 20

@@ -7,14 +7,18 @@ goes on decides what it would have decided.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import floor
+from typing import TYPE_CHECKING
 
 from c2f_spec.errors import StageSpecWrong
-from c2f_spec.spec.hint import Hint
-from runtime.clips import Polarity
-from runtime.training.hints.judged import Facts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from c2f_spec.spec.hint import Hint
+    from runtime.clips import Polarity
+    from runtime.training.hints.judged import Facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ def chosen(
     ever, and would be hinted in place of others.
     """
     spec = policy.spec
-    if spec.hard_policy != "hint" or not spec.warmup_steps <= step < spec.stop_after * steps:
+    stopped = spec.stop_after < 1 and step >= spec.stop_after * steps
+    if spec.hard_policy != "hint" or step < spec.warmup_steps or stopped:
         return [False] * len(clips)
     able = [
         i

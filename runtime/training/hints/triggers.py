@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from c2f_spec.spec.hint_parts import AllBelow, Always, OfflineList, PassRate, ZeroVariance
-from runtime.training.hints.judged import Judged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from runtime.training.hints.judged import Judged
 
 MARGIN = 1e-6
 """Totals are float32; a total that equals the threshold must not fall below it by rounding."""
@@ -30,17 +33,17 @@ class Around:
 def all_below(trigger: AllBelow, judged: Judged, around: Around) -> torch.Tensor:
     del around
     values_MG = {
-        "total": lambda: judged.totals_MG,
-        "correct": lambda: judged.correct_MG,
+        "total": lambda: judged.totals,
+        "correct": lambda: judged.correct,
         "polarity": lambda: judged.fact("polarity"),
-        "score": lambda: judged.fact("score"),
+        "score": lambda: judged.reward("score"),
     }[trigger.metric]()
     assert trigger.threshold is not None, "`auto` is resolved before a stage is keyed"
     return (values_MG < trigger.threshold - MARGIN).all(dim=1)
 
 
 def pass_rate(trigger: PassRate, judged: Judged, around: Around) -> torch.Tensor:
-    rates_M = torch.tensor(running(trigger, judged, around), device=judged.totals_MG.device)
+    rates_M = torch.tensor(running(trigger, judged, around), device=judged.totals.device)
     return rates_M <= trigger.max_rate + MARGIN
 
 
@@ -57,7 +60,7 @@ def running(trigger: PassRate, judged: Judged, around: Around) -> list[float]:
 
 def zero_variance(trigger: ZeroVariance, judged: Judged, around: Around) -> torch.Tensor:
     del around
-    totals_MG = judged.totals_MG.double()
+    totals_MG = judged.totals.double()
     alike_M = totals_MG.std(dim=1, unbiased=False) <= trigger.eps
     if trigger.only_if_mean_below is None:
         return alike_M
@@ -66,12 +69,12 @@ def zero_variance(trigger: ZeroVariance, judged: Judged, around: Around) -> torc
 
 def offline_list(trigger: OfflineList, judged: Judged, around: Around) -> torch.Tensor:
     del trigger
-    return torch.tensor([clip in around.listed for clip in around.clips], device=judged.totals_MG.device)
+    return torch.tensor([clip in around.listed for clip in around.clips], device=judged.totals.device)
 
 
 def always(trigger: Always, judged: Judged, around: Around) -> torch.Tensor:
     del trigger, around
-    return torch.ones(len(judged.totals_MG), dtype=torch.bool, device=judged.totals_MG.device)
+    return torch.ones(len(judged.totals), dtype=torch.bool, device=judged.totals.device)
 
 
 TRIGGERS: dict[str, Callable[[Any, Judged, Around], torch.Tensor]] = {
@@ -97,4 +100,4 @@ def still_bad(trigger: Any, hinted: Judged) -> torch.Tensor:
     """
     if isinstance(trigger, (AllBelow, ZeroVariance)):
         return TRIGGERS[trigger.kind](trigger, hinted, Around((), (), frozenset()))
-    return hinted.correct_MG.sum(dim=1) == 0
+    return hinted.correct.sum(dim=1) == 0

@@ -1,0 +1,93 @@
+"""The spec's policy of hints, for the clips and the tokenizer of a stage."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from blake3 import blake3
+
+from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.spec.hint_parts import OfflineList
+from c2f_spec.spec.sections import Direct
+from c2f_spec.store.objects import open_objects
+from runtime.chains import AnyFormat, hint, parse, target
+from runtime.clips import POLARITIES, polarity_of
+from runtime.training.hints.judged import Facts
+from runtime.training.hints.policy import Policy, most
+from runtime.training.hints.triggers import judges
+
+if TYPE_CHECKING:
+    from c2f_spec.spec.grpo import Grpo
+    from runtime.training.rows import Reader
+
+
+def policy_of(
+    grpo: Grpo, fmt: AnyFormat, reader: Reader, tokenizer: Any, seed: int, listed: frozenset[str]
+) -> Policy:
+    """Raises `StageSpecWrong` if a hint could not be followed by an answer in this student's tokens."""
+    if isinstance(fmt, Direct):
+        raise StageSpecWrong(
+            "`grpo` needs answers with a polarity; `format: direct` has none",
+            hint="use the format c2f or dc, or leave out `grpo`",
+        )
+    if grpo.hint.hard_policy != "keep" and not judges(grpo.hint.trigger):
+        raise StageSpecWrong(
+            "`grpo.hint.trigger.threshold` was not resolved to a number before this stage was keyed"
+        )
+    most(grpo.hint, grpo.batch)
+    prefixes = {polarity: hint(fmt, polarity, grpo.hint.prefix_end) for polarity in POLARITIES}
+    for polarity, prefix in prefixes.items():
+        answer = target(fmt, polarity, "1.", reader.low)
+        assert_token_prefix(tokenizer, prefix, answer.removeprefix(prefix))
+
+    def facts(clip_id: str, text: str) -> Facts:
+        answer, clip = parse(fmt, text), reader.clips[clip_id]
+        agrees = math.nan
+        if answer.polarity is not None and answer.score is not None:
+            agrees = float(polarity_of(answer.score, reader.family) == answer.polarity)
+        return Facts(float(answer.well_formed), float(answer.polarity == clip.polarity), agrees)
+
+    return Policy(
+        spec=grpo.hint,
+        hint=lambda clip_id: prefixes[reader.clips[clip_id].polarity],
+        facts=facts,
+        polarity=lambda clip_id: reader.clips[clip_id].polarity,
+        seed=seed,
+        listed=listed,
+    )
+
+
+def listed(trigger: Any, uri: str | None) -> frozenset[str]:
+    """Ids of an offline list; of another trigger, none. Raises `DataWrong` if the file at `uri` is not that list."""
+    if not isinstance(trigger, OfflineList):
+        return frozenset()
+    if uri is None:
+        raise StageSpecWrong("`grpo.hint.trigger` is a list of hard samples, and nobody said where it lies")
+    folder, _, name = uri.rpartition("/")
+    data = open_objects(folder or ".").read(name)
+    if data is None:
+        raise DataWrong(
+            f"the list of hard samples `{uri}` does not exist", hint="see `grpo.hint.trigger.uri`"
+        )
+    found = blake3(data).hexdigest()
+    if found != trigger.digest:
+        raise DataWrong(
+            f"the list of hard samples `{uri}` has the digest {found}, and the spec says {trigger.digest}",
+            hint="bring the list back, or write its digest into `grpo.hint.trigger.digest`",
+        )
+    return frozenset(data.decode().split())
+
+
+def assert_token_prefix(tokenizer: Any, hint: str, rest: str) -> None:
+    """The tokens of `hint` must not depend on what follows. Raises `StageSpecWrong` if they do.
+
+    Otherwise a hint would end in a token that no fine-tuned answer has at that place (METHOD 1.8).
+    """
+    alone = tokenizer.encode(hint, add_special_tokens=False)
+    whole = tokenizer.encode(hint + rest, add_special_tokens=False)
+    if whole[: len(alone)] != alone:
+        raise StageSpecWrong(
+            f"the hint {hint!r} is not a token prefix of an answer under this student's tokenizer",
+            hint="choose the other value of `grpo.hint.prefix_end`",
+        )
