@@ -46,7 +46,11 @@ class Placement(SpecModel):
     guard: Guard = Field(default=at_default(Guard), description="When training is given up.")
     grace_seconds: int = Field(default=30, description="From SIGTERM to the end, whatever is being saved.")
     hang_seconds: int = Field(default=600, description="A stage that makes no step for so long hangs.")
-    hard_samples: str | None = Field(default=None, description="File of an offline list of hard samples.")
+    hard_samples: str | None = Field(
+        default=None,
+        description="File of an offline list of hard samples.",
+        exclude_if=lambda uri: uri is None,  # so that plans of before have the digest that they had
+    )
     processes: int = Field(default=1, description="Worker processes of the stage, one a GPU.")
     threads: int = Field(default=1, description="Threads of a worker's arithmetic.")
     endpoint: Endpoint | None = Field(
