@@ -1,23 +1,21 @@
-"""`python -m runtime stage.json --lock FILE`: process 1 of a stage.   `python -m runtime data …`: see `runtime.data`.
-`python -m runtime model …`: see `runtime.model`.
+"""`python -m runtime stage.json --lock FILE`: process 1 of a stage.
+`python -m runtime data …`, `export`, `model`, `predict`: the module of that name says what.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from pathlib import Path
+
+VERBS = ("data", "export", "model", "predict")
 
 
 def main(argv: list[str]) -> int:
-    if argv[:1] == ["data"]:
-        from runtime.data import main as data
-
-        return data(argv[1:])
-    if argv[:1] == ["model"]:
-        from runtime.model import main as model
-
-        return model(argv[1:])
+    if argv and argv[0] in VERBS:
+        code: int = import_module(f"runtime.{argv[0]}").main(argv[1:])
+        return code
     from runtime.supervise import supervise
 
     parser = argparse.ArgumentParser(prog="python -m runtime", description="Run one stage.")

@@ -45,10 +45,36 @@ def test_from_ratings_to_report_and_again(c2f, repository, applied):
         runs = database.execute("select count(*) from runs where lifecycle_stage = 'active'").fetchone()[0]
         losses = database.execute("select count(*) from metrics where key = 'loss'").fetchone()[0]
     database.close()
-    assert runs == 8
+    assert runs == 9, "each stage, and the report"
     assert losses > 0
 
     again = c2f("apply", "specs/smoke.yaml")
     assert again.stdout.splitlines()[0] == "nothing to do: all 8 stages of smoke are done"
     assert again.stderr.count("warning") == 1
     assert "is not pinned in c2f.lock; the one staged copy" in again.stderr
+
+    told = c2f("export", "specs/smoke.yaml", "student", "--chains").stdout
+    grpo = next(s for s in plan["stages"] if s["kind"] == "grpo")
+    assert told == f"grpo-{grpo['key'][:10]} is in student: README.md says how to load it\n"
+    card = (repository / "student" / "README.md").read_text()
+    assert grpo["key"] in card
+    assert "says nothing about people" in card
+    answers = c2f("predict", "student", "student/chains/clips", "--without-text").stdout.splitlines()
+    clips = sorted(p.name for p in (repository / "student/chains/clips").iterdir())
+    assert [json.loads(line)["clip"] for line in answers] == clips
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["student"], "has no output: not run"),
+        (["specs"], "is not empty"),
+        (["student", "--checkpoint", "sft", "--set", "sft=null"], "the spec trains no `sft`"),
+        (["student", "--variant", "smok"], "the spec has no variant `smok`"),
+    ],
+)
+def test_nothing_is_exported_that_is_not_there(c2f, repository, arguments, message):
+    shutil.copy(REPOSITORY / "specs" / "smoke.yaml", repository / "specs")
+    done = c2f("export", "specs/smoke.yaml", *arguments, check=64)
+    assert message in done.stderr
+    assert not (repository / "student").exists()

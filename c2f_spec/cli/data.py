@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.cli import show
+from c2f_spec.cli.child import asked
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.lock import read_lock, write_pins
 from c2f_spec.lookalikes import suggest
@@ -19,8 +18,6 @@ from c2f_spec.store.objects import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
-
-PASSED_ON = (Exit.UNREACHABLE, Exit.USAGE)
 
 
 def data(args: Namespace) -> int:
@@ -53,7 +50,7 @@ def _add(args: Namespace) -> int:
     if not names:
         return Exit.OK
     source = ["--fetch"] if args.fetch else ["--from", args.source]
-    code, printed = _runtime("add", *names, "--store", store, *source)
+    code, printed = asked("data", "add", *names, "--store", store, *source)
     if code:
         return code
     staged = [json.loads(line) for line in printed.splitlines()]
@@ -71,7 +68,7 @@ def _check(args: Namespace) -> int:
     for other in args.against:
         _known(other.partition("=")[0])
     against = [word for other in args.against for word in ("--against", other)]
-    code, printed = _runtime("check", args.name, "--from", args.source, *against)
+    code, printed = asked("data", "check", args.name, "--from", args.source, *against)
     if code:
         return code
     found = json.loads(printed)
@@ -101,11 +98,3 @@ def _told(found: dict[str, Any]) -> str:
 def _known(name: str) -> None:
     if name not in DATASETS:
         raise WrongUsage(f"no data set `{name}`", hint=suggest(name, list(DATASETS)))
-
-
-def _runtime(*argv: str) -> tuple[int, str]:
-    """Exit code, and what the child printed; its messages go to stderr by themselves."""
-    command = [sys.executable, "-m", "runtime", "data", *argv]
-    child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    code = child.returncode
-    return (code if code in PASSED_ON else Exit.UNEXPECTED) if code else Exit.OK, child.stdout

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli import show
+from c2f_spec.cli.child import asked
 from c2f_spec.errors import Exit, WrongUsage, printable
 from c2f_spec.lock import read_lock, write_pins
 from c2f_spec.plan.compile import load_environment, repository, store_url
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]*[A-Za-z0-9][\w.-]*", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HUBS = ("hf", "modelscope")
-PASSED_ON = (Exit.UNREACHABLE, Exit.USAGE)
 MOST_NAMED = 6
 
 
@@ -38,13 +36,11 @@ def model(args: Namespace) -> int:
     if args.source in HUBS and pin in records.models_present(open_objects(store), name):
         print(f"{name}: staged before, digest {pin[:10]}")
         return Exit.OK
-    command = [sys.executable, "-m", "runtime", "model", "add", name, "--store", store, "--from", args.source]
-    child = subprocess.run(
-        [*command, *(["--at", args.at] if args.at else [])], stdout=subprocess.PIPE, text=True, check=False
-    )
-    if child.returncode:
-        return child.returncode if child.returncode in PASSED_ON else Exit.UNEXPECTED
-    staged = json.loads(child.stdout)
+    where = ["--at", args.at] if args.at else []
+    code, printed = asked("model", "add", name, "--store", store, "--from", args.source, *where)
+    if code:
+        return code
+    staged = json.loads(printed)
     print(f"{name}: {staged['files']} files, {staged['bytes'] / 1e9:,.2f} GB, digest {staged['digest'][:10]}")
     if left := staged["left_out"]:
         more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""

@@ -61,10 +61,9 @@ def write_report(plan: Plan, objects: Objects, folder: Path | None) -> str:
 
 def written(plan: Plan, objects: Objects) -> dict[str, bytes]:
     """The files of the report that is in the store, by name; none if it was not written yet."""
-    folder = f"reports/{plan.folder}/"
-    return {
-        name.removeprefix(folder): data for name, data in objects.read_many(objects.names(folder)).items()
-    }
+    folder = f"reports/{plan.folder}"
+    found = objects.read_many(list(objects.names(folder)))
+    return {name.removeprefix(f"{folder}/"): data for name, data in found.items()}
 
 
 def report_place(plan: Plan, objects: Objects) -> str:

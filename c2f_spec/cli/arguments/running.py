@@ -101,3 +101,26 @@ def add(verbs: Any, common: Common) -> None:
         help="a stage's pod, asleep for two hours, to look around in",
     )
     shell.add_argument("stage", metavar="STAGE", help="its name, kind or a start of them")
+    export = verbs.add_parser(
+        "export", parents=[common.one, common.place], help="a trained student, for use without this project"
+    )
+    export.add_argument("folder", metavar="DIR", help="a new folder for it")
+    export.add_argument(
+        "--checkpoint", choices=("sft", "grpo"), help="which; absent: the last that is trained"
+    )
+    export.add_argument("--variant", metavar="NAME", help="of a spec with several")
+    export.add_argument(
+        "--chains",
+        action="store_true",
+        help="and the kept chains with their clips, as conversations that ms-swift and TRL read",
+    )
+    predict = verbs.add_parser("predict", help="what an exported student says of a folder of clips")
+    predict.add_argument("model", metavar="MODEL", help="a folder that `export` made")
+    predict.add_argument(
+        "clips", metavar="CLIPS", help="a folder with clips, and what is said in a.mp4 in a.txt"
+    )
+    predict.add_argument("--out", metavar="FILE", help="write the lines there, not to stdout")
+    predict.add_argument("--language", choices=("en", "zh"), help="of the prompt; absent: as it was trained")
+    predict.add_argument(
+        "--without-text", action="store_true", help="clips without a text are only seen and heard"
+    )

@@ -1,0 +1,117 @@
+"""A trained student → its model card, for who gets the folder and nothing else.
+
+The head is what the hub reads: https://huggingface.co/docs/hub/model-cards.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from c2f_spec.plan.subset import needed
+from c2f_spec.report import numbers
+from c2f_spec.report.results import Results
+from c2f_spec.report.summary import honesty
+from c2f_spec.report.text import fence, inline, line
+from c2f_spec.spec.datasets import DATASETS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from c2f_spec.plan.model import Variant
+    from c2f_spec.report.model import Table
+    from c2f_spec.report.outputs import Output, Outputs
+
+LOADING = """\
+from transformers import Qwen2_5OmniProcessor, Qwen2_5OmniThinkerForConditionalGeneration
+
+model = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained("FOLDER", dtype="auto").eval()
+processor = Qwen2_5OmniProcessor.from_pretrained("FOLDER")
+"""
+METRICS = {
+    "Acc7": numbers.percent,
+    "Acc5": numbers.percent,
+    "Acc3": numbers.percent,
+    "Acc2": numbers.percent,
+    "F1": numbers.percent,
+    "MAE": numbers.three,
+    "Corr": numbers.three,
+    "format_rate": numbers.percent,  # answers in exactly the format
+    "coverage": numbers.percent,
+    "n": numbers.count,
+}
+"""By name in the scores; what a family does not have is left out."""
+
+
+def card(outputs: Outputs, variant: Variant, model: Output, prompts: Mapping[str, str]) -> str:
+    """Markdown. `model` is the stage that trained it, `prompts` what it is asked, by language."""
+    results = Results(outputs, variant)
+    language = DATASETS[variant.experiment.data.train].language
+    blocks = [
+        _head(variant, language),
+        f"# {inline(variant.name)}: {model.stage.kind}",
+        _made(variant, model),
+        *[f"> {line(said)}" for said in honesty(variant.experiment, results.all_data(), outputs, variant)],
+        "## Results",
+        _results(results.tables(), model.stage.kind, variant),
+        "## How to ask",
+        (
+            "The user's turn is the video, the sound, then this text; `{text}` is what is said in the clip. `c2f.json` has the "
+            "prompts, the limits of frames and pixels and the format of the answer; `c2f-spec predict` asks in exactly this way."
+        ),
+        fence(prompts[language]),
+        "## How to load",
+        fence(LOADING, "python"),
+        "The files are in the layout of Qwen2.5-Omni, without the talker. vLLM looks for it in this layout; that was not tried.",
+        "## Where it comes from",
+        _keys(outputs, variant, model),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _head(variant: Variant, language: str) -> str:
+    """YAML for the hub. Its values are JSON, which is YAML, so that no name of a spec becomes syntax."""
+    e = variant.experiment
+    base = getattr(e.student, "model", None)
+    facts = {
+        **({"base_model": base} if base else {}),
+        "language": language,
+        "library_name": "transformers",
+        "pipeline_tag": "any-to-any",
+        "tags": ["multimodal-sentiment-analysis", "arxiv:2604.00013", "c2f-spec"],
+    }
+    return "\n".join(["---", *(f"{name}: {json.dumps(value)}" for name, value in facts.items()), "---"])
+
+
+def _made(variant: Variant, model: Output) -> str:
+    e = variant.experiment
+    student = getattr(e.student, "model", e.student.kind)
+    how = {"sft": "fine-tuned on distilled chains of thought", "grpo": "fine-tuned, then trained by GRPO"}
+    return line(
+        f"{student}, {how[model.stage.kind]}, on {e.data.train}. {e.description}".strip()
+        + " The method is that of C2F-Thinker (arXiv 2604.00013)."
+    )
+
+
+def _results(tables: tuple[Table, ...], kind: str, variant: Variant) -> str:
+    """A row a data set. Answers without a score count as the spec says."""
+    found = [(t, row.scores) for t in tables for row in t.rows if row.model == kind and row.scores]
+    if not found:
+        return "It was not evaluated."
+    names = [name for name in METRICS if any(scores.get(name) is not None for _, scores in found)]
+    lines = ["| " + " | ".join(["data set", "domain", *names]) + " |", "|" + "---|" * (len(names) + 2)]
+    for table, scores in found:
+        cells = [METRICS[name](scores.get(name)) for name in names]
+        lines.append("| " + " | ".join([inline(table.data.name), table.data.domain, *cells]) + " |")
+    asked = variant.experiment.evaluate
+    policy = asked.unparsable if asked else "worst_case"
+    return "\n".join(lines) + f"\n\nAnswers without a score: `{policy}`. Accuracies and rates in percent."
+
+
+def _keys(outputs: Outputs, variant: Variant, model: Output) -> str:
+    """What made it, and what evaluated it, each by its key, which names everything that went into it."""
+    made = needed(outputs.plan.stage, [model.stage.key])
+    stages = [outputs.plan.stage(key) for key in variant.stages]
+    own = [s for s in stages if s.key in made or model.stage.key in s.inputs.values()]
+    rows = [f"| {inline(stage.label)} | `{stage.key}` |" for stage in own]
+    return "\n".join(["| stage | key |", "|---|---|", *rows])

@@ -1,0 +1,122 @@
+"""`python -m runtime export JOB.json`: a trained student and its chains, for use without this project.
+
+    config.json, model*.safetensors    in the layout of Qwen2.5-Omni on the hub: every tensor under `thinker.`, no talker
+    tokenizer, processor, template     as the stage saved them
+    c2f.json                           what a prompt and an answer look like, media limits, keys; `predict` reads it
+    chains/train.jsonl, chains/clips   with `filter` among the folders: conversations as ms-swift and TRL read them
+
+The stage saves the thinker alone, whose names transformers knows and vLLM does not: vLLM (0.10 and later) takes
+Qwen2.5-Omni's own configuration and looks for its tensors under `thinker.`. The thinker's class of transformers loads
+this layout as well; the class of the whole model does not, because it wants the talker's voices, which are a pickle.
+That vLLM loads it was not tried: it needs a GPU.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from c2f_spec.errors import StageError
+from c2f_spec.spec.sections import Format, Media
+from runtime.chains import prompt
+from runtime.clips import read_facts, read_jsonl, read_manifest, write_jsonl
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CONFIG = "config.json"
+PREFIX = "thinker."
+TOKENS = 512
+"""Longest answer that `predict` waits for, as `evaluate.decoding` has it by default (METHOD 8.2)."""
+
+
+def main(argv: Sequence[str]) -> int:
+    job = json.loads(Path(argv[0]).read_text(encoding="utf-8"))
+    try:
+        export({role: Path(folder) for role, folder in job["folders"].items()}, Path(job["out"]), job)
+    except StageError as error:
+        print(error, file=sys.stderr)
+        return int(error.code)
+    return 0
+
+
+def export(folders: dict[str, Path], out: Path, job: dict[str, Any]) -> None:
+    """Raises `DataWrong` for chains or a manifest that cannot be read."""
+    out.mkdir(parents=True, exist_ok=True)
+    model(folders["model"] / "model", out)
+    fmt = TypeAdapter(Format).validate_python(job["spec"]["format"])
+    facts = read_facts(folders["prepare"])
+    trained = {name: facts[name] for name in ("name", "language", "low", "high", "family")}
+    prompts = {
+        language: prompt(fmt, language=language, text="{text}", low=facts["low"], high=facts["high"])
+        for language in ("en", "zh")
+    }
+    media = Media.model_validate(job["spec"]["media"])
+    facing = {
+        "format": fmt.model_dump(mode="json"),
+        "media": media.model_dump(mode="json"),
+        "trained_on": trained,
+        "max_new_tokens": TOKENS,
+        "prompts": prompts,
+        "keys": job["keys"],
+    }
+    (out / "c2f.json").write_text(json.dumps(facing, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    if "filter" in folders:
+        chains(folders["filter"], folders["prepare"], prompts[facts["language"]], out / "chains")
+
+
+def model(source: Path, out: Path) -> None:
+    """A thinker as its stage saved it -> a folder in the hub's layout."""
+    from transformers import Qwen2_5OmniConfig
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()  # of the talker, whose defaults do not fit a small vocabulary and which is not here
+    for path in sorted(source.iterdir()):
+        if path.suffix == ".safetensors":
+            _renamed(path, out / path.name)
+        elif path.name.endswith(".safetensors.index.json"):
+            index = json.loads(path.read_text(encoding="utf-8"))
+            index["weight_map"] = {PREFIX + name: file for name, file in index["weight_map"].items()}
+            (out / path.name).write_text(json.dumps(index, indent=1), encoding="utf-8")
+        elif path.name != CONFIG:
+            shutil.copyfile(path, out / path.name)
+    thinker = json.loads((source / CONFIG).read_text(encoding="utf-8"))
+    config = Qwen2_5OmniConfig(thinker_config=thinker, enable_audio_output=False)
+    config.architectures = ["Qwen2_5OmniForConditionalGeneration"]
+    config.dtype = thinker.get("dtype")
+    config.save_pretrained(out)
+
+
+def _renamed(source: Path, path: Path) -> None:
+    """Every tensor under `thinker.`; they are mapped from the file, one file of weights at a time."""
+    from safetensors import safe_open
+    from safetensors.torch import save_file
+
+    with safe_open(source, "pt") as file:
+        tensors = {PREFIX + name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+        save_file(tensors, path, metadata=file.metadata())
+    path.chmod(0o644)  # the library makes it its user's alone
+
+
+def chains(kept: Path, prepared: Path, question: str, out: Path) -> None:
+    """Conversations about the clips, which lie beside them; paths are relative to `train.jsonl`.
+
+    https://swift.readthedocs.io/en/latest/Customization/Custom-dataset.html (messages, videos, audios)
+    https://huggingface.co/docs/trl/dataset_formats (conversational language modelling)
+    """
+    clips = {clip.id: clip for clip in read_manifest(prepared)}
+    (out / "clips").mkdir(parents=True)
+    rows = []
+    for row in read_jsonl(kept / "chains.jsonl"):
+        clip = clips[row["id"]]
+        place = f"clips/{Path(clip.media).name}"
+        shutil.copyfile(prepared / clip.media, out / place)
+        asked = "<video><audio>" + question.replace("{text}", clip.text)
+        messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": row["text"]}]
+        rows.append({"id": clip.id, "messages": messages, "videos": [place], "audios": [place]})
+    write_jsonl(out / "train.jsonl", rows)

@@ -1,0 +1,128 @@
+"""A trained student for use without this project: it loads in plain transformers, and answers as it was evaluated."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from datasets import load_dataset
+from safetensors.torch import load_file
+
+from c2f_spec.errors import DataWrong
+from runtime import predict
+from runtime.clips import read_manifest
+from runtime.export import export
+from runtime.models.student import load
+from runtime.stages import evaluate
+from tests.omni import MEDIA, NOISE, chains, context, lines, prepared, skilled
+
+pytestmark = [pytest.mark.filterwarnings(each) for each in NOISE]
+JOB = {
+    "spec": {"format": {"kind": "c2f"}, "media": MEDIA.model_dump(), "student": {"kind": "tiny"}},
+    "keys": {"sft-0123456789": "0" * 64},
+}
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    export({"model": skilled(), "prepare": prepared(), "filter": chains()}, folder, JOB)
+    return folder
+
+
+def test_the_layout_is_that_of_the_hub_and_no_tensor_is_lost(exported):
+    saved = load_file(skilled() / "model" / "model.safetensors")
+    tensors = load_file(exported / "model.safetensors")
+    assert set(tensors) == {f"thinker.{name}" for name in saved}
+    assert all(torch.equal(tensors[f"thinker.{name}"], tensor) for name, tensor in saved.items())
+    config = json.loads((exported / "config.json").read_text())
+    assert config["model_type"] == "qwen2_5_omni"
+    assert config["architectures"] == ["Qwen2_5OmniForConditionalGeneration"]
+    assert config["enable_audio_output"] is False
+
+
+def test_plain_transformers_loads_it(exported):
+    import transformers  # after `runtime.models.compat`
+
+    thinker, found = transformers.Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
+        exported, dtype="auto", output_loading_info=True
+    )
+    assert not found["missing_keys"]
+    assert not found["unexpected_keys"]
+    ours = load(skilled() / "model").model
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(thinker.state_dict().values(), ours.state_dict().values(), strict=True)
+    )
+    assert transformers.Qwen2_5OmniProcessor.from_pretrained(exported).tokenizer.eos_token == "<|im_end|>"
+
+
+def test_predict_says_what_the_evaluation_said(exported, tmp_path, capsys):
+    folder = tmp_path / "clips"
+    (folder / "deeper").mkdir(parents=True)
+    for i, clip in enumerate(read_manifest(prepared(), "test")):
+        path = folder / ("deeper" if i % 2 else "") / f"{clip.id}.mp4"
+        shutil.copy(prepared() / clip.media, path)
+        path.with_suffix(".txt").write_text(clip.text + "\n")
+    (folder / "broken.mp4").write_bytes(b"not a clip")
+    (folder / "broken.txt").write_text("hello")
+
+    section = {"decoding": {"max_new_tokens": 512}, "score_space": "prompt_range"}
+    ctx = context(
+        tmp_path / "stage", "evaluate", {"prepare": prepared(), "model": skilled()}, evaluate=section
+    )
+    evaluate.run(ctx)
+    evaluated = {row["id"]: row for row in lines(ctx.out / "predictions.jsonl")}
+
+    assert predict.main([str(exported), str(folder)]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["clip"] for row in rows] == sorted(
+        str(p.relative_to(folder)) for p in folder.rglob("*.mp4")
+    ), "in the order of their names"
+    broken, *rest = rows
+    assert broken["error"].startswith("it cannot be decoded")
+    assert broken["score"] is None
+    said = {row["clip"].removeprefix("deeper/").removesuffix(".mp4"): row for row in rest}
+    assert {i: (r["output"], r["score"]) for i, r in said.items()} == {
+        i: (r["output"], r["score"]) for i, r in evaluated.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "has no clips"),
+        ({"a.mp4": "", "b.mp4": "", "b.txt": ""}, "what is said in .*a.mp4 is not there"),
+        ({"a.mp4": "", "b.mp4": "", "c.mp4": "", "b.txt": ""}, "a.mp4 and 1 others is not there"),
+    ],
+)
+def test_what_is_said_must_be_there(tmp_path, files, message):
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataWrong, match=message):
+        predict.clips(tmp_path, without_text=False)
+    if files:
+        assert all(isinstance(text, str) for _, text in predict.clips(tmp_path, without_text=True))
+
+
+def test_a_folder_that_export_did_not_make(tmp_path):
+    with pytest.raises(DataWrong, match="is no exported student"):
+        predict.read_facing(tmp_path)
+
+
+def test_chains_are_conversations_beside_their_clips(exported):
+    from trl.data_utils import is_conversational
+
+    rows = load_dataset("json", data_files=str(exported / "chains" / "train.jsonl"), split="train")
+    assert len(rows) == 16
+    assert is_conversational(rows[0])
+    user, assistant = rows[0]["messages"]
+    assert user["content"].startswith("<video><audio>You are a senior multimodal sentiment analysis expert.")
+    assert "(a dull film 0)" in user["content"]
+    assert assistant["content"] == lines(chains() / "chains.jsonl")[0]["text"]
+    for name in ("videos", "audios"):
+        assert (exported / "chains" / rows[0][name][0]).read_bytes() == (
+            prepared() / read_manifest(prepared())[0].media
+        ).read_bytes()
