@@ -69,7 +69,10 @@ def test_from_ratings_to_report_and_again(c2f, repository, applied):
     [
         (["student"], "has no output: not run"),
         (["specs"], "is not empty"),
-        (["student", "--checkpoint", "sft", "--set", "sft=null"], "the spec trains no `sft`"),
+        (
+            ["student", "--checkpoint", "sft", "--set", "sft=null", "--set", "evaluate.checkpoints=[grpo]"],
+            "the spec trains no `sft`",
+        ),
         (["student", "--variant", "smok"], "the spec has no variant `smok`"),
     ],
 )
