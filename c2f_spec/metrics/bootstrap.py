@@ -6,6 +6,7 @@ is one of centred moments. Paired comparisons draw the same clips for both sides
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from c2f_spec.metrics.families import centred, constant
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from c2f_spec.metrics.families import Bools, Floats
     from c2f_spec.spec.evaluate import Bootstrap
@@ -27,15 +28,33 @@ CHUNK = 1 << 21
 def sums(columns: Sequence[Floats], bootstrap: Bootstrap) -> Floats:
     """Sum of each column over the clips of each resample: (resamples, columns). Same seed, same clips drawn."""
     table = np.stack(columns, axis=1)  # (clips, columns)
-    n = len(table)
-    rng = np.random.default_rng(bootstrap.seed)
+    return np.concatenate([counts @ table for counts in _drawn(len(table), bootstrap)])
+
+
+def _drawn(n: int, bootstrap: Bootstrap) -> Iterable[Floats]:
+    """How often each clip is drawn, (resamples, clips), in parts that fit; a draw that is one part is kept for the next."""
     size = max(1, CHUNK // n)
-    parts = []
+    return (
+        (_once(n, bootstrap.resamples, bootstrap.seed),)
+        if bootstrap.resamples <= size
+        else _parts(n, size, bootstrap)
+    )
+
+
+@lru_cache(maxsize=4)
+def _once(n: int, resamples: int, seed: int) -> Floats:
+    return _counts(np.random.default_rng(seed), n, resamples)
+
+
+def _parts(n: int, size: int, bootstrap: Bootstrap) -> Iterator[Floats]:
+    rng = np.random.default_rng(bootstrap.seed)
     for start in range(0, bootstrap.resamples, size):
-        rows = min(size, bootstrap.resamples - start)
-        draws = rng.integers(0, n, (rows, n)) + np.arange(rows)[:, None] * n
-        parts.append(np.bincount(draws.ravel(), minlength=rows * n).reshape(rows, n) @ table)
-    return np.concatenate(parts)
+        yield _counts(rng, n, min(size, bootstrap.resamples - start))
+
+
+def _counts(rng: np.random.Generator, n: int, rows: int) -> Floats:
+    draws = rng.integers(0, n, (rows, n)) + np.arange(rows)[:, None] * n
+    return np.bincount(draws.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
 
 
 def accuracy_interval(hits: Bools, scope: Bools, bootstrap: Bootstrap) -> Interval:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from c2f_spec.report.cases import case_sets
 from c2f_spec.report.cells import Cells
 from c2f_spec.report.claims import verdicts
 from c2f_spec.report.curves import grpo_curves, sft_curves
@@ -37,6 +38,7 @@ def collect(plan: Plan, objects: Objects) -> Report:
         verdicts=verdicts(plan, outputs, objects),
         groups=tuple(group.name for group in found),
         tables=(*paper_tables(found, cells), *own_tables(found, cells)),
+        cases=case_sets(found, outputs),
     )
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.metrics.answers import finite
 from c2f_spec.report import numbers
-from c2f_spec.report.frames import first_frame
+from c2f_spec.report.glimpse import NOT_STORED, Glimpse, glimpse
 from c2f_spec.report.model import Example, Examples
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class _Clips:
     def example(self, row: Row, verdict: str, body: Any) -> Example:
         clip = self.row(row)
         media = self.prepared.file(str(clip.get("media"))) if self.prepared else None
-        png, problem = first_frame(media) if media else (None, "no picture: the clip is not in the store")
+        seen = glimpse(media) if media else Glimpse(None, b"", NOT_STORED)
         return Example(
             id=str(row.get("id")),
             verdict=verdict,
@@ -112,8 +112,8 @@ class _Clips:
             label=finite(clip.get("label", row.get("label"))),
             polarity=str(clip.get("polarity", row.get("true", ""))),
             body=_cut(str(body or "")),
-            png=png,
-            no_picture=problem,
+            jpeg=seen.jpeg,
+            no_picture=seen.problem,
         )
 
 

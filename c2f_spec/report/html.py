@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from c2f_spec.report import numbers
 from c2f_spec.report.markup import Html, el
+from c2f_spec.report.page_cases import SCRIPTS, STYLES, blocks, cases
 from c2f_spec.report.page_parts import curves, examples, funnel, table
 from c2f_spec.report.page_results import comparison, results, verdicts
 from c2f_spec.report.page_tables import tables
@@ -27,9 +28,12 @@ def html(report: Report) -> str:
     parts += tables(report)
     for i, section in enumerate(report.sections):
         parts += _section(report, i, section)
+    parts += cases(report.cases)
     parts += [*_specs(report), *_stages(report), *_defaults(report)]
     parts.append(el("footer", f"Plan {report.digest[:16]} in the environment {report.environment}."))
-    return page(f"{report.name} · c2f-spec", parts)
+    parts += blocks(report.cases)
+    scripts = SCRIPTS if report.cases else ()
+    return page(f"{report.name} · c2f-spec", parts, scripts=scripts, styles=("page.css", *STYLES))
 
 
 def _nav(report: Report) -> Html:
@@ -42,6 +46,7 @@ def _nav(report: Report) -> Html:
         places += [("funnel-0", "Filters")] if found.funnel else []
         places += [("training-0", "Training")] if found.curves else []
         places += [("examples-0", "Examples")] if found.examples else []
+    places += [("cases", "Cases")] if report.cases else []
     places += [("spec", "Spec"), ("stages", "Stages"), ("defaults", "Defaults")]
     return el("nav", *(el("a", words, href=f"#{place}") for place, words in places))
 

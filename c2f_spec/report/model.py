@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from c2f_spec.report.cases import CaseSet
     from c2f_spec.report.tables import OwnTable, PaperTable
 
 Domain = Literal["in-domain", "out-of-domain", "overlaps the training data"]
@@ -130,7 +131,7 @@ class Example:
     label: float | None
     polarity: str
     body: str
-    png: bytes | None
+    jpeg: bytes | None
     no_picture: str
     """Why there is no picture, if there is none."""
 
@@ -213,3 +214,4 @@ class Report:
     groups: tuple[str, ...] = ()
     """Names of the experiments, the seeds of each taken together."""
     tables: tuple[PaperTable | OwnTable, ...] = ()
+    cases: tuple[CaseSet, ...] = ()

@@ -86,11 +86,11 @@ def examples(found: tuple[Examples, ...]) -> list[Html]:
 
 
 def _example(e: Example) -> Html:
-    if e.png is None:
+    if e.jpeg is None:
         picture = el("div", e.no_picture, class_="blank")
     else:
-        data = base64.b64encode(e.png).decode()
-        picture = el("img", src=f"data:image/png;base64,{data}", alt=f"First picture of clip {e.id}")
+        data = base64.b64encode(e.jpeg).decode()
+        picture = el("img", src=f"data:image/jpeg;base64,{data}", alt=f"First picture of clip {e.id}")
     rated = f"{e.id}, rated {numbers.label(e.label)} ({e.polarity}): {e.verdict}"
     words = (
         el("p", f"“{e.text}”", class_="quote"),

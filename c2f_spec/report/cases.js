@@ -1,0 +1,149 @@
+"use strict";
+/* The cases: filters and a table over one data set, and below it the answers to the clip that was chosen. */
+(async () => {
+  const place = document.getElementById("cases-view");
+  if (!place) return;
+  const { block, el, table } = c2f;
+  const sets = await block("cases-list");
+  const SIGNS = { 1: "\u2713", 0: "\u2717", "-": "\u2013" }, SAYS = { 1: "right", 0: "wrong", "-": "no answer" };
+  const number = (value) => (value === null || value === undefined ? "n/a" : String(Math.round(value * 100) / 100).replace("-", "\u2212"));
+  let k = -1, index = null, rows = null, filter = "all";
+
+  const setChoice = choice("data set", sets.map((one) => `${one.title} (${one.n.toLocaleString("en")})`), (i) => open(i));
+  const sides = el("span", { class: "tools" }), chips = el("div", { class: "chips", role: "group", "aria-label": "which clips" });
+  const words = el("input", { type: "search", placeholder: "id or words", "aria-label": "search", on: { input: () => refresh() } });
+  const polarity = choice("label", ["all", "negative", "neutral", "positive"], () => refresh());
+  const count = el("span", { class: "count", role: "status" });
+  const host = el("div"), detail = el("div", { class: "case" });
+  place.append(
+    el("div", { class: "tools" }, setChoice.label, sides),
+    el("div", { class: "tools" }, chips, polarity.label, words, count), host, detail,
+  );
+  const left = el("p", { class: "about" });
+  place.append(left);
+
+  function choice(name, options, changed, chosen = 0) {
+    const select = el("select", { on: { change: () => changed(select.selectedIndex) } }, ...options.map((o) => el("option", {}, o)));
+    select.selectedIndex = chosen;
+    return { select, label: el("label", {}, name, select) };
+  }
+
+  /* Another data set. */
+  async function open(next) {
+    k = next;
+    index = await block(`cases-${k}`);
+    index.plain = index.plain || index.id.map((id, i) => `${id}\n${index.text[i]}`.toLowerCase());
+    const set = sets[k], names = ["first", "before", "after"].slice(3 - set.trio.length);
+    sides.replaceChildren(...set.trio.map((column, i) => choice(names[i], set.columns, (c) => { set.trio[i] = c; build(); refresh(); }, column).label));
+    left.textContent = set.left.length ? `Left out, because the page would be too large: ${set.left.join(", ")}.` : "";
+    filter = "all";
+    build();
+    refresh();
+  }
+
+  /* What became of clip i. */
+  const KINDS = {
+    all: ["all", () => true],
+    fixed: ["fixed by RL", (i, before, after) => before && before[i] !== "1" && after[i] === "1"],
+    broken: ["broken by RL", (i, before, after) => before && before[i] === "1" && after[i] !== "1"],
+    hard: ["was hard", (i) => index.hard[i] === "1"],
+    wrong: ["still wrong", (i, before, after) => after && after[i] !== "1"],
+    lost: ["no answer", (i, before, after) => after && after[i] === "-"],
+  };
+  function ends() {
+    const trio = sets[k].trio;
+    return trio.length > 1 ? [index.right[trio.at(-2)], index.right[trio.at(-1)]] : [null, index.right[trio.at(-1)] || null];
+  }
+
+  function build() {
+    const set = sets[k];
+    const error = (i) => { const s = index.score[set.trio.at(-1)]; return !s || s[i] === null || index.label[i] === null ? null : Math.abs(s[i] - index.label[i]); };
+    const columns = [
+      { title: "clip", width: "minmax(6rem, .7fr)", value: (i) => index.id[i] },
+      { title: "words", width: "minmax(10rem, 3fr)", value: (i) => index.text[i] },
+      { title: "label", width: "3.6rem", number: true, value: (i) => index.label[i], show: (i) => number(index.label[i]) },
+      ...set.trio.map((c) => ({
+        title: set.columns[c], width: "6rem", number: true, about: "Score, and whether the polarity is right",
+        value: (i) => index.score[c][i],
+        show: (i) => el("span", { class: index.right[c][i] === "1" ? "good" : "poor", title: SAYS[index.right[c][i]] }, index.right[c][i] === "-" ? SIGNS["-"] : `${number(index.score[c][i])} ${SIGNS[index.right[c][i]]}`),
+      })),
+      { title: "change", width: "7rem", about: "Broken, fixed, then the rest", value: change, show: (i) => ["", "broken by RL", "fixed by RL"][change(i)] },
+      { title: "hard", width: "3.6rem", value: (i) => -index.hard[i], show: (i) => (index.hard[i] === "1" ? "hard" : "") },
+      { title: "error", width: "3.6rem", number: true, about: "Of the last model's score", value: error, show: (i) => number(error(i)) },
+    ];
+    if (set.training) columns.splice(columns.findIndex((c) => c.title === "change"), 1);
+    host.replaceChildren();
+    rows = table(host, { columns, label: set.title, pick: show });
+  }
+  function change(i) {
+    const [before, after] = ends();
+    return KINDS.broken[1](i, before, after) ? 1 : KINDS.fixed[1](i, before, after) ? 2 : 0;
+  }
+
+  /* The rows that the filters leave. */
+  function refresh() {
+    const [before, after] = ends(), wanted = words.value.trim().toLowerCase(), n = sets[k].n;
+    const label = ["", "negative", "neutral", "positive"][polarity.select.selectedIndex];
+    const counts = Object.fromEntries(Object.keys(KINDS).map((name) => [name, 0])), order = [];
+    for (let i = 0; i < n; i++) {
+      if (label && index.polarity[i] !== label) continue;
+      if (wanted && !index.plain[i].includes(wanted)) continue;
+      for (const name in KINDS) if (KINDS[name][1](i, before, after)) { counts[name]++; if (name === filter) order.push(i); }
+    }
+    const shown = Object.keys(KINDS).filter((name) => !(sets[k].training && ["fixed", "broken", "wrong"].includes(name)));
+    chips.replaceChildren(...shown.map((name) => el(
+      "button", { type: "button", "aria-pressed": String(name === filter), disabled: !counts[name] && name !== filter, "data-kind": name, on: { click: () => { filter = name; refresh(); } } },
+      `${KINDS[name][0]} ${counts[name].toLocaleString("en")}`,
+    )));
+    count.textContent = `${order.length.toLocaleString("en")} of ${n.toLocaleString("en")} clips`;
+    rows.show(order);
+    const first = rows.shown()[0];
+    if (first === undefined) detail.replaceChildren(el("p", { class: "about" }, "No such clip."));
+    else rows.choose(first);
+  }
+
+  /* The answers to clip i, once they are unpacked; a later choice wins. */
+  let latest = 0;
+  async function show(i) {
+    const mine = ++latest, set = sets[k], here = index;
+    const [part, seen] = await Promise.all([block(`cases-${k}-${Math.floor(i / set.chunk)}`), block(`cases-${k}-seen`)]);
+    if (mine !== latest) return;
+    const [jpeg, wave, problem] = seen[i] || ["", "", "no picture: the page keeps those of the first clips of each kind"];
+    const picture = jpeg
+      ? el("img", { src: `data:image/jpeg;base64,${jpeg}`, alt: `First picture of ${here.id[i]}` })
+      : el("div", { class: "blank" }, problem);
+    const hard = here.hard[i] === "1" ? ", was hard" : "";
+    detail.replaceChildren(
+      el("div", { class: "case-head" }, el("div", {}, picture, wave ? waveform(wave) : null), el(
+        "div", {}, el("p", { class: "quote" }, `\u201c${here.text[i]}\u201d`),
+        el("p", { class: "verdict" }, `${here.id[i]}, rated ${number(here.label[i])} (${here.polarity[i]})${hard}`),
+      )),
+      el("div", { class: "sides" }, ...set.trio.map((c) => el(
+        "div", { class: "side" },
+        el("h4", {}, el("span", {}, set.columns[c]), el("span", { class: here.right[c][i] === "1" ? "good" : "poor" }, `${here.score[c][i] === null ? "" : number(here.score[c][i])} ${SAYS[here.right[c][i]]}`)),
+        el("pre", {}, ...marked(part[c][i % set.chunk])),
+      ))),
+    );
+  }
+
+  /* Peaks, 0 to 255, as one path. */
+  function waveform(text) {
+    const peaks = Array.from(atob(text), (c) => c.charCodeAt(0)), most = Math.max(...peaks, 1);
+    const d = peaks.map((p, x) => { const h = Math.max(0.5, (p / most) * 19); return `M${x * 2 + 1} ${21 - h}V${21 + h}`; }).join("");
+    return el("svg", { viewBox: `0 0 ${peaks.length * 2} 42`, class: "wave", role: "img", "aria-label": "Loudness over time", preserveAspectRatio: "none" }, el("path", { d }));
+  }
+
+  /* The text with its tags, what they hold, and the headings of a chain told apart. */
+  function marked(text) {
+    if (!text) return [el("span", { class: "tag" }, "(no answer)")];
+    let inside = "";
+    return text.split(/(<\/?[a-z_]+>)/).flatMap((piece) => {
+      const tag = /^<(\/?)([a-z_]+)>$/.exec(piece);
+      if (tag) { inside = tag[1] ? "" : tag[2]; return [el("span", { class: "tag" }, piece)]; }
+      if (inside && inside !== "think") return [el("span", { class: `in-${inside}` }, piece)];
+      return piece.split(/^(\d+\. [^:\uff1a\n]{1,60}[:\uff1a])/m).map((part, j) => (j % 2 ? el("span", { class: "section" }, part) : part));
+    });
+  }
+
+  await open(0);
+})();
