@@ -1,10 +1,12 @@
 """Rows -> padded tensors.
 
-Shapes: B rows, T tokens, P patches of all rows together, F frames of the longest sound.
+Shapes: B rows, T tokens; V rows with a picture, P patches of all of them together; A rows with sound, F frames of the
+longest. The model deals out pictures and sounds to the rows by their placeholders, so those without take no place.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +15,7 @@ from torch.nn.functional import pad
 from c2f_spec.errors import DataWrong
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from runtime.training.rows import Reader, Row
 
@@ -21,19 +23,39 @@ IGNORED = -100
 """Label of a token without loss."""
 JOINED = ("pixel_values_videos", "video_grid_thw", "video_second_per_grid")
 PADDED = ("input_features", "feature_attention_mask")
+CONTENT = ("pixel_values_videos", "input_features")
 
 
-def media_batch(rows: Sequence[Row]) -> dict[str, torch.Tensor]:
-    """pixel_values_videos (P, values), video_grid_thw (B, 3), video_second_per_grid (B,), input_features (B, mels, F),
-    feature_attention_mask (B, F).
+class MediaBatch(dict[str, torch.Tensor]):
+    """What the model is given of the media of `rows`."""
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor], rows: Sequence[Row]) -> None:
+        super().__init__(tensors)
+        self.rows = tuple(rows)
+
+
+def media_batch(rows: Sequence[Row]) -> MediaBatch:
+    """pixel_values_videos (P, values), video_grid_thw (V, 3), video_second_per_grid (V,), input_features (A, mels, F),
+    feature_attention_mask (A, F); without those that no row has.
     """
-    longest = max(row.media["feature_attention_mask"].shape[1] for row in rows)
-    joined = {name: torch.cat([row.media[name] for row in rows]) for name in JOINED}
+    seen = [row.media for row in rows if JOINED[0] in row.media]
+    heard = [row.media for row in rows if PADDED[0] in row.media]
+    longest = max((media[PADDED[0]].shape[-1] for media in heard), default=0)
+    joined = {name: torch.cat([media[name] for media in seen]) for name in JOINED if seen}
     padded = {
-        name: torch.cat([pad(row.media[name], (0, longest - row.media[name].shape[-1])) for row in rows])
+        name: torch.cat([pad(media[name], (0, longest - media[name].shape[-1])) for media in heard])
         for name in PADDED
+        if heard
     }
-    return joined | padded
+    return MediaBatch(joined | padded, rows)
+
+
+def places_batch(rows: Sequence[Row]) -> MediaBatch:
+    """As `media_batch`, without frames and sound: for a model that has their features, and needs to know where in time
+    they stand.
+    """
+    empty = [{n: t[:0] if n in CONTENT else t for n, t in row.media.items()} for row in rows]
+    return MediaBatch(media_batch([replace(row, media=m) for row, m in zip(rows, empty, strict=True)]), rows)
 
 
 def prompt_batch(rows: Sequence[Row], padding: int) -> dict[str, torch.Tensor]:

@@ -6,6 +6,7 @@ to TRL and therefore checked by a test:
 
     _tokenize_prompts(prompts)                             prompts are clip ids here; rows come from the reader
     _generate_and_score_completions(inputs) -> dict        gets the clip ids as a list, which follows shuffle and split
+    _generate_single_turn(ids, images, media, n)           gets a `MediaBatch`, which knows its rows
     _compute_loss(model, inputs)                           brings the rows of its slice back
     _get_per_token_logps_and_entropies(model, ids, ...)    called with a callable that adds the media, chunk by chunk
     _calculate_rewards(...)                                the last of a generation are those that the update uses
@@ -14,6 +15,7 @@ to TRL and therefore checked by a test:
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +25,13 @@ from trl.models import prepare_deepspeed
 from trl.trainer.utils import add_fused_lm_head
 
 from runtime.training.advantages import advantages
-from runtime.training.batches import assert_fits, media_batch
+from runtime.training.batches import MediaBatch, assert_fits, places_batch
 from runtime.training.resumable import Resumable
+from runtime.training.towers import Towers, thinker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from runtime.training.rows import Reader, Row
 
@@ -55,6 +59,7 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         self.generation_seconds: list[float] = []
         """Of each step, all its generations together."""
         self._generated = 0.0
+        self._towers: dict[int, Towers] = {}
         self.rewards_NK = torch.empty(0)
         """Of all ranks' answers that the update uses, as `_calculate_rewards` gave them last."""
         super().__init__(**arguments)
@@ -62,6 +67,8 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         self.normalise = normalise or partial(advantages, aggregate="sum_then_normalise", **own)
         if reference is not None and self.beta > 0:
             self._compare_to(reference)
+        if self.ref_model is not None:
+            self.ref_model.requires_grad_(False)
 
     def _compare_to(self, reference: Any) -> None:
         """What TRL does with the reference that it loads by itself; with adapters it has none."""
@@ -80,16 +87,36 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         super().go_on(running)
         self._step = self.state.global_step * self.args.gradient_accumulation_steps
 
-    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, dict[str, torch.Tensor]]:
+    def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, MediaBatch]:
         self.rows = [self.reader.row(clip_id) for clip_id in prompts]
         if self._longest is not None:
             for row in self.rows:
                 assert_fits(row, len(row.prompt), self._longest, "a prompt", "`grpo.max_prompt_tokens`")
-        return [list(row.prompt) for row in self.rows], None, media_batch(self.rows)
+        for towers in self._towers.values():
+            towers.begin(self.rows)
+        return [list(row.prompt) for row in self.rows], None, places_batch(self.rows)
 
-    def _generate_single_turn(self, *arguments: Any, **named: Any) -> Any:
+    def seeing(self, model: Any, rows: Sequence[Row]) -> AbstractContextManager[None]:
+        """In here forward passes of `model` are of `rows`; a model of text sees nothing."""
+        thinker = thinker_of(model)
+        return nullcontext() if thinker is None else self._towers_of(thinker).show(thinker, rows)
+
+    def _towers_of(self, thinker: Any) -> Towers:
+        """Policy and reference share them where they are the same and stay so."""
+        if id(thinker) not in self._towers:
+            found = Towers(thinker)
+            found.begin(self.rows)
+            others = (each for each in self._towers.values() if each.frozen and found.frozen)
+            self._towers[id(thinker)] = next((each for each in others if each.equal(found)), found)
+        return self._towers[id(thinker)]
+
+    def _generate_single_turn(
+        self, prompt_ids: list[list[int]], images: Any, media: MediaBatch, *arguments: Any, **named: Any
+    ) -> Any:
         began = time.monotonic()
-        result = super()._generate_single_turn(*arguments, **named)
+        with torch.no_grad(), self.seeing(self.model, media.rows):
+            places = places_batch(media.rows)
+            result = super()._generate_single_turn(prompt_ids, images, places, *arguments, **named)
         self._generated += time.monotonic() - began
         return result
 
@@ -128,7 +155,7 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
     ) -> Any:
         """Shapes: input_ids and attention_mask (B, T); B must be the number of `rows`."""
         assert len(self.rows) == input_ids.shape[0], "media and sequences got out of step"
-        scored = _WithMedia(model, self.rows)
+        scored = _WithMedia(model, self.seeing, self.rows)
         result = super()._get_per_token_logps_and_entropies(
             scored, input_ids, attention_mask, logits_to_keep, **options
         )
@@ -139,11 +166,18 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
 class _WithMedia:
     """Stands for a model; each call takes the media of the next rows."""
 
-    def __init__(self, model: Any, rows: Sequence[Row]) -> None:
-        self._model, self._rows, self.passed = model, rows, 0
+    def __init__(
+        self,
+        model: Any,
+        seeing: Callable[[Any, Sequence[Row]], AbstractContextManager[None]],
+        rows: Sequence[Row],
+    ) -> None:
+        self._model, self._seeing, self._rows, self.passed = model, seeing, rows, 0
 
     def __call__(self, **inputs: Any) -> Any:
         ids_BT = inputs["input_ids"]
         rows = self._rows[self.passed : self.passed + ids_BT.shape[0]]
         self.passed += len(rows)
-        return self._model(**inputs, **{name: t.to(ids_BT.device) for name, t in media_batch(rows).items()})
+        places = {name: t.to(ids_BT.device) for name, t in places_batch(rows).items()}
+        with self._seeing(self._model, rows):
+            return self._model(**inputs, **places)

@@ -1,0 +1,89 @@
+"""Prompts without media, for a small model of text with random weights: TRL's own trainer can be told the same."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
+from runtime.training.grpo import GRPOConfig, GRPOTrainer
+from runtime.training.rows import Row
+from tests import omni
+
+ROOT = tempfile.TemporaryDirectory(prefix="text-policy-")
+PROMPTS = [f"{n} films out of {m}, and the words are " for n in range(8) for m in range(10)]
+
+
+class TextReader:
+    """A prompt is its own id."""
+
+    def __init__(self, tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    def row(self, prompt: str) -> Row:
+        return Row(prompt, tuple(self._tokenizer(text=[prompt])["input_ids"][0]), {})
+
+    def rows(self, prompts) -> list[Row]:
+        return [self.row(prompt) for prompt in prompts]
+
+    def expect(self, prompts) -> None:
+        """Nothing is decoded ahead."""
+
+
+@functools.cache
+def tokenizer():
+    return omni.student().tokenizer
+
+
+def folder(hidden: int, layers: int) -> Path:
+    """Of a model, made once: TRL loads the reference from there."""
+    found = Path(ROOT.name) / f"{hidden}-{layers}"
+    if not found.exists():
+        torch.manual_seed(7)
+        config = Qwen2Config(
+            vocab_size=len(tokenizer()), hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=4,
+            num_key_value_heads=4, intermediate_size=4 * hidden, tie_word_embeddings=True,
+            pad_token_id=tokenizer().pad_token_id, eos_token_id=tokenizer().eos_token_id, bos_token_id=None,
+        )  # fmt: skip
+        Qwen2ForCausalLM(config).save_pretrained(found)
+    return found
+
+
+def by_spread(completions, **_):
+    """Rewards that differ within a group."""
+    return [len(set(text)) / 20 for text in completions]
+
+
+def config(out: Path, **arguments) -> GRPOConfig:
+    return GRPOConfig(
+        **{
+            "output_dir": str(out), "per_device_train_batch_size": 8, "num_generations": 4, "beta": 0.1,
+            "steps_per_generation": 1, "max_completion_length": 8, "bf16": False, "use_cpu": True, "report_to": [],
+            "activation_checkpointing": False, "remove_unused_columns": False, "loss_type": "grpo", "seed": 11,
+            "dataloader_pin_memory": False, "save_strategy": "no", "disable_tqdm": True, "logging_steps": 1,
+            "learning_rate": 1e-3, "max_steps": 20, **arguments,
+        }
+    )  # fmt: skip
+
+
+def trainer(out: Path, kind=GRPOTrainer, size=(32, 2), rewards=by_spread, extra=None, **arguments):
+    """TRL's trainer, or one of ours, on the same model, prompts and seed. `extra` is told to ours only."""
+    return kind(
+        **(extra or {}),
+        model=AutoModelForCausalLM.from_pretrained(folder(*size), dtype=torch.float32),
+        processing_class=tokenizer(),
+        reward_funcs=[rewards],
+        train_dataset=Dataset.from_dict({"prompt": PROMPTS}),
+        args=config(out, **arguments),
+    )
+
+
+def trained(made) -> tuple[list[float], dict[str, torch.Tensor]]:
+    """Losses of all steps, and the weights after them."""
+    made.train()
+    losses = [row["loss"] for row in made.state.log_history if "loss" in row]
+    return losses, dict(made.model.state_dict())
