@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import tempfile
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
+from c2f_spec.spec.hint import Hint
 from runtime.training.grpo import GRPOConfig, GRPOTrainer
+from runtime.training.hints.judged import Facts
+from runtime.training.hints.policy import Policy
 from runtime.training.rows import Row
 from tests import omni
 
@@ -80,6 +84,21 @@ def trainer(out: Path, kind=GRPOTrainer, size=(32, 2), rewards=by_spread, extra=
         train_dataset=Dataset.from_dict({"prompt": PROMPTS}),
         args=config(out, **arguments),
     )
+
+
+def ours(**hint) -> dict:
+    """What our trainers are told beside TRL's; with fields of `hint`, those of the one with hints."""
+    given = {"reader": TextReader(tokenizer())}
+    if hint:
+        given["on_rollouts"] = lambda step, rollouts: None
+        given["policy"] = Policy(
+            spec=Hint.model_validate(hint),
+            hint=lambda prompt: "they are ",
+            facts=lambda prompt, answer: Facts(0.0, 0.0, math.nan),
+            polarity=lambda prompt: "neutral",
+            seed=0,
+        )
+    return given
 
 
 def trained(made) -> tuple[list[float], dict[str, torch.Tensor]]:

@@ -24,7 +24,7 @@ import torch
 from accelerate.utils import gather_object
 
 from c2f_spec.spec.hint_parts import ReplaceAll, SftLoss
-from runtime.training.batches import media_batch
+from runtime.training.batches import places_batch
 from runtime.training.grpo import OmniGRPOTrainer
 from runtime.training.hints import curves, forced, groups
 from runtime.training.hints.decide import decided
@@ -187,7 +187,7 @@ class HintGRPOTrainer(OmniGRPOTrainer):
         tokens, logprobs = self._generate_single_turn(
             [step.prompts[i] + hint for i, hint in zip(rows, hints, strict=True)],
             None,
-            media_batch([self.rows[i] for i in rows]),
+            places_batch([self.rows[i] for i in rows]),
             1,
         )
         answers = [
