@@ -136,26 +136,27 @@ def test_a_reference_with_towers_of_its_own_uses_them(tmp_path):
     assert torch.allclose(output["ref_per_token_logps"][kept], logps[kept], atol=1e-5)
 
 
-def test_nothing_is_kept_past_a_change_of_weights(tmp_path):
-    """Trained towers: the answers of the next step are given by the new ones."""
+@pytest.mark.parametrize("generates", [True, False])
+def test_nothing_is_kept_past_a_change_of_weights(tmp_path, generates):
+    """Whether or not another step begins."""
     trainer = make(tmp_path, num_iterations=2)
-    step(trainer)
+    output, _ = step(trainer)
     with torch.no_grad():
         for parameter in thinker_of(trainer.model).visual.parameters():
             parameter.add_(0.05)
-    output, _ = step(trainer)
+    if generates:
+        output, _ = step(trainer)
     trainer.rows = rows_of(*CLIPS)
     ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
     mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
+    width = output["completion_ids"].shape[1]
     with torch.no_grad():
         logits = trainer.model(input_ids=ids, attention_mask=mask, **media_batch(trainer.rows)).logits[:, :-1]
-    logps = (
-        logits.log_softmax(dim=-1)
-        .gather(2, ids[:, 1:, None])
-        .squeeze(2)[:, -output["completion_ids"].shape[1] :]
-    )
+        again = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, width)[0]
+    logps = logits.log_softmax(dim=-1).gather(2, ids[:, 1:, None]).squeeze(2)[:, -width:]
     kept = output["completion_mask"].bool()
-    assert torch.allclose(output["old_per_token_logps"][kept], logps[kept], atol=1e-5)
+    assert torch.allclose(again[kept], logps[kept], atol=1e-5)
+    assert torch.allclose(output["old_per_token_logps"][kept], logps[kept], atol=1e-5) == generates
 
 
 class Changed(Reader):

@@ -39,6 +39,8 @@ class Towers:
         self._step: dict[str, Row] = {}
         self._kept: dict[tuple[str, str], torch.Tensor] = {}
         """(modality, clip) -> features (tokens, hidden)."""
+        self._weights = self._version()
+        """Those that the kept features are of."""
 
     @property
     def frozen(self) -> bool:
@@ -52,6 +54,10 @@ class Towers:
         """Whether both see and hear the same."""
         pairs = zip(self.parameters(), other.parameters(), strict=True)
         return all(a.shape == b.shape and torch.equal(a, b.to(a.device)) for a, b in pairs)
+
+    def _version(self) -> tuple[int, ...]:
+        """Another after each change in place."""
+        return tuple(p._version for p in self.parameters())
 
     def begin(self, rows: Sequence[Row]) -> None:
         """A step begins: its rows. What was kept of the step before may be of other weights, and goes.
@@ -91,6 +97,9 @@ class Towers:
         if not keep:
             fresh = self._encode(modality, {row.id: row for row in having})
             return [fresh[row.id] for row in having]
+        if self._weights != self._version():
+            self._kept.clear()
+            self._weights = self._version()
         if any((modality, row.id) not in self._kept for row in having):
             asked = {row.id: row for row in (*self._step.values(), *having) if modality in row.media}
             with torch.no_grad():
