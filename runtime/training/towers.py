@@ -57,7 +57,7 @@ class Towers:
 
     def _version(self) -> tuple[int, ...]:
         """Another after each change in place."""
-        return tuple(p._version for p in self.parameters())
+        return tuple(p._version for p in self.parameters())  # noqa: SLF001
 
     def begin(self, rows: Sequence[Row]) -> None:
         """A step begins: its rows. What was kept of the step before may be of other weights, and goes.
