@@ -22,7 +22,7 @@ from runtime.training.grpo import GRPOConfig, GRPOTrainer
 from runtime.training.hints.of_spec import assert_token_prefix, policy_of
 from runtime.training.hints.trainer import HintGRPOTrainer
 from runtime.training.rows import Reader
-from runtime.training.tuner import adapters, trained
+from runtime.training.tuner import adapters, merged
 from tests import omni
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
@@ -386,7 +386,7 @@ def test_adapters_train_the_text_model_and_are_merged(tmp_path):
     assert trainer.ref_model is None, "the reference is the model without its adapters"
     trainer.train()
     before = load(omni.tuned() / "model")
-    after = trained(trainer, before).model.state_dict()
+    after = merged(trainer.model).state_dict()
     before = before.model.state_dict()
     assert after.keys() == before.keys()
     changed = {name for name in after if not torch.equal(before[name], after[name])}

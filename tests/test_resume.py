@@ -295,7 +295,7 @@ def order(step: int) -> Order:
 
     weights = {"w": torch.full((4,), float(step))}
     counters = TrainerState(global_step=step)
-    return Order(Snapshot(step, weights, {}, {}, counters), total=9, world=1, score=None, logs={})
+    return Order(Snapshot(step, {"weights": weights}, {}, counters), total=9, world=1, score=None, logs={})
 
 
 def stored(store) -> list[int]:

@@ -3,6 +3,7 @@
     manifest.py    what a checkpoint is in the store, and how a damaged one is known
     tensors.py     tensors to safetensors files of bounded size, and back
     generators.py  the random states of a rank
+    parts.py       what ZeRO leaves to one rank
     snapshot.py    a trainer's state as tensors and JSON, and back into a trainer
     saver.py       writing, storing and retiring them, beside the training
     find.py        the newest one that is whole

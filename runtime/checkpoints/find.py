@@ -43,7 +43,7 @@ class Search:
         return "\n".join((start, *(f"  skipped {reason}" for reason in self.skipped)))
 
 
-def newest(objects: Objects, kind: str, key: str, world: int) -> Search:
+def newest(objects: Objects, kind: str, key: str, world: int, zero: str = "off") -> Search:
     """Look through the checkpoints of a stage, newest first, until one is whole.
 
     Raises `Unreachable` if the store is: then it is not known what is there, and to start afresh would throw work away.
@@ -51,7 +51,7 @@ def newest(objects: Objects, kind: str, key: str, world: int) -> Search:
     skipped = []
     for place in places(objects, kind, key):
         try:
-            manifest = read_manifest(objects, place, kind, key, world)
+            manifest = read_manifest(objects, place, kind, key, world, zero)
             folder = stage(objects, manifest.folder, manifest.files, None, "an older one is tried")
         except (ValueError, Damaged) as error:
             skipped.append(f"{place}: {error.message if isinstance(error, Damaged) else error}")

@@ -2,6 +2,7 @@
 
     work/<kind>/<key>/checkpoints/step-<N>/<attempt>/{weights-*.safetensors, optimizer-*.safetensors, state.json,
                                                       trainer_state.json, metrics.jsonl, rollouts.jsonl}
+                                                     {part-<rank>-*.safetensors} of each rank under ZeRO, for `optimizer`
     work/<kind>/<key>/checkpoints/step-<N>/<attempt>/manifest.json
 
 The manifest is written last and names every file with its size and BLAKE3, so a checkpoint without one is torn. It is
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from c2f_spec.store.objects import Objects
 
 MANIFEST = "manifest.json"
-FILES = re.compile(r"[a-z_]+(-\d+)?\.(safetensors|json|jsonl)")
+FILES = re.compile(r"[a-z_]+(-\d+){0,2}\.(safetensors|json|jsonl)")
 """Names of files that may be in a checkpoint. Anything else is not opened: pickles in particular."""
 _PLACE = re.compile(r"(.+/checkpoints/step-(\d+)/[^/]+)/(.+)")
 
@@ -43,6 +44,8 @@ class Manifest(SpecModel):
     """Of so many."""
     world: int
     """Processes that trained."""
+    zero: Literal["off", "2", "3"] = "off"
+    """How the state was spread over them."""
     score: float | None
     """How well it did since the checkpoint before; higher is better. For `keep_best`."""
     files: dict[str, FileEntry]
@@ -95,10 +98,13 @@ def newest_step(objects: Objects, kind: str, key: str) -> int:
     return max((place.step for place in places(objects, kind, key) if place.whole), default=0)
 
 
-def read_manifest(objects: Objects, place: Place, kind: str, key: str, world: int | None = None) -> Manifest:
+def read_manifest(
+    objects: Objects, place: Place, kind: str, key: str, world: int | None = None, zero: str = "off"
+) -> Manifest:
     """The manifest at `place`. Raises `ValueError`, in words for people, if it is not one of this stage.
 
-    With `world`, it must be of a training by so many processes: random states and the order of data belong to ranks.
+    With `world`, it must be of a training by so many processes, spread alike: random states, the order of data and parts
+    of the state belong to ranks.
     """
     if not place.whole:
         raise ValueError("it has no manifest, so it was never whole")
@@ -116,4 +122,6 @@ def read_manifest(objects: Objects, place: Place, kind: str, key: str, world: in
         raise ValueError(f"it has a file that no checkpoint has (`{strange[0]}`)")
     if world is not None and manifest.world != world:
         raise ValueError(f"processes that made it: {manifest.world}, and now: {world}")
+    if world is not None and manifest.zero != zero:
+        raise ValueError(f"ZeRO of the processes that made it: {manifest.zero}, and now: {zero}")
     return manifest

@@ -4,6 +4,9 @@ One is under way at a time. A newer snapshot takes the place of one that still w
 checkpoints and never a queue of them; lost, at worst, is what was trained since the one before the upload under way.
 
 A store that fails does not end the training: it is told, and the next checkpoint tries again.
+
+Where ZeRO leaves each rank a part of the state, each has a saver, and all are offered the same steps (`Keeper` sees to
+that). Each stores its part; rank 0 hears of all of them and then writes the manifest.
 """
 
 from __future__ import annotations
@@ -12,15 +15,17 @@ import shutil
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from c2f_spec.errors import Unreachable
+from c2f_spec.spec.handoff import FileEntry
 from c2f_spec.store.digest import digest_folder
 from runtime.checkpoints.manifest import MANIFEST, Manifest, places, read_manifest
 from runtime.checkpoints.retention import Keep, retired
 from runtime.context import say
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from c2f_spec.spec.handoff import StageFile
@@ -38,13 +43,28 @@ class Order:
     score: float | None
     logs: dict[Path, int]
     """Files that only ever grow, and how much of each belongs to this step."""
+    zero: Literal["off", "2", "3"] = "off"
+
+
+Stored = dict[str, FileEntry] | str
+"""The files of a rank as the store has them, or why it has not."""
 
 
 class Saver:
     """Used from one thread; `step` is the newest that is in the store."""
 
-    def __init__(self, objects: Objects, stage: StageFile, attempt: str, scratch: Path, keep: Keep) -> None:
+    def __init__(
+        self,
+        objects: Objects,
+        stage: StageFile,
+        attempt: str,
+        scratch: Path,
+        keep: Keep,
+        gather: Callable[[Stored], list[Stored]] | None = None,
+    ) -> None:
+        """`gather` brings rank 0 what the savers of all ranks tell, and the others nothing; alone, there is none."""
         self.step = 0
+        self._gather = gather
         self._objects, self._stage, self._attempt = objects, stage, attempt
         self._scratch, self._keep = scratch, keep
         self._waiting: Order | None = None
@@ -61,6 +81,13 @@ class Saver:
                 raise self._bug
             self._waiting = order
             self._changed.notify_all()
+
+    def idle(self) -> bool:
+        """Whether all that was offered was dealt with. Raises what went wrong in the thread."""
+        with self._changed:
+            if self._bug is not None:
+                raise self._bug
+            return self._waiting is None and not self._busy
 
     def wait(self, seconds: float) -> bool:
         """Whether all that was offered was dealt with, within so many seconds."""
@@ -81,10 +108,7 @@ class Saver:
             try:
                 self._store(order)
             except (Unreachable, OSError) as error:
-                message = (
-                    error.message if isinstance(error, Unreachable) else f"{error.strerror}: {error.filename}"
-                )
-                say(f"the checkpoint of step {order.snapshot.step} was not stored: {message}")
+                _tell(order, _why(error))
             except BaseException as error:  # noqa: BLE001  the training thread raises it
                 self._bug = error
             del order  # its memory is needed for the next
@@ -95,23 +119,46 @@ class Saver:
     def _store(self, order: Order) -> None:
         started = time.monotonic()
         step = order.snapshot.step
-        folder = self._scratch / f"step-{step}"
+        named = Manifest(
+            kind=self._stage.kind, key=self._stage.key, attempt=self._attempt, step=step, total=order.total,
+            world=order.world, zero=order.zero, score=order.score, files={},
+        )  # fmt: skip
+        if self._gather is None:
+            parts: list[Stored] = [self._put(order, named.folder)]
+        else:
+            parts = self._gather(self._put_or_say(order, named.folder))
+            if not parts:
+                return  # rank 0 goes on
+        files: dict[str, FileEntry] = {}
+        for part in parts:
+            if isinstance(part, str):
+                _tell(order, part)
+                return
+            files |= part
+        whole = named.model_copy(update={"files": files})
+        self._objects.create(f"{whole.folder}/{MANIFEST}", whole.to_bytes())
+        self.step = step
+        say(f"checkpoint of step {step}: stored in {time.monotonic() - started:.1f} s")
+        self._retire()
+
+    def _put(self, order: Order, name: str) -> dict[str, FileEntry]:
+        """Write what this rank has of a snapshot and store it below `name`."""
+        folder = self._scratch / f"step-{order.snapshot.step}"
         shutil.rmtree(folder, ignore_errors=True)  # of an upload that failed
         folder.mkdir(parents=True)
         order.snapshot.write(folder)
         for path, size in order.logs.items():
             _copy_start(path, folder / path.name, size)
-        named = Manifest(
-            kind=self._stage.kind, key=self._stage.key, attempt=self._attempt, step=step, total=order.total,
-            world=order.world, score=order.score, files={},
-        )  # fmt: skip
-        files = self._objects.put_folder(folder, named.folder, digest_folder(folder))
-        whole = named.model_copy(update={"files": files})
-        self._objects.create(f"{whole.folder}/{MANIFEST}", whole.to_bytes())
-        self.step = step
+        files = self._objects.put_folder(folder, name, digest_folder(folder))
         shutil.rmtree(folder, ignore_errors=True)
-        say(f"checkpoint of step {step}: stored in {time.monotonic() - started:.1f} s")
-        self._retire()
+        return files
+
+    def _put_or_say(self, order: Order, name: str) -> Stored:
+        """The others wait for a word, whatever became of it."""
+        try:
+            return self._put(order, name)
+        except (Unreachable, OSError) as error:
+            return _why(error)
 
     def _retire(self) -> None:
         """Manifests go first: what has one is whole."""
@@ -128,6 +175,14 @@ class Saver:
             except ValueError:
                 continue  # not ours to judge: whoever resumes tells why it is passed over, and `gc` collects it
         return found
+
+
+def _tell(order: Order, why: str) -> None:
+    say(f"the checkpoint of step {order.snapshot.step} was not stored: {why}")
+
+
+def _why(error: Unreachable | OSError) -> str:
+    return error.message if isinstance(error, Unreachable) else f"{error.strerror}: {error.filename}"
 
 
 def _copy_start(source: Path, target: Path, size: int) -> None:

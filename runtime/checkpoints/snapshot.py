@@ -1,8 +1,9 @@
 """A trainer's state as tensors in host memory and JSON, and back into a trainer.
 
 The trained weights under the names of the parameters (of adapters, theirs), with the buffers that `state_dict` has;
-moments and step counts of the optimizer under <index of the parameter>.<name>; in `state.json` the rest: groups of the
-optimizer, schedule, random states of every rank, and what the trainer counts for itself, like the history of hints. Frozen weights are not saved: they are those that the stage starts from.
+moments and step counts of the optimizer under <index of the parameter>.<name>, or under ZeRO the part of each rank
+(`parts.py`); in `state.json` the rest: groups of the optimizer, schedule, random states of every rank, and what the
+trainer counts for itself, like the history of hints. Frozen weights are not saved: they are those that the stage starts from.
 
 transformers would save pickles, and would load weights with `strict=False`: the layout of an omni model's files on the
 hub is not that of its parameters, so 1 tensor of 89 is restored and training goes on from the start. Here a tensor that
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from runtime.checkpoints import tensors
+from runtime.checkpoints import parts, tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,18 +33,20 @@ class Snapshot:
     """Nothing in it changes any more: training goes on while it is written."""
 
     step: int
-    weights: dict[str, torch.Tensor]
-    optimizer: dict[str, torch.Tensor]
-    state: dict[str, Any]
-    counters: Any
-    """The trainer's own: step, epoch, tokens. In the format of transformers, which reads them from a file."""
+    tensors: dict[str, dict[str, torch.Tensor]]
+    """By the stem of their files' names."""
+    state: dict[str, Any] | None = None
+    """Of rank 0."""
+    counters: Any = None
+    """Of rank 0, the trainer's own: step, epoch, tokens. In the format of transformers, which reads them from a file."""
 
     def write(self, folder: Path) -> None:
         """Into the files of a checkpoint."""
-        tensors.write(self.weights, folder, "weights")
-        tensors.write(self.optimizer, folder, "optimizer")
-        (folder / STATE).write_text(json.dumps(self.state, allow_nan=False))
-        self.counters.save_to_json(str(folder / TRAINER_STATE))
+        for stem, named in self.tensors.items():
+            tensors.write(named, folder, stem)
+        if self.state is not None:
+            (folder / STATE).write_text(json.dumps(self.state, allow_nan=False))
+            self.counters.save_to_json(str(folder / TRAINER_STATE))
 
 
 def take(trainer: Any, random: list[dict[str, Any]], running: dict[str, Any]) -> Snapshot:
@@ -51,11 +54,14 @@ def take(trainer: Any, random: list[dict[str, Any]], running: dict[str, Any]) ->
 
     The only part of saving for which training waits. Raises `TypeError` for state that is neither tensor nor JSON.
     """
-    moments, rest = _split(trainer.optimizer.state_dict())
+    if parts.is_split(trainer):
+        kept, rest = {parts.stem(0): parts.part(trainer)}, parts.facts(trainer)
+    else:
+        moments, rest = _split(trainer.optimizer.state_dict())
+        kept = {"optimizer": moments}
     return Snapshot(
         step=trainer.state.global_step,
-        weights={name: _copy(t) for name, t in saved_weights(trainer).items()},
-        optimizer={name: _copy(t) for name, t in moments.items()},
+        tensors={stem: _copies(named) for stem, named in {"weights": saved_weights(trainer), **kept}.items()},
         state={
             "optimizer": rest,
             "schedule": trainer.lr_scheduler.state_dict(),
@@ -66,10 +72,19 @@ def take(trainer: Any, random: list[dict[str, Any]], running: dict[str, Any]) ->
     )
 
 
+def take_part(trainer: Any, rank: int) -> Snapshot:
+    """What only this rank has, where ZeRO spreads the state; rank 0 has the rest."""
+    return Snapshot(trainer.state.global_step, {parts.stem(rank): _copies(parts.part(trainer))})
+
+
 def saved_weights(trainer: Any) -> dict[str, torch.Tensor]:
-    """Name to trained parameter or kept buffer, of the model without its wrappers."""
+    """Name to trained parameter or kept buffer, of the model without its wrappers; of a parameter that ZeRO 3 spreads
+    there is nothing here, since the parts have it.
+    """
     model = trainer.accelerator.unwrap_model(trainer.model)
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    trained = {
+        name: p for name, p in model.named_parameters() if p.requires_grad and not hasattr(p, "ds_tensor")
+    }
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     buffers = {name: t for name, t in model.state_dict().items() if name not in parameters}
     return {**trained, **buffers}
@@ -102,6 +117,10 @@ def restore_weights(trainer: Any, folder: Path) -> int:
 def restore_optimizer(trainer: Any, folder: Path) -> None:
     """Optimizer and schedule. Raises `LookupError` if a parameter's moments are missing or of another shape."""
     state = read_state(folder)
+    if parts.is_split(trainer):
+        parts.restore(trainer, folder, trainer.args.process_index, state["optimizer"])
+        trainer.lr_scheduler.load_state_dict(state["schedule"])
+        return
     saved: dict[str, torch.Tensor] = {}
     for part in tensors.read(folder, "optimizer"):
         saved.update(part)
@@ -118,8 +137,8 @@ def restore_optimizer(trainer: Any, folder: Path) -> None:
     trainer.lr_scheduler.load_state_dict(state["schedule"])
 
 
-def _copy(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().to("cpu", copy=True).contiguous()
+def _copies(named: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in named.items()}
 
 
 def _split(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

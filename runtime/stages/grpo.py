@@ -37,10 +37,12 @@ from runtime.training.grpo import GRPOConfig
 from runtime.training.hints import curves, history
 from runtime.training.hints.of_spec import listed, policy_of
 from runtime.training.hints.trainer import HintGRPOTrainer
+from runtime.training.result import save_trained
 from runtime.training.rows import Reader
 from runtime.training.train import train
-from runtime.training.tuner import adapters, trained
+from runtime.training.tuner import adapters
 from runtime.training.watch import Watch
+from runtime.training.zero import spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,6 +132,15 @@ def run(ctx: Context) -> dict[str, Any]:
             generation_kwargs={"suppress_tokens": suppressed(student.tokenizer)},
             bf16=on_gpu(),
             use_cpu=not on_gpu(),
+            deepspeed=spread(
+                ctx.stage.placement.zero,
+                rows=rows,
+                passes=passes,
+                world=ctx.world,
+                grad_clip=grpo.grad_clip,
+                bf16=on_gpu(),
+                hidden=student.model.config.get_text_config().hidden_size,
+            ),
             activation_checkpointing=on_gpu(),
             dataloader_pin_memory=on_gpu(),
             seed=ctx.seed,
@@ -143,8 +154,8 @@ def run(ctx: Context) -> dict[str, Any]:
     )
     with memory("grpo"):
         train(ctx, trainer, watch)
+    save_trained(trainer, student, ctx.out / "model")
     if ctx.rank == 0:
-        save(trained(trainer, student), ctx.out / "model")
         write_jsonl(ctx.out / history.FILE, trainer.history.rows(trainer.policy.polarity))
     told = {"clips": len(clips), "steps": trainer.state.global_step, **watch.last}
     return told | told_of_hints(trainer.history)

@@ -18,14 +18,16 @@ from c2f_spec.spec.student import positions
 from runtime.chains import target
 from runtime.clips import read_jsonl
 from runtime.models import MODELS
-from runtime.models.student import freeze, save
+from runtime.models.student import freeze
 from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch, warmup_steps
 from runtime.training.batches import AnswerCollator
+from runtime.training.result import save_trained
 from runtime.training.rows import Reader
 from runtime.training.sft import OmniSFTTrainer, SFTConfig
 from runtime.training.train import train
-from runtime.training.tuner import adapters, trained
+from runtime.training.tuner import adapters
 from runtime.training.watch import Watch
+from runtime.training.zero import spread
 
 if TYPE_CHECKING:
     from runtime.context import Context
@@ -69,6 +71,15 @@ def run(ctx: Context) -> dict[str, Any]:
             max_grad_norm=sft.grad_clip,
             bf16=on_gpu(),
             use_cpu=not on_gpu(),
+            deepspeed=spread(
+                ctx.stage.placement.zero,
+                rows=rows,
+                passes=passes,
+                world=ctx.world,
+                grad_clip=sft.grad_clip,
+                bf16=on_gpu(),
+                hidden=student.model.config.get_text_config().hidden_size,
+            ),
             activation_checkpointing=on_gpu(),
             dataloader_pin_memory=on_gpu(),
             seed=ctx.seed,
@@ -85,8 +96,7 @@ def run(ctx: Context) -> dict[str, Any]:
     )
     with memory("sft"):
         train(ctx, trainer, watch)
-    if ctx.rank == 0:
-        save(trained(trainer, student), ctx.out / "model")
+    save_trained(trainer, student, ctx.out / "model")
     return {"examples": len(examples), "steps": trainer.state.global_step, **watch.last}
 
 

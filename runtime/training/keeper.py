@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch.distributed
@@ -10,17 +11,23 @@ from transformers import TrainerCallback
 from runtime.checkpoints import generators
 from runtime.checkpoints.retention import Keep
 from runtime.checkpoints.saver import Order, Saver
-from runtime.checkpoints.snapshot import take
+from runtime.checkpoints.snapshot import take, take_part
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.checkpoints.saver import Stored
     from runtime.context import Context
     from runtime.stopping import Request
     from runtime.training.watch import Watch
+    from runtime.training.zero import Zero
 
 EVERY = 50
 """Optimiser steps between two checkpoints, where the spec does not say."""
 FOREVER = 10 * 365 * 24 * 3600.0
 """Seconds. Who stops a stage decides how long it may take, not the stage."""
+STORED_WITHIN = timedelta(hours=6)
+"""For the slowest rank's part; the store has deadlines of its own."""
 
 
 class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints
@@ -30,16 +37,20 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
     what follows then is the result itself.
     """
 
-    def __init__(self, ctx: Context, watch: Watch, request: Request, per_generation: int) -> None:
-        """`per_generation` is the number of steps between two generations of answers."""
+    def __init__(self, ctx: Context, watch: Watch, request: Request, per_generation: int, zero: Zero) -> None:
+        """`per_generation` is the number of steps between two generations of answers. Made by all ranks at once."""
         asked = ctx.stage.placement.checkpoints
         self._stopping = False
         self._every, self._apart = asked.every or EVERY, per_generation
-        self._ctx, self._watch, self._request = ctx, watch, request
+        self._ctx, self._watch, self._request, self._zero = ctx, watch, request, zero
         self._saver: Saver | None = None
-        if ctx.rank == 0:
+        attempt, gather = ctx.attempt, None
+        if zero != "off":
+            attempt, gather = _shared(ctx.attempt), gathering(ctx.rank, ctx.world)
+        if ctx.rank == 0 or zero != "off":
             keep = Keep(asked.keep, asked.keep_best, asked.keep_every)
-            self._saver = Saver(ctx.objects, ctx.stage, ctx.attempt, ctx.out.parent / "checkpoints", keep)
+            scratch = ctx.out.parent / "checkpoints" / str(ctx.rank)
+            self._saver = Saver(ctx.objects, ctx.stage, attempt, scratch, keep, gather)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called by the trainer after each optimiser step."""
@@ -53,7 +64,11 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
             self._stopping = self._request.made = True
 
     def save(self, trainer: Any) -> None:
-        """Take a snapshot and go on; called by all ranks. Rank 0 has what the others have, but for random states."""
+        """Take a snapshot and go on; called by all ranks. Rank 0 has what the others have, but for random states, and
+        for the parts that ZeRO leaves to each.
+        """
+        if self._zero != "off" and not self._all_ready(trainer.args.device):
+            return
         states: list[Any] = [None] * self._ctx.world
         own = generators.capture()
         if self._ctx.world == 1:
@@ -63,13 +78,17 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         score = self._watch.score_since_save()
         if self._saver is None:
             return
+        main = self._ctx.rank == 0
         self._saver.offer(
             Order(
-                snapshot=take(trainer, states, trainer.running()),
+                snapshot=take(trainer, states, trainer.running())
+                if main
+                else take_part(trainer, self._ctx.rank),
                 total=trainer.state.max_steps,
                 world=self._ctx.world,
+                zero=self._zero,
                 score=score,
-                logs={path: path.stat().st_size for path in sorted(self._ctx.out.glob("*.jsonl"))},
+                logs={p: p.stat().st_size for p in sorted(self._ctx.out.glob("*.jsonl"))} if main else {},
             )
         )
 
@@ -81,6 +100,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
             return
         if self._saver is not None:
             self._saver.wait(FOREVER)
+        if self._saver is not None and self._ctx.rank == 0:
             self._request.answer = (
                 f"stopped by a signal; the store has the checkpoint of step {self._saver.step}"
             )
@@ -89,8 +109,38 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
 
     def _all_stop(self, device: Any) -> bool:
         """Whether any rank was asked to: they get the signal at different moments and must stop at the same step."""
-        if self._ctx.world == 1:
-            return self._request.made
-        asked = torch.tensor(int(self._request.made), device=device)
-        torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
-        return bool(asked)
+        return self._request.made if self._ctx.world == 1 else _any(self._request.made, device)
+
+    def _all_ready(self, device: Any) -> bool:
+        """Whether every rank can store a part now. Parts of one step are whole together, so while any is still under
+        way none is begun; the last one before a stop waits for those.
+        """
+        assert self._saver is not None
+        if self._stopping:
+            self._saver.wait(FOREVER)
+        return not _any(not self._saver.idle(), device)
+
+
+def _any(here: bool, device: Any) -> bool:
+    there = torch.tensor(int(here), device=device)
+    torch.distributed.all_reduce(there, torch.distributed.ReduceOp.MAX)
+    return bool(there)
+
+
+def _shared(attempt: str) -> str:
+    """The name that rank 0 has for this attempt; each node has one of its own."""
+    name = [attempt]
+    torch.distributed.broadcast_object_list(name)
+    return name[0]
+
+
+def gathering(rank: int, world: int) -> Callable[[Stored], list[Stored]]:
+    """For the savers' threads, in a group of their own: training has collective operations under way meanwhile."""
+    group = torch.distributed.new_group(backend="gloo", timeout=STORED_WITHIN)
+
+    def gather(stored: Stored) -> list[Stored]:
+        told: list[Any] = [None] * world
+        torch.distributed.gather_object(stored, told if rank == 0 else None, group=group)
+        return told if rank == 0 else []
+
+    return gather

@@ -2,7 +2,7 @@
 
 Its own documented places for that are replaced: `_save_checkpoint`, `_load_from_checkpoint`,
 `_load_optimizer_and_scheduler` and `_load_rng_state` write and read pickles and restore an omni model's weights in part
-(`runtime.checkpoints.snapshot`). The loop around them stays: it skips the data that was seen, and restores the random
+(`runtime.checkpoints.snapshot`); `_prepare_for_training` would read DeepSpeed's. The loop around them stays: it skips the data that was seen, and restores the random
 states at the right moment, after the batches were drawn.
 """
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import RandomSampler, Sampler
 
 from runtime.checkpoints import generators
+from runtime.checkpoints.parts import is_split
 from runtime.checkpoints.snapshot import read_state, restore_optimizer, restore_weights
 from runtime.context import say
 
@@ -41,9 +42,27 @@ class Resumable:
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         del model, trial
-        split = self.is_deepspeed_enabled or self.is_fsdp_enabled  # type: ignore[attr-defined]
-        assert not split, "each rank has a part of the state, and only whole states are saved"
+        assert not self.is_fsdp_enabled, "what FSDP leaves to a rank is not saved"  # type: ignore[attr-defined]
         self.keeper.save(self)
+
+    def restore(self, folder: str) -> None:
+        """The weights of a checkpoint, to make no step more."""
+        if is_split(self):
+            total = self.state.max_steps  # type: ignore[attr-defined]
+            self._prepare_for_training(total, self.get_train_dataloader(), folder)  # type: ignore[attr-defined]
+        else:
+            self._load_from_checkpoint(folder)
+
+    def _prepare_for_training(
+        self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: str | None
+    ) -> Any:
+        """Under ZeRO the engine has to be there first; the trainer would then look for DeepSpeed's own checkpoints."""
+        if not is_split(self) or resume_from_checkpoint is None:
+            return super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)  # type: ignore[misc]
+        prepared = super()._prepare_for_training(max_steps, train_dataloader, None)  # type: ignore[misc]
+        self._load_from_checkpoint(resume_from_checkpoint)
+        self._load_optimizer_and_scheduler(resume_from_checkpoint)
+        return prepared
 
     def _load_from_checkpoint(self, folder: str, model: Any = None) -> None:
         del model

@@ -10,11 +10,13 @@ import torch.distributed
 
 from c2f_spec.store.staging import stage
 from runtime.checkpoints.find import Found
+from runtime.checkpoints.parts import is_other_part
 from runtime.context import METRICS
 from runtime.stopping import deferred
 from runtime.training.keeper import Keeper
 from runtime.training.measure import Measure
 from runtime.training.watch import PrinterCallback, Watch
+from runtime.training.zero import resolved
 
 if TYPE_CHECKING:
     from runtime.context import Context
@@ -29,12 +31,13 @@ def train(ctx: Context, trainer: Any, watch: Watch) -> None:
     if found is not None:
         _bring_back(ctx, found, watch)
     with deferred() as request:
-        trainer.keeper = Keeper(ctx, watch, request, trainer.per_generation())
+        zero = resolved(ctx.stage.placement.zero, ctx.world)
+        trainer.keeper = Keeper(ctx, watch, request, trainer.per_generation(), zero)
         trainer.add_callback(trainer.keeper)
         if found is not None and found.manifest.step == found.manifest.total:
             # The trainer's loop would make one step more.
-            trainer._load_from_checkpoint(str(found.folder))  # noqa: SLF001
-            trainer.state.global_step = found.manifest.step
+            trainer.state.global_step = trainer.state.max_steps = found.manifest.step
+            trainer.restore(str(found.folder))
         else:
             trainer.train(resume_from_checkpoint=str(found.folder) if found else None)
             trainer.keeper.finish()
@@ -42,14 +45,14 @@ def train(ctx: Context, trainer: Any, watch: Watch) -> None:
 
 
 def _agreed(ctx: Context) -> Found | None:
-    """The checkpoint that rank 0 found, here: every rank has it brought to its machine."""
+    """The checkpoint that rank 0 found, here: every rank has what it needs of it brought to its machine."""
     if ctx.world == 1:
         return ctx.found
     chosen: list[Any] = [ctx.found]
     torch.distributed.broadcast_object_list(chosen)
     found: Found | None = chosen[0]
     if found is not None and ctx.rank != 0:
-        files = found.manifest.files
+        files = {n: e for n, e in found.manifest.files.items() if not is_other_part(n, ctx.rank)}
         found = Found(
             found.manifest, stage(ctx.objects, found.manifest.folder, files, None, "start the stage again")
         )

@@ -8,14 +8,11 @@ exactly the merged model that GRPO started from.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from c2f_spec.spec.sections import Full, Lora
-
-if TYPE_CHECKING:
-    from runtime.models.student import Student
 
 TEXT_MODEL = "model.language_model."
 
@@ -36,9 +33,6 @@ def adapters(tuner: Full | Lora, model: Any) -> Any:
     )
 
 
-def trained(trainer: Any, student: Student) -> Student:
-    """The student with what was trained in it; adapters become part of its weights."""
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if hasattr(model, "merge_and_unload"):
-        model = model.merge_and_unload()
-    return type(student)(model, student.processor)
+def merged(model: Any) -> Any:
+    """The model with what was trained in it; adapters become part of its weights."""
+    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
