@@ -34,7 +34,6 @@ from runtime.machine import machine
 from runtime.offline import assert_offline, go_offline
 from runtime.stopping import listen
 from runtime.stops import SAVED
-from runtime.training.zero import resolved
 from runtime.witness import witness
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def _start(stage: StageFile, objects: Objects, world: int) -> Found | None:
     if stage.kind not in SAVED:
         say(f"{stage.name}: fresh start because this kind of stage has no checkpoints")
         return None
-    zero = resolved(stage.placement.zero, world)
+    zero = stage.placement.spread(world)
     search = newest(objects, stage.kind, stage.key, world, zero)
     say(f"{stage.name}: {search}")
     return search.found

@@ -27,9 +27,15 @@ def test_a_spec_is_validated_and_what_is_not_run_yet_is_noted(c2f, repository):
 
 
 def test_apply_refuses_what_this_version_does_not_run_at_its_line(c2f, repository, tiny_spec):
-    tiny_spec.write_text(TINY_SPEC + "format: c2f\nsft: {steps: 1, tuner: lora}\n")
+    tiny_spec.write_text(
+        TINY_SPEC
+        + "format: c2f\ngrpo: {steps: 1, hint: {content: trace_prefix, prefix_end: after_think_open}}\n"
+    )
     done = c2f("apply", "specs/tiny.yaml", check=3)
-    assert "specs/tiny.yaml:8:24: tuner `lora` is not run by this version" in done.stderr
+    assert (
+        "specs/tiny.yaml:8:34: `grpo.hint.content.kind: trace_prefix` is not run by this version"
+        in done.stderr
+    )
     assert not (repository / ".c2f" / "store" / "records").exists()
 
 

@@ -144,7 +144,6 @@ def test_every_line_of_the_table_names_a_field():
         ("grpo: {hint: {forced_loss: shaped}}", "5:28", "`grpo.hint.forced_loss.mode: shaped`"),
         ("teacher: lexicon\nfilters: {format: {on_fail: flag}, polarity_match: {}}", "6:29", "`filters.format.on_fail: flag`"),
         ("teacher: lexicon\nfilters: {polarity_match: {}, judge: {model: m}}", "6:31", "`filters.judge`"),
-        ("grpo: {}\nresources: {grpo: {zero: 2}}", "6:26", "`resources.grpo.zero: 2`"),
     ],
 )  # fmt: skip
 def test_what_does_not_run_is_refused_at_its_line(tmp_path, section, place, says):

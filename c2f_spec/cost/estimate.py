@@ -15,6 +15,7 @@ from c2f_spec.cost.model import Load
 from c2f_spec.cost.sizes import SIZES, size_of
 from c2f_spec.cost.time import forward_seconds, generate_seconds, hinted_share, train_seconds
 from c2f_spec.spec.evaluate import VllmEngine
+from c2f_spec.spec.place import resolve_zero
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.student import Lora, QwenOmni
 from c2f_spec.spec.teacher import OwnWeights, VllmTeacher
@@ -145,8 +146,8 @@ def _training(
     size: Size, section: Sft | Grpo, site: Site, rows: int, tokens: int, learned: int
 ) -> mem.Training:
     rank = section.tuner.rank if isinstance(section.tuner, Lora) else None
-    asked, gpus = site.placement.zero, max(1, site.gpus)
-    zero = asked if asked != "auto" else "off" if gpus == 1 else "2" if rank else "3"
+    gpus = max(1, site.gpus)
+    zero = resolve_zero(site.placement.zero, lora=rank is not None, processes=gpus)
     return mem.Training(size, rank, zero, gpus, rows, tokens, learned)
 
 

@@ -15,7 +15,7 @@ from c2f_spec.spec.base import at_default
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.handoff import Placement
 from c2f_spec.spec.hint_parts import OfflineList
-from c2f_spec.spec.place import SharedResources, TrainingResources
+from c2f_spec.spec.place import SharedResources, TrainingResources, resolve_zero
 from c2f_spec.spec.student import Lora, QwenOmni
 from c2f_spec.spec.teacher import OwnWeights, VllmTeacher
 
@@ -80,8 +80,7 @@ def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pl
     if not gpus and _on_gpus(e, kind):
         gpus = _shared_evenly(e, kind, environment.pools[name], nodes)
     section = getattr(e, kind)
-    by_tuner = "2" if section and isinstance(section.tuner, Lora) else "3"
-    resolved = asked.zero if asked.zero != "auto" else by_tuner if gpus * nodes > 1 else "off"
+    lora = section is not None and isinstance(section.tuner, Lora)
     return Placement(
         image=environment.image,
         grace_seconds=environment.limits.grace_seconds,
@@ -89,7 +88,7 @@ def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pl
         pool=name,
         gpus=gpus,
         nodes=nodes,
-        zero=resolved,
+        zero=resolve_zero(asked.zero, lora=lora, processes=gpus * nodes),
         micro_batch=asked.micro_batch,
         checkpoints=e.checkpoints,
         guard=e.guard,

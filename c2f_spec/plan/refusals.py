@@ -39,10 +39,6 @@ def not_implemented(experiment: Experiment) -> list[Problem]:
         found.append((("student",), f"student kind `{experiment.student.kind}`"))
     if experiment.teacher and experiment.teacher.kind not in support.TEACHERS:
         found.append((("teacher",), f"teacher kind `{experiment.teacher.kind}`"))
-    for section in ("sft", "grpo"):
-        part = getattr(experiment, section)
-        if part is not None and part.tuner.kind not in support.TUNERS:
-            found.append(((section, "tuner"), f"tuner `{part.tuner.kind}`"))
     hint = "this version validates and plans it; the README says what runs"
     problems = [Problem("C2F415", loc, f"{what} is not run by this version", hint) for loc, what in found]
     return problems + [_ignored(path, value) for path, value in support.unsupported(experiment)]

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from c2f_spec.spec.base import SpecModel, at_default
 from c2f_spec.spec.client import Client
-from c2f_spec.spec.place import Checkpoints, Guard
+from c2f_spec.spec.place import AskedZero, Checkpoints, Guard, Zero
 
 STAGE_VERSION = 1
 RECORD_VERSION = 1
@@ -38,7 +38,10 @@ class Placement(SpecModel):
     gpus: int = Field(default=0, description="GPUs of a node.")
     nodes: int = Field(default=1, description="Nodes; more than one only for training.")
     shards: int = Field(default=1, description="Pods that share the units of a sharded stage.")
-    zero: Literal["auto", "off", "2", "3"] = Field(default="auto", description="ZeRO stage of training.")
+    zero: AskedZero = Field(
+        default="auto",
+        description="ZeRO stage of training; `auto` in a stage file: nobody resolved it, none.",
+    )
     micro_batch: int | None = Field(default=None, description="Most rows of a GPU in one pass.")
     checkpoints: Checkpoints = Field(
         default=at_default(Checkpoints), description="How often training is saved."
@@ -53,6 +56,11 @@ class Placement(SpecModel):
     )
     processes: int = Field(default=1, description="Worker processes of the stage, one a GPU.")
     threads: int = Field(default=1, description="Threads of a worker's arithmetic.")
+
+    def spread(self, world: int) -> Zero:
+        """The ZeRO stage of a training by `world` processes; one has nobody to share with."""
+        return "off" if world == 1 or self.zero == "auto" else self.zero
+
     endpoint: Endpoint | None = Field(
         default=None, description="Of the model that the stage asks, if any.", exclude_if=lambda v: v is None
     )

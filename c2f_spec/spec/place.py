@@ -8,6 +8,16 @@ from c2f_spec.spec.base import PLACEMENT, Fraction, Name, Positive, SpecModel
 
 POOL = "Node pool of the environment; absent: the first one that has the GPUs. Nothing on `local`, which has no pools."
 
+AskedZero = Literal["auto", "off", "2", "3"]
+Zero = Literal["off", "2", "3"]
+
+
+def resolve_zero(asked: AskedZero, *, lora: bool, processes: int) -> Zero:
+    """How `processes` spread a step: adapters leave little to spread but their state, full training the weights too."""
+    if processes <= 1:
+        return "off"
+    return asked if asked != "auto" else "2" if lora else "3"
+
 
 class TrainingResources(SpecModel):
     """Where training runs; what is absent, the environment decides."""
@@ -24,9 +34,10 @@ class TrainingResources(SpecModel):
         json_schema_extra=PLACEMENT,
     )
     pool: Name | None = Field(default=None, description=POOL, json_schema_extra=PLACEMENT)
-    zero: Literal["auto", "off", "2", "3"] = Field(
+    zero: AskedZero = Field(
         default="auto",
-        description="ZeRO: what of a training step is spread over GPUs; `auto` is 2 for lora and 3 for full.",
+        description="ZeRO: what of a training step is spread over GPUs; `auto` is 2 for lora and 3 for full. On one GPU "
+        "there is nothing to spread, whatever is said here.",
         json_schema_extra=PLACEMENT,
     )
     micro_batch: PositiveInt | None = Field(

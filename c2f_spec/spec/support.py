@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 STUDENTS: frozenset[str] = frozenset({"tiny"})
 TEACHERS: frozenset[str] = frozenset({"lexicon"})
-TUNERS: frozenset[str] = frozenset({"full"})
 FILTERS: frozenset[str] = frozenset(NAMES) - {"judge"}
 
 DEMO_STUDENTS: frozenset[str] = frozenset({"tiny"})
@@ -49,7 +48,6 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "grpo.hint.forced_loss.mode": ("mask", "policy_gradient", "sft"),
     "evaluate.decoding.top_p": (1.0,),
     "evaluate.engine.kind": ("transformers",),
-    "resources.*.zero": ("auto",),
 }
 """Path of a field to the values that run. Every default does: a test holds that."""
 

@@ -16,11 +16,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from c2f_spec import provenance
 from c2f_spec.errors import MEANING, StageExit, Unreachable
 from c2f_spec.spec.handoff import Input, StageFile
+from c2f_spec.spec.place import resolve_zero
 from c2f_spec.store import leases, records
 from c2f_spec.store.logs import stored_log
 from c2f_spec.store.machine import work_folder
@@ -66,9 +67,7 @@ class Local:
             key=stage.key,
             name=stage.name,
             preimage=stage.preimage,
-            placement=stage.placement.model_copy(
-                update={"gpus": gpus, "processes": max(1, gpus) if _trains(stage) else 1}
-            ),
+            placement=stage.placement.model_copy(update={"gpus": gpus, **_together(stage, gpus)}),
             inputs={role: Input(kind=plan.stage(key).kind, key=key) for role, key in stage.inputs.items()},
             store=self.objects.url,
             scratch=str(work / "scratch"),
@@ -210,6 +209,16 @@ def _held(stage: Stage, visible: int) -> int:
     teacher = stage.preimage["spec"].get("teacher", {}).get("kind")
     answers = stage.kind == "evaluate" or (stage.kind == "distil" and teacher in ("transformers", "vllm"))
     return min(visible, int(answers))
+
+
+def _together(stage: Stage, gpus: int) -> dict[str, Any]:
+    """How training uses its GPUs, as fields of a placement: a process each, spread as the spec says or as fits them."""
+    if not _trains(stage):
+        return {"processes": 1}
+    lora = stage.preimage["spec"].get(stage.kind, {}).get("tuner", {}).get("kind") == "lora"
+    processes = max(1, gpus)
+    zero = resolve_zero(stage.placement.zero, lora=lora, processes=processes)
+    return {"processes": processes, "zero": zero}
 
 
 def _trains(stage: Stage) -> bool:

@@ -12,6 +12,7 @@ from runtime.checkpoints.manifest import Manifest, places, read_manifest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from c2f_spec.spec.place import Zero
     from c2f_spec.store.objects import Objects
 
 
@@ -43,7 +44,7 @@ class Search:
         return "\n".join((start, *(f"  skipped {reason}" for reason in self.skipped)))
 
 
-def newest(objects: Objects, kind: str, key: str, world: int, zero: str = "off") -> Search:
+def newest(objects: Objects, kind: str, key: str, world: int, zero: Zero = "off") -> Search:
     """Look through the checkpoints of a stage, newest first, until one is whole.
 
     Raises `Unreachable` if the store is: then it is not known what is there, and to start afresh would throw work away.

@@ -2,8 +2,10 @@
 
     work/<kind>/<key>/checkpoints/step-<N>/<attempt>/{weights-*.safetensors, optimizer-*.safetensors, state.json,
                                                       trainer_state.json, metrics.jsonl, rollouts.jsonl}
-                                                     {part-<rank>-*.safetensors} of each rank under ZeRO, for `optimizer`
     work/<kind>/<key>/checkpoints/step-<N>/<attempt>/manifest.json
+
+Under ZeRO each rank stores a folder of its own, `rank-<N>/`, with a part of the optimizer (`part-*.safetensors`); that of
+rank 0 has the rest too.
 
 The manifest is written last and names every file with its size and BLAKE3, so a checkpoint without one is torn. It is
 sealed: a flipped bit in its step or its score would otherwise pass for the truth. Attempts have folders of their own,
@@ -20,13 +22,14 @@ from pydantic import ValidationError
 from c2f_spec.errors import Damaged
 from c2f_spec.spec.base import SpecModel
 from c2f_spec.spec.handoff import FileEntry
+from c2f_spec.spec.place import Zero
 from c2f_spec.store.sealed import read_sealed, seal
 
 if TYPE_CHECKING:
     from c2f_spec.store.objects import Objects
 
 MANIFEST = "manifest.json"
-FILES = re.compile(r"[a-z_]+(-\d+){0,2}\.(safetensors|json|jsonl)")
+FILES = re.compile(r"(rank-\d{5}/)?[a-z_]+(-\d+)?\.(safetensors|json|jsonl)")
 """Names of files that may be in a checkpoint. Anything else is not opened: pickles in particular."""
 _PLACE = re.compile(r"(.+/checkpoints/step-(\d+)/[^/]+)/(.+)")
 
@@ -44,7 +47,7 @@ class Manifest(SpecModel):
     """Of so many."""
     world: int
     """Processes that trained."""
-    zero: Literal["off", "2", "3"] = "off"
+    zero: Zero = "off"
     """How the state was spread over them."""
     score: float | None
     """How well it did since the checkpoint before; higher is better. For `keep_best`."""
@@ -99,7 +102,7 @@ def newest_step(objects: Objects, kind: str, key: str) -> int:
 
 
 def read_manifest(
-    objects: Objects, place: Place, kind: str, key: str, world: int | None = None, zero: str = "off"
+    objects: Objects, place: Place, kind: str, key: str, world: int | None = None, zero: Zero = "off"
 ) -> Manifest:
     """The manifest at `place`. Raises `ValueError`, in words for people, if it is not one of this stage.
 

@@ -18,6 +18,8 @@ from runtime.checkpoints import tensors
 if TYPE_CHECKING:
     from pathlib import Path
 
+STEM = "part"
+"""Of the names of files with a part."""
 WEIGHTS = "weights"
 
 
@@ -26,14 +28,21 @@ def is_split(trainer: Any) -> bool:
     return bool(trainer.is_deepspeed_enabled)
 
 
-def stem(rank: int) -> str:
-    """Of the names of a rank's files."""
-    return f"part-{rank:05}"
+def place(rank: int) -> str:
+    """The folder of a rank in a checkpoint; that of rank 0 has what is everybody's too."""
+    return f"rank-{rank:05}"
 
 
-def is_other_part(file: str, rank: int) -> bool:
-    """Whether a file of a checkpoint is of no use to this rank."""
-    return file.startswith("part-") and not file.startswith(f"{stem(rank)}-")
+def main_place(folder: Path) -> Path:
+    """Where a checkpoint has what is everybody's: itself, or with parts the folder of rank 0."""
+    own = folder / place(0)
+    return own if own.is_dir() else folder
+
+
+def wanted(file: str, rank: int) -> bool:
+    """Whether this rank needs a file of a checkpoint: its own, and everybody's."""
+    folder, slash, name = file.rpartition("/")
+    return not slash or folder == place(rank) or (folder == place(0) and not name.startswith(f"{STEM}-"))
 
 
 def part(trainer: Any) -> dict[str, torch.Tensor]:
@@ -61,7 +70,7 @@ def shape(parameter: torch.Tensor) -> torch.Size:
 
 
 def restore(trainer: Any, folder: Path, rank: int, saved: dict[str, Any]) -> None:
-    """Bring a rank's part back: weights in float32, those that the model computes with, moments.
+    """Bring a rank's part back: weights in float32, those that the model computes with, moments. `folder` is the rank's.
 
     Raises `LookupError` unless every tensor is there and fits.
     """
@@ -74,7 +83,7 @@ def restore(trainer: Any, folder: Path, rank: int, saved: dict[str, Any]) -> Non
         )
         raise LookupError(f"the checkpoint is of other parameters, among them `{odd[0]}`")
     groups: dict[int, dict[str, torch.Tensor]] = {}
-    for file in tensors.read(folder, stem(rank)):
+    for file in tensors.read(folder, STEM):
         for name, tensor in file.items():
             index, _, kind = name.partition(".")
             groups.setdefault(int(index), {})[kind] = tensor

@@ -15,12 +15,13 @@ import shutil
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.spec.handoff import FileEntry
 from c2f_spec.store.digest import digest_folder
 from runtime.checkpoints.manifest import MANIFEST, Manifest, places, read_manifest
+from runtime.checkpoints.parts import place
 from runtime.checkpoints.retention import Keep, retired
 from runtime.context import say
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from c2f_spec.spec.handoff import StageFile
+    from c2f_spec.spec.place import Zero
     from c2f_spec.store.objects import Objects
     from runtime.checkpoints.snapshot import Snapshot
 
@@ -43,11 +45,20 @@ class Order:
     score: float | None
     logs: dict[Path, int]
     """Files that only ever grow, and how much of each belongs to this step."""
-    zero: Literal["off", "2", "3"] = "off"
+    zero: Zero = "off"
 
 
 Stored = dict[str, FileEntry] | str
 """The files of a rank as the store has them, or why it has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """A saver among those of all ranks."""
+
+    rank: int
+    gather: Callable[[Stored], list[Stored]]
+    """Brings rank 0 what all of them tell, and the others nothing."""
 
 
 class Saver:
@@ -60,11 +71,11 @@ class Saver:
         attempt: str,
         scratch: Path,
         keep: Keep,
-        gather: Callable[[Stored], list[Stored]] | None = None,
+        together: Together | None = None,
     ) -> None:
-        """`gather` brings rank 0 what the savers of all ranks tell, and the others nothing; alone, there is none."""
+        """`together` if every rank has one."""
         self.step = 0
-        self._gather = gather
+        self._together = together
         self._objects, self._stage, self._attempt = objects, stage, attempt
         self._scratch, self._keep = scratch, keep
         self._waiting: Order | None = None
@@ -123,10 +134,10 @@ class Saver:
             kind=self._stage.kind, key=self._stage.key, attempt=self._attempt, step=step, total=order.total,
             world=order.world, zero=order.zero, score=order.score, files={},
         )  # fmt: skip
-        if self._gather is None:
+        if self._together is None:
             parts: list[Stored] = [self._put(order, named.folder)]
         else:
-            parts = self._gather(self._put_or_say(order, named.folder))
+            parts = self._together.gather(self._put_part(order, named.folder, self._together.rank))
             if not parts:
                 return  # rank 0 goes on
         files: dict[str, FileEntry] = {}
@@ -153,12 +164,13 @@ class Saver:
         shutil.rmtree(folder, ignore_errors=True)
         return files
 
-    def _put_or_say(self, order: Order, name: str) -> Stored:
+    def _put_part(self, order: Order, name: str, rank: int) -> Stored:
         """The others wait for a word, whatever became of it."""
         try:
-            return self._put(order, name)
+            files = self._put(order, f"{name}/{place(rank)}")
         except (Unreachable, OSError) as error:
             return _why(error)
+        return {f"{place(rank)}/{path}": _below(place(rank), entry) for path, entry in files.items()}
 
     def _retire(self) -> None:
         """Manifests go first: what has one is whole."""
@@ -175,6 +187,10 @@ class Saver:
             except ValueError:
                 continue  # not ours to judge: whoever resumes tells why it is passed over, and `gc` collects it
         return found
+
+
+def _below(folder: str, entry: FileEntry) -> FileEntry:
+    return entry.model_copy(update={"shard": f"{folder}/{entry.shard}"}) if entry.shard else entry
 
 
 def _tell(order: Order, why: str) -> None:

@@ -55,7 +55,7 @@ def take(trainer: Any, random: list[dict[str, Any]], running: dict[str, Any]) ->
     The only part of saving for which training waits. Raises `TypeError` for state that is neither tensor nor JSON.
     """
     if parts.is_split(trainer):
-        kept, rest = {parts.stem(0): parts.part(trainer)}, parts.facts(trainer)
+        kept, rest = {parts.STEM: parts.part(trainer)}, parts.facts(trainer)
     else:
         moments, rest = _split(trainer.optimizer.state_dict())
         kept = {"optimizer": moments}
@@ -72,9 +72,9 @@ def take(trainer: Any, random: list[dict[str, Any]], running: dict[str, Any]) ->
     )
 
 
-def take_part(trainer: Any, rank: int) -> Snapshot:
+def take_part(trainer: Any) -> Snapshot:
     """What only this rank has, where ZeRO spreads the state; rank 0 has the rest."""
-    return Snapshot(trainer.state.global_step, {parts.stem(rank): _copies(parts.part(trainer))})
+    return Snapshot(trainer.state.global_step, {parts.STEM: _copies(parts.part(trainer))})
 
 
 def saved_weights(trainer: Any) -> dict[str, torch.Tensor]:
@@ -118,7 +118,8 @@ def restore_optimizer(trainer: Any, folder: Path) -> None:
     """Optimizer and schedule. Raises `LookupError` if a parameter's moments are missing or of another shape."""
     state = read_state(folder)
     if parts.is_split(trainer):
-        parts.restore(trainer, folder, trainer.args.process_index, state["optimizer"])
+        rank = trainer.args.process_index
+        parts.restore(trainer, folder.parent / parts.place(rank), rank, state["optimizer"])
         trainer.lr_scheduler.load_state_dict(state["schedule"])
         return
     saved: dict[str, torch.Tensor] = {}

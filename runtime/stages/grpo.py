@@ -133,7 +133,7 @@ def run(ctx: Context) -> dict[str, Any]:
             bf16=on_gpu(),
             use_cpu=not on_gpu(),
             deepspeed=spread(
-                ctx.stage.placement.zero,
+                ctx.stage.placement.spread(ctx.world),
                 rows=rows,
                 passes=passes,
                 world=ctx.world,

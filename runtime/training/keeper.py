@@ -10,17 +10,15 @@ from transformers import TrainerCallback
 
 from runtime.checkpoints import generators
 from runtime.checkpoints.retention import Keep
-from runtime.checkpoints.saver import Order, Saver
+from runtime.checkpoints.saver import Order, Saver, Together
 from runtime.checkpoints.snapshot import take, take_part
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from c2f_spec.spec.place import Zero
     from runtime.checkpoints.saver import Stored
     from runtime.context import Context
     from runtime.stopping import Request
     from runtime.training.watch import Watch
-    from runtime.training.zero import Zero
 
 EVERY = 50
 """Optimiser steps between two checkpoints, where the spec does not say."""
@@ -44,13 +42,13 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         self._every, self._apart = asked.every or EVERY, per_generation
         self._ctx, self._watch, self._request, self._zero = ctx, watch, request, zero
         self._saver: Saver | None = None
-        attempt, gather = ctx.attempt, None
+        attempt, together = ctx.attempt, None
         if zero != "off":
-            attempt, gather = _shared(ctx.attempt), gathering(ctx.rank, ctx.world)
+            attempt, together = _shared(ctx.attempt), _together(ctx.rank, ctx.world)
         if ctx.rank == 0 or zero != "off":
             keep = Keep(asked.keep, asked.keep_best, asked.keep_every)
             scratch = ctx.out.parent / "checkpoints" / str(ctx.rank)
-            self._saver = Saver(ctx.objects, ctx.stage, attempt, scratch, keep, gather)
+            self._saver = Saver(ctx.objects, ctx.stage, attempt, scratch, keep, together)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called by the trainer after each optimiser step."""
@@ -81,9 +79,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         main = self._ctx.rank == 0
         self._saver.offer(
             Order(
-                snapshot=take(trainer, states, trainer.running())
-                if main
-                else take_part(trainer, self._ctx.rank),
+                snapshot=take(trainer, states, trainer.running()) if main else take_part(trainer),
                 total=trainer.state.max_steps,
                 world=self._ctx.world,
                 zero=self._zero,
@@ -134,7 +130,7 @@ def _shared(attempt: str) -> str:
     return name[0]
 
 
-def gathering(rank: int, world: int) -> Callable[[Stored], list[Stored]]:
+def _together(rank: int, world: int) -> Together:
     """For the savers' threads, in a group of their own: training has collective operations under way meanwhile."""
     group = torch.distributed.new_group(backend="gloo", timeout=STORED_WITHIN)
 
@@ -143,4 +139,4 @@ def gathering(rank: int, world: int) -> Callable[[Stored], list[Stored]]:
         torch.distributed.gather_object(stored, told if rank == 0 else None, group=group)
         return told if rank == 0 else []
 
-    return gather
+    return Together(rank, gather)

@@ -10,13 +10,12 @@ import torch.distributed
 
 from c2f_spec.store.staging import stage
 from runtime.checkpoints.find import Found
-from runtime.checkpoints.parts import is_other_part
+from runtime.checkpoints.parts import main_place, wanted
 from runtime.context import METRICS
 from runtime.stopping import deferred
 from runtime.training.keeper import Keeper
 from runtime.training.measure import Measure
 from runtime.training.watch import PrinterCallback, Watch
-from runtime.training.zero import resolved
 
 if TYPE_CHECKING:
     from runtime.context import Context
@@ -31,15 +30,15 @@ def train(ctx: Context, trainer: Any, watch: Watch) -> None:
     if found is not None:
         _bring_back(ctx, found, watch)
     with deferred() as request:
-        zero = resolved(ctx.stage.placement.zero, ctx.world)
+        zero = ctx.stage.placement.spread(ctx.world)
         trainer.keeper = Keeper(ctx, watch, request, trainer.per_generation(), zero)
         trainer.add_callback(trainer.keeper)
         if found is not None and found.manifest.step == found.manifest.total:
             # The trainer's loop would make one step more.
             trainer.state.global_step = trainer.state.max_steps = found.manifest.step
-            trainer.restore(str(found.folder))
+            trainer.restore(str(main_place(found.folder)))
         else:
-            trainer.train(resume_from_checkpoint=str(found.folder) if found else None)
+            trainer.train(resume_from_checkpoint=str(main_place(found.folder)) if found else None)
             trainer.keeper.finish()
     ctx.measured = measure.told(trainer)
 
@@ -52,7 +51,7 @@ def _agreed(ctx: Context) -> Found | None:
     torch.distributed.broadcast_object_list(chosen)
     found: Found | None = chosen[0]
     if found is not None and ctx.rank != 0:
-        files = {n: e for n, e in found.manifest.files.items() if not is_other_part(n, ctx.rank)}
+        files = {n: e for n, e in found.manifest.files.items() if wanted(n, ctx.rank)}
         found = Found(
             found.manifest, stage(ctx.objects, found.manifest.folder, files, None, "start the stage again")
         )
@@ -62,8 +61,9 @@ def _agreed(ctx: Context) -> Found | None:
 
 def _bring_back(ctx: Context, found: Found, watch: Watch) -> None:
     """Metrics and answers up to the checkpoint, as the attempt before wrote them."""
+    folder = main_place(found.folder)
     if ctx.rank == 0:
-        for path in found.folder.glob("*.jsonl"):
+        for path in folder.glob("*.jsonl"):
             shutil.copyfile(path, ctx.out / path.name)
-    rows = [json.loads(line) for line in (found.folder / METRICS).read_text().splitlines()]
+    rows = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
     watch.go_on([{name: value for name, value in row.items() if name != "step"} for row in rows])

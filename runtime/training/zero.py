@@ -15,35 +15,21 @@ from __future__ import annotations
 
 import warnings
 from importlib.util import find_spec
-from typing import Any, Literal
-
-import torch.cuda
+from typing import TYPE_CHECKING, Any, Literal
 
 from c2f_spec.errors import StageSpecWrong
 
-Zero = Literal["off", "2", "3"]
+if TYPE_CHECKING:
+    from c2f_spec.spec.place import Zero
 
 BUCKET = 200_000_000
 """Elements of gradients that are reduced, and of weights that are gathered after a step, at once: 400 MB in bfloat16."""
 
 
-def resolved(asked: Literal["auto", "off", "2", "3"], world: int) -> Zero:
-    """What this training does: one process has nobody to share with, and whoever places a stage resolves `auto`."""
-    return "off" if world == 1 or asked == "auto" else asked
-
-
 def spread(
-    asked: Literal["auto", "off", "2", "3"],
-    *,
-    rows: int,
-    passes: int,
-    world: int,
-    grad_clip: float,
-    bf16: bool,
-    hidden: int,
+    zero: Zero, *, rows: int, passes: int, world: int, grad_clip: float, bf16: bool, hidden: int
 ) -> dict[str, Any] | None:
     """What a trainer's arguments are given; called by all ranks before those are made."""
-    zero = resolved(asked, world)
     if zero == "off":
         return None
     config = deepspeed_config(
@@ -104,6 +90,8 @@ def _join() -> None:
     warnings.filterwarnings(
         "ignore", message=r".*torch\.distributed\..* is deprecated", category=FutureWarning
     )
+    import torch.cuda
+
     if not torch.cuda.is_available():
         import deepspeed
 
