@@ -97,7 +97,7 @@ class Stand:
         records.commit(self.objects, record, copy)
         return Input(kind="prepare", key=key)
 
-    def stage(self, kind: str, tuner: str = "full", processes: int = 1) -> Path:
+    def stage(self, kind: str, tuner: str = "full", processes: int = 1, zero: str = "off") -> Path:
         """A stage file of its own key, so that it has no checkpoints yet."""
         key = uuid.uuid4().hex * 2
         second = {"filter": self.inputs["chains"]} if kind == "sft" else {"start": self.inputs["start"]}
@@ -108,7 +108,7 @@ class Stand:
         }  # fmt: skip
         stage = StageFile(
             kind=kind, key=key, name=f"{kind}-{key[:10]}", preimage={"spec": spec, "code": {}},
-            placement=Placement(checkpoints=Checkpoints(every=EVERY), processes=processes),
+            placement=Placement(checkpoints=Checkpoints(every=EVERY), processes=processes, zero=zero),
             inputs={"prepare": self.inputs["prepare"], **second}, store=self.store, scratch=str(self.folder / key),
         )  # fmt: skip
         path = self.folder / f"{key}.json"
@@ -198,12 +198,12 @@ def _steps(stage: StageFile) -> int:
     return len(found[0].read_text().splitlines()) if found else 0
 
 
-def together(stand: Stand, kind: str) -> Cell:
+def together(stand: Stand, kind: str, zero: str = "off", tuner: str = "full") -> Cell:
     """Two processes that train together, stopped once and killed once."""
-    quiet = stand.stage(kind, processes=2)
+    quiet = stand.stage(kind, tuner, 2, zero)
     undisturbed = attempt_together(quiet)
     assert undisturbed.code == 0, undisturbed.log
-    path, cell = stand.stage(kind, processes=2), Cell(runs=1)
+    path, cell = stand.stage(kind, tuner, 2, zero), Cell(runs=1)
     stopped = attempt_together(path, signal.SIGTERM, STEPS[kind] // 4)
     killed = attempt_together(path, signal.SIGKILL, STEPS[kind] * 3 // 4)
     last = attempt_together(path)

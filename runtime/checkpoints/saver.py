@@ -181,9 +181,9 @@ class Saver:
 
     def _stored(self) -> list[Manifest]:
         found = []
-        for place in places(self._objects, self._stage.kind, self._stage.key):
+        for each in places(self._objects, self._stage.kind, self._stage.key):
             try:
-                found.append(read_manifest(self._objects, place, self._stage.kind, self._stage.key))
+                found.append(read_manifest(self._objects, each, self._stage.kind, self._stage.key))
             except ValueError:
                 continue  # not ours to judge: whoever resumes tells why it is passed over, and `gc` collects it
         return found
