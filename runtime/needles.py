@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import re
+from functools import lru_cache
 
-ODD = re.compile("[\u0130\u0131\u017f\u212a]")
+ODD = "\u0130\u0131\u017f\u212a"
 """Letters that match i, s or k whatever the case, and do not become them in lower case."""
 
 
 def may_match(text: str, needs: tuple[str, ...]) -> bool:
     """Whether a pattern that ignores case, and matches nothing without one of `needs` (in lower case), may match."""
-    lower = text.lower()
-    return any(word in lower for word in needs) or (not text.isascii() and ODD.search(text) is not None)
+    lower = lowered(text)
+    return any(word in lower for word in needs) or (not text.isascii() and any(odd in text for odd in ODD))
+
+
+@lru_cache(maxsize=1)
+def lowered(text: str) -> str:
+    """In lower case. One text is asked about several times, one after the other, so the last is kept."""
+    return text.lower()

@@ -194,7 +194,7 @@ def test_tokens_are_counted_by_the_student_s_tokenizer(made, tmp_path):
 def test_filter_refuses_to_keep_too_little(made, tmp_path):
     inputs = {"prepare": made / "movie", "distil": made / "distil"}
     strict = {"polarity_match": {}, "score_tolerance": {"max_fraction": 1e-6}}
-    with pytest.raises(DataWrong, match=r"kept \d+ of 60 chains .* `filters.min_keep_fraction` = 30%"):
+    with pytest.raises(DataWrong, match=r"kept \d+ of 60 clips .* `filters.min_keep_fraction` = 30%"):
         run(filter_stage, tmp_path / "f", inputs, filters=strict)
 
 

@@ -16,7 +16,8 @@ from runtime import filters
 from runtime.chains import parse, target
 from runtime.clips import Clip, polarity_of
 from runtime.filters import COMPARING, FILTERS
-from runtime.stages.filter import funnel, with_label
+from runtime.funnel import funnel
+from runtime.stages.filter import with_label
 from runtime.verdicts import Verdict, cap, judge
 
 EN = """\
@@ -34,12 +35,13 @@ SIMS = {"low": -1.0, "high": 1.0, "family": "sims", "language": "zh"}
 
 
 def drops(name, text, label=1.0, facts=MOSI, said="", **settings):
-    """The reason of filter `name`, run alone; a token is a word here."""
+    """The reason of filter `name`, run alone, or `None`; a token is a word here."""
     spec = getattr(specs.Filters(**{name: settings}), name)
     clip = Clip("c", "d", "train", said, label, polarity_of(label, facts["family"]), "", 1.0, "")
     answer = parse(C2f(), text)
-    tokens = {"c": len((answer.think or "").split())}
-    return FILTERS[name](answer, clip, {**facts, "tokens": tokens}, spec)
+    tokens = {answer.think: len((answer.think or "").split())}
+    failed = FILTERS[name](answer, clip, {**facts, "tokens": tokens}, spec)
+    return failed and failed.reason
 
 
 def chain(polarity="positive", think=EN, score=1.0):
@@ -291,7 +293,8 @@ def test_dedup_finds_what_comparing_all_with_all_finds(chains, share):
 
 def test_dedup_names_the_other_clip():
     found = judged([chain(), chain("neutral", EN), chain(think=ZH)], dedup={})
-    assert [v.failed for v in found] == [None, ("dedup", "100% like the chain of `c0`"), None]
+    assert [v.failed and v.failed[1].reason for v in found] == [None, "100% like the chain of `c0`", None]
+    assert found[1].failed == ("dedup", ("100% like the chain of `c0`", 1.0))
 
 
 @pytest.mark.parametrize("label", [0.96, 0.04, 3.0])

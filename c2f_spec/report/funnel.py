@@ -1,4 +1,4 @@
-"""funnel.json of the filter stage → how many chains each filter dropped, in all and by polarity (METHOD 3)."""
+"""funnel.json of the filter stage → how many clips each filter dropped or the teacher failed, in all and by polarity (METHOD 3)."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ def funnel(outputs: Outputs, variant: Variant) -> Funnel | None:
 
 def _row(name: str, data: dict[str, Any]) -> FunnelRow:
     dropped = {str(k): int(v) for k, v in _map(data.get("dropped")).items()}
+    dropped |= {f"no answer: {k}": int(v) for k, v in _map(data.get("failed")).items()}
     return FunnelRow(name, int(data.get("in", 0)), int(data.get("kept", 0)), dropped)
 
 

@@ -6,7 +6,7 @@ A filter is on if it is named; `format` always is, because the others need its p
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from c2f_spec.spec.base import Fraction, SpecModel, at_default
 
@@ -156,6 +156,11 @@ class Filters(SpecModel):
     )
     min_keep_fraction: Fraction = Field(
         default=0.3, description="Refuse to go on if a smaller share is kept. Not in the paper."
+    )
+    min_keep_polarity: NonNegativeInt = Field(
+        default=10,
+        description="Refuse to go on if fewer chains of a polarity are kept, where the set has at least twice as many clips "
+        "of it. Not in the paper.",
     )
     rebalance: Literal["none", "cap"] = Field(
         default="none",

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
     from runtime.chains import Answer
     from runtime.clips import Clip
+    from runtime.findings import Failed
 
-FILTERS: dict[str, Callable[[Answer, Clip, Mapping[str, Any], Any], str | None]] = {
+FILTERS: dict[str, Callable[[Answer, Clip, Mapping[str, Any], Any], Failed | None]] = {
     "format": format_.check,
     "polarity_match": polarity_match.check,
     "tag_score_sign": tag_score_sign.check,
@@ -38,6 +39,6 @@ FILTERS: dict[str, Callable[[Answer, Clip, Mapping[str, Any], Any], str | None]]
     "repetition": repetition.check,
     "dialogue_fidelity": dialogue_fidelity.check,
 }
-COMPARING: dict[str, Callable[[Sequence[tuple[Clip, Answer]], Mapping[str, Any], Any], dict[str, str]]] = {
+COMPARING: dict[str, Callable[[Sequence[tuple[Clip, Answer]], Mapping[str, Any], Any], dict[str, Failed]]] = {
     "dedup": dedup.check_all,
 }

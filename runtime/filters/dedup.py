@@ -11,6 +11,8 @@ import math
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
+from runtime.findings import Failed
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -22,12 +24,14 @@ Grams = frozenset[tuple[str, ...]]
 N = 3
 
 
-def check_all(chains: Sequence[tuple[Clip, Answer]], facts: Mapping[str, Any], spec: Dedup) -> dict[str, str]:
+def check_all(
+    chains: Sequence[tuple[Clip, Answer]], facts: Mapping[str, Any], spec: Dedup
+) -> dict[str, Failed]:
     """Id of each chain that is dropped, and why. `facts["language"]` is the prompt's."""
     sets = [_grams(answer.think or "", facts["language"]) for _, answer in chains]
     often = Counter(gram for grams in sets for gram in grams)
     met: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
-    dropped: dict[str, str] = {}
+    dropped: dict[str, Failed] = {}
     for i, ((clip, _), grams) in enumerate(zip(chains, sets, strict=True)):
         ordered = sorted(grams, key=lambda gram: (often[gram], gram))
         prefix = ordered[: len(ordered) - math.ceil(spec.max_jaccard * len(ordered) - 1e-9) + 1]
@@ -35,7 +39,8 @@ def check_all(chains: Sequence[tuple[Clip, Answer]], facts: Mapping[str, Any], s
         alike = [(share, j) for j in near if (share := _jaccard(grams, sets[j])) >= spec.max_jaccard]
         if alike:
             share, j = max(alike, key=lambda pair: (pair[0], -pair[1]))
-            dropped[clip.id] = f"{share:.0%} like the chain of `{chains[j][0].id}`"
+            words = f"{share:.0%} like the chain of `{chains[j][0].id}`"
+            dropped[clip.id] = Failed(words, round(share, 6))
             continue
         for gram in prefix:
             met[gram].append(i)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from runtime.findings import Failed
 from runtime.headings import parts
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ QUOTED = re.compile(
 UNIT = re.compile(r"[\u4e00-\u9fff]|[^\W\u4e00-\u9fff]+(?:['’][^\W\u4e00-\u9fff]+)*")
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: DialogueFidelity) -> str | None:  # noqa: ARG001
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: DialogueFidelity) -> Failed | None:  # noqa: ARG001
     """Why the chain is dropped, or `None`. Without the four parts, the whole chain is looked at."""
     think = answer.think or ""
     found, _ = parts(think)
@@ -35,7 +36,8 @@ def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: DialogueFi
     share = sum(unit in said for unit in quoted) / len(quoted)
     if share >= spec.min_overlap:
         return None
-    return f"{share:.0%} of the words that it quotes were said, fewer than {spec.min_overlap:.0%}"
+    few = f"{share:.0%} of the words that it quotes were said, fewer than {spec.min_overlap:.0%}"
+    return Failed(few, round(share, 6))
 
 
 def _units(text: str) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runtime.findings import Failed
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -11,6 +13,6 @@ if TYPE_CHECKING:
     from runtime.clips import Clip
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: None) -> str | None:  # noqa: ARG001
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: None) -> Failed | None:  # noqa: ARG001
     """Why the chain is dropped, or `None`."""
-    return None if answer.well_formed else "not in the format"
+    return None if answer.well_formed else Failed("not in the format")

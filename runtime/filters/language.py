@@ -1,9 +1,15 @@
-"""The chain is written in the prompt's language (METHOD 3): the share of its letters that are Chinese, or ASCII."""
+"""The chain is written in the prompt's language (METHOD 3): the share of its letters that are Chinese, or ASCII.
+
+ASCII letters are counted by deleting them, and others in runs: a pattern for one would stop at every letter.
+"""
 
 from __future__ import annotations
 
 import re
+from string import ascii_letters
 from typing import TYPE_CHECKING, Any
+
+from runtime.findings import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,22 +18,26 @@ if TYPE_CHECKING:
     from runtime.chains import Answer
     from runtime.clips import Clip
 
-CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
-ASCII = re.compile(r"[A-Za-z]")
-LETTER = re.compile(r"[^\W\d_]")
+CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
+LETTERS = re.compile(r"[^\W\d_]+")
+ASCII_LETTERS = ascii_letters.encode()
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: LanguageFilter) -> str | None:  # noqa: ARG001
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: LanguageFilter) -> Failed | None:  # noqa: ARG001
     """Why the chain is dropped, or `None`. `facts["language"]` is the prompt's."""
     think = answer.think or ""
-    if think.isascii() and facts["language"] == "en":
-        return None if ASCII.search(think) else "has no letters"
-    letters = len(LETTER.findall(think))
+    plain = think.encode("ascii", "ignore")
+    ascii_ = len(plain) - len(plain.translate(None, ASCII_LETTERS))
+    chinese = others = 0
+    if len(plain) < len(think):
+        rest = CHINESE.split(think)
+        chinese = len(think) - sum(map(len, rest))
+        others = sum(map(len, LETTERS.findall(" ".join(rest)))) - ascii_
+    letters = ascii_ + chinese + others
     if not letters:
-        return "has no letters"
-    wanted = CHINESE if facts["language"] == "zh" else ASCII
-    share = len(wanted.findall(think)) / letters
+        return Failed("has no letters")
+    count, words = (chinese, "Chinese") if facts["language"] == "zh" else (ascii_, "ASCII")
+    share = count / letters
     if share >= spec.min_share:
         return None
-    words = "Chinese" if facts["language"] == "zh" else "ASCII"
-    return f"{share:.0%} of its letters are {words}, fewer than {spec.min_share:.0%}"
+    return Failed(f"{share:.0%} of its letters are {words}, fewer than {spec.min_share:.0%}", round(share, 6))

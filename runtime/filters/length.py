@@ -1,13 +1,15 @@
 """The chain is neither too short to reason nor too long to train on (METHOD 3). Counted in the student's tokens, words or characters.
 
 Chinese is written without spaces, so each of its characters counts as a word. Tokens are counted before, for all chains
-at once: `facts["tokens"]`, by clip.
+at once: `facts["tokens"]`, by the chain.
 """
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+
+from runtime.findings import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,11 +21,11 @@ if TYPE_CHECKING:
 WORD = re.compile(r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+")
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Length) -> str | None:
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Length) -> Failed | None:  # noqa: ARG001
     """Why the chain is dropped, or `None`."""
     think = answer.think or ""
     if spec.unit == "tokens":
-        count = facts["tokens"][clip.id]
+        count = facts["tokens"][think]
     elif spec.unit == "chars":
         count = len(think)
     else:
@@ -31,4 +33,4 @@ def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Length) ->
     if spec.min <= count <= spec.max:
         return None
     bound = f"fewer than {spec.min}" if count < spec.min else f"more than {spec.max}"
-    return f"has {count} {spec.unit}, {bound}"
+    return Failed(f"has {count} {spec.unit}, {bound}", count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from runtime.findings import Failed
 from runtime.headings import parts
 from runtime.needles import may_match
 
@@ -23,7 +24,7 @@ DENIAL = re.compile(
 NEEDS = ("provided", "available", "given", "access", "无法", "提供")
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: ModalityMention) -> str | None:  # noqa: ARG001
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: ModalityMention) -> Failed | None:  # noqa: ARG001
     """Why the chain is dropped, or `None`. A chain without the four parts is looked at whole."""
     think = answer.think or ""
     if not may_match(think, NEEDS):
@@ -31,5 +32,5 @@ def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: ModalityMe
     found, _ = parts(think)
     for part in found[:3] or [think]:
         if denial := DENIAL.search(part):
-            return f"could not see or hear: `{denial.group()}`"
+            return Failed(f"could not see or hear: `{denial.group()}`", denial.group())
     return None

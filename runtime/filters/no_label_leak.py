@@ -1,6 +1,7 @@
 """The chain neither speaks of a label nor quotes a score (METHOD 3, LEAK and SCOREWORD).
 
-A quoted score would contradict the label that replaces the teacher's own score.
+A quoted score would contradict the label that replaces the teacher's own score. The numbers before the headings of the
+four parts count them, and are no scores.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from runtime.chains import NUMBER, SIGNS
+from runtime.findings import Failed
+from runtime.headings import numbers
 from runtime.needles import may_match
 
 if TYPE_CHECKING:
@@ -25,23 +28,29 @@ LEAK = re.compile(
 )
 SCOREWORD = re.compile(r"score|得分|分数|评分", re.IGNORECASE)
 LEAK_NEEDS = ("truth", "label", "annotat", "given ", "instructed", "真实", "标签", "标注")
-SCORE_NEEDS = ("score", "分")
+SCORE_NEEDS = ("score", "得分", "分数", "评分")
+NUM = re.compile(NUMBER)
 NEAR = 12
 """Characters between the word and a number that reads as a score."""
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: NoLabelLeak) -> str | None:  # noqa: ARG001
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: NoLabelLeak) -> Failed | None:  # noqa: ARG001
     """Why the chain is dropped, or `None`."""
     think = answer.think or ""
     if may_match(think, LEAK_NEEDS) and (leak := LEAK.search(think)):
-        return f"speaks of `{leak.group()}`"
+        return Failed(f"speaks of `{leak.group()}`", leak.group())
     return _quoted(think.translate(SIGNS), facts) if may_match(think, SCORE_NEEDS) else None
 
 
-def _quoted(think: str, facts: Mapping[str, Any]) -> str | None:
+def _quoted(think: str, facts: Mapping[str, Any]) -> Failed | None:
+    counting = None
     for word in SCOREWORD.finditer(think):
-        for found in re.finditer(NUMBER, think):
+        for found in NUM.finditer(think):
             gap = max(word.start() - found.end(), found.start() - word.end())
-            if gap <= NEAR and facts["low"] <= float(found.group()) <= facts["high"]:
-                return f"quotes a score: `{word.group()}` near `{found.group()}`"
+            if gap > NEAR or not facts["low"] <= float(found.group()) <= facts["high"]:
+                continue
+            counting = numbers(think) if counting is None else counting
+            if found.start() not in counting:
+                words = f"quotes a score: `{word.group()}` near `{found.group()}`"
+                return Failed(words, float(found.group()))
     return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runtime.findings import Failed
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -12,8 +14,8 @@ if TYPE_CHECKING:
     from runtime.clips import Clip
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: PolarityMatch) -> str | None:  # noqa: ARG001
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: PolarityMatch) -> Failed | None:  # noqa: ARG001
     """Why the chain is dropped, or `None`."""
-    return (
-        None if answer.polarity == clip.polarity else f"says {answer.polarity}, the label is {clip.polarity}"
-    )
+    if answer.polarity == clip.polarity:
+        return None
+    return Failed(f"says {answer.polarity}, the label is {clip.polarity}", answer.polarity)

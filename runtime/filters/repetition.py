@@ -5,7 +5,11 @@ The measure is open-r1's repetition penalty (https://github.com/huggingface/open
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any
+
+from runtime.findings import Failed
+from runtime.needles import lowered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,16 +18,34 @@ if TYPE_CHECKING:
     from runtime.chains import Answer
     from runtime.clips import Clip
 
+NUMBERED = 4
+"""Characters whose n-grams are numbers of 64 bits, which are told apart three times faster than tuples."""
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Repetition) -> str | None:  # noqa: ARG001
+
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Repetition) -> Failed | None:  # noqa: ARG001
     """Why the chain is dropped, or `None`. `facts["language"]` is the prompt's."""
-    words = (answer.think or "").lower().split()
+    words = lowered(answer.think or "").split()
     units: Sequence[str] = "".join(words) if facts["language"] == "zh" else words
     count = len(units) - spec.ngram + 1
     if count <= 0:
         return None
-    distinct = len(set(zip(*(units[i : i + count] for i in range(spec.ngram)), strict=True)))
-    share = 1 - distinct / count
+    share = 1 - _distinct(units, spec.ngram) / count
     if share <= spec.max_share:
         return None
-    return f"{share:.0%} of its {spec.ngram}-grams are repeated, more than {spec.max_share:.0%}"
+    much = f"{share:.0%} of its {spec.ngram}-grams are repeated, more than {spec.max_share:.0%}"
+    return Failed(much, round(share, 6))
+
+
+def _distinct(units: Sequence[str], n: int) -> int:
+    """How many different n-grams there are."""
+    if isinstance(units, str) and n == NUMBERED:
+        data = units.encode("utf-16-le", "surrogatepass")
+        if len(data) == 2 * len(units):  # no character takes two
+            return len(set().union(*(_numbers(data, start) for start in range(0, 8, 2))))
+    count = len(units) - n + 1
+    return len(set(zip(*(units[i : i + count] for i in range(n)), strict=True)))
+
+
+def _numbers(data: bytes, start: int) -> tuple[int, ...]:
+    """From byte `start` on, each 4 characters in UTF-16 as a number of 64 bits."""
+    return struct.unpack_from(f"<{(len(data) - start) // 8}Q", data, start)

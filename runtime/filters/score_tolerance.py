@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runtime.findings import Failed
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -18,11 +20,13 @@ SLACK = 1e-9
 """Of rounding: 0.2 - (-0.2) is more than 0.4 in binary."""
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: ScoreTolerance) -> str | None:
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: ScoreTolerance) -> Failed | None:
     """Why the chain is dropped, or `None`."""
     if answer.score is None:
-        return "has no score"
+        return Failed("has no score")
     span = facts["high"] - facts["low"]
     allowed = spec.max_fraction * span if spec.max_abs is None else spec.max_abs
     error = abs(answer.score - clip.label)
-    return None if error <= allowed + SLACK else f"its score is {error:.2g} off, more than {allowed:.2g}"
+    if error <= allowed + SLACK:
+        return None
+    return Failed(f"its score is {error:.2g} off, more than {allowed:.2g}", round(error, 6))

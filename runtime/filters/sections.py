@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from runtime.findings import Failed
 from runtime.headings import parts
 
 if TYPE_CHECKING:
@@ -14,12 +15,13 @@ if TYPE_CHECKING:
     from runtime.clips import Clip
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Sections) -> str | None:  # noqa: ARG001
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Sections) -> Failed | None:  # noqa: ARG001
     """Why the chain is dropped, or `None`."""
     found, problem = parts(answer.think or "")
     if problem:
-        return problem
+        return Failed(problem)
     for n, part in enumerate(found, start=1):
         if len(part) < spec.min_chars:
-            return f"its part {n} has {len(part)} characters, fewer than {spec.min_chars}"
+            few = f"its part {n} has {len(part)} characters, fewer than {spec.min_chars}"
+            return Failed(few, len(part))
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runtime.clips import polarity_of
+from runtime.findings import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from runtime.clips import Clip
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: TagScoreSign) -> str | None:  # noqa: ARG001
+def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: TagScoreSign) -> Failed | None:  # noqa: ARG001
     """Why the chain is dropped, or `None`."""
     if answer.score is None or polarity_of(answer.score, facts["family"]) == answer.polarity:
         return None
-    return f"says {answer.polarity}, but its score is {answer.score:g}"
+    return Failed(f"says {answer.polarity}, but its score is {answer.score:g}", answer.score)

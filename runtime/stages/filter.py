@@ -1,17 +1,18 @@
 """filter: the teacher's chains -> those that are fit to train on, with the label as their score.
 
 Reads   prepare/ distil/
-Writes  chains.jsonl   kept: {"id", "text"}, and "flags" {filter: reason} where a filter flags instead of dropping
-        dropped.jsonl  {"id", "filter", "reason", "text"}
-        funnel.json    {"in", "kept", "dropped": {filter: n}, "flagged": {filter: n}, "by_polarity": {polarity: the same}}
+Writes  chains.jsonl   kept, one a clip: {"id", "text"}, and "flags" {filter: reason} where a filter flags instead of dropping
+        dropped.jsonl  {"id", "filter", "reason", "value", "text"}
+        funnel.json    {"in", "kept", "dropped": {filter: n}, "failed": {reason: n}, "flagged": {filter: n},
+                        "by_split": {split: the same}, "by_polarity": {polarity: the same}}
 
-A chain is dropped by the first filter that it fails, so in = kept + dropped, by filter and by polarity of the label.
+Of several chains of a clip the first that passes is kept. A chain is dropped by the first filter that it fails, and a
+clip fails that the teacher gave no answer to, so in = kept + dropped + failed (`runtime/funnel.py` asserts it).
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import DataWrong, StageSpecWrong
@@ -19,19 +20,18 @@ from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.sections import Student as StudentSpec
 from runtime.chains import parse, target
-from runtime.clips import POLARITIES, read_facts, read_jsonl, read_manifest, write_jsonl
+from runtime.clips import read_facts, read_jsonl, read_manifest, write_jsonl
 from runtime.context import say
-from runtime.verdicts import ORDER, Verdict, cap, judge
+from runtime.funnel import funnels
+from runtime.verdicts import Verdict, cap, chosen, compare, each
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from runtime.chains import Answer, AnyFormat
     from runtime.clips import Clip
     from runtime.context import Context
-
-FEW = 10
-"""Kept chains of a polarity under which METHOD 3 expects the student to miss it."""
+    from runtime.funnel import Failures
 
 
 def run(ctx: Context) -> dict[str, Any]:
@@ -49,34 +49,51 @@ def run(ctx: Context) -> dict[str, Any]:
         )
     facts = read_facts(ctx.inputs["prepare"])
     facts["language"] = facts["language"] if fmt.language == "dataset" else fmt.language
-    verdicts = read_verdicts(ctx, fmt)
+    clips = {clip.id: clip for clip in read_manifest(ctx.inputs["prepare"], "train")}
+    chains = read_chains(ctx, fmt, clips)
+    failures = read_failures(ctx, clips, chains)
     if spec.length is not None and spec.length.unit == "tokens":
-        facts["tokens"] = tokens(ctx, verdicts)
-    judge(verdicts, facts, spec)
+        facts["tokens"] = tokens(ctx, chains)
+    each(chains, facts, spec)
+    verdicts = chosen(chains)
+    compare(verdicts, facts, spec)
     if spec.rebalance == "cap":
         cap(verdicts)
-    ctx.progress(len(verdicts), len(verdicts), "chains")
+    ctx.progress(len(clips), len(clips), "clips")
 
     write_jsonl(ctx.out / "chains.jsonl", (_kept(v, fmt, spec) for v in verdicts if v.failed is None))
     write_jsonl(ctx.out / "dropped.jsonl", (_dropped(v) for v in verdicts if v.failed is not None))
-    total = funnel(verdicts)
-    by = {p: funnel([v for v in verdicts if v.clip.polarity == p]) for p in POLARITIES}
-    assert total["in"] == sum(part["in"] for part in by.values())
-    result = {**total, "by_polarity": {p: part for p, part in by.items() if part["in"]}}
+    result = funnels(verdicts, failures)
+    assert result["in"] == len(clips), "a training clip is lost"
     (ctx.out / "funnel.json").write_text(json.dumps(result, indent=1))
     _refuse_too_few(result, spec)
     return result
 
 
-def read_verdicts(ctx: Context, fmt: AnyFormat) -> list[Verdict]:
+def read_chains(ctx: Context, fmt: AnyFormat, clips: Mapping[str, Clip]) -> list[Verdict]:
     """The chains with their clips, in the teacher's order, none of them judged."""
-    clips = {clip.id: clip for clip in read_manifest(ctx.inputs["prepare"], "train")}
     verdicts = []
     for row in read_jsonl(ctx.inputs["distil"] / "chains.jsonl"):
         if row["id"] not in clips:
             raise DataWrong(f"the chain `{row['id']}` is of no training clip", hint="run `distil` again")
-        verdicts.append(Verdict(clips[row["id"]], parse(fmt, row["text"]), row["text"]))
+        answer = parse(fmt, row["text"])
+        verdicts.append(Verdict(clips[row["id"]], answer, row["text"], row.get("sample", 0)))
     return verdicts
+
+
+def read_failures(ctx: Context, clips: Mapping[str, Clip], chains: Sequence[Verdict]) -> Failures:
+    """The clips without a chain and why. Raises `DataWrong` if `distil` says nothing of one, or says both."""
+    path = ctx.inputs["distil"] / "failed.jsonl"
+    failed = {row["id"]: row["reason"] for row in (read_jsonl(path) if path.exists() else ())}
+    answered = {verdict.clip.id for verdict in chains}
+    for wrong, how in (
+        (answered & failed.keys(), "have chains and failed"),
+        (clips.keys() - answered - failed.keys(), "have no chain and did not fail"),
+        (failed.keys() - clips.keys(), "failed and are no training clips"),
+    ):
+        if wrong:
+            raise DataWrong(f"{len(wrong)} clips {how}, such as `{min(wrong)}`", hint="run `distil` again")
+    return [(clip, failed[name]) for name, clip in clips.items() if name in failed]
 
 
 def tokens(ctx: Context, verdicts: Sequence[Verdict]) -> dict[str, int]:
@@ -85,8 +102,9 @@ def tokens(ctx: Context, verdicts: Sequence[Verdict]) -> dict[str, int]:
 
     spec = ctx.section("student", StudentSpec)
     tokenizer = MODELS[spec.kind].tokenizer(spec, ctx.inputs.get("weights"))
-    counted = tokenizer([v.answer.think or "" for v in verdicts], add_special_tokens=False)
-    return {v.clip.id: len(ids) for v, ids in zip(verdicts, counted["input_ids"], strict=True)}
+    thoughts = list(dict.fromkeys(v.answer.think or "" for v in verdicts))
+    counted = tokenizer(thoughts, add_special_tokens=False)
+    return {think: len(ids) for think, ids in zip(thoughts, counted["input_ids"], strict=True)}
 
 
 def _kept(verdict: Verdict, fmt: AnyFormat, spec: Filters) -> dict[str, Any]:
@@ -97,8 +115,8 @@ def _kept(verdict: Verdict, fmt: AnyFormat, spec: Filters) -> dict[str, Any]:
 
 def _dropped(verdict: Verdict) -> dict[str, Any]:
     assert verdict.failed is not None
-    name, reason = verdict.failed
-    return {"id": verdict.clip.id, "filter": name, "reason": reason, "text": verdict.text}
+    name, (reason, value) = verdict.failed
+    return {"id": verdict.clip.id, "filter": name, "reason": reason, "value": value, "text": verdict.text}
 
 
 def with_label(fmt: AnyFormat, answer: Answer, clip: Clip) -> str:
@@ -113,29 +131,26 @@ def with_label(fmt: AnyFormat, answer: Answer, clip: Clip) -> str:
     return text
 
 
-def funnel(verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """Counts of chains in, kept, and dropped or flagged by each filter."""
-    by_filter = Counter(v.failed[0] for v in verdicts if v.failed is not None)
-    flagged = Counter(name for v in verdicts if v.failed is None for name in v.flags)
-    dropped = {name: by_filter[name] for name in (*ORDER, "rebalance") if by_filter[name]}
-    kept = sum(v.failed is None for v in verdicts)
-    assert kept + sum(dropped.values()) == len(verdicts), "a chain was dropped by no known filter"
-    found: dict[str, Any] = {"in": len(verdicts), "kept": kept, "dropped": dropped}
-    return {**found, **({"flagged": dict(flagged)} if flagged else {})}
-
-
 def _refuse_too_few(result: dict[str, Any], spec: Filters) -> None:
-    """Refuse to train on too little; warn where a polarity nearly vanished."""
-    say(f"kept {result['kept']} of {result['in']} chains; dropped: {result['dropped'] or 'none'}")
-    for polarity, part in result["by_polarity"].items():
-        if part["kept"] < FEW:
-            say(
-                f"warning: only {part['kept']} of {part['in']} {polarity} chains were kept; the student may never say it"
-            )
+    """Refuse to train on too little of all, or of one polarity (METHOD 3)."""
+    say(f"kept {result['kept']} of {result['in']} clips; dropped: {result['dropped'] or 'none'}")
+    if "failed" in result:
+        say(f"the teacher gave no answer to {sum(result['failed'].values())}: {result['failed']}")
     fraction = result["kept"] / result["in"] if result["in"] else 0.0
     if result["kept"] == 0 or fraction < spec.min_keep_fraction:
         raise DataWrong(
-            f"the filters kept {result['kept']} of {result['in']} chains ({fraction:.0%}), "
+            f"the filters kept {result['kept']} of {result['in']} clips ({fraction:.0%}), "
             f"fewer than `filters.min_keep_fraction` = {spec.min_keep_fraction:.0%}; dropped: {result['dropped']}",
             hint="use a better teacher, or loosen the filter that drops most",
+        )
+    for polarity, part in result["by_polarity"].items():
+        few = f"only {part['kept']} of {part['in']} {polarity} clips were kept"
+        if part["kept"] >= spec.min_keep_polarity:
+            continue
+        if part["in"] < 2 * spec.min_keep_polarity:
+            say(f"warning: {few}, and the set has hardly more; the student may never say it")
+            continue
+        raise DataWrong(
+            f"{few}, fewer than `filters.min_keep_polarity` = {spec.min_keep_polarity}; dropped: {part['dropped']}",
+            hint="use a better teacher, loosen the filter that drops most of them, or lower the bound",
         )
