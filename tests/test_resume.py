@@ -38,7 +38,10 @@ LORA = {"kind": "lora", "rank": 4, "alpha": 8}
 SFT = {"epochs": 2, "batch": 4, "learning_rate": 3e-3}
 GRPO = {
     "epochs": 2, "batch": 4, "generations": 2, "learning_rate": 1e-3, "max_new_tokens": 16,
-    "hint": {"trigger": {"kind": "all_below", "threshold": 2.0}},
+    "hint": {
+        "trigger": {"kind": "pass_rate", "max_rate": 0.6, "ema": 0.5}, "group": {"kind": "append", "k": 1},
+        "normalise": "joint", "polarity_reward_on_hinted": "exclude", "dropout": 0.3, "forced_loss": "policy_gradient",
+    },
 }  # fmt: skip
 STEPS = 8
 """Of either; an epoch has 4."""
