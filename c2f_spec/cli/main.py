@@ -32,6 +32,7 @@ MODULES = {
     "explain",
     "export",
     "gc",
+    "get",
     "init",
     "lock",
     "logs",

@@ -60,6 +60,11 @@ def add(verbs: Any, common: Common) -> None:
         "--month", metavar="YYYY-MM", action="append", default=[], help="only attempts that began then"
     )
     output(usage, "table", "json")
+    get = verbs.add_parser(
+        "get", parents=[common.one, common.place], help="copy what stages left into a folder, verified"
+    )
+    get.add_argument("stage", nargs="?", metavar="STAGE", help="one stage; absent: all of them")
+    get.add_argument("--to", metavar="DIR", required=True, help="a folder in it for each stage")
     gc = verbs.add_parser(
         "gc", parents=[common.place], help="what of the store no spec, lock or report reaches, with sizes"
     )
