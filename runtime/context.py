@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import TypeAdapter
 
 from c2f_spec.errors import StageSpecWrong
-from c2f_spec.spec.sections import Format, Media
+from c2f_spec.spec.sections import Format, Media, QwenOmni
 from c2f_spec.spec.support import shown, unsupported
 from runtime.heartbeat import Heart
 
@@ -59,6 +59,13 @@ class Context:
         """The section `name` of the spec, as a model; what the preimage leaves out is at its default."""
         section = TypeAdapter(kind).validate_python(self.stage.preimage["spec"].get(name, {}))
         refuse_unsupported(section, name)
+        return self._placed(section)
+
+    def _placed(self, section: Any) -> Any:
+        """With what the placement says of it: that is in no key, and so not in the preimage."""
+        place = self.stage.placement
+        if isinstance(section, QwenOmni) and place.attention is not None:
+            return section.model_copy(update={"attention": place.attention})
         return section
 
     @cached_property

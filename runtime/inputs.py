@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from c2f_spec.errors import Unreachable
+from c2f_spec.spec.reads import reads_weights
 from c2f_spec.store import records
 from runtime.context import say
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 TOLD_EVERY = 10.0
 """Seconds."""
-TRAINED = frozenset({"start", "model"})
-"""Roles of inputs that are models of their own."""
 
 
 def bring_inputs(stage: StageFile, objects: Objects) -> dict[str, Path]:
@@ -36,17 +35,10 @@ def bring_inputs(stage: StageFile, objects: Objects) -> dict[str, Path]:
     data = stage.preimage.get("data")
     if data:
         found["data"] = records.fetch_dataset(objects, data["name"], data["digest"], _telling("data"))
-    for name, digest in stage.preimage.get("models", {}).items():
-        if _reads_weights(stage):
+    if reads_weights(stage.preimage, stage.inputs):
+        for name, digest in stage.preimage["models"].items():
             found["weights"] = records.fetch_model(objects, name, digest, _telling("weights"), _wanted(stage))
     return found
-
-
-def _reads_weights(stage: StageFile) -> bool:
-    """A trained model has its processor beside it; a teacher that is served elsewhere is loaded there."""
-    if stage.kind == "distil":
-        return bool(stage.preimage["spec"]["teacher"].get("kind", "transformers") == "transformers")
-    return not TRAINED & stage.inputs.keys()
 
 
 def _wanted(stage: StageFile) -> Callable[[str], bool]:

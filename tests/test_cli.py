@@ -21,9 +21,9 @@ from tests.faults import ENVIRONMENT, apply, processes_in
 def test_a_spec_is_validated_and_what_is_not_run_yet_is_noted(c2f, repository):
     shutil.copy(REPOSITORY / "specs" / "sims_hint.yaml", repository / "specs")
     shutil.copytree(REPOSITORY / "k8s", repository / "k8s")
-    done = c2f("validate", "specs/sims_hint.yaml")
+    done = c2f("validate", "specs/sims_hint.yaml", "--set", "grpo.hint.placement=in_prompt")
     assert done.stdout == "specs/sims_hint.yaml: valid\n"
-    assert "note: student kind `qwen_omni` is not run by this version" in done.stderr
+    assert "note: `grpo.hint.placement: in_prompt` is not run by this version" in done.stderr
 
 
 def test_apply_refuses_what_this_version_does_not_run_at_its_line(c2f, repository, tiny_spec):
@@ -41,8 +41,9 @@ def test_apply_refuses_what_this_version_does_not_run_at_its_line(c2f, repositor
 
 def test_what_is_not_run_is_told_before_what_is_not_staged(c2f, repository):
     shutil.copy(REPOSITORY / "specs" / "sims_hint.yaml", repository / "specs")
-    done = c2f("apply", "specs/sims_hint.yaml", "--on", "local", check=3)
-    assert "student kind `qwen_omni` is not run by this version" in done.stderr
+    setting = "grpo.hint.placement=in_prompt"
+    done = c2f("apply", "specs/sims_hint.yaml", "--on", "local", "--set", setting, check=3)
+    assert "`grpo.hint.placement: in_prompt` is not run by this version" in done.stderr
     assert "is not in the store" not in done.stderr
 
 

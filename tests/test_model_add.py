@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
+from c2f_spec.cli.main import main as c2f
 from c2f_spec.lock import read_lock, write_pins
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder, digest_of
@@ -175,52 +176,59 @@ def test_what_is_no_whole_model_in_safetensors_is_refused(change, message, tmp_p
 
 
 @pytest.fixture
-def place(tmp_path):
+def place(tmp_path, monkeypatch):
     (tmp_path / ".git").mkdir()
     (tmp_path / "specs").mkdir()
     (tmp_path / "specs" / "bare.yaml").write_text(SPEC)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     return tmp_path
 
 
-def c2f(place, *argv):
-    command = [sys.executable, "-m", "c2f_spec", *argv]
-    env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    return subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, check=False)
+ADD = ("model", "add", NAME, "--revision", REVISION, "--from")
 
 
-def test_the_verb_pins_what_it_staged_and_refuses_a_copy_of_other_files(place):
+def test_the_verb_pins_what_it_staged_and_refuses_a_copy_of_other_files(place, capsys):
     given = folder_of(place / "folder")
-    argv = ("model", "add", NAME, "--revision", REVISION, "--from", str(given))
-    done = c2f(place, *argv)
-    assert done.returncode == 0, done.stderr
+    assert c2f([*ADD, str(given)]) == 0
     digest = read_lock(place / "specs" / "c2f.lock").models[STUDENT]
-    assert done.stdout.splitlines() == [
+    assert capsys.readouterr().out.splitlines() == [
         f"{STUDENT}: {len(STAGED)} files, 0.00 GB, digest {digest[:10]}",
         "left out: .gitattributes, README.md, configuration.json, spk_dict.pt",
         "pinned in specs/c2f.lock",
     ]
+    assert c2f([*ADD, "hf"]) == 0  # asks nobody
+    assert capsys.readouterr().out == f"{STUDENT}: staged before, digest {digest[:10]}\n"
     (given / "merges.txt").write_bytes(b"of another")
-    other = c2f(place, *argv)
-    assert (other.returncode, other.stdout.splitlines()[-1]) == (
-        4, f"not pinned: specs/c2f.lock has {digest[:10]}, a copy of other files",
-    )  # fmt: skip
+    assert c2f([*ADD, str(given)]) == 4
+    told = capsys.readouterr().out.splitlines()
+    assert told[-1] == f"not pinned: specs/c2f.lock has {digest[:10]}, a copy of other files"
     assert read_lock(place / "specs" / "c2f.lock").models[STUDENT] == digest
 
 
-def test_the_verb_wants_a_commit(place):
-    done = c2f(place, "model", "add", NAME, "--revision", "main", "--from", "hf")
-    assert (done.returncode, "is no commit" in done.stderr) == (64, True)
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([*ADD[:4], "main", "--from", "hf"], "is no commit"),
+        (["model", "add", "../x", *ADD[3:], "hf"], "is no repository"),
+        ([*ADD, "folder", "--at", "master"], "leave it out with a folder"),
+    ],
+)
+def test_the_verb_wants_a_repository_and_a_commit(argv, message, place, capsys):
+    assert c2f(argv) == 64
+    assert message in capsys.readouterr().err
 
 
-def test_what_is_pinned_and_not_staged_is_told_by_plan_and_refused_by_apply(place):
+def test_what_is_pinned_and_not_staged_is_told_by_plan_and_refused_by_apply(place, capsys):
     lock = place / "specs" / "c2f.lock"
     write_pins(lock, "datasets", {"ch-sims": "a" * 64})
     write_pins(lock, "models", {STUDENT: "b" * 64})
-    planned = c2f(place, "plan", "specs/bare.yaml")
-    assert planned.returncode == 0, planned.stderr
-    assert f"warning: weights not staged: `{STUDENT}`" in planned.stderr
-    assert f"run c2f-spec model add {NAME} --revision {REVISION} --from DIR|hf|modelscope" in planned.stderr
-    assert "warning: data set not staged: `ch-sims`" in planned.stderr
-    applied = c2f(place, "apply", "specs/bare.yaml", "--set", "student=tiny")
-    assert (applied.returncode, applied.stderr.count("[C2F420]")) == (3, 1), applied.stderr
-    assert "run c2f-spec data add ch-sims --from DIR" in applied.stderr
+    assert c2f(["plan", "specs/bare.yaml"]) == 0
+    told = capsys.readouterr().err
+    assert f"warning: weights not staged: `{STUDENT}`" in told
+    assert f"run c2f-spec model add {NAME} --revision {REVISION} --from DIR|hf|modelscope" in told
+    assert "warning: data set not staged: `ch-sims`" in told
+    assert c2f(["apply", "specs/bare.yaml"]) == 3
+    told = capsys.readouterr().err
+    assert told.count("[C2F420]") == 2
+    assert "run c2f-spec data add ch-sims --from DIR" in told

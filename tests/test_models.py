@@ -130,7 +130,7 @@ def test_released_weights_are_read_from_their_staged_folder(saved):
     kind = MODELS["qwen_omni"]
     student = kind.base(spec, 1, saved)
     assert equal(student.model.state_dict(), omni.student().model.state_dict())
-    freeze(student.model, kind.frozen)
+    freeze(student.model, kind.frozen(spec))
     trained = {name for name, p in student.model.named_parameters() if p.requires_grad}
     assert trained
     assert all(name.startswith(("model.language_model.", "lm_head.")) for name in trained)
@@ -142,7 +142,7 @@ def test_released_weights_are_read_from_their_staged_folder(saved):
 
 def test_every_parameter_of_the_tiny_student_is_trained():
     student = MODELS["tiny"].base(omni.SPEC, 0, None)
-    freeze(student.model, MODELS["tiny"].frozen)
+    freeze(student.model, MODELS["tiny"].frozen(omni.SPEC))
     assert all(p.requires_grad for p in student.model.parameters())
 
 

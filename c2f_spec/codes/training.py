@@ -84,4 +84,18 @@ ENTRIES: dict[str, Entry] = {
         "grpo: {aggregate: normalise_then_sum, scale: none}\n",
         "grpo: {aggregate: normalise_then_sum}\n",
     ),
+    "C2F376": Entry(
+        "a tower that is not frozen, and adapters elsewhere",
+        "`lora` trains adapters on the linear layers of the text model. A tower that is left out of `frozen` would be "
+        "neither frozen by choice nor trained, so the field would be accepted and ignored.",
+        OMNI.replace("}", ", frozen: [audio]}") + "format: direct\nsft: {tuner: lora}\n",
+        OMNI.replace("}", ", frozen: [audio]}") + "format: direct\nsft: {tuner: full}\n",
+    ),
+    "C2F377": Entry(
+        "a server without an address, or an address without a server",
+        "vLLM generates on the GPUs of the stage (`colocate`), or in a server that somebody started and that is told the "
+        "new weights after every step (`server`, with its `url`).",
+        OMNI + "grpo: {tuner: lora, engine: {kind: vllm, mode: server}}\n",
+        OMNI + "grpo: {tuner: lora, engine: {kind: vllm, mode: server, url: 'http://vllm:8000'}}\n",
+    ),
 }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from math import gcd
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from c2f_spec.parse.problem import Problem
 from c2f_spec.spec.base import at_default
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.place import Guard
 from c2f_spec.spec.sections import Full, QwenOmni, VllmTeacher
-from c2f_spec.spec.student import positions
+from c2f_spec.spec.student import Lora, Tower, positions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -136,6 +136,30 @@ def rewards_are_normalised_one_way(e: Experiment) -> Iterator[Problem]:
         )
 
 
+def towers_are_trained_whole(e: Experiment) -> Iterator[Problem]:
+    if not isinstance(e.student, QwenOmni) or len(e.student.frozen) == len(get_args(Tower)):
+        return
+    for name in ("sft", "grpo"):
+        section = getattr(e, name)
+        if section and isinstance(section.tuner, Lora):
+            message = f"`{name}.tuner: lora` trains adapters of the text model, and the towers would stay as they are"
+            hint = "write `tuner: full`, or freeze both towers, which is the default"
+            yield Problem("C2F376", ("student", "frozen"), message, hint)
+
+
+def server_has_an_address(e: Experiment) -> Iterator[Problem]:
+    engine = e.grpo.engine if e.grpo else None
+    if isinstance(engine, VllmEngine) and (engine.mode == "server") != (engine.url is not None):
+        message = "vLLM as a server is asked at an address, and there is none"
+        hint = "add `url: http://host:8000`"
+        if engine.url is not None:
+            message, hint = (
+                "an address of a server, and vLLM runs on the GPUs of the stage",
+                "add `mode: server`",
+            )
+        yield Problem("C2F377", ("grpo", "engine"), message, hint)
+
+
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     full_tuning_is_slow_tuning,
     answers_of_a_group_differ,
@@ -146,4 +170,6 @@ RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     checkpoints_fall_into_training,
     guard_has_something_to_judge,
     rewards_are_normalised_one_way,
+    towers_are_trained_whole,
+    server_has_an_address,
 )

@@ -13,7 +13,7 @@ from c2f_spec.lookalikes import suggest
 from c2f_spec.parse.problem import Problem
 from c2f_spec.spec.base import at_default
 from c2f_spec.spec.evaluate import VllmEngine
-from c2f_spec.spec.handoff import Placement
+from c2f_spec.spec.handoff import Placement, VllmPlace
 from c2f_spec.spec.hint_parts import OfflineList
 from c2f_spec.spec.place import SharedResources, TrainingResources, resolve_zero
 from c2f_spec.spec.student import Lora, QwenOmni
@@ -36,18 +36,35 @@ HELD_BY_A_GPU = 50 * GIB
 
 def placements(e: Experiment, environment: Environment) -> dict[str, Placement]:
     """The placement of every kind of stage."""
+    return {kind: _with_model(e, kind, _placed(e, kind, environment)) for kind in KINDS}
+
+
+def _placed(e: Experiment, kind: str, environment: Environment) -> Placement:
     if environment.kind == "local":
-        return {kind: _on_this_machine(e, kind, environment) for kind in KINDS}
-    return {
-        kind: _trained(e, kind, environment) if kind in TRAINING else _shared(e, kind, environment)
-        for kind in KINDS
-    }
+        return _on_this_machine(e, kind, environment)
+    return _trained(e, kind, environment) if kind in TRAINING else _shared(e, kind, environment)
+
+
+def _with_model(e: Experiment, kind: str, place: Placement) -> Placement:
+    """How the student runs there, as far as that is in no key."""
+    section = getattr(e, kind, None)
+    if section is None or kind not in (*TRAINING, "evaluate"):
+        return place
+    found: dict[str, object] = {}
+    if isinstance(e.student, QwenOmni) and e.student.attention != "auto":
+        found["attention"] = e.student.attention
+    engine = getattr(section, "engine", None)
+    if isinstance(engine, VllmEngine):
+        found["vllm"] = VllmPlace(
+            mode=engine.mode, tensor_parallel=engine.tensor_parallel, memory=engine.memory, url=engine.url
+        )
+    return place.model_copy(update=found) if found else place
 
 
 def decided_by(e: Experiment, environment: Environment) -> tuple[object, ...]:
     """The sections that placements are made of: variants that have the same ones are placed alike."""
     if environment.kind == "local":
-        return (e.resources, e.checkpoints, e.grpo)
+        return (e.resources, e.checkpoints, e.student, e.grpo, e.evaluate)
     return (e.resources, e.checkpoints, e.student, e.teacher, e.sft, e.grpo, e.evaluate)
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.lock import UNPINNED
 from c2f_spec.parse.problem import Problem
 from c2f_spec.plan.pins import needs
+from c2f_spec.spec.reads import reads_weights
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 Copy = tuple[str, str]
 """Section of the lock and name."""
-TRAINED = frozenset({"start", "model"})
-"""Roles of inputs that bring weights and processor of their own, so that no released ones are read."""
 
 
 def staged_copies(objects: Objects, needed: Iterable[Need]) -> Staged:
@@ -46,7 +45,8 @@ def _read(stage: Stage) -> Iterator[tuple[str, str, str]]:
     """Section, name and digest of the copies that a stage reads."""
     if data := stage.preimage.get("data"):
         yield "datasets", data["name"], data["digest"]
-    if not TRAINED & stage.inputs.keys():
+    # A teacher that vLLM serves beside the stage comes from the store, too.
+    if stage.kind == "distil" or reads_weights(stage.preimage, stage.inputs):
         for name, digest in stage.preimage.get("models", {}).items():
             yield "models", name, digest
 

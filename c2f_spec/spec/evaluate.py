@@ -19,6 +19,17 @@ class VllmEngine(SpecModel):
     """vLLM generates, several times faster; its logits differ in the last bits, so it is part of the key."""
 
     kind: Literal["vllm"] = "vllm"
+    mode: Literal["colocate", "server"] = Field(
+        default="colocate",
+        description="`colocate`: on the GPUs of the stage, asleep while the model trains; `server`: a `vllm serve` with "
+        "GPUs of its own, only for `grpo`.",
+        json_schema_extra=PLACEMENT,
+    )
+    url: str | None = Field(
+        default=None,
+        description="Of the server, without `/v1`; only with `mode: server`.",
+        json_schema_extra=PLACEMENT,
+    )
     tensor_parallel: PositiveInt = Field(
         default=1, description="GPUs that share each layer.", json_schema_extra=PLACEMENT
     )

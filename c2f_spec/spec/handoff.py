@@ -11,6 +11,7 @@ from pydantic import Field
 from c2f_spec.spec.base import SpecModel, at_default
 from c2f_spec.spec.client import Client
 from c2f_spec.spec.place import AskedZero, Checkpoints, Guard, Zero
+from c2f_spec.spec.student import Attention
 
 STAGE_VERSION = 1
 RECORD_VERSION = 1
@@ -28,6 +29,17 @@ class Endpoint(SpecModel):
     client: Client = Field(default=at_default(Client), description="How it is asked.")
     tensor_parallel: int = Field(default=1, description="GPUs of a model that the stage serves itself.")
     memory: float = Field(default=0.9, description="Share of their memory that it takes.")
+
+
+class VllmPlace(SpecModel):
+    """Where vLLM generates for a stage, and how much of a GPU it takes."""
+
+    mode: Literal["colocate", "server"] = Field(
+        default="colocate", description="On the stage's GPUs, or elsewhere."
+    )
+    tensor_parallel: int = Field(default=1, description="GPUs that share each layer.")
+    memory: float = Field(default=0.35, description="Share of a GPU's memory that it takes.")
+    url: str | None = Field(default=None, description="Of the server.")
 
 
 class Placement(SpecModel):
@@ -65,6 +77,16 @@ class Placement(SpecModel):
         default=None, description="Of the model that the stage asks, if any.", exclude_if=lambda v: v is None
     )
     """Left out where there is none: plans of stages that ask nobody keep their digest."""
+    vllm: VllmPlace | None = Field(
+        default=None,
+        description="What generates the answers, if not the model itself.",
+        exclude_if=lambda v: v is None,
+    )
+    attention: Attention | None = Field(
+        default=None,
+        description="Implementation of attention, if the spec names one.",
+        exclude_if=lambda v: v is None,
+    )
 
 
 class Input(SpecModel):

@@ -7,6 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from c2f_spec.spec.base import PLACEMENT, Fraction, Named, Revision, SpecModel
 
 Tower = Literal["vision", "audio"]
+Attention = Literal["auto", "flash_attention_2", "sdpa", "eager"]
 
 
 class Media(SpecModel):
@@ -52,7 +53,7 @@ class QwenOmni(SpecModel):
     max_length: PositiveInt = Field(
         default=32_768, description="Most tokens of prompt and answer together, as the weights allow."
     )
-    attention: Literal["auto", "flash_attention_2", "sdpa", "eager"] = Field(
+    attention: Attention = Field(
         default="auto",
         description="Implementation of attention: the same sums in another order.",
         json_schema_extra=PLACEMENT,

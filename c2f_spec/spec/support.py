@@ -19,7 +19,7 @@ from c2f_spec.spec.filters import NAMES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-STUDENTS: frozenset[str] = frozenset({"tiny"})
+STUDENTS: frozenset[str] = frozenset({"tiny", "qwen_omni"})
 TEACHERS: frozenset[str] = frozenset({"lexicon"})
 FILTERS: frozenset[str] = frozenset(NAMES) - {"judge"}
 
@@ -33,9 +33,6 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "media.min_pixels": ABSENT,
     "media.audio": ("item",),
     "media.decoder": ("decord",),
-    "student.frozen": (("vision", "audio"),),
-    "student.precision": ("auto",),
-    "student.attention": ("auto",),
     "filters.format.on_fail": ("drop",),
     "filters.*.on_fail": ("drop", "flag"),
     **{f"filters.{name}": ABSENT for name in NAMES if name not in FILTERS},
@@ -48,6 +45,8 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "grpo.hint.forced_loss.mode": ("mask", "policy_gradient", "sft"),
     "evaluate.decoding.top_p": (1.0,),
     "evaluate.engine.kind": ("transformers",),
+    "evaluate.engine.mode": ("colocate",),
+    "evaluate.engine.url": ABSENT,
 }
 """Path of a field to the values that run. Every default does: a test holds that."""
 

@@ -6,11 +6,14 @@ embeddings that a low-rank tuner of the other layers cannot teach.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+import torch
 from transformers import AutoTokenizer
 
 from c2f_spec.errors import StageSpecWrong
+from c2f_spec.spec.student import QwenOmni, Tower
 from runtime.models.student import Kind, Student, load
 
 if TYPE_CHECKING:
@@ -18,22 +21,53 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.sections import Student as StudentSpec
 
+TOWERS: dict[Tower, str] = {"vision": "model.visual.", "audio": "model.audio_tower."}
+"""Prefixes of their parameters. The aligner is the last layer of each tower, so it is frozen with it."""
+
 
 def base(spec: StudentSpec, seed: int, weights: Path | None) -> Student:
     """The released student. `seed` does not matter; `weights` is the staged folder of `model` at `revision`."""
     del seed
-    return load(_staged(spec, weights))
+    return loaded(spec, _staged(spec, weights))
+
+
+def loaded(spec: StudentSpec, folder: Path) -> Student:
+    """In the precision that it is trained and evaluated in; the files of the released one are in bfloat16."""
+    dtype = torch.bfloat16 if half(spec) else torch.float32
+    return load(folder, dtype=dtype, attention=attention(spec))
+
+
+def half(spec: StudentSpec) -> bool:
+    asked = _own(spec).precision
+    return torch.cuda.is_available() if asked == "auto" else asked == "bfloat16"
+
+
+def attention(spec: StudentSpec) -> str:
+    """The implementation: flash attention where there are a GPU and its package, else torch's own."""
+    asked = _own(spec).attention
+    if asked != "auto":
+        return asked
+    flash = torch.cuda.is_available() and half(spec) and find_spec("flash_attn") is not None
+    return "flash_attention_2" if flash else "sdpa"
+
+
+def frozen(spec: StudentSpec) -> tuple[str, ...]:
+    return tuple(prefix for tower, prefix in TOWERS.items() if tower in _own(spec).frozen)
 
 
 def tokenizer(spec: StudentSpec, weights: Path | None) -> Any:
     return AutoTokenizer.from_pretrained(_staged(spec, weights), local_files_only=True)
 
 
+def _own(spec: StudentSpec) -> QwenOmni:
+    assert isinstance(spec, QwenOmni), "the kinds of students are told apart by their registry"
+    return spec
+
+
 def _staged(spec: StudentSpec, weights: Path | None) -> Path:
     if weights is None:
-        model = getattr(spec, "model", spec.kind)
         raise StageSpecWrong(
-            f"the weights of `{model}` were not handed to this stage",
+            f"the weights of `{_own(spec).model}` were not handed to this stage",
             hint="stage them with `c2f-spec model add`",
         )
     return weights
@@ -41,9 +75,10 @@ def _staged(spec: StudentSpec, weights: Path | None) -> Path:
 
 QWEN_OMNI = Kind(
     base=base,
+    load=loaded,
     tokenizer=tokenizer,
-    # The aligner is the last layer of each tower, so it is frozen with them.
-    frozen=("model.visual.", "model.audio_tower."),
+    frozen=frozen,
+    half=half,
     rows_trained=2,
     rows_generated=16,
 )

@@ -37,22 +37,34 @@ class Kind:
 
     base: Callable[[StudentSpec, int, Path | None], Student]
     """The untouched student, from its section of the spec, the experiment's seed and the folder of its weights."""
+    load: Callable[[StudentSpec, Path], Student]
+    """A trained one, from where `save` wrote it."""
     tokenizer: Callable[[StudentSpec, Path | None], Any]
     """Its tokenizer alone, for who only counts."""
-    frozen: tuple[str, ...]
+    frozen: Callable[[StudentSpec], tuple[str, ...]]
     """Prefixes of the parameters that no tuner trains (METHOD 8.2)."""
+    half: Callable[[StudentSpec], bool]
+    """Whether training computes in bfloat16."""
     rows_trained: int
     """Most answers in one forward and backward pass of a device; a larger batch is accumulated."""
     rows_generated: int
     """Clips that are answered at once in evaluation."""
 
 
-def load(folder: Path) -> Student:
-    """The student saved in `folder`, without a network. Raises `DataWrong` unless every tensor was restored."""
+def load(folder: Path, *, dtype: torch.dtype | None = None, attention: str | None = None) -> Student:
+    """The student saved in `folder`, without a network; `dtype` and `attention` as saved and as torch has it by default.
+
+    Raises `DataWrong` unless every tensor was restored. A released folder has a talker beside the thinker, which is not
+    read.
+    """
     if not (folder / "config.json").is_file():
         raise DataWrong(f"{folder} holds no model: `config.json` is missing")
     model, found = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
-        folder, local_files_only=True, dtype="auto", output_loading_info=True
+        folder,
+        local_files_only=True,
+        dtype=dtype or "auto",
+        attn_implementation=attention,
+        output_loading_info=True,
     )
     lost = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
     if lost:

@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from c2f_spec.spec.sections import Tiny
-from runtime.models.student import Kind, Student
+from runtime.models.student import Kind, Student, load
 from runtime.prompts import HEADINGS, PROMPTS
 
 if TYPE_CHECKING:
@@ -198,4 +198,12 @@ def _config(spec: Tiny, tokenizer: Any) -> Any:
     )
 
 
-TINY = Kind(base=base, tokenizer=lambda *_: make_tokenizer(), frozen=(), rows_trained=64, rows_generated=100)
+TINY = Kind(
+    base=base,
+    load=lambda _, folder: load(folder),
+    tokenizer=lambda *_: make_tokenizer(),
+    frozen=lambda _: (),
+    half=lambda _: torch.cuda.is_available(),
+    rows_trained=64,
+    rows_generated=100,
+)

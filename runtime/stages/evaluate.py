@@ -20,7 +20,7 @@ from runtime.chains import AnyFormat, parse
 from runtime.clips import write_jsonl
 from runtime.context import refuse_unsupported
 from runtime.models import MODELS
-from runtime.models.student import Student, device, generation, load
+from runtime.models.student import Student, device, generation
 from runtime.training.arguments import memory
 from runtime.training.batches import prompt_batch
 from runtime.training.rows import Reader
@@ -83,12 +83,12 @@ def seed_of(ctx: Context, unit: int) -> int:
 
 def checkpoint(ctx: Context) -> Student:
     """The model under evaluation."""
+    spec = ctx.section("student", StudentSpec)
     if "model" in ctx.inputs:
-        return load(ctx.inputs["model"] / "model")
+        return MODELS[spec.kind].load(spec, ctx.inputs["model"] / "model")
     which = ctx.stage.preimage["spec"]["checkpoint"]
     if which != "base":
         raise StageSpecWrong(f"the checkpoint `{which}` was not handed to this stage")
-    spec = ctx.section("student", StudentSpec)
     return MODELS[spec.kind].base(spec, ctx.seed, ctx.inputs.get("weights"))
 
 

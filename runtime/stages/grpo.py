@@ -28,7 +28,7 @@ from runtime.chains import AnyFormat, parse
 from runtime.clips import write_jsonl
 from runtime.context import say
 from runtime.models import MODELS
-from runtime.models.student import Student, freeze, load, save, suppressed
+from runtime.models.student import Student, freeze, save, suppressed
 from runtime.rewards import REWARDS
 from runtime.rewards.truth import Truth
 from runtime.training.advantages import advantages
@@ -70,7 +70,7 @@ def run(ctx: Context) -> dict[str, Any]:
     spec = ctx.section("student", StudentSpec)
     kind = MODELS[spec.kind]
     student = start(ctx, spec)
-    freeze(student.model, kind.frozen)
+    freeze(student.model, kind.frozen(spec))
 
     reader = Reader(ctx.inputs["prepare"], student.processor, ctx.format, ctx.media)
     clips = reader.ids("train")
@@ -130,7 +130,7 @@ def run(ctx: Context) -> dict[str, Any]:
             top_k=grpo.top_k,
             max_completion_length=grpo.max_new_tokens,
             generation_kwargs={"suppress_tokens": suppressed(student.tokenizer)},
-            bf16=on_gpu(),
+            bf16=kind.half(spec),
             use_cpu=not on_gpu(),
             deepspeed=spread(
                 ctx.stage.placement.spread(ctx.world),
@@ -173,10 +173,10 @@ def told_of_hints(seen: history.History) -> dict[str, int]:
 def start(ctx: Context, spec: Any) -> Student:
     """The model to start from. TRL loads the reference from the folder that the policy came from, so it needs one."""
     if "start" in ctx.inputs:
-        return load(ctx.inputs["start"] / "model")
+        return MODELS[spec.kind].load(spec, ctx.inputs["start"] / "model")
     folder = Path(ctx.stage.scratch) / f"base-{ctx.rank}"
     save(MODELS[spec.kind].base(spec, ctx.seed, ctx.inputs.get("weights")), folder)
-    return load(folder)
+    return MODELS[spec.kind].load(spec, folder)
 
 
 def reward_functions(

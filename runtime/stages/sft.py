@@ -45,7 +45,7 @@ def run(ctx: Context) -> dict[str, Any]:
     spec = ctx.section("student", StudentSpec)
     kind = MODELS[spec.kind]
     student = kind.base(spec, ctx.seed, ctx.inputs.get("weights"))
-    freeze(student.model, kind.frozen)
+    freeze(student.model, kind.frozen(spec))
 
     reader = Reader(ctx.inputs["prepare"], student.processor, ctx.format, ctx.media)
     examples = targets(ctx, reader)
@@ -69,7 +69,7 @@ def run(ctx: Context) -> dict[str, Any]:
             warmup_steps=warmup_steps(sft.warmup),
             weight_decay=sft.weight_decay,
             max_grad_norm=sft.grad_clip,
-            bf16=on_gpu(),
+            bf16=kind.half(spec),
             use_cpu=not on_gpu(),
             deepspeed=spread(
                 ctx.stage.placement.spread(ctx.world),

@@ -1,0 +1,86 @@
+"""The layout of a released omni model, and that of the thinker that training saves: names of tensors and configuration.
+
+    hub                                parameter                        saved thinker
+    thinker.model.layers.0.…           model.language_model.layers.0.…  model.layers.0.…
+    thinker.visual.…                   model.visual.…                   visual.…
+    thinker.audio_tower.…              model.audio_tower.…              audio_tower.…
+    thinker.lm_head.weight             lm_head.weight                   lm_head.weight
+    talker.…, token2wav.…              (not loaded)                     (not there)
+
+transformers reads either into the parameters. vLLM reads the first alone, so what it is given is written that way.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PREFIXES = (
+    ("model.language_model.", "model."),
+    ("model.visual.", "visual."),
+    ("model.audio_tower.", "audio_tower."),
+)
+"""Of parameters, and what the files of a thinker say for it."""
+THINKER = "thinker."
+RELEASED = {"architectures": ["Qwen2_5OmniModel"], "model_type": "qwen2_5_omni", "enable_audio_output": False}
+OUTSIDE = ("architectures", "transformers_version")
+"""What a configuration says once, outside of that of the thinker."""
+CHUNK = 8 << 20
+
+
+def hub_name(parameter: str) -> str:
+    """What the hub calls a parameter of the thinker. Raises `LookupError` for a name that is none."""
+    for inside, saved in PREFIXES:
+        if parameter.startswith(inside):
+            return THINKER + saved + parameter.removeprefix(inside)
+    if parameter.startswith("lm_head."):
+        return THINKER + parameter
+    raise LookupError(f"`{parameter}` is no parameter of a thinker")
+
+
+def is_released(folder: Path) -> bool:
+    return bool(json.loads((folder / "config.json").read_text())["model_type"] == RELEASED["model_type"])
+
+
+def as_released(folder: Path, into: Path) -> Path:
+    """A folder with the thinker of `folder` in the layout of the hub: itself, or a copy in `into`.
+
+    Only the list of names before the tensors is written anew; their bytes are copied as they are.
+    """
+    if is_released(folder):
+        return folder
+    into.mkdir(parents=True)
+    for file in folder.iterdir():
+        if file.name == "config.json":
+            (into / file.name).write_text(json.dumps(_outer(json.loads(file.read_text())), indent=1))
+        elif file.name.endswith(".index.json"):
+            index = json.loads(file.read_text())
+            index["weight_map"] = {THINKER + name: part for name, part in index["weight_map"].items()}
+            (into / file.name).write_text(json.dumps(index))
+        elif file.suffix == ".safetensors":
+            _renamed(file, into / file.name)
+        else:
+            shutil.copyfile(file, into / file.name)
+    return into
+
+
+def _outer(config: dict[str, Any]) -> dict[str, Any]:
+    inner = {name: value for name, value in config.items() if name not in OUTSIDE}
+    return {**RELEASED, "thinker_config": inner, "dtype": config.get("dtype")}
+
+
+def _renamed(file: Path, into: Path) -> None:
+    """Safetensors begin with the length of a JSON header, which has each name with the place of its bytes behind it."""
+    with file.open("rb") as source, into.open("wb") as target:
+        (length,) = struct.unpack("<Q", source.read(8))
+        header = json.loads(source.read(length))
+        named = {name if name == "__metadata__" else THINKER + name: place for name, place in header.items()}
+        text = json.dumps(named).encode()
+        text += b" " * (-len(text) % 8)  # tensors stay aligned
+        target.write(struct.pack("<Q", len(text)) + text)
+        shutil.copyfileobj(source, target, CHUNK)
