@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.keys import content_key
 from c2f_spec.plan.model import Plan, Stage, Variant
+from c2f_spec.spec.base import identity
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.experiment import Experiment
 from c2f_spec.spec.handoff import Placement, Record
@@ -115,7 +116,9 @@ def _stages(e: Experiment) -> list[Stage]:
         made.append(stage)
         return stage.key
 
-    assert e.evaluate is not None
+    assert e.evaluate
+    assert e.sft
+    assert e.grpo
     names = dict.fromkeys((e.data.train, *e.evaluate.datasets))
     prepared = {n: add("prepare", f"prepare {n}", {"dataset": n}, {}) for n in names}
     train = {"prepare": prepared[e.data.train]}
@@ -123,9 +126,10 @@ def _stages(e: Experiment) -> list[Stage]:
     if e.teacher:
         distilled = add("distil", "distil chains of thought", {}, train)
         kept = add("filter", "filter the chains", {}, {**train, "distil": distilled})
-        models["sft"] = add("sft", "supervised fine-tuning", {"seed": e.seed}, {**train, "filter": kept})
+        own = [{"seed": e.seed, **identity(section)} for section in (e.sft, e.grpo)]
+        models["sft"] = add("sft", "supervised fine-tuning", own[0], {**train, "filter": kept})
         models["grpo"] = add(
-            "grpo", "reinforcement learning (GRPO)", {"seed": e.seed}, {**train, "start": models["sft"]}
+            "grpo", "reinforcement learning (GRPO)", own[1], {**train, "start": models["sft"]}
         )
     for checkpoint in e.evaluate.checkpoints:
         for name in e.evaluate.datasets:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from c2f_spec.errors import short
 from c2f_spec.plan.changes import ABSENT, shown
 from c2f_spec.spec.base import DISCRIMINATORS, SpecModel, default_of, field_class
 
@@ -19,7 +20,7 @@ class Field(NamedTuple):
     """Its class: `identity`, `placement`, `report`, `cosmetic`."""
 
     def __str__(self) -> str:
-        return f"{self.path} {_shown(self.old)} -> {_shown(self.new)}"
+        return f"{self.path} {written(self.old)} -> {written(self.new)}"
 
 
 def differing(old: Any, new: Any, path: str = "", kind: str = "identity") -> Iterator[Field]:
@@ -51,8 +52,11 @@ def _models(old: SpecModel, new: SpecModel, path: str, kind: str) -> Iterator[Fi
         )
 
 
-def _shown(value: Any) -> str:
+def written(value: Any) -> str:
+    """As in a spec, shortened; a section by the word for its kind, a list of them by the words or names."""
     if isinstance(value, SpecModel):
         named = next((str(getattr(value, d)) for d in DISCRIMINATORS if d in type(value).model_fields), "")
-        return named or "set"
+        return str(getattr(value, "name", "")) or named or "set"
+    if isinstance(value, tuple) and any(isinstance(each, SpecModel) for each in value):
+        return short(f"[{', '.join(written(each) for each in value)}]", 60)
     return "none" if value is ABSENT else shown(value)

@@ -104,6 +104,17 @@ def class_hits(scores: Floats, labels: Floats, classes: int, family: Family) -> 
     return rounded
 
 
+def fine_classes(labels: Floats, scores: Floats, family: Family) -> tuple[tuple[str, ...], Ints, Ints]:
+    """Names of the family's finest classes (Acc7, Acc5), and the class of each label and score, from 0."""
+    if family == "sims":
+        strengths = ("strong −", "weak −", "neutral", "weak +", "strong +")
+        return strengths, _bins(single(labels), ACC5_EDGES), _bins(single(scores), ACC5_EDGES)
+    bound = int(HIGH["mosi"])
+    names = tuple(f"{v:+d}".replace("-", "−") if v else "0" for v in range(-bound, bound + 1))
+    true, pred = (_rounded(single(values), bound).astype(np.int64) + bound for values in (labels, scores))
+    return names, true, pred
+
+
 def share(hits: Bools) -> float | None:
     """Mean of booleans; `None` of none."""
     return float(np.mean(hits)) if len(hits) else None

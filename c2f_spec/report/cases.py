@@ -80,7 +80,9 @@ def case_sets(found: Sequence[Group], outputs: Outputs) -> tuple[CaseSet, ...]:
     names = dict.fromkeys(
         name for g in found if (e := g.variants[0].experiment.evaluate) is not None for name in e.datasets
     )
-    tests = (_tested(name, found, outputs) for name in names)
+    train = found[0].variants[0].experiment.data.train
+    order = sorted(names, key=lambda name: name != train)
+    tests = (_tested(name, found, outputs) for name in order)
     return tuple(s for s in (*tests, _trained(found, outputs)) if s is not None)
 
 

@@ -9,6 +9,7 @@ from c2f_spec.report.cells import Cells
 from c2f_spec.report.claims import verdicts
 from c2f_spec.report.curves import grpo_curves, sft_curves
 from c2f_spec.report.defaults import not_in_the_paper
+from c2f_spec.report.errors import errors, shifts
 from c2f_spec.report.examples import answers, dropped, kept
 from c2f_spec.report.funnel import funnel
 from c2f_spec.report.model import Report, Section
@@ -16,8 +17,11 @@ from c2f_spec.report.outputs import Outputs
 from c2f_spec.report.own_tables import own_tables
 from c2f_spec.report.paper import paper_tables
 from c2f_spec.report.results import Results
+from c2f_spec.report.rewards import rewards, rises
 from c2f_spec.report.seeds import groups
+from c2f_spec.report.spent import costs, timeline
 from c2f_spec.report.summary import honesty, summary
+from c2f_spec.report.variants import matrix, pairs
 from c2f_spec.spec.evaluate import Evaluate
 
 if TYPE_CHECKING:
@@ -39,6 +43,14 @@ def collect(plan: Plan, objects: Objects) -> Report:
         groups=tuple(group.name for group in found),
         tables=(*paper_tables(found, cells), *own_tables(found, cells)),
         cases=case_sets(found, outputs),
+        matrix=matrix(found, cells),
+        pairs=pairs(found, cells),
+        rewards=rewards(found, outputs),
+        rises=rises(found, outputs),
+        errors=errors(found, cells),
+        shifts=shifts(found, cells),
+        timeline=timeline(plan, outputs),
+        costs=costs(plan, outputs),
     )
 
 

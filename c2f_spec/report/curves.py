@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.metrics.answers import finite
+from c2f_spec.report.funnel import POLARITIES
 from c2f_spec.report.model import Chart, Curves, Series
+from c2f_spec.spec.grpo import REWARD_NAMES
 
 if TYPE_CHECKING:
     from c2f_spec.plan.model import Variant
@@ -15,13 +17,39 @@ MOST = 300
 """Points of a line, more than which are averaged."""
 
 
+MORE = (
+    ("Rewards by name, hinted answers", "mean reward", {f"reward_hinted/{n}": n for n in REWARD_NAMES}, ""),
+    (
+        "Right polarity of first answers",
+        "share",
+        {
+            "polarity/unhinted": "all clips",
+            "polarity/hard": "clips that were hard",
+            "polarity/hard_trailing": "the same, mean of 20 steps",
+        },
+        "Clips that an earlier visit found hard: whether hints teach.",
+    ),
+    ("Hinted groups by polarity", "share of groups", {f"hint/{p}": p for p in POLARITIES}, ""),
+    (
+        "Tag and score agree",
+        "share",
+        {"agreement/unhinted": "without hint", "agreement/hinted": "with hint"},
+        "",
+    ),
+    ("Length of answers", "tokens", {"length/unhinted": "without hint", "length/hinted": "with hint"}, ""),
+    ("Answers that were cut", "share", {"cut/unhinted": "without hint", "cut/hinted": "with hint"}, ""),
+    ("Groups rewarded all alike", "share of groups", {"zero_variance": "groups"}, "They teach nothing."),
+)
+"""Title, unit, metrics and note of charts that are drawn where there is something to draw."""
+
+
 def sft_curves(outputs: Outputs, variant: Variant) -> Curves | None:
     """`None` if the variant has no such stage."""
     found = outputs.find(variant, "sft")
     if found is None:
         return None
     rows = found.rows("metrics.jsonl")
-    charts = (Chart("Loss", "nats per token", _series(rows, {"loss": "loss"}), _note(rows)),)
+    charts = (Chart("Loss", "nats per token", _series(rows, {"loss": "loss"}), _note(rows), smooth=True),)
     return _curves("Supervised fine-tuning", found, charts)
 
 
@@ -41,20 +69,33 @@ def grpo_curves(outputs: Outputs, variant: Variant) -> Curves | None:
             apart or _series(rows, {"reward": "all"}),
             ("A hint gives the polarity away: the two lines do not compare." if len(apart) > 1 else "")
             + _note(rows),
+            smooth=True,
         ),
         Chart(
             "Rewards by name",
             "mean reward",
-            _series(rows, {f"reward/{n}": n for n in ("format", "polarity", "score")}),
+            _series(rows, {f"reward/{n}": n for n in REWARD_NAMES}),
             "Of the first answers, before any hint." + _note(rows),
+            smooth=True,
         ),
         Chart(
             "Hinted groups" if not differs else "Hard and hinted groups",
             "share of groups",
             _series(rows, groups),
             "A group is hard if every answer's reward is below the threshold." + _note(rows),
+            smooth=True,
         ),
-        Chart("KL from the start model", "nats per token", _series(rows, {"kl": "KL"}), _note(rows).strip()),
+        Chart(
+            "KL from the start model",
+            "nats per token",
+            _series(rows, {"kl": "KL"}),
+            _note(rows).strip(),
+            smooth=True,
+        ),
+        *(
+            Chart(title, unit, _series(rows, names), (note + _note(rows)).strip(), smooth=True)
+            for title, unit, names, note in MORE
+        ),
     )
     return _curves("Reinforcement learning (GRPO)", found, charts)
 
@@ -72,11 +113,11 @@ def _series(rows: list[dict[str, Any]], names: dict[str, str]) -> tuple[Series, 
             (step, finite(row.get(key))) for row in rows if (step := finite(row.get("step"))) is not None
         ]
         if any(value is not None for _, value in points):
-            found.append(Series(name, tuple(_thin(points))))
+            found.append(Series(name, tuple(thinned(points))))
     return tuple(found)
 
 
-def _thin(points: list[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
+def thinned(points: list[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
     """At most `MOST` points, each the mean of equally many steps."""
     size = -(-len(points) // MOST)
     if size <= 1:

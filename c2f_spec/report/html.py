@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, TypeVar
 from c2f_spec.report import numbers
 from c2f_spec.report.markup import Html, el
 from c2f_spec.report.page_cases import SCRIPTS, STYLES, blocks, cases
+from c2f_spec.report.page_errors import errors, rewards, shifts
 from c2f_spec.report.page_parts import curves, examples, funnel, table
-from c2f_spec.report.page_results import comparison, results, verdicts
+from c2f_spec.report.page_results import results, verdicts
+from c2f_spec.report.page_spent import spent
 from c2f_spec.report.page_tables import tables
+from c2f_spec.report.page_variants import matrix, pairs
 from c2f_spec.report.shell import page
 
 if TYPE_CHECKING:
@@ -22,33 +25,46 @@ T = TypeVar("T")
 
 def html(report: Report) -> str:
     """The page. Equal reports give equal bytes."""
-    several = len(report.sections) > 1
-    parts: list[Html | None] = [el("h1", report.name)]
-    parts += [_nav(report), *verdicts(report), comparison(report) if several else None]
-    parts += tables(report)
+    parts: list[Html | None] = [el("h1", report.name), _nav(report), *verdicts(report)]
+    if len(report.sections) > 1:
+        parts += [*matrix(report), *pairs(report), *tables(report), *rewards(report)]
+    else:
+        parts += tables(report)
     for i, section in enumerate(report.sections):
         parts += _section(report, i, section)
-    parts += cases(report.cases)
+    if len(report.sections) == 1:
+        parts += [*pairs(report), *rewards(report)]
+    parts += [*shifts(report), *errors(report), *cases(report.cases), *spent(report)]
     parts += [*_specs(report), *_stages(report), *_defaults(report)]
     parts.append(el("footer", f"Plan {report.digest[:16]} in the environment {report.environment}."))
     parts += blocks(report.cases)
-    scripts = SCRIPTS if report.cases else ()
+    scripts = SCRIPTS if report.cases or any(c.charts for s in report.sections for c in s.curves) else ()
     return page(f"{report.name} · c2f-spec", parts, scripts=scripts, styles=("page.css", *STYLES))
 
 
 def _nav(report: Report) -> Html:
-    places = (
-        [(f"variant-{i}", s.name) for i, s in enumerate(report.sections)] if len(report.sections) > 1 else []
-    )
-    if not places:
-        found = report.sections[0]
-        places += [("results-0", "Results")] if found.tables else []
-        places += [("funnel-0", "Filters")] if found.funnel else []
-        places += [("training-0", "Training")] if found.curves else []
-        places += [("examples-0", "Examples")] if found.examples else []
-    places += [("cases", "Cases")] if report.cases else []
-    places += [("spec", "Spec"), ("stages", "Stages"), ("defaults", "Defaults")]
-    return el("nav", *(el("a", words, href=f"#{place}") for place, words in places))
+    several = len(report.sections) > 1
+    found = report.sections[0]
+    places = [
+        ("hypotheses", "Hypotheses", report.verdicts),
+        ("matrix", "All experiments", several and report.matrix),
+        *((f"variant-{i}", s.name, several) for i, s in enumerate(report.sections)),
+        ("results-0", "Results", found.tables),
+        ("pairs", "Paired tests", report.pairs),
+        ("tables", "Tables", report.tables),
+        ("funnel-0", "Filters", found.funnel),
+        ("training-0", "Training", found.curves),
+        ("rewards", "Rewards", report.rewards or report.rises),
+        ("shifts", "Out-of-domain", report.shifts),
+        ("errors", "Errors", report.errors),
+        ("examples-0", "Examples", found.examples),
+        ("cases", "Cases", report.cases),
+        ("cost", "Cost", report.timeline),
+        ("spec", "Spec", True),
+        ("stages", "Stages", True),
+        ("defaults", "Defaults", True),
+    ]
+    return el("nav", *(el("a", words, href=f"#{place}") for place, words, there in places if there))
 
 
 def _section(report: Report, i: int, section: Section) -> list[Html | None]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from c2f_spec.report import numbers, paper_forms, table_forms
+from c2f_spec.report import markdown_all, numbers, paper_forms, table_forms
 from c2f_spec.report.columns import ACC2, CORR, VERDICT, about, columns, explanation
 from c2f_spec.report.tables import PaperTable
-from c2f_spec.report.text import fence, inline, line
+from c2f_spec.report.text import fence, inline, line, piped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from c2f_spec.report.model import Curves, Examples, Funnel, Learned, Report, Section, Table
 
@@ -27,9 +27,11 @@ def markdown(report: Report) -> str:
     blocks += _verdicts(report)
     blocks += _tables(report)
     several = len(report.sections) > 1
+    blocks += markdown_all.before(report) if several else []
     for i, section in enumerate(report.sections):
         blocks += [f"## {inline(section.name)}"] if several else []
         blocks += _section(section, report.sections[:i])
+    blocks += markdown_all.after(report)
     blocks += _specs(report)
     blocks += _stages(report)
     blocks += _defaults(report)
@@ -89,15 +91,6 @@ def _once(
     return [f"## {title}", *([inline(f"The same as in {same}.")] if same else draw(content))]
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> str:
-    """The first `left` columns hold words, the others numbers. Cells are escaped here."""
-    lines = [heads, [":---" if i < left else "---:" for i in range(len(heads))]]
-    body = ["| " + " | ".join(inline(c) for c in row) + " |" for row in rows]
-    return "\n".join(
-        ["| " + " | ".join(inline(h) for h in lines[0]) + " |", "| " + " | ".join(lines[1]) + " |", *body]
-    )
-
-
 def _overview(section: Section) -> str:
     heads = ["Acc2 [95 %], Corr", *(f"{t.data.name} ({t.data.domain})" for t in section.tables)]
     rows = []
@@ -106,7 +99,7 @@ def _overview(section: Section) -> str:
         shown = (c.state or f"{' '.join(ACC2.cell(c)).strip()}, {CORR.cell(c)[0]}" for c in cells)
         rows.append([row.model, *shown])
     rows.append(["majority class", *(numbers.percent(t.majority) for t in section.tables)])
-    return _table(heads, rows)
+    return piped(heads, rows)
 
 
 def _learned(found: Sequence[Learned]) -> list[str]:
@@ -117,7 +110,7 @@ def _learned(found: Sequence[Learned]) -> list[str]:
             gain, bounds = numbers.points(c.delta), numbers.interval(c.interval, numbers.points)
             rows.append([one.model, c.over, gain, bounds, VERDICT[c.excludes_zero]])
     heads = ["checkpoint", "against", "gain in Acc2, points", "95 % interval", "interval"]
-    return ["### Did training help in-domain?", _table(heads, rows, left=2)] if rows else []
+    return ["### Did training help in-domain?", piped(heads, rows, words=2)] if rows else []
 
 
 def _detail(one: Table, policy: str) -> str:
@@ -128,7 +121,7 @@ def _detail(one: Table, policy: str) -> str:
         rows.append([row.model, *(values if not row.state else [row.state, *([""] * (len(shown) - 1))])])
     bar = ["" if c is not ACC2 else numbers.percent(one.majority) for c in shown[:-1]]
     rows.append(["majority class", *bar, numbers.count(one.n)])
-    return _table(["model", *(c.title for c in shown)], rows)
+    return piped(["model", *(c.title for c in shown)], rows)
 
 
 def _funnel(found: Funnel) -> list[str]:
@@ -139,7 +132,7 @@ def _funnel(found: Funnel) -> list[str]:
         share = numbers.percent(row.kept / row.entered if row.entered else None)
         lost = [numbers.count(row.dropped.get(f, 0)) for f in found.filters]
         rows.append([row.name, numbers.count(row.entered), numbers.count(row.kept), share, *lost])
-    return [_table(["label", "in", "kept", "kept, %", *found.filters], rows)]
+    return [piped(["label", "in", "kept", "kept, %", *found.filters], rows)]
 
 
 def _curves(found: tuple[Curves, ...]) -> list[str]:
@@ -154,7 +147,7 @@ def _curves(found: tuple[Curves, ...]) -> list[str]:
                 values = [v for _, v in s.points if v is not None]
                 name = f"{chart.title}: {s.name}" if len(chart.series) > 1 else chart.title
                 rows.append([name, chart.unit, f"{values[0]:.4g}", f"{values[-1]:.4g}", str(len(values))])
-        blocks += [_table(["curve", "unit", "first", "last", "steps"], rows, left=2)] if rows else []
+        blocks += [piped(["curve", "unit", "first", "last", "steps"], rows, words=2)] if rows else []
     return blocks
 
 
@@ -188,7 +181,7 @@ def _stages(report: Report) -> list[str]:
         ]
         for s in report.stages
     ]
-    return ["## Stages", _table(["stage", "state", "time", "summary", "attempt", "key"], rows, left=6)]
+    return ["## Stages", piped(["stage", "state", "time", "summary", "attempt", "key"], rows, words=6)]
 
 
 def _defaults(report: Report) -> list[str]:
@@ -202,5 +195,5 @@ def _defaults(report: Report) -> list[str]:
         same = [s.name for s in report.sections if s.defaults == section.defaults]
         blocks += [f"### {inline(', '.join(same))}"] if len(report.sections) > 1 else []
         rows = [[d.path, d.value, d.description] for d in section.defaults]
-        blocks.append(_table(["field", "value", "meaning"], rows, left=3))
+        blocks.append(piped(["field", "value", "meaning"], rows, words=3))
     return blocks

@@ -18,7 +18,7 @@ class Html(str):
 
 
 Child = str | None
-VOID = frozenset({"meta", "img", "br", "line", "circle", "rect", "polyline"})
+VOID = frozenset({"meta", "img", "br", "line", "circle", "rect", "polyline", "polygon", "path"})
 
 
 def el(element: str, /, *children: Child, **attributes: str | float | None) -> Html:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.report.cases import CaseSet
     from c2f_spec.report.tables import OwnTable, PaperTable
+    from c2f_spec.report.views import Bar, Errors, KindCost, Matrix, Pair, Rise, Shift
 
 Domain = Literal["in-domain", "out-of-domain", "overlaps the training data"]
 
@@ -99,6 +100,8 @@ class Series:
 
     name: str
     points: tuple[tuple[float, float | None], ...]
+    band: tuple[tuple[float, float, float], ...] = ()
+    """Step, low and high: a standard deviation over seeds to either side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ class Chart:
     note: str = ""
     zero: bool = True
     """Whether the axis of values begins at 0."""
+    smooth: bool = False
+    """Whether a smoothed line is drawn over the values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +220,12 @@ class Report:
     """Names of the experiments, the seeds of each taken together."""
     tables: tuple[PaperTable | OwnTable, ...] = ()
     cases: tuple[CaseSet, ...] = ()
+    matrix: Matrix | None = None
+    pairs: tuple[Pair, ...] = ()
+    rewards: Curves | None = None
+    """The paper's Figure 3, of all experiments that were trained by RL; absent of one."""
+    rises: tuple[Rise, ...] = ()
+    errors: tuple[Errors, ...] = ()
+    shifts: tuple[Shift, ...] = ()
+    timeline: tuple[Bar, ...] = ()
+    costs: tuple[KindCost, ...] = ()

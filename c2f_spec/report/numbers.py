@@ -10,21 +10,21 @@ NOTHING = "n/a"
 
 def percent(value: Any) -> str:
     """A fraction in percent, without the sign for percent."""
-    return NOTHING if _undefined(value) else f"{100 * value + 0.0:.1f}"
+    return NOTHING if _undefined(value) else f"{_rounded(100 * value, 1):.1f}"
 
 
 def points(value: Any) -> str:
     """A difference of two fractions in percentage points, always with its sign."""
-    return NOTHING if _undefined(value) else f"{100 * value + 0.0:+.1f}"
+    return NOTHING if _undefined(value) else f"{_rounded(100 * value, 1):+.1f}"
 
 
 def three(value: Any) -> str:
-    return NOTHING if _undefined(value) else f"{value + 0.0:.3f}"
+    return NOTHING if _undefined(value) else f"{_rounded(value, 3):.3f}"
 
 
 def signed(value: Any) -> str:
     """A difference, always with its sign."""
-    return NOTHING if _undefined(value) else f"{value + 0.0:+.3f}"
+    return NOTHING if _undefined(value) else f"{_rounded(value, 3):+.3f}"
 
 
 def count(value: Any) -> str:
@@ -62,6 +62,11 @@ def p_value(value: Any) -> str:
 def plain(value: float) -> str:
     """The shortest text of a number on an axis or in a range."""
     return f"{value + 0.0:.6g}"
+
+
+def _rounded(value: float, digits: int) -> float:
+    """Without a minus before a zero."""
+    return round(value, digits) + 0.0
 
 
 def _undefined(value: Any) -> bool:

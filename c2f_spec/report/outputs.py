@@ -11,7 +11,7 @@ from c2f_spec.report.model import StageLine
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from c2f_spec.plan.model import Plan, Stage, Variant
@@ -30,9 +30,14 @@ class Output:
     """Empty if the files can be read."""
 
     @property
+    def provenance(self) -> Mapping[str, Any]:
+        """How it was made; nothing if it was not."""
+        return self.record.provenance if self.record else {}
+
+    @property
     def dirty(self) -> bool:
         """Whether it was launched from a tree that was not as committed, or that no remote had."""
-        origin = (self.record.provenance if self.record else {}).get("origin") or {}
+        origin = self.provenance.get("origin") or {}
         return bool(origin.get("changed") or origin.get("patch"))
 
     def file(self, name: str) -> Path | None:

@@ -65,7 +65,9 @@ def curves(found: tuple[Curves, ...]) -> list[Html]:
         if stage.state:
             parts.append(missing(stage.state))
         parts.append(
-            el("div", *(_chart(c) for c in stage.charts), class_="charts") if stage.charts else Html()
+            el("div", *(_chart(c) for c in stage.charts), class_="charts smoothed")
+            if stage.charts
+            else Html()
         )
     return parts
 

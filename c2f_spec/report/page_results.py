@@ -28,20 +28,6 @@ def results(section: Section, i: int) -> list[Html]:
     return [*parts, el("p", explanation(section), class_="about")]
 
 
-def comparison(report: Report) -> Html | None:
-    """All variants in one table: their trained checkpoints in-domain."""
-    rows = []
-    for i, section in enumerate(report.sections):
-        found = next((t for t in section.tables if t.data.domain == "in-domain"), None)
-        for row in found.rows if found else ():
-            if row.group == "checkpoint" and row.model != "base":
-                name = el("a", section.name, href=f"#variant-{i}")
-                mae = Column("MAE", "MAE", numbers.three)
-                rows.append(el("tr", el("th", name), el("td", row.model), *_cells(row, (ACC2, mae, CORR))))
-    heads = (("variant", ""), ("checkpoint", ""), _head(ACC2), ("MAE", "n"), _head(CORR))
-    return table(heads, rows) if rows else None
-
-
 def verdicts(report: Report) -> list[Html]:
     """What was claimed before, and what became of it."""
     rows = [

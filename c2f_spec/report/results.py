@@ -24,6 +24,14 @@ ORDER: tuple[Checkpoint, ...] = ("base", "sft", "grpo")
 TRAINED: tuple[Checkpoint, ...] = ("sft", "grpo")
 
 
+def domain(train: str, name: str) -> Domain:
+    """Of a test set, for a model trained on `train`."""
+    if name == train:
+        return "in-domain"
+    overlaps = name in DATASETS[train].contains or train in DATASETS[name].contains
+    return "overlaps the training data" if overlaps else "out-of-domain"
+
+
 class Results:
     """The evaluations of one variant. Predictions are read once and scored as the spec's `evaluate` says."""
 
@@ -50,15 +58,13 @@ class Results:
         return tuple(self.data(name) for name in dict.fromkeys(names))
 
     def data(self, name: str) -> Data:
-        facts, train = DATASETS[name], DATASETS[self.e.data.train]
-        overlaps = name in train.contains or train.name in facts.contains
-        domain: Domain = "overlaps the training data" if overlaps else "out-of-domain"
+        facts = DATASETS[name]
         prepared = self.outputs.find(self.variant, "prepare", dataset=name)
         found = prepared.json("dataset.json") if prepared else {}
         splits = found.get("splits")
         return Data(
             name=name,
-            domain="in-domain" if name == train.name else domain,
+            domain=domain(self.e.data.train, name),
             language=facts.language,
             low=facts.low,
             high=facts.high,

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 360.0, 216.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 24.0, 34.0
+SMOOTHED = 8
+"""Points of a line up to which it is not smoothed."""
+WEIGHT = 0.6
+"""Of what came before, in a smoothed line; the page's script draws it with another (smooth.js)."""
 MARKED = 80
 """Points of a line up to which each is marked."""
 
@@ -41,61 +45,64 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 def line_chart(chart: Chart) -> Html:
     """Series over steps, with grid, both axes named, and each point's value for the pointer."""
     values = [v for s in chart.series for _, v in s.points if v is not None]
+    values += [v for s in chart.series for _, *ends in s.band for v in ends]
     steps = [x for s in chart.series for x, _ in s.points]
     ys = ticks(min([*values, 0.0] if chart.zero else values), max([*values, 0.0] if chart.zero else values))
     xs = [t for t in ticks(min(steps), max(steps), 6) if min(steps) <= t <= max(steps)] or [min(steps)]
-    x = _scale(min(steps), max(steps), LEFT, WIDTH - RIGHT)
-    y = _scale(ys[0], ys[-1], HEIGHT - BOTTOM, TOP)
-    parts = [_grid_y(ys, y), *(_text(numbers.plain(t), x(t), HEIGHT - BOTTOM + 15, "middle") for t in xs)]
+    x = scale(min(steps), max(steps), LEFT, WIDTH - RIGHT)
+    y = scale(ys[0], ys[-1], HEIGHT - BOTTOM, TOP)
+    parts = [_grid_y(ys, y), *(words(numbers.plain(t), x(t), HEIGHT - BOTTOM + 15, "middle") for t in xs)]
     parts += [
-        _text("step", WIDTH - RIGHT, HEIGHT - 4, "end", "unit"),
-        _text(chart.unit, 2, 12, "start", "unit"),
+        words("step", WIDTH - RIGHT, HEIGHT - 4, "end", "unit"),
+        words(chart.unit, 2, 12, "start", "unit"),
     ]
-    parts += [_line(s, i, x, y, name=len(chart.series) > 1) for i, s in enumerate(chart.series, start=1)]
+    parts += [_band(s, i, x, y) for i, s in enumerate(chart.series, start=1) if s.band]
+    smooth = chart.smooth and len(steps) > SMOOTHED * len(chart.series)
+    several = len(chart.series) > 1
+    parts += [_line(s, i, x, y, name=several, raw=smooth) for i, s in enumerate(chart.series, start=1)]
+    parts += [_smoothed(s, i, x, y) for i, s in enumerate(chart.series, start=1)] if smooth else []
     said = "; ".join(f"{s.name} from {_ends(s)}" for s in chart.series)
-    return _svg(parts, HEIGHT, f"{chart.title}, {chart.unit} over steps: {said}")
+    return drawn(parts, HEIGHT, f"{chart.title}, {chart.unit} over steps: {said}")
 
 
 def dot_chart(table: Table, low: float, high: float) -> Html:
     """Acc2 of each model with its 95 % interval; the dashed line is the majority class."""
     rows = [r for r in table.rows if r.scores]
     height = 26 * len(rows) + 44.0
-    x = _scale(low, high, 96, WIDTH - 50)
+    x = scale(low, high, 96, WIDTH - 50)
     parts = [
-        join(
-            (_rule(x(t), 6, x(t), height - 30, "grid"), _text(numbers.plain(t), x(t), height - 16, "middle"))
-        )
+        join((rule(x(t), 6, x(t), height - 30, "grid"), words(numbers.plain(t), x(t), height - 16, "middle")))
         for t in ticks(low, high, 5)
         if low <= t <= high
     ]
     if table.majority is not None:
-        parts.append(_rule(x(100 * table.majority), 2, x(100 * table.majority), height - 30, "bar"))
+        parts.append(rule(x(100 * table.majority), 2, x(100 * table.majority), height - 30, "bar"))
     for i, row in enumerate(rows):
         middle = 20.0 + 26 * i
-        parts.append(_text(row.model, 90, middle + 4, "end", "name"))
+        parts.append(words(row.model, 90, middle + 4, "end", "name"))
         value = row.scores["Acc2"]
         if value is None:
-            parts.append(_text(numbers.NOTHING, 100, middle + 4, "start"))
+            parts.append(words(numbers.NOTHING, 100, middle + 4, "start"))
             continue
         bounds = (row.scores.get("intervals") or {}).get("Acc2")
         style = "c1" if row.group == "checkpoint" else "c6"
         if bounds:
-            parts.append(_rule(x(100 * bounds[0]), middle, x(100 * bounds[1]), middle, f"whisker {style}"))
+            parts.append(rule(x(100 * bounds[0]), middle, x(100 * bounds[1]), middle, f"whisker {style}"))
         says = f"{row.model}: {numbers.percent(value)} % {numbers.interval(bounds, numbers.percent)}"
         parts.append(shape("circle", says, cx=x(100 * value), cy=middle, r=4.5, class_=f"dot {style}"))
-        parts.append(_text(numbers.percent(value), WIDTH - 4, middle + 4, "end", "value"))
-    parts.append(_text("Acc2, %", WIDTH - 50, height - 3, "end", "unit"))
+        parts.append(words(numbers.percent(value), WIDTH - 4, middle + 4, "end", "value"))
+    parts.append(words("Acc2, %", WIDTH - 50, height - 3, "end", "unit"))
     said = "; ".join(f"{r.model} {numbers.percent(r.scores['Acc2'])} %" for r in rows)
-    return _svg(parts, height, f"Acc2 on {table.data.name}: {said}")
+    return drawn(parts, height, f"Acc2 on {table.data.name}: {said}")
 
 
 def funnel_chart(rows: Sequence[FunnelRow], filters: Sequence[str]) -> Html:
     """One bar a row, full width: what was kept, then what each filter dropped, as shares of what entered."""
     height = 30.0 * len(rows) + 22
-    parts = [_text(f"{t} %", 70 + 2.2 * t, height - 6, "middle") for t in (0, 50, 100)]
+    parts = [words(f"{t} %", 70 + 2.2 * t, height - 6, "middle") for t in (0, 50, 100)]
     for i, row in enumerate(rows):
         top, left = 4.0 + 30 * i, 70.0
-        parts.append(_text(row.name, 62, top + 16, "end", "name"))
+        parts.append(words(row.name, 62, top + 16, "end", "name"))
         for j, (name, part) in enumerate(
             [("kept", row.kept), *((f, row.dropped.get(f, 0)) for f in filters)], start=1
         ):
@@ -106,9 +113,9 @@ def funnel_chart(rows: Sequence[FunnelRow], filters: Sequence[str]) -> Html:
                     shape("rect", says, x=left, y=top, width=wide, height=22, class_=f"fill c{colour(j)}")
                 )
             left += wide
-        parts.append(_text(f"{row.kept:,} kept", WIDTH - 4, top + 16, "end", "value"))
+        parts.append(words(f"{row.kept:,} kept", WIDTH - 4, top + 16, "end", "value"))
     said = "; ".join(f"{r.name} {r.kept} of {r.entered} kept" for r in rows)
-    return _svg(parts, height, f"Chains kept and dropped: {said}")
+    return drawn(parts, height, f"Chains kept and dropped: {said}")
 
 
 def colour(number: int) -> int:
@@ -117,10 +124,19 @@ def colour(number: int) -> int:
 
 
 def _line(
-    series: Series, number: int, x: Callable[[float], float], y: Callable[[float], float], *, name: bool
+    series: Series,
+    number: int,
+    x: Callable[[float], float],
+    y: Callable[[float], float],
+    *,
+    name: bool,
+    raw: bool,
 ) -> Html:
-    """A polyline for each run of steps that have a value, and a mark for each value if they are few."""
-    style = f"c{colour(number)}"
+    """A polyline for each run of steps that have a value, and a mark for each value if they are few.
+
+    `raw`: faint, because a smoothed line is drawn over it.
+    """
+    style = f"c{colour(number)}{' raw' if raw else ''}"
     present = [(s, v) for s, v in series.points if v is not None]
     parts = []
     for run in _runs(series):
@@ -139,6 +155,34 @@ def _line(
     return join(parts)
 
 
+def smoothed(values: Sequence[float], weight: float = WEIGHT) -> list[float]:
+    """Mean of all values so far, each weighing `weight` of the next; the first ones without the pull of a start at 0."""
+    found, mean, share = [], 0.0, 0.0
+    for value in values:
+        mean, share = weight * mean + (1 - weight) * value, weight * share + 1 - weight
+        found.append(mean / share)
+    return found
+
+
+def _smoothed(series: Series, number: int, x: Callable[[float], float], y: Callable[[float], float]) -> Html:
+    """One line through all values. It is as good to smooth where they lie on the page, so the script needs no values."""
+    places = [(x(s), y(v)) for s, v in series.points if v is not None]
+    line = zip((a for a, _ in places), smoothed([b for _, b in places]), strict=True)
+    return el(
+        "polyline",
+        points=" ".join(f"{a:.1f},{b:.1f}" for a, b in line),
+        data_raw=" ".join(f"{a:.1f},{b:.1f}" for a, b in places),
+        class_=f"line smooth c{colour(number)}",
+    )
+
+
+def _band(series: Series, number: int, x: Callable[[float], float], y: Callable[[float], float]) -> Html:
+    """A standard deviation over seeds to either side."""
+    upper = [f"{x(s):.1f},{y(high):.1f}" for s, _, high in series.band]
+    lower = [f"{x(s):.1f},{y(low):.1f}" for s, low, _ in reversed(series.band)]
+    return el("polygon", points=" ".join((*upper, *lower)), class_=f"band fill c{colour(number)}")
+
+
 def _runs(series: Series) -> list[list[tuple[float, float]]]:
     runs: list[list[tuple[float, float]]] = [[]]
     for step, value in series.points:
@@ -154,25 +198,27 @@ def _ends(series: Series) -> str:
     return f"{values[0]:.3g} to {values[-1]:.3g}"
 
 
-def _scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+def scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """Values to places."""
     span = high - low
     return lambda value: start + (end - start) * ((value - low) / span if span else 0.5)
 
 
 def _grid_y(ys: Sequence[float], y: Callable[[float], float]) -> Html:
-    lines = (_rule(LEFT, y(t), WIDTH - RIGHT, y(t), "axis" if t == 0 else "grid") for t in ys)
-    names = (_text(numbers.plain(t), LEFT - 6, y(t) + 4, "end") for t in ys)
+    lines = (rule(LEFT, y(t), WIDTH - RIGHT, y(t), "axis" if t == 0 else "grid") for t in ys)
+    names = (words(numbers.plain(t), LEFT - 6, y(t) + 4, "end") for t in ys)
     return join([*lines, *names])
 
 
-def _rule(x1: float, y1: float, x2: float, y2: float, style: str) -> Html:
+def rule(x1: float, y1: float, x2: float, y2: float, style: str) -> Html:
     return el("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=style)
 
 
-def _text(words: str, x: float, y: float, anchor: str, style: str = "tick") -> Html:
-    shown = words.replace("-", "\u2212") if style in ("tick", "value") else words
+def words(text: str, x: float, y: float, anchor: str, style: str = "tick") -> Html:
+    shown = text.replace("-", "\u2212") if style in ("tick", "value") else text
     return el("text", shown, x=x, y=y, text_anchor=anchor, class_=style)
 
 
-def _svg(parts: Sequence[Html], height: float, said: str) -> Html:
-    return el("svg", *parts, viewBox=f"0 0 {WIDTH:g} {height:g}", role="img", aria_label=said)
+def drawn(parts: Sequence[Html], height: float, said: str, width: float = WIDTH) -> Html:
+    """The whole picture, with `said` for who cannot see it."""
+    return el("svg", *parts, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=said)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.report import own_forms, paper_forms
 from c2f_spec.report.tables import Grid, Number, PaperTable
-from c2f_spec.report.text import inline
+from c2f_spec.report.text import inline, piped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from c2f_spec.report.cells import Cell
     from c2f_spec.report.tables import OwnTable
@@ -49,9 +49,9 @@ def sources(found: Grid) -> list[tuple[str, ...]]:
 def markdown(table: PaperTable | OwnTable) -> str:
     """A table, its notes, and where its numbers come from."""
     found = grid(table)
-    parts = [_piped(found.heads, found.rows, found.words)]
+    parts = [piped(found.heads, found.rows, found.words)]
     parts += ["\n".join(f"- {inline(note)}" for note in found.notes)] if found.notes else []
-    parts += [_piped(SOURCE_HEADS, sources(found), 3)] if found.cells else []
+    parts += [piped(SOURCE_HEADS, sources(found), 3)] if found.cells else []
     return "\n\n".join(parts)
 
 
@@ -64,12 +64,6 @@ def as_markdown(tables: Sequence[PaperTable | OwnTable]) -> str:
         parts.append(f"## {inline(found.name)}{title}\n\n{markdown(table)}")
     explained = [inline(paper_forms.EXPLAINED)] if any(isinstance(t, PaperTable) for t in tables) else []
     return "\n\n".join([*parts, *explained]) + "\n"
-
-
-def _piped(heads: Sequence[str], rows: Iterable[Sequence[str]], words: int) -> str:
-    marks = [":---" if i < words else "---:" for i in range(len(heads))]
-    lines = ["| " + " | ".join(map(inline, heads)) + " |", "| " + " | ".join(marks) + " |"]
-    return "\n".join([*lines, *("| " + " | ".join(map(inline, row)) + " |" for row in rows)])
 
 
 def as_csv(tables: Sequence[PaperTable | OwnTable]) -> str:

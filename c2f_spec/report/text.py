@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 HARMFUL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, except tab and newline
@@ -46,3 +50,10 @@ def fence(text: str, language: str = "text") -> str:
     longest = max((len(run) for run in re.findall("`+", body)), default=0)
     ticks = "`" * max(3, longest + 1)
     return f"{ticks}{language}\n{body}\n{ticks}"
+
+
+def piped(heads: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """A table. Its first `words` columns hold words, the others numbers. Cells are escaped here."""
+    marks = [":---" if i < words else "---:" for i in range(len(heads))]
+    lines = [[inline(head) for head in heads], marks, *([inline(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

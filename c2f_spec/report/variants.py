@@ -1,0 +1,92 @@
+"""All experiments of a plan beside each other: their numbers, what differs between their specs, and paired tests.
+
+Two experiments are compared checkpoint by checkpoint; of more than two, each one's last checkpoint with that of the
+first. One experiment alone is compared with itself: each checkpoint with the one before it. Equal evaluations are one
+evaluation, and are not compared.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from c2f_spec.diff.fields import differing, written
+from c2f_spec.report.cells import ORDER
+from c2f_spec.report.compared import compared
+from c2f_spec.report.views import FieldLine, Matrix, MatrixRow, Pair, Tested
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from c2f_spec.report.cells import Cells
+    from c2f_spec.report.seeds import Group
+    from c2f_spec.spec.evaluate import Checkpoint
+
+SAME = "the same evaluation"
+
+
+def matrix(found: Sequence[Group], cells: Cells) -> Matrix:
+    """Every checkpoint that is evaluated, on every test set; those of the first experiment's training data first."""
+    names = dict.fromkeys(n for g in found for n in _datasets(g))
+    train = found[0].variants[0].experiment.data.train
+    order = sorted(names, key=lambda name: name != train)
+    rows = []
+    for group in found:
+        for checkpoint in _checkpoints(group):
+            own = _datasets(group)
+            row = tuple(cells.of(group, checkpoint, name) if name in own else None for name in order)
+            rows.append(MatrixRow(group.name, checkpoint, row))
+    return Matrix(tuple(order), tuple(rows))
+
+
+def pairs(found: Sequence[Group], cells: Cells) -> tuple[Pair, ...]:
+    """See the module."""
+    if len(found) == 1:
+        return tuple(_within(found[0], cells))
+    return tuple(_between(found[0], other, cells, every=len(found) == 2) for other in found[1:])
+
+
+def _within(group: Group, cells: Cells) -> Iterator[Pair]:
+    made = _checkpoints(group)
+    for before, after in pairwise(made):
+        tests = (_test(group, before, group, after, name, cells) for name in _datasets(group))
+        yield Pair(before, after, (), tuple(tests))
+
+
+def _between(first: Group, other: Group, cells: Cells, *, every: bool) -> Pair:
+    old, new = first.variants[0].experiment, other.variants[0].experiment
+    ours, theirs = _checkpoints(first), _checkpoints(other)
+    both = [(c, c) for c in ours if c in theirs] if every else []
+    last = [(ours[-1], theirs[-1])] if ours and theirs else []
+    shared = [name for name in _datasets(first) if name in _datasets(other)]
+    tests = [
+        _test(first, a, other, b, name, cells) for name in shared for a, b in dict.fromkeys([*both, *last])
+    ]
+    fields = (
+        FieldLine(f.path, written(f.old), written(f.new), f.kind)
+        for f in differing(old, new)
+        if f.path != "seed" or first.seeds != other.seeds
+    )
+    return Pair(first.name, other.name, tuple(fields), tuple(tests))
+
+
+def _test(
+    first: Group, before: Checkpoint, other: Group, after: Checkpoint, dataset: str, cells: Cells
+) -> Tested:
+    """`other` minus `first`."""
+    old, new = cells.of(first, before, dataset), cells.of(other, after, dataset)
+    if old.sources and old.sources == new.sources:
+        return Tested(dataset, before, after, (), SAME)
+    found, state = compared(new, old, first)
+    return Tested(dataset, before, after, found, state)
+
+
+def _datasets(group: Group) -> list[str]:
+    """The training data's own test set first."""
+    e = group.variants[0].experiment
+    return sorted(e.evaluate.datasets if e.evaluate else (), key=lambda name: name != e.data.train)
+
+
+def _checkpoints(group: Group) -> list[Checkpoint]:
+    asked = group.variants[0].experiment.evaluate
+    return [c for c in ORDER if asked and c in asked.checkpoints]
