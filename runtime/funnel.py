@@ -10,7 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from runtime.clips import POLARITIES
-from runtime.verdicts import ORDER, REBALANCE
+from runtime.verdicts import MOST, ORDER, REBALANCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ Failures = list[tuple["Clip", str]]
 def funnel(verdicts: Sequence[Verdict], failures: Failures = []) -> dict[str, Any]:  # noqa: B006  never written to
     """Counts of clips in, kept, dropped or flagged by each filter, and failed by each reason; one verdict a clip."""
     by_filter = Counter(v.failed[0] for v in verdicts if v.failed is not None)
-    dropped = {name: by_filter[name] for name in (*ORDER, REBALANCE) if by_filter[name]}
+    dropped = {name: by_filter[name] for name in (*ORDER, MOST, REBALANCE) if by_filter[name]}
     failed = dict(sorted(Counter(reason for _, reason in failures).items()))
     flagged = Counter(name for v in verdicts if v.failed is None for name in v.flags)
     found: dict[str, Any] = {

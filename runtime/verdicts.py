@@ -9,19 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runtime.clips import POLARITIES
 from runtime.filters import COMPARING, FILTERS
 from runtime.findings import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from c2f_spec.spec.filters import Filters
+    from c2f_spec.spec.filters import Filters, Most
     from runtime.chains import Answer
     from runtime.clips import Clip
 
 ORDER = (*FILTERS, *COMPARING)
 REBALANCE = "rebalance"
 """Stands for a filter where `filters.rebalance` drops a chain that passes them all."""
+MOST = "most"
+"""The same of `filters.most`."""
 
 
 @dataclass
@@ -84,6 +87,20 @@ def chosen(verdicts: Sequence[Verdict]) -> list[Verdict]:
         if known is None or (known.failed is not None and verdict.failed is None):
             by_clip[verdict.clip.id] = verdict
     return list(by_clip.values())
+
+
+def at_most(verdicts: Sequence[Verdict], most: Most) -> None:
+    """`most`: of each polarity so many that are kept, the first in manifest order."""
+    kept = dict.fromkeys(POLARITIES, 0)
+    for verdict in verdicts:
+        if verdict.failed is not None:
+            continue
+        polarity = verdict.clip.polarity
+        limit = getattr(most, polarity)
+        if limit is not None and kept[polarity] == limit:
+            verdict.failed = (MOST, Failed(f"more than {limit} {polarity} chains"))
+        else:
+            kept[polarity] += 1
 
 
 def cap(verdicts: Sequence[Verdict]) -> None:

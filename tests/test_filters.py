@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 
 from c2f_spec.spec import filters as specs
 from c2f_spec.spec import support
+from c2f_spec.spec.filters import Most
 from c2f_spec.spec.sections import C2f
 from runtime import filters
 from runtime.chains import parse, target
 from runtime.clips import Clip, polarity_of
 from runtime.filters import COMPARING, FILTERS
+from runtime.findings import Failed
 from runtime.funnel import funnel
 from runtime.stages.filter import with_label
-from runtime.verdicts import Verdict, cap, judge
+from runtime.verdicts import Verdict, at_most, cap, judge
 
 EN = """\
 1. Dialogue Content Clues Analysis: the words are clearly positive.
@@ -267,6 +269,14 @@ def test_rebalance_keeps_at_most_twice_the_rarest():
     cap(verdicts)
     assert [v.clip.id for v in verdicts if v.failed] == ["c2", "c4"]
     assert funnel(verdicts)["dropped"] == {"rebalance": 2}
+
+
+def test_most_keeps_the_first_of_a_polarity():
+    verdicts = [verdict(n, chain(), label) for n, label in enumerate([-1, 1, -1, 1, -1, 0])]
+    verdicts[0].failed = ("format", Failed("broken"))
+    at_most(verdicts, Most(negative=1))
+    assert [v.clip.id for v in verdicts if v.failed] == ["c0", "c4"]
+    assert funnel(verdicts)["dropped"] == {"format": 1, "most": 1}
 
 
 def jaccard(a, b):

@@ -92,7 +92,7 @@ def registry(family: str, name: str) -> set[str]:
 
 
 def test_what_the_schema_names_is_what_the_runtime_has():
-    knobs = {"replace_score_with_label", "min_keep_fraction", "min_keep_polarity", "rebalance"}
+    knobs = {"replace_score_with_label", "min_keep_fraction", "min_keep_polarity", "rebalance", "most"}
     assert {"format", *NAMES} | knobs == set(Filters.model_fields)
     assert registry("rewards", "REWARDS") == set(REWARD_NAMES) == set(Rewards.model_fields)
 

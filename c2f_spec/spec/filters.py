@@ -131,6 +131,20 @@ class Judge(SpecModel):
     on_fail: OnFail = "drop"
 
 
+class Most(SpecModel):
+    """At most so many kept chains of a polarity, the first in manifest order; absent means all. Not in the paper."""
+
+    negative: PositiveInt | None = Field(
+        default=None, description="Chains of negative clips. Not in the paper."
+    )
+    neutral: PositiveInt | None = Field(
+        default=None, description="Chains of neutral clips. Not in the paper."
+    )
+    positive: PositiveInt | None = Field(
+        default=None, description="Chains of positive clips. Not in the paper."
+    )
+
+
 class Filters(SpecModel):
     """The filters that are on, by name, and what is done with what they keep."""
 
@@ -165,6 +179,11 @@ class Filters(SpecModel):
     rebalance: Literal["none", "cap"] = Field(
         default="none",
         description="`cap` keeps at most twice as many chains of a polarity as of the rarest. Not in the paper.",
+    )
+    most: Most = Field(
+        default=at_default(Most),
+        description="At most so many chains of a polarity, for studies of one that fine-tuning rarely sees; before "
+        "`rebalance`. Not in the paper.",
     )
 
 

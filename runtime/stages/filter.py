@@ -23,7 +23,7 @@ from runtime.chains import parse, target
 from runtime.clips import read_facts, read_jsonl, read_manifest, write_jsonl
 from runtime.context import say
 from runtime.funnel import funnels
-from runtime.verdicts import Verdict, cap, chosen, compare, each
+from runtime.verdicts import Verdict, at_most, cap, chosen, compare, each
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,6 +57,7 @@ def run(ctx: Context) -> dict[str, Any]:
     each(chains, facts, spec)
     verdicts = chosen(chains)
     compare(verdicts, facts, spec)
+    at_most(verdicts, spec.most)
     if spec.rebalance == "cap":
         cap(verdicts)
     ctx.progress(len(clips), len(clips), "clips")
