@@ -130,7 +130,8 @@ def _write(client: Any, run: str, stage: Stage, record: Record, objects: Objects
     from mlflow.entities import Metric, Param
 
     params = [Param(k, str(v)[:LONGEST]) for k, v in leaves(stage.preimage["spec"]).items() if k]
-    rows = [(0, k, v) for k, v in leaves(record.summary).items() if _is_number(v)]
+    told = {**leaves(record.summary), **leaves({"measured": record.provenance.get("measured", {})})}
+    rows = [(0, k, v) for k, v in told.items() if _is_number(v)]
     has_metrics = "metrics.jsonl" in record.files
     text = records.fetch_file(objects, record, "metrics.jsonl").read_text() if has_metrics else ""
     for line in text.splitlines():

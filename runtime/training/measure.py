@@ -35,19 +35,24 @@ class Measure(TrainerCallback):  # type: ignore[misc]  # transformers has no typ
         if logs and "loss" in logs and "num_tokens" in logs:
             self._tokens.append(float(logs["num_tokens"]))  # so far, of all ranks
 
-    def told(self, trainer: Any) -> dict[str, float]:
-        """Seconds and bytes; peaks are those of this rank. `generation_seconds` is the part of a step in GRPO."""
+    def so_far(self) -> dict[str, float]:
+        """Tokens a second of all ranks, and peaks in bytes of this one: for progress while it runs."""
         found: dict[str, float] = {
-            "steps": len(self._seconds),
-            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         }
-        if self._seconds:
-            found["step_seconds"] = round(median(self._seconds[1:] or self._seconds), 4)
-        if len(self._tokens) > 1:
-            done = self._tokens[-1] - self._tokens[0]
-            found["tokens_per_second"] = round(done / sum(self._seconds[1 : len(self._tokens)]), 1)
+        steps = min(len(self._tokens), len(self._seconds))
+        if steps > 1:
+            done = self._tokens[steps - 1] - self._tokens[0]
+            found["tokens_per_second"] = round(done / sum(self._seconds[1:steps]), 1)
         if torch.cuda.is_available():
             found["peak_gpu_bytes"] = torch.cuda.max_memory_allocated()
+        return found
+
+    def told(self, trainer: Any) -> dict[str, float]:
+        """Seconds and bytes; peaks are those of this rank. `generation_seconds` is the part of a step in GRPO."""
+        found: dict[str, float] = {"steps": len(self._seconds), **self.so_far()}
+        if self._seconds:
+            found["step_seconds"] = round(median(self._seconds[1:] or self._seconds), 4)
         generated = getattr(trainer, "generation_seconds", [])
         if generated:
             found["generation_seconds"] = round(median(generated[1:] or generated), 4)

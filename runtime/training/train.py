@@ -14,7 +14,6 @@ from runtime.checkpoints.parts import main_place, wanted
 from runtime.context import METRICS
 from runtime.stopping import deferred
 from runtime.training.keeper import Keeper
-from runtime.training.measure import Measure
 from runtime.training.watch import PrinterCallback, Watch
 
 if TYPE_CHECKING:
@@ -24,9 +23,8 @@ if TYPE_CHECKING:
 def train(ctx: Context, trainer: Any, watch: Watch) -> None:
     """Raises `Stopped` after saving, if somebody asked for it."""
     found = _agreed(ctx)
-    measure = Measure()
     trainer.remove_callback(PrinterCallback)  # `Watch` tells
-    trainer.add_callback(measure)
+    trainer.add_callback(watch.measure)
     if found is not None:
         _bring_back(ctx, found, watch)
     with deferred() as request:
@@ -40,7 +38,7 @@ def train(ctx: Context, trainer: Any, watch: Watch) -> None:
         else:
             trainer.train(resume_from_checkpoint=str(main_place(found.folder)) if found else None)
             trainer.keeper.finish()
-    ctx.measured = measure.told(trainer)
+    ctx.measured = watch.measure.told(trainer)
 
 
 def _agreed(ctx: Context) -> Found | None:

@@ -11,6 +11,7 @@ from transformers.trainer_callback import PrinterCallback
 from c2f_spec.errors import Diverged
 from runtime.context import say
 from runtime.training.limits import broken
+from runtime.training.measure import Measure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +35,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no type 
         """Of every step, those of earlier attempts included."""
         self._context, self._names, self._score = context, names, score
         self._saved = 0
+        self.measure = Measure()
 
     @property
     def last(self) -> dict[str, float]:
@@ -58,7 +60,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no type 
         }
         self.rows.append(row)
         self._context.log(state.global_step, **row)
-        self._context.progress(state.global_step, state.max_steps, "steps", loss=float(logs["loss"]))
+        self._context.progress(
+            state.global_step, state.max_steps, "steps", loss=float(logs["loss"]), **self.measure.so_far()
+        )
         if state.global_step % max(1, state.max_steps // LINES) == 0 and self._context.rank == 0:
             say(f"step {state.global_step} of {state.max_steps}: loss {float(logs['loss']):.4g}")
         wrong = broken(self.rows, self._context.stage.placement.guard)

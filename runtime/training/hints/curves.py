@@ -19,7 +19,7 @@ hint and without are never mixed.
 
 Beside these the stage logs loss, kl (nats a token, to the reference), grad_norm (before clipping) and learning_rate.
 Tokens a second and peak memory differ from run to run, and this file must not: they are in the stage's progress while
-it runs, and in its record (`provenance.measured`).
+it runs, and in its record and in tracking (`measured.tokens_per_second`, `measured.peak_rss_bytes`, `measured.peak_gpu_bytes`).
 """
 
 from __future__ import annotations
