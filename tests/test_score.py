@@ -116,6 +116,19 @@ def test_a_range_of_its_own_is_centred_and_scaled(tmp_path):
         ('{"id": "a", "label": null, "prediction": 1}\n', "the clip `a` has no finite `label`"),
         ('{"id": "a", "label": 1}\n', "the clip `a` has no `prediction`"),
         ('{"id": 1, "label": 1, "prediction": 1}\n' * 2, "p.jsonl:2: the clip `1` is here a second time"),
+        ('{"id": true, "label": 1, "prediction": 1}\n', "p.jsonl:1: the line has no `id`"),
+        ('{"id": "a", "label": NaN, "prediction": 1}\n', "the clip `a` has no finite `label`"),
+        ('{"id": "a", "label": "1.0", "prediction": 1}\n', "the clip `a` has no finite `label`"),
+        (
+            '{"id": "a", "label": 1, "prediction": "0.6"}\n',
+            'the `prediction` of the clip `a` is neither a number nor null: "0.6"',
+        ),
+        ('{"id": "a", "label": 1, "prediction": true}\n', "is neither a number nor null: true"),
+        ('{"id": "a", "label": 1, "prediction": [1]}\n', "is neither a number nor null: [1]"),
+        (
+            '{"id": "a", "label": 1, "score": "x"}\n',
+            'the `score` of the clip `a` is neither a number nor null: "x"',
+        ),
     ],
 )
 def test_a_wrong_line_is_named(c2f, tmp_path, text, message):

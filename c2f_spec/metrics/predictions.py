@@ -29,6 +29,9 @@ ADDITIONAL = {
 }  # fmt: skip
 """Numbers beside the primary ones (METHOD 4.4), by MMSA's names where it has them, its spelling included."""
 
+SHOWN = 40
+"""Characters of a wrong value in a message."""
+
 
 def read_predictions(path: Path) -> Arrays:
     """Raises `SpecInvalid` at the first line that is not a prediction, or that names a clip again."""
@@ -57,14 +60,26 @@ def _row(line: str, place: str) -> tuple[str | int, float, float | None]:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise _wrong(place, "the line is not JSON") from error
-    if not isinstance(row, dict) or not isinstance(row.get("id"), (str, int)):
+    name = row.get("id") if isinstance(row, dict) else None
+    if not isinstance(name, (str, int)) or isinstance(name, bool):
         raise _wrong(place, "the line has no `id`")
     label = finite(row.get("label"))
     if label is None:
-        raise _wrong(place, f"the clip `{row['id']}` has no finite `label`")
-    if "prediction" not in row and "score" not in row:
-        raise _wrong(place, f"the clip `{row['id']}` has no `prediction`")
-    return row["id"], label, finite(row["prediction"] if "prediction" in row else row["score"])
+        raise _wrong(place, f"the clip `{name}` has no finite `label`")
+    field = "prediction" if "prediction" in row else "score"
+    if field not in row:
+        raise _wrong(place, f"the clip `{name}` has no `prediction`")
+    if row[field] is not None and (isinstance(row[field], bool) or not isinstance(row[field], (int, float))):
+        raise _wrong(
+            place, f"the `{field}` of the clip `{name}` is neither a number nor null: {shown(row[field])}"
+        )
+    return name, label, finite(row[field])
+
+
+def shown(value: Any) -> str:
+    """A value as JSON, cut to what a message can hold."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
 
 def _wrong(place: str, problem: str) -> SpecInvalid:
