@@ -35,7 +35,8 @@ def bring_inputs(stage: StageFile, objects: Objects) -> dict[str, Path]:
     data = stage.preimage.get("data")
     if data:
         found["data"] = records.fetch_dataset(objects, data["name"], data["digest"], _telling("data"))
-    if reads_weights(stage.preimage, stage.inputs):
+    served = stage.placement.endpoint
+    if reads_weights(stage.preimage, stage.inputs) or (served is not None and served.url is None):
         for name, digest in stage.preimage["models"].items():
             found["weights"] = records.fetch_model(objects, name, digest, _telling("weights"), _wanted(stage))
     return found

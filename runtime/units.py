@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
 
 UNIT = 64
 Rows = list[dict[str, Any]]
-Make = Callable[[Mapping[int, Sequence[str]]], Iterator[tuple[int, Rows]]]
-"""Ids of the units that are missing, by number -> number and rows of each, in any order."""
+Make = Callable[[Mapping[int, Sequence[str]]], Iterator[tuple[int, Rows | None]]]
+"""Ids of the units that are missing, by number -> number and rows of each, in any order.
+
+A number without rows tells that one more clip of the unit is done: a unit may take many minutes.
+"""
 
 
 def in_units(ctx: Context, ids: Sequence[str], make: Make) -> Rows | None:
@@ -45,10 +49,15 @@ def in_units(ctx: Context, ids: Sequence[str], make: Make) -> Rows | None:
         say(f"{len(there)} of {len(cut)} units were made before")
     done = sum(len(part) for name, part in zip(names, cut, strict=True) if name in there)
     mine = range(shard(), len(cut), ctx.stage.placement.shards)
+    begun = Counter[int]()
     for number, rows in make({n: cut[n] for n in mine if names[n] not in there}):
-        ctx.objects.create(names[number], _sealed(number, list(rows)))
-        done += len(cut[number])
-        ctx.progress(done, len(ids), "clips")
+        if rows is None:
+            begun[number] += 1
+        else:
+            ctx.objects.create(names[number], _sealed(number, list(rows)))
+            done += len(cut[number])
+            begun[number] = 0
+        ctx.progress(done + begun.total(), len(ids), "clips")
     missing = set(names) - set(ctx.objects.names(folder))
     if missing:
         say(f"this share is done; {len(missing)} of {len(cut)} units are still with other shards")

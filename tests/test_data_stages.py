@@ -137,11 +137,11 @@ def test_distil_never_depends_on_labels(made, tmp_path):
     ).read_bytes()
 
 
-def test_distil_refuses_a_set_without_training_clips_and_teachers_it_does_not_have(made, tmp_path):
+def test_distil_refuses_a_set_without_training_clips_and_a_teacher_without_weights(made, tmp_path):
     with pytest.raises(DataWrong, match="`icwsm2014-nyt` has no training clips"):
         run(distil, tmp_path / "a", {"prepare": made / "nyt"}, teacher={"kind": "lexicon"})
     qwen = {"kind": "transformers", "model": "a/b", "revision": "0" * 40}
-    with pytest.raises(StageSpecWrong, match="teacher of kind `transformers`"):
+    with pytest.raises(StageSpecWrong, match="weights of `a/b` were not handed"):
         run(distil, tmp_path / "b", {"prepare": made / "movie"}, teacher=qwen)
 
 

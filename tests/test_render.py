@@ -190,7 +190,10 @@ def test_vllm_is_a_native_sidecar_and_the_client_beside_it():
     assert server["startupProbe"]["failureThreshold"] * server["startupProbe"]["periodSeconds"] == 1800
     assert server["resources"]["limits"]["nvidia.com/gpu"] == "2"
     assert "nvidia.com/gpu" not in client["resources"]["limits"]
-    assert {"name": "C2F_TEACHER_ENDPOINT", "value": "http://127.0.0.1:8000/v1"} in client["env"]
+    (stage,) = (o for o in objects if o["kind"] == "ConfigMap" and "stage.json" in o.get("data", {}))
+    endpoint = json.loads(stage["data"]["stage.json"])["placement"]["endpoint"]
+    assert endpoint["url"] == "http://127.0.0.1:8000/v1"
+    assert server["command"][:3] == ["vllm", "serve", "/scratch/weights"]
     whole = plan.environment.pools["a800"]
     asked = [
         amount(c["resources"]["limits"]["memory"]) for c in (server, client)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import pickle
+from dataclasses import fields
 from itertools import product
 
 import pytest
@@ -17,26 +17,45 @@ from runtime.filters import FILTERS
 from runtime.media.measure import Measures
 from runtime.media.render import render
 from runtime.teachers import TEACHERS
-from runtime.teachers.base import Task, Teacher
+from runtime.teachers.base import Question, Task
 from runtime.teachers.lexicon import Leanings, chain, leanings, strongest
+from runtime.teachers.thinking import answer_of
 
 TASK = Task(C2f(), Media(fps=2, max_frames=4, max_pixels=3136), "en", -4.0, 4.0, "mosi", rendered=True)
 NEUTRAL = Leanings(0, 0, 0, 0, 0)
 
 
-def test_a_teacher_is_asked_with_words_and_media_and_nothing_else():
-    assert list(inspect.signature(Teacher.answer).parameters) == ["self", "text", "media"]
+def test_a_teacher_is_asked_with_words_and_media_and_nothing_of_the_label():
+    """What it hears of the label, if the spec says so, is words of the prompt."""
+    assert {f.name for f in fields(Question)} == {
+        "id", "sample", "text", "prompt", "media", "duration_s", "lacks", "seed",
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", TEACHERS)
-def test_a_teacher_travels_to_other_processes(kind):
-    teacher = TEACHERS[kind](LexiconTeacher(), TASK)
+def test_a_teacher_that_computes_travels_to_other_processes():
+    teacher = TEACHERS["lexicon"](LexiconTeacher(), TASK)
+    assert teacher.at_once == 0
     assert pickle.loads(pickle.dumps(teacher)) == teacher
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("<polarity>Negative</polarity>\n\n<think>\n1. x\n</think>", "<polarity>Negative</polarity>\n\n<think>\n1. x\n</think>"),
+        ("<think>\nhm\n</think>\n\n<polarity>Negative</polarity><think>1.</think>", "<polarity>Negative</polarity><think>1.</think>"),
+        ("hm, a <polarity> tag\n</think>\n<polarity>x</polarity>", "<polarity>x</polarity>"),
+        ("<think>never ends", ""),
+        ("no block at all", "no block at all"),
+        ("", ""),
+    ],
+)  # fmt: skip
+def test_the_block_that_a_model_opens_by_itself_is_parted_from_its_answer(text, left):
+    assert answer_of(text, C2f()) == left
 
 
 @pytest.mark.parametrize("change", [{"language": "zh"}, {"rendered": False}])
 def test_what_it_cannot_judge_is_refused(change):
-    task = Task(**{name: getattr(TASK, name) for name in Task.__slots__} | change)
+    task = Task(**{f.name: getattr(TASK, f.name) for f in fields(Task)} | change)
     with pytest.raises(StageSpecWrong, match="English words and drawn speakers"):
         TEACHERS["lexicon"](LexiconTeacher(), task)
 
@@ -61,7 +80,7 @@ def test_an_answer_is_canonical_and_of_one_mind(tmp_path):
 
 def test_a_direct_answer_is_a_number(tmp_path):
     render(tmp_path / "c.mp4", 4.0, seed=1, clip="c")
-    task = Task(**{name: getattr(TASK, name) for name in Task.__slots__} | {"format": Direct()})
+    task = Task(**{f.name: getattr(TASK, f.name) for f in fields(Task)} | {"format": Direct()})
     assert parse(
         Direct(), TEACHERS["lexicon"](LexiconTeacher(), task).answer("fine", tmp_path / "c.mp4")
     ).well_formed

@@ -1,4 +1,4 @@
-"""Codes 340 to 348: teachers and filters that work against each other (METHOD 3, 8.4)."""
+"""Codes 340 to 348, 356 and 357: teachers and filters that work against each other (METHOD 3, 8.4)."""
 
 from __future__ import annotations
 
@@ -75,5 +75,21 @@ ENTRIES: dict[str, Entry] = {
         "claims that scores were checked. METHOD 3 allows a fifth of the range: 0.4 for SIMS, 1.2 for MOSI.",
         LEXICON + "filters: {polarity_match: {}, score_tolerance: {max_abs: 8}}\n",
         LEXICON + "filters: {polarity_match: {}, score_tolerance: {max_abs: 1.6}}\n",
+    ),
+    "C2F356": Entry(
+        "asking again for what is not counted yet",
+        "`on_fail: retry` is decided beside the teacher, before the chain goes anywhere. Tokens are the student's, whose "
+        "tokenizer belongs to a later stage: with it in this one, another student would have every chain written anew.",
+        f"teacher: {{{INSTRUCT}}}\nfilters: {{polarity_match: {{}}, length: {{on_fail: retry}}}}\n",
+        f"teacher: {{{INSTRUCT}}}\nfilters: {{polarity_match: {{}}, length: {{on_fail: retry, unit: words}}}}\n",
+    ),
+    "C2F357": Entry(
+        "a budget without prices",
+        "`max_cost` ends a stage before it spends more, by the tokens that the endpoint counts and the prices of a million "
+        "of each. Without prices everything costs nothing, and the limit would never be reached.",
+        "teacher: {kind: openai, model: m-2026, endpoint: https://t.example.org/v1, client: {max_cost: 20}}\n"
+        + MATCH,
+        "teacher: {kind: openai, model: m-2026, endpoint: https://t.example.org/v1, "
+        "client: {max_cost: 20, price_in: 1.5, price_out: 6}}\n" + MATCH,
     ),
 }

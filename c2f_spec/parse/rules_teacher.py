@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.parse.problem import Problem
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.filters import NAMES
-from c2f_spec.spec.sections import Dc, Direct, LexiconTeacher, VllmTeacher
+from c2f_spec.spec.sections import Dc, Direct, LexiconTeacher, OpenaiTeacher, VllmTeacher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,6 +76,29 @@ def the_teacher_fits_its_gpus(e: Experiment) -> Iterator[Problem]:
         )
 
 
+def what_is_asked_again_can_be_judged_at_once(e: Experiment) -> Iterator[Problem]:
+    length = e.filters.length if e.filters else None
+    if length and length.on_fail == "retry" and length.unit == "tokens":
+        message = "a chain is asked for again where the teacher is, which has not the student's tokenizer"
+        yield Problem(
+            "C2F356", ("filters", "length", "on_fail"), message, "count `words` or `chars`, or `drop` it"
+        )
+
+
+def a_budget_has_prices(e: Experiment) -> Iterator[Problem]:
+    if not isinstance(e.teacher, OpenaiTeacher | VllmTeacher):
+        return
+    client = e.teacher.client
+    if client.max_cost is not None and (client.price_in is None or client.price_out is None):
+        message = "a budget needs both prices to be kept"
+        yield Problem(
+            "C2F357",
+            ("teacher", "client", "max_cost"),
+            message,
+            "add `price_in` and `price_out`, a million tokens each",
+        )
+
+
 def filters_can_pass_and_can_fail(e: Experiment) -> Iterator[Problem]:
     if e.filters is None:
         return
@@ -102,5 +125,7 @@ RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     thinking_does_not_collide_with_the_tag,
     another_try_can_differ,
     the_teacher_fits_its_gpus,
+    what_is_asked_again_can_be_judged_at_once,
+    a_budget_has_prices,
     filters_can_pass_and_can_fail,
 )

@@ -191,9 +191,17 @@ class _Pipeline:
         assert self.e.teacher is not None
         spec = self._sections("teacher", "format", "media")
         families: Families = {"teachers": (self.e.teacher.kind,)}
+        if again := self._asked_again():
+            spec["filters"] = {name: self.made.of(getattr(self.e.filters, name)) for name in again}
+            families["filters"] = again
         inputs = {"prepare": self.prepare(self.e.data.train)}
         weights = self._weights(self.e.teacher)
         return self._add("distil", spec, inputs, families, "distil chains of thought", models=weights)
+
+    def _asked_again(self) -> tuple[str, ...]:
+        """Filters whose failing makes the teacher write another chain; what cannot be read always does."""
+        found = ((name, getattr(self.e.filters, name, None)) for name in FILTER_NAMES)
+        return tuple(name for name, each in found if each is not None and each.on_fail == "retry")
 
     def filter(self, distil: str) -> str:
         assert self.e.filters is not None

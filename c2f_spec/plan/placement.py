@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.cost.sizes import GIB, size_of
 from c2f_spec.lookalikes import suggest
 from c2f_spec.parse.problem import Problem
+from c2f_spec.plan.serving import endpoint_of
 from c2f_spec.spec.base import at_default
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.handoff import Placement, VllmPlace
@@ -64,7 +65,7 @@ def _with_model(e: Experiment, kind: str, place: Placement) -> Placement:
 def decided_by(e: Experiment, environment: Environment) -> tuple[object, ...]:
     """The sections that placements are made of: variants that have the same ones are placed alike."""
     if environment.kind == "local":
-        return (e.resources, e.checkpoints, e.student, e.grpo, e.evaluate)
+        return (e.resources, e.checkpoints, e.student, e.teacher, e.grpo, e.evaluate)
     return (e.resources, e.checkpoints, e.student, e.teacher, e.sft, e.grpo, e.evaluate)
 
 
@@ -75,6 +76,7 @@ def _on_this_machine(e: Experiment, kind: str, environment: LocalEnvironment) ->
             threads=environment.threads,
             grace_seconds=environment.grace_seconds,
             hang_seconds=environment.hang_seconds,
+            endpoint=endpoint_of(e, kind, environment),
         )
     asked = training(e, kind)
     return Placement(
@@ -122,6 +124,7 @@ def _shared(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pla
         pool=pool_of(e, kind, environment),
         gpus=_wanted(e, kind),
         shards=sharing(e, kind).shards or 1,
+        endpoint=endpoint_of(e, kind, environment),
     )
 
 

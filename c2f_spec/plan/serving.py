@@ -1,4 +1,4 @@
-"""Whether an environment has what the teacher of a spec needs beside a pool: a server's image, a version, a key."""
+"""Where the models answer that stages ask, and whether an environment has what that takes: image, version, key."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.lookalikes import suggest
 from c2f_spec.parse.problem import Problem
+from c2f_spec.spec.handoff import Endpoint
 from c2f_spec.spec.teacher import OpenaiTeacher, VllmTeacher
 
 if TYPE_CHECKING:
@@ -13,6 +14,36 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
+
+SIDECAR_PORT = 8000
+SIDECAR = f"http://127.0.0.1:{SIDECAR_PORT}/v1"
+"""Of a server in the stage's own pod."""
+
+
+def endpoint_of(e: Experiment, kind: str, environment: Environment) -> Endpoint | None:
+    """That which a stage of this kind asks, if any; without a URL the stage serves the model itself."""
+    teacher = e.teacher if kind == "distil" else None
+    if isinstance(teacher, OpenaiTeacher):
+        variable = _variable(teacher.secret, environment)
+        return Endpoint(url=teacher.endpoint, variable=variable, client=teacher.client)
+    if isinstance(teacher, VllmTeacher):
+        return Endpoint(
+            url=None if environment.kind == "local" else SIDECAR,
+            client=teacher.client,
+            tensor_parallel=teacher.tensor_parallel,
+            memory=teacher.memory,
+        )
+    return None
+
+
+def _variable(secret: str | None, environment: Environment) -> str | None:
+    """The environment variable that a secret's key comes in; on this machine one set for it on purpose."""
+    if secret is None:
+        return None
+    if environment.kind == "local":
+        return f"C2F_SECRET_{secret.upper().replace('-', '_')}"
+    known = environment.secrets.get(secret)  # one that is not there is told by `unserved`
+    return next(iter(known.env)) if known else None
 
 
 def unserved(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
@@ -32,7 +63,10 @@ def unserved(e: Experiment, environment: Environment, name: str) -> Iterator[Pro
             )
             yield Problem("C2F458", where, message, "use `transformers`, or a cluster of 1.29 or newer")
     if isinstance(e.teacher, OpenaiTeacher) and e.teacher.secret is not None:
-        known = list(environment.secrets)
-        if e.teacher.secret not in known:
-            message = f"the environment `{name}` has no secret `{e.teacher.secret}`"
-            yield Problem("C2F459", ("teacher", "secret"), message, suggest(e.teacher.secret, known))
+        secret, known = e.teacher.secret, environment.secrets
+        if secret not in known or len(known[secret].env) > 1:
+            missing = secret not in known
+            several = f"the secret `{secret}` of `{name}` gives several variables, and a key is one"
+            message = f"the environment `{name}` has no secret `{secret}`" if missing else several
+            way = suggest(secret, list(known)) if missing else "name a secret with the key alone"
+            yield Problem("C2F459", ("teacher", "secret"), message, way)

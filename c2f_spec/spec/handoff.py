@@ -69,10 +69,6 @@ class Placement(SpecModel):
     processes: int = Field(default=1, description="Worker processes of the stage, one a GPU.")
     threads: int = Field(default=1, description="Threads of a worker's arithmetic.")
 
-    def spread(self, world: int) -> Zero:
-        """The ZeRO stage of a training by `world` processes; one has nobody to share with."""
-        return "off" if world == 1 or self.zero == "auto" else self.zero
-
     endpoint: Endpoint | None = Field(
         default=None, description="Of the model that the stage asks, if any.", exclude_if=lambda v: v is None
     )
@@ -87,6 +83,10 @@ class Placement(SpecModel):
         description="Implementation of attention, if the spec names one.",
         exclude_if=lambda v: v is None,
     )
+
+    def spread(self, world: int) -> Zero:
+        """The ZeRO stage of a training by `world` processes; one has nobody to share with."""
+        return "off" if world == 1 or self.zero == "auto" else self.zero
 
 
 class Input(SpecModel):

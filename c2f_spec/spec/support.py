@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STUDENTS: frozenset[str] = frozenset({"tiny", "qwen_omni"})
-TEACHERS: frozenset[str] = frozenset({"lexicon"})
+TEACHERS: frozenset[str] = frozenset({"lexicon", "openai", "vllm", "transformers"})
 FILTERS: frozenset[str] = frozenset(NAMES) - {"judge"}
 
 DEMO_STUDENTS: frozenset[str] = frozenset({"tiny"})
@@ -33,8 +33,11 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "media.min_pixels": ABSENT,
     "media.audio": ("item",),
     "media.decoder": ("decord",),
-    "filters.format.on_fail": ("drop",),
-    "filters.*.on_fail": ("drop", "flag"),
+    # A chain that cannot be read has nothing to go on with, and is asked for again whatever is said.
+    "filters.format.on_fail": ("drop", "retry"),
+    # Known when all chains are there, which is too late to ask again.
+    "filters.dedup.on_fail": ("drop", "flag"),
+    "filters.judge.on_fail": ("drop", "flag"),
     **{f"filters.{name}": ABSENT for name in NAMES if name not in FILTERS},
     "sft.select": ("last",),
     "grpo.engine.kind": ("transformers",),

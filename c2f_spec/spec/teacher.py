@@ -7,7 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from c2f_spec.spec.base import ENDPOINT_PATTERN, PLACEMENT, Fraction, Name, Named, Revision, SpecModel
+from c2f_spec.spec.base import (
+    ENDPOINT_PATTERN,
+    PLACEMENT,
+    Fraction,
+    Name,
+    Named,
+    Revision,
+    SpecModel,
+    at_default,
+)
+from c2f_spec.spec.client import Client
 
 Visibility = Literal["blind", "polarity", "full"]
 Thinking = Literal["refuse", "strip"]
@@ -26,7 +36,8 @@ THINKING = (
     "A teacher of a Thinking variant opens `<think>` by itself, which collides with the tag: `refuse` the pair, or "
     "`strip` its own block first. Not in the paper."
 )
-RETRY = "Times a clip is asked again whose chain failed a filter with `on_fail: retry`. Not in the paper."
+RETRY = "Times a clip is asked again whose chain cannot be read, or failed a filter with `on_fail: retry`. Not in the paper."
+CLIENT = "How fast and for how much it is asked."
 
 
 class OwnWeights(SpecModel):
@@ -55,7 +66,7 @@ class TransformersTeacher(OwnWeights):
 
 
 class VllmTeacher(OwnWeights):
-    """An omni model run by vLLM inside the stage: several times faster, on one or several GPUs."""
+    """An omni model served by vLLM beside the stage: several times faster, on one or several GPUs."""
 
     kind: Literal["vllm"] = "vllm"
     tensor_parallel: PositiveInt = Field(
@@ -64,6 +75,7 @@ class VllmTeacher(OwnWeights):
     memory: Fraction = Field(
         default=0.9, description="Share of a GPU's memory that vLLM takes.", json_schema_extra=PLACEMENT
     )
+    client: Client = Field(default=at_default(Client), description=CLIENT, json_schema_extra=PLACEMENT)
 
 
 class OpenaiTeacher(SpecModel):
@@ -77,8 +89,15 @@ class OpenaiTeacher(SpecModel):
     )
     secret: Name | None = Field(
         default=None,
-        description="Name of the environment's secret with the key; never the key itself.",
+        description="Name of the environment's secret with the key; never the key itself. On `local` the secret "
+        "`my-key` is the variable C2F_SECRET_MY_KEY, or the file that C2F_SECRET_MY_KEY_FILE names.",
         json_schema_extra=PLACEMENT,
+    )
+    client: Client = Field(default=at_default(Client), description=CLIENT, json_schema_extra=PLACEMENT)
+    video: Literal["mp4", "frames"] = Field(
+        default="mp4",
+        description="How a clip's frames are sent: as an `mp4` (vLLM, transformers serve), or as pictures, for endpoints "
+        "that take no video. Not in the paper.",
     )
     samples: PositiveInt = Field(default=1, description=SAMPLES)
     temperature: Temperature = Field(default=0.7, description=TEMPERATURE)

@@ -1,7 +1,7 @@
 """What of a store nobody needs any more: found from one listing, the keys that are needed, and the clock.
 
 - whole stages that nothing reaches: record, files, failures, the work in progress that is left of it
-- of committed stages: attempts that lost, checkpoints and units, which the record's files replace
+- of committed stages: attempts that lost, checkpoints, units and journals, which the record's files replace
 - of stages that were never committed: attempts, which no later attempt reads (checkpoints it does)
 - copies of data sets and models that no lock and no reached stage names
 - what probes and locks left
@@ -28,6 +28,8 @@ HOUR = 3600.0
 """Seconds. A running stage tells of itself far more often."""
 AT_ONCE = 16
 """Objects that are removed side by side."""
+ON_THE_WAY = ("checkpoints", "units", "journal")
+"""Below the work of a stage: what it needs until it is committed."""
 LEFT_BEHIND = ("claims", "doctor")
 """Prefixes of what is taken away by who made it, unless it was killed."""
 
@@ -116,7 +118,7 @@ def _of_stage(
             yield _item(work, "an attempt that another one was faster than", [group])
         elif head == "attempts" and not committed:
             yield _item(work, "an attempt that ended before its commit", [group])._replace(modified=newest)
-        elif head in ("checkpoints", "units") and committed:
+        elif head in ON_THE_WAY and committed:
             yield _item(work, "the stage is committed", [group])
 
 
@@ -133,14 +135,12 @@ def _winners(objects: Objects, stages: Iterable[tuple[str, str]]) -> dict[str, s
 
 
 def _part(parts: list[str]) -> str:
-    """Which part of a stage an object is of: `record`, `attempts/<id>`, `checkpoints`, `units`, or the rest."""
+    """Which part of a stage an object is of: `record`, `attempts/<id>`, one of `ON_THE_WAY`, or the rest."""
     if parts[0] == "records":
         return "record"
     if parts[0] == "work" and len(parts) > 4 and parts[3] == "attempts":
         return f"attempts/{parts[4]}"
-    return (
-        parts[3] if parts[0] == "work" and len(parts) > 4 and parts[3] in ("checkpoints", "units") else "rest"
-    )
+    return parts[3] if parts[0] == "work" and len(parts) > 4 and parts[3] in ON_THE_WAY else "rest"
 
 
 def _copy_of(parts: list[str]) -> str:

@@ -203,12 +203,15 @@ def visible_gpus() -> int:
 
 
 def _held(stage: Stage, visible: int) -> int:
-    """GPUs that a stage uses: training all of them or as many as it says, a model that answers one."""
+    """GPUs that a stage uses: training and a teacher as many as they say, else all; a student that answers one."""
     if _trains(stage):
         return min(visible, stage.placement.gpus or visible)
-    teacher = stage.preimage["spec"].get("teacher", {}).get("kind")
-    answers = stage.kind == "evaluate" or (stage.kind == "distil" and teacher in ("transformers", "vllm"))
-    return min(visible, int(answers))
+    if stage.kind == "distil":
+        served = stage.placement.endpoint
+        own = served is not None and served.url is None
+        alone = stage.preimage["spec"]["teacher"]["kind"] == "transformers"
+        return min(visible, served.tensor_parallel if served and own else visible if alone else 0)
+    return min(visible, int(stage.kind == "evaluate"))
 
 
 def _together(stage: Stage, gpus: int) -> dict[str, Any]:

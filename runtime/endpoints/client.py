@@ -93,6 +93,7 @@ class Client:
         if self._key:
             self._headers["Authorization"] = f"Bearer {self._key}"
         self._answered = float("-inf")
+        self._closed = False
 
     def chat(
         self,
@@ -111,6 +112,10 @@ class Client:
             self.budget.settle(reply)
         return reply
 
+    def close(self) -> None:
+        """Requests that wait for another try end: nobody wants their answer any more."""
+        self._closed = True
+
     def _asked(self, body: bytes) -> Reply:
         began, failures, waits = time.monotonic(), 0, 0
         while True:
@@ -121,7 +126,7 @@ class Client:
                 if again.of_the_endpoint:
                     waits += 1
                     pause = _backoff(waits) if again.wait is None else again.wait
-                    if time.monotonic() + pause > began + self.patience:
+                    if self._closed or time.monotonic() + pause > began + self.patience:
                         raise self._unreachable(again) from again
                     self._pace.pause(pause)
                     continue
@@ -131,6 +136,8 @@ class Client:
                         raise RequestFailed(again.reason, self._masked(again.message)) from again
                     raise self._unreachable(again) from again
                 time.sleep(_backoff(failures))
+                if self._closed:
+                    raise self._unreachable(again) from again
             else:
                 self._answered = time.monotonic()
                 return reply

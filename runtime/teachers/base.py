@@ -1,7 +1,7 @@
 """What every teacher is given, and the one thing it does.
 
-A teacher never sees the label: it is called with a clip's words and the file of its media, and with nothing else of
-the clip (METHOD 3: the paper compares with the labels afterwards, in the filters).
+A teacher sees a clip's words and media, and of its label what `teacher.label_visibility` says, which by default is
+nothing (METHOD 3: the paper compares with the labels afterwards, in the filters).
 """
 
 from __future__ import annotations
@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from c2f_spec.spec.handoff import Endpoint
     from c2f_spec.spec.sections import Media
     from runtime.chains import AnyFormat
+    from runtime.endpoints.replies import Reply, RequestFailed
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is asked of every clip alike."""
+    """What is asked of every clip alike, and where."""
 
     format: AnyFormat
     media: Media
@@ -28,11 +31,49 @@ class Task:
     family: str
     rendered: bool
     """The clips are drawn by `runtime/media/render.py`."""
+    endpoint: Endpoint | None = None
+    shards: int = 1
+    """Pods that share the clips."""
+    spent: float = 0.0
+    """What earlier attempts of this pod's share cost."""
+    weights: Path | None = None
+    """The staged folder of the teacher's weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One chain that is asked for."""
+
+    id: str
+    sample: int
+    """Which of the clip's chains."""
+    text: str
+    """The words of the clip."""
+    prompt: str
+    """The text of the user's turn, which holds the words."""
+    media: Path
+    duration_s: float
+    lacks: tuple[str, ...] = ()
+    """Of "video" and "audio"; the prompt says so."""
+    seed: int = 0
 
 
 class Teacher(Protocol):
-    """Writes answers. Must be picklable: clips are shared out over processes."""
+    """Writes answers."""
 
-    def answer(self, text: str, media: Path) -> str:
-        """The canonical answer, with the teacher's own polarity and score, to the clip that says `text`."""
+    batch: int
+    """Questions that it is asked at once."""
+    at_once: int
+    """Threads that may ask it; 0: it computes and neither waits nor costs, so that processes share the clips."""
+
+    def write(self, questions: Sequence[Question]) -> list[Reply | RequestFailed]:
+        """An answer to each, with the teacher's own polarity and score, or why there is none."""
+        ...
+
+    def give_up(self) -> None:
+        """Try nothing again: the stage is ending. What is under way may still be answered."""
+        ...
+
+    def close(self) -> None:
+        """End what it started."""
         ...

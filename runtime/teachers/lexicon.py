@@ -28,14 +28,17 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import StageSpecWrong
 from runtime.chains import number, target
 from runtime.clips import polarity_of
+from runtime.endpoints.replies import Reply
 from runtime.media.measure import measure
 from runtime.prompts import HEADINGS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from runtime.endpoints.replies import RequestFailed
     from runtime.media.measure import Measures
-    from runtime.teachers.base import Task
+    from runtime.teachers.base import Question, Task
 
 WEIGHTS = {"words": 0.2, "pitch": 0.26, "energy": 0.05, "mouth": 0.26, "brows": 0.05}
 """Of leanings (1 = the top of the range) in the overall leaning."""
@@ -63,6 +66,8 @@ class Lexicon:
 
     spec: Any
     task: Task
+    batch = 1
+    at_once = 0
 
     def __post_init__(self) -> None:
         if self.task.language != "en" or not self.task.rendered:
@@ -71,7 +76,20 @@ class Lexicon:
                 hint="name a teacher with weights, or train on a data set whose media are rendered (icwsm2014-movie)",
             )
 
+    def write(self, questions: Sequence[Question]) -> list[Reply | RequestFailed]:
+        return [self._reply(question) for question in questions]
+
+    def _reply(self, question: Question) -> Reply:
+        return Reply(self.answer(question.text, question.media), None, None, 0.0, "stop")
+
+    def give_up(self) -> None:
+        """It tries everything once."""
+
+    def close(self) -> None:
+        """Nothing was started."""
+
     def answer(self, text: str, media: Path) -> str:
+        """The canonical answer to the clip that says `text`."""
         seen = leanings(text, measure(media, self.task.media))
         middle, half = (self.task.low + self.task.high) / 2, (self.task.high - self.task.low) / 2
         score = float(number(middle + half * seen.overall, self.task.format.label_decimals))

@@ -98,7 +98,6 @@ def job_of(
         extra += variables.values(shapes.rendezvous(stage, name, environment))
     teacher = teacher_of(plan, stage)
     if isinstance(teacher, OpenaiTeacher):
-        extra += variables.values({"C2F_TEACHER_ENDPOINT": teacher.endpoint})
         extra += variables.secret(environment, teacher.secret)
     template = pod_template(
         environment,

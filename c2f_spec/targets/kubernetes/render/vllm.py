@@ -9,6 +9,8 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from c2f_spec import vllm
+from c2f_spec.plan.serving import SIDECAR_PORT
 from c2f_spec.targets.kubernetes.render import amounts, variables
 from c2f_spec.targets.kubernetes.render.names import VLLM_CONTAINER
 
@@ -16,12 +18,10 @@ if TYPE_CHECKING:
     from c2f_spec.spec.cluster import KubernetesEnvironment
     from c2f_spec.spec.teacher import VllmTeacher
 
-PORT = 8000
-ENDPOINT = f"http://127.0.0.1:{PORT}/v1"
 WEIGHTS = f"{variables.SCRATCH}/weights"
 CLIENT = Fraction(1, 4)
 """The stage's part of processors and memory: it decodes the clips. vLLM has the rest, and all GPUs."""
-PROBE = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{PORT}/health', timeout=4)"
+PROBE = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{SIDECAR_PORT}/health', timeout=4)"
 """The server listens to its own pod only, and the kubelet's HTTP probes come from outside."""
 START_SECONDS, START_TRIES = 10, 180
 """Half an hour to load the weights of the largest teachers and to capture CUDA graphs."""
@@ -49,7 +49,16 @@ def serve(pod: dict[str, Any], environment: KubernetesEnvironment, teacher: Vllm
         "name": VLLM_CONTAINER,
         "image": environment.vllm_image,
         "restartPolicy": "Always",
-        "command": [variables.literal(word) for word in _command(teacher)],
+        "command": [
+            variables.literal(word)
+            for word in vllm.command(
+                WEIGHTS,
+                teacher.model,
+                port=SIDECAR_PORT,
+                tensor_parallel=teacher.tensor_parallel,
+                memory=teacher.memory,
+            )
+        ],
         "env": variables.everywhere(environment),
         "startupProbe": {
             "exec": {"command": ["python3", "-c", PROBE]},
@@ -61,26 +70,7 @@ def serve(pod: dict[str, Any], environment: KubernetesEnvironment, teacher: Vllm
         **base,
     }
     stage["resources"] = _equal(asks)
-    stage["env"] = [*stage["env"], *variables.values({"C2F_TEACHER_ENDPOINT": ENDPOINT})]
     pod["initContainers"] = [fetch, server]
-
-
-def _command(teacher: VllmTeacher) -> list[str]:
-    return [
-        "vllm",
-        "serve",
-        WEIGHTS,
-        "--served-model-name",
-        teacher.model,
-        "--tensor-parallel-size",
-        str(teacher.tensor_parallel),
-        "--gpu-memory-utilization",
-        f"{teacher.memory:g}",
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(PORT),
-    ]
 
 
 def _part(whole: dict[str, str], part: Fraction) -> dict[str, str]:

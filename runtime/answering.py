@@ -1,0 +1,158 @@
+"""Units of clips -> rows of answers: by processes where a teacher computes, by threads and with a journal where it is asked.
+
+A row is one sample of a clip: {"id", "sample", "tries": [reply, …], "failed": {"reason", "message"} or null}. Its last
+try counts; it failed if the teacher would not try (again).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.errors import StageSpecWrong
+from runtime.asking import Asked, ask_all
+from runtime.context import say
+from runtime.journal import Journal
+from runtime.parallel import over_cores
+from runtime.seeds import seed_of
+from runtime.units import UNIT, shard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from c2f_spec.spec.client import Client
+    from runtime.clips import Clip
+    from runtime.context import Context
+    from runtime.endpoints.replies import Reply
+    from runtime.questions import Asking
+    from runtime.teachers.base import Question, Teacher
+
+Row = dict[str, Any]
+HOPELESS = 16
+"""Refused requests, with none answered, after which it is the spec and not the clips."""
+
+
+def computed(
+    ctx: Context,  # noqa: ARG001
+    teacher: Teacher,
+    asking: Asking,
+    clips: Mapping[str, Clip],
+    units: Mapping[int, Sequence[str]],
+) -> Iterator[tuple[int, list[Row]]]:
+    """By processes: nothing is waited for, and what is lost is computed again."""
+    questions = [asking.questions(clips[clip_id])[0] for part in units.values() for clip_id in part]
+    replies = over_cores(partial(_alone, teacher), questions)
+    for number, part in units.items():
+        yield (
+            number,
+            [{"id": i, "sample": 0, "tries": [{"text": next(replies).text}], "failed": None} for i in part],
+        )
+
+
+def asked(
+    ctx: Context,
+    teacher: Teacher,
+    asking: Asking,
+    clips: Mapping[str, Clip],
+    units: Mapping[int, Sequence[str]],
+) -> Iterator[tuple[int, list[Row] | None]]:
+    """By threads, with a journal. A unit is yielded when it is whole, in whatever order they become so."""
+    unit_of = {clip_id: number for number, part in units.items() for clip_id in part}
+    questions = {
+        number: [q for clip_id in part for q in asking.questions(clips[clip_id])]
+        for number, part in units.items()
+    }
+    rows: dict[int, dict[tuple[str, int], Row]] = defaultdict(dict)
+    with Journal(ctx, teacher.batch * teacher.at_once) as journal:
+        for row in journal.rows():
+            if row["id"] in unit_of:
+                rows[unit_of[row["id"]]].setdefault((row["id"], row["sample"]), row)
+        before = sum(map(len, rows.values()))
+        say(f"{before} of {sum(map(len, questions.values()))} answers are in the journal")
+        # Batches are the same after whatever interruption, and so are the answers of a model that sees them together.
+        batches = [
+            batch
+            for number, whole in questions.items()
+            for batch in _cut(whole, teacher.batch)
+            if any((q.id, q.sample) not in rows[number] for q in batch)
+        ]
+        settled = ask_all(
+            teacher,
+            batches,
+            lambda question, reply: asking.acceptable(clips[question.id], reply.text),
+            lambda question, tried: seed_of(ctx.stage.key, question.id, question.sample, tried),
+            asking.retry,
+        )
+        for number in [n for n in units if len(rows[n]) == len(questions[n])]:
+            yield number, _ordered(questions[number], rows[number])
+        hope = _Hope(answered=before > 0)
+        for made in settled:
+            for each in made:
+                hope.look(each)
+                row = _row(each)
+                journal.note(row)
+                number = unit_of[row["id"]]
+                rows[number].setdefault((row["id"], row["sample"]), row)
+            if len(rows[number]) == len(questions[number]):
+                yield number, _ordered(questions[number], rows.pop(number))
+            else:
+                yield number, None
+
+
+class _Hope:
+    """Gives up when nothing but refusals comes."""
+
+    def __init__(self, *, answered: bool) -> None:
+        self._answered, self._refused = answered, 0
+
+    def look(self, each: Asked) -> None:
+        self._answered |= bool(each.tries)
+        self._refused += each.failed is not None and each.failed.reason == "refused"
+        if not self._answered and each.failed is not None and self._refused >= HOPELESS:
+            raise StageSpecWrong(
+                f"the teacher refused the first {HOPELESS} clips: {each.failed.message}",
+                hint="it may not take video or audio in this form; look at `teacher.video` and the model's name",
+            )
+
+
+def spent(ctx: Context, ids: Sequence[str]) -> float:
+    """What the replies of this pod's share cost in earlier attempts, as the journal has them."""
+    endpoint = ctx.stage.placement.endpoint
+    if endpoint is None or endpoint.client.max_cost is None:
+        return 0.0
+    share = {i for n, i in enumerate(ids) if n // UNIT % ctx.stage.placement.shards == shard()}
+    with Journal(ctx, 1) as journal:
+        return sum(
+            cost_of(endpoint.client, t) for row in journal.rows() if row["id"] in share for t in row["tries"]
+        )
+
+
+def cost_of(client: Client, reply: Mapping[str, Any]) -> float:
+    return client.cost(reply["tokens_in"] or 0, reply["tokens_out"] or 0)
+
+
+def _alone(teacher: Teacher, question: Question) -> Reply:
+    (reply,) = teacher.write([question])
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
+def _row(each: Asked) -> Row:
+    question, failed = each.question, each.failed
+    return {
+        "id": question.id,
+        "sample": question.sample,
+        "tries": [asdict(reply) for reply in each.tries],
+        "failed": None if failed is None else {"reason": failed.reason, "message": failed.message},
+    }
+
+
+def _cut(whole: list[Question], size: int) -> list[list[Question]]:
+    return [whole[start : start + size] for start in range(0, len(whole), size)]
+
+
+def _ordered(questions: Sequence[Question], rows: Mapping[tuple[str, int], Row]) -> list[Row]:
+    return [rows[q.id, q.sample] for q in questions]

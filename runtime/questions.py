@@ -1,0 +1,89 @@
+"""What a teacher is asked of a clip, how its answer is taken, and when it is asked again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.errors import StageSpecWrong
+from runtime.chains import number, parse, prompt
+from runtime.filters import FILTERS
+from runtime.prompts import TOLD, UNTOLD
+from runtime.teachers.base import Question
+from runtime.teachers.thinking import answer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from c2f_spec.spec.filters import Filters
+    from runtime.chains import AnyFormat
+    from runtime.clips import Clip
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Of one stage."""
+
+    folder: Path
+    """The prepared data set."""
+    format: AnyFormat
+    facts: Mapping[str, Any]
+    """The data set's, with the prompt's language."""
+    filters: Mapping[str, Any]
+    """Those with `on_fail: retry`, by name, in the order in which filters run."""
+    samples: int = 1
+    retry: int = 0
+    visibility: str = "blind"
+    thinking: str = "refuse"
+
+    def questions(self, clip: Clip) -> list[Question]:
+        """One for each sample."""
+        asked, path = self.prompt(clip), self.folder / clip.media
+        return [
+            Question(clip.id, sample, clip.text, asked, path, clip.duration_s, getattr(clip, "lacks", ()))
+            for sample in range(self.samples)
+        ]
+
+    def prompt(self, clip: Clip) -> str:
+        """The text of the user's turn."""
+        language, low, high = (self.facts[name] for name in ("language", "low", "high"))
+        asked = prompt(self.format, language=language, text=clip.text, low=low, high=high)
+        if self.visibility == "blind":
+            return asked
+        told = TOLD[language, self.visibility].format(
+            polarity=clip.polarity.capitalize(), score=number(clip.label, self.format.label_decimals)
+        )
+        return f"{asked}\n\n{told}{UNTOLD[language]}"
+
+    def answer(self, text: str) -> str:
+        """A reply without the block of thinking that its model opened by itself.
+
+        Raises `StageSpecWrong` for such a block where the spec refuses it: every chain would be lost to it.
+        """
+        bare = answer_of(text, self.format)
+        if self.thinking == "strip":
+            return bare
+        if bare != text and parse(self.format, bare).well_formed:
+            raise StageSpecWrong(
+                "the teacher opens a block of thinking before its answer, and the spec refuses that",
+                hint="name an Instruct variant, or set `teacher.native_thinking: strip`",
+            )
+        return text
+
+    def acceptable(self, clip: Clip, text: str) -> bool:
+        """Whether it can be read and passes every filter that would have it asked again."""
+        answer = parse(self.format, self.answer(text))
+        return answer.well_formed and all(
+            FILTERS[name](answer, clip, self.facts, settings) is None
+            for name, settings in self.filters.items()
+        )
+
+
+def retried(filters: Filters) -> dict[str, Any]:
+    """The filters with `on_fail: retry`, in their order; `format` needs no mention, as it is always asked again for."""
+    return {
+        name: settings
+        for name in FILTERS
+        if name != "format" and (settings := getattr(filters, name)) and settings.on_fail == "retry"
+    }

@@ -1,0 +1,84 @@
+"""A question -> the parts of a message to an endpoint: video, audio and text, in this order (METHOD 2.7).
+
+    {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,…"}}     vLLM, `transformers serve`
+    {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,…"}}    frames, for endpoints without video
+    {"type": "input_audio", "input_audio": {"data": "…", "format": "wav"}}
+
+Encoded media are kept, because a clip is asked for as often as it has samples and failed tries.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Literal
+
+from runtime.endpoints.client import text
+from runtime.media import decode, encode
+from runtime.prompts import turn
+
+if TYPE_CHECKING:
+    from c2f_spec.spec.sections import Media
+    from runtime.teachers.base import Question
+
+KEPT_BYTES = 256 << 20
+Video = Literal["mp4", "frames"]
+
+
+class Parts:
+    """Safe to use from several threads."""
+
+    def __init__(self, media: Media, video: Video, language: str) -> None:
+        self._media, self._video, self._language = media, video, language
+        self._kept: OrderedDict[str, dict[str, bytes]] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def of(self, question: Question) -> tuple[bytes, ...]:
+        """Each part as JSON. Raises `DataWrong` for media that cannot be decoded."""
+        media = self._encoded(question)
+        parts = turn(question.prompt, self._language, question.lacks)
+        return tuple(text(part["text"]) if part["type"] == "text" else media[part["type"]] for part in parts)
+
+    def _encoded(self, question: Question) -> dict[str, bytes]:
+        with self._lock:
+            if question.id in self._kept:
+                self._kept.move_to_end(question.id)
+                return self._kept[question.id]
+        made = self._encode(question)
+        with self._lock:
+            if question.id not in self._kept:
+                self._kept[question.id] = made
+                self._bytes += _size(made)
+            while self._bytes > KEPT_BYTES and len(self._kept) > 1:
+                self._bytes -= _size(self._kept.popitem(last=False)[1])
+        return made
+
+    def _encode(self, question: Question) -> dict[str, bytes]:
+        made = {}
+        if "video" not in question.lacks:
+            frames = decode.frames(question.media, self._media)
+            if self._video == "mp4":
+                made["video"] = _part("video_url", "video/mp4", encode.mp4(frames, question.duration_s))
+            else:
+                made["video"] = b",".join(
+                    _part("image_url", "image/jpeg", each) for each in encode.jpegs(frames)
+                )
+        if "audio" not in question.lacks:
+            sound = base64.b64encode(encode.wav(decode.audio(question.media))).decode()
+            made["audio"] = _json({"type": "input_audio", "input_audio": {"data": sound, "format": "wav"}})
+        return made
+
+
+def _part(kind: str, mime: str, data: bytes) -> bytes:
+    return _json({"type": kind, kind: {"url": f"data:{mime};base64,{base64.b64encode(data).decode()}"}})
+
+
+def _json(part: dict[str, Any]) -> bytes:
+    return json.dumps(part).encode()
+
+
+def _size(made: dict[str, bytes]) -> int:
+    return sum(map(len, made.values()))

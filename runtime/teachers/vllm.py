@@ -1,0 +1,130 @@
+"""A teacher that vLLM serves: beside the stage's container on a cluster, as a child of the stage on this machine.
+
+It is asked as any endpoint is. The child listens to this machine only, ends when the stage ends, however that ends, and
+what it prints is the stage's log. Not measured: vLLM does not install where this was written; what stands in for it in
+the tests speaks its protocol and takes its command line.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import urllib3
+
+from c2f_spec import vllm as served
+from c2f_spec.errors import StageSpecWrong, Unreachable
+from c2f_spec.spec.handoff import Endpoint
+from runtime.context import say
+from runtime.teachers.openai import Served
+
+if TYPE_CHECKING:
+    from c2f_spec.spec.teacher import VllmTeacher
+    from runtime.teachers.base import Task
+
+START_SECONDS = 1800.0
+"""For loading the weights of the largest teachers and for capturing CUDA graphs."""
+STOP_SECONDS = 10.0
+LOOK_SECONDS = 0.5
+PR_SET_PDEATHSIG = 1
+"""https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
+
+
+class Vllm(Served):
+    """The client, and the server where nobody else started it."""
+
+    def __init__(self, spec: VllmTeacher, task: Task) -> None:
+        endpoint = task.endpoint or Endpoint()
+        self._server: subprocess.Popen[bytes] | None = None
+        if endpoint.url is None:
+            self._server, url = start(spec, task, endpoint)
+            endpoint = endpoint.model_copy(update={"url": url})
+        super().__init__(spec, task, endpoint, "mp4")
+
+    def close(self) -> None:
+        super().close()
+        if self._server is None:
+            return
+        self._server.terminate()
+        try:
+            self._server.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+            self._server.wait()
+
+
+def start(spec: VllmTeacher, task: Task, endpoint: Endpoint) -> tuple[subprocess.Popen[bytes], str]:
+    """A server that answers, and its URL.
+
+    Raises `StageSpecWrong` where there is no vLLM or no weights, `Unreachable` for a server that ends or never answers.
+    """
+    program = shutil.which("vllm")
+    if program is None:
+        raise StageSpecWrong(
+            "there is no program `vllm` on this machine",
+            hint="install vLLM into the environment, or use a teacher of kind `transformers`",
+        )
+    if task.weights is None:
+        raise StageSpecWrong(
+            f"the weights of `{spec.model}` were not handed to this stage",
+            hint=f"stage them: c2f-spec model add {spec.model}",
+        )
+    port = _free_port()
+    command = served.command(
+        str(task.weights),
+        spec.model,
+        port=port,
+        tensor_parallel=endpoint.tensor_parallel,
+        memory=endpoint.memory,
+    )
+    say(f"starting {' '.join(command)}")
+    child = subprocess.Popen(
+        [program, *command[1:]],
+        stdin=subprocess.DEVNULL,
+        stdout=sys.stdout.fileno(),
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"},
+        preexec_fn=_end_with_parent,  # noqa: PLW1509  no other threads yet, and nothing but a system call
+    )
+    try:
+        _wait(child, f"http://{served.HOST}:{port}/health")
+    except BaseException:
+        child.kill()
+        child.wait()
+        raise
+    return child, f"http://{served.HOST}:{port}/v1"
+
+
+def _wait(child: subprocess.Popen[bytes], health: str) -> None:
+    began = time.monotonic()
+    pool = urllib3.PoolManager()
+    while time.monotonic() - began < START_SECONDS:
+        if child.poll() is not None:
+            raise Unreachable(
+                f"vLLM ended with {child.returncode} before it answered", hint="its last words are in the log"
+            )
+        try:
+            if pool.request("GET", health, timeout=LOOK_SECONDS, retries=False).status == 200:
+                say(f"vLLM answers after {time.monotonic() - began:.0f} s")
+                return
+        except urllib3.exceptions.HTTPError:
+            time.sleep(LOOK_SECONDS)
+    raise Unreachable(f"vLLM did not answer within {START_SECONDS:g} s", hint="its last words are in the log")
+
+
+def _end_with_parent() -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((served.HOST, 0))
+        return int(probe.getsockname()[1])
