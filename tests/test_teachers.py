@@ -71,7 +71,7 @@ def test_an_answer_is_canonical_and_of_one_mind(tmp_path):
         assert text == teacher.answer("A wonderful, funny failure", tmp_path / "c.mp4")
         clip = Clip("c", "d", "train", "", answer.score, answer.polarity, "", 2.0, "")
         spec = Filters.model_validate({name: {} for name in FILTERS if name != "format"})
-        facts = {"low": -4.0, "high": 4.0, "family": "mosi", "language": "en", "tokens": {"c": 100}}
+        facts = {"low": -4.0, "high": 4.0, "family": "mosi", "language": "en", "tokens": {answer.think: 100}}
         reasons = {
             name: check(answer, clip, facts, getattr(spec, name, None)) for name, check in FILTERS.items()
         }
