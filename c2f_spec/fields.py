@@ -20,6 +20,7 @@ from c2f_spec.parse.messages import WHAT_A_PATTERN_MEANS, members
 from c2f_spec.spec import support
 from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, Word, field_class
 from c2f_spec.spec.experiment import Experiment
+from c2f_spec.spec.filters import NAMES
 from c2f_spec.spec.hint import PRESETS
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ RE_RUNS: dict[str, tuple[str, ...]] = {
     "student": ("sft", "grpo", "evaluate"),
     "teacher": ("distil",),
     "filters": ("filter",),
+    # `retry` is decided beside the teacher.
+    **{f"filters.{name}.on_fail": ("distil", "filter") for name in NAMES},
     "sft": ("sft",),
     "grpo": ("grpo",),
     "evaluate": ("evaluate",),
