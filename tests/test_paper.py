@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +23,10 @@ from c2f_spec.spec.datasets import DATASETS
 from tests.report_store import experiment, filled
 
 SIMS = {"data": {"train": "ch-sims"}, "evaluate": {"checkpoints": ["sft", "grpo"], "datasets": ["ch-sims"]}}
+MODELS = [
+    "Qwen/Qwen2.5-Omni-7B@ae9e1690543ffd5c0221dc27f79834d0294cba00",
+    "Qwen/Qwen3-Omni-30B-A3B-Instruct@26291f793822fb6be9555850f06dfe95f2d7e695",
+]
 KEEP = {"steps": 20, "hint": {"hard_policy": "keep"}}
 
 
@@ -143,3 +148,24 @@ def test_report_check_names_the_line_that_changed(c2f, repository, tiny_spec):
     )
     told = c2f("report", "specs/sims.yaml", "--check", "out", check=4).stdout
     assert re.search(r"out/tables\.csv:\d+\n  committed  .*61\.6.*\n  now        .*54\.3", told)
+
+
+def test_the_paper_s_spec_yields_all_seven_tables_and_lists_what_is_missing(c2f, repository, tiny_spec):
+    """Of an empty store: every row that we can run is named with its experiment, and says that it was not run."""
+    for path in (Path(__file__).parent.parent / "specs").glob("*.yaml"):
+        (repository / "specs" / path.name).write_text(path.read_text())
+    pins = {"datasets": list(DATASETS), "models": MODELS}
+    lock = "".join(
+        f"{kind}:\n" + "".join(f"  {name}: {'a' * 64}\n" for name in names) for kind, names in pins.items()
+    )
+    (repository / "specs" / "c2f.lock").write_text(f"c2f: v1\n{lock}")
+    c2f("report", "specs/paper.yaml", "--on", "local", "--out", "out")
+    told = (repository / "out" / "tables.md").read_text()
+    assert re.findall("^## Table ([IV]+): ", told, re.MULTILINE) == list(TITLES)
+    rows = list(csv.DictReader(io.StringIO((repository / "out" / "tables.csv").read_text())))
+    notes = {(r["table"], r["model"], r["test"]): r["note"] for r in rows}
+    ours = {row for row in notes if row[1] in RUNS}
+    assert len(notes) == 71
+    assert len(ours) == 23
+    assert all("not run" in notes[row] and "paper-" in notes[row] for row in ours)
+    assert told.count("- missing: ") == 23

@@ -200,3 +200,18 @@ def test_a_report_of_nothing_done_has_none_of_it(tmp_path):
     found = collect(store.plan, store.objects)
     assert (found.errors, found.shifts, found.timeline, found.rises, found.cases) == ((), (), (), (), ())
     assert replace(found, pairs=()).pairs == ()
+
+
+def test_report_of_two_files_is_a_comparison(c2f, repository, tiny_spec):
+    text = (
+        "c2f: v1\nname: {0}\nenvironment: local\ndata: {{train: ch-sims}}\nstudent: tiny\nformat: {1}\n"
+        "evaluate: {{checkpoints: [base], datasets: [ch-sims]}}\n"
+    )
+    for name, fmt in (("one", "c2f"), ("two", "direct")):
+        (repository / "specs" / f"{name}.yaml").write_text(text.format(name, fmt))
+    (repository / "specs" / "c2f.lock").write_text(f"c2f: v1\ndatasets:\n  ch-sims: {'a' * 64}\n")
+    c2f("report", "specs/one.yaml", "specs/two.yaml", "--out", "out")
+    told = (repository / "out" / "report.md").read_text()
+    assert "## Side by side\n\n### two against one\n\n| field | one | two | class |" in told
+    assert "| format.kind | c2f | direct | identity |" in told
+    assert "| ch-sims | base | two: not run |" in told or "one: not run" in told

@@ -59,21 +59,21 @@
     const set = sets[k];
     const error = (i) => { const s = index.score[set.trio.at(-1)]; return !s || s[i] === null || index.label[i] === null ? null : Math.abs(s[i] - index.label[i]); };
     const columns = [
-      { title: "clip", width: "minmax(6rem, .7fr)", value: (i) => index.id[i] },
-      { title: "words", width: "minmax(10rem, 3fr)", value: (i) => index.text[i] },
-      { title: "label", width: "3.6rem", number: true, value: (i) => index.label[i], show: (i) => number(index.label[i]) },
+      { title: "clip", width: "minmax(6em, .7fr)", value: (i) => index.id[i] },
+      { title: "words", width: "minmax(9em, 3fr)", value: (i) => index.text[i] },
+      { title: "label", width: "3.4em", number: true, value: (i) => index.label[i], show: (i) => number(index.label[i]) },
       ...set.trio.map((c) => ({
-        title: set.columns[c], width: "6rem", number: true, about: "Score, and whether the polarity is right",
+        title: set.columns[c], width: "5.4em", number: true, about: "Score, and whether the polarity is right",
         value: (i) => index.score[c][i],
         show: (i) => el("span", { class: index.right[c][i] === "1" ? "good" : "poor", title: SAYS[index.right[c][i]] }, index.right[c][i] === "-" ? SIGNS["-"] : `${number(index.score[c][i])} ${SIGNS[index.right[c][i]]}`),
       })),
-      { title: "change", width: "7rem", about: "Broken, fixed, then the rest", value: change, show: (i) => ["", "broken by RL", "fixed by RL"][change(i)] },
-      { title: "hard", width: "3.6rem", value: (i) => -index.hard[i], show: (i) => (index.hard[i] === "1" ? "hard" : "") },
-      { title: "error", width: "3.6rem", number: true, about: "Of the last model's score", value: error, show: (i) => number(error(i)) },
+      { title: "change", width: "6.6em", about: "Broken, fixed, then the rest", value: change, show: (i) => ["", "broken by RL", "fixed by RL"][change(i)] },
+      { title: "hard", width: "3.4em", value: (i) => -index.hard[i], show: (i) => (index.hard[i] === "1" ? "hard" : "") },
+      { title: "error", width: "3.4em", number: true, about: "Of the last model's score", value: error, show: (i) => number(error(i)) },
     ];
     if (set.training) columns.splice(columns.findIndex((c) => c.title === "change"), 1);
     host.replaceChildren();
-    rows = table(host, { columns, label: set.title, pick: show });
+    rows = table(host, { columns, label: set.title, pick: show, wide: "56em" });
   }
   function change(i) {
     const [before, after] = ends();

@@ -81,6 +81,12 @@ class Cells:
             self._known[place] = self._made(group, checkpoint, dataset)
         return self._known[place]
 
+    def keys(self, group: Group, checkpoint: str, dataset: str) -> tuple[str, ...]:
+        """Of the planned evaluations, whether they ran or not."""
+        spec = {"checkpoint": checkpoint, "dataset": dataset}
+        found = (self.outputs.find(v, "evaluate", **spec) for v in group.variants)
+        return tuple(one.stage.key for one in found if one is not None)
+
     def last(self, group: Group) -> Checkpoint | None:
         """The last checkpoint that is evaluated."""
         asked = group.variants[0].experiment.evaluate

@@ -25,21 +25,46 @@ T = TypeVar("T")
 
 def html(report: Report) -> str:
     """The page. Equal reports give equal bytes."""
-    parts: list[Html | None] = [el("h1", report.name), _nav(report), *verdicts(report)]
-    if len(report.sections) > 1:
-        parts += [*matrix(report), *pairs(report), *tables(report), *rewards(report)]
-    else:
-        parts += tables(report)
-    for i, section in enumerate(report.sections):
-        parts += _section(report, i, section)
+    parts: list[Html | None] = [el("h1", report.name), _nav(report)]
     if len(report.sections) == 1:
-        parts += [*pairs(report), *rewards(report)]
-    parts += [*shifts(report), *errors(report), *cases(report.cases), *spent(report)]
+        (section,) = report.sections
+        parts += [*_lead(section), *verdicts(report), *tables(report), *_section(report, 0, section)]
+        parts += [*pairs(report), *rewards(report), *_of_all(report)]
+    else:
+        parts += [el("p", _told(report), class_="lead"), *verdicts(report), *matrix(report), *pairs(report)]
+        parts += [*tables(report), *rewards(report), *_of_all(report)]
+        for i, section in enumerate(report.sections):
+            parts += [
+                el("h2", section.name, id=f"variant-{i}"),
+                *_lead(section),
+                *_section(report, i, section),
+            ]
     parts += [*_specs(report), *_stages(report), *_defaults(report)]
     parts.append(el("footer", f"Plan {report.digest[:16]} in the environment {report.environment}."))
     parts += blocks(report.cases)
     scripts = SCRIPTS if report.cases or any(c.charts for s in report.sections for c in s.curves) else ()
     return page(f"{report.name} · c2f-spec", parts, scripts=scripts, styles=("page.css", *STYLES))
+
+
+def _of_all(report: Report) -> list[Html]:
+    return [*shifts(report), *errors(report), *cases(report.cases), *spent(report)]
+
+
+def _told(report: Report) -> str:
+    """What several experiments are, in a sentence."""
+    done = sum(stage.state == "done" for stage in report.stages)
+    names = ", ".join(report.groups)
+    runs = f" in {len(report.sections)} runs, one a seed" if len(report.sections) > len(report.groups) else ""
+    return f"{len(report.groups)} experiments{runs}: {names}. {done} of {len(report.stages)} stages are done."
+
+
+def _lead(section: Section) -> list[Html | None]:
+    """What was run, the headline numbers, and what must not be read into them."""
+    notes = (
+        el("div", *(el("p", line) for line in section.honesty), class_="note") if section.honesty else None
+    )
+    described = el("p", section.description, class_="soft") if section.description else None
+    return [described, el("p", " ".join(section.summary), class_="lead"), notes]
 
 
 def _nav(report: Report) -> Html:
@@ -48,18 +73,18 @@ def _nav(report: Report) -> Html:
     places = [
         ("hypotheses", "Hypotheses", report.verdicts),
         ("matrix", "All experiments", several and report.matrix),
-        *((f"variant-{i}", s.name, several) for i, s in enumerate(report.sections)),
-        ("results-0", "Results", found.tables),
+        ("results-0", "Results", not several and found.tables),
         ("pairs", "Paired tests", report.pairs),
         ("tables", "Tables", report.tables),
-        ("funnel-0", "Filters", found.funnel),
-        ("training-0", "Training", found.curves),
+        ("funnel-0", "Filters", not several and found.funnel),
+        ("training-0", "Training", not several and found.curves),
         ("rewards", "Rewards", report.rewards or report.rises),
         ("shifts", "Out-of-domain", report.shifts),
         ("errors", "Errors", report.errors),
-        ("examples-0", "Examples", found.examples),
+        ("examples-0", "Examples", not several and found.examples),
         ("cases", "Cases", report.cases),
         ("cost", "Cost", report.timeline),
+        *((f"variant-{i}", s.name, several) for i, s in enumerate(report.sections)),
         ("spec", "Spec", True),
         ("stages", "Stages", True),
         ("defaults", "Defaults", True),
@@ -67,15 +92,9 @@ def _nav(report: Report) -> Html:
     return el("nav", *(el("a", words, href=f"#{place}") for place, words, there in places if there))
 
 
-def _section(report: Report, i: int, section: Section) -> list[Html | None]:
-    several = len(report.sections) > 1
+def _section(report: Report, i: int, section: Section) -> list[Html]:
     before = report.sections[:i]
-    parts = [el("h2", section.name, id=f"variant-{i}") if several else None]
-    parts += [el("p", section.description, class_="soft") if section.description else None]
-    parts.append(el("p", " ".join(section.summary), class_="lead"))
-    if section.honesty:
-        parts.append(el("div", *(el("p", line) for line in section.honesty), class_="note"))
-    parts += results(section, i)
+    parts = results(section, i)
     parts += _once("Filters", f"funnel-{i}", section.funnel, [(s.name, s.funnel) for s in before], funnel)
     parts += _once("Training", f"training-{i}", section.curves, [(s.name, s.curves) for s in before], curves)
     parts += _once(

@@ -50,7 +50,10 @@ def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: Cells) -> Iterato
     if run is None:
         yield _row(row, row["model"], None, "not run here: another code base")
         return
-    matched = [g for g in own if runs(g.variants[0].experiment, row["train"], row["test"], run)]
+    able = [g for g in own if runs(g.variants[0].experiment, row["train"], row["test"], run)]
+    # Two experiments that run a row by the very same evaluations are one row.
+    by_keys = {cells.keys(g, run.checkpoint, row["test"]): g for g in reversed(able)}
+    matched = [g for g in able if g in by_keys.values()]
     for group in matched:
         model = row["model"] if len(matched) == 1 else f"{row['model']}: {group.name}"
         cell = cells.of(group, run.checkpoint, row["test"])

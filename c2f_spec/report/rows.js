@@ -26,8 +26,8 @@ const c2f = (() => {
   }
 
   /* A table of many rows in `host`. Columns: {title, width, value(i), show(i), number, about}. `pick(i)` is called with the
-     row that somebody chooses. Returns {show(order), sort(column, down), shown(), choose(i)}; `order` holds row numbers. */
-  function table(host, { columns, label, pick }) {
+     row that somebody chooses; narrower than `wide`, it scrolls sideways. Returns {show(order), sort(column, down), shown(), choose(i)}; `order` holds row numbers. */
+  function table(host, { columns, label, pick, wide }) {
     const HEIGHT = 34, MORE = 6;
     let order = new Uint32Array(0), sorted = { column: -1, down: false }, chosen = -1, waiting = false;
     const heads = columns.map((column, c) => {
@@ -38,8 +38,9 @@ const c2f = (() => {
     const space = el("div", { class: "rows-space", role: "rowgroup" });
     const view = el("div", { class: "rows-view", tabindex: "0", role: "rowgroup", on: { scroll: later, keydown: keys } }, space);
     const grid = el("div", { class: "rows", role: "grid", "aria-label": label }, head, view);
-    const widths = columns.map((column) => column.width || "minmax(6rem, 1fr)").join(" ");
+    const widths = columns.map((column) => column.width || "minmax(6em, 1fr)").join(" ");
     head.style.gridTemplateColumns = widths;
+    head.style.minWidth = view.style.minWidth = wide || "30em";
     host.append(grid);
     new ResizeObserver(later).observe(view);
 

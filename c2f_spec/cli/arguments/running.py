@@ -61,12 +61,12 @@ def add(verbs: Any, common: Common) -> None:
     )
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the stage ends")
     report = verbs.add_parser(
-        "report", parents=[common.specs, common.place], help="write the report, of whatever is done"
+        "report",
+        parents=[common.specs, common.place],
+        help="write the report, of whatever is done; of two specs, side by side",
     )
     report.add_argument("--out", metavar="DIR", help="write it here instead of into the store")
-    report.add_argument(
-        "--check", metavar="DIR", help="exit 4 if the paper's tables there are no longer these"
-    )
+    report.add_argument("--check", metavar="DIR", help="exit 4 if the tables there are no longer these")
     score = verbs.add_parser("score", help="the metrics of a file of predictions, anybody's")
     score.add_argument("file", metavar="FILE", help='JSON lines of {"id", "label", "prediction"}')
     score.add_argument(
