@@ -20,10 +20,19 @@ def not_in_the_paper(model: SpecModel, path: str = "") -> Iterator[Default]:
         field = type(model).model_fields[name]
         place = f"{path}.{name}" if path else name
         description = field.description or ""
-        if description.endswith(NOT_IN_PAPER) and value == field.get_default(call_default_factory=True):
+        if (
+            description.endswith(NOT_IN_PAPER)
+            and value == field.get_default(call_default_factory=True)
+            and not _only_fields(value)
+        ):
             yield Default(place, _shown(value, field), description.removesuffix(NOT_IN_PAPER).strip())
         if isinstance(value, SpecModel):
             yield from not_in_the_paper(value, place)
+
+
+def _only_fields(value: Any) -> bool:
+    """Whether it is a section of no kind, which has nothing to show but the fields in it."""
+    return isinstance(value, SpecModel) and not set(DISCRIMINATORS) & set(type(value).model_fields)
 
 
 def _shown(value: Any, field: FieldInfo) -> str:
