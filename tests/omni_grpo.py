@@ -34,7 +34,17 @@ def config(folder, **arguments):
     )  # fmt: skip
 
 
-def make(folder, *, rewards=None, tuner=None, reference=None, normalise=None, longest=None, **arguments):
+def make(
+    folder,
+    *,
+    rewards=None,
+    tuner=None,
+    reference=None,
+    normalise=None,
+    longest=None,
+    engine=None,
+    **arguments,
+):
     """A trainer on a student of its own."""
     student = load(omni.tuned() / "model")
     trainer = OmniGRPOTrainer(
@@ -42,6 +52,7 @@ def make(folder, *, rewards=None, tuner=None, reference=None, normalise=None, lo
         normalise=normalise,
         reference=reference,
         longest_prompt=longest,
+        engine=engine,
         model=student.model,
         processing_class=student.processor,
         reward_funcs=rewards or [by_length],

@@ -40,7 +40,6 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "filters.judge.on_fail": ("drop", "flag"),
     **{f"filters.{name}": ABSENT for name in NAMES if name not in FILTERS},
     "sft.select": ("last",),
-    "grpo.engine.kind": ("transformers",),
     "grpo.select": ("last",),
     "grpo.hint.content.kind": ("polarity",),
     "grpo.hint.placement": ("in_answer",),

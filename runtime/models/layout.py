@@ -69,6 +69,13 @@ def as_released(folder: Path, into: Path) -> Path:
     return into
 
 
+def outer_folder(config: Any, processor: Any, folder: Path) -> Path:
+    """A folder with the configuration and the processor of a released model, for who gets its tensors in another way."""
+    processor.save_pretrained(folder)
+    (folder / "config.json").write_text(json.dumps(_outer(config.to_dict()), indent=1))
+    return folder
+
+
 def _outer(config: dict[str, Any]) -> dict[str, Any]:
     inner = {name: value for name, value in config.items() if name not in OUTSIDE}
     return {**RELEASED, "thinker_config": inner, "dtype": config.get("dtype")}

@@ -27,6 +27,8 @@ from c2f_spec.spec.student import positions
 from runtime.chains import AnyFormat, parse
 from runtime.clips import write_jsonl
 from runtime.context import say
+from runtime.engines.policy import started
+from runtime.engines.requests import Sampling
 from runtime.models import MODELS
 from runtime.models.student import Student, freeze, save, suppressed
 from runtime.rewards import REWARDS
@@ -83,6 +85,8 @@ def run(ctx: Context) -> dict[str, Any]:
     rows, passes = split_batch(
         grpo.batch * grpo.generations, ctx.world, ctx.stage.placement.micro_batch or kind.rows_trained
     )
+    longest = grpo.max_prompt_tokens or positions(spec) - grpo.max_new_tokens
+    sampling = Sampling(grpo.max_new_tokens, grpo.temperature, grpo.top_p, grpo.top_k)
     reference = None
     if grpo.reference == "base":
         reference = kind.base(spec, ctx.seed, ctx.inputs.get("weights")).model
@@ -97,7 +101,10 @@ def run(ctx: Context) -> dict[str, Any]:
             advantages, scale=grpo.scale, std=grpo.std, eps=grpo.std_eps, aggregate=grpo.aggregate
         ),
         reference=reference,
-        longest_prompt=grpo.max_prompt_tokens or positions(spec) - grpo.max_new_tokens,
+        longest_prompt=longest,
+        engine=started(
+            ctx, sampling, student.processor, longest=longest + grpo.max_new_tokens, rows=rows * passes
+        ),
         model=student.model,
         processing_class=student.processor,
         reward_funcs=functions,
@@ -138,7 +145,7 @@ def run(ctx: Context) -> dict[str, Any]:
                 passes=passes,
                 world=ctx.world,
                 grad_clip=grpo.grad_clip,
-                bf16=on_gpu(),
+                bf16=kind.half(spec),
                 hidden=student.model.config.get_text_config().hidden_size,
             ),
             activation_checkpointing=on_gpu(),

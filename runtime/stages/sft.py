@@ -77,7 +77,7 @@ def run(ctx: Context) -> dict[str, Any]:
                 passes=passes,
                 world=ctx.world,
                 grad_clip=sft.grad_clip,
-                bf16=on_gpu(),
+                bf16=kind.half(spec),
                 hidden=student.model.config.get_text_config().hidden_size,
             ),
             activation_checkpointing=on_gpu(),

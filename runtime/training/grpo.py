@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
+    from runtime.engines.policy import PolicyOnVllm
     from runtime.training.rows import Reader, Row
 
 __all__ = ["GRPOConfig", "GRPOTrainer", "OmniGRPOTrainer"]
@@ -48,10 +49,12 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         normalise: Callable[..., torch.Tensor] | None = None,
         reference: Any = None,
         longest_prompt: int | None = None,
+        engine: Callable[[Any], PolicyOnVllm] | None = None,
         **arguments: Any,
     ) -> None:
         """`normalise` is `advantages` with its choices made; by default TRL's own choices. `reference` is the model that
         the KL divergence is measured to, if it is not the one that training starts from. `longest_prompt` in tokens.
+        `engine` makes what generates, if it is not the model itself.
         """
         self.reader, self._longest = reader, longest_prompt
         self.rows: list[Row] = []
@@ -69,6 +72,10 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
             self._compare_to(reference)
         if self.ref_model is not None:
             self.ref_model.requires_grad_(False)
+
+        self.engine = None if engine is None else engine(self)
+        self._pushed = -1
+        """The step whose weights the engine has."""
 
     def _compare_to(self, reference: Any) -> None:
         """What TRL does with the reference that it loads by itself; with adapters it has none."""
@@ -114,11 +121,24 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         self, prompt_ids: list[list[int]], images: Any, media: MediaBatch, *arguments: Any, **named: Any
     ) -> Any:
         began = time.monotonic()
-        with torch.no_grad(), self.seeing(self.model, media.rows):
-            places = places_batch(media.rows)
-            result = super()._generate_single_turn(prompt_ids, images, places, *arguments, **named)
+        if self.engine is not None:
+            result: Any = (self._by_engine(self.engine, prompt_ids, media.rows), None)
+        else:
+            with torch.no_grad(), self.seeing(self.model, media.rows):
+                places = places_batch(media.rows)
+                result = super()._generate_single_turn(prompt_ids, images, places, *arguments, **named)
         self._generated += time.monotonic() - began
         return result
+
+    def _by_engine(
+        self, engine: PolicyOnVllm, prompt_ids: list[list[int]], rows: Sequence[Row]
+    ) -> list[list[int]]:
+        """With the policy's weights as they are."""
+        if self._pushed != self.state.global_step:
+            engine.sync_weights()
+            self._pushed = self.state.global_step
+        shown = {row.id: self.reader.shown(row.id) for row in rows}
+        return engine.answer(prompt_ids, [shown[row.id] for row in rows])
 
     def _calculate_rewards(self, *arguments: Any) -> torch.Tensor:
         self.rewards_NK = super()._calculate_rewards(*arguments)

@@ -16,6 +16,7 @@ from c2f_spec.errors import DataWrong
 from runtime.chains import AnyFormat, prompt
 from runtime.clips import read_facts, read_manifest
 from runtime.media import decode
+from runtime.media.shown import Shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,6 +85,12 @@ class Reader:
         while self._bytes > CACHE_BYTES and len(self._cache) > 1:
             self._bytes -= self._cache.popitem(last=False)[1].bytes
         return row
+
+    def shown(self, clip_id: str) -> Shown:
+        """What the decoder gives of a clip, for an engine with a processor of its own."""
+        clip = self.clips[clip_id]
+        path = self._folder / clip.media
+        return Shown(decode.frames(path, self._media), decode.audio(path), clip.duration_s)
 
     def prompt(self, clip: Clip) -> str:
         """The text of the user's turn."""
