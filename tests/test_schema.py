@@ -140,7 +140,6 @@ def test_every_line_of_the_table_names_a_field():
     [
         ("grpo: {select: best_valid}", "5:16", "`grpo.select: best_valid`"),
         ("grpo: {hint: {placement: in_prompt}}", "5:26", "`grpo.hint.placement: in_prompt`"),
-        ("grpo: {engine: vllm}", "5:16", "`grpo.engine.kind: vllm`"),
         ("grpo: {hint: {forced_loss: shaped}}", "5:28", "`grpo.hint.forced_loss.mode: shaped`"),
         ("teacher: lexicon\nfilters: {format: {on_fail: flag}, polarity_match: {}}", "6:29", "`filters.format.on_fail: flag`"),
         ("teacher: lexicon\nfilters: {polarity_match: {}, judge: {model: m}}", "6:31", "`filters.judge`"),
