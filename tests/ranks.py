@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from c2f_spec.spec.handoff import Placement
 from runtime.chains import target
@@ -123,6 +124,7 @@ def run(case: Case, folder: Path, inputs: dict[str, Path], zero: str, rank: int,
         {"sft": sft, "grpo": grpo}[case.kind].run(ctx)
     finally:
         grpo.HintGRPOTrainer = before  # type: ignore[misc]
+        unset_hf_deepspeed_config()  # else the models of the next case are made in parts
     return ctx.out
 
 

@@ -344,7 +344,8 @@ def test_a_smaller_gpu_is_warned_of_sooner():
     asked = experiment("resources: {grpo: {gpus: 8}}\n")
     warned = [p for p in crowded(asked, small, "site") if p.loc == ("sft",)]
     assert [p.code for p in warned] == ["C2F436"]
-    assert warned[0].hint == "set `resources.sft.micro_batch: 1`; or set `media.max_frames: 8`"
+    words = "set `resources.sft.zero: 3`; or set `resources.sft.micro_batch: 1`; or set `media.max_frames: 8`"
+    assert warned[0].hint == words
     assert {p.code for p in crowded(asked, site, "site") if p.loc == ("sft",)} == set()
 
 

@@ -51,9 +51,10 @@ class Sampling(NamedTuple):
 def trained(t: Training) -> float:
     """Bytes of weights, gradients and optimiser on one GPU."""
     if t.rank is not None:
-        return t.size.weights + 16 * t.size.adapters(t.rank)
-    if t.zero == "off":
-        return t.size.weights + 2 * t.size.text + 16 * t.size.text
+        spread = t.size.weights / t.gpus + GATHERED if t.zero == "3" else t.size.weights
+        return spread + 16 * t.size.adapters(t.rank)
+    if t.zero == "off":  # weights, gradients and both moments in float32, without a copy of the weights
+        return 2 * t.size.towers + 16 * t.size.text
     if t.zero == "2":
         return t.size.weights + 2 * t.size.text + 16 * t.size.text / t.gpus
     return (t.size.weights + 2 * t.size.text + 16 * t.size.text) / t.gpus + GATHERED
@@ -68,17 +69,32 @@ def activations(t: Training) -> float:
 
 def training_bytes(t: Training, sampling: Sampling | None, gpu: float, k: Coefficients) -> float:
     """Peak of a GPU of `gpu` bytes."""
-    states = trained(t)
-    if sampling is None:
-        return padded(states + activations(t), k)
-    spread = t.gpus if t.zero == "3" and t.rank is None else 1
-    reference = t.size.weights / spread if sampling.reference else 0.0
-    engine = sampling.vllm * gpu
-    gathered = t.size.weights if spread > 1 and not engine else 0.0
-    cache = 0.0 if engine else t.size.kv * sampling.answers * t.tokens + sampling.answers * ANSWER_BYTES
-    learning = states + activations(t) + reference + engine
-    generating = states + reference + engine + gathered + cache
-    return padded(max(learning, generating), k)
+    most = learning(t, sampling, gpu)
+    return padded(max(most, generating(t, sampling, gpu)) if sampling else most, k)
+
+
+def learning(t: Training, sampling: Sampling | None, gpu: float) -> float:
+    """Tensors of a training step; compared with what was measured by `python -m tests.bench memory`."""
+    return trained(t) + activations(t) + (_beside(t, sampling, gpu) if sampling else 0.0)
+
+
+def generating(t: Training, sampling: Sampling, gpu: float) -> float:
+    """Tensors while answers are written: the cache, and under ZeRO 3 all weights, unless vLLM has both."""
+    held = trained(t) + _beside(t, sampling, gpu)
+    if sampling.vllm:
+        return held
+    cache = sampling.answers * (t.size.kv * t.tokens + ANSWER_BYTES)
+    return held + cache + (t.size.weights if _parts(t) > 1 else 0.0)
+
+
+def _beside(t: Training, sampling: Sampling, gpu: float) -> float:
+    """The reference model, and what vLLM takes."""
+    return (t.size.weights / _parts(t) if sampling.reference else 0.0) + sampling.vllm * gpu
+
+
+def _parts(t: Training) -> int:
+    """Over which the weights are spread."""
+    return t.gpus if t.zero == "3" else 1
 
 
 def checkpoint_bytes(size: Size, rank: int | None) -> float:

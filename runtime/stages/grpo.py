@@ -42,7 +42,7 @@ from runtime.training.hints.trainer import HintGRPOTrainer
 from runtime.training.result import save_trained
 from runtime.training.rows import Reader
 from runtime.training.train import train
-from runtime.training.tuner import adapters
+from runtime.training.tuner import adapters, widen
 from runtime.training.watch import Watch
 from runtime.training.zero import spread
 
@@ -73,6 +73,7 @@ def run(ctx: Context) -> dict[str, Any]:
     kind = MODELS[spec.kind]
     student = start(ctx, spec)
     freeze(student.model, kind.frozen(spec))
+    widen(grpo.tuner, student.model, ctx.stage.placement.spread(ctx.world))
 
     reader = Reader(ctx.inputs["prepare"], student.processor, ctx.format, ctx.media)
     clips = reader.ids("train")

@@ -25,7 +25,7 @@ from runtime.training.result import save_trained
 from runtime.training.rows import Reader
 from runtime.training.sft import OmniSFTTrainer, SFTConfig
 from runtime.training.train import train
-from runtime.training.tuner import adapters
+from runtime.training.tuner import adapters, widen
 from runtime.training.watch import Watch
 from runtime.training.zero import spread
 
@@ -46,6 +46,7 @@ def run(ctx: Context) -> dict[str, Any]:
     kind = MODELS[spec.kind]
     student = kind.base(spec, ctx.seed, ctx.inputs.get("weights"))
     freeze(student.model, kind.frozen(spec))
+    widen(sft.tuner, student.model, ctx.stage.placement.spread(ctx.world))
 
     reader = Reader(ctx.inputs["prepare"], student.processor, ctx.format, ctx.media)
     examples = targets(ctx, reader)

@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 
 
 def save_trained(trainer: Any, student: Student, folder: Path) -> None:
-    """Called by all ranks; rank 0 writes. Raises `LookupError` if a tensor is not whole."""
+    """Called by all ranks; rank 0 writes, in the type that the weights came in. Raises `LookupError` if a tensor is not
+    whole.
+    """
     model = trainer.accelerator.unwrap_model(trainer.model)
     with _whole(model):
         found = merged(model)
         if trainer.args.process_index == 0:
-            save(type(student)(found, student.processor), folder)
+            came_in = found.config.dtype
+            save(type(student)(found.to(came_in) if came_in else found, student.processor), folder)
 
 
 @contextmanager

@@ -8,11 +8,14 @@ exactly the merged model that GRPO started from.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from c2f_spec.spec.sections import Full, Lora
+
+if TYPE_CHECKING:
+    from c2f_spec.spec.place import Zero
 
 TEXT_MODEL = "model.language_model."
 
@@ -31,6 +34,17 @@ def adapters(tuner: Full | Lora, model: Any) -> Any:
         target_modules=[name for name in linear if name.startswith(TEXT_MODEL)],
         task_type="CAUSAL_LM",
     )
+
+
+def widen(tuner: Full | Lora, model: Any, zero: Zero) -> None:
+    """Trained weights in float32, whatever they came in: an update of 1e-5 of a weight is lost in bfloat16.
+
+    Adapters are in float32 anyway, and DeepSpeed has a copy of its own. What is computed with is decided elsewhere.
+    """
+    if isinstance(tuner, Full) and zero == "off":
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
 
 
 def merged(model: Any) -> Any:
