@@ -93,11 +93,9 @@ def measured(kind: str, section: dict[str, Any]) -> tuple[Seen, Size]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         # What the stage decides by the GPU that it sees.
-        stack.enter_context(patch.dict(models.MODELS, tiny=replace(models.MODELS["tiny"], base=half)))
+        stack.enter_context(patch.dict(models.MODELS, tiny=replace(TINY, base=half, half=lambda _: True)))
         stack.enter_context(
-            patch.object(
-                module, name, lambda **a: config(**{**a, "bf16": True, "activation_checkpointing": True})
-            )
+            patch.object(module, name, lambda **a: config(**{**a, "activation_checkpointing": True}))
         )
         stack.enter_context(patch.object(module, "train", begin))
         width = half_of(STUDENT).model.config.get_text_config().vocab_size
