@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 import tempfile
 from pathlib import Path
@@ -12,12 +13,14 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from c2f_spec.spec.hint import Hint
+from runtime.models.student import load
 from runtime.training.grpo import GRPOConfig, GRPOTrainer
 from runtime.training.hints.judged import Facts
 from runtime.training.hints.policy import Policy
 from runtime.training.rows import Row
 from tests import omni
 
+HINT = "<polarity>Negative</polarity>\n\n"
 ROOT = tempfile.TemporaryDirectory(prefix="text-policy-")
 PROMPTS = [f"{n} films out of {m}, and the words are " for n in range(8) for m in range(10)]
 
@@ -57,6 +60,12 @@ def folder(hidden: int, layers: int) -> Path:
     return found
 
 
+def loaded(place: Path):
+    if "thinker" in json.loads((place / "config.json").read_text())["model_type"]:
+        return load(place).model
+    return AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
+
+
 def by_spread(completions, **_):
     """Rewards that differ within a group."""
     return [len(set(text)) / 20 for text in completions]
@@ -74,11 +83,11 @@ def config(out: Path, **arguments) -> GRPOConfig:
     )  # fmt: skip
 
 
-def trainer(out: Path, kind=GRPOTrainer, size=(32, 2), rewards=by_spread, extra=None, **arguments):
+def trainer(out: Path, kind=GRPOTrainer, student=None, rewards=by_spread, extra=None, **arguments):
     """TRL's trainer, or one of ours, on the same model, prompts and seed. `extra` is told to ours only."""
     return kind(
         **(extra or {}),
-        model=AutoModelForCausalLM.from_pretrained(folder(*size), dtype=torch.float32),
+        model=loaded(student or folder(32, 2)),
         processing_class=tokenizer(),
         reward_funcs=[rewards],
         train_dataset=Dataset.from_dict({"prompt": PROMPTS}),
@@ -93,7 +102,7 @@ def ours(**hint) -> dict:
         given["on_rollouts"] = lambda step, rollouts: None
         given["policy"] = Policy(
             spec=Hint.model_validate(hint),
-            hint=lambda prompt: "they are ",
+            hint=lambda prompt: HINT,
             facts=lambda prompt, answer: Facts(0.0, 0.0, math.nan),
             polarity=lambda prompt: "neutral",
             seed=0,

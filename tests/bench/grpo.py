@@ -1,0 +1,150 @@
+"""What a step of GRPO costs: against TRL's own, with hints, and against a trainer that processes every row.
+
+Steps of both trainers alternate in one process on one thread, from the same weights and the same seed, so that both
+write the same answers; a step is what TRL's loop does in one: answers, rewards, scores, gradients, the optimizer.
+"""
+
+from __future__ import annotations
+
+import gc
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+
+from c2f_spec.spec.sections import Media, Tiny
+from runtime.models import MODELS
+from runtime.models.student import freeze, load, save, suppressed
+from runtime.training.grpo import GRPOTrainer
+from runtime.training.hints.trainer import HintGRPOTrainer
+from runtime.training.rows import Reader
+from tests import omni, text_policy
+from tests.bench.every_row import EveryRowTrainer
+from tests.bench.paired import Ratio, paired
+
+PAIRS = 6
+LARGE = (768, 11)
+"""Width and layers of the text model: 104 million weights."""
+GROUPS = 4
+SHARES = (0.25, 0.5, 1.0)
+NEVER = {"trigger": {"kind": "all_below", "threshold": 0.0}}
+
+
+class Steps:
+    """A trainer, a step at a time."""
+
+    def __init__(self, trainer: Any) -> None:
+        self.trainer = trainer
+        trainer.create_optimizer()
+        trainer.model.train()
+        trainer.current_gradient_accumulation_steps = 1
+        self._prompts = list(trainer.train_dataset["prompt"])
+
+    def __call__(self, n: int) -> None:
+        torch.manual_seed(n)
+        first = n * GROUPS % len(self._prompts)
+        chosen = self._prompts[first : first + GROUPS]
+        batch = [{"prompt": prompt} for prompt in chosen for _ in range(self.trainer.num_generations)]
+        self.trainer.training_step(self.trainer.model, batch, None)
+        torch.nn.utils.clip_grad_norm_(self.trainer.model.parameters(), 1.0)
+        self.trainer.optimizer.step()
+        self.trainer.model.zero_grad()
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        small = tiny(Path(name))
+        for words, place in (
+            ("tiny omni model", small),
+            ("text model of 104 M weights", text_policy.folder(*LARGE)),
+        ):
+            report(f"{words}, text: hints never triggered, to TRL's step, at most 1.03", never(place))
+        for frozen in (False, True):
+            ratio = paired(
+                media(small, EveryRowTrainer, frozen=frozen),
+                media(small, HintGRPOTrainer, frozen=frozen),
+                PAIRS,
+            )
+            towers = "frozen" if frozen else "trained"
+            report(
+                f"tiny omni model, media, towers {towers}: every row processed, to ours, at least 1.5", ratio
+            )
+        for share in SHARES:
+            asked = f"{share:.0%} of the groups hinted, to none, at most {(1 + share) * 1.05:.3f}"
+            made = [media(small, HintGRPOTrainer, share, **hint) for hint in (NEVER, {"hard_policy": "keep"})]
+            report(f"tiny omni model, media: {asked}", paired(*made, PAIRS))
+            made = [
+                text(text_policy.folder(*LARGE), HintGRPOTrainer, share, **hint)
+                for hint in (NEVER, {"hard_policy": "keep"})
+            ]
+            report(f"text model of 104 M weights: {asked}", paired(*made, PAIRS))
+
+
+def report(what: str, ratio: Ratio) -> None:
+    print(f"{what}\n    {ratio}", flush=True)
+    gc.collect()
+
+
+def tiny(folder: Path) -> Path:
+    """The demonstration's student, saved."""
+    save(MODELS["tiny"].base(Tiny(kind="tiny"), 0, None), folder / "tiny")
+    return folder / "tiny"
+
+
+def never(place: Path) -> Ratio:
+    return paired(text(place, HintGRPOTrainer, **NEVER), text(place, GRPOTrainer), PAIRS)
+
+
+def text(place: Path, kind: Any, share: float = 0.0, **hint: Any) -> Steps:
+    """On prompts without media."""
+    extra = text_policy.ours(**hint) if hint else {}
+    answers, length = (4, 48) if place.name == "tiny" else (2, 24)
+    size = {
+        "num_generations": answers,
+        "per_device_train_batch_size": GROUPS * answers,
+        "max_completion_length": length,
+    }
+    rewards = hard(text_policy.PROMPTS, share)
+    return Steps(
+        text_policy.trainer(place.parent / "out", kind, student=place, rewards=rewards, extra=extra, **size)
+    )
+
+
+def media(place: Path, kind: Any, share: float = 0.0, *, frozen: bool = False, **hint: Any) -> Steps:
+    """On clips with sound and video."""
+    student = load(place)
+    if frozen:
+        freeze(student.model, ("model.visual.", "model.audio_tower."))
+    reader = Reader(omni.prepared(), student.processor, omni.FMT, Media())
+    clips = reader.ids("train")
+    extra = {**text_policy.ours(**(hint or NEVER)), "reader": reader}
+    if kind is EveryRowTrainer:
+        extra = {"read": lambda clip: Reader(omni.prepared(), student.processor, omni.FMT, Media()).row(clip)}
+    made = kind(
+        **extra,
+        model=student.model,
+        processing_class=student.processor,
+        reward_funcs=[hard(clips, share)],
+        train_dataset=Dataset.from_dict({"prompt": clips}),
+        args=text_policy.config(
+            place.parent / "out",
+            per_device_train_batch_size=GROUPS * 4,
+            max_completion_length=48,
+            generation_kwargs={"suppress_tokens": suppressed(student.tokenizer)},
+        ),
+    )
+    return Steps(made)
+
+
+def hard(prompts: list[str], share: float) -> Any:
+    """A reward that finds this share of the groups of every batch hard."""
+    always = {prompt for i, prompt in enumerate(prompts) if i % GROUPS < share * GROUPS}
+
+    def rewarded(prompts: list[str], completions: list[str], **_: Any) -> list[float]:
+        rewards = text_policy.by_spread(completions)
+        return [reward - 9 * (prompt in always) for prompt, reward in zip(prompts, rewards, strict=True)]
+
+    return rewarded
