@@ -76,6 +76,11 @@ class Grpo(SpecModel):
         description="What the KL divergence is measured to: the model it starts from, or the untouched student. Not "
         "in the paper.",
     )
+    kl: Literal["estimate", "corrected"] = Field(
+        default="estimate",
+        description="Gradient of the KL divergence: that of its estimate, as in GRPO, or with the ratio of probabilities "
+        "before it, which takes out the bias; TRL's default. Not in the paper.",
+    )
     epsilon: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.2, description="Clip range. Not in the paper."
     )

@@ -123,6 +123,7 @@ def run(ctx: Context) -> dict[str, Any]:
             num_generations=grpo.generations,
             reward_weights=weights,
             beta=grpo.beta,
+            use_bias_correction_kl=grpo.kl == "corrected",
             epsilon=grpo.epsilon,
             epsilon_high=grpo.epsilon_high,
             loss_type=grpo.loss_type,

@@ -122,7 +122,7 @@ def media(place: Path, kind: Any, share: float = 0.0, *, frozen: bool = False, *
     clips = reader.ids("train")
     extra = {**text_policy.ours(**(hint or NEVER)), "reader": reader}
     if kind is EveryRowTrainer:
-        extra = {"read": lambda clip: Reader(omni.prepared(), student.processor, omni.FMT, Media()).row(clip)}
+        extra = {"read": lambda clip: reader._read(reader.clips[clip])}  # nothing is kept
     made = kind(
         **extra,
         model=student.model,
