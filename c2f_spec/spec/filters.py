@@ -183,7 +183,7 @@ class Filters(SpecModel):
     most: Most = Field(
         default=at_default(Most),
         description="At most so many chains of a polarity, for studies of one that fine-tuning rarely sees; before "
-        "`rebalance`. Not in the paper.",
+        "`rebalance`.",
     )
 
 
