@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 DEMO_DATA := icwsm2014-movie icwsm2014-amazon icwsm2014-nyt icwsm2014-tweets
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env data demo test lint format golden bench bench-grpo fuzz learns faults bench-cluster cluster clean
+.PHONY: help env data demo test lint format golden bench bench-grpo screenshots fuzz learns faults bench-cluster cluster clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
@@ -55,6 +55,9 @@ bench: env # what the README says of speed
 
 bench-grpo: env # what a step of training costs, against TRL's own (6 minutes on a quiet machine)
 	$(BIN)/python -m tests.bench grpo
+
+screenshots: env # the pages in headless Chromium, kept as pictures in build/screenshots
+	C2F_SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/test_page.py tests/test_browser.py
 
 fuzz: env # hostile text by the thousand; the tests run a few hundred
 	$(BIN)/python -m tests.fuzz 20000

@@ -144,7 +144,7 @@ def _inside(found: Found) -> list[str]:
         return ["", *(f"    {name:<16}{_written(fields)}" for name, fields in PRESETS.items())]
     models = [m for m in members(found.info.annotation) if issubclass(m, SpecModel)]
     if len(models) > 1:
-        return ["", *(f"    {_tag(m):<16}{_first(m)}" for m in models)]
+        return ["", *(f"    {' '.join(_tags(m)):<16} {_first(m)}" for m in models)]
     return (
         ["", *(f"    {n:<26}{i.description or ''}" for m in models for n, i in m.model_fields.items())]
         if models
@@ -235,8 +235,13 @@ def _source(found: Found) -> str:
 
 
 def _tag(model: type[SpecModel]) -> str:
+    return _tags(model)[0]
+
+
+def _tags(model: type[SpecModel]) -> list[str]:
+    """The words that name a member of a union, one or several; of other models its own name."""
     fields = [model.model_fields[d] for d in DISCRIMINATORS if d in model.model_fields]
-    return str(get_args(fields[0].annotation)[0]) if fields else model.__name__
+    return [str(word) for word in get_args(fields[0].annotation)] if fields else [model.__name__]
 
 
 def _first(model: type[SpecModel]) -> str:

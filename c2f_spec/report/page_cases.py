@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 CHUNK = 200
 """Clips whose answers are one block: what is unpacked when somebody opens a clip."""
-SCRIPTS = ("rows.js", "smooth.js", "cases.js")
+SCRIPTS = ("rows.js", "figures.js", "cases.js")
 STYLES = ("rows.css", "cases.css")
 ABOUT = (
     "Every clip with what each model answered, as in the paper's Figure 4. Fixed by RL: the answer before was not right, "
     "the one after is; broken, the other way round. Was hard: no model before RL was right (test clips), or a visit in "
-    "training found it so. Right is the polarity."
+    "training found it so. Right is the polarity. Of several seeds, the first."
 )
 
 

@@ -22,7 +22,7 @@ LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 24.0, 34.0
 SMOOTHED = 8
 """Points of a line up to which it is not smoothed."""
 WEIGHT = 0.6
-"""Of what came before, in a smoothed line; the page's script draws it with another (smooth.js)."""
+"""Of what came before, in a smoothed line; the page's script draws it with another (figures.js)."""
 MARKED = 80
 """Points of a line up to which each is marked."""
 

@@ -1,6 +1,8 @@
 "use strict";
-/* One slider for all smoothed lines of the page. Lines are smoothed where they lie: a mean does not mind the scale. */
+/* One slider for all smoothed lines of the page. Lines are smoothed where they lie: a mean does not mind the scale.
+   On paper, what is folded is open. */
 (() => {
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => { one.open = true; }));
   const lines = document.querySelectorAll("polyline.smooth");
   const place = document.querySelector(".charts.smoothed");
   if (!lines.length || !place) return;
