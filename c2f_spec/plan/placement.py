@@ -64,9 +64,10 @@ def _with_model(e: Experiment, kind: str, place: Placement) -> Placement:
 
 def decided_by(e: Experiment, environment: Environment) -> tuple[object, ...]:
     """The sections that placements are made of: variants that have the same ones are placed alike."""
+    judge = e.filters.judge if e.filters else None
     if environment.kind == "local":
-        return (e.resources, e.checkpoints, e.student, e.teacher, e.grpo, e.evaluate)
-    return (e.resources, e.checkpoints, e.student, e.teacher, e.sft, e.grpo, e.evaluate)
+        return (e.resources, e.checkpoints, e.student, e.teacher, judge, e.grpo, e.evaluate)
+    return (e.resources, e.checkpoints, e.student, e.teacher, judge, e.sft, e.grpo, e.evaluate)
 
 
 def _on_this_machine(e: Experiment, kind: str, environment: LocalEnvironment) -> Placement:

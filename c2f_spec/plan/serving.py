@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
+    from c2f_spec.spec.filters import Judge
 
 SIDECAR_PORT = 8000
 SIDECAR = f"http://127.0.0.1:{SIDECAR_PORT}/v1"
@@ -23,9 +24,10 @@ SIDECAR = f"http://127.0.0.1:{SIDECAR_PORT}/v1"
 def endpoint_of(e: Experiment, kind: str, environment: Environment) -> Endpoint | None:
     """That which a stage of this kind asks, if any; without a URL the stage serves the model itself."""
     teacher = e.teacher if kind == "distil" else None
-    if isinstance(teacher, OpenaiTeacher):
-        variable = _variable(teacher.secret, environment)
-        return Endpoint(url=teacher.endpoint, variable=variable, client=teacher.client)
+    asked = _asked(e, kind)
+    if asked is not None:
+        variable = _variable(asked.secret, environment)
+        return Endpoint(url=asked.endpoint, variable=variable, client=asked.client)
     if isinstance(teacher, VllmTeacher):
         return Endpoint(
             url=None if environment.kind == "local" else SIDECAR,
@@ -34,6 +36,19 @@ def endpoint_of(e: Experiment, kind: str, environment: Environment) -> Endpoint 
             memory=teacher.memory,
         )
     return None
+
+
+def _asked(e: Experiment, kind: str) -> OpenaiTeacher | Judge | None:
+    """Who answers elsewhere, to a stage of this kind."""
+    if kind == "distil" and isinstance(e.teacher, OpenaiTeacher):
+        return e.teacher
+    return e.filters.judge if kind == "filter" and e.filters else None
+
+
+def secret_of(e: Experiment, kind: str) -> str | None:
+    """Name of the secret with the key that a stage of this kind needs."""
+    asked = _asked(e, kind)
+    return asked.secret if asked else None
 
 
 def _variable(secret: str | None, environment: Environment) -> str | None:
@@ -62,11 +77,11 @@ def unserved(e: Experiment, environment: Environment, name: str) -> Iterator[Pro
                 f"a teacher of kind `vllm` needs native sidecars, which Kubernetes 1.28 of `{name}` has not"
             )
             yield Problem("C2F458", where, message, "use `transformers`, or a cluster of 1.29 or newer")
-    if isinstance(e.teacher, OpenaiTeacher) and e.teacher.secret is not None:
-        secret, known = e.teacher.secret, environment.secrets
-        if secret not in known or len(known[secret].env) > 1:
+    for kind, where in (("distil", ("teacher", "secret")), ("filter", ("filters", "judge", "secret"))):
+        secret, known = secret_of(e, kind), environment.secrets
+        if secret is not None and (secret not in known or len(known[secret].env) > 1):
             missing = secret not in known
             several = f"the secret `{secret}` of `{name}` gives several variables, and a key is one"
             message = f"the environment `{name}` has no secret `{secret}`" if missing else several
             way = suggest(secret, list(known)) if missing else "name a secret with the key alone"
-            yield Problem("C2F459", ("teacher", "secret"), message, way)
+            yield Problem("C2F459", where, message, way)

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
-from c2f_spec.spec.base import Fraction, SpecModel, at_default
+from c2f_spec.spec.base import ENDPOINT_PATTERN, PLACEMENT, Fraction, Name, SpecModel, at_default
+from c2f_spec.spec.client import Client
 
 OnFail = Annotated[
     Literal["drop", "retry", "flag"],
@@ -122,9 +123,23 @@ class Dedup(SpecModel):
 
 
 class Judge(SpecModel):
-    """Drop a chain that a language model finds wanting (LLaVA-CoT, HumanOmniV2). Not in the paper."""
+    """Drop a chain that a language model finds wanting (LLaVA-CoT, HumanOmniV2). It reads words only. Not in the paper."""
 
     model: str = Field(description="The judge, as its endpoint calls it.")
+    endpoint: Annotated[str, Field(pattern=ENDPOINT_PATTERN)] = Field(
+        description="URL of an endpoint that speaks the OpenAI protocol, up to and with `/v1`; no user or password in it.",
+        json_schema_extra={**PLACEMENT, "examples": ["https://judge.example.org/v1"]},
+    )
+    secret: Name | None = Field(
+        default=None,
+        description="Name of the environment's secret with the key, as for a teacher; never the key itself.",
+        json_schema_extra=PLACEMENT,
+    )
+    client: Client = Field(
+        default=at_default(Client),
+        description="How fast, how patiently and for how much it is asked.",
+        json_schema_extra=PLACEMENT,
+    )
     min_score: Annotated[float, Field(ge=1, le=5)] = Field(
         default=3.0, description="Least mark, of 1 to 5. Not in the paper."
     )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 STUDENTS: frozenset[str] = frozenset({"tiny", "qwen_omni"})
 TEACHERS: frozenset[str] = frozenset({"lexicon", "openai", "vllm", "transformers"})
-FILTERS: frozenset[str] = frozenset(NAMES) - {"judge"}
+FILTERS: frozenset[str] = frozenset(NAMES)
 
 DEMO_STUDENTS: frozenset[str] = frozenset({"tiny"})
 DEMO_TEACHERS: frozenset[str] = frozenset({"lexicon"})

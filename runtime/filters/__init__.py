@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from runtime.filters import (
     dedup,
     dialogue_fidelity,
+    judge,
     language,
     length,
     modality_mention,
@@ -41,4 +42,5 @@ FILTERS: dict[str, Callable[[Answer, Clip, Mapping[str, Any], Any], Failed | Non
 }
 COMPARING: dict[str, Callable[[Sequence[tuple[Clip, Answer]], Mapping[str, Any], Any], dict[str, Failed]]] = {
     "dedup": dedup.check_all,
+    "judge": judge.check_all,
 }

@@ -3,6 +3,7 @@
 Reads   prepare/ distil/
 Writes  chains.jsonl   kept, one a clip: {"id", "text"}, and "flags" {filter: reason} where a filter flags instead of dropping
         dropped.jsonl  {"id", "filter", "reason", "value", "text"}
+        marks.jsonl    {"id", "value", "reason", "tokens_in", "tokens_out"}: the judge's, where there is one
         funnel.json    {"in", "kept", "dropped": {filter: n}, "failed": {reason: n}, "flagged": {filter: n},
                         "by_split": {split: the same}, "by_polarity": {polarity: the same}}
 
@@ -54,6 +55,7 @@ def run(ctx: Context) -> dict[str, Any]:
     failures = read_failures(ctx, clips, chains)
     if spec.length is not None and spec.length.unit == "tokens":
         facts["tokens"] = tokens(ctx, chains)
+    facts["stage"] = ctx
     each(chains, facts, spec)
     verdicts = chosen(chains)
     compare(verdicts, facts, spec)

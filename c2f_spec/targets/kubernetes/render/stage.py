@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.keys import content_key
+from c2f_spec.plan.serving import secret_of
 from c2f_spec.provenance import VARIABLE, digest_of
 from c2f_spec.spec.handoff import Input, StageFile
-from c2f_spec.spec.teacher import OpenaiTeacher, VllmTeacher
+from c2f_spec.spec.teacher import VllmTeacher
 from c2f_spec.targets.kubernetes.render import names, queueing, shapes, variables, vllm
 from c2f_spec.targets.kubernetes.render.failure import pod_failure_policy
 from c2f_spec.targets.kubernetes.render.features import features
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.cluster import KubernetesEnvironment
+    from c2f_spec.spec.experiment import Experiment
 
 BOOT = Path(__file__).with_name("boot.py")
 
@@ -97,8 +99,8 @@ def job_of(
     if placement.nodes > 1:
         extra += variables.values(shapes.rendezvous(stage, name, environment))
     teacher = teacher_of(plan, stage)
-    if isinstance(teacher, OpenaiTeacher):
-        extra += variables.secret(environment, teacher.secret)
+    if stage.placement.endpoint is not None:
+        extra += variables.secret(environment, secret_of(experiment_of(plan, stage), stage.kind))
     template = pod_template(
         environment,
         stage,
@@ -170,8 +172,12 @@ def teacher_of(plan: Plan, stage: Stage) -> Any:
     """The teacher of a `distil` stage, with the fields of the place that its preimage does not hold; else `None`."""
     if stage.kind != "distil":
         return None
-    variant = next(v for v in plan.variants if stage.key in v.stages)
-    return variant.experiment.teacher
+    return experiment_of(plan, stage).teacher
+
+
+def experiment_of(plan: Plan, stage: Stage) -> Experiment:
+    """One that needs the stage: all who do agree in what it is, and in where it runs."""
+    return next(v for v in plan.variants if stage.key in v.stages).experiment
 
 
 def with_digest(item: dict[str, Any]) -> dict[str, Any]:
