@@ -151,7 +151,7 @@ def test_a_plan_tells_the_filter_stage_where_the_judge_is_and_no_key_does(tmp_pa
     judge = Judge(model="m", endpoint="http://x/v1", secret="my-key")
     filters = Filters(polarity_match={}, judge=judge)
     e = Experiment(c2f="v1", name="x", data={"train": "icwsm2014-movie"}, student={"kind": "tiny"}, teacher="lexicon", filters=filters)  # fmt: skip
-    local = LocalEnvironment(kind="local")
+    local = LocalEnvironment(c2f="v1", kind="local", store=".c2f")
     assert endpoint_of(e, "filter", local).url == "http://x/v1"
     assert endpoint_of(e, "filter", local).variable == "C2F_SECRET_MY_KEY"
     assert endpoint_of(e, "distil", local) is None
