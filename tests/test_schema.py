@@ -142,7 +142,6 @@ def test_every_line_of_the_table_names_a_field():
         ("grpo: {hint: {placement: in_prompt}}", "5:26", "`grpo.hint.placement: in_prompt`"),
         ("grpo: {hint: {forced_loss: shaped}}", "5:28", "`grpo.hint.forced_loss.mode: shaped`"),
         ("teacher: lexicon\nfilters: {format: {on_fail: flag}, polarity_match: {}}", "6:29", "`filters.format.on_fail: flag`"),
-        ("teacher: lexicon\nfilters: {polarity_match: {}, dedup: {on_fail: retry}}", "6:49", "`filters.dedup.on_fail: retry`"),
     ],
 )  # fmt: skip
 def test_what_does_not_run_is_refused_at_its_line(tmp_path, section, place, says):
