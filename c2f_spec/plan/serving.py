@@ -77,11 +77,11 @@ def unserved(e: Experiment, environment: Environment, name: str) -> Iterator[Pro
                 f"a teacher of kind `vllm` needs native sidecars, which Kubernetes 1.28 of `{name}` has not"
             )
             yield Problem("C2F458", where, message, "use `transformers`, or a cluster of 1.29 or newer")
-    for kind, where in (("distil", ("teacher", "secret")), ("filter", ("filters", "judge", "secret"))):
+    for kind, place in (("distil", ("teacher", "secret")), ("filter", ("filters", "judge", "secret"))):
         secret, known = secret_of(e, kind), environment.secrets
         if secret is not None and (secret not in known or len(known[secret].env) > 1):
             missing = secret not in known
             several = f"the secret `{secret}` of `{name}` gives several variables, and a key is one"
             message = f"the environment `{name}` has no secret `{secret}`" if missing else several
             way = suggest(secret, list(known)) if missing else "name a secret with the key alone"
-            yield Problem("C2F459", where, message, way)
+            yield Problem("C2F459", place, message, way)
