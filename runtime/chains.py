@@ -65,8 +65,7 @@ def tags(fmt: C2f | Dc) -> Tags:
 
 def prompt(fmt: AnyFormat, *, language: str, text: str, low: float, high: float) -> str:
     """The user's turn for a clip: `language` is the data set's, `low` and `high` the range that the prompt names."""
-    language = language if fmt.language == "dataset" else fmt.language
-    template = PROMPTS[language, "direct" if isinstance(fmt, Direct) else "chain"]
+    template = PROMPTS[language_of(fmt, language), "direct" if isinstance(fmt, Direct) else "chain"]
     names = (
         ("", "", "") if isinstance(fmt, Direct) else (tags(fmt).polarity, tags(fmt).think, tags(fmt).score)
     )
@@ -79,6 +78,11 @@ def prompt(fmt: AnyFormat, *, language: str, text: str, low: float, high: float)
         "s": names[2],
     }
     return re.sub(r"\{(\w+)\}", lambda m: values[m.group(1)], template)
+
+
+def language_of(fmt: AnyFormat, language: str) -> str:
+    """In which a clip of a data set in `language` is asked about."""
+    return language if fmt.language == "dataset" else fmt.language
 
 
 def number(score: float, decimals: int) -> str:

@@ -2,6 +2,7 @@
 
 manifest.jsonl    {"id": "test-17", "dataset": "icwsm2014-nyt", "split": "test", "text": "…", "label": -1.3,
                    "polarity": "negative", "media": "clips/test-17.mp4", "duration_s": 2.0, "blake3": "…"}
+                  and "lacks": ["audio"] or ["video"] where a recording has no sound or no picture
 chains.jsonl      {"id": "…", "text": "<polarity>Negative</polarity>…"}
 predictions.jsonl {"id": "…", "label": -1.3, "true": "negative", "output": "…", "polarity": "negative", "score": -1.0,
                    "well_formed": true}
@@ -36,6 +37,8 @@ class Clip:
     media: str
     duration_s: float
     blake3: str
+    lacks: tuple[str, ...] = ()
+    """Of "video" and "audio": what the file does not have; the prompt says so (METHOD 2.7)."""
 
 
 def polarity_of(score: float, family: str) -> Polarity:
@@ -66,14 +69,21 @@ def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def write_manifest(folder: Path, clips: Iterable[Clip]) -> int:
-    return write_jsonl(folder / "manifest.jsonl", (asdict(c) for c in clips))
+    return write_jsonl(folder / "manifest.jsonl", (_row(c) for c in clips))
+
+
+def _row(clip: Clip) -> dict[str, Any]:
+    row = asdict(clip)
+    if not clip.lacks:
+        del row["lacks"]
+    return row
 
 
 def read_manifest(folder: Path, split: str | None = None) -> list[Clip]:
     """The clips of a prepared data set, of one split or all, in manifest order."""
     path = folder / "manifest.jsonl"
     try:
-        clips = [Clip(**row) for row in read_jsonl(path)]
+        clips = [Clip(**{**row, "lacks": tuple(row.get("lacks", ()))}) for row in read_jsonl(path)]
     except TypeError as error:
         raise DataWrong(f"{path} is not a manifest of clips: {error}", hint="run `prepare` again") from error
     return [c for c in clips if split is None or c.split == split]

@@ -1,7 +1,8 @@
 """`python -m runtime data add NAME|ALL... --store URL (--from DIR | --fetch)`: copies of data sets -> the store.
 `python -m runtime data check NAME --from DIR [--against NAME=DIR]`: see `runtime/datasets/check.py`.
 
-`add` prints one JSON object a data set: {"name", "digest", "files", "rows"}. Every row is read before anything is stored.
+`add` prints one JSON object a data set: {"name", "digest", "files", "rows"}, and "own", what a spec
+says of it, for a data set that nobody knows by name. Every row is read before anything is stored.
 The digest depends on the files alone, so adding a copy twice, from wherever, changes nothing.
 """
 
@@ -19,7 +20,7 @@ from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.store.objects import Objects, open_objects
 from c2f_spec.store.records import add_dataset
 from runtime.command import Parser
-from runtime.datasets import DATASETS, RECORDED
+from runtime.datasets import DATASETS, RECORDED, facts_of, own
 from runtime.datasets.fetch import FETCH
 
 if TYPE_CHECKING:
@@ -38,12 +39,12 @@ def main(argv: Sequence[str]) -> int:
             return _check(args)
         objects = open_objects(args.store)
         names = FETCHED if "ALL" in args.names else tuple(dict.fromkeys(args.names))
-        for name in names:
-            _check_name(name)
+        for name in names if args.fetch else ():
+            _known(name)
         with tempfile.TemporaryDirectory() as scratch:
             fetched: dict[str, Path] = {}
             for name in names:
-                reader = KNOWN[name].reader
+                reader = KNOWN[name].reader if args.fetch else ""
                 if args.fetch and reader not in fetched:
                     folder = Path(scratch) / reader
                     folder.mkdir()
@@ -58,17 +59,19 @@ def main(argv: Sequence[str]) -> int:
 
 def add(objects: Objects, name: str, source: Path, scratch: Path) -> dict[str, Any]:
     """Stage the files of data set `name` that lie in `source`; returns what is printed."""
-    reader = DATASETS[KNOWN[name].reader]
-    file = reader.FILES[name]
-    if not (source / file).is_file():
-        raise DataWrong(
-            f"{source} has no file {file}",
-            hint=f"`--from` names the folder with {file}; its source is {reader.SOURCE}",
-        )
+    kind = facts_of(name, source).reader
+    reader = DATASETS[kind]
+    files = [own.HEADER, own.TABLE] if kind == "own" else [reader.FILES[name]]
+    for file in files:
+        if not (source / file).is_file():
+            raise DataWrong(
+                f"{source} has no file {file}",
+                hint=f"`--from` names the folder with {file}; its source is {reader.SOURCE}",
+            )
     rows = reader.read(name, source)
-    wanted = [source / file]
-    if KNOWN[name].reader in RECORDED:
-        wanted += [RECORDED[KNOWN[name].reader].media(name, source, row) for row in rows]
+    wanted = [source / file for file in files]
+    if kind in RECORDED:
+        wanted += dict.fromkeys(RECORDED[kind].media(name, source, row) for row in rows)
     folder = scratch / name
     for path in wanted:
         copy = folder / path.relative_to(source)
@@ -76,7 +79,11 @@ def add(objects: Objects, name: str, source: Path, scratch: Path) -> dict[str, A
         shutil.copyfile(path, copy)
     facts = {"name": name, "source": reader.SOURCE, "licence": reader.LICENCE, "rows": len(rows)}
     digest = add_dataset(objects, name, folder, facts)
-    return {"name": name, "digest": digest, "files": len(wanted), "rows": len(rows)}
+    told = {"name": name, "digest": digest, "files": len(wanted), "rows": len(rows)}
+    if kind == "own":
+        said = own.declared(own.header(name, source), rows)
+        told["own"] = said.model_dump(mode="json", exclude_none=True, exclude={"seconds"})
+    return told
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -88,13 +95,11 @@ def _check(args: argparse.Namespace) -> int:
         if not sign:
             raise WrongUsage(f"`{word}` is not NAME=DIR", hint="for example ch-sims=/data/ch-sims")
         others[other] = Path(place)
-    for name in (args.name, *others):
-        _check_name(name)
     print(json.dumps(check(args.name, args.copy, others), ensure_ascii=False))
     return 0
 
 
-def _check_name(name: str) -> None:
+def _known(name: str) -> None:
     if name not in KNOWN:
         raise WrongUsage(f"no data set is called `{name}`", hint=f"ALL, or some of: {', '.join(KNOWN)}")
 

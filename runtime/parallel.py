@@ -42,7 +42,7 @@ def over_cores(work: Callable[[T], R], items: Sequence[T], *, least: int = 200) 
         return
     under_way: deque[Future[list[R]]] = deque()
     try:
-        with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), initializer=_start) as pool:
+        with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), initializer=as_child) as pool:
             for start in range(0, len(items), CHUNK):
                 under_way.append(pool.submit(_chunk, work, items[start : start + CHUNK]))
                 if len(under_way) > 2 * cores:
@@ -60,8 +60,8 @@ def _chunk(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
     return [work(item) for item in items]
 
 
-def _start() -> None:
-    """In each worker: leave interrupts to the stage, and end with it even if it is killed outright."""
+def as_child() -> None:
+    """In each process that a stage starts: leave interrupts to the stage, and end with it even if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -123,7 +123,11 @@ def prepared(
         media = f"clips/{number}{path.suffix.lower()}"
         (folder / media).symlink_to(path.resolve())
         digest = digest_file(path).blake3
-        made.append(Clip(str(number), "clips", "test", text, 0.0, "neutral", media, seen.duration_s, digest))
+        made.append(
+            Clip(
+                str(number), "clips", "test", text, 0.0, "neutral", media, seen.duration_s, digest, seen.lacks
+            )
+        )
     write_manifest(folder, made)
     facts = facing["trained_on"] | ({"language": language} if language else {})
     (folder / "dataset.json").write_text(json.dumps(facts), encoding="utf-8")

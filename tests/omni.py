@@ -11,6 +11,7 @@ import torch
 
 from c2f_spec.spec.handoff import Placement, StageFile
 from c2f_spec.spec.sections import C2f, Media, Tiny
+from c2f_spec.store.digest import digest_file
 from c2f_spec.store.objects import open_objects
 from runtime.chains import target
 from runtime.clips import Clip, polarity_of, write_jsonl, write_manifest
@@ -50,11 +51,11 @@ def prepared() -> Path:
 def clip(folder: Path, i: int, split: str) -> Clip:
     rating = RATINGS[i % len(RATINGS)]
     name = f"toy-{i:02}"
-    render(folder / "clips" / f"{name}.mp4", rating, seed=1, clip=name)
-    text = f"{TEXTS[i % len(TEXTS)]} {i}"
-    return Clip(
-        name, "toy", split, text, rating, polarity_of(rating, "mosi"), f"clips/{name}.mp4", 2.0, "0" * 64
-    )
+    path = folder / "clips" / f"{name}.mp4"
+    render(path, rating, seed=1, clip=name)
+    text, polarity = f"{TEXTS[i % len(TEXTS)]} {i}", polarity_of(rating, "mosi")
+    digest = digest_file(path).blake3  # decoded clips are kept by it
+    return Clip(name, "toy", split, text, rating, polarity, f"clips/{name}.mp4", 2.0, digest)
 
 
 @functools.cache

@@ -61,8 +61,8 @@ def test_sizes_are_those_of_the_method():
     [("ch-sims", 1025, 769), ("cmu-mosi", 1165, 845), ("cmu-mosei", 1627, 1115)],
 )
 def test_prompts_have_the_tokens_of_the_method(dataset, tokens, half):
-    assert prompt_tokens(dataset, Media(), 420) == tokens
-    assert prompt_tokens(dataset, Media(max_pixels=64 * 28 * 28), 420) == half
+    assert prompt_tokens(CLIPS[dataset].seconds, Media(), 420) == tokens
+    assert prompt_tokens(CLIPS[dataset].seconds, Media(max_pixels=64 * 28 * 28), 420) == half
 
 
 def training(rank, zero, gpus, rows, learned=1536):

@@ -76,7 +76,7 @@ class Changed(Reader):
 
     def __init__(self, reader, name):
         self.__dict__.update(reader.__dict__)
-        self._cache, self.name = reader._cache.copy(), name
+        self._rows, self.name = reader._rows.copy(), name
 
     def row(self, clip_id):
         row = super().row(clip_id)

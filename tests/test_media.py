@@ -14,6 +14,7 @@ from c2f_spec.errors import DataWrong
 from c2f_spec.spec.sections import Media
 from runtime.media import decode, measure
 from runtime.media.render import FRAMES, RATE, SECONDS, Cues, cues, face, render, voice
+from tests.odd_clips import film
 
 MEDIA = Media(fps=2.0, max_frames=4, max_pixels=3136)
 
@@ -97,8 +98,28 @@ def test_frames_are_those_of_pyav(clip):
     assert np.abs(decode.frames(clip, MEDIA).astype(int) - wanted).max() <= 2
 
 
+@pytest.mark.parametrize("side", [(56, 56), (120, 120)])
+def test_both_decoders_take_the_same_moments_and_nearly_the_same_colours(tmp_path, side):
+    film(tmp_path / "long.mp4", side=side, count=23)
+    by = [
+        decode.frames(tmp_path / "long.mp4", MEDIA.model_copy(update={"decoder": d}))
+        for d in ("decord", "av")
+    ]
+    assert by[0].shape == by[1].shape == (4, 56, 56, 3)
+    assert np.abs(by[0].astype(int) - by[1]).max() <= 3
+
+
+def test_packets_that_hold_no_frame_are_not_counted_as_one(tmp_path):
+    film(tmp_path / "hollow.mp4", count=8, hollow=3)
+    film(tmp_path / "plain.mp4", count=8)
+    media = MEDIA.model_copy(update={"decoder": "av"})
+    hollow, plain = (decode.frames(tmp_path / f"{name}.mp4", media) for name in ("hollow", "plain"))
+    assert (hollow == plain).all()
+    assert len({int(picture.mean()) for picture in plain}) == 4
+
+
 def test_large_frames_are_scaled_down(tmp_path):
-    other(tmp_path / "large.mp4", side=(120, 200))
+    film(tmp_path / "large.mp4", side=(120, 200))
     assert decode.frames(tmp_path / "large.mp4", MEDIA.model_copy(update={"max_pixels": 8000})).shape == (
         2,
         56,
@@ -107,11 +128,23 @@ def test_large_frames_are_scaled_down(tmp_path):
     )
 
 
-@given(st.integers(1, 4000), st.integers(1, 4000), st.integers(28 * 28, 200_000))
-def test_fitted_sides_are_multiples_of_28_within_the_limit(height, width, most):
-    sides = decode.fitted(height, width, most)
-    assert all(side % 28 == 0 and side >= 28 for side in sides)
-    assert sides[0] * sides[1] <= most
+@given(st.integers(1, 4000), st.integers(1, 4000), st.integers(28 * 28, 200_000), st.floats(0.01, 1))
+def test_fitted_sides_are_multiples_of_28_within_the_limits(height, width, most, part):
+    for least in (None, max(1, int(most * part))):
+        sides = decode.fitted(height, width, most, least)
+        assert all(side % 28 == 0 and side >= 28 for side in sides)
+        assert sides[0] * sides[1] <= most
+    larger = decode.fitted(height, width, most, least)
+    smaller = decode.fitted(height, width, most)
+    assert larger[0] * larger[1] >= min(least, smaller[0] * smaller[1])
+
+
+def test_small_frames_are_scaled_up(tmp_path):
+    film(tmp_path / "small.mp4", side=(56, 56))
+    media = MEDIA.model_copy(update={"min_pixels": 10_000, "max_pixels": 20_000})
+    for decoder in decode.DECODERS:
+        scaled = decode.frames(tmp_path / "small.mp4", media.model_copy(update={"decoder": decoder}))
+        assert scaled.shape == (2, 112, 112, 3)
 
 
 @given(st.integers(1, 500), st.floats(0.1, 60), st.floats(0.1, 10), st.integers(1, 64))
@@ -124,15 +157,15 @@ def test_frames_are_spread_in_pairs(count, fps, wanted, most):
 
 
 def test_sound_at_another_rate_is_resampled_to_mono(tmp_path):
-    other(tmp_path / "stereo.mp4", rate=8000)
+    film(tmp_path / "stereo.mp4", rate=8000)
     sound = decode.audio(tmp_path / "stereo.mp4")
     assert len(sound) == pytest.approx(RATE, abs=3000)
     assert measure.pitch(sound[2000:14000]) == pytest.approx(440, rel=0.02)
 
 
 def test_a_missing_stream_is_named(tmp_path):
-    other(tmp_path / "mute.mp4", rate=None)
-    other(tmp_path / "blind.mp4", side=None)
+    film(tmp_path / "mute.mp4", rate=None)
+    film(tmp_path / "blind.mp4", side=None)
     with pytest.raises(DataWrong, match=r"mute.mp4 has no audio stream"):
         decode.audio(tmp_path / "mute.mp4")
     with pytest.raises(DataWrong, match=r"blind.mp4"):
@@ -145,35 +178,13 @@ def test_a_damaged_file_is_named(tmp_path, clip, cut):
     with pytest.raises(DataWrong, match=r"cut.mp4 cannot be decoded") as caught:
         decode.audio(tmp_path / "cut.mp4")
     assert caught.value.hint
-    with pytest.raises(DataWrong, match=r"cut.mp4 cannot be decoded"):
-        decode.frames(tmp_path / "cut.mp4", MEDIA)
+    for decoder, other in (("decord", "av"), ("av", "decord")):
+        with pytest.raises(DataWrong, match=r"cut.mp4 cannot be decoded") as caught:
+            decode.frames(tmp_path / "cut.mp4", MEDIA.model_copy(update={"decoder": decoder}))
+        assert f"`media.decoder: {other}`" in caught.value.hint
 
 
 def test_a_missing_file_is_named(tmp_path):
     for read in (decode.audio, lambda path: decode.frames(path, MEDIA)):
         with pytest.raises(DataWrong, match=r"gone.mp4 is missing"):
             read(tmp_path / "gone.mp4")
-
-
-def other(path, *, side=(56, 56), rate=RATE):
-    """A second of another clip: a grey picture of height and width `side`, a stereo tone of 440 Hz."""
-    with av.open(str(path), "w", format="mp4") as container:
-        if side is not None:
-            video = container.add_stream("mpeg4", rate=4)
-            video.height, video.width, video.pix_fmt = *side, "yuv420p"
-        if rate is not None:
-            audio = container.add_stream("aac", rate=rate, layout="stereo")
-        if side is not None:
-            for _ in range(4):
-                container.mux(
-                    video.encode(
-                        av.VideoFrame.from_ndarray(np.full((*side, 3), 99, np.uint8), format="rgb24")
-                    )
-                )
-            container.mux(video.encode())
-        if rate is not None:
-            tone = 0.1 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate).astype(np.float32)
-            sound = av.AudioFrame.from_ndarray(np.stack([tone, tone]), format="fltp", layout="stereo")
-            sound.sample_rate, sound.pts = rate, 0
-            container.mux(audio.encode(sound))
-            container.mux(audio.encode())

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 
-import av
-import numpy as np
 import pytest
 
 from c2f_spec.errors import DataWrong
@@ -19,6 +17,7 @@ from runtime.datasets import thuiar
 from runtime.media.probe import probe
 from runtime.media.render import render
 from runtime.stages import prepare
+from tests.odd_clips import film
 
 HEADER = "video_id,clip_id,text,label,label_T,label_A,label_V,annotation,mode"
 ROWS = (
@@ -43,15 +42,7 @@ def copy(folder, rows=ROWS, header=HEADER, files=FILES, table="label.csv", bom=F
 
 def silent(path):
     """A clip with pictures and no sound."""
-    with av.open(str(path), "w") as container:
-        video = container.add_stream("mpeg4", rate=4)
-        video.width = video.height = 56
-        video.pix_fmt = "yuv420p"
-        for _ in range(4):
-            container.mux(
-                video.encode(av.VideoFrame.from_ndarray(np.zeros((56, 56, 3), np.uint8), format="rgb24"))
-            )
-        container.mux(video.encode())
+    film(path, rate=None)
 
 
 @pytest.mark.parametrize("bom", [False, True])
@@ -132,9 +123,11 @@ def test_a_probe_says_what_a_file_holds(tmp_path):
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "good.mp4").read_bytes()[:2000])
     (tmp_path / "text.mp4").write_text("no film")
     good = probe(tmp_path / "good.mp4")
-    assert (good.problem, good.has_audio) == ("", True)
+    assert (good.problem, good.lacks) == ("", ())
     assert good.duration_s == pytest.approx(2, abs=0.2)
-    assert probe(tmp_path / "silent.mp4").problem == "it has no sound"
+    film(tmp_path / "blind.mp4", side=None)
+    assert probe(tmp_path / "silent.mp4").lacks == ("audio",)
+    assert probe(tmp_path / "blind.mp4").lacks == ("video",)
     assert all(probe(tmp_path / name).problem for name in ("cut.mp4", "text.mp4"))
 
 
@@ -142,7 +135,7 @@ def prepared(tmp_path, folder):
     preimage = {"stage": "prepare", "spec": {"dataset": "ch-sims", "limit": {}}}
     stage = StageFile(kind="prepare", key="k", name="p", preimage=preimage, store=str(tmp_path), scratch="")
     out = tmp_path / "out"
-    out.mkdir()
+    out.mkdir(parents=True)
     summary = prepare.run(Context(stage, {"data": folder}, out, open_objects(str(tmp_path / "store"))))
     return out, summary
 
@@ -160,11 +153,16 @@ def test_recordings_are_copied_as_they_are(tmp_path):
     assert read_facts(out)["rendered"] is False
 
 
-def test_a_clip_without_sound_stops_the_stage_and_is_named(tmp_path):
+def test_a_clip_without_sound_is_prepared_as_one_and_one_that_nothing_comes_out_of_is_named(tmp_path):
     folder = copy(tmp_path / "copy")
     silent(folder / "Raw" / "12345" / "0003.mp4")
-    with pytest.raises(DataWrong, match=r"`12345\$_\$0003` cannot be used: .*: it has no sound"):
-        prepared(tmp_path, folder)
+    out, summary = prepared(tmp_path / "silent", folder)
+    assert summary["without"] == {"audio": 1}
+    lacking = {clip.id: clip.lacks for clip in read_manifest(out) if clip.lacks}
+    assert lacking == {"12345$_$0003": ("audio",)}
+    (folder / "Raw" / "12345" / "0003.mp4").write_text("no film")
+    with pytest.raises(DataWrong, match=r"`12345\$_\$0003` cannot be used: .*: it cannot be decoded"):
+        prepared(tmp_path / "bad", folder)
 
 
 def test_adding_takes_the_table_and_its_clips_and_no_more(tmp_path, capsys):
@@ -198,7 +196,7 @@ def test_check_names_what_is_wrong_and_what_leaks(c2f, tmp_path):
     done = c2f("data", "check", "ch-sims-v2", "--from", str(other), "--against", f"ch-sims={folder}", check=4)
     assert "ch-sims-v2: 6 clips (3 train, 1 valid, 2 test), labels from -0.8 to 1" in done.stdout
     assert "problem: 3 splits of another size\n  train: 3 clips, published 2,722" in done.stdout
-    assert "problem: 1 clips that cannot be used\n  video_0001$_$0001: it has no sound" in done.stdout
+    assert "clips without sound, which prompts say: 1\n" in done.stdout
     assert "12345$_$0003 (test) = new$_$1 (train) = new$_$2 (test)" in done.stdout
     assert "overlap with ch-sims: 6 clips (3 train, 1 valid, 2 test) by id, words or recording" in done.stdout
     found = json.loads(c2f("data", "check", "ch-sims", "--from", str(folder), "-o", "json", check=4).stdout)

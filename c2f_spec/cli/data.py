@@ -27,8 +27,9 @@ def data(args: Namespace) -> int:
 def _add(args: Namespace) -> int:
     """Stage and pin. What needs its terms accepted is refused without `--accept-terms`."""
     for name in args.names:
-        _known(name)
-        if not DATASETS[name].rendered and not args.accept_terms:
+        if args.fetch:
+            _known(name)
+        if name in DATASETS and not DATASETS[name].rendered and not args.accept_terms:
             raise WrongUsage(
                 f"`{name}` is given out by its authors under terms of their own",
                 hint="read them, and add --accept-terms to say that you accept them",
@@ -56,6 +57,8 @@ def _add(args: Namespace) -> int:
     staged = [json.loads(line) for line in printed.splitlines()]
     for item in staged:
         print(f"{item['name']}: {item['rows']:,} rows, digest {item['digest'][:10]}")
+        if "own" in item:
+            print(f"a spec names it with\ndata:\n  own:\n    - {_flow(item['own'])}")
     if lock.parent.is_dir():
         write_pins(lock, "datasets", {item["name"]: item["digest"] for item in staged})
         print(f"pinned in {show.relative(lock)}")
@@ -64,9 +67,6 @@ def _add(args: Namespace) -> int:
 
 def _check(args: Namespace) -> int:
     """Exit 4 if the copy differs from what is published, or cannot be used as it is."""
-    _known(args.name)
-    for other in args.against:
-        _known(other.partition("=")[0])
     against = [word for other in args.against for word in ("--against", other)]
     code, printed = asked("data", "check", args.name, "--from", args.source, *against)
     if code:
@@ -87,12 +87,20 @@ def _told(found: dict[str, Any]) -> str:
         lines += [f"  {example}" for example in problem["examples"]]
         if problem["count"] > len(problem["examples"]):
             lines.append(f"  and {problem['count'] - len(problem['examples']):,} more")
+    lines += found["notes"]
     for overlap in found["overlap"]:
         split = ", ".join(f"{n:,} {name}" for name, n in overlap["by_split"].items()) or "none"
         lines.append(
             f"overlap with {overlap['with']}: {overlap['clips']:,} clips ({split}) by id, words or recording"
         )
     return "\n".join([*lines, *([] if found["problems"] else ["no problem found"])])
+
+
+def _flow(value: Any) -> str:
+    """As YAML in one line. Every name and number in it was validated."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_flow(each)}' for key, each in value.items())}}}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _known(name: str) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.codes import checks, cluster, document, expand, hints, place, schema, teacher, training
+from c2f_spec.codes import checks, cluster, document, expand, hints, media, place, schema, teacher, training
 
 if TYPE_CHECKING:
     from c2f_spec.codes.entry import Entry
@@ -25,6 +25,7 @@ ENTRIES: dict[str, Entry] = {
     **hints.ENTRIES,
     **teacher.ENTRIES,
     **training.ENTRIES,
+    **media.ENTRIES,
     **place.ENTRIES,
     **cluster.ENTRIES,
     **expand.ENTRIES,

@@ -14,7 +14,8 @@ ENTRIES: dict[str, Entry] = {
     "C2F301": Entry(
         "an unknown data set",
         "A spec names data sets; what is known of each (language, range of the annotations, splits, metrics) is in "
-        "`c2f_spec/spec/datasets.py`.",
+        "`c2f_spec/spec/datasets.py`; one's own is declared under `data.own`, in lines that `c2f-spec data add NAME --from DIR` "
+        "prints.",
         "data: {train: sims}\n",
         "data: {train: ch-sims}\n",
     ),

@@ -13,7 +13,7 @@ from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
     from c2f_spec.spec.datasets import Split
-    from c2f_spec.spec.sections import Limit
+    from c2f_spec.spec.sections import Data
     from c2f_spec.spec.student import Media
 
 PATCH = 28 * 28
@@ -51,15 +51,22 @@ CLIPS: dict[str, Clips] = {
 """By name; a test holds it against `DATASETS`."""
 
 
-def clips_of(dataset: str, split: Split, limit: Limit) -> int:
+def extent(data: Data, dataset: str) -> Clips:
+    """Of a data set that a spec names: its own word for its own ones."""
+    for one in data.own:
+        if one.name == dataset:
+            return Clips(*(one.facts.counts or (0, 0, 0)), one.seconds)
+    return CLIPS[dataset]
+
+
+def clips_of(data: Data, dataset: str, split: Split) -> int:
     """Clips of a split, of which a spec may take fewer."""
-    facts, most = CLIPS[dataset], getattr(limit, split)
-    there: int = getattr(facts, split) if split in DATASETS[dataset].splits else 0
+    facts, most = extent(data, dataset), getattr(data.limit, split)
+    there: int = getattr(facts, split) if split in data.known[dataset].splits else 0
     return min(there, most) if most is not None else there
 
 
-def prompt_tokens(dataset: str, media: Media, text: int) -> int:
+def prompt_tokens(seconds: float, media: Media, text: int) -> int:
     """Of a clip of mean length: pairs of frames at full size, sound, and `text` tokens besides."""
-    seconds = CLIPS[dataset].seconds
     frames = min(media.max_frames, seconds * media.fps)
     return max(2, ceil(frames / 2)) * (media.max_pixels // PATCH) + ceil(seconds * AUDIO_TOKENS) + text

@@ -10,7 +10,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from c2f_spec.cost import memory as mem
-from c2f_spec.cost.clips import CLIPS, clips_of, prompt_tokens
+from c2f_spec.cost.clips import clips_of, extent, prompt_tokens
 from c2f_spec.cost.model import Load
 from c2f_spec.cost.sizes import SIZES, size_of
 from c2f_spec.cost.time import forward_seconds, generate_seconds, hinted_share, train_seconds
@@ -66,7 +66,7 @@ def _distil(e: Experiment, teacher: TransformersTeacher | VllmTeacher, site: Sit
     size, k = size_of(teacher.model) or SOME, site.k
     vllm = isinstance(teacher, VllmTeacher)
     rows = k.batch_rows if vllm else ROWS_GENERATED
-    answers = ceil(clips_of(e.data.train, "train", e.data.limit) * teacher.samples / site.placement.shards)
+    answers = ceil(clips_of(e.data, e.data.train, "train") * teacher.samples / site.placement.shards)
     tokens = min(k.teacher_tokens, teacher.max_new_tokens)
     work = generate_seconds(size, answers, tokens, k, rows=rows, vllm=vllm)
     held = _longest(e, e.data.train, k) + teacher.max_new_tokens
@@ -79,9 +79,9 @@ def _distil(e: Experiment, teacher: TransformersTeacher | VllmTeacher, site: Sit
 def _sft(e: Experiment, sft: Sft, site: Site) -> Load:
     """Every clip counts as kept: how many chains pass the filters is known afterwards."""
     size, k = _student(e), site.k
-    clips = clips_of(e.data.train, "train", e.data.limit)
+    clips = clips_of(e.data, e.data.train, "train")
     rows = sft.steps * sft.batch if sft.steps is not None else ceil(clips * sft.epochs)
-    tokens = prompt_tokens(e.data.train, e.media, k.text_tokens) + _answer(e, k)
+    tokens = prompt_tokens(extent(e.data, e.data.train).seconds, e.media, k.text_tokens) + _answer(e, k)
     full = not isinstance(sft.tuner, Lora)
     work = train_seconds(size, rows * tokens, k, full=full) / max(1, site.gpus)
     held = sft.max_tokens or _longest(e, e.data.train, k) + _longest_answer(e, k)
@@ -91,10 +91,10 @@ def _sft(e: Experiment, sft: Sft, site: Site) -> Load:
 
 def _grpo(e: Experiment, g: Grpo, site: Site) -> Load:
     size, k = _student(e), site.k
-    clips = clips_of(e.data.train, "train", e.data.limit)
+    clips = clips_of(e.data, e.data.train, "train")
     batches = ceil(g.steps / g.updates) if g.steps is not None else ceil(ceil(clips * g.epochs) / g.batch)
     answers = ceil(g.batch * g.generations / max(1, site.gpus))
-    prompt = prompt_tokens(e.data.train, e.media, k.text_tokens)
+    prompt = prompt_tokens(extent(e.data, e.data.train).seconds, e.media, k.text_tokens)
     answer = min(k.chain_tokens, g.max_new_tokens)
     vllm = isinstance(g.engine, VllmEngine)
     seconds = grpo_step_seconds(size, g, prompt, answer, answers, k)
@@ -133,7 +133,7 @@ def _evaluate(e: Experiment, asked: Evaluate, dataset: str, site: Site) -> Load:
     engine, most = asked.engine, asked.decoding.max_new_tokens
     vllm = isinstance(engine, VllmEngine)
     rows = k.batch_rows if vllm else ROWS_GENERATED
-    answers = ceil(clips_of(dataset, "test", e.data.limit) / site.placement.shards)
+    answers = ceil(clips_of(e.data, dataset, "test") / site.placement.shards)
     work = generate_seconds(size, answers, min(_answer(e, k), most), k, rows=rows, vllm=vllm)
     held = _longest(e, dataset, k) + most
     peak = mem.inference_bytes(size, max(1, site.placement.gpus), min(rows, answers), held, k)
@@ -161,8 +161,8 @@ def _rows(site: Site, rows: int) -> int:
 def _longest(e: Experiment, dataset: str, k: Coefficients) -> int:
     """Tokens of the longest prompt, about."""
     long = e.media.model_copy(update={"fps": e.media.fps * LONG})
-    sound = ceil(CLIPS[dataset].seconds * (LONG - 1) * 25)
-    return prompt_tokens(dataset, long, k.text_tokens) + sound
+    sound = ceil(extent(e.data, dataset).seconds * (LONG - 1) * 25)
+    return prompt_tokens(extent(e.data, dataset).seconds, long, k.text_tokens) + sound
 
 
 def _answer(e: Experiment, k: Coefficients) -> int:

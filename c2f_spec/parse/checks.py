@@ -1,6 +1,7 @@
 """Rules between sections (METHOD 3, 6.4, 8.4). A rule is a function that yields problems; lists run them.
 
-Here are those on data, pipeline and evaluation; `rules_teacher`, `rules_training` and `rules_hint` have the others.
+Here are those on data, pipeline and evaluation; `rules_teacher`, `rules_training`, `rules_hint` and `rules_media` have the
+others.
 
 Rules look at the experiment alone. What depends on the place (demo-only parts, what the runtime can do) is asked
 when a plan is made for an environment: `c2f_spec/plan/compile.py`.
@@ -11,10 +12,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from c2f_spec.lookalikes import suggest
-from c2f_spec.parse import rules_hint, rules_teacher, rules_training
+from c2f_spec.parse import rules_hint, rules_media, rules_teacher, rules_training
 from c2f_spec.parse.problem import Problem
 from c2f_spec.spec.claims import METRICS, TABLES
-from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.sections import Dc, Direct
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ __all__ = ["RULES", "Problem", "check"]
 
 def check(experiment: Experiment) -> list[Problem]:
     """Every problem that the rules find."""
-    rules = (*RULES, *rules_teacher.RULES, *rules_training.RULES, *rules_hint.RULES)
+    rules = (*RULES, *rules_teacher.RULES, *rules_training.RULES, *rules_hint.RULES, *rules_media.RULES)
     return [problem for rule in rules for problem in rule(experiment)]
 
 
@@ -38,24 +38,24 @@ def data_sets_exist(e: Experiment) -> Iterator[Problem]:
         (("evaluate", "datasets", i), n) for i, n in enumerate(e.evaluate.datasets if e.evaluate else ())
     ]
     for loc, name in named:
-        if name not in DATASETS:
-            yield Problem("C2F301", loc, f"no data set `{name}`", suggest(name, list(DATASETS)))
+        if name not in e.data.known:
+            yield Problem("C2F301", loc, f"no data set `{name}`", suggest(name, list(e.data.known)))
 
 
 def data_sets_have_the_splits(e: Experiment) -> Iterator[Problem]:
-    train = DATASETS.get(e.data.train)
+    train = e.data.known.get(e.data.train)
     trains = e.teacher is not None or e.sft is not None or e.grpo is not None
     if train and trains and "train" not in train.splits:
-        able = [d.name for d in DATASETS.values() if "train" in d.splits]
+        able = [d.name for d in e.data.known.values() if "train" in d.splits]
         yield Problem(
             "C2F302", ("data", "train"), f"`{train.name}` has no training split", f"one of {', '.join(able)}"
         )
 
 
 def rendering_belongs_to_rendered_data(e: Experiment) -> Iterator[Problem]:
-    train = DATASETS.get(e.data.train)
-    rendered = [n for n in (e.data.train, *(e.evaluate.datasets if e.evaluate else ())) if n in DATASETS]
-    if train and e.data.render_seed is not None and not any(DATASETS[n].rendered for n in rendered):
+    train = e.data.known.get(e.data.train)
+    rendered = [n for n in (e.data.train, *(e.evaluate.datasets if e.evaluate else ())) if n in e.data.known]
+    if train and e.data.render_seed is not None and not any(e.data.known[n].rendered for n in rendered):
         message = f"`render_seed` has no use: the clips of `{train.name}` are recorded, not drawn"
         yield Problem("C2F303", ("data", "render_seed"), message, "remove it", at_key=True)
 
@@ -154,11 +154,11 @@ def tags_differ(e: Experiment) -> Iterator[Problem]:
 
 
 def evaluation_does_not_leak(e: Experiment) -> Iterator[Problem]:
-    train = DATASETS.get(e.data.train)
+    train = e.data.known.get(e.data.train)
     for i, name in enumerate(e.evaluate.datasets if e.evaluate else ()):
-        if name not in DATASETS or train is None:
+        if name not in e.data.known or train is None:
             continue
-        if train.name in DATASETS[name].contains:
+        if train.name in e.data.known[name].contains:
             message = f"`{name}` contains `{train.name}`: neither in-domain nor out-of-domain"
         elif name in train.contains:
             message = f"`{train.name}`, which is trained on, contains clips of `{name}`"
@@ -169,7 +169,7 @@ def evaluation_does_not_leak(e: Experiment) -> Iterator[Problem]:
 
 
 def targets_keep_the_labels(e: Experiment) -> Iterator[Problem]:
-    train = DATASETS.get(e.data.train)
+    train = e.data.known.get(e.data.train)
     if train and (e.sft or e.grpo) and e.format.label_decimals < train.decimals:
         yield Problem(
             "C2F319",
@@ -201,8 +201,8 @@ def claims_can_be_judged(e: Experiment) -> Iterator[Problem]:
             message = f"the hypothesis is about `{name}`, which is not evaluated"
             hint = "add it to `evaluate.datasets`, or name another `dataset`"
             yield Problem("C2F322", ("hypothesis", "dataset"), message, hint)
-        elif name in DATASETS and e.hypothesis.metric not in METRICS[DATASETS[name].family]:
-            known = ", ".join(METRICS[DATASETS[name].family])
+        elif name in e.data.known and e.hypothesis.metric not in METRICS[e.data.known[name].family]:
+            known = ", ".join(METRICS[e.data.known[name].family])
             message = f"`{name}` has no {e.hypothesis.metric}"
             yield Problem("C2F323", ("hypothesis", "metric"), message, f"one of {known}")
     for i, table in enumerate(e.tables):
@@ -217,23 +217,23 @@ def tables_have_numbers(e: Experiment) -> Iterator[Problem]:
     own = [(i, table) for i, table in enumerate(e.tables) if table.kind == "own"]
     names = [table.name for _, table in own]
     for place, (i, table) in enumerate(own):
-        found = _wrong_columns(table)
+        found = _wrong_columns(e, table)
         if table.name in names[:place]:
             found = [(("name",), f"a second table `{table.name}`", "give it another name"), *found]
         for loc, message, hint in found:
             yield Problem("C2F379", ("tables", i, *loc), message, hint)
 
 
-def _wrong_columns(table: OwnTable) -> list[tuple[tuple[str | int, ...], str, str]]:
+def _wrong_columns(e: Experiment, table: OwnTable) -> list[tuple[tuple[str | int, ...], str, str]]:
     """Place in the table, message and hint."""
     found: list[tuple[tuple[str | int, ...], str, str]] = []
     for j, column in enumerate(table.columns):
         name = column.dataset
-        if name not in DATASETS:
-            hint = suggest(name, list(DATASETS))
+        if name not in e.data.known:
+            hint = suggest(name, list(e.data.known))
             found.append((("columns", j, "dataset"), f"no data set `{name}`", hint))
             continue
-        has = METRICS[DATASETS[name].family]
+        has = METRICS[e.data.known[name].family]
         found += [
             (("columns", j, "metrics", k), f"`{name}` has no {metric}", f"one of {', '.join(has)}")
             for k, metric in enumerate(column.metrics)

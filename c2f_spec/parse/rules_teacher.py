@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from c2f_spec.parse.problem import Problem
-from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.filters import NAMES
 from c2f_spec.spec.sections import Dc, Direct, LexiconTeacher, OpenaiTeacher, VllmTeacher
 
@@ -112,7 +111,7 @@ def filters_can_pass_and_can_fail(e: Experiment) -> Iterator[Problem]:
     if tolerance.max_abs is not None and "max_fraction" in tolerance.model_fields_set:
         message = "two bounds: `max_abs` and `max_fraction`"
         yield Problem("C2F347", loc, message, "keep one of them", at_key=True)
-    elif train := DATASETS.get(e.data.train):
+    elif train := e.data.known.get(e.data.train):
         width = train.high - train.low
         most = tolerance.max_fraction * width if tolerance.max_abs is None else tolerance.max_abs
         if most >= width:

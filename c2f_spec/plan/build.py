@@ -18,7 +18,6 @@ from c2f_spec.plan.model import Plan, Stage, Variant
 from c2f_spec.plan.pins import Pins, model_name, used_pins
 from c2f_spec.plan.placement import decided_by, placements
 from c2f_spec.spec.base import SpecModel, identity
-from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.filters import NAMES as FILTER_NAMES
 from c2f_spec.spec.grpo import REWARD_NAMES
 
@@ -177,11 +176,14 @@ class _Pipeline:
         return list(self.done.values())
 
     def prepare(self, dataset: str) -> str:
-        facts, data = DATASETS[dataset], self.e.data
+        facts, data = self.e.data.known[dataset], self.e.data
         limit = {split: n for split, n in self.made.of(data.limit).items() if split in facts.splits}
         spec: dict[str, Any] = {"dataset": dataset, "limit": limit}
         if facts.rendered:
             spec["render_seed"] = data.render_seed or 0
+        for one in data.own:
+            if one.name == dataset:
+                spec["own"] = self.made.of(one)
         pinned = {"name": dataset, "digest": self.pins.datasets[dataset]}
         return self._add(
             "prepare", spec, {}, {"datasets": (facts.reader,)}, f"prepare {dataset}", data=pinned
@@ -246,7 +248,10 @@ class _Pipeline:
         if model is None or asked.decoding.temperature > 0:
             spec["seed"] = self.e.seed  # the untouched student's random weights, or the sampling
         if asked.score_space != "prompt_range":
-            spec["train_range"] = [DATASETS[self.e.data.train].low, DATASETS[self.e.data.train].high]
+            spec["train_range"] = [
+                self.e.data.known[self.e.data.train].low,
+                self.e.data.known[self.e.data.train].high,
+            ]
         inputs = {"prepare": self.prepare(dataset), **({"model": model} if model else {})}
         return self._add(
             "evaluate",

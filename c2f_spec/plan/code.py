@@ -32,12 +32,14 @@ KEEPS_ALIVE = (
     "runtime.checkpoints",
     "runtime.endpoints",
     "runtime.heartbeat",
+    "runtime.media.ahead",
+    "runtime.media.kept",
     "runtime.stopping",
     "runtime.training.keeper",
     "runtime.training.limits",
     "runtime.training.measure",
 )
-"""Checkpoints, what carries requests, watchdog, limits on a training that goes wrong, measurements."""
+"""Checkpoints, what carries requests, watchdog, decoded clips that are kept, limits on a training that goes wrong, measurements."""
 MAX_BYTES = 1_000_000
 """Of a file of code: a revision under review is not trusted with more."""
 

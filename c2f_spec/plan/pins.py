@@ -78,7 +78,7 @@ class Need(NamedTuple):
     def _command(self) -> str:
         if self.section == "models":
             return model_add(self.name)
-        source = "--fetch" if DATASETS[self.name].rendered else "--from DIR"
+        source = "--fetch" if self.name in DATASETS and DATASETS[self.name].rendered else "--from DIR"
         return f"c2f-spec data add {self.name} {source}"
 
 

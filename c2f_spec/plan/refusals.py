@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from c2f_spec.parse.problem import Problem
 from c2f_spec.plan.pins import needed_datasets, place_of
 from c2f_spec.spec import support
-from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
     from c2f_spec.spec.environment import Environment
@@ -21,7 +20,7 @@ def demo_only(experiment: Experiment, environment: Environment, name: str) -> li
     found = [
         (place_of(experiment, d), f"data set `{d}`")
         for d in needed_datasets(experiment)
-        if DATASETS[d].rendered
+        if experiment.data.known[d].rendered
     ]
     if experiment.student.kind in support.DEMO_STUDENTS:
         found.append((("student",), f"student `{experiment.student.kind}`"))

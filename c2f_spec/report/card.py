@@ -13,7 +13,6 @@ from c2f_spec.report import numbers
 from c2f_spec.report.results import Results
 from c2f_spec.report.summary import honesty
 from c2f_spec.report.text import fence, inline, line
-from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +45,7 @@ METRICS = {
 def card(outputs: Outputs, variant: Variant, model: Output, prompts: Mapping[str, str]) -> str:
     """Markdown. `model` is the stage that trained it, `prompts` what it is asked, by language."""
     results = Results(outputs, variant)
-    language = DATASETS[variant.experiment.data.train].language
+    language = variant.experiment.data.known[variant.experiment.data.train].language
     blocks = [
         _head(variant, language),
         f"# {inline(variant.name)}: {model.stage.kind}",

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from c2f_spec.metrics.answers import finite
 from c2f_spec.report.cells import ORDER
 from c2f_spec.report.glimpse import Glimpse, glimpse
-from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -109,7 +108,11 @@ def _tested(dataset: str, found: Sequence[Group], outputs: Outputs) -> CaseSet |
         read = {str(row.get("id")): row for row in one.rows("predictions.jsonl")}
         if not ids:
             ids, rows = tuple(read), list(read.values())
-        columns.append(_column(title, made_by, [read.get(i, {}) for i in ids], DATASETS[dataset].family))
+        columns.append(
+            _column(
+                title, made_by, [read.get(i, {}) for i in ids], variant.experiment.data.known[dataset].family
+            )
+        )
     variant = next(iter(stages.values()))[3]
     clips = {str(clip.get("id")): clip for clip in outputs.clips(variant, dataset)}
     trio = _trio(columns)

@@ -13,7 +13,6 @@ from c2f_spec.errors import DataWrong
 from c2f_spec.metrics.answers import finite
 from c2f_spec.metrics.over_seeds import over_seeds
 from c2f_spec.spec.claims import METRICS
-from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -134,7 +133,7 @@ class Cells:
         asked = group.variants[0].experiment.evaluate
         if asked is None or not runs:
             return {}
-        facts = DATASETS[dataset]
+        facts = group.variants[0].experiment.data.known[dataset]
         return over_seeds(runs, METRICS[facts.family], facts, asked.unparsable, asked.bootstrap)
 
     def _overlap(self, group: Group, dataset: str) -> frozenset[str]:

@@ -14,7 +14,6 @@ from c2f_spec.metrics.effect import Effect, effect
 from c2f_spec.plan.claims import FRACTIONS, claims, history, told
 from c2f_spec.report import numbers
 from c2f_spec.report.model import Verdict
-from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
     from c2f_spec.plan.claims import Claim, Claimed
@@ -52,15 +51,14 @@ def _missing(claim: Claim, outputs: Outputs) -> str:
 
 def _effect(claim: Claim, outputs: Outputs) -> Effect | str:
     """The difference of the predictions, or why they cannot be compared."""
-    asked = claim.pairs[0][0].experiment.evaluate
+    experiment = claim.pairs[0][0].experiment
+    asked, known = experiment.evaluate, experiment.data.known
     assert asked is not None
     pairs = [
         (_rows(outputs, own), _rows(outputs, other)) for _, own, other in claim.pairs if other is not None
     ]
     try:
-        return effect(
-            pairs, claim.hypothesis.metric, DATASETS[claim.dataset], asked.unparsable, asked.bootstrap
-        )
+        return effect(pairs, claim.hypothesis.metric, known[claim.dataset], asked.unparsable, asked.bootstrap)
     except DataWrong as error:
         return error.message
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import DataWrong
 from c2f_spec.metrics.effect import effects
 from c2f_spec.spec.claims import METRICS
-from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,7 @@ def compared(cell: Cell, other: Cell, base: Group) -> tuple[tuple[Effect, ...], 
     if asked is None or not (cell.scores and other.scores):
         lacking = next((c for c in (cell, other) if not c.scores), other)
         return (), "; ".join(lacking.missing) or f"{lacking.group} is not evaluated on it"
-    facts = DATASETS[cell.dataset]
+    facts = base.variants[0].experiment.data.known[cell.dataset]
     runs, others = _matched(cell, other)
     try:
         found = effects(runs, others, METRICS[facts.family], facts, asked.unparsable, asked.bootstrap)

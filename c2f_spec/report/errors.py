@@ -9,7 +9,6 @@ from c2f_spec.metrics.errors_by_class import calibration, confusions
 from c2f_spec.report.cells import ORDER
 from c2f_spec.report.results import domain
 from c2f_spec.report.views import Errors, Shift
-from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,13 +25,13 @@ def errors(found: Sequence[Group], cells: Cells) -> tuple[Errors, ...]:
 def _of(group: Group, cells: Cells) -> Iterator[Errors]:
     experiment, last = group.variants[0].experiment, cells.last(group)
     for name in experiment.evaluate.datasets if experiment.evaluate and last else ():
-        cell, facts = cells.of(group, last or "", name), DATASETS[name]
+        cell, facts = cells.of(group, last or "", name), experiment.data.known[name]
         if cell.scores:
             yield Errors(
                 group=group.name,
                 checkpoint=cell.checkpoint,
                 dataset=name,
-                domain=domain(experiment.data.train, name),
+                domain=domain(experiment, name),
                 low=facts.low,
                 high=facts.high,
                 confusions=confusions(cell.runs, facts),
@@ -52,7 +51,7 @@ def _shifts(group: Group, cells: Cells) -> Iterator[Shift]:
         inside: list[Cell] = []
         outside: list[Cell] = []
         for name in asked.datasets if asked else ():
-            cell, where = cells.of(group, checkpoint, name), domain(experiment.data.train, name)
+            cell, where = cells.of(group, checkpoint, name), domain(experiment, name)
             if cell.scores and where in ("in-domain", "out-of-domain"):
                 (inside if where == "in-domain" else outside).append(cell)
         acc = [_mean(side, "Acc2") for side in (inside, outside)]

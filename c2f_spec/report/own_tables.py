@@ -9,7 +9,6 @@ from c2f_spec.report.seeds import named
 from c2f_spec.report.tables import OwnColumn, OwnRow, OwnTable
 from c2f_spec.spec.claims import METRICS, TableRow
 from c2f_spec.spec.claims import OwnTable as Asked
-from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,10 +42,11 @@ def _columns(asked: Asked, found: Sequence[Group]) -> tuple[OwnColumn, ...]:
     else:
         evaluated = (v.experiment.evaluate for g in found for v in g.variants)
         wanted = [(name, ()) for name in dict.fromkeys(n for e in evaluated if e for n in e.datasets)]
+    known = {name: facts for g in found for name, facts in g.variants[0].experiment.data.known.items()}
     return tuple(
         OwnColumn(name, metric)
         for name, metrics in wanted
-        for metric in (metrics or METRICS[DATASETS[name].family])
+        for metric in (metrics or METRICS[known[name].family])
     )
 
 

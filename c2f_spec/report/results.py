@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import DataWrong
 from c2f_spec.metrics.score import difference, majority_rows, score
 from c2f_spec.report.model import Comparison, Data, Learned, Row, Table
-from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.sections import Direct
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from c2f_spec.report.model import Domain
     from c2f_spec.report.outputs import Outputs
     from c2f_spec.spec.evaluate import Checkpoint
+    from c2f_spec.spec.experiment import Experiment
 
 FEATURES = ("text", "voice", "face", "all")
 """What the ridge baselines may see, one column each in their predictions."""
@@ -24,11 +24,12 @@ ORDER: tuple[Checkpoint, ...] = ("base", "sft", "grpo")
 TRAINED: tuple[Checkpoint, ...] = ("sft", "grpo")
 
 
-def domain(train: str, name: str) -> Domain:
-    """Of a test set, for a model trained on `train`."""
+def domain(experiment: Experiment, name: str) -> Domain:
+    """Of a test set."""
+    train, known = experiment.data.train, experiment.data.known
     if name == train:
         return "in-domain"
-    overlaps = name in DATASETS[train].contains or train in DATASETS[name].contains
+    overlaps = name in known[train].contains or train in known[name].contains
     return "overlaps the training data" if overlaps else "out-of-domain"
 
 
@@ -58,13 +59,13 @@ class Results:
         return tuple(self.data(name) for name in dict.fromkeys(names))
 
     def data(self, name: str) -> Data:
-        facts = DATASETS[name]
+        facts = self.e.data.known[name]
         prepared = self.outputs.find(self.variant, "prepare", dataset=name)
         found = prepared.json("dataset.json") if prepared else {}
         splits = found.get("splits")
         return Data(
             name=name,
-            domain=domain(self.e.data.train, name),
+            domain=domain(self.e, name),
             language=facts.language,
             low=facts.low,
             high=facts.high,
@@ -124,11 +125,13 @@ class Results:
         assert self.asked is not None
         policy = "parsed_only" if parsed_only else self.asked.unparsable
         bootstrap = None if parsed_only else self.asked.bootstrap
-        return score(rows, DATASETS[data.name], policy, bootstrap, tags=tags, clips=data.splits.get("test"))
+        return score(
+            rows, self.e.data.known[data.name], policy, bootstrap, tags=tags, clips=data.splits.get("test")
+        )
 
     def _learned(self, checkpoint: Checkpoint) -> Learned:
         assert self.asked is not None
-        train = DATASETS[self.e.data.train]
+        train = self.e.data.known[self.e.data.train]
         rows, state = self.predictions(checkpoint, train.name)
         if state:
             return Learned(checkpoint, None, (), state)
@@ -147,7 +150,11 @@ class Results:
         assert self.asked is not None
         try:
             found = difference(
-                rows, others, DATASETS[self.e.data.train], self.asked.unparsable, self.asked.bootstrap
+                rows,
+                others,
+                self.e.data.known[self.e.data.train],
+                self.asked.unparsable,
+                self.asked.bootstrap,
             )
         except DataWrong:
             return Comparison(f"{name} (not of the same clips)", None, None, None)

@@ -3,12 +3,15 @@
 Defaults are the paper's where it gives one (METHOD 8.1); a description that ends with "Not in the paper." marks ours.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from c2f_spec.spec.base import Fraction, SpecModel, at_default
+from c2f_spec.spec.datasets import DATASETS, Dataset
 from c2f_spec.spec.formats import C2f, Dc, Direct, Format
+from c2f_spec.spec.own import Own
 from c2f_spec.spec.student import Full, Lora, Media, QwenOmni, Student, Tiny, Tuner
 from c2f_spec.spec.teacher import LexiconTeacher, OpenaiTeacher, Teacher, TransformersTeacher, VllmTeacher
 
@@ -24,6 +27,7 @@ __all__ = [
     "Lora",
     "Media",
     "OpenaiTeacher",
+    "Own",
     "QwenOmni",
     "Sft",
     "Student",
@@ -55,6 +59,14 @@ class Data(SpecModel):
         default=None,
         description="Seed of the drawn voice and face; only for data sets whose media are rendered.",
     )
+    own: tuple[Own, ...] = Field(
+        default=(), description="Data sets of one's own, each with a name that the rest of the spec may use."
+    )
+
+    @property
+    def known(self) -> Mapping[str, Dataset]:
+        """Every data set that this spec may name."""
+        return {**DATASETS, **{one.name: one.facts for one in self.own}} if self.own else DATASETS
 
 
 class Sft(SpecModel):

@@ -30,9 +30,7 @@ ABSENT = (None,)
 
 VALUES: dict[str, tuple[Any, ...]] = {
     "format.polarity_words": ("en",),
-    "media.min_pixels": ABSENT,
-    "media.audio": ("item",),
-    "media.decoder": ("decord",),
+    "media.decoder": ("decord", "av"),
     # A chain that cannot be read has nothing to go on with, and is asked for again whatever is said.
     "filters.format.on_fail": ("drop", "retry"),
     # Known when all chains are there, which is too late to ask again.

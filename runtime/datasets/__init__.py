@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from runtime.datasets import icwsm2014, thuiar
+from runtime.datasets import icwsm2014, own, thuiar
+from runtime.datasets.own import assert_declared as assert_declared
+from runtime.datasets.own import facts_of as facts_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,5 +35,5 @@ class Recorded(Reader, Protocol):
         ...
 
 
-DATASETS: dict[str, Reader] = {"icwsm2014": icwsm2014, "thuiar": thuiar}
-RECORDED: dict[str, Recorded] = {"thuiar": thuiar}
+DATASETS: dict[str, Reader] = {"icwsm2014": icwsm2014, "own": own, "thuiar": thuiar}
+RECORDED: dict[str, Recorded] = {"own": own, "thuiar": thuiar}

@@ -1,8 +1,9 @@
 """A clip's file -> frames and sound as arrays. The one place where media are decoded, for every stage alike.
 
-Frames come from decord: 1.1 ms for 4 of 8 frames of a rendered clip, against 2.5 ms with PyAV. Sound comes from PyAV,
-0.9 ms, and is resampled by librosa where it is not at 16 kHz; librosa is imported only then (runtime/media/measure.py
-says why).
+Frames come from decord, or from PyAV where `media.decoder` says so: the two seek and scale differently, so their
+frames differ and the decoder is part of a stage's key. Sound comes from PyAV whichever it is, because soundfile opens
+no containers of video, and is resampled by librosa where it is not at 16 kHz; librosa is imported only then
+(runtime/media/measure.py says why).
 """
 
 from __future__ import annotations
@@ -31,22 +32,70 @@ def frames(path: Path, media: Media) -> NDArray[np.uint8]:
     """`media.fps` frames a second, evenly spread, as (T, height, width, RGB).
 
     T is even (frames are read in pairs) and at most `media.max_frames`, but never under 2; sides are multiples of 28
-    with at most `media.max_pixels` pixels, but never under 28 x 28. Raises `DataWrong` naming the file.
+    with at most `media.max_pixels` pixels and at least `media.min_pixels`, but never under 28 x 28. Raises `DataWrong`
+    naming the file and the other decoder.
     """
+    return DECODERS[media.decoder](path, media)
+
+
+def _by_decord(path: Path, media: Media) -> NDArray[np.uint8]:
     import decord
 
     try:
         probe = decord.VideoReader(str(path), num_threads=1)
         count, fps = len(probe), probe.get_avg_fps()
         height, width = probe[0].shape[:2]
-        size = fitted(height, width, media.max_pixels)
+        size = fitted(height, width, media.max_pixels, media.min_pixels)
         reader = probe
         if size != (height, width):
             reader = decord.VideoReader(str(path), width=size[1], height=size[0], num_threads=1)
         taken: NDArray[np.uint8] = reader.get_batch(spread(count, fps, media)).asnumpy()
     except (decord.DECORDError, RuntimeError, IndexError, ZeroDivisionError) as error:
-        raise _undecodable(path, "video", error) from error
+        raise _undecodable(path, "video", error, media) from error
     return taken
+
+
+def _by_pyav(path: Path, media: Media) -> NDArray[np.uint8]:
+    """Decodes from the start and never seeks, so it reads what decord's seeking does not."""
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            count = sum(packet.size > 0 for packet in container.demux(stream))
+            rate, size = float(stream.average_rate or 0), (stream.height, stream.width)
+        fit = fitted(*size, media.max_pixels, media.min_pixels)
+        taken, held = _taken(path, spread(count, rate, media), fit)
+        if not taken:  # some packets held no frame
+            taken, _ = _taken(path, spread(held, rate, media), fit)
+    except (av.FFmpegError, OSError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise _undecodable(path, "video", error, media) from error
+    return np.stack(taken)
+
+
+def _taken(path: Path, wanted: list[int], size: tuple[int, int]) -> tuple[list[NDArray[np.uint8]], int]:
+    """The frames with the numbers `wanted`, scaled; or, if they are not all there, none, and how many there are."""
+    import av
+    from av.video.reformatter import Interpolation
+
+    found: dict[int, NDArray[np.uint8]] = {}
+    number = -1
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        for number, frame in enumerate(container.decode(stream)):
+            if number in wanted:
+                scaled = frame.reformat(size[1], size[0], "rgb24", interpolation=Interpolation.BICUBIC)
+                found[number] = scaled.to_ndarray()
+            if number >= wanted[-1]:
+                return [found[n] for n in wanted], 0
+    if number < 0:
+        raise ValueError("it has no frames")
+    return [], number + 1
+
+
+DECODERS: dict[str, Callable[[Path, Media], NDArray[np.uint8]]] = {"decord": _by_decord, "av": _by_pyav}
+"""By `media.decoder`."""
 
 
 def spread(count: int, fps: float, media: Media) -> list[int]:
@@ -56,13 +105,17 @@ def spread(count: int, fps: float, media: Media) -> list[int]:
     return [min(count - 1, int((n + 0.5) * count / number)) for n in range(number)]
 
 
-def fitted(height: int, width: int, max_pixels: int) -> tuple[int, int]:
-    """Height and width near the given ones, both multiples of 28, within `max_pixels`."""
+def fitted(height: int, width: int, max_pixels: int, min_pixels: int | None = None) -> tuple[int, int]:
+    """Height and width near the given ones, both multiples of 28, within `max_pixels`, and not under `min_pixels`
+    unless no size is both.
+    """
 
     def sides(fit: Callable[[float], int], scale: float) -> list[int]:
         return [max(FACTOR, fit(side * scale / FACTOR) * FACTOR) for side in (height, width)]
 
     found = sides(round, 1.0)
+    if min_pixels is not None and found[0] * found[1] < min_pixels:
+        found = sides(math.ceil, math.sqrt(min_pixels / (height * width)))
     if found[0] * found[1] > max_pixels:
         found = sides(math.floor, math.sqrt(max_pixels / (height * width)))
     longest = max(FACTOR, max_pixels // FACTOR // FACTOR * FACTOR)  # bites where the other side is already 28
@@ -78,7 +131,7 @@ def audio(path: Path) -> NDArray[np.float32]:
             if not container.streams.audio:
                 raise DataWrong(
                     f"{path} has no audio stream",
-                    hint="mux a sound track into it, silent if need be, and stage the data set again",
+                    hint="run the stage `prepare` again: the manifest says that it has one",
                 )
             rate = container.streams.audio[0].rate
             resampler = av.AudioResampler(format="fltp", layout="mono")
@@ -94,11 +147,13 @@ def audio(path: Path) -> NDArray[np.float32]:
     return np.ascontiguousarray(samples, dtype=np.float32)
 
 
-def _undecodable(path: Path, what: str, error: Exception) -> DataWrong:
+def _undecodable(path: Path, what: str, error: Exception, media: Media | None = None) -> DataWrong:
     if not path.is_file():
         return DataWrong(f"{path} is missing", hint="run the stage `prepare` of this data set again")
     reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
+    others = [name for name in DECODERS if media is not None and name != media.decoder]
+    instead = f", or try `media.decoder: {others[0]}`, whose frames differ" if others else ""
     return DataWrong(
         f"the {what} of {path} cannot be decoded: {reason}",
-        hint="replace the file by one that `ffmpeg -i` reads, and stage the data set again",
+        hint=f"replace the file by one that `ffmpeg -i` reads, and stage the data set again{instead}",
     )

@@ -1,4 +1,4 @@
-"""What a clip's file holds, without decoding all of it: duration, streams, and whether a picture comes out."""
+"""What a clip's file holds, without decoding all of it: duration, streams, and whether picture and sound come out."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from av.container import InputContainer
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """`problem` is empty for a file that can be used: one with pictures and sound, of some length."""
+    """`problem` is empty for a file that can be used: one with pictures or sound, of some length."""
 
     duration_s: float
-    has_audio: bool
+    lacks: tuple[str, ...] = ()
+    """Of "video" and "audio"; the prompt tells the model so."""
     problem: str = ""
 
 
@@ -24,26 +27,26 @@ def probe(path: Path) -> Probe:
 
     try:
         with av.open(str(path)) as container:
-            sound = bool(container.streams.audio)
-            if not container.streams.video:
-                return Probe(0.0, sound, "it has no pictures")
             end = 0.0
             for packet in container.demux():
                 if packet.pts is not None and packet.time_base is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            container.seek(0)
-            next(container.decode(video=0))
-            if sound:
-                container.seek(0)
-                next(container.decode(audio=0))
-    except StopIteration:
-        return Probe(0.0, has_audio=False, problem="nothing in it can be decoded")
+            lacks = tuple(kind for kind in ("video", "audio") if not _comes_out(container, kind))
     except (av.FFmpegError, OSError, ValueError) as error:
-        return Probe(
-            0.0,
-            has_audio=False,
-            problem=f"it cannot be decoded: {str(error).strip() or type(error).__name__}",
-        )
+        return Probe(0.0, problem=f"it cannot be decoded: {str(error).strip() or type(error).__name__}")
+    if len(lacks) == 2:
+        return Probe(0.0, lacks, "nothing in it can be decoded")
     if end <= 0:
-        return Probe(0.0, sound, "it has no duration")
-    return Probe(round(end, 3), sound, "" if sound else "it has no sound")
+        return Probe(0.0, lacks, "it has no duration")
+    return Probe(round(end, 3), lacks)
+
+
+def _comes_out(container: InputContainer, kind: str) -> bool:
+    """Whether the file has moving pictures, or sound. A cover, as files of music have, is neither."""
+    from av.stream import Disposition
+
+    streams = [s for s in container.streams.get() if s.type == kind]
+    if not streams or Disposition.attached_pic in streams[0].disposition:
+        return False
+    container.seek(0)
+    return next(container.decode(streams[0]), None) is not None

@@ -52,6 +52,7 @@ def run(ctx: Context) -> dict[str, Any] | None:
     ids = reader.ids("test")
 
     def answered(units: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        reader.expect(clip_id for part in units.values() for clip_id in part)
         for number, part in units.items():
             torch.manual_seed(seed_of(ctx, number))
             made = []
@@ -102,7 +103,7 @@ def questions(ctx: Context, student: Student, space: str) -> tuple[Reader, Calla
     if space != "prompt_range":
         low, high = ctx.stage.preimage["spec"]["train_range"]
         trained = (float(low), float(high))
-    reader = Reader(ctx.inputs["prepare"], student.processor, ctx.format, ctx.media, score_range=trained)
+    reader = Reader.of(ctx, student.processor, score_range=trained)
     if trained is None or space == "as_is":
         return reader, float
     return reader, partial(rescale, source=trained, aim=(reader.low, reader.high))

@@ -75,7 +75,7 @@ def run(ctx: Context) -> dict[str, Any]:
     freeze(student.model, kind.frozen(spec))
     widen(grpo.tuner, student.model, ctx.stage.placement.spread(ctx.world))
 
-    reader = Reader(ctx.inputs["prepare"], student.processor, ctx.format, ctx.media)
+    reader = Reader.of(ctx, student.processor)
     clips = reader.ids("train")
     if grpo.batch > len(clips):
         raise DataWrong(

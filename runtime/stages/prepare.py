@@ -13,15 +13,16 @@ import json
 import shutil
 from collections import Counter
 from functools import partial
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import DataWrong
-from c2f_spec.spec.datasets import DATASETS as KNOWN
+from c2f_spec.spec.own import Own
 from c2f_spec.spec.sections import Limit
 from c2f_spec.store.digest import digest_file
 from runtime.clips import Clip, polarity_of, write_manifest
 from runtime.context import say
-from runtime.datasets import DATASETS, RECORDED
+from runtime.datasets import DATASETS, RECORDED, assert_declared, facts_of
 from runtime.datasets.rows import limited
 from runtime.media.probe import probe
 from runtime.media.render import SECONDS, render
@@ -35,36 +36,39 @@ if TYPE_CHECKING:
     from runtime.context import Context
     from runtime.datasets.rows import Row
 
-Media = tuple[str, float, str]
-"""Name below the output, seconds, BLAKE3."""
+Media = tuple[str, float, str, tuple[str, ...]]
+"""Name below the output, seconds, BLAKE3, and what the file lacks of picture and sound."""
 NOTE = "text and ratings are human; voice and face are rendered"
 
 
 def run(ctx: Context) -> dict[str, Any]:
-    """Counts by split."""
+    """Counts by split, by polarity, and of clips without sound or picture."""
     spec = ctx.stage.preimage["spec"]
-    facts = KNOWN[spec["dataset"]]
+    facts = facts_of(spec["dataset"], ctx.inputs["data"])
     limit: Limit = ctx.section("limit", Limit)
-    rows = limited(DATASETS[facts.reader].read(facts.name, ctx.inputs["data"]), limit.model_dump())
+    rows = DATASETS[facts.reader].read(facts.name, ctx.inputs["data"])
+    if "own" in spec:
+        assert_declared(Own.model_validate(spec["own"]), ctx.inputs["data"], rows)
+    rows = limited(rows, limit.model_dump())
     splits = dict(Counter(row.split for row in rows))
     say(f"{facts.name}: " + ", ".join(f"{count} {split}" for split, count in splits.items()))
 
     make = partial(_render, ctx.out, int(spec.get("render_seed") or 0))
     if facts.reader in RECORDED:
-        make = partial(_copy, facts.name, ctx.inputs["data"], ctx.out)
+        make = partial(_copy, facts.reader, facts.name, ctx.inputs["data"], ctx.out)
     clips = []
-    for row, (media, seconds, blake3) in zip(rows, over_cores(make, rows), strict=True):
+    for row, made in zip(rows, over_cores(make, rows), strict=True):
         polarity = polarity_of(row.label, facts.family)
-        clips.append(
-            Clip(row.id, facts.name, row.split, row.text, row.label, polarity, media, seconds, blake3)
-        )
+        clips.append(Clip(row.id, facts.name, row.split, row.text, row.label, polarity, *made))
         ctx.progress(len(clips), len(rows), "clips")
     if not clips:
         raise DataWrong(f"the data set `{facts.name}` has no clips", hint="see the files it was staged from")
 
     write_manifest(ctx.out, clips)
     (ctx.out / "dataset.json").write_text(json.dumps(_facts(facts, splits), indent=1))
-    return {"clips": len(clips), "splits": splits, "polarity": dict(Counter(c.polarity for c in clips))}
+    lacking = Counter(kind for clip in clips for kind in clip.lacks)
+    counts = {"clips": len(clips), "splits": splits, "polarity": dict(Counter(c.polarity for c in clips))}
+    return counts | ({"without": dict(lacking)} if lacking else {})
 
 
 def _facts(facts: Dataset, splits: Mapping[Any, int]) -> dict[str, Any]:
@@ -84,20 +88,20 @@ def _render(out: Path, seed: int, row: Row) -> Media:
     media = f"clips/{row.id}.mp4"
     (out / "clips").mkdir(exist_ok=True)
     render(out / media, row.label, seed=seed, clip=row.id)
-    return media, SECONDS, digest_file(out / media).blake3
+    return media, SECONDS, digest_file(out / media).blake3, ()
 
 
-def _copy(name: str, data: Path, out: Path, row: Row) -> Media:
+def _copy(reader: str, name: str, data: Path, out: Path, row: Row) -> Media:
     """Raises `DataWrong` for a clip that no student could see and hear."""
     assert row.source is not None
-    source = RECORDED[KNOWN[name].reader].media(name, data, row)
+    source = RECORDED[reader].media(name, data, row)
     found = probe(source)
     if found.problem:
         raise DataWrong(
             f"the clip `{row.id}` cannot be used: {source}: {found.problem}",
             hint=f"`c2f-spec data check {name} --from DIR` lists every such clip",
         )
-    media = f"clips/{row.source[0]}/{source.name}"
+    media = str(PurePosixPath("clips", row.source[0], source.name))
     (out / media).parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, out / media)
-    return media, found.duration_s, digest_file(out / media).blake3
+    return media, found.duration_s, digest_file(out / media).blake3, found.lacks

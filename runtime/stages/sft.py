@@ -48,7 +48,7 @@ def run(ctx: Context) -> dict[str, Any]:
     freeze(student.model, kind.frozen(spec))
     widen(sft.tuner, student.model, ctx.stage.placement.spread(ctx.world))
 
-    reader = Reader(ctx.inputs["prepare"], student.processor, ctx.format, ctx.media)
+    reader = Reader.of(ctx, student.processor)
     examples = targets(ctx, reader)
     rows, passes = split_batch(sft.batch, ctx.world, ctx.stage.placement.micro_batch or kind.rows_trained)
     watch = Watch(ctx, METRICS, score="-loss")

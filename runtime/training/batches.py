@@ -76,14 +76,14 @@ class AnswerCollator:
 
     def __init__(self, reader: Reader, tokenizer: Any, most: int) -> None:
         """`most` tokens may an example have."""
-        self._reader, self._tokenizer, self._most = reader, tokenizer, most
+        self.reader, self._tokenizer, self._most = reader, tokenizer, most
 
     def __call__(self, examples: Sequence[dict[str, str]]) -> dict[str, torch.Tensor]:
         """input_ids, attention_mask, labels (B, T), padded on the right, and the media.
 
         Raises `DataWrong` for an example that is too long: a cut one would lose frames, sound or its score.
         """
-        rows = [self._reader.row(example["id"]) for example in examples]
+        rows = self.reader.rows(example["id"] for example in examples)
         answers = [answer_tokens(self._tokenizer, example["text"]) for example in examples]
         for row, answer in zip(rows, answers, strict=True):
             assert_fits(row, len(row.prompt) + len(answer), self._most, "an example", "`sft.max_tokens`")

@@ -89,6 +89,9 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         passes: int = self.args.steps_per_generation * self.num_iterations
         return max(1, passes // int(self.args.gradient_accumulation_steps))
 
+    def drawn(self, order: list[int]) -> None:
+        self.reader.expect(self.train_dataset[i]["prompt"] for i in order)
+
     def go_on(self, running: dict[str, Any]) -> None:
         """TRL generates anew at every so many passes, and counts them from the start of training."""
         super().go_on(running)

@@ -84,7 +84,10 @@ class Resumable:
 
     def _get_train_sampler(self, *arguments: Any) -> Any:
         sampler = super()._get_train_sampler(*arguments)  # type: ignore[misc]
-        return ByEpoch(sampler, self.args.seed, lambda: int(self.state.epoch or 0))  # type: ignore[attr-defined]
+        return ByEpoch(sampler, self.args.seed, lambda: int(self.state.epoch or 0), self.drawn)  # type: ignore[attr-defined]
+
+    def drawn(self, order: list[int]) -> None:
+        """Called when an epoch begins, with the numbers of its examples in the order in which all ranks take them."""
 
 
 class ByEpoch(Sampler[int]):
@@ -94,17 +97,21 @@ class ByEpoch(Sampler[int]):
     epoch 5 cannot know.
     """
 
-    def __init__(self, sampler: Any, seed: int, epoch: Callable[[], int]) -> None:
+    def __init__(
+        self, sampler: Any, seed: int, epoch: Callable[[], int], drawn: Callable[[list[int]], None]
+    ) -> None:
         import torch
 
-        self._sampler, self._seed, self._epoch = sampler, seed, epoch
+        self._sampler, self._seed, self._epoch, self._drawn = sampler, seed, epoch, drawn
         self._generator = torch.Generator()
         assert isinstance(sampler, RandomSampler) or hasattr(sampler, "seed"), f"{type(sampler)} is not known"
         sampler.generator = self._generator
 
     def __iter__(self) -> Iterator[int]:
         self._generator.manual_seed(self._seed + self._epoch())
-        yield from self._sampler
+        order = list(self._sampler)
+        self._drawn(order)
+        yield from order
 
     def __len__(self) -> int:
         return len(self._sampler)

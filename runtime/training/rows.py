@@ -1,31 +1,46 @@
-"""A prepared data set -> what the student sees of each clip: prompt tokens, frames, sound. Decoded once per stage.
+"""A prepared data set -> what the student sees of each clip: prompt tokens, frames, sound.
 
 The one place where a clip meets a processor, for SFT, GRPO and evaluation alike. The user's turn is video, audio, text
-(METHOD 2.7); sound is an item of its own and not taken from the video.
+(METHOD 2.7); sound is an item of its own, or interleaved with the frames where `media.audio` says so; a clip without
+sound or without picture has a sentence in its place, and no tensors of it.
+
+A row comes from memory, else from what is kept on disk (`runtime.media.kept`), else it is decoded: here, or ahead of
+need by other processes once that has taken long enough here for them to be worth their start.
 """
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from c2f_spec.errors import DataWrong
-from runtime.chains import AnyFormat, prompt
+from runtime.chains import AnyFormat, language_of, prompt
 from runtime.clips import read_facts, read_manifest
 from runtime.media import decode
+from runtime.media.ahead import Ahead, Task, decode_and_keep, spare_cores
+from runtime.media.features import Maker
+from runtime.media.kept import Kept, features_of, key_of
 from runtime.media.shown import Shown
+from runtime.prompts import turn
+from runtime.training.placeholders import expanded, seconds_per_grid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    import torch
 
     from c2f_spec.spec.sections import Media
     from runtime.clips import Clip
+    from runtime.context import Context
 
 CACHE_BYTES = 2 << 30
-"""Processed media kept in memory; what was not used for longest goes first."""
+"""Rows kept in memory; what was not used for longest goes first."""
+PATIENCE_SECONDS = 5.0
+"""Spent on decoding in this process before others are started for it, which takes them about as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +51,8 @@ class Row:
     prompt: tuple[int, ...]
     """Token ids from the start to the opening of the assistant's turn, placeholders of media included."""
     media: dict[str, torch.Tensor]
-    """pixel_values_videos (patches, values), video_grid_thw (1, 3), video_second_per_grid (1,), input_features
-    (1, mels, frames), feature_attention_mask (1, frames)."""
+    """pixel_values_videos (patches, values), video_grid_thw (1, 3), video_second_per_grid (1,) if it has a picture;
+    input_features (1, mels, frames), feature_attention_mask (1, frames) if it has sound."""
 
     @property
     def bytes(self) -> int:
@@ -55,8 +70,9 @@ class Reader:
         media: Media,
         *,
         score_range: tuple[float, float] | None = None,
+        kept: Kept | None = None,
     ) -> None:
-        """`score_range` is the range that the prompt names; by default the data set's own."""
+        """`score_range` is the range that the prompt names, by default the data set's own; `kept` what is kept on disk."""
         facts = read_facts(folder)
         self.clips: dict[str, Clip] = {clip.id: clip for clip in read_manifest(folder)}
         self.language: str = facts["language"]
@@ -64,8 +80,21 @@ class Reader:
         self.low, self.high = float(facts["low"]), float(facts["high"])
         self._folder, self._processor, self._format, self._media = folder, processor, fmt, media
         self._range = score_range or (self.low, self.high)
-        self._cache: OrderedDict[str, Row] = OrderedDict()
+        self._maker = Maker(media, processor.video_processor, processor.feature_extractor)
+        self._kept = kept
+        self._rows: OrderedDict[str, Row] = OrderedDict()
         self._bytes = 0
+        self._ahead: Ahead | None = None
+        self._expected: list[Task] = []
+        self._spent = 0.0
+        """Seconds of decoding in this process."""
+
+    @classmethod
+    def of(cls, ctx: Context, processor: Any, *, score_range: tuple[float, float] | None = None) -> Reader:
+        """That of a stage."""
+        kept = features_of(ctx.objects)
+        folder = ctx.inputs["prepare"]
+        return cls(folder, processor, ctx.format, ctx.media, score_range=score_range, kept=kept)
 
     def ids(self, split: str) -> list[str]:
         """Ids of a split, in manifest order. Raises `DataWrong` if there are none."""
@@ -74,75 +103,95 @@ class Reader:
             raise DataWrong(f"the prepared data set has no clips in the split `{split}`")
         return ids
 
+    def expect(self, ids: Iterable[str]) -> None:
+        """These are needed next, in this order: what is decoded ahead of need. It changes no row."""
+        if self._kept is None or self._kept.most == 0 or spare_cores() == 0:
+            return
+        self._expected = [self._task(self.clips[i]) for i in dict.fromkeys(ids) if i not in self._rows]
+        if self._ahead is not None:
+            self._ahead.expect(self._expected)
+
+    def rows(self, ids: Iterable[str]) -> list[Row]:
+        return [self.row(clip_id) for clip_id in ids]
+
     def row(self, clip_id: str) -> Row:
         """Raises `DataWrong` for media that cannot be decoded or do not reach the model."""
-        if clip_id in self._cache:
-            self._cache.move_to_end(clip_id)
-            return self._cache[clip_id]
+        if clip_id in self._rows:
+            self._rows.move_to_end(clip_id)
+            return self._rows[clip_id]
         row = self._read(self.clips[clip_id])
-        self._cache[clip_id] = row
+        self._rows[clip_id] = row
         self._bytes += row.bytes
-        while self._bytes > CACHE_BYTES and len(self._cache) > 1:
-            self._bytes -= self._cache.popitem(last=False)[1].bytes
+        while self._bytes > CACHE_BYTES and len(self._rows) > 1:
+            self._bytes -= self._rows.popitem(last=False)[1].bytes
         return row
 
     def shown(self, clip_id: str) -> Shown:
         """What the decoder gives of a clip, for an engine with a processor of its own."""
         clip = self.clips[clip_id]
         path = self._folder / clip.media
-        return Shown(decode.frames(path, self._media), decode.audio(path), clip.duration_s)
+        return Shown(
+            frames=None if "video" in clip.lacks else decode.frames(path, self._media),
+            sound=None if "audio" in clip.lacks else decode.audio(path),
+            seconds=clip.duration_s,
+        )
 
     def prompt(self, clip: Clip) -> str:
         """The text of the user's turn."""
         low, high = self._range
         return prompt(self._format, language=self.language, text=clip.text, low=low, high=high)
 
+    def close(self) -> None:
+        """End the processes that decode ahead; rows can still be read."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead, self._expected = None, []
+
     def _read(self, clip: Clip) -> Row:
-        """Shapes: frames (T, height, width, 3), sound (samples,)."""
-        path = self._folder / clip.media
-        frames, sound = decode.frames(path, self._media), decode.audio(path)
-        heard = self._processor.feature_extractor.n_samples
-        if len(sound) > heard:
-            raise DataWrong(
-                f"clip `{clip.id}` has {len(sound) / decode.RATE:.1f} s of sound, "
-                f"the student hears {heard / decode.RATE:.0f} s"
-            )
-        content = [{"type": "video"}, {"type": "audio"}, {"type": "text", "text": self.prompt(clip)}]
+        media = self._maker.finish(self._decoded(clip))
+        if "video_grid_thw" in media:
+            media["video_second_per_grid"] = seconds_per_grid(self._processor, media, clip.duration_s)
+        interleaved = self._media.audio == "in_video"
+        language = language_of(self._format, self.language)
+        content = turn(self.prompt(clip), language, clip.lacks, interleaved=interleaved)
         text = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )
-        batch = self._processor(
-            text=[text],
-            videos=[frames],
-            audio=[sound],
-            # Sized by the decoder already; the real rate, from which positions in time are computed.
-            videos_kwargs={
-                "do_resize": False,
-                "do_sample_frames": False,
-                "fps": len(frames) / clip.duration_s,
-            },
-            return_tensors="pt",
-        )
-        # Sound comes padded to the longest that can be heard: 15 MB a clip, untrimmed.
-        length = int(batch["feature_attention_mask"].sum())
-        media = {
-            "pixel_values_videos": batch["pixel_values_videos"],
-            "video_grid_thw": batch["video_grid_thw"],
-            "video_second_per_grid": torch.as_tensor(batch["video_second_per_grid"], dtype=torch.float32),
-            "input_features": batch["input_features"][:, :, :length].clone(),
-            "feature_attention_mask": batch["feature_attention_mask"][:, :length].clone(),
-        }
-        row = Row(clip.id, tuple(batch["input_ids"][0].tolist()), media)
+        text = expanded(self._processor, text, media, interleaved=interleaved and not clip.lacks)
+        row = Row(clip.id, tuple(self._processor.tokenizer(text)["input_ids"]), media)
         self._assert_media_arrived(row)
         return row
+
+    def _decoded(self, clip: Clip) -> dict[str, torch.Tensor]:
+        """From disk, or decoded now and put there."""
+        if self._kept is None:
+            return self._maker.decode(self._folder / clip.media, clip.lacks)
+        task = self._task(clip)
+        if self._ahead is not None:
+            self._ahead.take(task)
+        found = self._kept.get(task.key)
+        if found is not None:
+            return found
+        began = time.monotonic()
+        made = self._maker.decode(task.path, task.lacks)
+        self._kept.put(task.key, made)
+        self._spent += time.monotonic() - began
+        if self._spent > PATIENCE_SECONDS and self._expected and self._ahead is None:
+            self._ahead = Ahead(partial(decode_and_keep, self._maker, self._kept), spare_cores())
+            self._ahead.expect(self._expected)
+        return made
+
+    def _task(self, clip: Clip) -> Task:
+        return Task(key_of(clip.blake3, self._maker.digest), self._folder / clip.media, clip.lacks)
 
     def _assert_media_arrived(self, row: Row) -> None:
         """A prompt whose placeholders have no media behind them, or none at all, runs without an error."""
         merged = self._processor.video_processor.merge_size**2
         seen = row.prompt.count(self._processor.video_token_id)
         heard = row.prompt.count(self._processor.audio_token_id)
-        wanted = int(row.media["video_grid_thw"].prod()) // merged
-        if seen == 0 or heard == 0 or seen != wanted:
+        wanted = int(row.media["video_grid_thw"].prod()) // merged if "video_grid_thw" in row.media else 0
+        lacks = tuple(kind for kind, count in (("video", seen), ("audio", heard)) if count == 0)
+        if lacks != self.clips[row.id].lacks or seen != wanted:
             raise DataWrong(
                 f"clip `{row.id}`: {seen} video and {heard} audio tokens in the prompt, "
                 f"{wanted} video tokens expected"

@@ -16,6 +16,9 @@ __all__ = ["OmniSFTTrainer", "SFTConfig"]
 class OmniSFTTrainer(Resumable, SFTTrainer):  # type: ignore[misc]  # trl has no type hints
     """TRL counts the tokens that it trained on by itself."""
 
+    def drawn(self, order: list[int]) -> None:
+        self.data_collator.reader.expect(self.train_dataset[i]["id"] for i in order)
+
     def running(self) -> dict[str, Any]:
         return {"tokens": self._total_train_tokens}
 

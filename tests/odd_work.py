@@ -1,0 +1,29 @@
+"""What a worker of `runtime.media.ahead` does in tests: by the name of the file. Imports little, so that it starts soon."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import TYPE_CHECKING
+
+from c2f_spec.errors import DataWrong
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runtime.media.ahead import Task
+
+
+def odd_work(folder: Path, task: Task) -> None:
+    """Leaves a file, or does not come to it."""
+    name = task.path.name
+    if name in ("crash", "killed"):
+        os.kill(os.getpid(), signal.SIGSEGV if name == "crash" else signal.SIGKILL)
+    if name == "hang":
+        time.sleep(600)
+    if name == "bad":
+        raise DataWrong("it cannot be decoded")
+    if name == "broken":
+        raise AssertionError("a bug")
+    (folder / name).touch()
