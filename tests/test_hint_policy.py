@@ -6,14 +6,18 @@ import random
 
 import pytest
 import torch
+from blake3 import blake3
+from pydantic import ValidationError
 
-from c2f_spec.errors import StageSpecWrong
-from c2f_spec.spec.hint import Hint
+from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.spec.hint import PRESETS, Hint
 from c2f_spec.spec.hint_parts import AllBelow, Append, ReplaceAll, ReplaceK
+from c2f_spec.spec.support import unsupported
 from runtime.training.hints import curves, groups
 from runtime.training.hints.decide import decided
 from runtime.training.hints.history import History
 from runtime.training.hints.judged import Facts, Judged
+from runtime.training.hints.of_spec import listed
 from runtime.training.hints.policy import Policy, chosen
 from runtime.training.hints.triggers import TRIGGERS, Around, still_bad
 
@@ -91,6 +95,57 @@ def test_a_group_is_still_bad_if_the_hint_did_not_help(kind):
     )
     table = judged([BROKEN, BROKEN], [BROKEN, RIGHT])
     assert still_bad(spec.trigger, table).tolist() == [True, False]
+
+
+def test_an_offline_list_is_read_and_is_the_one_that_was_keyed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "hard.txt").write_text("b\nc\n")
+    digest = blake3(b"b\nc\n").hexdigest()
+
+    def of(digest):
+        return Hint.model_validate({"trigger": {"kind": "offline_list", "digest": digest}}).trigger
+
+    assert listed(of(digest), "lists/hard.txt") == {"b", "c"}
+    assert listed(AllBelow(), None) == frozenset()
+    with pytest.raises(DataWrong, match="and the spec says 0000"):
+        listed(of("0" * 64), "lists/hard.txt")
+    with pytest.raises(DataWrong, match="does not exist"):
+        listed(of(digest), "lists/hard")
+    with pytest.raises(StageSpecWrong, match="nobody said where it lies"):
+        listed(of(digest), None)
+
+
+@pytest.mark.parametrize("uri", ["/etc/passwd", "../hard.txt", "a/../../b", "file:///x", "s3://", "a b"])
+def test_a_list_lies_below_the_folder_or_in_a_bucket(uri):
+    with pytest.raises(ValidationError):
+        Hint.model_validate({"trigger": {"kind": "offline_list", "uri": uri, "digest": "0" * 64}})
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"forced_loss": "shaped"}, "forced_loss.mode: shaped"),
+        ({"placement": "in_prompt"}, "placement: in_prompt"),
+        ({"content": "polarity_bin"}, "content.kind: polarity_bin"),
+        ({"content": "trace_prefix"}, "content.kind: trace_prefix"),
+        ({"content": {"kind": "text", "column": "note"}}, "content.kind: text"),
+        ({"level": "ladder"}, "level.kind: ladder"),
+        ({"level": "anneal"}, "level.kind: anneal"),
+        ({"level": "adaptive"}, "level.kind: adaptive"),
+    ],
+)
+def test_what_no_runtime_does_is_refused_by_name(fields, field):
+    found = [
+        f"{'.'.join(path)}: {value}"
+        for path, value in unsupported(Hint.model_validate(fields), ("grpo", "hint"))
+    ]
+    assert found == [f"grpo.hint.{field}"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_runs(name):
+    assert list(unsupported(Hint.model_validate({"preset": name}), ("grpo", "hint"))) == []
 
 
 # ---- which of them are hinted, and when
