@@ -37,8 +37,6 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "filters.dedup.on_fail": ("drop", "flag"),
     "filters.judge.on_fail": ("drop", "flag"),
     **{f"filters.{name}": ABSENT for name in NAMES if name not in FILTERS},
-    "sft.select": ("last",),
-    "grpo.select": ("last",),
     "grpo.hint.content.kind": ("polarity",),
     "grpo.hint.placement": ("in_answer",),
     "grpo.hint.level.kind": ("fixed",),

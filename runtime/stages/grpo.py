@@ -41,6 +41,7 @@ from runtime.training.hints.of_spec import listed, policy_of
 from runtime.training.hints.trainer import HintGRPOTrainer
 from runtime.training.result import save_trained
 from runtime.training.rows import Reader
+from runtime.training.select import BestValid
 from runtime.training.train import train
 from runtime.training.tuner import adapters, widen
 from runtime.training.watch import Watch
@@ -161,12 +162,24 @@ def run(ctx: Context) -> dict[str, Any]:
             disable_tqdm=True,
         ),
     )
+    best = None
+    if grpo.select == "best_valid":
+        best = BestValid(
+            ctx,
+            trainer,
+            reader,
+            student.tokenizer,
+            rows=kind.rows_generated,
+            max_new_tokens=grpo.max_new_tokens,
+        )
+        trainer.add_callback(best)
     with memory("grpo"):
         train(ctx, trainer, watch)
+    selected = best.take() if best else {}
     save_trained(trainer, student, ctx.out / "model")
     if ctx.rank == 0:
         write_jsonl(ctx.out / history.FILE, trainer.history.rows(trainer.policy.polarity))
-    told = {"clips": len(clips), "steps": trainer.state.global_step, **watch.last}
+    told = {"clips": len(clips), "steps": trainer.state.global_step, **watch.last, **selected}
     return told | told_of_hints(trainer.history)
 
 

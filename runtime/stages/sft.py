@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 from datasets import Dataset
 
 from c2f_spec.errors import DataWrong
+from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Direct, Sft
 from c2f_spec.spec.sections import Student as StudentSpec
 from c2f_spec.spec.student import positions
-from runtime.chains import target
+from runtime.chains import AnyFormat, target
 from runtime.clips import read_jsonl
 from runtime.models import MODELS
 from runtime.models.student import freeze
@@ -23,6 +24,7 @@ from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch, w
 from runtime.training.batches import AnswerCollator
 from runtime.training.result import save_trained
 from runtime.training.rows import Reader
+from runtime.training.select import BestValid
 from runtime.training.sft import OmniSFTTrainer, SFTConfig
 from runtime.training.train import train
 from runtime.training.tuner import adapters, widen
@@ -32,6 +34,7 @@ from runtime.training.zero import spread
 if TYPE_CHECKING:
     from runtime.context import Context
 
+NUMBER_TOKENS = 16
 METRICS = {
     "loss": "loss",  # nats a token
     "grad_norm": "grad_norm",  # before clipping
@@ -95,10 +98,27 @@ def run(ctx: Context) -> dict[str, Any]:
             disable_tqdm=True,
         ),
     )
+    best = None
+    if sft.select == "best_valid":
+        best = BestValid(
+            ctx,
+            trainer,
+            reader,
+            student.tokenizer,
+            rows=kind.rows_generated,
+            max_new_tokens=longest_answer(ctx.format),
+        )
+        trainer.add_callback(best)
     with memory("sft"):
         train(ctx, trainer, watch)
+    selected = best.take() if best else {}
     save_trained(trainer, student, ctx.out / "model")
-    return {"examples": len(examples), "steps": trainer.state.global_step, **watch.last}
+    return {"examples": len(examples), "steps": trainer.state.global_step, **watch.last, **selected}
+
+
+def longest_answer(fmt: AnyFormat) -> int:
+    """Tokens of an answer to a validation clip: evaluation's, or of a number."""
+    return NUMBER_TOKENS if isinstance(fmt, Direct) else Decoding().max_new_tokens
 
 
 def targets(ctx: Context, reader: Reader) -> list[dict[str, str]]:

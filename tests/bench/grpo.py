@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from datasets import Dataset
@@ -24,7 +24,10 @@ from tests import omni, text_policy
 from tests.bench.every_row import EveryRowTrainer
 from tests.bench.paired import Ratio, paired
 
-PAIRS = 6
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PAIRS = 20
 LARGE = (768, 11)
 """Width and layers of the text model: 104 million weights."""
 GROUPS = 4
@@ -73,14 +76,24 @@ def main() -> None:
                 f"tiny omni model, media, towers {towers}: every row processed, to ours, at least 1.5", ratio
             )
         for share in SHARES:
-            asked = f"{share:.0%} of the groups hinted, to none, at most {(1 + share) * 1.05:.3f}"
-            made = [media(small, HintGRPOTrainer, share, **hint) for hint in (NEVER, {"hard_policy": "keep"})]
-            report(f"tiny omni model, media: {asked}", paired(*made, PAIRS))
-            made = [
-                text(text_policy.folder(*LARGE), HintGRPOTrainer, share, **hint)
-                for hint in (NEVER, {"hard_policy": "keep"})
-            ]
-            report(f"text model of 104 M weights: {asked}", paired(*made, PAIRS))
+            report(
+                f"tiny omni model, media: {asked(share)}", paired(*some_and_none(media, small, share), PAIRS)
+            )
+        for share in (SHARES[0], SHARES[-1]):
+            large = text_policy.folder(*LARGE)
+            report(
+                f"text model of 104 M weights: {asked(share)}",
+                paired(*some_and_none(text, large, share), PAIRS),
+            )
+
+
+def asked(share: float) -> str:
+    return f"{share:.0%} of the groups hinted, to none, at most {(1 + share) * 1.05:.3f}"
+
+
+def some_and_none(make: Callable[..., Steps], place: Path, share: float) -> list[Steps]:
+    """Steps of trainers that answer the same hard prompts with hints, and without."""
+    return [make(place, HintGRPOTrainer, share, **hint) for hint in (NEVER, {"hard_policy": "keep"})]
 
 
 def report(what: str, ratio: Ratio) -> None:

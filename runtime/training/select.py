@@ -1,0 +1,147 @@
+"""Which weights are the result: the last, or those of the least MAE on the validation split (METHOD 9; never on test).
+
+Candidates are the ends of the tenths of training. They do not depend on when checkpoints are taken, which is a matter of
+the place. Each answers the validation split greedily, without hints; an answer without a score costs the largest
+error on its side (METHOD 4.5); of equals the earlier is the result. The best so far lies in the store:
+
+    work/<kind>/<key>/best/<attempt>-<step>/weights-*.safetensors
+    work/<kind>/<key>/best.json                  which it is; replaced when a better one is there, whole
+
+so that a run that is killed and goes on has it. Candidates of a run that went on are those of one that was never stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import TrainerCallback
+
+from c2f_spec.errors import StageSpecWrong
+from c2f_spec.metrics.score import score
+from c2f_spec.spec.datasets import Dataset
+from c2f_spec.spec.handoff import FileEntry
+from c2f_spec.store.digest import digest_folder
+from c2f_spec.store.staging import stage
+from runtime.chains import parse
+from runtime.checkpoints import tensors
+from runtime.checkpoints.snapshot import restore_weights, saved_weights
+from runtime.context import say
+from runtime.models.student import generation
+from runtime.training.batches import prompt_batch
+
+if TYPE_CHECKING:
+    from runtime.context import Context
+    from runtime.training.rows import Reader
+
+CANDIDATES = 10
+
+
+class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints
+    """Measures `trainer` on the validation clips of `reader`, and at the end gives it back the best weights."""
+
+    def __init__(
+        self, ctx: Context, trainer: Any, reader: Reader, tokenizer: Any, *, rows: int, max_new_tokens: int
+    ) -> None:
+        """`rows` clips are answered at once. Raises `StageSpecWrong` where no process has whole weights."""
+        if ctx.stage.placement.spread(ctx.world) == "3":
+            raise StageSpecWrong(
+                "`select: best_valid` is not run with ZeRO 3, where no process has whole weights",
+                hint="write `select: last`, or set `zero: 2` under `resources`",
+            )
+        self._ctx, self._trainer, self._reader = ctx, trainer, reader
+        self._tokenizer, self._rows = tokenizer, rows
+        self._ids = reader.ids("valid")
+        self._settings = generation(tokenizer, max_new_tokens, 0.0)
+        self._name = f"work/{ctx.stage.kind}/{ctx.stage.key}/best"
+        facts = (reader.language, reader.low, reader.high, reader.family)
+        self._dataset = Dataset("", "", *facts)  # type: ignore[arg-type]  # checked when it was prepared
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Called by the trainer on all ranks after each optimiser step, before a checkpoint of that step."""
+        del args, control
+        if state.global_step not in candidates(state.max_steps):
+            return
+        mae = self.mae()
+        self._ctx.log(state.global_step, **{"valid/mae": mae})
+        if self._ctx.rank == 0:
+            before = self._best()
+            if before is None or mae < before["mae"]:
+                self._keep(state.global_step, mae, before)
+
+    def take(self) -> dict[str, float]:
+        """The trainer's weights are the best from now on; called by all ranks, after training. What is told of them."""
+        if self._ctx.world > 1:
+            torch.distributed.barrier()  # rank 0 has stored the last candidate
+        best = self._best()
+        assert best is not None, "the last step is a candidate"
+        files = {name: FileEntry.model_validate(entry) for name, entry in best["files"].items()}
+        folder = stage(self._ctx.objects, best["folder"], files, None, "start the stage again")
+        restore_weights(self._trainer, folder)
+        say(f"selected step {best['step']}: MAE {best['mae']:.4f} on {len(self._ids)} validation clips")
+        return {"selected_step": best["step"], "valid_mae": best["mae"]}
+
+    def mae(self) -> float:
+        """Of the weights as they are; ranks share the clips."""
+        ctx = self._ctx
+        own = [row for ids in self._parts(self._ids[ctx.rank :: ctx.world]) for row in self._answered(ids)]
+        everybody: list[Any] = [own]
+        if ctx.world > 1:
+            everybody = [None] * ctx.world
+            torch.distributed.all_gather_object(everybody, own)
+        found = score([row for rows in everybody for row in rows], self._dataset, "worst_case", tags=False)
+        return float(found["MAE"])
+
+    def _parts(self, ids: list[str]) -> list[list[str]]:
+        return [ids[at : at + self._rows] for at in range(0, len(ids), self._rows)]
+
+    def _answered(self, ids: list[str]) -> list[dict[str, Any]]:
+        model = self._trainer.accelerator.unwrap_model(self._trainer.model)
+        batch = prompt_batch([self._reader.row(clip_id) for clip_id in ids], self._tokenizer.pad_token_id)
+        given = {name: t.to(self._trainer.accelerator.device) for name, t in batch.items()}
+        model.eval()
+        with torch.no_grad(), self._trainer.accelerator.autocast():
+            ids_BT = model.generate(**given, generation_config=self._settings)
+        model.train()
+        state = self._trainer.state
+        self._ctx.progress(state.global_step, state.max_steps, "steps")  # it goes on
+        answers = self._tokenizer.batch_decode(
+            ids_BT[:, batch["input_ids"].shape[1] :], skip_special_tokens=True
+        )
+        return [
+            {
+                "id": clip_id,
+                "label": self._reader.clips[clip_id].label,
+                "score": parse(self._ctx.format, answer).score,
+            }
+            for clip_id, answer in zip(ids, answers, strict=True)
+        ]
+
+    def _best(self) -> dict[str, Any] | None:
+        data = self._ctx.objects.read(f"{self._name}.json")
+        return None if data is None else json.loads(data)
+
+    def _keep(self, step: int, mae: float, before: dict[str, Any] | None) -> None:
+        """The folder first, then what names it, then what it replaces goes."""
+        folder = Path(self._ctx.stage.scratch) / f"best-{step}"
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {
+            name: t.detach().to("cpu", copy=True).contiguous()
+            for name, t in saved_weights(self._trainer).items()
+        }
+        tensors.write(weights, folder, "weights")
+        name = f"{self._name}/{self._ctx.attempt}-{step}"
+        files = self._ctx.objects.put_folder(folder, name, digest_folder(folder))
+        found = {"step": step, "mae": mae, "folder": name}
+        told = {**found, "files": {path: entry.model_dump(mode="json") for path, entry in files.items()}}
+        self._ctx.objects.replace(f"{self._name}.json", json.dumps(told).encode())
+        if before is not None and before["folder"] != name:
+            for old in list(self._ctx.objects.names(before["folder"])):
+                self._ctx.objects.delete(old)
+
+
+def candidates(steps: int) -> set[int]:
+    """The steps after which a tenth of training is done."""
+    return {-(-steps * n // CANDIDATES) for n in range(1, CANDIDATES + 1)}
