@@ -138,7 +138,6 @@ def test_every_line_of_the_table_names_a_field():
 @pytest.mark.parametrize(
     ("section", "place", "says"),
     [
-        ("grpo: {select: best_valid}", "5:16", "`grpo.select: best_valid`"),
         ("grpo: {hint: {placement: in_prompt}}", "5:26", "`grpo.hint.placement: in_prompt`"),
         ("grpo: {hint: {forced_loss: shaped}}", "5:28", "`grpo.hint.forced_loss.mode: shaped`"),
         ("teacher: lexicon\nfilters: {format: {on_fail: flag}, polarity_match: {}}", "6:29", "`filters.format.on_fail: flag`"),
@@ -361,7 +360,7 @@ def test_a_field_is_explained_with_what_it_costs(capsys):
         assert words in out
     assert "placement: where or how it runs; a change re-runs nothing" in explain_field("resources.sft.gpus")
     assert "source   paper: 0.1" in explain_field("grpo.beta")
-    assert "runs now last\n" in explain_field("grpo.select") + "\n"
+    assert "runs now in_answer\n" in explain_field("grpo.hint.placement") + "\n"
     assert "(of kind `transformers`, `vllm`, `openai`)" in explain_field("teacher.temperature")
 
 
