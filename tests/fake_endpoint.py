@@ -135,9 +135,9 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(fake):
+def serving(fake, port=0):
     """The URL, up to and with `/v1`."""
-    server = Server(("127.0.0.1", 0), handler(fake))
+    server = Server(("127.0.0.1", port), handler(fake))
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}/v1"

@@ -180,10 +180,10 @@ class Drawn:
 def load(folder: Path) -> tuple[Any, Any]:
     """Model and processor of a staged folder, without a network. Raises `DataWrong` unless every tensor was restored."""
     import torch
+
+    import runtime.models.compat  # noqa: F401  # isort: skip  before transformers looks for torchvision
     import transformers
     from transformers import AutoConfig, AutoProcessor
-
-    from runtime.models import compat as compat  # noqa: PLC0414  before transformers looks for torchvision
 
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     name = THINKERS.get(config.model_type) or next(iter(config.architectures or ()), "")
