@@ -43,10 +43,11 @@ def make(
     normalise=None,
     longest=None,
     engine=None,
+    start=None,
     **arguments,
 ):
-    """A trainer on a student of its own."""
-    student = load(omni.tuned() / "model")
+    """A trainer on a student of its own, by default the tuned one."""
+    student = load(start or omni.tuned() / "model")
     trainer = OmniGRPOTrainer(
         reader=Reader(omni.prepared(), student.processor, omni.FMT, omni.MEDIA),
         normalise=normalise,

@@ -24,7 +24,7 @@ from c2f_spec.plan.provisions import short_of
 from c2f_spec.spec.coefficients import Coefficients
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.handoff import Placement
-from c2f_spec.spec.student import Media
+from c2f_spec.spec.student import Lora, Media
 from c2f_spec.store import ledger
 from c2f_spec.store.objects import open_objects
 from tests.bench.sharing import LEAST, paper_plan
@@ -48,8 +48,8 @@ def paper():
 
 
 def test_sizes_are_those_of_the_method():
-    assert OMNI.adapters(8) / 1e6 == pytest.approx(20.2, abs=0.05)
-    assert OMNI.adapters(64) / 1e6 == pytest.approx(161, abs=1)
+    assert OMNI.adapters(Lora(rank=8)) / 1e6 == pytest.approx(20.2, abs=0.05)
+    assert OMNI.adapters(Lora(rank=64)) / 1e6 == pytest.approx(161, abs=1)
     assert OMNI.kv == 56 * 1024
     assert OMNI.weights / GIB == pytest.approx(16.6, abs=0.05)
     assert size_of("Qwen/Qwen3-Omni-30B-A3B-Instruct").weights / GIB == pytest.approx(59, abs=0.2)
@@ -66,7 +66,7 @@ def test_prompts_have_the_tokens_of_the_method(dataset, tokens, half):
 
 
 def training(rank, zero, gpus, rows, learned=1536):
-    return Training(OMNI, rank, zero, gpus, rows, 1536, learned)
+    return Training(OMNI, rank and OMNI.adapters(Lora(rank=rank)), zero, gpus, rows, 1536, learned)
 
 
 def sampling(vllm=0.0, reference=False):

@@ -145,10 +145,10 @@ def _evaluate(e: Experiment, asked: Evaluate, dataset: str, site: Site) -> Load:
 def _training(
     size: Size, section: Sft | Grpo, site: Site, rows: int, tokens: int, learned: int
 ) -> mem.Training:
-    rank = section.tuner.rank if isinstance(section.tuner, Lora) else None
+    adapters = size.adapters(section.tuner) if isinstance(section.tuner, Lora) else None
     gpus = max(1, site.gpus)
-    zero = resolve_zero(site.placement.zero, lora=rank is not None, processes=gpus)
-    return mem.Training(size, rank, zero, gpus, rows, tokens, learned)
+    zero = resolve_zero(site.placement.zero, lora=adapters is not None, processes=gpus)
+    return mem.Training(size, adapters, zero, gpus, rows, tokens, learned)
 
 
 def _rows(site: Site, rows: int) -> int:

@@ -25,8 +25,8 @@ class Training(NamedTuple):
     """How a stage trains, as far as memory goes."""
 
     size: Size
-    rank: int | None
-    """Of LoRA's adapters; none: every weight of the text model is trained."""
+    adapters: float | None
+    """Parameters of LoRA's adapters; none: every weight of the text model is trained."""
     zero: Literal["off", "2", "3"]
     gpus: int
     rows: int
@@ -50,9 +50,9 @@ class Sampling(NamedTuple):
 
 def trained(t: Training) -> float:
     """Bytes of weights, gradients and optimiser on one GPU."""
-    if t.rank is not None:
+    if t.adapters is not None:
         spread = t.size.weights / t.gpus + GATHERED if t.zero == "3" else t.size.weights
-        return spread + 16 * t.size.adapters(t.rank)
+        return spread + 16 * t.adapters
     if t.zero == "off":  # weights, gradients and both moments in float32, without a copy of the weights
         return 2 * t.size.towers + 16 * t.size.text
     if t.zero == "2":
@@ -97,10 +97,10 @@ def _parts(t: Training) -> int:
     return t.gpus if t.zero == "3" else 1
 
 
-def checkpoint_bytes(size: Size, rank: int | None) -> float:
+def checkpoint_bytes(size: Size, adapters: float | None) -> float:
     """Of what training saves: the weights in bfloat16 that a stage can go on from, and AdamW's state of what is trained."""
-    if rank is not None:
-        return 14 * size.adapters(rank)
+    if adapters is not None:
+        return 14 * adapters
     return size.weights + 12 * size.text
 
 

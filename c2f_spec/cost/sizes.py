@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from c2f_spec.spec.student import Lora
 
 GIB = 2**30
 
@@ -35,10 +38,11 @@ class Size(NamedTuple):
         """Bytes of the key-value cache for a token, in bfloat16."""
         return 2 * self.layers * self.kv_heads * self.head * 2
 
-    def adapters(self, rank: int) -> float:
-        """Parameters of LoRA adapters on all linear layers of the text model."""
+    def adapters(self, tuner: Lora) -> float:
+        """Parameters of LoRA adapters on the linear layers that it names."""
         h, i, kv = self.hidden, self.inner, self.kv_heads * self.head
-        return self.layers * rank * (2 * (h + h) + 2 * (h + kv) + 3 * (h + i))
+        ends = {"k_proj": h + kv, "v_proj": h + kv, "gate_proj": h + i, "up_proj": h + i, "down_proj": i + h}
+        return self.layers * tuner.rank * sum(ends.get(name, h + h) for name in set(tuner.layers))
 
 
 SIZES: dict[str, Size] = {

@@ -53,7 +53,7 @@ def _disk(e: Experiment, kind: str, size: Size, place: Placement) -> float:
     if kind not in TRAINING:
         return size.weights
     tuner = getattr(e, kind).tuner
-    checkpoint = checkpoint_bytes(size, tuner.rank if isinstance(tuner, Lora) else None)
+    checkpoint = checkpoint_bytes(size, size.adapters(tuner) if isinstance(tuner, Lora) else None)
     return size.weights + KEPT * checkpoint / place.nodes
 
 

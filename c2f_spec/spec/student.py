@@ -88,13 +88,20 @@ class Full(SpecModel):
     kind: Literal["full"] = "full"
 
 
+Linear = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
 class Lora(SpecModel):
-    """Train low-rank adapters on all linear layers of the text model, merged before anything reads the result."""
+    """Train low-rank adapters on linear layers of the text model, merged before anything reads the result."""
 
     kind: Literal["lora"] = "lora"
     rank: PositiveInt = Field(default=64, description="Rank of the adapters. Not in the paper.")
     alpha: PositiveInt = Field(default=128, description="Scale of the adapters. Not in the paper.")
     dropout: Fraction = Field(default=0.0, description="Dropout of the adapters' input. Not in the paper.")
+    layers: Annotated[tuple[Linear, ...], Field(min_length=1)] = Field(
+        default=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
+        description="Linear layers that get adapters, in every layer of the text model. Not in the paper.",
+    )
 
 
 Tuner = Annotated[Full | Lora, Field(discriminator="kind"), Named("full")]

@@ -21,12 +21,16 @@ TEXT_MODEL = "model.language_model."
 
 
 def adapters(tuner: Full | Lora, model: Any) -> Any:
-    """`None` for full tuning, else what peft is told: adapters on every linear layer of the text model."""
+    """`None` for full tuning, else what peft is told: adapters on the linear layers of the text model that it names."""
     if isinstance(tuner, Full):
         return None
     from peft import LoraConfig
 
-    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    linear = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and name.rpartition(".")[2] in tuner.layers
+    ]
     return LoraConfig(
         r=tuner.rank,
         lora_alpha=tuner.alpha,

@@ -21,7 +21,7 @@ import torch
 
 from c2f_spec.cost.memory import Sampling, Training, learning
 from c2f_spec.cost.sizes import SIZES, Size
-from c2f_spec.spec.sections import Tiny
+from c2f_spec.spec.sections import Lora, Tiny
 from runtime import models  # puts in place what the imports below need
 from runtime.models.tiny import HEADS
 from runtime.stages import grpo, sft
@@ -68,8 +68,8 @@ def main() -> None:
         with redirect_stdout(io.StringIO()):
             seen, size = measured(kind, section)
         rows, tokens, learned = seen.shape
-        rank = RANK if "tuner" in section else None
-        how = Training(size, rank, "off", 1, rows, tokens, learned)
+        adapters = size.adapters(Lora(rank=RANK)) if "tuner" in section else None
+        how = Training(size, adapters, "off", 1, rows, tokens, learned)
         sampling = Sampling(reference=kind == "grpo", answers=rows, vllm=0.0) if kind == "grpo" else None
         estimate = learning(how, sampling, 0.0)
         print(
