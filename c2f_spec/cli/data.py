@@ -1,4 +1,4 @@
-"""`data add` and `data check`: copies of data sets, read by a child process, because that needs the runtime's packages."""
+"""`data add` and `data check` (`data show` is `gallery`): copies of data sets, read by a child process, because that needs the runtime's packages."""
 
 from __future__ import annotations
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 
 def data(args: Namespace) -> int:
+    if args.data_verb == "show":
+        from c2f_spec.cli.gallery import gallery
+
+        return gallery(args)
     return _check(args) if args.data_verb == "check" else _add(args)
 
 

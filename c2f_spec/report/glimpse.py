@@ -32,7 +32,7 @@ class Glimpse(NamedTuple):
     """Why there is no picture."""
 
 
-def glimpse(path: Path) -> Glimpse:
+def glimpse(path: Path, widest: int = WIDEST) -> Glimpse:
     """What can be seen and heard of a clip. A clip that cannot be decoded is a problem in words, never an exception."""
     if find_spec("av") is None:
         return Glimpse(None, b"", MISSING)
@@ -42,7 +42,7 @@ def glimpse(path: Path) -> Glimpse:
     try:
         with av.open(str(path)) as container:
             if container.streams.video:
-                jpeg, problem = _jpeg(next(container.decode(video=0))), ""
+                jpeg, problem = _jpeg(next(container.decode(video=0)), widest), ""
             else:
                 problem = NO_VIDEO
         with av.open(str(path)) as container:
@@ -52,11 +52,11 @@ def glimpse(path: Path) -> Glimpse:
     return Glimpse(jpeg, wave, problem)
 
 
-def _jpeg(frame: Any) -> bytes:
-    """At most `WIDEST` pixels wide; the encoder wants even sides."""
+def _jpeg(frame: Any, widest: int) -> bytes:
+    """At most `widest` pixels wide; the encoder wants even sides."""
     import av
 
-    wide = min(WIDEST, frame.width)
+    wide = min(widest, frame.width)
     width, height = (max(2, round(side * wide / frame.width / 2) * 2) for side in (frame.width, frame.height))
     small = frame.reformat(width=width, height=height, format="yuvj420p")
     encoder: Any = av.CodecContext.create("mjpeg", "w")

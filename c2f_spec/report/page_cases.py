@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 CHUNK = 200
 """Clips whose answers are one block: what is unpacked when somebody opens a clip."""
-SCRIPTS = ("rows.js", "figures.js", "cases.js")
+SCRIPTS = ("rows.js", "clip.js", "figures.js", "cases.js")
 STYLES = ("rows.css", "cases.css")
 ABOUT = (
     "Every clip with what each model answered, as in the paper's Figure 4. Fixed by RL: the answer before was not right, "

@@ -37,6 +37,12 @@ def add(verbs: Any, common: Common) -> None:
         help="name the clips that this copy has too",
     )
     output(check, "table", "json")
+    look = kinds.add_parser(
+        "show",
+        parents=[common.specs, common.place],
+        help="write a page with an experiment's clips, chains and what the filters said",
+    )
+    look.add_argument("--out", metavar="FILE", help="write it here instead of into the store")
     _model(verbs, common)
     lock = verbs.add_parser(
         "lock", parents=[common.settings, common.place], help="pin what the names in specs stand for"

@@ -1,0 +1,177 @@
+"""What an experiment is trained and tested on, clip by clip: picture, sound, words, label, the teacher's chain and what each
+filter said of it. Collected here for `page_gallery`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.metrics.answers import finite
+from c2f_spec.report.glimpse import Glimpse, glimpse
+from c2f_spec.spec.filters import NAMES
+from c2f_spec.store import records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from c2f_spec.plan.model import Plan, Variant
+    from c2f_spec.report.outputs import Output, Outputs
+
+WIDEST = 128
+"""Pixels of a picture: 3 to 4 kB each."""
+MOST_BYTES = 48 << 20
+"""Of pictures on a page; a browser holds them all as text."""
+TOO_MANY = "no picture: the page would be too large"
+FEW = 200
+"""Clips under which other processes are not worth their start."""
+CHUNK = 16
+ENDS = ("rebalance", "most")
+"""What drops a chain that every filter passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a clip's chain."""
+
+    state: str
+    """kept, dropped, failed (no answer came), none (no chain was asked for) or waiting (not filtered yet)."""
+    filter: str = ""
+    """That dropped it."""
+    reason: str = ""
+    flags: Mapping[str, str] = field(default_factory=dict)
+    """Reason by filter, of those that flag instead of dropping."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The clips of one data set, in manifest order."""
+
+    name: str
+    rendered: bool
+    clips: tuple[Mapping[str, Any], ...]
+    """Lines of the manifest."""
+    chains: tuple[str, ...]
+    verdicts: tuple[Verdict, ...]
+    glimpses: tuple[Glimpse, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    name: str
+    filters: tuple[str, ...]
+    """That are on, in the order in which they run."""
+    sets: tuple[Shown, ...]
+    missing: tuple[str, ...]
+    """Data sets that are not prepared, and why."""
+
+
+def gallery(plan: Plan, outputs: Outputs) -> Gallery:
+    """Of the first variant: its training data with chains and verdicts, then what it is evaluated on."""
+    variant = plan.variants[0]
+    e = variant.experiment
+    evaluated = e.evaluate.datasets if e.evaluate else ()
+    sets, missing = [], []
+    for name in dict.fromkeys((e.data.train, *evaluated)):
+        prepared = outputs.find(variant, "prepare", dataset=name)
+        if prepared is None or prepared.state:
+            missing.append(f"{name}: {prepared.state if prepared else 'not in the plan'}")
+        else:
+            sets.append(_shown(name, prepared, variant, outputs, chains=name == e.data.train))
+    on = tuple(n for n in ("format", *NAMES) if e.filters is not None and getattr(e.filters, n) is not None)
+    return Gallery(variant.name, on, tuple(sets), tuple(missing))
+
+
+def _shown(name: str, prepared: Output, variant: Variant, outputs: Outputs, *, chains: bool) -> Shown:
+    clips = prepared.rows("manifest.jsonl")
+    ids = [str(clip.get("id")) for clip in clips]
+    said, verdicts = _judged(variant, outputs) if chains else ({}, {})
+    assert prepared.record is not None
+    folder = records.fetch(prepared.objects, prepared.record)
+    files = [_file(folder, prepared, str(clip.get("media"))) for clip in clips]
+    return Shown(
+        name=name,
+        rendered=bool(prepared.json("dataset.json").get("rendered")),
+        clips=tuple(clips),
+        chains=tuple(said.get(i, "") for i in ids),
+        verdicts=tuple(verdicts.get(i, Verdict("waiting" if i in said else "none")) for i in ids),
+        glimpses=tuple(_within(_glimpses(files))),
+    )
+
+
+def _judged(variant: Variant, outputs: Outputs) -> tuple[dict[str, str], dict[str, Verdict]]:
+    """What the teacher wrote and what the filters said, by clip: of several chains the one that was judged last."""
+    distil, filtered = outputs.find(variant, "distil"), outputs.find(variant, "filter")
+    said: dict[str, str] = {}
+    for row in distil.rows("chains.jsonl") if distil else ():
+        said.setdefault(str(row.get("id")), str(row.get("text") or ""))
+    verdicts = {
+        str(row.get("id")): Verdict("failed", reason=str(row.get("reason") or "no answer"))
+        for row in (distil.rows("failed.jsonl") if distil else ())
+    }
+    for row in filtered.rows("dropped.jsonl") if filtered else ():
+        clip, reason = str(row.get("id")), str(row.get("reason") or "")
+        verdicts[clip] = Verdict("dropped", str(row.get("filter") or ""), reason)
+        said[clip] = str(row.get("text") or said.get(clip, ""))
+    for row in filtered.rows("chains.jsonl") if filtered else ():
+        verdicts[str(row.get("id"))] = Verdict("kept", flags=dict(row.get("flags") or {}))
+    return said, verdicts
+
+
+def _file(folder: Path, prepared: Output, media: str) -> Path | None:
+    """A file that the record names, so that no name taken from data leaves the folder."""
+    assert prepared.record is not None
+    return folder / media if media in prepared.record.files else None
+
+
+def _glimpses(files: Sequence[Path | None]) -> Iterable[Glimpse]:
+    """In order; on all cores where there are many. Spawned: the libraries that decode have threads of their own."""
+    cores = len(os.sched_getaffinity(0))
+    look = partial(_look, widest=WIDEST)
+    if cores == 1 or len(files) < FEW:
+        yield from map(look, files)
+        return
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(look, files, chunksize=CHUNK)
+
+
+def _look(file: Path | None, widest: int) -> Glimpse:
+    return (
+        Glimpse(None, b"", "no picture: the file is not in the store")
+        if file is None
+        else glimpse(file, widest)
+    )
+
+
+def _within(found: Iterable[Glimpse]) -> Iterable[Glimpse]:
+    """With pictures as long as there is room for them."""
+    used = 0
+    for one in found:
+        used += len(one.jpeg or b"")
+        yield one if used <= MOST_BYTES else Glimpse(None, one.wave, TOO_MANY)
+
+
+def answered(verdict: Verdict, filters: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Of each filter that is on: its name, `passed`, `failed`, `flagged` or `not asked`, and the reason."""
+    if verdict.state not in ("kept", "dropped"):
+        return []
+    told = []
+    over = False
+    for name in (*filters, *(n for n in ENDS if n == verdict.filter)):
+        if name in verdict.flags:
+            told.append((name, "flagged", verdict.flags[name]))
+        elif name == verdict.filter:
+            told.append((name, "failed", verdict.reason))
+            over = True
+        else:
+            told.append((name, "not asked" if over else "passed", ""))
+    return told
+
+
+def label_of(clip: Mapping[str, Any]) -> float | None:
+    return finite(clip.get("label"))
