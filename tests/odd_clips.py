@@ -25,9 +25,10 @@ NOT_CODED = b"\x00\x00\x01\xb6\x56\x7f"
 """A packet of MPEG-4 for a picture that is not there (ISO 14496-2, `vop_coded` 0)."""
 
 
-def film(path, *, side=(56, 56), rate=RATE, count=4, hollow=0):
+def film(path, *, side=(56, 56), rate=RATE, count=4, hollow=0, seed=None):
     """`count` frames at 4 a second that grow lighter, of height and width `side`, then `hollow` packets without one, and
-    a second of a stereo tone of 440 Hz; `None` leaves one out.
+    a second of a stereo tone of 440 Hz; `None` leaves one out. With a `seed` frames are patches of colour and grain, as
+    large on disk as what a camera sees.
     """
     with av.open(str(path), "w", format="mp4") as container:
         if side is not None:
@@ -37,7 +38,9 @@ def film(path, *, side=(56, 56), rate=RATE, count=4, hollow=0):
             audio = container.add_stream("aac", rate=rate, layout="stereo")
         if side is not None:
             for n in range(count):
-                picture = np.full((*side, 3), 60 + 20 * n % 180, np.uint8)
+                picture = (
+                    np.full((*side, 3), 60 + 20 * n % 180, np.uint8) if seed is None else _grain(side, seed)
+                )
                 container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
             container.mux(video.encode())
             for n in range(count, count + hollow):
@@ -50,6 +53,12 @@ def film(path, *, side=(56, 56), rate=RATE, count=4, hollow=0):
             sound.sample_rate, sound.pts = rate, 0
             container.mux(audio.encode(sound))
             container.mux(audio.encode())
+
+
+def _grain(side, seed):
+    draw = np.random.default_rng(seed)
+    patches = draw.integers(0, 256, (-(-side[0] // 20), -(-side[1] // 20), 3)).repeat(20, 0).repeat(20, 1)
+    return np.clip(patches[: side[0], : side[1]] + draw.normal(0, 8, (*side, 3)), 0, 255).astype(np.uint8)
 
 
 def odd(language: str = "en") -> Path:

@@ -96,7 +96,7 @@ def complete_fish(folder, line: str) -> set[str]:
         ("c2f-spec validate -o ", {"text", "json", "github", "sarif"}),
         ("c2f-spec status -o ", {"table", "json", "name"}),
         ("c2f-spec completion ", {"bash", "zsh", "fish"}),
-        ("c2f-spec data ", {"add", "check"}),
+        ("c2f-spec data ", {"add", "check", "show"}),
         ("c2f-spec data add --f", {"--from", "--fetch"}),
         ("c2f-spec --", {"--help", "--version"}),
     ],
@@ -112,7 +112,7 @@ def test_bash_completes(folder, line, expected):
         ("c2f-spec validate specs/", {"specs/demo.yaml"}),
         ("c2f-spec plan specs/demo.yaml --on ", {"local", "a800"}),
         ("c2f-spec validate -o ", {"text", "json", "github", "sarif"}),
-        ("c2f-spec data ", {"add", "check"}),
+        ("c2f-spec data ", {"add", "check", "show"}),
     ],
 )
 def test_fish_completes(folder, line, expected):

@@ -73,7 +73,7 @@ def test_it_is_collected_from_what_stages_left(tmp_path):
 def test_nothing_in_it_is_markup_and_its_data_comes_back():
     page = html(made(CHUNK + 1))
     assert "alert(1)" not in page
-    assert "default-src 'none'" in page
+    assert "default-src &#x27;none&#x27;" in page
     assert "unsafe" not in page
     blocks = dict(re.findall(r'<script id="([^"]+)" type="text/plain">([^<]*)</script>', page))
     assert set(blocks) == {"sets", "index-0", "clips-0-0", "clips-0-1"}
@@ -176,3 +176,10 @@ def test_the_clip_is_seen_heard_read_and_nothing_in_it_runs(tab):
     assert tab.complaints() == []
     assert tab.requests() == []
     tab.picture("gallery", whole=True)
+
+
+def test_before_anything_is_prepared_it_says_what_to_do(c2f):
+    c2f("init", "specs/mine.yaml")
+    refused = c2f("data", "show", "specs/mine.yaml", "--on", "local", check=64)
+    assert "is prepared: " in refused.stderr
+    assert "c2f-spec apply specs/mine.yaml --until prepare" in refused.stderr

@@ -42,12 +42,12 @@
   }
   function build() {
     const columns = [
-      { title: "clip", width: "minmax(6rem, .8fr)", value: (i) => index.id[i] },
-      { title: "words", width: "minmax(10rem, 3fr)", value: (i) => index.text[i] },
-      { title: "split", width: "3.4rem", value: (i) => index.split[i] },
-      { title: "label", width: "3.6rem", number: true, value: (i) => index.label[i], show: (i) => number(index.label[i]) },
-      { title: "seconds", width: "4.4rem", number: true, value: (i) => index.seconds[i], show: (i) => number(index.seconds[i]) },
-      { title: "verdict", width: "minmax(9rem, 1.2fr)", value: said, show: (i) => el("span", { class: { kept: "good", dropped: "poor", failed: "poor" }[index.state[i]], title: index.reason[i] || null }, said(i)) },
+      { title: "clip", width: "minmax(6em, .8fr)", value: (i) => index.id[i] },
+      { title: "words", width: "minmax(10em, 3fr)", value: (i) => index.text[i] },
+      { title: "split", width: "3.4em", value: (i) => index.split[i] },
+      { title: "label", width: "3.6em", number: true, value: (i) => index.label[i], show: (i) => number(index.label[i]) },
+      { title: "seconds", width: "4.4em", number: true, value: (i) => index.seconds[i], show: (i) => number(index.seconds[i]) },
+      { title: "verdict", width: "minmax(9em, 1.2fr)", value: said, show: (i) => el("span", { class: { kept: "good", dropped: "poor", failed: "poor" }[index.state[i]], title: index.reason[i] || null }, said(i)) },
     ];
     host.replaceChildren();
     rows = table(host, { columns, label: `Clips of ${sets[k].title}`, pick: show });

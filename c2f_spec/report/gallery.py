@@ -100,7 +100,7 @@ def _shown(name: str, prepared: Output, variant: Variant, outputs: Outputs, *, c
         clips=tuple(clips),
         chains=tuple(said.get(i, "") for i in ids),
         verdicts=tuple(verdicts.get(i, Verdict("waiting" if i in said else "none")) for i in ids),
-        glimpses=tuple(_within(_glimpses(files))),
+        glimpses=tuple(_within(glimpses(files))),
     )
 
 
@@ -129,7 +129,7 @@ def _file(folder: Path, prepared: Output, media: str) -> Path | None:
     return folder / media if media in prepared.record.files else None
 
 
-def _glimpses(files: Sequence[Path | None]) -> Iterable[Glimpse]:
+def glimpses(files: Sequence[Path | None]) -> Iterable[Glimpse]:
     """In order; on all cores where there are many. Spawned: the libraries that decode have threads of their own."""
     cores = len(os.sched_getaffinity(0))
     look = partial(_look, widest=WIDEST)
