@@ -33,6 +33,7 @@ COLUMNS = (
     "F1",
     "MAE",
     "sampled rare",
+    "sampled common",
     "hinted",
 )
 
@@ -43,9 +44,7 @@ def main() -> None:
     found = defaultdict(list)
     for variant in plan["variants"]:
         found[re.sub(r"-s\d+$", "", variant["name"])].append(of(plan, variant))
-    print(
-        f"{SPEC}: {len(plan['variants'])} variants, {seconds:.0f} s; percent but for MAE, mean (deviation) over seeds"
-    )
+    print(f"{SPEC}: {len(plan['variants'])} variants, {seconds:.0f} s; percent but for MAE, mean (deviation) over seeds")
     print(f"{'':24}" + "".join(f"{name:>15}" for name in COLUMNS))
     for name, seeds in found.items():
         print(f"{name:24}" + "".join(f"{told([row[column] for row in seeds]):>15}" for column in COLUMNS))
@@ -69,7 +68,7 @@ def of(plan: dict, variant: dict) -> dict[str, float | None]:
     curve = rows(plan, stages, "grpo", "metrics.jsonl")
     metrics = score(answers, DATASETS[SET], bootstrap=Bootstrap())
     by = {p: [a["polarity"] == p for a in answers if a["true"] == p] for p in (RARE, COMMON)}
-    sampled = [row["polarity/" + RARE] for row in curve[-LAST:] if "polarity/" + RARE in row]
+    sampled = {p: [row[f"polarity/{p}"] for row in curve[-LAST:] if f"polarity/{p}" in row] for p in by}
     return {
         "tag of rare": share(by[RARE]),
         "tag of common": share(by[COMMON]),
@@ -79,7 +78,8 @@ def of(plan: dict, variant: dict) -> dict[str, float | None]:
         "Acc2": percent(metrics["Acc2"]),
         "F1": percent(metrics["F1"]),
         "MAE": metrics["MAE"],
-        "sampled rare": share(sampled),
+        "sampled rare": share(sampled[RARE]),
+        "sampled common": share(sampled[COMMON]),
         "hinted": share([row["hint/groups"] for row in curve]),
     }
 
