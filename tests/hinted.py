@@ -1,4 +1,4 @@
-"""A trainer with a policy of hints: two clips, four answers each, on a student that has learned the format."""
+"""A trainer with a policy of hints: two clips, four answers each; and groups of answers as their rewards, without one."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from datasets import Dataset
 
 from c2f_spec.spec.grpo import Grpo
 from runtime.models.student import load
+from runtime.training.hints.judged import Judged
 from runtime.training.hints.of_spec import policy_of
 from runtime.training.hints.trainer import HintGRPOTrainer
 from runtime.training.rows import Reader
@@ -78,3 +79,20 @@ def shaken(trainer):
         for parameter in trainer.model.parameters():
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     return trainer
+
+
+NAMES = ("format", "polarity", "score")
+
+
+def judged(*answers, agrees=1.0):
+    """Groups of answers, each as its three rewards."""
+    rewards = torch.tensor(answers)
+    facts = torch.cat(
+        [rewards[:, :, :2], torch.full_like(rewards[:, :, :1], agrees), torch.ones_like(rewards[:, :, :2])],
+        dim=2,
+    )
+    flat = rewards.flatten(0, 1), facts.flatten(0, 1)
+    return Judged.of(*flat, torch.ones(3), NAMES, rewards.shape[1])
+
+
+WRONG, RIGHT, BROKEN, POOR = (1.0, 0.0, 0.0), (1.0, 1.0, 0.8), (0.0, 1.0, 0.7), (1.0, 1.0, 0.1)

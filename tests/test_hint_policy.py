@@ -1,154 +1,19 @@
-"""When samples are hard, which of them are hinted, what becomes of their groups: no model, no trainer."""
+"""Which hard samples are hinted, and what is noted and logged of it: no model, no trainer."""
 
 from __future__ import annotations
 
-import random
-
 import pytest
 import torch
-from blake3 import blake3
-from pydantic import ValidationError
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
-from c2f_spec.spec.hint import PRESETS, Hint
-from c2f_spec.spec.hint_parts import AllBelow, Append, ReplaceAll, ReplaceK
-from c2f_spec.spec.support import unsupported
-from runtime.training.hints import curves, groups
+from c2f_spec.errors import StageSpecWrong
+from c2f_spec.spec.hint import Hint
+from c2f_spec.spec.hint_parts import AllBelow
+from runtime.training.hints import curves
 from runtime.training.hints.decide import decided
 from runtime.training.hints.history import History
-from runtime.training.hints.judged import Facts, Judged
-from runtime.training.hints.of_spec import listed
+from runtime.training.hints.judged import Facts
 from runtime.training.hints.policy import Policy, chosen
-from runtime.training.hints.triggers import TRIGGERS, Around, still_bad
-
-NAMES = ("format", "polarity", "score")
-NOBODY = Around((), (), frozenset())
-
-
-def judged(*answers, agrees=1.0):
-    """Groups of answers, each as its three rewards."""
-    rewards = torch.tensor(answers)
-    facts = torch.cat(
-        [rewards[:, :, :2], torch.full_like(rewards[:, :, :1], agrees), torch.ones_like(rewards[:, :, :2])],
-        dim=2,
-    )
-    flat = rewards.flatten(0, 1), facts.flatten(0, 1)
-    return Judged.of(*flat, torch.ones(3), NAMES, rewards.shape[1])
-
-
-WRONG, RIGHT, BROKEN, POOR = (1.0, 0.0, 0.0), (1.0, 1.0, 0.8), (0.0, 1.0, 0.7), (1.0, 1.0, 0.1)
-
-
-def fires(trigger, table, around=NOBODY):
-    spec = Hint.model_validate({"trigger": trigger}).trigger
-    return TRIGGERS[spec.kind](spec, table, around).tolist()
-
-
-@pytest.mark.parametrize(
-    ("metric", "threshold", "hard"),
-    [
-        ("total", 2.0, [True, False, True, False]),
-        ("polarity", 0.5, [True, False, False, False]),
-        ("score", 0.5, [True, False, False, True]),
-        ("correct", 0.5, [True, False, True, False]),
-    ],
-)
-def test_all_below_compares_what_it_is_told_to(metric, threshold, hard):
-    table = judged([WRONG, WRONG], [WRONG, RIGHT], [BROKEN, WRONG], [POOR, POOR])
-    assert fires({"kind": "all_below", "metric": metric, "threshold": threshold}, table) == hard
-
-
-def test_a_total_that_equals_the_threshold_is_not_below_whatever_the_rounding():
-    tenths = Judged.of(torch.tensor([[0.1, 0.2]] * 2), torch.zeros(2, 5), torch.ones(2), ("a", "b"), 2)
-    assert fires({"kind": "all_below", "threshold": 0.1 + 0.2}, tenths) == [False]
-
-
-def test_zero_variance_is_of_groups_that_are_all_alike_and_bad():
-    table = judged([WRONG, WRONG], [RIGHT, RIGHT], [WRONG, RIGHT])
-    assert fires({"kind": "zero_variance", "only_if_mean_below": 2}, table) == [True, False, False]
-    assert fires({"kind": "zero_variance"}, table) == [True, True, False]
-    nearly = judged([WRONG, (1.0, 0.0, 0.1)])
-    assert fires({"kind": "zero_variance", "only_if_mean_below": 2}, nearly) == [False]
-    assert fires({"kind": "zero_variance", "eps": 0.1, "only_if_mean_below": 2}, nearly) == [True]
-
-
-def test_pass_rate_is_of_this_step_or_a_running_mean():
-    table = judged([RIGHT, WRONG, WRONG, WRONG], [RIGHT, RIGHT, RIGHT, WRONG], [WRONG] * 4)
-    assert fires({"kind": "pass_rate", "max_rate": 0.25}, table) == [True, False, True]
-    around = Around(("a", "b", "c"), (1.0, 0.0, None), frozenset())
-    running = {"kind": "pass_rate", "max_rate": 0.25, "ema": 0.5}  # 0.625, 0.375, 0
-    assert fires(running, table, around) == [False, False, True]
-
-
-def test_a_list_and_always_do_not_look_at_rewards():
-    table = judged([RIGHT, RIGHT], [WRONG, WRONG])
-    around = Around(("a", "b"), (None, None), frozenset({"a"}))
-    listed = {"kind": "offline_list", "uri": "x", "digest": "0" * 64}
-    assert fires(listed, table, around) == [True, False]
-    assert fires({"kind": "always"}, table, around) == [True, True]
-
-
-@pytest.mark.parametrize("kind", ["all_below", "always"])
-def test_a_group_is_still_bad_if_the_hint_did_not_help(kind):
-    spec = Hint.model_validate(
-        {"trigger": {"kind": kind, **({"threshold": 2} if kind == "all_below" else {})}}
-    )
-    table = judged([BROKEN, BROKEN], [BROKEN, RIGHT])
-    assert still_bad(spec.trigger, table).tolist() == [True, False]
-
-
-def test_an_offline_list_is_read_and_is_the_one_that_was_keyed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "lists").mkdir()
-    (tmp_path / "lists" / "hard.txt").write_text("b\nc\n")
-    digest = blake3(b"b\nc\n").hexdigest()
-
-    def of(digest):
-        return Hint.model_validate({"trigger": {"kind": "offline_list", "digest": digest}}).trigger
-
-    assert listed(of(digest), "lists/hard.txt") == {"b", "c"}
-    assert listed(AllBelow(), None) == frozenset()
-    with pytest.raises(DataWrong, match="and the spec says 0000"):
-        listed(of("0" * 64), "lists/hard.txt")
-    with pytest.raises(DataWrong, match="does not exist"):
-        listed(of(digest), "lists/hard")
-    with pytest.raises(StageSpecWrong, match="nobody said where it lies"):
-        listed(of(digest), None)
-
-
-@pytest.mark.parametrize("uri", ["/etc/passwd", "../hard.txt", "a/../../b", "file:///x", "s3://", "a b"])
-def test_a_list_lies_below_the_folder_or_in_a_bucket(uri):
-    with pytest.raises(ValidationError):
-        Hint.model_validate({"trigger": {"kind": "offline_list", "uri": uri, "digest": "0" * 64}})
-
-
-@pytest.mark.parametrize(
-    ("fields", "field"),
-    [
-        ({"forced_loss": "shaped"}, "forced_loss.mode: shaped"),
-        ({"placement": "in_prompt"}, "placement: in_prompt"),
-        ({"content": "polarity_bin"}, "content.kind: polarity_bin"),
-        ({"content": "trace_prefix"}, "content.kind: trace_prefix"),
-        ({"content": {"kind": "text", "column": "note"}}, "content.kind: text"),
-        ({"level": "ladder"}, "level.kind: ladder"),
-        ({"level": "anneal"}, "level.kind: anneal"),
-        ({"level": "adaptive"}, "level.kind: adaptive"),
-    ],
-)
-def test_what_no_runtime_does_is_refused_by_name(fields, field):
-    found = [
-        f"{'.'.join(path)}: {value}"
-        for path, value in unsupported(Hint.model_validate(fields), ("grpo", "hint"))
-    ]
-    assert found == [f"grpo.hint.{field}"]
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_runs(name):
-    assert list(unsupported(Hint.model_validate({"preset": name}), ("grpo", "hint"))) == []
-
-
-# ---- which of them are hinted, and when
+from tests.hinted import BROKEN, NAMES, RIGHT, WRONG, judged
 
 CLIPS = [f"clip-{i}" for i in range(20)]
 
@@ -272,67 +137,6 @@ def test_pitfall_the_score_gate_is_open_under_a_hint_so_agreement_is_told_of_hin
     told = dict(curves.of_hinted(judged([RIGHT, RIGHT], agrees=0.0)))
     assert told["agreement/hinted"] == 0.0
     assert "agreement/hinted" not in dict(curves.of_hinted(judged([BROKEN, BROKEN], agrees=float("nan"))))
-
-
-# ---- what becomes of groups, on several ranks
-
-KINDS = (
-    ReplaceAll(),
-    ReplaceK(kind="replace_k", k=2),
-    Append(kind="append", k=1),
-    Append(kind="append", k=3),
-)
-
-
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind.kind}{getattr(kind, 'k', '')}")
-def test_pitfall_groups_split_over_ranks_are_laid_out_alike_on_all(kind):
-    rng = random.Random(1)
-    for _ in range(200):
-        size, world = rng.choice([2, 3, 4]), rng.choice([1, 2, 4])
-        passes = rng.choice([1, 2])
-        count = passes * world * rng.randint(1, 3)
-        shape = groups.Shape(size, count * size // world, world)
-        given = [g for g in range(count) if rng.random() < 0.4]
-        taken = frozenset(g for g in given if rng.random() < 0.8)
-        slots = groups.slots(kind, shape, given)
-        width = max(map(len, slots))
-        joined = [sum(s.group in taken and not s.replaces for s in own) for own in slots]
-        rows = groups.padded(shape, joined, passes)
-        of_group, source = groups.layout(shape, slots, width, taken, rows)
-        check_layout(kind, shape, given, taken, slots, width, rows, of_group, source)
-
-
-def check_layout(kind, shape, given, taken, slots, width, rows, of_group, source):
-    firsts, each = shape.share * shape.world, min(groups.hinted_each(kind, shape.size), 99)
-    blank = firsts + width * shape.world
-    assert len(source) == len(of_group) == rows * shape.world
-    assert rows == shape.share or rows % shape.size == 0
-    members = {
-        g: [i for h, i in zip(of_group, source, strict=True) if h == g and i < blank] for g in set(of_group)
-    }
-    for group, sources in members.items():
-        own = [i for i in sources if i < firsts]
-        extra = [i for i in sources if i >= firsts]
-        assert len(set(extra)) == len(extra) == (each if group in taken else 0)
-        assert set(own) <= set(range(group * shape.size, (group + 1) * shape.size))
-        replaced = each if group in taken and not isinstance(kind, Append) else 0
-        assert len(own) == shape.size - replaced
-    for rank, own in enumerate(slots):
-        mine = source[rank * rows : (rank + 1) * rows]
-        # What a rank trains on it has generated itself.
-        assert all(rank * shape.share <= i < (rank + 1) * shape.share for i in mine if i < firsts)
-        assert all(0 <= i - firsts - rank * width < len(own) for i in mine if firsts <= i < blank)
-        for slot in own:
-            assert (rank * shape.share + slot.row) // shape.size == slot.group, (
-                "the prompt is that of the group"
-            )
-    order = groups.by_group(slots, width, given)
-    assert [len(places) for places in order] == [each] * len(given)
-
-
-def test_nothing_is_padded_where_nothing_joined():
-    assert groups.padded(groups.Shape(4, 6, 2), [0, 0], 3) == 6
-    assert groups.padded(groups.Shape(4, 8, 2), [1, 0], 2) == 12
 
 
 def test_the_threshold_of_kept_samples_may_be_open():

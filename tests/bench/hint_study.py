@@ -44,7 +44,9 @@ def main() -> None:
     found = defaultdict(list)
     for variant in plan["variants"]:
         found[re.sub(r"-s\d+$", "", variant["name"])].append(of(plan, variant))
-    print(f"{SPEC}: {len(plan['variants'])} variants, {seconds:.0f} s; percent but for MAE, mean (deviation) over seeds")
+    print(
+        f"{SPEC}: {len(plan['variants'])} variants, {seconds:.0f} s; percent but for MAE, mean (deviation) over seeds"
+    )
     print(f"{'':24}" + "".join(f"{name:>15}" for name in COLUMNS))
     for name, seeds in found.items():
         print(f"{name:24}" + "".join(f"{told([row[column] for row in seeds]):>15}" for column in COLUMNS))
