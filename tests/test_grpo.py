@@ -4,71 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import math
 import random
 import re
 
 import pytest
 import torch
-from datasets import Dataset
 
 from c2f_spec.errors import DataWrong, StageSpecWrong
-from c2f_spec.spec.grpo import Grpo, Rewards
-from c2f_spec.spec.sections import Dc, Full, Lora
-from runtime.chains import hint, target
-from runtime.models.student import load, suppressed
+from c2f_spec.spec.grpo import Rewards
+from c2f_spec.spec.sections import Lora
+from runtime.models.student import load
 from runtime.stages import grpo
-from runtime.training.grpo import GRPOConfig, GRPOTrainer
-from runtime.training.hints.of_spec import assert_token_prefix, policy_of
-from runtime.training.hints.trainer import HintGRPOTrainer
+from runtime.training.grpo import GRPOTrainer
 from runtime.training.rows import Reader
-from runtime.training.tuner import adapters, merged
+from runtime.training.tuner import merged
 from tests import omni
+from tests.hard import CLIPS, INPUTS, generated, make
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
-
-HINT = "<polarity>Negative</polarity>\n\n"
-CLIPS = ["toy-00", "toy-00", "toy-01", "toy-01"]
-INPUTS = [{"prompt": clip} for clip in CLIPS]
-
-
-def make(tmp_path, policy="keep", rewards=None, threshold=0.5, tuner=None, hints=None, **arguments):
-    """A trainer of two clips, two answers each, on a student of its own; `hints` are further fields of the policy."""
-    student = load(omni.tuned() / "model")
-    sampled = []
-    reader = Reader(omni.prepared(), student.processor, omni.FMT, omni.MEDIA)
-    hint = {"hard_policy": policy, "trigger": {"kind": "all_below", "threshold": threshold}, **(hints or {})}
-    section = Grpo.model_validate({"batch": 2, "generations": 2, "hint": hint})
-    trainer = HintGRPOTrainer(
-        reader=reader,
-        policy=policy_of(section, omni.FMT, reader, student.tokenizer, 1, frozenset()),
-        on_rollouts=lambda step, rollouts: sampled.append((step, rollouts)),
-        model=student.model,
-        processing_class=student.processor,
-        reward_funcs=rewards or [length_of_second_clip],
-        train_dataset=Dataset.from_dict({"prompt": ["toy-00", "toy-01"]}),
-        peft_config=adapters(tuner or Full(), student.model),
-        args=GRPOConfig(
-            **{
-                "output_dir": str(tmp_path), "per_device_train_batch_size": 4, "num_generations": 2, "beta": 0.1,
-                "steps_per_generation": 1, "max_completion_length": 6, "bf16": False, "use_cpu": True, "report_to": [],
-                "activation_checkpointing": False, "remove_unused_columns": False, "loss_type": "grpo", "seed": 1,
-                "generation_kwargs": {"suppress_tokens": suppressed(student.tokenizer)}, "dataloader_pin_memory": False,
-                "save_strategy": "no", "disable_tqdm": True, "logging_steps": 1, **arguments,
-            }
-        ),
-    )  # fmt: skip
-    trainer.sampled = sampled
-    trainer.current_gradient_accumulation_steps = 1  # what `train` sets; these tests call its parts
-    return trainer
-
-
-def length_of_second_clip(prompts, completions, **_):
-    """The first clip is always hard; the second is rewarded by what was written."""
-    return [
-        0.0 if clip == "toy-00" else 1.0 + len(text) / 100
-        for clip, text in zip(prompts, completions, strict=True)
-    ]
 
 
 class Changed(Reader):
@@ -180,139 +133,6 @@ def test_clips_follow_their_sequences_through_shuffle_and_split(tmp_path):
         prompt = trainer.reader.row(clip).prompt
         assert ids[-len(prompt) :].tolist() == list(prompt)
     assert sorted(clip for _, clip in rows) == CLIPS
-
-
-def generated(trainer):
-    torch.manual_seed(0)
-    trainer.model.train()
-    return trainer._generate_and_score_completions([dict(each) for each in INPUTS])
-
-
-def test_hard_group_is_answered_again_after_the_hint_and_the_other_is_not(tmp_path):
-    trainer = make(tmp_path, "hint")
-    output = generated(trainer)
-    forced = trainer._tokenizer.encode(HINT, add_special_tokens=False)
-    n = len(forced)
-    for i, clip in enumerate(CLIPS):
-        length = int(output["completion_mask"][i].sum())
-        ids, mask = output["completion_ids"][i].tolist(), output["tool_mask"][i].tolist()
-        if clip == "toy-00":
-            assert ids[:n] == forced
-            assert mask[:length] == [0] * n + [1] * (length - n)
-            assert 0 < length - n <= 6, "the longest answer counts generated tokens only"
-        else:
-            assert ids[:n] != forced
-            assert mask[:length] == [1] * length
-    _, rollouts = trainer.sampled[0]
-    assert [each.hinted for each in rollouts] == [True, True, False, False]
-    assert all(each.completion.startswith(HINT) for each in rollouts[:2])
-    assert trainer._metrics["train"]["hint/groups"] == [0.5]
-    assert trainer._metrics["train"]["reward/hinted"] == [0.0]
-    plain = generated(make(tmp_path / "keep", "keep"))
-    assert torch.equal(plain["completion_ids"][2:, :6], output["completion_ids"][2:, :6]), (
-        "an easy group was changed"
-    )
-
-
-def test_kept_groups_stay_and_nothing_is_hinted(tmp_path):
-    trainer = make(tmp_path, "keep")
-    output = generated(trainer)
-    assert output["tool_mask"][output["completion_mask"].bool()].all()
-    assert trainer._metrics["train"]["hard/groups"] == [0.5]
-    assert trainer._metrics["train"]["hint/groups"] == [0.0]
-    assert "reward/hinted" not in trainer._metrics["train"]
-
-
-def test_groups_may_be_kept_without_being_judged(tmp_path):
-    trainer = make(tmp_path, "keep", threshold=None)
-    generated(trainer)
-    assert "hard/groups" not in trainer._metrics["train"]
-
-
-def slow_loss(trainer, output, kept):
-    """METHOD 1.6 and 1.7 in double precision, a loop: rows in `kept`, tokens with `tool_mask`, ratio 1."""
-    total = 0.0
-    rewards = [
-        length_of_second_clip([clip], [text])[0]
-        for clip, text in zip(CLIPS, decoded(trainer, output), strict=True)
-    ]
-    trainer.rows = [trainer.reader.row(clip) for clip in CLIPS]
-    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
-    mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
-    width = output["completion_ids"].shape[1]
-    with torch.no_grad():
-        logps, refs = (
-            trainer._get_per_token_logps_and_entropies(m, ids, mask, width)[0].double()
-            for m in (trainer.model, trainer.ref_model)
-        )
-    for i in kept:
-        group = rewards[i - i % 2 : i - i % 2 + 2]
-        mean = sum(group) / 2
-        std = math.sqrt(sum((r - mean) ** 2 for r in group))  # unbiased: 2 - 1 in the denominator
-        advantage = (rewards[i] - mean) / (std + 1e-4)
-        tokens = (output["completion_mask"] * output["tool_mask"])[i].nonzero().flatten().tolist()
-        terms = []
-        for t in tokens:
-            gap = (refs[i, t] - logps[i, t]).item()
-            terms.append(-(advantage - trainer.beta * (math.exp(gap) - gap - 1)))
-        total += sum(terms) / len(terms) / len(kept)
-    return total
-
-
-def decoded(trainer, output):
-    lengths = output["completion_mask"].sum(dim=1).tolist()
-    ids = [row[:n].tolist() for row, n in zip(output["completion_ids"], lengths, strict=True)]
-    return trainer.processing_class.batch_decode(ids, skip_special_tokens=True)
-
-
-@pytest.mark.parametrize(
-    ("policy", "kept"), [("keep", [0, 1, 2, 3]), ("hint", [0, 1, 2, 3]), ("drop", [2, 3])]
-)
-def test_loss_is_its_definition(tmp_path, policy, kept):
-    trainer = make(tmp_path, policy)
-    output = generated(trainer)
-    with torch.no_grad():  # away from the reference, so that the KL divergence is not nothing
-        for parameter in trainer.model.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    loss = trainer._compute_loss(trainer.model, output)
-    assert loss.item() == pytest.approx(slow_loss(trainer, output, kept), rel=1e-4, abs=1e-6)
-
-
-@pytest.mark.parametrize("loss_type", ["grpo", "dapo", "dr_grpo"])
-def test_dropped_groups_leave_no_gradient(tmp_path, loss_type):
-    trainer = make(tmp_path, "drop", rewards=[lambda prompts, **_: [0.0] * len(prompts)], loss_type=loss_type)
-    loss = trainer._compute_loss(trainer.model, generated(trainer))
-    loss.backward()
-    assert loss.item() == 0
-    assert all(p.grad is None or not p.grad.any() for p in trainer.model.parameters())
-
-
-@pytest.mark.parametrize("policy", ["hint", "keep", "drop"])
-@pytest.mark.parametrize("scale", ["batch", "none"])
-def test_dropped_groups_have_no_part_in_the_scale(tmp_path, policy, scale):
-    trainer = make(tmp_path, policy, scale_rewards=scale)
-    output = generated(trainer)
-    rewards = torch.tensor(length_of_second_clip(CLIPS, decoded(trainer, output))).view(2, 2)
-    kept = rewards[1:] if policy == "drop" else rewards
-    spread = kept.flatten().std() + 1e-4 if scale == "batch" else 1.0
-    expected = torch.zeros(4)
-    expected[-kept.numel() :] = ((kept - kept.mean(dim=1, keepdim=True)) / spread).flatten()
-    assert torch.allclose(output["advantages"], expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("end", ["after_polarity", "after_think_open"])
-@pytest.mark.parametrize("fmt", [omni.FMT, Dc()])
-def test_hints_are_token_prefixes_of_answers(end, fmt):
-    for polarity in ("negative", "neutral", "positive"):
-        prefix = hint(fmt, polarity, end)
-        assert_token_prefix(
-            omni.student().tokenizer, prefix, target(fmt, polarity, "1. x", 0.5).removeprefix(prefix)
-        )
-
-
-def test_a_hint_that_ends_inside_a_token_is_refused():
-    with pytest.raises(StageSpecWrong, match="not a token prefix"):
-        assert_token_prefix(omni.student().tokenizer, "the words are posi", "tive")
 
 
 def run(folder, inputs=None, **spec):
