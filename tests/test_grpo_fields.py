@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
-from c2f_spec.errors import DataWrong
-from c2f_spec.spec.sections import Lora
-from runtime.chains import target
+from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.spec.grpo import Grpo
+from c2f_spec.spec.sections import C2f, Dc, Lora
+from runtime.chains import hint, target
 from runtime.models import MODELS
 from runtime.stages import sft
+from runtime.training.hints.of_spec import policy_of
 from runtime.training.tuner import adapters
 from tests import omni
 from tests.omni_grpo import CLIPS, generated, make, run
@@ -114,3 +118,21 @@ def test_loss_is_that_of_the_answer_token_by_token(tmp_path):
             count += 1
             ids.append(token)
     assert summary["loss"] == pytest.approx(total / count, rel=1e-5)
+
+
+class Greedy:
+    """A tokenizer that joins a line break to whatever follows it."""
+
+    def encode(self, text, add_special_tokens):
+        assert not add_special_tokens
+        return re.findall(r"\n+[^\n]?|[^\n]+", text)
+
+
+@pytest.mark.parametrize("fmt", [C2f(), Dc(), Dc(polarity_tag="p", think_tag="t", score_tag="s")])
+@pytest.mark.parametrize("end", ["after_polarity", "after_think_open"])
+def test_a_stage_starts_only_if_hints_are_token_prefixes(fmt, end):
+    section = Grpo.model_validate({"batch": 4, "hint": {"trigger": {"threshold": 2.0}, "prefix_end": end}})
+    made = policy_of(section, fmt, omni.reader(), omni.student().tokenizer, 0, frozenset())
+    assert made.hint("toy-00") == hint(fmt, "negative", end)
+    with pytest.raises(StageSpecWrong, match="not a token prefix"):
+        policy_of(section, fmt, omni.reader(), Greedy(), 0, frozenset())

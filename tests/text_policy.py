@@ -29,10 +29,12 @@ class TextReader:
     """A prompt is its own id."""
 
     def __init__(self, tokenizer) -> None:
-        self._tokenizer = tokenizer
+        self._tokenizer, self._rows = tokenizer, {}
 
     def row(self, prompt: str) -> Row:
-        return Row(prompt, tuple(self._tokenizer(text=[prompt])["input_ids"][0]), {})
+        if prompt not in self._rows:
+            self._rows[prompt] = Row(prompt, tuple(self._tokenizer(text=[prompt])["input_ids"][0]), {})
+        return self._rows[prompt]
 
     def rows(self, prompts) -> list[Row]:
         return [self.row(prompt) for prompt in prompts]

@@ -107,8 +107,8 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         return [list(row.prompt) for row in self.rows], None, places_batch(self.rows)
 
     def seeing(self, model: Any, rows: Sequence[Row]) -> AbstractContextManager[None]:
-        """In here forward passes of `model` are of `rows`; a model of text sees nothing."""
-        thinker = thinker_of(model)
+        """In here forward passes of `model` are of `rows`; of text there is nothing to see."""
+        thinker = thinker_of(model) if any(row.media for row in rows) else None
         return nullcontext() if thinker is None else self._towers_of(thinker).show(thinker, rows)
 
     def _towers_of(self, thinker: Any) -> Towers:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from runtime.training.rows import Reader
 
 
+BODIES = ("1.", "The", "-", "\u4e00", "\u300a")
+"""How chains may begin, in either language: what follows a hint must not change its tokens."""
+
+
 def policy_of(
     grpo: Grpo, fmt: AnyFormat, reader: Reader, tokenizer: Any, seed: int, listed: frozenset[str]
 ) -> Policy:
@@ -38,8 +42,9 @@ def policy_of(
     most(grpo.hint, grpo.batch)
     prefixes = {polarity: hint(fmt, polarity, grpo.hint.prefix_end) for polarity in POLARITIES}
     for polarity, prefix in prefixes.items():
-        answer = target(fmt, polarity, "1.", reader.low)
-        assert_token_prefix(tokenizer, prefix, answer.removeprefix(prefix))
+        for body in BODIES:
+            answer = target(fmt, polarity, body, reader.low)
+            assert_token_prefix(tokenizer, prefix, answer.removeprefix(prefix))
 
     def facts(clip_id: str, text: str) -> Facts:
         answer, clip = parse(fmt, text), reader.clips[clip_id]
