@@ -131,6 +131,11 @@ def test_clips_that_the_training_split_has_are_counted_and_left_out(tmp_path):
     assert "without the 29 clips that the training split has: Acc5 " in markdown(report)
 
 
+def test_a_baseline_that_is_not_there_is_told(tmp_path):
+    report = table(tmp_path, {"name": "t", "against": "nobody"})
+    assert "- nothing is compared with nobody: " in markdown(report)
+
+
 def test_text_of_a_spec_is_no_markup(tmp_path):
     report = table(tmp_path, {"name": "t", "title": HOSTILE, "rows": [{"variant": "one", "title": HOSTILE}]})
     page, latex = html(report), table_forms.as_latex(report.tables)

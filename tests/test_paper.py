@@ -123,6 +123,14 @@ def test_a_doubtful_row_is_starred_and_its_reason_given(tmp_path):
     assert "- not in this plan: " in text
 
 
+def test_a_doubt_stars_the_cells_that_it_names(tmp_path):
+    store = filled(tmp_path, hinted(tables=["V"]))
+    row = next(
+        line for line in markdown(collect(store.plan, store.objects)).splitlines() if "CoT(SFT) |" in line
+    )
+    assert [cell.count("*") for cell in row.split("|")[4:8]] == [0, 1, 0, 0]  # Acc3 is in doubt
+
+
 def test_without_tables_nothing_of_the_paper_is_shown(tmp_path):
     store = filled(tmp_path, experiment())
     assert isinstance(store.plan, Plan)

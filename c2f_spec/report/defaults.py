@@ -40,6 +40,5 @@ def _shown(value: Any, field: FieldInfo) -> str:
     if value is None:
         return next((m.word for m in field.metadata if isinstance(m, Word)), "none")
     if isinstance(value, SpecModel):
-        kinds = [str(getattr(value, d)) for d in DISCRIMINATORS if d in type(value).model_fields]
-        return kinds[0] if kinds else json.dumps(value.model_dump(mode="json"), ensure_ascii=False)
+        return next(str(getattr(value, d)) for d in DISCRIMINATORS if d in type(value).model_fields)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -62,6 +62,8 @@ def shown(table: OwnTable, row: OwnRow, column: OwnColumn) -> str:
 
 
 def _notes(table: OwnTable) -> Iterator[str]:
+    if table.against and not any(row.effects for row in table.rows):
+        yield f"nothing is compared with {table.against}: it has no results here, or nothing else has"
     for row in table.rows:
         if row.state:
             yield f"missing: {row.title}: {row.state}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from c2f_spec.report import numbers
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from c2f_spec.report.cells import Cell
     from c2f_spec.report.tables import PaperCell, PaperRow, PaperTable
 
+WORD = re.compile(r"\w+")
 FACTS = ("n", "no score", "coverage, %", "overlap", "seeds")
 EXPLAINED = (
     "Each cell: measured, then in brackets the paper's number and the difference; = is a difference that the paper's "
@@ -29,7 +31,8 @@ def grid(table: PaperTable) -> Grid:
     rows = []
     for row in table.rows:
         own = {cell.metric: cell for cell in row.cells}
-        shown_ = (shown(own.get(metric), starred=bool(row.doubts)) for metric in metrics)
+        doubtful = doubted(row)
+        shown_ = (shown(own.get(metric), starred=metric in doubtful) for metric in metrics)
         rows.append((row.model, row.test, row.setting, *shown_, *facts(row.found)))
     return Grid(
         name=f"Table {table.name}",
@@ -40,6 +43,13 @@ def grid(table: PaperTable) -> Grid:
         notes=tuple(_notes(table)),
         cells=tuple(row.found for row in table.rows if row.found and row.found.sources),
     )
+
+
+def doubted(row: PaperRow) -> set[str]:
+    """Metrics that a doubt about the row names; all of them if it names none."""
+    metrics = {cell.metric for cell in row.cells}
+    found = [metrics & set(WORD.findall(doubt)) or metrics for doubt in row.doubts]
+    return set().union(*found)
 
 
 def shown(cell: PaperCell | None, *, starred: bool) -> str:
