@@ -66,7 +66,11 @@ def _notes(table: OwnTable) -> Iterator[str]:
         yield f"nothing is compared with {table.against}: it has no results here, or nothing else has"
     for row in table.rows:
         if row.state:
-            yield f"missing: {row.title}: {row.state}"
+            yield (
+                f"missing: {row.state}"
+                if row.state.startswith(row.title)
+                else f"missing: {row.title}: {row.state}"
+            )
         for cell in row.cells.values():
             if not row.state:
                 yield from (f"missing: {row.title} on {cell.dataset}: {why}" for why in cell.missing)
