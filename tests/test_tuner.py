@@ -11,7 +11,7 @@ from c2f_spec.spec.sections import Full, Lora
 from runtime.models.student import freeze, load
 from runtime.stages import sft
 from runtime.training.result import save_trained
-from runtime.training.tuner import adapters, widen
+from runtime.training.tuner import adapters, trains_towers, widen
 from tests import omni
 from tests.omni_grpo import make
 
@@ -61,6 +61,21 @@ def test_trained_weights_are_in_float32_unless_deepspeed_has_a_copy(tuner, zero,
     widen(tuner, model, zero)
     types = {name.startswith("model.visual."): p.dtype for name, p in model.named_parameters()}
     assert types == {True: torch.bfloat16, False: torch.float32 if widened else torch.bfloat16}
+
+
+@pytest.mark.parametrize(
+    ("tuner", "frozen", "trained"),
+    [
+        (Full(), (), True),
+        (Full(), ("model.visual.",), True),
+        (Full(), ("model.visual.", "model.audio_tower."), False),
+        (LORA, (), False),
+    ],
+)
+def test_towers_are_trained_unless_they_are_frozen(tuner, frozen, trained):
+    model = load(omni.tuned() / "model").model
+    freeze(model, frozen)
+    assert trains_towers(tuner, model) == trained
 
 
 def test_what_is_saved_has_the_type_that_the_weights_came_in(tmp_path):

@@ -5,6 +5,7 @@ Training under it is measured, with real processes: `python -m tests.bench ranks
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
 from types import SimpleNamespace
@@ -26,6 +27,7 @@ from runtime.checkpoints.retention import Keep
 from runtime.checkpoints.saver import Order, Saver, Together
 from runtime.checkpoints.snapshot import Snapshot
 from runtime.training import zero
+from tests import omni
 from tests.conftest import TINY_SPEC, load_spec
 
 # ---- what DeepSpeed is told
@@ -48,6 +50,27 @@ def test_a_machine_without_deepspeed_is_told_the_way_out(monkeypatch):
     with pytest.raises(StageSpecWrong, match="ZeRO 2 needs the package `deepspeed`") as caught:
         zero.spread("2", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32)
     assert "resources.<stage>.zero: off" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("stage", "towers", "lacks", "way_out"),
+    [
+        ("3", False, ("audio",), "sft.zero: 2"),
+        ("3", True, ("video",), "sft.zero: off"),
+        ("2", True, ("audio",), "sft.zero: off"),
+        ("2", False, ("audio",), None),
+        ("off", True, ("audio",), None),
+        ("3", True, (), None),
+    ],
+)
+def test_no_process_may_wait_for_one_that_leaves_a_tower_out(stage, towers, lacks, way_out):
+    clips = [dataclasses.replace(clip, lacks=lacks) for clip in omni.reader().clips.values()]
+    if way_out is None:
+        zero.assert_alike(stage, "sft", clips, towers_trained=towers)
+        return
+    with pytest.raises(StageSpecWrong, match=f"has no {lacks[0]}") as caught:
+        zero.assert_alike(stage, "sft", clips, towers_trained=towers)
+    assert way_out in caught.value.hint
 
 
 # ---- who resolves it

@@ -43,9 +43,9 @@ from runtime.training.result import save_trained
 from runtime.training.rows import Reader
 from runtime.training.select import BestValid
 from runtime.training.train import train
-from runtime.training.tuner import adapters, widen
+from runtime.training.tuner import adapters, trains_towers, widen
 from runtime.training.watch import Watch
-from runtime.training.zero import spread
+from runtime.training.zero import assert_alike, spread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,9 +74,11 @@ def run(ctx: Context) -> dict[str, Any]:
     kind = MODELS[spec.kind]
     student = start(ctx, spec)
     freeze(student.model, kind.frozen(spec))
-    widen(grpo.tuner, student.model, ctx.stage.placement.spread(ctx.world))
+    zero = ctx.stage.placement.spread(ctx.world)
+    widen(grpo.tuner, student.model, zero)
 
     reader = Reader.of(ctx, student.processor)
+    assert_alike(zero, "grpo", reader.clips.values(), towers_trained=trains_towers(grpo.tuner, student.model))
     clips = reader.ids("train")
     if grpo.batch > len(clips):
         raise DataWrong(
@@ -143,7 +145,7 @@ def run(ctx: Context) -> dict[str, Any]:
             bf16=kind.half(spec),
             use_cpu=not on_gpu(),
             deepspeed=spread(
-                ctx.stage.placement.spread(ctx.world),
+                zero,
                 rows=rows,
                 passes=passes,
                 world=ctx.world,

@@ -27,9 +27,9 @@ from runtime.training.rows import Reader
 from runtime.training.select import BestValid
 from runtime.training.sft import OmniSFTTrainer, SFTConfig
 from runtime.training.train import train
-from runtime.training.tuner import adapters, widen
+from runtime.training.tuner import adapters, trains_towers, widen
 from runtime.training.watch import Watch
-from runtime.training.zero import spread
+from runtime.training.zero import assert_alike, spread
 
 if TYPE_CHECKING:
     from runtime.context import Context
@@ -49,9 +49,11 @@ def run(ctx: Context) -> dict[str, Any]:
     kind = MODELS[spec.kind]
     student = kind.base(spec, ctx.seed, ctx.inputs.get("weights"))
     freeze(student.model, kind.frozen(spec))
-    widen(sft.tuner, student.model, ctx.stage.placement.spread(ctx.world))
+    zero = ctx.stage.placement.spread(ctx.world)
+    widen(sft.tuner, student.model, zero)
 
     reader = Reader.of(ctx, student.processor)
+    assert_alike(zero, "sft", reader.clips.values(), towers_trained=trains_towers(sft.tuner, student.model))
     examples = targets(ctx, reader)
     rows, passes = split_batch(sft.batch, ctx.world, ctx.stage.placement.micro_batch or kind.rows_trained)
     watch = Watch(ctx, METRICS, score="-loss")
@@ -76,7 +78,7 @@ def run(ctx: Context) -> dict[str, Any]:
             bf16=kind.half(spec),
             use_cpu=not on_gpu(),
             deepspeed=spread(
-                ctx.stage.placement.spread(ctx.world),
+                zero,
                 rows=rows,
                 passes=passes,
                 world=ctx.world,

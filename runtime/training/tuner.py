@@ -51,6 +51,14 @@ def widen(tuner: Full | Lora, model: Any, zero: Zero) -> None:
                 parameter.data = parameter.data.float()
 
 
+def trains_towers(tuner: Full | Lora, model: Any) -> bool:
+    """Whether any weight is trained that only some clips reach: those of the towers."""
+    text = (TEXT_MODEL, "lm_head.")
+    return isinstance(tuner, Full) and any(
+        p.requires_grad and not name.startswith(text) for name, p in model.named_parameters()
+    )
+
+
 def merged(model: Any) -> Any:
     """The model with what was trained in it; adapters become part of its weights."""
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model

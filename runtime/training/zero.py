@@ -20,7 +20,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from c2f_spec.errors import StageSpecWrong
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from c2f_spec.spec.place import Zero
+    from runtime.clips import Clip
 
 BUCKET = 200_000_000
 """Elements of gradients that are reduced, and of weights that are gathered after a step, at once: 400 MB in bfloat16."""
@@ -37,6 +40,23 @@ def spread(
     )
     _join()
     return config
+
+
+def assert_alike(zero: Zero, kind: str, clips: Iterable[Clip], *, towers_trained: bool) -> None:
+    """Every process must use the same weights in every pass, or those that wait for it wait for ever: under ZeRO 3 to
+    gather a tower's weights, under ZeRO 2 to reduce its gradients. A clip without sound or picture leaves a tower out.
+
+    Raises `StageSpecWrong`.
+    """
+    if zero == "off" or (zero == "2" and not towers_trained):
+        return
+    lacking = next((clip for clip in clips if clip.split == "train" and clip.lacks), None)
+    if lacking is not None:
+        way_out = "off" if towers_trained else "2"
+        raise StageSpecWrong(
+            f"clip `{lacking.id}` has no {lacking.lacks[0]}, and under ZeRO {zero} no process may leave a tower out",
+            hint=f"set `resources.{kind}.zero: {way_out}`",
+        )
 
 
 def deepspeed_config(
