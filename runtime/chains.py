@@ -112,6 +112,16 @@ def parse(fmt: AnyFormat, text: str) -> Answer:
     return _parse_direct(text) if isinstance(fmt, Direct) else _parse_chain(tags(fmt), text)
 
 
+def without_score(fmt: AnyFormat, text: str) -> str:
+    """Why `parse` finds no score in `text`."""
+    if isinstance(fmt, Direct):
+        found = {float(n) for n in re.findall(NUMBER, text.translate(SIGNS), re.ASCII)}
+        several = f"{len(found)} different numbers" if len(found) > 1 else "no finite number"
+        return several if found else "no number"
+    name = tags(fmt).score
+    return f"no <{name}>" if _between(name, text) is None else f"no number in <{name}>"
+
+
 def _parse_direct(text: str) -> Answer:
     text = text.translate(SIGNS)
     found = {float(n) for n in re.findall(NUMBER, text, re.ASCII)}

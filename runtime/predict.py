@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 from pydantic import TypeAdapter
 
 from c2f_spec.errors import DataWrong, StageError
+from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Format, Media
 from c2f_spec.store.digest import digest_file
 from runtime.chains import parse
 from runtime.clips import Clip, write_manifest
+from runtime.generating import Generating
 from runtime.media.probe import probe
-from runtime.models.student import device, generation, load
-from runtime.stages.evaluate import answers
+from runtime.models.student import device, load
 from runtime.training.rows import Reader
 
 if TYPE_CHECKING:
@@ -141,11 +142,11 @@ def _answered(
     fmt = TypeAdapter(Format).validate_python(facing["format"])
     student = load(model)
     student.model.eval().to(device())
-    settings = generation(student.tokenizer, facing["max_new_tokens"], 0.0)
+    engine = Generating(student, Decoding(max_new_tokens=facing["max_new_tokens"]), AT_ONCE)
     reader = Reader(folder, student.processor, fmt, Media.model_validate(facing["media"]))
     for start in range(0, len(numbers), AT_ONCE):
         rows = [reader.row(str(number)) for number in numbers[start : start + AT_ONCE]]
-        for output, ended in answers(student, rows, settings):
-            answer = parse(fmt, output)
+        for said in engine.answer(rows, {}):
+            answer = parse(fmt, said.text)
             read = {"polarity": answer.polarity, "score": answer.score, "well_formed": answer.well_formed}
-            yield read | {"ended": ended, "output": output}
+            yield read | {"ended": said.ended, "output": said.text}

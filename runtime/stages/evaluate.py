@@ -1,37 +1,49 @@
 """A model and a prepared data set -> one prediction for each clip of the test split. Hints are never given here.
 
-Inputs: `model`, or none for the base student (then `weights`, if it has released ones); `prepare`, the evaluated data
-set. Output: `predictions.jsonl`, a row a clip in manifest order. Metrics are computed from it elsewhere.
+Reads   model/    or none for the base student; then weights/, if it has released ones
+        prepare/  the evaluated data set
+Writes  predictions.jsonl  {"id", "label", "true", "output", "polarity", "score", "well_formed", "ended", "failure"}, a row a
+                           clip in manifest order; `failure` is {"reason", "message"} where there is no score, else null
+        times.jsonl        {"id", "seconds", "together"}: how long its batch took, and how many were answered in it
+
+Metrics are computed from the predictions elsewhere. How long an answer took stands apart, because no two runs agree in
+it. A clip whose media cannot be read is a prediction without a score (METHOD 4.5); a data set of such clips is an error.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import torch
 from pydantic import TypeAdapter
 
-from c2f_spec.errors import StageSpecWrong
-from c2f_spec.spec.evaluate import Decoding, Engine
+from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.spec.evaluate import Decoding
+from c2f_spec.spec.evaluate import Engine as EngineSpec
 from c2f_spec.spec.sections import Student as StudentSpec
-from runtime.chains import AnyFormat, parse
+from runtime.chains import AnyFormat, parse, without_score
 from runtime.clips import write_jsonl
-from runtime.context import refuse_unsupported
+from runtime.context import refuse_unsupported, say
+from runtime.generating import Generating, by_length
 from runtime.models import MODELS
-from runtime.models.student import Student, device, generation
+from runtime.models.student import Student, device
+from runtime.seeds import seed_of
 from runtime.training.arguments import memory
-from runtime.training.batches import prompt_batch
 from runtime.training.rows import Reader
-from runtime.units import in_units
+from runtime.units import UNIT, in_units, shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from runtime.clips import Clip
     from runtime.context import Context
+    from runtime.generating import Said
     from runtime.training.rows import Row
+
+ROUNDS = 4
+"""Batches whose rows are ordered by length together. What a stage that is killed loses is at most what they answer."""
+TIMES = ("seconds", "together")
 
 
 def run(ctx: Context) -> dict[str, Any] | None:
@@ -40,46 +52,94 @@ def run(ctx: Context) -> dict[str, Any] | None:
         raise StageSpecWrong(f"evaluation runs in one process, not in {ctx.world}")
     section = ctx.stage.preimage["spec"]["evaluate"]
     decoding = Decoding.model_validate(section.get("decoding", {}))
-    engine: Engine = TypeAdapter(Engine).validate_python(section.get("engine", {}))
+    engine_spec: EngineSpec = TypeAdapter(EngineSpec).validate_python(section.get("engine", {}))
     refuse_unsupported(decoding, "evaluate", "decoding")
-    refuse_unsupported(engine, "evaluate", "engine")
-    kind = MODELS[ctx.section("student", StudentSpec).kind]
+    refuse_unsupported(engine_spec, "evaluate", "engine")
     student = checkpoint(ctx)
     student.model.eval().to(device())
-
+    kind = MODELS[ctx.section("student", StudentSpec).kind]
+    engine = Generating(student, decoding, kind.rows_generated)
     reader, scale = questions(ctx, student, section.get("score_space", "prompt_range"))
-    settings = generation(student.tokenizer, decoding.max_new_tokens, decoding.temperature)
     ids = reader.ids("test")
 
-    def answered(units: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[dict[str, Any]]]]:
-        reader.expect(clip_id for part in units.values() for clip_id in part)
-        for number, part in units.items():
-            torch.manual_seed(seed_of(ctx, number))
-            made = []
-            for start in range(0, len(part), kind.rows_generated):
-                rows = [reader.row(clip_id) for clip_id in part[start : start + kind.rows_generated]]
-                for row, (output, ended) in zip(rows, answers(student, rows, settings), strict=True):
-                    answer = prediction(reader.clips[row.id], output, ctx.format, scale)
-                    made.append({**answer, "ended": ended})
-            yield number, made
+    def answered(missing: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[dict[str, Any]] | None]]:
+        planned = [
+            (
+                window,
+                by_length(
+                    [reader.clips[i] for part in window.values() for i in part], ctx.media, engine.most
+                ),
+            )
+            for window in windows(ids, missing, engine.most, ctx.stage.placement.shards)
+        ]
+        reader.expect(clip.id for _, batches in planned for batch in batches for clip in batch)
+        for window, batches in planned:
+            made: dict[str, dict[str, Any]] = {}
+            for batch in batches:
+                rows, unread = read(reader, batch)
+                made |= {clip.id: unreadable(clip, message) for clip, message in unread}
+                said = (
+                    engine.answer(rows, {row.id: seed_of(ctx.stage.key, row.id, 0) for row in rows})
+                    if rows
+                    else []
+                )
+                made |= {each.id: prediction(reader.clips[each.id], each, ctx.format, scale) for each in said}
+                yield next(iter(window)), None
+            for number in window.keys() & missing.keys():
+                yield number, [made[clip_id] for clip_id in window[number]]
 
     with memory("evaluate"):
         made = in_units(ctx, ids, answered)
-    if made is None:
-        return None
-    write_jsonl(ctx.out / "predictions.jsonl", made)
+    return None if made is None else write(ctx, made)
+
+
+def write(ctx: Context, made: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The outputs, and what the record says of them. Raises `DataWrong` if no clip could be read."""
+    failed = Counter(row["failure"]["reason"] for row in made if row["failure"])
+    if failed["media"] == len(made):
+        why = made[0]["failure"]["message"]
+        raise DataWrong(
+            f"none of {len(made)} clips can be read: {why}", hint="`data check` looks at them all"
+        )
+    write_jsonl(
+        ctx.out / "predictions.jsonl", ({k: v for k, v in row.items() if k not in TIMES} for row in made)
+    )
+    write_jsonl(ctx.out / "times.jsonl", ({k: row[k] for k in ("id", *TIMES)} for row in made))
     return {
         "clips": len(made),
         "well_formed": sum(row["well_formed"] for row in made),
         "scored": sum(row["score"] is not None for row in made),
         "ended": sum(row["ended"] for row in made),
+        **({"failed": dict(sorted(failed.items()))} if failed else {}),
     }
 
 
-def seed_of(ctx: Context, unit: int) -> int:
-    """Of the sampling of a unit: the same whichever pod answers it, and after whatever interruption."""
-    drawn = hashlib.sha256(f"{ctx.stage.key}:{ctx.seed}:{unit}".encode()).digest()
-    return int.from_bytes(drawn[:6], "big")
+def windows(
+    ids: Sequence[str], missing: Mapping[int, Sequence[str]], most: int, shards: int
+) -> Iterator[dict[int, Sequence[str]]]:
+    """Units that are answered together, of this pod's share, without windows that miss nothing.
+
+    Cut from the whole share and not from what is missing of it: so an interruption changes no batch.
+    """
+    units = -(-len(ids) // UNIT)
+    share = range(shard(), units, shards)
+    size = max(1, ROUNDS * most // UNIT)
+    for start in range(0, len(share), size):
+        window = share[start : start + size]
+        if any(number in missing for number in window):
+            yield {number: ids[number * UNIT : (number + 1) * UNIT] for number in window}
+
+
+def read(reader: Reader, clips: Sequence[Clip]) -> tuple[list[Row], list[tuple[Clip, str]]]:
+    """The rows of clips that can be read, and the others with why not."""
+    rows, unread = [], []
+    for clip in clips:
+        try:
+            rows.append(reader.row(clip.id))
+        except DataWrong as error:
+            unread.append((clip, error.message))
+            say(f"warning: no answer is asked for: {error.message}")
+    return rows, unread
 
 
 def checkpoint(ctx: Context) -> Student:
@@ -114,37 +174,40 @@ def rescale(score: float, source: tuple[float, float], aim: tuple[float, float])
     return aim[0] + (score - source[0]) * (aim[1] - aim[0]) / (source[1] - source[0])
 
 
-def prediction(clip: Clip, output: str, fmt: AnyFormat, scale: Callable[[float], float]) -> dict[str, Any]:
-    """A row of `predictions.jsonl`."""
-    answer = parse(fmt, output)
+def prediction(clip: Clip, said: Said, fmt: AnyFormat, scale: Callable[[float], float]) -> dict[str, Any]:
+    """A row of `predictions.jsonl`, with how long it took."""
+    answer = parse(fmt, said.text)
+    failure = None
+    if answer.score is None:
+        why = without_score(fmt, said.text)
+        failure = {"reason": "unparsable" if said.ended else "cut short", "message": why}
     return {
         "id": clip.id,
         "label": clip.label,
         "true": clip.polarity,
-        "output": output,
+        "output": said.text,
         "polarity": answer.polarity,
         "score": None if answer.score is None else scale(answer.score),
         "well_formed": answer.well_formed,
+        "ended": said.ended,
+        "failure": failure,
+        "seconds": round(said.seconds, 4),
+        "together": said.together,
     }
 
 
-def answers(student: Student, rows: Sequence[Row], settings: Any) -> list[tuple[str, bool]]:
-    """The text that the model writes for each row, and whether it came to an end by itself."""
-    opening = student.tokenizer.encode(turn_opening(student.processor), add_special_tokens=False)
-    for row in rows:
-        assert list(row.prompt[-len(opening) :]) == opening, (
-            "an answer was begun for the model: that is a hint"
-        )
-    batch = {k: v.to(device()) for k, v in prompt_batch(rows, student.tokenizer.pad_token_id).items()}
-    with torch.no_grad():
-        ids_BT = student.model.generate(**batch, generation_config=settings)[:, batch["input_ids"].shape[1] :]
-    ended_B = (ids_BT == student.tokenizer.eos_token_id).any(dim=1).tolist()
-    return list(zip(student.processor.batch_decode(ids_BT, skip_special_tokens=True), ended_B, strict=True))
-
-
-def turn_opening(processor: Any) -> str:
-    """What the chat template writes to open the assistant's turn."""
-    message = [{"role": "user", "content": [{"type": "text", "text": "x"}]}]
-    bare: str = processor.apply_chat_template(message, tokenize=False, add_generation_prompt=False)
-    opened: str = processor.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
-    return opened.removeprefix(bare)
+def unreadable(clip: Clip, message: str) -> dict[str, Any]:
+    """The row of a clip that no answer was asked for."""
+    return {
+        "id": clip.id,
+        "label": clip.label,
+        "true": clip.polarity,
+        "output": "",
+        "polarity": None,
+        "score": None,
+        "well_formed": False,
+        "ended": False,
+        "failure": {"reason": "media", "message": message},
+        "seconds": None,
+        "together": 0,
+    }

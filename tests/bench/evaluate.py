@@ -1,0 +1,147 @@
+"""Clips a second of the evaluation stage on the tiny student, beside two plain loops that take turns with it.
+
+`one by one`: a clip is decoded and generated for, then the next. `fixed order`: the same with as many clips at once as the
+stage takes, in the order of the manifest. Both read clips as the stage does and generate with the same settings, and the
+three must give the same answers. `kept`: the stage again, with the decoded clips that an earlier evaluation left.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from c2f_spec.spec.datasets import DATASETS
+from c2f_spec.spec.evaluate import Decoding
+from c2f_spec.spec.handoff import StageFile
+from c2f_spec.spec.sections import C2f, Media
+from c2f_spec.store.objects import open_objects
+from runtime.chains import target
+from runtime.clips import Clip, polarity_of, read_manifest, write_jsonl, write_manifest
+from runtime.context import Context
+from runtime.generating import Generating
+from runtime.media.render import render
+from runtime.models import MODELS
+from runtime.models.student import load
+from runtime.parallel import over_cores
+from runtime.stages import evaluate, sft
+from runtime.training.rows import Reader
+
+CLIPS, TRAINED, ALONE, ROUNDS = 384, 64, 16, 3
+"""Clips of the test split and of the training split; of those, how many one by one; and how often all take turns."""
+MEDIA = Media(fps=2.0, max_frames=4, max_pixels=3136)
+STUDENT = {"kind": "tiny", "hidden": 64, "layers": 2}
+DECODING = {"max_new_tokens": 160}
+WORDS = "a film of two hours that never bored me with its dull plot warm cast and sharp eye for small towns".split()  # noqa: SIM905
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_clips(folder / "prepared")
+        model = trained(folder)
+        found: dict[str, list[float]] = {"one by one": [], "fixed order": [], "stage": [], "kept": []}
+        for turn in range(ROUNDS):
+            alone, few = plain(folder, model, 1)
+            batched, many = plain(folder, model, MODELS["tiny"].rows_generated)
+            ours, again = (staged(folder, model, turn, name) for name in ("stage", "kept"))
+            assert few == many[:ALONE], "answers hang on what they are answered with"
+            assert many == ours[1] == again[1]
+            for what, rate in zip(found, (alone, batched, ours[0], again[0]), strict=True):
+                found[what].append(rate)
+        middle = {what: statistics.median(rates) for what, rates in found.items()}
+        for what, rate in middle.items():
+            print(f"{what:<12} {rate:6.1f} clips a second")
+        print(
+            f"the stage is {middle['stage'] / middle['one by one']:.1f} times as fast as one by one and "
+            f"{middle['stage'] / middle['fixed order']:.2f} times as fast as in fixed order; with kept clips "
+            f"{middle['kept'] / middle['fixed order']:.2f} times"
+        )
+
+
+def make_clips(folder: Path) -> None:
+    """Clips whose words are of very different length."""
+    (folder / "clips").mkdir(parents=True)
+    draw = random.Random(1)
+    numbers = range(CLIPS + TRAINED)
+    ratings = [round(draw.uniform(-4, 4), 1) for _ in numbers]
+    for _ in over_cores(Drawn(folder), list(enumerate(ratings))):
+        pass
+    clips = [
+        Clip(f"c{n:04}", "icwsm2014-movie", "test" if n < CLIPS else "train",
+             " ".join(draw.choices(WORDS, k=draw.randint(3, 60))), rating, polarity_of(rating, "mosi"),
+             f"clips/c{n:04}.mp4", 2.0, f"{n:064x}")
+        for n, rating in enumerate(ratings)
+    ]  # fmt: skip
+    write_manifest(folder, clips)
+    facts = DATASETS["icwsm2014-movie"]
+    known = {"name": facts.name, "language": "en", "low": facts.low, "high": facts.high, "family": "mosi"}
+    (folder / "dataset.json").write_text(json.dumps(known | {"rendered": True, "splits": {"test": CLIPS}}))
+
+
+class Drawn:
+    """Draws a clip in another process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, item: tuple[int, float]) -> None:
+        number, rating = item
+        render(self.folder / "clips" / f"c{number:04}.mp4", rating, seed=1, clip=str(number))
+
+
+def trained(folder: Path) -> Path:
+    """A student that ends its answers; they are of different length, as the words of the clips are."""
+    (folder / "chains").mkdir()
+    clips = read_manifest(folder / "prepared", "train")
+    rows = (
+        {"id": clip.id, "text": target(C2f(), clip.polarity, f"1. the words: {clip.text}", clip.label)}
+        for clip in clips
+    )
+    write_jsonl(folder / "chains" / "chains.jsonl", rows)
+    section = {"steps": 40, "batch": 16, "learning_rate": 5e-3}
+    ctx = context(folder, "sft", {"filter": folder / "chains"}, folder / "store", sft=section)
+    sft.run(ctx)
+    return ctx.out
+
+
+def context(folder: Path, kind: str, inputs: dict[str, Path], store: Path, **spec: object) -> Context:
+    out = Path(tempfile.mkdtemp(dir=folder))
+    sections = {"seed": 1, "student": STUDENT, "format": {"kind": "c2f"}, "media": MEDIA.model_dump(), **spec}
+    file = StageFile(kind=kind, key="0" * 64, name=kind, preimage={"spec": sections}, store=str(store), scratch=str(folder))  # fmt: skip
+    return Context(file, {"prepare": folder / "prepared", **inputs}, out, open_objects(str(store)))
+
+
+def plain(folder: Path, model: Path, most: int) -> tuple[float, list[str]]:
+    """Clips a second and answers of a loop over the manifest."""
+    student = load(model / "model")
+    student.model.eval()
+    reader = Reader(folder / "prepared", student.processor, C2f(), MEDIA)
+    engine = Generating(student, Decoding.model_validate(DECODING), most)
+    ids = reader.ids("test")[: ALONE if most == 1 else CLIPS]
+    started = time.perf_counter()
+    texts = []
+    for start in range(0, len(ids), most):
+        rows = [reader.row(clip_id) for clip_id in ids[start : start + most]]
+        texts += [said.text for said in engine.answer(rows, {})]
+    return len(ids) / (time.perf_counter() - started), texts
+
+
+def staged(folder: Path, model: Path, turn: int, name: str) -> tuple[float, list[str]]:
+    """Clips a second and answers of the stage; the second of a turn finds what the first one decoded."""
+    store = folder / f"store-{turn}"
+    if name == "kept":
+        (store / "work" / "evaluate").rename(store / "work" / "before")
+    section = {"decoding": DECODING, "score_space": "prompt_range"}
+    ctx = context(folder, "evaluate", {"model": model}, store, evaluate=section, checkpoint="sft")
+    started = time.perf_counter()
+    evaluate.run(ctx)
+    seconds = time.perf_counter() - started
+    rows = [json.loads(line) for line in (ctx.out / "predictions.jsonl").read_text().splitlines()]
+    return len(rows) / seconds, [row["output"] for row in rows]
