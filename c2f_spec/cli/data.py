@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.cli import show
 from c2f_spec.cli.child import asked
+from c2f_spec.cli.predictions import add_predictions
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.lock import read_lock, write_pins
 from c2f_spec.lookalikes import suggest
@@ -30,6 +31,8 @@ def data(args: Namespace) -> int:
 
 def _add(args: Namespace) -> int:
     """Stage and pin. What needs its terms accepted is refused without `--accept-terms`."""
+    if args.predictions is not None:
+        return add_predictions(args)
     for name in args.names:
         if args.fetch:
             _known(name)

@@ -176,6 +176,16 @@ ENTRIES: dict[str, Entry] = {
         "data: {train: ch-sims}\ntables: [III, I]\n",
         "data: {train: ch-sims}\ntables: [III]\n",
     ),
+    "C2F378": Entry(
+        "imported predictions without a cell",
+        "`evaluate.import` gives a model of another code base its row: predictions on a test set that is evaluated too, "
+        "so that its clips are known and ours stand beside them. A model has one set of predictions for each, and is "
+        "not called as a checkpoint of ours.",
+        "evaluate: {checkpoints: [base], datasets: [icwsm2014-movie], import: [{name: base, dataset: icwsm2014-movie, "
+        "predictions: panda-movie}]}\n",
+        "evaluate: {checkpoints: [base], datasets: [icwsm2014-movie], import: [{name: panda-gpt, "
+        "dataset: icwsm2014-movie, predictions: panda-movie}]}\n",
+    ),
     "C2F379": Entry(
         "a table of your own that cannot be filled",
         "A column of a table names a test set and metrics of its family: Acc7 belongs to MOSI and MOSEI (METHOD 4.1), "

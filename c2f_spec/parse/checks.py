@@ -15,6 +15,7 @@ from c2f_spec.lookalikes import suggest
 from c2f_spec.parse import rules_hint, rules_media, rules_teacher, rules_training
 from c2f_spec.parse.problem import Problem
 from c2f_spec.spec.claims import METRICS, TABLES
+from c2f_spec.spec.evaluate import CHECKPOINTS
 from c2f_spec.spec.sections import Dc, Direct
 
 if TYPE_CHECKING:
@@ -70,6 +71,25 @@ def nothing_is_named_twice(e: Experiment) -> Iterator[Problem]:
                 yield Problem(
                     "C2F304", ("evaluate", field, i), f"`{value}` stands twice", "remove one of them"
                 )
+
+
+def imports_have_a_row_and_a_cell(e: Experiment) -> Iterator[Problem]:
+    """Predictions are of a test set that is evaluated; a model has one set of them for each, and a name of its own."""
+    asked = e.evaluate
+    seen: set[tuple[str, str]] = set()
+    for i, each in enumerate(asked.imported if asked else ()):
+        assert asked is not None
+        at = ("evaluate", "import", i)
+        if each.dataset not in asked.datasets:
+            message = f"predictions on `{each.dataset}`, which is not evaluated"
+            yield Problem("C2F378", (*at, "dataset"), message, suggest(each.dataset, list(asked.datasets)))
+        if each.name in CHECKPOINTS:
+            message = f"`{each.name}` is what a checkpoint of ours is called"
+            yield Problem("C2F378", (*at, "name"), message, "call it by its model")
+        if (each.name, each.dataset) in seen:
+            message = f"`{each.name}` on `{each.dataset}` stands twice"
+            yield Problem("C2F378", (*at, "name"), message, "remove one of them")
+        seen.add((each.name, each.dataset))
 
 
 def something_is_to_be_done(e: Experiment) -> Iterator[Problem]:
@@ -247,6 +267,7 @@ RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     data_sets_have_the_splits,
     rendering_belongs_to_rendered_data,
     nothing_is_named_twice,
+    imports_have_a_row_and_a_cell,
     something_is_to_be_done,
     chains_have_a_source_and_a_use,
     labels_replace_only_matching_scores,

@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from c2f_spec.spec.environment import Environment
+    from c2f_spec.spec.evaluate import Import
     from c2f_spec.spec.experiment import Experiment
     from c2f_spec.spec.handoff import Placement
     from c2f_spec.spec.student import Student
     from c2f_spec.spec.teacher import Teacher
 
 Families = dict[str, tuple[str, ...]]
+CELL = ("checkpoints", "datasets", "baseline", "import")
+"""Of `evaluate`: which cells its matrix has, and not how one is computed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +174,8 @@ class _Pipeline:
             for checkpoint in e.evaluate.checkpoints:
                 for dataset in e.evaluate.datasets:
                     self.evaluate(checkpoint, dataset, models[checkpoint])
+            for each in e.evaluate.imported:
+                self.imported(each)
             if e.evaluate.baseline != "none":
                 self.baseline()
         return list(self.done.values())
@@ -241,9 +246,7 @@ class _Pipeline:
         spec = self._sections("format", "media")
         spec |= {"checkpoint": checkpoint, "dataset": dataset, "student": self.made.of(self.e.student)}
         # Where the cell lies in the matrix is said by `checkpoint` and `dataset`; the rest is how it is computed.
-        how = {
-            k: v for k, v in self.made.of(asked).items() if k not in ("checkpoints", "datasets", "baseline")
-        }
+        how = {k: v for k, v in self.made.of(asked).items() if k not in CELL}
         spec["evaluate"] = {"decoding": {}, "score_space": asked.score_space} | how
         if model is None or asked.decoding.temperature > 0:
             spec["seed"] = self.e.seed  # the untouched student's random weights, or the sampling
@@ -260,6 +263,18 @@ class _Pipeline:
             {"models": (self.e.student.kind,)},
             f"evaluate {checkpoint} on {dataset}",
             models=self._weights(self.e.student),
+        )
+
+    def imported(self, asked: Import) -> str:
+        """Of other models nothing runs here but the comparison with the clips."""
+        return self._add(
+            "evaluate",
+            {"checkpoint": asked.name, "dataset": asked.dataset, "import": asked.predictions},
+            {"prepare": self.prepare(asked.dataset)},
+            {},
+            f"import {asked.name} on {asked.dataset}",
+            data={"name": asked.predictions, "digest": self.pins.datasets[asked.predictions]},
+            place=self.places["baseline"],
         )
 
     def baseline(self) -> str:
@@ -289,8 +304,9 @@ class _Pipeline:
         label: str,
         data: dict[str, str] | None = None,
         models: dict[str, str] | None = None,
+        place: Placement | None = None,
     ) -> str:
-        place = self.places[kind]
+        place = place or self.places[kind]
         reads = (kind, id(place), *((name, self.made.mark(value)) for name, value in spec.items()))
         made = (*reads, *inputs.items(), *families.items(), self.made.mark(data), self.made.mark(models))
         if made not in self.made.stages:

@@ -24,6 +24,7 @@ WRITTEN = {
     "render_seed": "data.render_seed",
     "checkpoint": "evaluate.checkpoints",
     "baseline": "evaluate.baseline",
+    "import": "evaluate.import",
     "train_range": "evaluate.score_space",
 }
 """Names in a preimage that are not the field's own; `evaluate` and `prepare` say one cell of a matrix."""

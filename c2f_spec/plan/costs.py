@@ -34,8 +34,9 @@ def loads(plan: Plan) -> dict[str, Load]:
     for variant in plan.variants:
         for stage in map(plan.stage, variant.stages):
             if stage.key not in found:
-                site = site_of(stage.kind, stage.placement, plan.environment)
-                found[stage.key] = load_of(variant.experiment, stage.kind, _dataset(stage), site)
+                kind = "baseline" if "import" in stage.preimage["spec"] else stage.kind
+                site = site_of(kind, stage.placement, plan.environment)
+                found[stage.key] = load_of(variant.experiment, kind, _dataset(stage), site)
     return found
 
 

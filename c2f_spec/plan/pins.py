@@ -78,6 +78,8 @@ class Need(NamedTuple):
     def _command(self) -> str:
         if self.section == "models":
             return model_add(self.name)
+        if self.loc[:2] == ("evaluate", "import"):
+            return f"c2f-spec data add {self.name} --predictions FILE"
         source = "--fetch" if self.name in DATASETS and DATASETS[self.name].rendered else "--from DIR"
         return f"c2f-spec data add {self.name} {source}"
 
@@ -87,6 +89,8 @@ def needs(experiment: Experiment) -> Iterator[Need]:
     e = experiment
     for dataset in needed_datasets(e):
         yield Need("datasets", dataset, place_of(e, dataset))
+    for i, each in enumerate(e.evaluate.imported if e.evaluate else ()):
+        yield Need("datasets", each.predictions, ("evaluate", "import", i, "predictions"))
     if e.teacher and (name := model_name(e.teacher)):
         yield Need("models", name, ("teacher", "revision"))
     if (e.sft or e.grpo or e.evaluate) and (name := model_name(e.student)):

@@ -84,6 +84,8 @@ class Results:
     def _table(self, data: Data) -> Table:
         assert self.asked is not None
         rows = [self._checkpoint(c, data) for c in self.asked.checkpoints]
+        others = dict.fromkeys(each.name for each in self.asked.imported if each.dataset == data.name)
+        rows += [self._imported(name, data) for name in others]
         if self.asked.baseline != "none":
             rows += self._baselines(data)
         scored = next((r.scores for r in rows if r.scores), {})
@@ -92,6 +94,10 @@ class Results:
     def _checkpoint(self, checkpoint: str, data: Data) -> Row:
         rows, state = self.predictions(checkpoint, data.name)
         return self._row(checkpoint, "checkpoint", rows, state, data)
+
+    def _imported(self, name: str, data: Data) -> Row:
+        rows, state = self.predictions(name, data.name)
+        return self._row(name, "baseline", rows, state, data)
 
     def _baselines(self, data: Data) -> list[Row]:
         found = self.outputs.find(self.variant, "baseline")

@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from c2f_spec.spec.base import PLACEMENT, REPORT, Fraction, Named, SpecModel, at_default
+from c2f_spec.spec.base import PLACEMENT, REPORT, Fraction, Name, Named, SpecModel, at_default
 
 Checkpoint = Literal["base", "sft", "grpo"]
+CHECKPOINTS: tuple[Checkpoint, ...] = ("base", "sft", "grpo")
+"""In the order in which they are made."""
 
 
 class TransformersEngine(SpecModel):
@@ -64,6 +66,16 @@ class Bootstrap(SpecModel):
     seed: NonNegativeInt = Field(default=0, description="Seed of the resampling.", json_schema_extra=REPORT)
 
 
+class Import(SpecModel):
+    """Predictions that another code base made, scored by the same metrics as ours."""
+
+    name: Name = Field(description="Of the model, as tables call its row.")
+    dataset: str = Field(description="Test set that it was asked about, one of `datasets`.")
+    predictions: Name = Field(
+        description='What `c2f-spec data add NAME --predictions FILE` staged: lines of {"id", "prediction"}.'
+    )
+
+
 class Evaluate(SpecModel):
     """Which models are evaluated on which data sets. Hints are never given here."""
 
@@ -84,6 +96,14 @@ class Evaluate(SpecModel):
         default="prompt_range",
         description="Whose range the prompt names, and whether scores are rescaled. Not in the paper.",
     )
+    # `import` is a keyword of Python, and no other word says it.
+    __annotations__["import"] = Annotated[
+        tuple[Import, ...],
+        Field(
+            default=(),
+            description="Predictions of other models, which get their row by the same metrics. Not in the paper.",
+        ),
+    ]
     baseline: Literal["none", "ridge"] = Field(
         default="none",
         description="`ridge`: linear baselines on words, voice, face and all three, fitted on the training split.",
@@ -96,3 +116,9 @@ class Evaluate(SpecModel):
     bootstrap: Bootstrap = Field(
         default=at_default(Bootstrap), description="Confidence intervals.", json_schema_extra=REPORT
     )
+
+    @property
+    def imported(self) -> tuple[Import, ...]:
+        """What `import` says."""
+        found: tuple[Import, ...] = getattr(self, "import")
+        return found

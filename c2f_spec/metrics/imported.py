@@ -1,0 +1,72 @@
+"""Predictions of another code base, for `evaluate.import`: lines of {"id", "prediction"}, and "label", "output" if it likes.
+
+Ids are those of the clips, as the prepared data set has them; a prediction is in the units of its labels, or `null` if
+the answer could not be read.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from c2f_spec.errors import DataWrong
+from c2f_spec.metrics.answers import finite
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE = "predictions.jsonl"
+"""What it is called where it is staged."""
+FORM = 'a line is {"id": …, "prediction": number or null}'
+
+
+class Imported(NamedTuple):
+    """What another model answered to a clip."""
+
+    prediction: float | None
+    label: float | None
+    """Which it thinks the clip has, if it says so."""
+    output: str
+
+
+def read_imported(path: Path) -> dict[str, Imported]:
+    """By id. Raises `DataWrong` with the line that is none, or that names a clip again."""
+    found: dict[str, Imported] = {}
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise DataWrong(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataWrong(f"{path} is not UTF-8 text", hint=FORM) from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        row = _object(line, place)
+        name = row.get("id")
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise DataWrong(f"{place}: the line has no `id`", hint=FORM)
+        if str(name) in found:
+            raise DataWrong(f"{place}: the clip `{name}` is here a second time")
+        if "prediction" not in row:
+            raise DataWrong(f"{place}: the clip `{name}` has no `prediction`", hint=FORM)
+        for field in ("prediction", "label"):
+            value = row.get(field)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise DataWrong(f"{place}: the `{field}` of `{name}` is neither a number nor null", hint=FORM)
+        found[str(name)] = Imported(
+            finite(row["prediction"]), finite(row.get("label")), str(row.get("output", ""))
+        )
+    if not found:
+        raise DataWrong(f"{path} has no predictions", hint=FORM)
+    return found
+
+
+def _object(line: str, place: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataWrong(f"{place}: the line is not JSON", hint=FORM) from error
+    if not isinstance(row, dict):
+        raise DataWrong(f"{place}: the line is no object", hint=FORM)
+    return row
