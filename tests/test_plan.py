@@ -54,6 +54,7 @@ PIPELINE = (
     "c2f",
     "evaluate.checkpoints",
     "evaluate.datasets",
+    "evaluate.import",
     "evaluate.baseline",
     "data.train",
     "format.kind",

@@ -75,21 +75,21 @@ def nothing_is_named_twice(e: Experiment) -> Iterator[Problem]:
 
 def imports_have_a_row_and_a_cell(e: Experiment) -> Iterator[Problem]:
     """Predictions are of a test set that is evaluated; a model has one set of them for each, and a name of its own."""
-    asked = e.evaluate
-    seen: set[tuple[str, str]] = set()
-    for i, each in enumerate(asked.imported if asked else ()):
-        assert asked is not None
-        at = ("evaluate", "import", i)
-        if each.dataset not in asked.datasets:
+    if e.evaluate is None:
+        return
+    evaluated, found, seen = list(e.evaluate.datasets), [], set()
+    for i, each in enumerate(e.evaluate.imported):
+        if each.dataset not in evaluated:
             message = f"predictions on `{each.dataset}`, which is not evaluated"
-            yield Problem("C2F378", (*at, "dataset"), message, suggest(each.dataset, list(asked.datasets)))
+            found.append((i, "dataset", message, suggest(each.dataset, evaluated)))
         if each.name in CHECKPOINTS:
             message = f"`{each.name}` is what a checkpoint of ours is called"
-            yield Problem("C2F378", (*at, "name"), message, "call it by its model")
+            found.append((i, "name", message, "call it by its model"))
         if (each.name, each.dataset) in seen:
-            message = f"`{each.name}` on `{each.dataset}` stands twice"
-            yield Problem("C2F378", (*at, "name"), message, "remove one of them")
+            found.append((i, "name", f"`{each.name}` on `{each.dataset}` stands twice", "remove one of them"))
         seen.add((each.name, each.dataset))
+    for i, field, message, hint in found:
+        yield Problem("C2F378", ("evaluate", "import", i, field), message, hint)
 
 
 def something_is_to_be_done(e: Experiment) -> Iterator[Problem]:
