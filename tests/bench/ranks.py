@@ -30,6 +30,13 @@ PATTERNS = replace(
 )
 PATIENCE = 900
 """Seconds after which a run hangs."""
+RESUMED = (
+    ("sft", "2", "full"),
+    ("sft", "3", "full"),
+    ("grpo", "2", "full"),
+    ("grpo", "3", "full"),
+    ("sft", "2", "lora"),
+)
 RUNS = ((1, "off"), (2, "off"), (2, "2"), (2, "3"))
 
 
@@ -98,12 +105,7 @@ def resumed(folder: Path) -> list[str]:
     (folder / "killed").mkdir()
     stand = Stand(folder / "killed", str(folder / "store"), inputs)
     wrong = []
-    for kind, zero, tuner in (
-        ("sft", "2", "full"),
-        ("sft", "3", "full"),
-        ("grpo", "2", "full"),
-        ("sft", "2", "lora"),
-    ):
+    for kind, zero, tuner in RESUMED:
         cell = together(stand, kind, zero, tuner)
         starts = [kill.resumed for kill in cell.kills]
         print(
