@@ -53,7 +53,7 @@ SPEC = {
         "bootstrap": {"resamples": 200},
     },
 }
-SKILL = {"base": 0.0, "sft": 0.55, "grpo": 0.75}
+SKILL = {"base": 0.0, "sft": 0.55, "grpo": 0.75, "pandagpt": 0.6}
 CLIPS = 60
 
 
@@ -139,6 +139,9 @@ def _stages(e: Experiment) -> list[Stage]:
             }
             spec = {"checkpoint": checkpoint, "dataset": name}
             add("evaluate", f"evaluate {checkpoint} on {name}", spec, inputs)
+    for one in e.evaluate.imported:
+        spec = {"checkpoint": one.name, "dataset": one.dataset}
+        add("evaluate", f"evaluate {one.name} on {one.dataset}", spec, {"prepare": prepared[one.dataset]})
     if e.evaluate.baseline != "none":
         tests = {f"test/{n}": prepared[n] for n in e.evaluate.datasets}
         add("baseline", "ridge baselines", {"baseline": "ridge"}, {"train": prepared[e.data.train], **tests})

@@ -177,3 +177,29 @@ def test_the_paper_s_spec_yields_all_seven_tables_and_lists_what_is_missing(c2f,
     assert len(ours) == 23
     assert all("not run" in notes[row] and "paper-" in notes[row] for row in ours)
     assert told.count("- missing: ") == 23
+
+
+def test_predictions_of_another_code_base_fill_its_row(tmp_path):
+    """By our metrics, beside what the paper prints; on the other test set there are none, and the row says so."""
+    asked = {"name": "pandagpt", "dataset": "ch-sims", "predictions": "panda-on-sims"}
+    evaluate = {**SIMS["evaluate"], "datasets": ["ch-sims", "ch-sims-v2"], "import": [asked]}
+    store = filled(
+        tmp_path,
+        hinted(
+            tables=["III", {"name": "own", "rows": [{"variant": "hinted", "checkpoint": "pandagpt"}]}],
+            evaluate=evaluate,
+        ),
+    )
+    report = collect(store.plan, store.objects)
+    rows = {(row.model, row.test): row for row in report.tables[0].rows}
+    assert rows["PandaGPT", "ch-sims"].found.sources[0].key in {s.key for s in report.stages}
+    assert rows["PandaGPT", "ch-sims"].cells[0].delta is not None
+    assert rows["PandaGPT", "ch-sims-v2"].state == "not run here: another code base"
+    assert report.tables[1].rows[0].cells["ch-sims"].scores
+    assert [c is None for r in report.matrix.rows if r.checkpoint == "pandagpt" for c in r.cells] == [
+        False,
+        True,
+    ]
+    text = markdown(report)
+    assert "| pandagpt |" in text
+    assert "pandagpt" in html(report)

@@ -64,6 +64,15 @@ def columns(table: Table, policy: str) -> tuple[Column, ...]:
     )
 
 
+def models(section: Section) -> list[Row]:
+    """A row of each model that any data set has: predictions of others may be of one alone."""
+    found: dict[str, Row] = {}
+    for one in section.tables:
+        for row in one.rows:
+            found.setdefault(row.model, row)
+    return list(found.values())
+
+
 def explanation(section: Section) -> str:
     """What the columns mean, under the tables."""
     return (

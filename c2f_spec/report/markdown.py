@@ -9,14 +9,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from c2f_spec.report import markdown_all, numbers, paper_forms, table_forms
-from c2f_spec.report.columns import ACC2, CORR, VERDICT, about, columns, explanation
+from c2f_spec.report.columns import ACC2, CORR, VERDICT, about, columns, explanation, models
 from c2f_spec.report.tables import PaperTable
 from c2f_spec.report.text import fence, inline, line, piped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from c2f_spec.report.model import Curves, Examples, Funnel, Learned, Report, Section, Table
+    from c2f_spec.report.model import Curves, Examples, Funnel, Learned, Report, Row, Section, Table
 
 T = TypeVar("T")
 
@@ -94,12 +94,17 @@ def _once(
 def _overview(section: Section) -> str:
     heads = ["Acc2 [95 %], Corr", *(f"{t.data.name} ({t.data.domain})" for t in section.tables)]
     rows = []
-    for i, row in enumerate(section.tables[0].rows):
-        cells = [t.rows[i] for t in section.tables]
-        shown = (c.state or f"{' '.join(ACC2.cell(c)).strip()}, {CORR.cell(c)[0]}" for c in cells)
-        rows.append([row.model, *shown])
+    for row in models(section):
+        cells = (t.row(row.model) for t in section.tables)
+        rows.append([row.model, *map(_pair, cells)])
     rows.append(["majority class", *(numbers.percent(t.majority) for t in section.tables)])
     return piped(heads, rows)
+
+
+def _pair(row: Row | None) -> str:
+    if row is None:
+        return ""
+    return row.state or f"{' '.join(ACC2.cell(row)).strip()}, {CORR.cell(row)[0]}"
 
 
 def _learned(found: Sequence[Learned]) -> list[str]:

@@ -56,6 +56,10 @@ class Table:
     majority: float | None
     """Acc2 of always answering the larger class of these clips."""
 
+    def row(self, model: str) -> Row | None:
+        """Of a model; `None` if this data set has none of it."""
+        return next((row for row in self.rows if row.model == model), None)
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:

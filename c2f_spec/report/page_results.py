@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from c2f_spec.report import numbers, svg
-from c2f_spec.report.columns import ACC2, CORR, VERDICT, Column, about, columns, explanation
+from c2f_spec.report.columns import ACC2, CORR, VERDICT, Column, about, columns, explanation, models
 from c2f_spec.report.markup import Html, el
 from c2f_spec.report.page_parts import DASH, table
 
@@ -55,17 +55,17 @@ def _overview(section: Section) -> Html:
     )
     heads = [("Acc2 / Corr", ""), *((t.data.name, "first n") for t in section.tables)]
     rows = []
-    for i, row in enumerate(section.tables[0].rows):
-        cells = [_pair(t.rows[i]) for t in section.tables]
+    for row in models(section):
+        cells = [_pair(t.row(row.model)) for t in section.tables]
         rows.append(el("tr", el("th", row.model), *cells, class_="sub" if row.group == "baseline" else None))
     bars = (el("td", numbers.percent(t.majority), class_="first n") for t in section.tables)
     rows.append(el("tr", el("th", "majority class"), *bars, class_="sub line"))
     return table(heads, rows, above)
 
 
-def _pair(row: Row) -> Html:
-    if row.state:
-        return el("td", el("span", row.state, class_="state"), class_="first n")
+def _pair(row: Row | None) -> Html:
+    if row is None or row.state:
+        return el("td", el("span", row.state, class_="state") if row else None, class_="first n")
     (acc2, around), (corr, near) = ACC2.cell(row), CORR.cell(row)
     lower = el("span", f"{corr} {near}".strip().translate(DASH), class_="ci under")
     return el("td", acc2, el("span", around, class_="ci"), lower, class_="first n")

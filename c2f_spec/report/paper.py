@@ -1,9 +1,10 @@
 """The paper's Tables I to VII beside the results of a plan (METHOD 7, 9).
 
 A row of a table is matched with the experiment that runs what it reports: by training set, by what is left out, and by
-the checkpoint. The other rows are models of other code bases: their numbers are shown as the paper prints them. Cells
-that an experiment has several seeds for are means with standard deviations. A difference that the paper's printing
-cannot show, or that one clip makes, counts as equal.
+the checkpoint. The other rows are models of other code bases: their numbers are shown as the paper prints them, beside
+ours of predictions that `evaluate.import` names like them (`pandagpt`, `emotion-llama`). Cells that an experiment has
+several seeds for are means with standard deviations. A difference that the paper's printing cannot show, or that one clip
+makes, counts as equal.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: Cells) -> Iterato
     """One, or one for each experiment where several run it."""
     run = RUNS.get(row["model"])
     if run is None:
-        yield _row(row, row["model"], None, "not run here: another code base")
+        yield _of_others(row, own, cells)
         return
     able = [g for g in own if runs(g.variants[0].experiment, row["train"], row["test"], run)]
     # Two experiments that run a row by the very same evaluations are one row.
@@ -60,6 +61,18 @@ def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: Cells) -> Iterato
         yield _row(row, model, cell, "" if cell.scores else "; ".join(cell.missing))
     if not matched:
         yield _row(row, row["model"], None, NO_EXPERIMENT)
+
+
+def _of_others(row: Mapping[str, Any], own: Sequence[Group], cells: Cells) -> PaperRow:
+    """A model of another code base: with our metrics of its predictions, if an experiment imports them by its name."""
+    name = row["model"].lower()
+    for group in own:
+        e = group.variants[0].experiment
+        asked = [(one.name, one.dataset) for one in e.evaluate.imported] if e.evaluate else []
+        if e.data.train == row["train"] and (name, row["test"]) in asked:
+            cell = cells.of(group, name, row["test"])
+            return _row(row, row["model"], cell, "" if cell.scores else "; ".join(cell.missing))
+    return _row(row, row["model"], None, "not run here: another code base")
 
 
 def _row(row: Mapping[str, Any], model: str, cell: Cell | None, state: str) -> PaperRow:

@@ -32,8 +32,10 @@ def matrix(found: Sequence[Group], cells: Cells) -> Matrix:
     order = sorted(names, key=lambda name: name != train)
     rows = []
     for group in found:
-        for checkpoint in _checkpoints(group):
-            own = _datasets(group)
+        asked = group.variants[0].experiment.evaluate
+        others = dict.fromkeys(one.name for one in asked.imported) if asked else {}
+        for checkpoint in (*_checkpoints(group), *others):
+            own = _datasets(group) if checkpoint in ORDER else _imported(group, checkpoint)
             row = tuple(cells.of(group, checkpoint, name) if name in own else None for name in order)
             rows.append(MatrixRow(group.name, checkpoint, row))
     return Matrix(tuple(order), tuple(rows))
@@ -85,6 +87,12 @@ def _datasets(group: Group) -> list[str]:
     """The training data's own test set first."""
     e = group.variants[0].experiment
     return sorted(e.evaluate.datasets if e.evaluate else (), key=lambda name: name != e.data.train)
+
+
+def _imported(group: Group, name: str) -> list[str]:
+    """Test sets that another code base's predictions are of."""
+    asked = group.variants[0].experiment.evaluate
+    return [one.dataset for one in asked.imported if one.name == name] if asked else []
 
 
 def _checkpoints(group: Group) -> list[Checkpoint]:

@@ -5,7 +5,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from c2f_spec.spec.base import REPORT, Name, Named, SpecModel
-from c2f_spec.spec.evaluate import Checkpoint
 
 Metric = Literal["Acc2", "Acc3", "Acc5", "Acc7", "F1", "MAE", "Corr"]
 
@@ -34,9 +33,9 @@ class TableRow(SpecModel):
     variant: Name = Field(
         description="Its name, without its seed if there are several.", json_schema_extra=REPORT
     )
-    checkpoint: Checkpoint | None = Field(
+    checkpoint: Name | None = Field(
         default=None,
-        description="Of the variant; absent: the last that it evaluates.",
+        description="Of the variant, or the name of predictions that it imports; absent: its last checkpoint.",
         json_schema_extra=REPORT,
     )
     title: str = Field(
