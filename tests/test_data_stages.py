@@ -261,3 +261,9 @@ def test_a_correlation_that_is_not_defined_is_none():
 def test_baseline_refuses_a_set_without_training_clips(made, tmp_path):
     with pytest.raises(DataWrong, match="0 training clips"):
         run(baseline, tmp_path / "b", {"train": made / "nyt", "test/icwsm2014-nyt": made / "nyt"})
+
+
+def test_a_clip_without_voice_or_face_has_that_of_the_mean():
+    measured = np.array([[1.0, 2.0], [3.0, np.nan], [np.nan, 4.0]])
+    assert baseline.filled(measured, 2).tolist() == [[1.0, 2.0], [3.0, 2.0], [2.0, 4.0]]
+    assert baseline.filled(np.full((2, 1), np.nan), 1).tolist() == [[0.0], [0.0]]

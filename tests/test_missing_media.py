@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.spec.handoff import Placement
 from c2f_spec.spec.sections import C2f
 from runtime.chains import target
 from runtime.clips import write_jsonl
@@ -141,3 +142,11 @@ def test_every_stage_reads_them(tmp_path, audio):
     ctx = context(tmp_path / "evaluate", "evaluate", {"prepare": odd(), "model": tuned.out}, media=media)
     assert evaluate.run(ctx)["clips"] == 4
     assert [row["id"] for row in lines(ctx.out / "predictions.jsonl")] == reader.ids("test")
+
+
+def test_zero_3_is_refused_for_them(tmp_path):
+    ctx = context(tmp_path / "sft", "sft", {"prepare": odd()}, placement=Placement(zero="3"))
+    ctx.world = 2
+    with pytest.raises(StageSpecWrong, match="`odd-01`, and ZeRO 3 is asked for") as caught:
+        Reader.of(ctx, student().processor)
+    assert "`zero: 2` under `resources.sft`" in caught.value.hint

@@ -11,6 +11,7 @@ measuring a clip takes 4 ms.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,11 +52,15 @@ class Measures:
     """How far the brows are raised, in the same pixels."""
 
 
-def measure(path: Path, media: Media) -> Measures:
-    """Decode a clip and measure it. Raises `DataWrong` if it cannot be decoded."""
-    sound = audio(path)
-    mouth, brows = face(frames(path, media))
-    return Measures(pitch(sound), level(sound), mouth, brows)
+def measure(path: Path, media: Media, lacks: tuple[str, ...] = ()) -> Measures:
+    """Decode a clip and measure it; of what it `lacks`, NaN. Raises `DataWrong` if it cannot be decoded."""
+    voice, mouth, brows = (math.nan, math.nan), math.nan, math.nan
+    if "audio" not in lacks:
+        sound = audio(path)
+        voice = pitch(sound), level(sound)
+    if "video" not in lacks:
+        mouth, brows = face(frames(path, media))
+    return Measures(*voice, mouth, brows)
 
 
 def level(sound: NDArray[np.float32]) -> float:

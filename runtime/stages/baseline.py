@@ -54,12 +54,12 @@ def run(ctx: Context) -> dict[str, Any]:
 
     clips = [*train, *valid, *(clip for role in roles for clip in tests[role])]
     folders = [train_folder] * (len(train) + len(valid)) + [ctx.inputs[r] for r in roles for _ in tests[r]]
-    paths = [folder / clip.media for folder, clip in zip(folders, clips, strict=True)]
+    paths = [(folder / clip.media, clip.lacks) for folder, clip in zip(folders, clips, strict=True)]
     measured = []
     for numbers in over_cores(partial(_measure, ctx.media), paths):
         measured.append(numbers)
         ctx.progress(len(measured), len(paths), "clips")
-    fitted = predict(clips, np.array(measured), train=len(train), valid=len(valid))
+    fitted = predict(clips, filled(np.array(measured), len(train)), train=len(train), valid=len(valid))
 
     rows = []
     summary: dict[str, Any] = {}
@@ -129,6 +129,14 @@ def corr(predicted: NDArray[np.float64], labels: NDArray[np.float64]) -> float |
     return round(float(np.corrcoef(predicted, labels)[0, 1]), 4)
 
 
-def _measure(media: Media, path: Path) -> list[float]:
-    shown = measure(path, media)
+def filled(measured_NM: NDArray[np.float64], train: int) -> NDArray[np.float64]:
+    """With the mean of the first `train` clips where a clip has no voice or no face; 0 where none of them has."""
+    there = ~np.isnan(measured_NM[:train])
+    total = np.where(there, measured_NM[:train], 0).sum(axis=0)
+    return np.where(np.isnan(measured_NM), total / np.maximum(there.sum(axis=0), 1), measured_NM)
+
+
+def _measure(media: Media, clip: tuple[Path, tuple[str, ...]]) -> list[float]:
+    path, lacks = clip
+    shown = measure(path, media, lacks)
     return [float(np.log2(shown.pitch_hz)), shown.level_db, shown.mouth_px, shown.brows_px]

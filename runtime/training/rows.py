@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import DataWrong, StageSpecWrong
 from runtime.chains import AnyFormat, language_of, prompt
 from runtime.clips import read_facts, read_manifest
 from runtime.media import decode
@@ -91,10 +91,19 @@ class Reader:
 
     @classmethod
     def of(cls, ctx: Context, processor: Any, *, score_range: tuple[float, float] | None = None) -> Reader:
-        """That of a stage."""
+        """That of a stage. Raises `StageSpecWrong` for clips without sound or picture under ZeRO 3, where a rank whose
+        rows have none would leave the others waiting for its part of a tower, for ever.
+        """
         kept = features_of(ctx.objects)
         folder = ctx.inputs["prepare"]
-        return cls(folder, processor, ctx.format, ctx.media, score_range=score_range, kept=kept)
+        reader = cls(folder, processor, ctx.format, ctx.media, score_range=score_range, kept=kept)
+        lacking = [clip.id for clip in reader.clips.values() if clip.lacks]
+        if lacking and ctx.stage.placement.spread(ctx.world) == "3":
+            raise StageSpecWrong(
+                f"{len(lacking)} clips have no sound or no picture, among them `{lacking[0]}`, and ZeRO 3 is asked for",
+                hint=f"set `zero: 2` under `resources.{ctx.stage.kind}`, or leave these clips out of the data set",
+            )
+        return reader
 
     def ids(self, split: str) -> list[str]:
         """Ids of a split, in manifest order. Raises `DataWrong` if there are none."""
