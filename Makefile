@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 DEMO_DATA := icwsm2014-movie icwsm2014-amazon icwsm2014-nyt icwsm2014-tweets
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help env data demo test lint format golden bench bench-grpo screenshots fuzz learns faults bench-cluster cluster clean
+.PHONY: help env data demo test lint format golden bench bench-grpo screenshots fuzz learns gpu-smoke faults bench-cluster cluster clean
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
@@ -70,6 +70,9 @@ bench-cluster: env # a thousand Jobs, on the cluster of KUBECONFIG or on a fake 
 
 cluster: env # one experiment on a real cluster, from doctor to delete
 	$(BIN)/python -m pytest -m cluster tests/cluster
+
+gpu-smoke: data # the first hour on GPUs: real weights (c2f-spec model add), 16 clips; REHEARSE=1 does it on a CPU
+	$(BIN)/python -m tests.gpu_smoke $(if $(REHEARSE),--rehearse)
 
 faults: env # kills at random moments, many more than the tests do
 	$(BIN)/python -m tests.bench faults

@@ -50,9 +50,7 @@ class FakeHub:
 def serving(fake: FakeHub):
     servers = []
     for name in ("hub", "storage"):
-        server = ThreadingHTTPServer(
-            ("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": fake, "place": name})
-        )
+        server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"fake": fake, "place": name}))
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         setattr(fake, name, f"http://127.0.0.1:{server.server_address[1]}")
@@ -63,6 +61,11 @@ def serving(fake: FakeHub):
         for server in servers:
             server.shutdown()
             server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """Whoever hung up was killed on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):

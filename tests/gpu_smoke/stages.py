@@ -1,0 +1,109 @@
+"""What the records and logs of the stages say."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from c2f_spec.store import records
+from tests.gpu_smoke.place import ROOT, Place
+from tests.gpu_smoke.table import Row, judged
+
+if TYPE_CHECKING:
+    from c2f_spec.cli.work import Work
+    from c2f_spec.plan.model import Stage
+
+ENDED = {"distil": "chains", "sft": "steps", "grpo": "steps", "evaluate": "clips"}
+"""Kind to what its summary counts."""
+TOLD = ("chains", "kept", "steps", "loss", "grad_norm", "reward", "clips", "well_formed", "ended")
+
+
+def variant(work: Work, stage: Stage) -> str:
+    names = [v.name.rpartition("-")[2] for v in work.plan.variants if stage.key in v.stages]
+    return names[0] if len(names) == 1 else ""
+
+
+def ran(work: Work, place: Place) -> list[Row]:
+    """One row a stage that runs a model."""
+    rows = []
+    for stage in work.plan.stages:
+        if stage.kind not in ENDED:
+            continue
+        how = variant(work, stage)
+        zero, engine = {"lora": ("ZeRO 2", "transformers"), "full": ("ZeRO 3", "vLLM")}.get(how, ("", ""))
+        what = " ".join(filter(None, (stage.kind, how)))
+        what += f", {zero}" if zero and stage.kind in ("sft", "grpo") else ""
+        what += f", {engine} generates" if engine and stage.kind in ("grpo", "evaluate") else ""
+        rows.append(_row(what, stage, work, place, needs_vllm=engine == "vLLM" and "vLLM" in what))
+    return rows
+
+
+def _row(what: str, stage: Stage, work: Work, place: Place, *, needs_vllm: bool) -> Row:
+    record = records.read_record(work.objects, stage.kind, stage.key)
+    if record is None:
+        return Row(what, "fail", f"{stage.name} has no record: c2f-spec logs names why")
+    done = record.summary
+    told = [f"{k} {v:,g}" for k, v in done.items() if k in TOLD]
+    numbers = ", ".join(told)
+    good = done[ENDED[stage.kind]] > 0 and all(
+        math.isfinite(v) for v in done.values() if isinstance(v, (int, float))
+    )
+    if needs_vllm and not place.vllm:
+        return Row(what, "not run", f"vLLM is not installed; with transformers: {numbers}")
+    if place.gpus < 2 and "ZeRO" in what:
+        return Row(what, "not run", f"{place.gpus} GPUs; in one process: {numbers}")
+    return judged(what, good, numbers)
+
+
+def resumed(work: Work, place: Place, killed: str | None) -> list[Row]:
+    """The training that was killed went on, with every tensor that is trained."""
+    if killed is None:
+        return [Row("kill and resume", "fail", "no training ran long enough to be killed")]
+    stage = next(s for s in work.plan.stages if s.key == killed)
+    argv = place.command("logs", *place.arguments[:1], stage.name, *place.arguments[1:])
+    told = subprocess.run(argv, cwd=place.root, capture_output=True, text=True, check=False).stdout
+    went_on = re.search(r"resumed from step (\d+) of (\d+)", told)
+    restored = re.search(r"restored (\d+) tensors of the model, all that are trained", told)
+    return [
+        judged(
+            "kill and resume", went_on is not None, went_on[0] if went_on else f"{stage.name}: fresh start"
+        ),
+        judged(
+            "every tensor restored", restored is not None, restored[0] if restored else "not said in the log"
+        ),
+    ]
+
+
+def of_model(work: Work, place: Place) -> list[Row]:
+    """The student by itself: hints under its tokenizer, gradients from sound and frames."""
+    experiment = work.loaded[0].experiment
+    prepare = next(s for s in work.plan.stages if s.kind == "prepare")
+    record = records.read_record(work.objects, "prepare", prepare.key)
+    student = experiment.student
+    name = f"{student.model}@{student.revision}"
+    digest = work.plan.lock["models"][name]
+    argv = [
+        sys.executable, "-m", "tests.gpu_smoke.model", student.model_dump_json(), experiment.media.model_dump_json(),
+        str(records.fetch_model(work.objects, name, digest)), str(records.fetch(work.objects, record)),
+    ]  # fmt: skip
+    child = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    if child.returncode:
+        return [Row("the student by itself", "fail", f"exit {child.returncode}")]
+    found = json.loads(child.stdout.splitlines()[-1])
+    ends = ", ".join(f"{end}: {'yes' if good else 'no'}" for end, good in found["hint"].items())
+    asked = experiment.grpo.hint.prefix_end
+    grown = {
+        "video": found["gradients"]["pixel_values_videos"],
+        "audio": found["gradients"]["input_features"],
+    }
+    return [
+        judged("a hint is a token prefix", found["hint"][asked], f"{ends} (`{asked}` is asked for)"),
+        *(
+            judged(f"gradients from {kind}", 0 < size < math.inf, f"largest {size:.2e}")
+            for kind, size in grown.items()
+        ),
+    ]
