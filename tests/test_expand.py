@@ -592,7 +592,8 @@ def test_a_sweep_is_planned_offline_and_named_as_a_whole(command, repository):
         row.split()[0] for row in command("status", "specs/x.yaml", "--set", "sweep=null").splitlines()[1:]
     ]
     assert states == ["ready", *["waiting-input"] * 6]
-    assert "in 2 of" not in command("apply", "specs/x.yaml", code=3)
+    refused = ("--set", "grpo.hint.placement=in_prompt")
+    assert "in 2 of" not in command("apply", "specs/x.yaml", *refused, code=3)
     assert command("report", "specs/x.yaml").strip().endswith("reports/x/report.html")
 
 
