@@ -34,7 +34,7 @@
     refresh();
   }
 
-  /* What became of clip i. */
+  /* What became of clip i, by its answers before and after RL. */
   const KINDS = {
     all: ["all", () => true],
     fixed: ["fixed by RL", (i, before, after) => before && before[i] !== "1" && after[i] === "1"],
@@ -43,13 +43,18 @@
     wrong: ["still wrong", (i, before, after) => after && after[i] !== "1"],
     lost: ["no answer", (i, before, after) => after && after[i] === "-"],
   };
-  function ends() {
-    const trio = sets[k].trio;
-    return trio.length > 1 ? [index.right[trio.at(-2)], index.right[trio.at(-1)]] : [null, index.right[trio.at(-1)] || null];
+  const NAMES = Object.keys(KINDS), FIXED = 1 << NAMES.indexOf("fixed"), BROKEN = 1 << NAMES.indexOf("broken");
+  let became = new Uint8Array(0); // of each clip a bit for each kind, so that a filter asks nothing twice
+  function judge() {
+    const { trio, n } = sets[k], after = index.right[trio.at(-1)] || null;
+    const before = trio.length > 1 ? index.right[trio.at(-2)] : null, tests = NAMES.map((name) => KINDS[name][1]);
+    became = new Uint8Array(n);
+    for (let i = 0; i < n; i++) tests.forEach((test, bit) => { if (test(i, before, after)) became[i] |= 1 << bit; });
   }
 
   function build() {
     const set = sets[k];
+    judge();
     const error = (i) => { const s = index.score[set.trio.at(-1)]; return !s || s[i] === null || index.label[i] === null ? null : Math.abs(s[i] - index.label[i]); };
     const columns = [
       { title: "clip", width: "minmax(6em, .7fr)", value: (i) => index.id[i] },
@@ -69,21 +74,22 @@
     rows = table(host, { columns, label: set.title, pick: show, wide: "56em" });
   }
   function change(i) {
-    const [before, after] = ends();
-    return KINDS.broken[1](i, before, after) ? 1 : KINDS.fixed[1](i, before, after) ? 2 : 0;
+    return became[i] & BROKEN ? 1 : became[i] & FIXED ? 2 : 0;
   }
 
   /* The rows that the filters leave. */
   function refresh() {
-    const [before, after] = ends(), wanted = words.value.trim().toLowerCase(), n = sets[k].n;
+    const wanted = words.value.trim().toLowerCase(), n = sets[k].n, only = 1 << NAMES.indexOf(filter);
     const label = ["", "negative", "neutral", "positive"][polarity.select.selectedIndex];
-    const counts = Object.fromEntries(Object.keys(KINDS).map((name) => [name, 0])), order = [];
+    const order = [], bits = new Uint32Array(1 << NAMES.length);
     for (let i = 0; i < n; i++) {
       if (label && index.polarity[i] !== label) continue;
       if (wanted && !index.plain[i].includes(wanted)) continue;
-      for (const name in KINDS) if (KINDS[name][1](i, before, after)) { counts[name]++; if (name === filter) order.push(i); }
+      bits[became[i]]++;
+      if (became[i] & only) order.push(i);
     }
-    const shown = Object.keys(KINDS).filter((name) => !(sets[k].training && ["fixed", "broken", "wrong"].includes(name)));
+    const counts = Object.fromEntries(NAMES.map((name, bit) => [name, bits.reduce((sum, many, mask) => sum + (mask & (1 << bit) ? many : 0), 0)]));
+    const shown = NAMES.filter((name) => !(sets[k].training && ["fixed", "broken", "wrong"].includes(name)));
     chips.replaceChildren(...shown.map((name) => el(
       "button", { type: "button", "aria-pressed": String(name === filter), disabled: !counts[name] && name !== filter, "data-kind": name, on: { click: () => { filter = name; refresh(); } } },
       `${KINDS[name][0]} ${counts[name].toLocaleString("en")}`,
