@@ -153,6 +153,23 @@ def test_the_stage_hints_through_it(vllm, tmp_path):
     assert all(row["hinted"] for row in omni.lines(ctx.out / "rollouts.jsonl"))
 
 
+def test_evaluation_answers_through_it_as_through_transformers(vllm, tmp_path):
+    from runtime.stages import evaluate
+
+    found = []
+    for name, place in (("transformers", None), ("vllm", VllmPlace(memory=0.4))):
+        ctx = omni.context(
+            tmp_path / name, "evaluate", {"prepare": omni.prepared(), "model": omni.tuned()}, checkpoint="sft",
+            placement=Placement(vllm=place), evaluate={"decoding": {"max_new_tokens": 8}},
+        )  # fmt: skip
+        evaluate.run(ctx)
+        found.append((ctx.out / "predictions.jsonl").read_text())
+    assert found[0] == found[1]
+    (llm,) = vllm
+    assert (llm.load_format, llm.dtype, llm.gpu_memory_utilization) == ("auto", "float32", 0.4)
+    assert all(params.seed is None for _, params in llm.asked)
+
+
 # ---- a server
 
 

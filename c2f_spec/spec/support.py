@@ -41,7 +41,6 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "grpo.hint.placement": ("in_answer",),
     "grpo.hint.level.kind": ("fixed",),
     "grpo.hint.forced_loss.mode": ("mask", "policy_gradient", "sft"),
-    "evaluate.engine.kind": ("transformers",),
     "evaluate.engine.mode": ("colocate",),
     "evaluate.engine.url": ABSENT,
 }

@@ -22,10 +22,12 @@ from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.evaluate import Engine as EngineSpec
 from c2f_spec.spec.sections import Student as StudentSpec
+from c2f_spec.spec.student import positions
 from runtime import imported
 from runtime.chains import AnyFormat, parse, without_score
 from runtime.clips import write_jsonl
 from runtime.context import refuse_unsupported, say
+from runtime.engines.evaluating import Serving, checkpoint_folder, processor_of
 from runtime.generating import Generating, by_length
 from runtime.models import MODELS
 from runtime.models.student import Student, device
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
     from runtime.clips import Clip
     from runtime.context import Context
-    from runtime.generating import Said
+    from runtime.generating import Engine, Said
     from runtime.training.rows import Row
 
 ROUNDS = 4
@@ -58,11 +60,9 @@ def run(ctx: Context) -> dict[str, Any] | None:
     engine_spec: EngineSpec = TypeAdapter(EngineSpec).validate_python(section.get("engine", {}))
     refuse_unsupported(decoding, "evaluate", "decoding")
     refuse_unsupported(engine_spec, "evaluate", "engine")
-    student = checkpoint(ctx)
-    student.model.eval().to(device())
-    kind = MODELS[ctx.section("student", StudentSpec).kind]
-    engine = Generating(student, decoding, kind.rows_generated)
+    student, start = opened(ctx, decoding)
     reader, scale = questions(ctx, student, section.get("score_space", "prompt_range"))
+    engine = start(reader)
     ids = reader.ids("test")
 
     def answered(missing: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[dict[str, Any]] | None]]:
@@ -143,6 +143,22 @@ def read(reader: Reader, clips: Sequence[Clip]) -> tuple[list[Row], list[tuple[C
             unread.append((clip, error.message))
             say(f"warning: no answer is asked for: {error.message}")
     return rows, unread
+
+
+def opened(ctx: Context, decoding: Decoding) -> tuple[Student, Callable[[Reader], Engine]]:
+    """The model under evaluation, and what makes of it the engine that the placement names; vLLM reads its own."""
+    spec, place = ctx.section("student", StudentSpec), ctx.stage.placement.vllm
+    kind = MODELS[spec.kind]
+    if place is None:
+        student = checkpoint(ctx)
+        student.model.eval().to(device())
+        return student, lambda _: Generating(student, decoding, kind.rows_generated)
+    folder = checkpoint_folder(ctx, spec)
+    asking = processor_of(folder)
+    longest, half = positions(spec), kind.half(spec)
+    return asking, lambda reader: Serving(
+        folder, asking.processor, decoding, place, reader.shown, half=half, longest=longest
+    )
 
 
 def checkpoint(ctx: Context) -> Student:
