@@ -57,7 +57,8 @@ class Context:
 
     def section(self, name: str, kind: Any) -> Any:
         """The section `name` of the spec, as a model; what the preimage leaves out is at its default."""
-        section = TypeAdapter(kind).validate_python(self.stage.preimage["spec"].get(name, {}))
+        given = self._with_place(name, self.stage.preimage["spec"].get(name, {}))
+        section = TypeAdapter(kind).validate_python(given)
         refuse_unsupported(section, name)
         return self._placed(section)
 
@@ -67,6 +68,17 @@ class Context:
         if isinstance(section, QwenOmni) and place.attention is not None:
             return section.model_copy(update={"attention": place.attention})
         return section
+
+    def _with_place(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
+        """A section with the endpoint that it must name, which is in no key and so not in the preimage either."""
+        endpoint = self.stage.placement.endpoint
+        if endpoint is None or endpoint.url is None:
+            return given
+        if name == "teacher" and given.get("kind") == "openai":
+            return {"endpoint": endpoint.url, **given}
+        if name == "filters" and given.get("judge") is not None:
+            return {**given, "judge": {"endpoint": endpoint.url, **given["judge"]}}
+        return given
 
     @cached_property
     def format(self) -> Any:

@@ -41,7 +41,7 @@ class Asking:
         """One for each sample."""
         asked, path = self.prompt(clip), self.folder / clip.media
         return [
-            Question(clip.id, sample, clip.text, asked, path, clip.duration_s, getattr(clip, "lacks", ()))
+            Question(clip.id, sample, clip.text, asked, path, clip.duration_s, clip.lacks)
             for sample in range(self.samples)
         ]
 

@@ -24,12 +24,12 @@ TEACHER = {"kind": "openai", "model": "fake-2026", "temperature": 0.7}
 CHAIN = "1. words\n2. face\n3. voice\n4. all of them together say the same thing about this clip"
 
 
-def prepared(folder, clips=10):
+def prepared(folder, clips=10, lacks=()):
     """Clips that differ in what is said; all show the same face."""
     (folder / "clips").mkdir(parents=True)
     render(folder / "clips" / "one.mp4", 2.0, seed=1, clip="one")
     made = [
-        Clip(f"clip-{n:04d}", "toy", "train", f"I said number {n}", LABELS[n % 3], POLARITIES[n % 3], "clips/one.mp4", 2.0, "0" * 64)
+        Clip(f"clip-{n:04d}", "toy", "train", f"I said number {n}", LABELS[n % 3], POLARITIES[n % 3], "clips/one.mp4", 2.0, "0" * 64, lacks)
         for n in range(clips)
     ]  # fmt: skip
     write_manifest(folder, made)
@@ -63,9 +63,7 @@ def context(
     out = root / f"out-{len(list(root.glob('out-*')))}"
     out.mkdir(parents=True)
     sections = {"teacher": TEACHER, "format": {"kind": "c2f"}, "media": MEDIA} | spec
-    sections["teacher"] = {**TEACHER, "endpoint": url or "http://unused.example/v1", **sections["teacher"]}
-    if sections["teacher"]["kind"] != "openai":
-        sections["teacher"] = {k: v for k, v in sections["teacher"].items() if k != "endpoint"}
+    sections["teacher"] = {**TEACHER, **sections["teacher"]}
     how = Client(**{"timeout": 5.0, "concurrency": 4, **dict(client)})
     store = str(store or root / "store")
     stage = StageFile(

@@ -69,7 +69,12 @@ def handler(fake):
             self.give(200, b'{"data": []}')
 
         def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            length = int(self.headers["Content-Length"])
+            data = self.rfile.read(length)
+            if len(data) < length:  # whoever asked was killed
+                self.close_connection = True
+                return None
+            body = json.loads(data)
             if fake.key and self.headers.get("Authorization") != f"Bearer {fake.key}":
                 return self.give(
                     401, json.dumps({"error": {"message": "wrong key: sk-0123456789abcdef0123"}}).encode()

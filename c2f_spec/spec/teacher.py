@@ -96,8 +96,8 @@ class OpenaiTeacher(SpecModel):
     client: Client = Field(default=at_default(Client), description=CLIENT, json_schema_extra=PLACEMENT)
     video: Literal["mp4", "frames"] = Field(
         default="mp4",
-        description="How a clip's frames are sent: as an `mp4` (vLLM, transformers serve), or as pictures, for endpoints "
-        "that take no video. Not in the paper.",
+        description="How a clip's frames are sent: as an `mp4` (vLLM), or as pictures (transformers serve, and whatever "
+        "else takes no video). Not in the paper.",
     )
     samples: PositiveInt = Field(default=1, description=SAMPLES)
     temperature: Temperature = Field(default=0.7, description=TEMPERATURE)

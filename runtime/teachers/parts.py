@@ -1,7 +1,7 @@
 """A question -> the parts of a message to an endpoint: video, audio and text, in this order (METHOD 2.7).
 
-    {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,…"}}     vLLM, `transformers serve`
-    {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,…"}}    frames, for endpoints without video
+    {"type": "video_url", "video_url": {"url": "data:video/mp4;base64,…"}}     vLLM
+    {"type": "image_url", "image_url": {"url": "data:image/jpeg;base64,…"}}    frames; `transformers serve`, and who takes no video
     {"type": "input_audio", "input_audio": {"data": "…", "format": "wav"}}
 
 Encoded media are kept, because a clip is asked for as often as it has samples and failed tries.

@@ -144,7 +144,7 @@ def stage_file(stand: Stand, root: Path, store: str, url: str) -> Path:
     endpoint = Endpoint(url=url, client=How(concurrency=AT_ONCE, timeout=30.0))
     stage = StageFile(
         kind="distil", key=KEY, name="distil", preimage={"stage": "distil", "code": {}, "spec": {
-            "teacher": {**TEACHER, "endpoint": url}, "format": {"kind": "c2f"}, "media": MEDIA}},
+            "teacher": TEACHER, "format": {"kind": "c2f"}, "media": MEDIA}},
         placement=Placement(shards=SHARDS, endpoint=endpoint), inputs={"prepare": stand.inputs["prepare"]},
         store=store, scratch=str(root / "scratch"),
     )  # fmt: skip

@@ -1,0 +1,125 @@
+"""distil by a real server: `transformers serve` with a Qwen3-Omni of random weights, asked for pictures, sound and words.
+
+`python -m tests.bench serve`. The teacher writes nonsense, 1,024 tokens of it, because this server heeds no `max_tokens`
+for a model that can also talk; and it takes no video as a data URL, so that frames go as pictures. What is held is that a
+real server takes what is sent, sees it, counts tokens, and answers a seed alike. Exits with 1 where it does not.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+import urllib3
+
+from c2f_spec.spec.client import Client as How
+from c2f_spec.spec.handoff import Endpoint
+from runtime.endpoints.client import Client, said
+from tests.distil_world import context, prepared, run
+from tests.servers import free_port
+
+CLIPS = 2
+START_SECONDS = 300.0
+
+
+def main() -> None:
+    wrong = []
+    with tempfile.TemporaryDirectory(prefix="serve-") as name:
+        root = Path(name)
+        from tests import tiny_teacher
+
+        weights = tiny_teacher.folder()
+        whole = prepared(root / "whole", CLIPS)
+        heard = prepared(root / "heard", CLIPS, lacks=("video",))
+        with serving(weights, root) as url:
+            wrong += ask(root, whole, url, str(weights), "pictures, sound, words")
+            wrong += ask(root, heard, url, str(weights), "sound, words")
+            client = Client(Endpoint(url=url, client=How(timeout=120)), str(weights))
+            reply = client.chat([said("user", "Say something.")], max_tokens=8, temperature=0.7, seed=3)
+            print(f"words alone: {reply.tokens_in} tokens in, {reply.tokens_out} out, {reply.seconds:.2f} s")
+    print("\n".join(wrong))
+    sys.exit(1 if wrong else 0)
+
+
+def ask(root: Path, folder: Path, url: str, model: str, what: str) -> list[str]:
+    """Two runs of the stage with the same key, from nothing each."""
+    teacher = {"model": model, "video": "frames", "max_new_tokens": 16, "retry": 0}
+    found = []
+    for n in range(2):
+        ctx = context(
+            root / f"{folder.name}-{n}",
+            folder,
+            url,
+            store=root / f"{folder.name}-{n}" / "store",
+            teacher=teacher,
+            client={"timeout": 120.0, "concurrency": 2},
+        )
+        try:
+            summary, made = run(ctx)
+        except Exception as error:  # noqa: BLE001  a finding, whatever it is
+            return [f"{what}: {type(error).__name__}: {error}"]
+        found.append([reply["text"] for reply in made["replies"]])
+        seconds = [each["seconds"] for each in made["asked"]]
+    tokens = {reply["tokens_in"] for reply in made["replies"]}
+    print(
+        f"{what}: {summary['kept']} of {CLIPS} clips answered, {min(tokens)} to {max(tokens)} tokens in, "
+        f"{sum(seconds) / len(seconds):.2f} s a reply; the same seeds give {'the same' if found[0] == found[1] else 'OTHER'} replies"
+    )
+    wrong = [] if summary["kept"] == CLIPS else [f"{what}: {summary['failed']}"]
+    return wrong + ([] if len(set(found[0])) == CLIPS else [f"{what}: clips are answered alike"])
+
+
+@contextmanager
+def serving(weights: Path, root: Path):
+    """The URL of a server that answers."""
+    port = free_port()
+    (root / "hub").mkdir()
+    env = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(root),
+        "HF_HUB_CACHE": str(root / "hub"),
+        "OMP_NUM_THREADS": "1",
+    }
+    log = (root / "server.log").open("wb")
+    command = [
+        sys.executable,
+        "-m",
+        "tests.served",
+        "serve",
+        str(weights),
+        "--port",
+        str(port),
+        "--host",
+        "127.0.0.1",
+        "--device",
+        "cpu",
+    ]
+    began = time.monotonic()
+    child = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
+    pool = urllib3.PoolManager()
+    try:
+        while True:
+            try:
+                status = pool.request(
+                    "GET", f"http://127.0.0.1:{port}/health", timeout=2, retries=False
+                ).status
+            except urllib3.exceptions.HTTPError:
+                status = 0
+            if status == 200:
+                break
+            if child.poll() is not None or time.monotonic() - began > START_SECONDS:
+                sys.exit(f"the server does not answer:\n{(root / 'server.log').read_text()[-3000:]}")
+            time.sleep(0.5)
+        print(f"transformers serve {version('transformers')} answers after {time.monotonic() - began:.0f} s")
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        child.kill()
+        child.wait()
+        print((root / "server.log").read_text()[-1500:] if os.environ.get("SHOW") else "", end="")
