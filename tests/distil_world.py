@@ -64,7 +64,7 @@ def context(
     out.mkdir(parents=True)
     sections = {"teacher": TEACHER, "format": {"kind": "c2f"}, "media": MEDIA} | spec
     sections["teacher"] = {**TEACHER, **sections["teacher"]}
-    how = Client(**{"timeout": 5.0, "concurrency": 4, **dict(client)})
+    how = Client(**{"timeout": 30.0, "concurrency": 4, **dict(client)})
     store = str(store or root / "store")
     stage = StageFile(
         kind="distil", key=key, name="distil", preimage={"spec": sections},

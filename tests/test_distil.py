@@ -180,7 +180,7 @@ def test_several_samples_of_a_clip_are_kept_in_their_order(folder, tmp_path):
 
 def test_no_clip_is_lost_whatever_the_endpoint_does(many, tmp_path):
     """Some clips always fail, in five ways; of the rest every other request fails once."""
-    ways = {0: "400", 10: "500", 20: "cut", 30: "odd", 40: "stall", 50: "400", 60: "500", 65: "cut"}
+    ways = {0: "400", 10: "500", 20: "cut", 30: "odd", 40: "reset", 50: "400", 60: "500", 65: "cut"}
 
     def fault(body, number):
         n = words_of(body)
@@ -189,9 +189,9 @@ def test_no_clip_is_lost_whatever_the_endpoint_does(many, tmp_path):
         return ("429", "500", "reset", "empty")[n % 4] if number == 0 and n % 2 else None
 
     with serving(Fake(canonical, fault=fault)) as url:
-        summary, made = run(context(tmp_path, many, url, client={"timeout": 0.2, "concurrency": 16}))
+        summary, made = run(context(tmp_path, many, url, client={"timeout": 30.0, "concurrency": 8}))
     assert summary["clips"] == CLIPS
-    assert summary["failed"] == {"refused": 2, "error": 2, "truncated": 2, "malformed": 1, "timeout": 1}
+    assert summary["failed"] == {"refused": 2, "error": 2, "truncated": 2, "malformed": 1, "broken": 1}
     assert summary["kept"] + sum(summary["failed"].values()) == CLIPS
     assert {row["id"] for row in made["failed"]} == {f"clip-{n:04d}" for n in ways}
     assert len({row["id"] for row in made["chains"]}) == summary["well_formed"] == CLIPS - 8
