@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from c2f_spec.spec.place import Zero
     from runtime.clips import Clip
 
-BUCKET = 200_000_000
-"""Elements of gradients that are reduced, and of weights that are gathered after a step, at once: 400 MB in bfloat16."""
+BUCKET = 50_000_000
+"""Elements of gradients that are reduced, and of weights that are gathered after a step, at once: 100 MB in bfloat16, and twice that of gradients."""
 
 
 def spread(
