@@ -67,7 +67,8 @@ class Resumable:
     def _load_from_checkpoint(self, folder: str, model: Any = None) -> None:
         del model
         count = restore_weights(self, Path(folder))
-        say(f"restored {count} tensors of the model, all that are trained")
+        rest = "all that every rank has; the parts follow" if is_split(self) else "all that are trained"
+        say(f"restored {count} tensors of the model, {rest}")
 
     def _load_optimizer_and_scheduler(self, folder: str | None) -> None:
         if folder is not None:
