@@ -16,7 +16,7 @@ from runtime.chains import parse
 from runtime.clips import read_manifest, write_manifest
 from runtime.models.student import generation, load
 from runtime.stages import grpo, sft
-from runtime.stages.evaluate import answers
+from runtime.training.batches import prompt_batch
 from runtime.training.rows import Reader
 from runtime.training.select import candidates
 from tests import omni
@@ -50,11 +50,12 @@ def measured(ctx) -> float:
     student.model.eval()
     reader = Reader(prepared(), student.processor, ctx.format, omni.MEDIA)
     ids = reader.ids("valid")
-    rows = [reader.row(clip_id) for clip_id in ids]
     errors = []
-    for clip_id, (text, _) in zip(
-        ids, answers(student, rows, generation(student.tokenizer, 16, 0.0)), strict=True
-    ):
+    for clip_id in ids:
+        batch = prompt_batch([reader.row(clip_id)], student.tokenizer.pad_token_id)
+        with torch.no_grad():
+            made = student.model.generate(**batch, generation_config=generation(student.tokenizer, 16, 0.0))
+        text = student.tokenizer.decode(made[0, batch["input_ids"].shape[1] :], skip_special_tokens=True)
         label, found = reader.clips[clip_id].label, parse(ctx.format, text).score
         found = (reader.low if label >= 0 else reader.high) if found is None else found
         errors.append(abs(found - label))
