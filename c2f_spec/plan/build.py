@@ -6,23 +6,23 @@ reach, the keys of its inputs, the digests of data and weights. Instances that s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import SpecInvalid
-from c2f_spec.keys import canonical, content_key
+from c2f_spec.keys import content_key
 from c2f_spec.plan.adopted import with_adopted
 from c2f_spec.plan.auto import resolved
 from c2f_spec.plan.code import HERE, Code
+from c2f_spec.plan.made import Families, Made
 from c2f_spec.plan.model import Plan, Stage, Variant
 from c2f_spec.plan.pins import Pins, model_name, used_pins
-from c2f_spec.plan.placement import decided_by, placements
-from c2f_spec.spec.base import SpecModel, identity
+from c2f_spec.spec.base import SpecModel
 from c2f_spec.spec.filters import NAMES as FILTER_NAMES
 from c2f_spec.spec.grpo import REWARD_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.evaluate import Import
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from c2f_spec.spec.student import Student
     from c2f_spec.spec.teacher import Teacher
 
-Families = dict[str, tuple[str, ...]]
 CELL = ("checkpoints", "datasets", "baseline", "import")
 """Of `evaluate`: which cells its matrix has, and not how one is computed."""
 
@@ -56,7 +55,7 @@ def build(
     code: Code = HERE,
 ) -> Plan:
     """The plan of one or several experiments; stages that they share appear once. `specs` are named by the plan."""
-    made = _Made(code, pins.accepted)
+    made = Made(code, pins.accepted)
     stages: dict[str, Stage] = {}
     needed_by: dict[str, list[str]] = {}
     variants = []
@@ -93,67 +92,10 @@ def _one_place(standing: Stage, stage: Stage, needed_by: Mapping[str, Sequence[s
     )
 
 
-@dataclass(slots=True)
-class _Made:
-    """What was made for other variants of the same plan: a thousand variants share most of it.
-
-    Models and what is derived of them are known by their `id`, and kept, so that no other object gets the same one.
-    """
-
-    source: Code
-    accepted: Mapping[str, str]
-    used: dict[str, str] = field(default_factory=dict)
-    """What of `accepted` some stage's code is."""
-
-    derived: dict[tuple[str, int], tuple[SpecModel, dict[str, Any]]] = field(default_factory=dict)
-    kept: set[int] = field(default_factory=set)
-    """Of what was derived."""
-    codes: dict[tuple[Any, ...], dict[str, str]] = field(default_factory=dict)
-    stages: dict[tuple[Any, ...], Stage] = field(default_factory=dict)
-    placed: dict[tuple[int, ...], tuple[Experiment, dict[str, Placement]]] = field(default_factory=dict)
-
-    def places(self, e: Experiment, environment: Environment) -> dict[str, Placement]:
-        """`placements`, once for variants that agree in what decides them."""
-        at = tuple(map(id, decided_by(e, environment)))
-        if at not in self.placed:
-            self.placed[at] = (e, placements(e, environment))
-        return self.placed[at][1]
-
-    def of(self, model: SpecModel, derive: Callable[[Any], dict[str, Any]] = identity) -> dict[str, Any]:
-        """`derive(model)`, once."""
-        at = (derive.__name__, id(model))
-        if at not in self.derived:
-            self.derived[at] = (model, derive(model))
-            self.kept.add(id(self.derived[at][1]))
-        return self.derived[at][1]
-
-    def code(self, kind: str, families: Families) -> dict[str, str]:
-        at = (kind, *families.items())
-        if at not in self.codes:
-            self.codes[at] = self._accepted(self.source.of(kind, families))
-        return self.codes[at]
-
-    def _accepted(self, code: dict[str, str]) -> dict[str, str]:
-        """Keyed by what was declared to compute the same, back to the first that did."""
-        found = {}
-        for path, digest in code.items():
-            seen = {digest}
-            while (older := self.accepted.get(digest)) and older not in seen:
-                self.used[digest] = older
-                digest = older  # noqa: PLW2901
-                seen.add(digest)
-            found[path] = digest
-        return found
-
-    def mark(self, value: Any) -> Any:
-        """Equal for equal values, and cheap for what was derived here."""
-        return id(value) if id(value) in self.kept else canonical(value)
-
-
 class _Pipeline:
     """The stages of one experiment. Each method adds one kind and returns its key, or `None` if there is none."""
 
-    def __init__(self, experiment: Experiment, pins: Pins, places: dict[str, Placement], made: _Made) -> None:
+    def __init__(self, experiment: Experiment, pins: Pins, places: dict[str, Placement], made: Made) -> None:
         self.e, self.pins, self.places, self.made = experiment, pins, places, made
         self.done: dict[str, Stage] = {}
 
