@@ -107,7 +107,7 @@ class Stand:
             "media": {"fps": 2.0, "max_frames": 4, "max_pixels": 3136}, kind: SECTIONS[kind] | lora,
         }  # fmt: skip
         stage = StageFile(
-            kind=kind, key=key, name=f"{kind}-{key[:10]}", preimage={"spec": spec, "code": {}},
+            kind=kind, key=key, name=f"{kind}-{key[:10]}", preimage={"stage": kind, "spec": spec, "code": {}},
             placement=Placement(checkpoints=Checkpoints(every=EVERY), processes=processes, zero=zero),
             inputs={"prepare": self.inputs["prepare"], **second}, store=self.store, scratch=str(self.folder / key),
         )  # fmt: skip
