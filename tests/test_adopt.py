@@ -161,7 +161,9 @@ def test_adopted_chains_go_through_our_filters(c2f, repository, spec, tmp_path):
     assert "would leak" in c2f(*call[:4], leak, *call[5:], check=64).stderr
     assert c2f(*call).stderr.count("nobody looked") == 0
     done = c2f("apply", "specs/tiny.yaml", *PLACE)
-    assert "in 6" in done.stdout
+    assert "in 12, kept" in done.stdout
+    (funnel,) = store.glob("work/filter/*/attempts/*/funnel.json")
+    assert json.loads(funnel.read_text())["failed"] == {"not among the adopted chains": 6}
     report = next(store.glob("reports/*/report.md")).read_text()
     assert "Made elsewhere: distil chains of thought (adopted)." in report
 

@@ -41,7 +41,7 @@ def test_every_stage_is_a_run_with_its_settings_curves_and_the_report_beside(ser
     stage, run = store.stage("supervised fine-tuning"), found["supervised fine-tuning"]
     assert run.data.tags["c2f.key"] == stage.key
     assert run.data.tags["c2f.plan"] == store.plan.digest
-    assert run.data.params == {"seed": "42"}
+    assert run.data.params["seed"] == "42"
     assert run.info.status == "FINISHED"
     assert (run.info.end_time - run.info.start_time) == 1000 * (1.5 + len(stage.label))
     losses = client.get_metric_history(run.info.run_id, "loss")

@@ -30,7 +30,7 @@ AGAIN = "make it again with `c2f-spec plan SPEC --out plan.json`"
 
 def to_json(plan: Plan) -> dict[str, Any]:
     """As `spec/planfile.py` describes it (DESIGN: "Stages, keys, plan")."""
-    return {
+    value = {
         "format_version": VERSION,
         "version": c2f_spec.VERSION,
         "digest": plan.digest,
@@ -47,6 +47,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "stages": [_stage(s) for s in plan.stages],
         "totals": {**plan.totals(), **costs.totals(plan)},
     }
+    return value | {"seal": content_key(value)}
 
 
 def _stage(stage: Stage) -> dict[str, Any]:
@@ -78,7 +79,8 @@ def read_plan(path: Path) -> Plan:
 
 def from_json(data: bytes, shown: str) -> Plan:
     """Raises `Stale`, calling the plan `shown`."""
-    _refuse_other_version(data, shown)
+    head = _of_this_version(data, shown)
+    seal = head.pop("seal", None)
     try:
         file = PlanFile.model_validate_json(data)
         kind = environment_model(file.environment.get("kind"))
@@ -114,13 +116,15 @@ def from_json(data: bytes, shown: str) -> Plan:
         file.origin,
     )
     edited = next((s.name for s in plan.stages if content_key(s.preimage) != s.key), None)
-    if edited or plan.digest != file.digest:
-        raise Stale(f"{shown} was edited: {edited or 'its digest'} does not fit what it holds", hint=AGAIN)
+    edited = edited or ("its digest" if plan.digest != file.digest else None)
+    edited = edited or ("its seal" if seal not in (None, content_key(head)) else None)
+    if edited:
+        raise Stale(f"{shown} was edited: {edited} does not fit what it holds", hint=AGAIN)
     return plan
 
 
-def _refuse_other_version(data: bytes, shown: str) -> None:
-    """Told before anything else: of another version, no other complaint makes sense."""
+def _of_this_version(data: bytes, shown: str) -> dict[str, Any]:
+    """The plan as JSON. Told before anything else: of another version, no other complaint makes sense."""
     try:
         head = json.loads(data)
     except ValueError as error:
@@ -130,3 +134,5 @@ def _refuse_other_version(data: bytes, shown: str) -> None:
         by = head.get("version", "an unknown version") if isinstance(head, dict) else "an unknown version"
         message = f"{shown} has format {version}, made by c2f-spec {by}; this is c2f-spec {c2f_spec.VERSION}, format {VERSION}"
         raise Stale(message, hint="use the same version for plan, apply and driver, or " + AGAIN)
+    found: dict[str, Any] = head
+    return found

@@ -88,3 +88,6 @@ class PlanFile(SpecModel):
     variants: tuple[PlanVariant, ...]
     stages: tuple[PlanStage, ...]
     totals: dict[str, Any]
+    seal: str | None = Field(
+        default=None, description="SHA-256 of all the rest as canonical JSON: one changed byte is noticed."
+    )

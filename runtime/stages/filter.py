@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from runtime.funnel import Failures
 
 
+NOT_ADOPTED = "not among the adopted chains"
+
+
 def run(ctx: Context) -> dict[str, Any]:
     """The funnel."""
     spec: Filters = ctx.section("filters", Filters)
@@ -85,10 +88,15 @@ def read_chains(ctx: Context, fmt: AnyFormat, clips: Mapping[str, Clip]) -> list
 
 
 def read_failures(ctx: Context, clips: Mapping[str, Clip], chains: Sequence[Verdict]) -> Failures:
-    """The clips without a chain and why. Raises `DataWrong` if `distil` says nothing of one, or says both."""
+    """The clips without a chain and why. Raises `DataWrong` if `distil` says nothing of one, or says both.
+
+    `distil` always says which failed. Chains that were adopted for its output need not be of every clip.
+    """
     path = ctx.inputs["distil"] / "failed.jsonl"
-    failed = {row["id"]: row["reason"] for row in (read_jsonl(path) if path.exists() else ())}
     answered = {verdict.clip.id for verdict in chains}
+    if not path.exists():
+        return [(clip, NOT_ADOPTED) for name, clip in clips.items() if name not in answered]
+    failed = {row["id"]: row["reason"] for row in read_jsonl(path)}
     for wrong, how in (
         (answered & failed.keys(), "have chains and failed"),
         (clips.keys() - answered - failed.keys(), "have no chain and did not fail"),
