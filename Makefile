@@ -32,8 +32,10 @@ data: env
 demo: data
 	$(BIN)/c2f-spec apply specs/demo.yaml --on local
 
-test: env # a process a core, whole files at a time: fixtures of a module are made once
-	$(BIN)/python -m pytest -n auto --dist loadfile
+# A process more than there are cores, because many tests wait for processes of their own; whole files at a time,
+# because fixtures of a module are made once.
+test: env
+	$(BIN)/python -m pytest -n $(shell expr $$(nproc) + 1) --dist loadfile
 
 lint: env
 	$(BIN)/ruff format --check

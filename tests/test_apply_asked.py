@@ -35,7 +35,6 @@ def said():
     return Fake(answer, key=KEY)
 
 
-@pytest.mark.slow
 def test_the_stage_finds_the_endpoint_and_the_key_and_stores_no_key(c2f, repository, said):
     path = repository / "specs" / "asked.yaml"
     c2f.environment["C2F_SECRET_TEACHER_KEY"] = KEY

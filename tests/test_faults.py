@@ -14,7 +14,7 @@ from tests.faults import ENVIRONMENT, Findings, apply, inspect, kill, processes_
 
 def test_killed_at_random_moments_nothing_is_half_done(repository, tiny_spec):
     (repository / "local.yaml").write_text(ENVIRONMENT)
-    found = storm(repository, tiny_spec, kills=8, seed=20260, longest=4.0)
+    found = storm(repository, tiny_spec, kills=4, seed=20260, longest=4.0)
     assert found.wrong == []
     assert len(found.committed) == 3
     assert processes_in(repository) == []

@@ -83,7 +83,6 @@ def test_without_a_program_or_weights_the_spec_is_wrong(ctx, program, monkeypatc
         run(ctx)
 
 
-@pytest.mark.slow
 def test_it_does_not_outlive_a_stage_that_was_killed(program, tmp_path):
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "config.json").write_text("{}")

@@ -14,6 +14,11 @@ from tests.servers import free_port, mlflow_server
 PAGES = {"report.html": b"<!doctype html>page", "report.md": b"# page", "tables.csv": b"a,b\n"}
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     with mlflow_server(tmp_path_factory.mktemp("mlflow")) as uri:
