@@ -63,7 +63,7 @@ def main() -> None:
             "gallery: no Chromium, nothing measured (install Debian's `chromium`, or name one in C2F_CHROMIUM)"
         )
         return
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         found, each = many(folder)
         began = time.perf_counter()

@@ -102,7 +102,7 @@ def main() -> None:
             "page: no Chromium, nothing measured (install Debian's `chromium`, or name one in C2F_CHROMIUM)"
         )
         return
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         store = filled(Path(folder) / "store")
         report = replace(collect(store.plan, store.objects), cases=(many(),))
         started = time.perf_counter()
