@@ -92,4 +92,7 @@ def f1(pred, true, average):
 def corr(pairs):
     if len({p for p, _ in pairs}) < 2 or len({t for _, t in pairs}) < 2:
         return None
-    return statistics.correlation(*zip(*pairs, strict=True))
+    try:
+        return statistics.correlation(*zip(*pairs, strict=True))
+    except statistics.StatisticsError:  # they differ by less than a square can be told from 0
+        return None

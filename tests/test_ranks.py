@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
 from dataclasses import replace
 
 import pytest
 
 from tests import omni, ranks
 from tests.killed import workers
+from tests.servers import free_port
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
 
@@ -20,12 +20,6 @@ CASES = [
     replace(ranks.REPLACED, name="patterns", patterns=True, section=ranks.REPLACED.section | {"steps": 10}),
 ]
 """A group of which each rank has a half; and other groups hard in each step, on one rank, on both or on none."""
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 def rank_of_two(rank: int, port: int, folder, made) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -22,6 +21,7 @@ from runtime.heartbeat import Beat, beats
 from runtime.logs import Log
 from runtime.stops import counted
 from runtime.workers import End
+from tests.servers import free_port
 
 SCRIPT = textwrap.dedent("""
     import os, sys
@@ -94,9 +94,7 @@ def test_a_signal_is_passed_on_and_waited_for(tmp_path, how):
 )
 def test_two_nodes_are_one_training_and_each_tells_of_its_own(tmp_path, how, codes):
     """Each node runs one process; they meet where the first one waits, whichever starts first."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        meet = f"127.0.0.1:{taken.getsockname()[1]}"
+    meet = f"127.0.0.1:{free_port()}"
     children = {}
     for node in (1, 0):
         (tmp_path / str(node)).mkdir()

@@ -20,6 +20,8 @@ from runtime.context import visible_rank
 from runtime.heartbeat import Heart
 from runtime.worker import guarded
 
+RAISE = ("data", "bug", "diverged")
+
 
 def act(rank: int, world: int, how: str) -> None:
     if world > 1:
@@ -55,8 +57,13 @@ def a_step_that_never_ends() -> None:
 
 
 def main(argv: list[str]) -> int:
+    """The first end stops the others, so who raises waits for the others who raise: each is to tell its own."""
     rank, world = visible_rank()
-    return guarded(lambda: act(rank, world, argv[rank]), rank)
+    code = guarded(lambda: act(rank, world, argv[rank]), rank)
+    ends = [Path(os.environ["C2F_EXIT_DIR"], f"exit-{r}.json") for r in range(world) if argv[r] in RAISE]
+    while argv[rank] in RAISE and not all(end.exists() for end in ends):
+        time.sleep(0.01)
+    return code
 
 
 if __name__ == "__main__":
