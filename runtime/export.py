@@ -22,17 +22,16 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from c2f_spec.errors import StageError
+from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Format, Media
 from runtime.chains import prompt
 from runtime.clips import read_facts, read_jsonl, read_manifest, write_jsonl
+from runtime.models.layout import as_released
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CONFIG = "config.json"
-PREFIX = "thinker."
-TOKENS = 512
-"""Longest answer that `predict` waits for, as `evaluate.decoding` has it by default (METHOD 8.2)."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -61,7 +60,7 @@ def export(folders: dict[str, Path], out: Path, job: dict[str, Any]) -> None:
         "format": fmt.model_dump(mode="json"),
         "media": media.model_dump(mode="json"),
         "trained_on": trained,
-        "max_new_tokens": TOKENS,
+        "max_new_tokens": Decoding().max_new_tokens,
         "prompts": prompts,
         "keys": job["keys"],
     }
@@ -75,32 +74,15 @@ def model(source: Path, out: Path) -> None:
     from transformers import Qwen2_5OmniConfig
     from transformers.utils import logging
 
+    if as_released(source, out) == source:  # adopted in that layout
+        shutil.copytree(source, out, dirs_exist_ok=True)
+        return
     logging.set_verbosity_error()  # of the talker, whose defaults do not fit a small vocabulary and which is not here
-    for path in sorted(source.iterdir()):
-        if path.suffix == ".safetensors":
-            _renamed(path, out / path.name)
-        elif path.name.endswith(".safetensors.index.json"):
-            index = json.loads(path.read_text(encoding="utf-8"))
-            index["weight_map"] = {PREFIX + name: file for name, file in index["weight_map"].items()}
-            (out / path.name).write_text(json.dumps(index, indent=1), encoding="utf-8")
-        elif path.name != CONFIG:
-            shutil.copyfile(path, out / path.name)
     thinker = json.loads((source / CONFIG).read_text(encoding="utf-8"))
     config = Qwen2_5OmniConfig(thinker_config=thinker, enable_audio_output=False)
     config.architectures = ["Qwen2_5OmniForConditionalGeneration"]
     config.dtype = thinker.get("dtype")
     config.save_pretrained(out)
-
-
-def _renamed(source: Path, path: Path) -> None:
-    """Every tensor under `thinker.`; they are mapped from the file, one file of weights at a time."""
-    from safetensors import safe_open
-    from safetensors.torch import save_file
-
-    with safe_open(source, "pt") as file:
-        tensors = {PREFIX + name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-        save_file(tensors, path, metadata=file.metadata())
-    path.chmod(0o644)  # the library makes it its user's alone
 
 
 def chains(kept: Path, prepared: Path, question: str, out: Path) -> None:

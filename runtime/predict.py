@@ -74,17 +74,15 @@ def clips(folder: Path, *, without_text: bool) -> list[tuple[Path, str]]:
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not paths:
         raise DataWrong(f"{folder} has no clips", hint=f"their names end in {', '.join(SUFFIXES)}")
-    silent = [path for path in paths if not path.with_suffix(".txt").is_file()]
+    texts = {path: path.with_suffix(".txt") for path in paths}
+    silent = [path for path, text in texts.items() if not text.is_file()]
     if silent and not without_text:
         more = f" and {len(silent) - 1:,} others" if len(silent) > 1 else ""
         raise DataWrong(
             f"what is said in {silent[0]}{more} is not there",
-            hint=f"write it into {silent[0].with_suffix('.txt').name} beside it, or say --without-text",
+            hint=f"write it into {texts[silent[0]].name} beside it, or say --without-text",
         )
-    return [
-        (path, "" if path in silent else path.with_suffix(".txt").read_text("utf-8").strip())
-        for path in paths
-    ]
+    return [(path, text.read_text("utf-8").strip() if text.is_file() else "") for path, text in texts.items()]
 
 
 def write(

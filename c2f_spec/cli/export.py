@@ -43,7 +43,7 @@ def export(args: Namespace) -> int:
     job = {
         "folders": {role: str(_fetched(role, output)) for role, output in wanted.items()},
         "out": str(folder),
-        "spec": {name: model.stage.preimage["spec"].get(name, {}) for name in ("format", "media", "student")},
+        "spec": {name: model.stage.preimage["spec"].get(name, {}) for name in ("format", "media")},
         "keys": {outputs.plan.stage(key).name: key for key in variant.stages},
     }
     with tempfile.TemporaryDirectory() as scratch:

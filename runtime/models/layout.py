@@ -54,7 +54,7 @@ def as_released(folder: Path, into: Path) -> Path:
     """
     if is_released(folder):
         return folder
-    into.mkdir(parents=True)
+    into.mkdir(parents=True, exist_ok=True)
     for file in folder.iterdir():
         if file.name == "config.json":
             (into / file.name).write_text(json.dumps(_outer(json.loads(file.read_text())), indent=1))
