@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.cli import show
 from c2f_spec.cli.child import asked
+from c2f_spec.cli.here import here
 from c2f_spec.cli.predictions import add_predictions
 from c2f_spec.errors import Exit, WrongUsage
-from c2f_spec.lock import read_lock, write_pins
+from c2f_spec.lock import read_lock
 from c2f_spec.lookalikes import suggest
-from c2f_spec.plan.compile import load_environment, repository, store_url
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
-from c2f_spec.store.objects import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -41,12 +38,8 @@ def _add(args: Namespace) -> int:
                 f"`{name}` is given out by its authors under terms of their own",
                 hint="read them, and add --accept-terms to say that you accept them",
             )
-    root = repository(Path.cwd() / "specs")
-    environment = load_environment(
-        args.on or "local", root, Path(args.environments) if args.environments else None
-    )
-    lock, store = root / "specs" / "c2f.lock", store_url(environment, root)
-    pinned, objects = read_lock(lock).datasets, open_objects(store)
+    place = here(args)
+    pinned, objects = read_lock(place.lock).datasets, place.objects
     there = (
         {n for n in args.names if pinned.get(n) in records.datasets_present(objects, n)}
         if args.fetch
@@ -58,7 +51,7 @@ def _add(args: Namespace) -> int:
     if not names:
         return Exit.OK
     source = ["--fetch"] if args.fetch else ["--from", args.source]
-    code, printed = asked("data", "add", *names, "--store", store, *source)
+    code, printed = asked("data", "add", *names, "--store", place.store, *source)
     if code:
         return code
     staged = [json.loads(line) for line in printed.splitlines()]
@@ -66,9 +59,7 @@ def _add(args: Namespace) -> int:
         print(f"{item['name']}: {item['rows']:,} rows, digest {item['digest'][:10]}")
         if "own" in item:
             print(f"a spec names it with\ndata:\n  own:\n    - {_flow(item['own'])}")
-    if lock.parent.is_dir():
-        write_pins(lock, "datasets", {item["name"]: item["digest"] for item in staged})
-        print(f"pinned in {show.relative(lock)}")
+    place.pin("datasets", {item["name"]: item["digest"] for item in staged})
     return Exit.OK
 
 

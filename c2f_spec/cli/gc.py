@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli import reach, show
+from c2f_spec.cli.here import here
 from c2f_spec.errors import Exit, SpecInvalid, printable
-from c2f_spec.plan.compile import load_environment, repository, store_url
 from c2f_spec.store.garbage import Item, garbage, remove
-from c2f_spec.store.objects import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -28,11 +26,9 @@ MARKS = "gc"
 
 
 def gc(args: Namespace) -> int:
-    root = repository(Path.cwd() / "specs")
-    folder = Path(args.environments) if args.environments else None
-    environment = load_environment(args.on or "local", root, folder)
-    objects = open_objects(store_url(environment, root))
-    found = reach.found(objects, root, args.specs, args.keep)
+    place = here(args)
+    objects = place.objects
+    found = reach.found(objects, place.root, args.specs, args.keep)
     items = garbage(objects, found.reached)
     _show(items, args.output)
     for name, why in found.broken.items():

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli import show
 from c2f_spec.cli.child import asked
+from c2f_spec.cli.here import here
 from c2f_spec.errors import Exit, WrongUsage, printable
-from c2f_spec.lock import read_lock, write_pins
-from c2f_spec.plan.compile import load_environment, repository, store_url
+from c2f_spec.lock import read_lock
 from c2f_spec.store import records
-from c2f_spec.store.objects import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -27,17 +25,13 @@ MOST_NAMED = 6
 def model(args: Namespace) -> int:
     """Exit 4 if the staged files are not those that the lock pins."""
     name = _name(args)
-    root = repository(Path.cwd() / "specs")
-    environment = load_environment(
-        args.on or "local", root, Path(args.environments) if args.environments else None
-    )
-    lock, store = root / "specs" / "c2f.lock", store_url(environment, root)
-    pin = read_lock(lock).models.get(name)
-    if args.source in HUBS and pin in records.models_present(open_objects(store), name):
+    place = here(args)
+    pin = read_lock(place.lock).models.get(name)
+    if args.source in HUBS and pin in records.models_present(place.objects, name):
         print(f"{name}: staged before, digest {pin[:10]}")
         return Exit.OK
     where = ["--at", args.at] if args.at else []
-    code, printed = asked("model", "add", name, "--store", store, "--from", args.source, *where)
+    code, printed = asked("model", "add", name, "--store", place.store, "--from", args.source, *where)
     if code:
         return code
     staged = json.loads(printed)
@@ -46,12 +40,10 @@ def model(args: Namespace) -> int:
         more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
         print(printable(f"left out: {', '.join(left[:MOST_NAMED])}{more}"))
     if pin not in (None, staged["digest"]):
-        print(f"not pinned: {show.relative(lock)} has {pin[:10]}, a copy of other files")
+        print(f"not pinned: {show.relative(place.lock)} has {pin[:10]}, a copy of other files")
         show.note(f"`c2f-spec lock --pin {name}={staged['digest'][:10]}` takes this one, and changes keys")
         return Exit.DIFFERENCE
-    if lock.parent.is_dir():
-        write_pins(lock, "models", {name: staged["digest"]})
-        print(f"pinned in {show.relative(lock)}")
+    place.pin("models", {name: staged["digest"]})
     return Exit.OK
 
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli.forms.json_text import json_text
+from c2f_spec.cli.here import here
 from c2f_spec.cli.show import table
 from c2f_spec.cost.site import prices_of
 from c2f_spec.errors import Exit, WrongUsage
-from c2f_spec.plan.compile import load_environment, repository, store_url
 from c2f_spec.store import ledger
-from c2f_spec.store.objects import open_objects
 from c2f_spec.usage import Sum, summed
 
 if TYPE_CHECKING:
@@ -24,18 +22,16 @@ def usage(args: Namespace) -> int:
     for month in args.month:
         if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
             raise WrongUsage(f"`{month}` is not a month", hint="write it as 2026-11")
-    root = repository(Path.cwd() / "specs")
-    folder = Path(args.environments) if args.environments else None
-    environment = load_environment(args.on or "local", root, folder)
-    entries = ledger.read(open_objects(store_url(environment, root)), args.month or None)
-    prices = prices_of(environment)
+    place = here(args)
+    entries = ledger.read(place.objects, args.month or None)
+    prices = prices_of(place.environment)
     sums = summed(entries, args.by, prices)
     if args.output == "json":
         found = {"format_version": 1, "by": args.by, "sums": {w: s.to_json() for w, s in sums.items()}}
         print(json_text(found))
         return Exit.OK
     if not sums:
-        print(f"the ledger of {environment.store} is empty" + (" in these months" if args.month else ""))
+        print(f"the ledger of {place.environment.store} is empty" + (" in these months" if args.month else ""))
         return Exit.OK
     _tell(args.by, sums, priced=bool(prices))
     return Exit.OK
