@@ -3,7 +3,7 @@
 (async () => {
   const place = document.getElementById("cases-view");
   if (!place) return;
-  const { block, el, table, number, choice, waveform, marked } = c2f;
+  const { block, el, table, number, choice, glimpse, marked } = c2f;
   const sets = await block("cases-list");
   const SIGNS = { 1: "\u2713", 0: "\u2717", "-": "\u2013" }, SAYS = { 1: "right", 0: "wrong", "-": "no answer" };
   let k = -1, index = null, rows = null, filter = "all";
@@ -108,12 +108,9 @@
     const [part, seen] = await Promise.all([block(`cases-${k}-${Math.floor(i / set.chunk)}`), block(`cases-${k}-seen`)]);
     if (mine !== latest) return;
     const [jpeg, wave, problem] = seen[i] || ["", "", "no picture: the page keeps those of the first clips of each kind"];
-    const picture = jpeg
-      ? el("img", { src: `data:image/jpeg;base64,${jpeg}`, alt: `First picture of ${here.id[i]}` })
-      : el("div", { class: "blank" }, problem);
     const hard = here.hard[i] === "1" ? ", was hard" : "";
     detail.replaceChildren(
-      el("div", { class: "case-head" }, el("div", {}, picture, wave ? waveform(wave) : null), el(
+      el("div", { class: "case-head" }, glimpse(here.id[i], jpeg, wave, problem), el(
         "div", {}, el("p", { class: "quote" }, `\u201c${here.text[i]}\u201d`),
         el("p", { class: "verdict" }, `${here.id[i]}, rated ${number(here.label[i])} (${here.polarity[i]})${hard}`),
       )),

@@ -17,6 +17,14 @@ Object.assign(c2f, (() => {
     return el("svg", { viewBox: `0 0 ${peaks.length * 2} 42`, class: "wave", role: "img", "aria-label": "Loudness over time", preserveAspectRatio: "none" }, el("path", { d }));
   }
 
+  /* What is seen and heard of a clip: its first picture, or why there is none, and its sound. */
+  function glimpse(id, jpeg, wave, problem) {
+    const picture = jpeg
+      ? el("img", { src: `data:image/jpeg;base64,${jpeg}`, alt: `First picture of ${id}` })
+      : el("div", { class: "blank" }, problem);
+    return el("div", {}, picture, wave ? waveform(wave) : null);
+  }
+
   /* The text with its tags, what they hold, and the headings of a chain told apart. */
   function marked(text) {
     if (!text) return [el("span", { class: "tag" }, "(no answer)")];
@@ -29,5 +37,5 @@ Object.assign(c2f, (() => {
     });
   }
 
-  return { number, choice, waveform, marked };
+  return { number, choice, glimpse, marked };
 })());

@@ -1,7 +1,7 @@
 "use strict";
 /* The gallery: filters and a table over the clips of one data set, and below it the clip that was chosen. */
 (async () => {
-  const { block, el, table, number, choice, waveform, marked } = c2f;
+  const { block, el, table, number, choice, glimpse, marked } = c2f;
   const place = document.getElementById("gallery"), { sets, filters } = await block("sets");
   if (!sets.length) return;
   const SIGNS = { passed: "\u2713", failed: "\u2717", flagged: "\u2691", "not asked": "\u2013" };
@@ -91,16 +91,13 @@
     const mine = ++latest, here = index, set = sets[k];
     const [jpeg, wave, problem, chain, verdicts] = (await block(`clips-${k}-${Math.floor(i / set.chunk)}`))[i % set.chunk];
     if (mine !== latest) return;
-    const picture = jpeg
-      ? el("img", { src: `data:image/jpeg;base64,${jpeg}`, alt: `First picture of ${here.id[i]}` })
-      : el("div", { class: "blank" }, problem);
     const silent = here.lacks[i].includes("audio") ? "no sound" : "";
     const facts = [here.id[i], here.split[i], `rated ${number(here.label[i])} (${here.polarity[i]})`, `${number(here.seconds[i])} s`, silent].filter((word) => word);
     const judged = verdicts.length
       ? el("ul", { class: "verdicts" }, ...verdicts.map(([name, word, reason]) => el("li", { class: { failed: "poor", flagged: "poor", passed: "good" }[word] }, `${SIGNS[word]} ${name}: ${word}${reason ? `, ${reason}` : ""}`)))
       : el("p", { class: "about" }, here.reason[i] || STATES[here.state[i]]);
     detail.replaceChildren(
-      el("div", { class: "case-head" }, el("div", {}, picture, wave ? waveform(wave) : null), el(
+      el("div", { class: "case-head" }, glimpse(here.id[i], jpeg, wave, problem), el(
         "div", {}, el("p", { class: "quote" }, `\u201c${here.text[i]}\u201d`), el("p", { class: "verdict" }, facts.join(", ")), judged,
       )),
       chain ? el("div", { class: "sides" }, el("div", { class: "side" }, el("h4", {}, el("span", {}, "teacher"), el("span", {}, said(i))), el("pre", {}, ...marked(chain)))) : "",
