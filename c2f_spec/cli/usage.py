@@ -31,7 +31,9 @@ def usage(args: Namespace) -> int:
         print(json_text(found))
         return Exit.OK
     if not sums:
-        print(f"the ledger of {place.environment.store} is empty" + (" in these months" if args.month else ""))
+        print(
+            f"the ledger of {place.environment.store} is empty" + (" in these months" if args.month else "")
+        )
         return Exit.OK
     _tell(args.by, sums, priced=bool(prices))
     return Exit.OK
