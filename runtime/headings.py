@@ -48,22 +48,29 @@ def _places(think: str, n: int, heading: str) -> Iterator[tuple[int, int]]:
     at = think.find(heading)
     while at >= 0:
         end = at + len(heading)
-        start = _opening(think[:at], str(n))
+        start = _opening(think, at, str(n))
         if start is not None:
             yield start, end
         at = think.find(heading, end)
 
 
-def _opening(before: str, number: str) -> int | None:
-    """Where `number` stands, if with a point or none it is the last of `before` and the first of its line."""
-    before = before.rstrip()
-    if before[-1:] in POINTS:
-        before = before[:-1]
-    if not before.endswith(number):
+def _opening(think: str, at: int, number: str) -> int | None:
+    """Where `number` stands, if with a point or none it is the last before `at` and the first of its line."""
+    end = _before_spaces(think, at)
+    if end and think[end - 1] in POINTS:
+        end -= 1
+    if not think.endswith(number, 0, end):
         return None
-    before = before[: -len(number)]
-    gap = before[len(before.rstrip()) :]
-    return len(before) if "\n" in gap or len(gap) == len(before) else None
+    start = end - len(number)
+    gap = _before_spaces(think, start)
+    return start if gap == 0 or "\n" in think[gap:start] else None
+
+
+def _before_spaces(think: str, end: int) -> int:
+    """`end`, less the white space that stands before it."""
+    while end and think[end - 1].isspace():
+        end -= 1
+    return end
 
 
 def _body(text: str) -> str:

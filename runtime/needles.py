@@ -11,7 +11,10 @@ ODD = "\u0130\u0131\u017f\u212a"
 def may_match(text: str, needs: tuple[str, ...]) -> bool:
     """Whether a pattern that ignores case, and matches nothing without one of `needs` (in lower case), may match."""
     lower = lowered(text)
-    return any(word in lower for word in needs) or (not text.isascii() and any(odd in text for odd in ODD))
+    for word in needs:  # `any` would make a generator for every text
+        if word in lower:
+            return True
+    return not text.isascii() and any(odd in text for odd in ODD)
 
 
 @lru_cache(maxsize=1)
