@@ -34,7 +34,8 @@ WORDS: dict[str, Polarity] = {
     "negative": "negative", "neutral": "neutral", "positive": "positive",
     "消极": "negative", "负面": "negative", "中性": "neutral", "积极": "positive", "正面": "positive",
 }  # fmt: skip
-NUMBER = r"[+-]?(?:\d+(?:\.\d+)?|\.\d+)"
+NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+"""In ASCII digits. White space around it may be any, as Chinese text has one of its own."""
 SIGNS = str.maketrans({"\u2212": "-", "\uff0d": "-", "\uff0b": "+"})
 """Minus and plus signs that models write instead of ASCII."""
 
@@ -115,7 +116,7 @@ def parse(fmt: AnyFormat, text: str) -> Answer:
 def without_score(fmt: AnyFormat, text: str) -> str:
     """Why `parse` finds no score in `text`."""
     if isinstance(fmt, Direct):
-        found = {float(n) for n in re.findall(NUMBER, text.translate(SIGNS), re.ASCII)}
+        found = {float(n) for n in re.findall(NUMBER, text.translate(SIGNS))}
         several = f"{len(found)} different numbers" if len(found) > 1 else "no finite number"
         return several if found else "no number"
     name = tags(fmt).score
@@ -124,16 +125,16 @@ def without_score(fmt: AnyFormat, text: str) -> str:
 
 def _parse_direct(text: str) -> Answer:
     text = text.translate(SIGNS)
-    found = {float(n) for n in re.findall(NUMBER, text, re.ASCII)}
+    found = {float(n) for n in re.findall(NUMBER, text)}
     score = _finite(found.pop()) if len(found) == 1 else None
-    whole = re.fullmatch(NUMBER, text.strip(), re.ASCII) is not None
+    whole = re.fullmatch(NUMBER, text.strip()) is not None
     return Answer(None, None, score, whole and score is not None)
 
 
 def _parse_chain(t: Tags, text: str) -> Answer:
     word = _between(t.polarity, text)
     body = _between(t.think, text)
-    written = re.fullmatch(rf"\s*({NUMBER})\s*", (_between(t.score, text) or "").translate(SIGNS), re.ASCII)
+    written = re.fullmatch(rf"\s*({NUMBER})\s*", (_between(t.score, text) or "").translate(SIGNS))
     score = _finite(float(written.group(1))) if written else None
     polarity = WORDS.get(word.strip().lower()) if word is not None else None
     once = all(

@@ -94,6 +94,23 @@ def test_parts_are_read_leniently():
 
 
 @pytest.mark.parametrize(
+    ("written", "score"),
+    [
+        ("+1.0", 1.0), ("\n.5 ", 0.5), ("\uff0d0.5", -0.5), ("\u22120.5", -0.5), ("\uff0b0.5", 0.5),
+        ("\u30000.5\u3000", 0.5), ("\u00a00.5", 0.5), ("9", 9.0),
+        ("1.0/3", None), ("NaN", None), ("inf", None), ("1.", None), ("- 5", None), ("0.5\u3002", None),
+        ("\uff10.\uff15", None), ("1_0", None),
+    ],
+)  # fmt: skip
+def test_a_score_is_one_number_with_any_white_space_around_it(written, score):
+    for fmt, text in ((C2f(), GOOD.replace("-1.3", written)), (Direct(), written)):
+        answer = parse(fmt, text)
+        assert answer.well_formed == (score is not None)
+        if isinstance(fmt, C2f):
+            assert answer.score == score
+
+
+@pytest.mark.parametrize(
     ("text", "score", "well_formed"),
     [
         (" 0.6\n", 0.6, True),

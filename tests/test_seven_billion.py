@@ -1,6 +1,15 @@
 """The real student's configuration without its weights, on torch's `meta` device: what is trained, and what it is called.
 
-tests/data/qwen2_5_omni_7b.json has the values of the thinker in `config.json` of Qwen/Qwen2.5-Omni-7B.
+tests/data/qwen2_5_omni_7b.json has the values of the thinker in `config.json` of Qwen/Qwen2.5-Omni-7B, which could not be
+fetched here. They were compared, on 2026-11-22, with
+
+- transformers 5.23, whose defaults are meant to be that checkpoint's (`auto_docstring(checkpoint=...)`): all values are its
+  defaults but those of `OTHERWISE`
+- for these, configurations of the same generation that others quote: embeddings of Qwen2.5-Omni-7B are untied and its
+  vision encoder is 1280 wide (a test of rtp_llm's Qwen2_5OmniThinker), `mrope_section` and the tokens of vision are
+  those of Qwen2.5-VL-7B
+- the technical report (arXiv 2503.20215), 2.2: the vision encoder is that of Qwen2.5-VL, "approximately 675 million"
+  parameters; the audio encoder is Whisper-large-v3's, of about 637 million
 """
 
 import json
@@ -22,15 +31,44 @@ from runtime.training.zero import deepspeed_config
 SPEC = QwenOmni(model="Qwen/Qwen2.5-Omni-7B", revision="0" * 40)
 SIZE = size_of(SPEC.model)
 HIDDEN, LAYERS = 3584, 28
+CONFIG = json.loads((Path(__file__).parent / "data" / "qwen2_5_omni_7b.json").read_text())
+OTHERWISE = {
+    "vision_config.hidden_size": 1280,
+    "text_config.rope_parameters.mrope_section": [16, 24, 24],
+    "text_config.tie_word_embeddings": False,
+    "vision_start_token_id": 151652,
+    "vision_end_token_id": 151653,
+}
+"""What transformers' defaults do not say, or say differently."""
 
 
 @pytest.fixture(scope="module")
 def thinker():
-    config = json.loads((Path(__file__).parent / "data" / "qwen2_5_omni_7b.json").read_text())
     from transformers import Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditionalGeneration
 
     with torch.device("meta"):
-        return Qwen2_5OmniThinkerForConditionalGeneration(Qwen2_5OmniThinkerConfig(**config))
+        return Qwen2_5OmniThinkerForConditionalGeneration(Qwen2_5OmniThinkerConfig(**CONFIG))
+
+
+def flat(config, at=""):
+    for name, value in config.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{at}{name}.")
+        else:
+            yield f"{at}{name}", list(value) if isinstance(value, tuple) else value
+
+
+def test_values_are_the_defaults_of_transformers_but_for_those_that_are_named():
+    from transformers import Qwen2_5OmniThinkerConfig
+
+    usual = dict(flat(Qwen2_5OmniThinkerConfig().to_dict()))
+    ours = dict(flat(CONFIG))
+    assert {name: value for name, value in ours.items() if usual.get(name) != value} == OTHERWISE
+
+
+def test_encoders_have_the_parameters_of_the_technical_report(thinker):
+    assert count(thinker.model.visual.parameters()) == pytest.approx(675e6, rel=5e-3)
+    assert count(thinker.model.audio_tower.parameters()) == pytest.approx(637e6, rel=5e-3)
 
 
 def count(parameters):
