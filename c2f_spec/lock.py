@@ -4,6 +4,7 @@ c2f: v1
 datasets: {ch-sims: <64 hex digits>}                   the files of the staged copy
 models: {Qwen/Qwen2.5-Omni-7B@<commit>: <64 hex>}      the files of the staged copy of that revision
 images: {registry/c2f:2026-10: sha256:<64 hex>}        what the tag of an environment was when it was pinned
+terms_accepted: {ch-sims: true}                        data sets whose authors' terms were read and accepted (`data add --accept-terms`)
 accept: [{old: <hex>, new: <hex>, by: who, why: text}] digests of code that compute the same
 adopted: [{stage: <64 hex>, files: <64 hex>, by: who, why: text}] output that was made elsewhere, taken for a stage's
 
@@ -37,6 +38,7 @@ PINS = {
     "datasets": (r"[0-9a-f]{64}", "a digest (64 hex digits)"),
     "models": (r"[0-9a-f]{64}", "a digest (64 hex digits)"),
     "images": (r"sha256:[0-9a-f]{64}", "an image digest (`sha256:` and 64 hex digits)"),
+    "terms_accepted": (r"true", "`true`"),
 }
 """Section to the form of its pins."""
 FIELDS = ("c2f", *PINS, "accept", "adopted")
@@ -69,6 +71,8 @@ class Lock:
     models: Mapping[str, str] = field(default_factory=dict)
     """By `repository@revision`."""
     images: Mapping[str, str] = field(default_factory=dict)
+    terms_accepted: Mapping[str, str] = field(default_factory=dict)
+    """By data set: staging it again, here or elsewhere, needs no other word."""
     accept: tuple[Acceptance, ...] = ()
     adopted: tuple[Adoption, ...] = ()
 

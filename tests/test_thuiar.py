@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 
+import av
 import pytest
 
 from c2f_spec.errors import DataWrong
+from c2f_spec.lock import read_lock
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store.objects import open_objects
 from runtime import data
@@ -27,6 +29,18 @@ ROWS = (
     "12345,0003,最后,1.0,1,1,1,Positive,test",
 )
 FILES = ("video_0001/0001", "video_0001/0002", "-aBc_9xY/0007", "12345/0003")
+
+
+def broken_off(whole, path):
+    """What is left of a clip whose head comes first, and whose end does not come."""
+    with av.open(str(whole)) as source, av.open(str(path), "w", options={"movflags": "faststart"}) as out:
+        streams = {stream.index: out.add_stream_from_template(stream) for stream in source.streams}
+        for packet in source.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                out.mux(packet)
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"mdat") + (len(data) - data.index(b"mdat")) // 4])
 
 
 def copy(folder, rows=ROWS, header=HEADER, files=FILES, table="label.csv", bom=False):
@@ -89,24 +103,44 @@ def test_the_table_of_v2_is_named_meta(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("video_0001,0001,x,0,,,,Neutral,train", r":6: the clip `video_0001\$_\$0001` is that of line 2"),
-        ("v,1,x,1.2,,,,Positive,train", r":6: the label 1.2 is outside \[-1, 1\]"),
-        ("v,1,x,nan,,,,Positive,train", r":6: the label nan is outside"),
-        ("v,1,x,high,,,,Positive,train", r":6: `high` is not a label"),
-        ("v,1,x,0.2,,,,Positive,dev", r":6: `dev` is no split"),
-        ("../v,1,x,0.2,,,,Positive,train", r":6: `../v` is not an id"),
-        ("v,..,x,0.2,,,,Positive,train", r":6: `..` is not an id"),
-        ("v,1,x,0.2,,,,Positive", r":6: not as many cells as columns"),
-        ("v,1,x,0.2,,,,Positive,train,more", r":6: not as many cells as columns"),
+        ("video_0001,0001,x,0,,,,Neutral,train", r"line 6: the clip `video_0001\$_\$0001` is that of line 2"),
+        ("v,1,x,1.2,,,,Positive,train", r"line 6: the label 1.2 is outside \[-1, 1\]"),
+        ("v,1,x,nan,,,,Positive,train", r"line 6: the label nan is outside"),
+        ("v,1,x,high,,,,Positive,train", r"line 6: `high` is not a label"),
+        ("v,1,x,0.2,,,,Positive,dev", r"line 6: `dev` is no split"),
+        ("../v,1,x,0.2,,,,Positive,train", r"line 6: `../v` is not an id"),
+        ("v,..,x,0.2,,,,Positive,train", r"line 6: `..` is not an id"),
+        ("v,1,x,0.2,,,,Positive", r"line 6: not as many cells as columns"),
+        ("v,1,x,0.2,,,,Positive,train,more", r"line 6: not as many cells as columns"),
         (
             "v,1,x,-0.4,,,,Positive,train",
-            r"1 labels and annotations disagree: line 6: label -0.4, annotation Positive",
+            r"1 wrong rows:\n  line 6: the label is -0.4, and the annotation Positive",
         ),
     ],
 )
 def test_a_wrong_row_is_refused_with_its_place(tmp_path, row, message):
     with pytest.raises(DataWrong, match=message):
         thuiar.read("ch-sims", copy(tmp_path, (*ROWS, row), files=()))
+
+
+def test_check_goes_on_behind_wrong_rows_and_lists_them_all(c2f, tmp_path):
+    wrong = (
+        "video_0001,0001,x,0,,,,Neutral,train",
+        "v,1,x,1.2,,,,Positive,train",
+        "v,2,x,0.4,,,,Negative,test",
+    )
+    folder = copy(tmp_path / "copy", (*ROWS, *wrong))
+    (folder / "Raw" / "12345" / "0003.mp4").unlink()
+    told = c2f("data", "check", "ch-sims", "--from", str(folder), check=4).stdout
+    assert (
+        "problem: 3 rows that are wrong\n  line 6: the clip `video_0001$_$0001` is that of line 2, too\n"
+        in told
+    )
+    assert "  line 8: the label is 0.4, and the annotation Negative\n" in told
+    assert "problem: 1 clips that cannot be used\n  12345$_$0003: the clip `12345$_$0003` has no file" in told
+    refused = c2f("data", "add", "ch-sims", "--from", str(folder), "--accept-terms", check=4)
+    assert "has 3 wrong rows:\n  line 6:" in refused.stderr
+    assert "cannot read" in c2f("data", "check", "ch-sims", "--from", str(tmp_path), check=4).stderr
 
 
 def test_a_missing_column_and_another_encoding_are_named(tmp_path):
@@ -126,6 +160,8 @@ def test_a_probe_says_what_a_file_holds(tmp_path):
     assert (good.problem, good.lacks) == ("", ())
     assert good.duration_s == pytest.approx(2, abs=0.2)
     film(tmp_path / "blind.mp4", side=None)
+    broken_off(tmp_path / "good.mp4", tmp_path / "off.mp4")
+    assert probe(tmp_path / "off.mp4").problem == "it breaks off after 0.3 of 2.0 s"
     assert probe(tmp_path / "silent.mp4").lacks == ("audio",)
     assert probe(tmp_path / "blind.mp4").lacks == ("video",)
     assert all(probe(tmp_path / name).problem for name in ("cut.mp4", "text.mp4"))
@@ -183,6 +219,15 @@ def test_terms_are_accepted_by_name(c2f, tmp_path):
     assert "under terms of their own" in refused.stderr
     assert "--accept-terms" in refused.stderr
     assert "ch-sims: 4 rows" in c2f("data", "add", "ch-sims", "--from", str(folder), "--accept-terms").stdout
+
+
+def test_that_terms_were_accepted_stands_in_the_lock_and_is_not_asked_again(c2f, repository):
+    folder = copy(repository / "copy")
+    c2f("data", "add", "ch-sims", "--from", str(folder), "--accept-terms")
+    lock = read_lock(repository / "specs" / "c2f.lock")
+    assert lock.terms_accepted == {"ch-sims": "true"}
+    assert "ch-sims: 4 rows" in c2f("data", "add", "ch-sims", "--from", str(folder)).stdout
+    c2f("data", "add", "cmu-mosi", "--from", str(folder), check=64)
 
 
 def test_check_names_what_is_wrong_and_what_leaks(c2f, tmp_path):

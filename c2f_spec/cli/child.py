@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from c2f_spec.errors import Exit
+from c2f_spec.errors import Exit, StageExit
 
 PASSED_ON = (Exit.OK, Exit.USAGE, Exit.UNREACHABLE)
 
@@ -26,4 +26,6 @@ def _command(argv: tuple[str, ...]) -> list[str]:
 
 
 def _code(code: int) -> int:
+    if code == StageExit.DATA:
+        return Exit.DIFFERENCE
     return code if code in PASSED_ON else Exit.UNEXPECTED

@@ -27,19 +27,21 @@ def data(args: Namespace) -> int:
 
 
 def _add(args: Namespace) -> int:
-    """Stage and pin. What needs its terms accepted is refused without `--accept-terms`."""
+    """Stage and pin. What needs its terms accepted is refused without `--accept-terms`, or the lock's word that they were."""
     if args.predictions is not None:
         return add_predictions(args)
+    place = here(args)
+    lock, objects = read_lock(place.lock), place.objects
+    pinned = lock.datasets
+    terms = [name for name in args.names if name in DATASETS and not DATASETS[name].rendered]
     for name in args.names:
         if args.fetch:
             _known(name)
-        if name in DATASETS and not DATASETS[name].rendered and not args.accept_terms:
+        if name in terms and not args.accept_terms and name not in lock.terms_accepted:
             raise WrongUsage(
                 f"`{name}` is given out by its authors under terms of their own",
                 hint="read them, and add --accept-terms to say that you accept them",
             )
-    place = here(args)
-    pinned, objects = read_lock(place.lock).datasets, place.objects
     there = (
         {n for n in args.names if pinned.get(n) in records.datasets_present(objects, n)}
         if args.fetch
@@ -60,6 +62,7 @@ def _add(args: Namespace) -> int:
         if "own" in item:
             print(f"a spec names it with\ndata:\n  own:\n    - {_flow(item['own'])}")
     place.pin("datasets", {item["name"]: item["digest"] for item in staged})
+    place.accept(terms)
     return Exit.OK
 
 

@@ -12,7 +12,7 @@ from c2f_spec.store.objects import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from c2f_spec.spec.environment import Environment
     from c2f_spec.store.objects import Objects
@@ -39,6 +39,12 @@ class Here(NamedTuple):
         if self.lock.parent.is_dir():
             write_pins(self.lock, section, dict(pins))
             print(f"pinned in {show.relative(self.lock)}")
+
+    def accept(self, names: Sequence[str]) -> None:
+        """Note that the terms of these data sets were accepted, where there is a folder for the lock."""
+        if names and self.lock.parent.is_dir():
+            write_pins(self.lock, "terms_accepted", dict.fromkeys(names, "true"))
+            print(f"terms accepted: {', '.join(names)} ({show.relative(self.lock)})")
 
 
 def here(args: Namespace) -> Here:

@@ -30,6 +30,10 @@ class Reader(Protocol):
 class Recorded(Reader, Protocol):
     """One whose clips are recordings."""
 
+    def table(self, name: str, folder: Path) -> tuple[list[Row], list[str]]:
+        """The rows that are right, and what is wrong with the others; `DataWrong` for what is no table at all."""
+        ...
+
     def media(self, name: str, folder: Path, row: Row) -> Path:
         """The file of a clip; `DataWrong` if there is none."""
         ...

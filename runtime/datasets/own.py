@@ -121,22 +121,8 @@ def _told(value: Any) -> str:
 
 def read(name: str, folder: Path) -> list[Row]:
     """Every row. Raises `DataWrong` with each wrong line and column, the first ones of many."""
-    facts, path = header(name, folder).facts, folder / TABLE
-    rows: dict[str, Row] = {}
-    lines: dict[str, int] = {}
-    problems: list[str] = []
-    for number, cells in _cells(path):
-        for column, problem in _wrong(facts, folder, cells):
-            problems.append(f"line {number}, column `{column}`: {problem}")
-        clip = cells["id"].strip()
-        if clip in lines:
-            problems.append(f"line {number}, column `id`: `{clip}` is that of line {lines[clip]}, too")
-        lines[clip] = number
-        if not problems:
-            split = next(s for s in get_args(Split) if s == cells["split"].strip())
-            file = PurePosixPath(cells["file"].strip())
-            source = (str(file.parent), file.name)
-            rows[clip] = Row(clip, split, cells["text"].strip(), float(cells["label"]), source)
+    rows, problems = table(name, folder)
+    path = folder / TABLE
     if problems:
         more = f"\n  and {len(problems) - MANY} more" if len(problems) > MANY else ""
         told = "".join(f"\n  {problem}" for problem in problems[:MANY])
@@ -145,7 +131,28 @@ def read(name: str, folder: Path) -> list[Row]:
         )
     if not rows:
         raise DataWrong(f"{path} has no rows", hint=f"one a clip, with {', '.join(COLUMNS)}")
-    return list(rows.values())
+    return rows
+
+
+def table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
+    """The rows that are right, and what is wrong with others. Raises `DataWrong` for what is no such table."""
+    facts = header(name, folder).facts
+    rows: dict[str, Row] = {}
+    lines: dict[str, int] = {}
+    problems: list[str] = []
+    for number, cells in _cells(folder / TABLE):
+        wrong = [f"line {number}, column `{column}`: {what}" for column, what in _wrong(facts, folder, cells)]
+        clip = cells["id"].strip()
+        if clip in lines:
+            wrong.append(f"line {number}, column `id`: `{clip}` is that of line {lines[clip]}, too")
+        lines.setdefault(clip, number)
+        problems += wrong
+        if not wrong:
+            split = next(s for s in get_args(Split) if s == cells["split"].strip())
+            file = PurePosixPath(cells["file"].strip())
+            source = (str(file.parent), file.name)
+            rows[clip] = Row(clip, split, cells["text"].strip(), float(cells["label"]), source)
+    return list(rows.values()), problems
 
 
 def media(name: str, folder: Path, row: Row) -> Path:

@@ -34,56 +34,61 @@ LICENCE = "research use, under the terms of its authors; CH-SIMS v2 states none"
 SOURCE = "https://github.com/thuiar (links to the authors' copies)"
 COPY_HINT = "compare it with the copy that its authors distribute"
 ID = re.compile(r"[\w-][\w.-]*", re.ASCII)
-MANY = 5
-"""Problems of one kind that a message shows."""
+MANY = 10
+"""Problems that a message shows."""
 
 
 def read(name: str, folder: Path) -> list[Row]:
-    """Every row of data set `name`. Raises `DataWrong` with file and line; conflicts are all listed, at the first.
+    """Every row of data set `name`. Raises `DataWrong` with each wrong line, the first ones of many."""
+    rows, problems = table(name, folder)
+    path = folder / FILES[name]
+    if problems:
+        more = f"\n  and {len(problems) - MANY} more" if len(problems) > MANY else ""
+        told = "".join(f"\n  {problem}" for problem in problems[:MANY])
+        raise DataWrong(f"{path} has {len(problems)} wrong rows:{told}{more}", hint=COPY_HINT)
+    if not rows:
+        raise DataWrong(f"{path} has no rows", hint=COPY_HINT)
+    return rows
+
+
+def table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
+    """The rows that are right, and what is wrong with each other one. Raises `DataWrong` for what is no such table.
 
     `annotation`, where it is there, must have the polarity of the label.
     """
-    path = folder / FILES[name]
     facts = DATASETS[name]
     rows: dict[str, Row] = {}
     lines: dict[str, int] = {}
-    conflicts = []
-    for number, cells in _cells(path):
+    problems = []
+    for number, cells in _cells(folder / FILES[name]):
         try:
             row = _row(facts, cells)
         except ValueError as error:
-            raise DataWrong(f"{path}:{number}: {error}", hint=COPY_HINT) from error
-        if row.id in rows:
-            raise DataWrong(
-                f"{path}:{number}: the clip `{row.id}` is that of line {lines[row.id]}", hint=COPY_HINT
-            )
-        if _conflict(facts, row.label, cells.get("annotation") or ""):
-            conflicts.append(f"line {number}: label {row.label:g}, annotation {cells['annotation']}")
-        rows[row.id], lines[row.id] = row, number
-    if conflicts:
-        shown = "; ".join(conflicts[:MANY]) + (
-            f" and {len(conflicts) - MANY} more" if len(conflicts) > MANY else ""
-        )
-        raise DataWrong(f"{path}: {len(conflicts)} labels and annotations disagree: {shown}", hint=COPY_HINT)
-    if not rows:
-        raise DataWrong(f"{path} has no rows", hint=COPY_HINT)
-    return list(rows.values())
+            problems.append(f"line {number}: {error}")
+            continue
+        if row.id in lines:
+            problems.append(f"line {number}: the clip `{row.id}` is that of line {lines[row.id]}, too")
+        else:
+            rows[row.id], lines[row.id] = row, number
+    return list(rows.values()), problems
 
 
 def media(name: str, folder: Path, row: Row) -> Path:
     """The file of a clip. Raises `DataWrong` naming the places that were looked at."""
-    del name
     assert row.source is not None
     video, clip = row.source
     tried = [folder / MEDIA / video / f"{stem}.mp4" for stem in dict.fromkeys((clip, clip.zfill(4)))]
     for path in tried:
         if path.is_file():
             return path
-    raise DataWrong(f"the clip `{row.id}` has no file {' or '.join(map(str, tried))}", hint=COPY_HINT)
+    raise DataWrong(
+        f"the clip `{row.id}` has no file {' or '.join(map(str, tried))}",
+        hint=f"{COPY_HINT}, or do without its row; `c2f-spec data check {name} --from DIR` lists all such clips",
+    )
 
 
 def _cells(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Line number and cells by column."""
+    """Number of a row's last line, and its cells by column."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file, strict=True)
@@ -93,8 +98,6 @@ def _cells(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
                     f"{path} has no column {', '.join(missing)}", hint=f"it needs {', '.join(NEEDED)}"
                 )
             for cells in table:
-                if None in cells or None in cells.values():
-                    raise DataWrong(f"{path}:{table.line_num}: not as many cells as columns", hint=COPY_HINT)
                 yield table.line_num, cells
     except OSError as error:
         raise DataWrong(f"cannot read {path}: {error.strerror}", hint=COPY_HINT) from error
@@ -103,7 +106,9 @@ def _cells(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
 
 
 def _row(facts: Dataset, cells: Mapping[str, str]) -> Row:
-    """Raises `ValueError` with what is wrong with the line."""
+    """Raises `ValueError` with what is wrong with the row."""
+    if None in cells or None in cells.values():
+        raise ValueError("not as many cells as columns")
     video, clip, mode = (cells[name].strip() for name in ("video_id", "clip_id", "mode"))
     for id_ in (video, clip):
         if not ID.fullmatch(id_):
@@ -117,10 +122,11 @@ def _row(facts: Dataset, cells: Mapping[str, str]) -> Row:
         raise ValueError(f"`{cells['label']}` is not a label") from None
     if not facts.low <= label <= facts.high:  # also NaN
         raise ValueError(f"the label {label:g} is outside [{facts.low:g}, {facts.high:g}]")
+    annotation = (cells.get("annotation") or "").strip()
+    # Neither the polarity of the label's sign nor that of its class.
+    if annotation and annotation.lower() not in (
+        polarity_of(label, "mosi"),
+        polarity_of(label, facts.family),
+    ):
+        raise ValueError(f"the label is {label:g}, and the annotation {annotation}")
     return Row(f"{video}$_${clip}", splits[mode], cells["text"].strip(), label, (video, clip))
-
-
-def _conflict(facts: Dataset, label: float, annotation: str) -> bool:
-    """Whether the annotated polarity is neither that of the label's sign nor that of its class."""
-    word = annotation.strip().lower()
-    return bool(word) and word not in (polarity_of(label, "mosi"), polarity_of(label, facts.family))
