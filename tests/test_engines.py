@@ -153,6 +153,18 @@ def test_the_stage_hints_through_it(vllm, tmp_path):
     assert all(row["hinted"] for row in omni.lines(ctx.out / "rollouts.jsonl"))
 
 
+@pytest.mark.parametrize("kind", ["grpo", "evaluate"])
+def test_a_stage_says_at_once_that_there_is_no_vllm(kind, tmp_path):
+    from runtime.stages import evaluate, grpo
+
+    place = Placement(vllm=VllmPlace())
+    fields = {"evaluate": {"decoding": {}}, "checkpoint": "sft"} if kind == "evaluate" else {"grpo": {}}
+    ctx = omni.context(tmp_path, kind, {"prepare": omni.prepared()}, placement=place, **fields)
+    with pytest.raises(StageSpecWrong, match="not installed here") as told:
+        (evaluate if kind == "evaluate" else grpo).run(ctx)
+    assert "engine: transformers" in told.value.hint
+
+
 def test_evaluation_answers_through_it_as_through_transformers(vllm, tmp_path):
     from runtime.stages import evaluate
 

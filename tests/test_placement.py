@@ -1,12 +1,16 @@
 """Where stages run: defaults by pool, what the spec asks for, and what cannot be."""
 
+from pathlib import Path
+
 import pytest
 
 from c2f_spec.document import load
 from c2f_spec.errors import SpecInvalid
 from c2f_spec.parse.experiment import parse
 from c2f_spec.plan.build import Given, build
+from c2f_spec.plan.compile import load_environment
 from c2f_spec.plan.placement import misplaced, placements
+from c2f_spec.plan.serving import engineless
 from c2f_spec.spec.cluster import DefaultScheduler, KubernetesEnvironment, Kueue, Pool
 from tests.test_codes import CLUSTER, NODE
 from tests.test_plan import HERE_ENVIRONMENT, PINS
@@ -38,6 +42,32 @@ def cluster(scheduler: str = "kueue", **gpus: int) -> KubernetesEnvironment:
     queue = Kueue(queue="c2f") if scheduler == "kueue" else DefaultScheduler()
     cpu = next((name for name, n in gpus.items() if n == 0), next(iter(gpus)))
     return CLUSTER.model_copy(update={"pools": pools, "cpu_pool": cpu, "scheduler": queue})
+
+
+def test_stages_in_which_vllm_generates_run_in_the_image_that_has_it():
+    e = experiment(
+        base=REAL.replace("learning_rate: 1e-6", "learning_rate: 1e-6, engine: vllm").replace(
+            "datasets: [ch-sims]", "datasets: [ch-sims], engine: {kind: vllm, tensor_parallel: 2}"
+        )
+    )
+    plain = cluster(cpu=0, a800=8)
+    found = list(engineless(e, plain, "here"))
+    assert [(p.code, p.loc) for p in found] == [("C2F460", ("grpo", "engine")), ("C2F460", ("evaluate", "engine"))]
+    assert all("engine_image" in p.hint and "transformers" in p.hint for p in found)
+    able = plain.model_copy(update={"engine_image": f"r.example.org/c2f/engine@sha256:{'2' * 64}"})
+    assert list(engineless(e, able, "here")) == []
+    images = {kind: place.image for kind, place in placements(e, able).items()}
+    assert {kind for kind, image in images.items() if image == able.engine_image} == {"grpo", "evaluate"}
+    assert {image for kind, image in images.items() if kind not in ("grpo", "evaluate")} == {able.image}
+
+
+def test_a_server_of_vllm_is_for_this_machine():
+    engine = "engine: {kind: vllm, mode: server, url: 'http://vllm:8000'}"
+    e = experiment(base=REAL.replace("learning_rate: 1e-6", f"learning_rate: 1e-6, {engine}"))
+    able = cluster(cpu=0, a800=8).model_copy(update={"engine_image": f"r.io/e@sha256:{'2' * 64}"})
+    [problem] = engineless(e, able, "here")
+    assert (problem.code, "colocate" in problem.hint) == ("C2F460", True)
+    assert list(engineless(e, load_environment("local", Path.cwd(), None), "local")) == []
 
 
 def test_defaults_are_the_papers():

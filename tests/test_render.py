@@ -345,8 +345,12 @@ CHANGES = {
     "pod_template": {"spec": {"runtimeClassName": "nvidia"}},
     "kubernetes": "1.28",
 }  # fmt: skip
-ELSEWHERE = {"c2f", "kind", "pod_security", "tracking", "nvidia_driver", "cpu_pool", "policy", "demo"}
-"""Judged when an environment is compiled, or read by the driver out of the plan."""
+ELSEWHERE = {
+    "c2f", "kind", "pod_security", "tracking", "nvidia_driver", "cpu_pool", "policy", "demo", "engine_image",
+}  # fmt: skip
+"""Judged when an environment is compiled, part of placements (tests/test_placement.py), or read by the driver out of the
+plan.
+"""
 
 
 def all_of(**changes):

@@ -68,6 +68,16 @@ ENTRIES: dict[str, Entry] = {
         "teacher: {kind: openai, model: m-2026, endpoint: https://t.example.org/v1}\n"
         "filters: {polarity_match: {}}\n",
     ),
+    "C2F460": Entry(
+        "a cluster where vLLM cannot generate",
+        "With `engine: vllm` the stage's own process starts vLLM, so it runs in an image that has both (`engine_image`); "
+        "ours has no vLLM, and every such stage would end at its import with the GPUs taken. A server of its own is "
+        "refused on clusters: it is sent new weights after every step, which network policies and Jobs do not allow for.",
+        "student: {model: Qwen/Qwen2.5-Omni-7B, revision: ae9e1690543ffd5c0221dc27f79834d0294cba00}\n"
+        "grpo: {tuner: lora, engine: vllm}\n",
+        "student: {model: Qwen/Qwen2.5-Omni-7B, revision: ae9e1690543ffd5c0221dc27f79834d0294cba00}\n"
+        "grpo: {tuner: lora, engine: transformers}\n",
+    ),
     "C2F461": Entry(
         "what the cluster refuses",
         "Before `apply` starts anything, it asks the API server, as a dry run, for one Job of each kind of stage and for "

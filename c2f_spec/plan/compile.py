@@ -199,7 +199,7 @@ def compile_plan(
     from c2f_spec.plan.costs import with_costs
     from c2f_spec.plan.fits import unfit
     from c2f_spec.plan.placement import misplaced
-    from c2f_spec.plan.serving import unserved
+    from c2f_spec.plan.serving import engineless, unserved
 
     refuse_demo_only(loaded, environment, name)
     refuse(
@@ -207,6 +207,7 @@ def compile_plan(
         lambda i: [
             *misplaced(i.experiment, environment, name),
             *unserved(i.experiment, environment, name),
+            *engineless(i.experiment, environment, name),
         ],
     )
     refuse(loaded, lambda i: _severe(unfit(i.experiment, environment, name), "error"))

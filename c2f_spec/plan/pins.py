@@ -133,7 +133,7 @@ def images_of(environment: Environment) -> dict[str, str]:
     """Name and digest of every image of a cluster, which its schema wants by digest."""
     if environment.kind == "local":
         return {}
-    used = (environment.image, environment.driver_image, environment.vllm_image)
+    used = (environment.image, environment.driver_image, environment.vllm_image, environment.engine_image)
     return dict(image.rsplit("@", 1) for image in used if image)
 
 

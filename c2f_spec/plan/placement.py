@@ -102,7 +102,7 @@ def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pl
     section = getattr(e, kind)
     lora = section is not None and isinstance(section.tuner, Lora)
     return Placement(
-        image=environment.image,
+        image=_image(e, kind, environment),
         grace_seconds=environment.limits.grace_seconds,
         hang_seconds=environment.limits.hang_seconds,
         pool=name,
@@ -119,7 +119,7 @@ def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pl
 
 def _shared(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Placement:
     return Placement(
-        image=environment.image,
+        image=_image(e, kind, environment),
         grace_seconds=environment.limits.grace_seconds,
         hang_seconds=environment.limits.hang_seconds,
         pool=pool_of(e, kind, environment),
@@ -127,6 +127,12 @@ def _shared(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pla
         shards=sharing(e, kind).shards or 1,
         endpoint=endpoint_of(e, kind, environment),
     )
+
+
+def _image(e: Experiment, kind: str, environment: KubernetesEnvironment) -> str:
+    """That in which a stage runs; `unserved` refuses an engine without an image of its own."""
+    vllm = isinstance(getattr(getattr(e, kind, None), "engine", None), VllmEngine)
+    return environment.engine_image or environment.image if vllm else environment.image
 
 
 def _listed(e: Experiment, kind: str) -> str | None:

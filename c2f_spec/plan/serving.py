@@ -1,4 +1,6 @@
-"""Where the models answer that stages ask, and whether an environment has what that takes: image, version, key."""
+"""Where the models answer that stages ask, or that vLLM generates with, and whether an environment has what that takes:
+images, version, key.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.lookalikes import suggest
 from c2f_spec.parse.problem import Problem
+from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.handoff import Endpoint
 from c2f_spec.spec.teacher import OpenaiTeacher, VllmTeacher
 
@@ -85,3 +88,24 @@ def unserved(e: Experiment, environment: Environment, name: str) -> Iterator[Pro
             message = f"the environment `{name}` has no secret `{secret}`" if missing else several
             way = suggest(secret, list(known)) if missing else "name a secret with the key alone"
             yield Problem("C2F459", place, message, way)
+
+
+def engineless(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
+    """Sections that vLLM shall generate for, where the environment `name` cannot do it.
+
+    Nothing here starts a server for `mode: server`: one that somebody started is behind our network policies, and its
+    workers would have to reach the training pod, for weights, on ports that these keep closed.
+    """
+    if environment.kind == "local":
+        return
+    for kind, section in (("grpo", e.grpo), ("evaluate", e.evaluate)):
+        if section is None or not isinstance(section.engine, VllmEngine):
+            continue
+        if section.engine.mode == "server":
+            message = f"on `{name}` no stage can give a server of vLLM its weights: the way between pods is closed"
+            hint = "use `mode: colocate`, or `engine: transformers`; a server is for `local`"
+            yield Problem("C2F460", (kind, "engine"), message, hint)
+        elif environment.engine_image is None:
+            message = f"vLLM generates for `{kind}`, and `{name}` names no image that has both the runtime and vLLM"
+            hint = "set `engine_image` in the environment (k8s/README.md, 2), or use `engine: transformers`"
+            yield Problem("C2F460", (kind, "engine"), message, hint)

@@ -259,6 +259,10 @@ class KubernetesEnvironment(SpecModel):
     vllm_image: Image | None = Field(
         default=None, description="A server of vLLM, by digest; a teacher of kind `vllm` needs it."
     )
+    engine_image: Image | None = Field(
+        default=None,
+        description="The runtime's dependencies and vLLM, by digest: stages with `engine: vllm` run in it, and need it.",
+    )
     python: Line = Field(default="python3", description="The interpreter in the images, by name or by path.")
     pull_secrets: tuple[DnsName, ...] = Field(default=(), description="Secrets for the registry.")
     service_account: DnsName = Field(default="c2f-stage", description="Of stages; no token is mounted.")

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from c2f_spec.spec.base import PLACEMENT, REPORT, Fraction, Name, Named, SpecModel, at_default
+from c2f_spec.spec.base import ENDPOINT_PATTERN, PLACEMENT, REPORT, Fraction, Name, Named, SpecModel, at_default
 
 Checkpoint = Literal["base", "sft", "grpo"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("base", "sft", "grpo")
@@ -27,7 +27,7 @@ class VllmEngine(SpecModel):
         "GPUs of its own, only for `grpo`.",
         json_schema_extra=PLACEMENT,
     )
-    url: str | None = Field(
+    url: Annotated[str, Field(pattern=ENDPOINT_PATTERN)] | None = Field(
         default=None,
         description="Of the server, without `/v1`; only with `mode: server`.",
         json_schema_extra=PLACEMENT,

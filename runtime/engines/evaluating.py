@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import Qwen2_5OmniProcessor
 
-from runtime.engines.requests import MOST, Sampling, assert_same, parameters, request
+from runtime.engines.requests import MOST, Sampling, assert_installed, assert_same, parameters, request
 from runtime.generating import Said, assert_unhinted, turn_opening
 from runtime.models import MODELS
 from runtime.models.layout import as_released
@@ -92,6 +92,7 @@ class Serving:
 
 def checkpoint_folder(ctx: Context, spec: StudentSpec) -> Path:
     """The model under evaluation as a released one would lie on disk."""
+    assert_installed()
     scratch = Path(ctx.stage.scratch)
     if "model" in ctx.inputs:
         return as_released(ctx.inputs["model"] / "model", scratch / "released")

@@ -11,7 +11,9 @@ https://docs.vllm.ai/en/stable/features/multimodal_inputs/ (`prompt_token_ids` w
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import StageSpecWrong
@@ -39,6 +41,15 @@ class Sampling:
     top_p: float
     top_k: int
     """0 is all."""
+
+
+def assert_installed() -> None:
+    """Raises `StageSpecWrong` where there is no vLLM: before a model is loaded that it would answer for."""
+    if "vllm" not in sys.modules and find_spec("vllm") is None:
+        raise StageSpecWrong(
+            "vLLM shall generate, and it is not installed here",
+            hint="install it beside the runtime (TRL takes 0.22 to 0.31), or use `engine: transformers`",
+        )
 
 
 def request(prompt: Sequence[int], shown: Shown, processor: Any) -> dict[str, Any]:

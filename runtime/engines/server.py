@@ -1,6 +1,7 @@
 """A `vllm serve` that answers for GRPO, through TRL's client: media are processed first, then paired with token ids.
 
-The server is started by hand, or by a Job of its own, with what TRL needs and the folder of the released student:
+The server is started by hand, beside training on one machine (C2F460 says why not on a cluster), with what TRL needs and the
+folder of the released student:
 
     VLLM_SERVER_DEV_MODE=1 vllm serve FOLDER --weight-transfer-config '{"backend": "nccl"}' --enable-scale-out
         --logprobs-mode processed_logprobs --limit-mm-per-prompt '{"video": 1, "audio": 1, "image": 0}'

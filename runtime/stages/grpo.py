@@ -28,7 +28,7 @@ from runtime.chains import AnyFormat, parse
 from runtime.clips import write_jsonl
 from runtime.context import say
 from runtime.engines.policy import started
-from runtime.engines.requests import Sampling
+from runtime.engines.requests import Sampling, assert_installed
 from runtime.models import MODELS
 from runtime.models.student import Student, freeze, save, suppressed
 from runtime.rewards import REWARDS
@@ -71,6 +71,8 @@ METRICS = {  # what they mean: runtime/training/hints/curves.py
 def run(ctx: Context) -> dict[str, Any]:
     grpo: Grpo = ctx.section("grpo", Grpo)
     spec = ctx.section("student", StudentSpec)
+    if ctx.stage.placement.vllm is not None:
+        assert_installed()
     kind = MODELS[spec.kind]
     student = start(ctx, spec)
     freeze(student.model, kind.frozen(spec))

@@ -55,6 +55,7 @@ def images(site: Site) -> list[Finding]:
         "image": environment.image,
         "driver_image": environment.driver_image,
         "vllm_image": environment.vllm_image,
+        "engine_image": environment.engine_image,
     }
     logins = _logins(site)
     return [_look(field, image, logins) for field, image in named.items() if image]
