@@ -52,7 +52,10 @@ def test_stages_in_which_vllm_generates_run_in_the_image_that_has_it():
     )
     plain = cluster(cpu=0, a800=8)
     found = list(engineless(e, plain, "here"))
-    assert [(p.code, p.loc) for p in found] == [("C2F460", ("grpo", "engine")), ("C2F460", ("evaluate", "engine"))]
+    assert [(p.code, p.loc) for p in found] == [
+        ("C2F460", ("grpo", "engine")),
+        ("C2F460", ("evaluate", "engine")),
+    ]
     assert all("engine_image" in p.hint and "transformers" in p.hint for p in found)
     able = plain.model_copy(update={"engine_image": f"r.example.org/c2f/engine@sha256:{'2' * 64}"})
     assert list(engineless(e, able, "here")) == []

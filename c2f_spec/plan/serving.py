@@ -102,10 +102,14 @@ def engineless(e: Experiment, environment: Environment, name: str) -> Iterator[P
         if section is None or not isinstance(section.engine, VllmEngine):
             continue
         if section.engine.mode == "server":
-            message = f"on `{name}` no stage can give a server of vLLM its weights: the way between pods is closed"
+            message = (
+                f"on `{name}` no stage can give a server of vLLM its weights: the way between pods is closed"
+            )
             hint = "use `mode: colocate`, or `engine: transformers`; a server is for `local`"
             yield Problem("C2F460", (kind, "engine"), message, hint)
         elif environment.engine_image is None:
-            message = f"vLLM generates for `{kind}`, and `{name}` names no image that has both the runtime and vLLM"
+            message = (
+                f"vLLM generates for `{kind}`, and `{name}` names no image that has both the runtime and vLLM"
+            )
             hint = "set `engine_image` in the environment (k8s/README.md, 2), or use `engine: transformers`"
             yield Problem("C2F460", (kind, "engine"), message, hint)

@@ -4,7 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from c2f_spec.spec.base import ENDPOINT_PATTERN, PLACEMENT, REPORT, Fraction, Name, Named, SpecModel, at_default
+from c2f_spec.spec.base import (
+    ENDPOINT_PATTERN,
+    PLACEMENT,
+    REPORT,
+    Fraction,
+    Name,
+    Named,
+    SpecModel,
+    at_default,
+)
 
 Checkpoint = Literal["base", "sft", "grpo"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("base", "sft", "grpo")
