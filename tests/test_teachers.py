@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from itertools import product
 
 import pytest
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f, Direct, LexiconTeacher, Media
 from runtime.chains import parse
 from runtime.clips import Clip
+from runtime.endpoints.client import text
 from runtime.filters import FILTERS
 from runtime.media.measure import Measures
 from runtime.media.render import render
 from runtime.teachers import TEACHERS
 from runtime.teachers.base import Question, Task
 from runtime.teachers.lexicon import Leanings, chain, leanings, strongest
+from runtime.teachers.parts import Parts
 from runtime.teachers.thinking import answer_of
 
 TASK = Task(C2f(), Media(fps=2, max_frames=4, max_pixels=3136), "en", -4.0, 4.0, "mosi", rendered=True)
@@ -44,13 +47,38 @@ def test_a_teacher_that_computes_travels_to_other_processes():
         ("<polarity>Negative</polarity>\n\n<think>\n1. x\n</think>", "<polarity>Negative</polarity>\n\n<think>\n1. x\n</think>"),
         ("<think>\nhm\n</think>\n\n<polarity>Negative</polarity><think>1.</think>", "<polarity>Negative</polarity><think>1.</think>"),
         ("hm, a <polarity> tag\n</think>\n<polarity>x</polarity>", "<polarity>x</polarity>"),
+        ("it wants <think> and </think>, so\n</think>\n\n<polarity>x</polarity><think>1</think>", "<polarity>x</polarity><think>1</think>"),
+        ("<think>a draft: <polarity>y</polarity><think>0</think><score>1</score>\n</think><polarity>x</polarity>", "<polarity>x</polarity>"),
         ("<think>never ends", ""),
+        ("<think>never ends, and <polarity>x</polarity> is not said", ""),
         ("no block at all", "no block at all"),
         ("", ""),
     ],
 )  # fmt: skip
 def test_the_block_that_a_model_opens_by_itself_is_parted_from_its_answer(text, left):
     assert answer_of(text, C2f()) == left
+
+
+@pytest.mark.parametrize(
+    ("text", "left"), [("hm </think> is a tag\n</think>0.6", "0.6"), ("<think>0.6", ""), ("0.6", "0.6")]
+)
+def test_a_number_stands_behind_the_last_block(text, left):
+    assert answer_of(text, Direct()) == left
+
+
+def test_media_of_a_clip_are_encoded_once_for_all_its_questions(tmp_path):
+    """Samples are asked for side by side, and failed tries again: each is sent the very bytes of the first."""
+    render(tmp_path / "c.mp4", 1.0, seed=1, clip="c")
+    questions = [Question("c", n, "w", f"Say {n}", tmp_path / "c.mp4", 2.0) for n in range(4)]
+    parts = Parts(TASK.media, "mp4", "en")
+    with ThreadPoolExecutor(4) as pool:
+        found = [*pool.map(parts.of, questions), parts.of(questions[0])]
+    assert [made[2] for made in found] == [text(q.prompt) for q in (*questions, questions[0])]
+    assert all(made[kind] is found[0][kind] for made in found for kind in (0, 1))
+    gone = Question("d", 0, "w", "Say", tmp_path / "d.mp4", 2.0)
+    for _ in range(2):
+        with pytest.raises(DataWrong, match="is missing"):
+            parts.of(gone)
 
 
 @pytest.mark.parametrize("change", [{"language": "zh"}, {"rendered": False}])

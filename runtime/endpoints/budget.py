@@ -31,16 +31,19 @@ class Budget:
 
     @contextmanager
     def reserved(self, max_tokens: int) -> Iterator[None]:
-        """Room for one request: the longest prompt so far and the longest reply. Raises `StageSpecWrong` without."""
+        """Room for one request: the longest prompt so far and the longest reply. Raises `StageSpecWrong` without.
+
+        What is under way may cost less than was set aside for it, so nobody is refused before that is known.
+        """
         with self._lock:
-            while self._most is not None and self._under_way and not self._longest_in:
+            while self._under_way and not self._fits(max_tokens):
                 self._lock.wait()
-            amount = self._client.cost(self._longest_in, max_tokens)
-            if self._most is not None and self.spent + self._reserved + amount > self._most:
+            if not self._fits(max_tokens):
                 raise StageSpecWrong(
                     f"the budget is spent: {self.spent:.2f} of {self._most:.2f} (`client.max_cost` over the pods)",
                     hint="what was answered is kept: raise it, then `c2f-spec retry`",
                 )
+            amount = self._client.cost(self._longest_in, max_tokens)
             self._reserved += amount
             self._under_way += 1
         try:
@@ -50,6 +53,14 @@ class Budget:
                 self._reserved -= amount
                 self._under_way -= 1
                 self._lock.notify_all()
+
+    def _fits(self, max_tokens: int) -> bool:
+        """Until the first reply tells how long prompts are, only one fits at a time."""
+        if self._most is None:
+            return True
+        known = bool(self._longest_in) or not self._under_way
+        amount = self._client.cost(self._longest_in, max_tokens)
+        return known and self.spent + self._reserved + amount <= self._most
 
     def settle(self, reply: Reply) -> float:
         """Cost of a reply. Raises `StageSpecWrong` for one without counts, where a budget is to be kept."""

@@ -125,7 +125,7 @@ class Client:
             except Again as again:
                 if again.of_the_endpoint:
                     waits += 1
-                    pause = _backoff(waits) if again.wait is None else again.wait
+                    pause = _backoff(waits) if again.wait is None else max(again.wait, _backoff(1))
                     if self._closed or time.monotonic() + pause > began + self.patience:
                         raise self._unreachable(again) from again
                     self._pace.pause(pause)

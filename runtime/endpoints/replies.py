@@ -106,10 +106,17 @@ def _reply(body: bytes, seconds: float) -> Reply:
         raise Again("malformed", f"not a chat completion: {type(error).__name__}") from error
     if finish == "content_filter" or choice["message"].get("refusal"):
         raise RequestFailed("refused", "the endpoint's filter withheld the answer")
+    if text is None and (finish == "length" or reasoning):
+        text = ""  # all of its tokens went into thinking: the same request would be answered the same
     right = isinstance(text, str) and isinstance(finish, str) and isinstance(reasoning, str)
     if not right or not all(t is None or (isinstance(t, int) and t >= 0) for t in tokens):
         raise Again("malformed", "not a chat completion: a field is of another type")
-    return Reply(text, tokens[0], tokens[1], seconds, finish, reasoning)
+    return Reply(_whole(text), tokens[0], tokens[1], seconds, finish, _whole(reasoning))
+
+
+def _whole(text: str) -> str:
+    """With U+FFFD for halves of characters, which JSON may hold where `max_tokens` cut one, and UTF-8 may not."""
+    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _said(body: bytes) -> str:

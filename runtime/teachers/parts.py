@@ -34,7 +34,8 @@ class Parts:
         self._media, self._video, self._language = media, video, language
         self._kept: OrderedDict[str, dict[str, bytes]] = OrderedDict()
         self._bytes = 0
-        self._lock = threading.Lock()
+        self._making: set[str] = set()
+        self._lock = threading.Condition()
 
     def of(self, question: Question) -> tuple[bytes, ...]:
         """Each part as JSON. Raises `DataWrong` for media that cannot be decoded."""
@@ -43,18 +44,30 @@ class Parts:
         return tuple(text(part["text"]) if part["type"] == "text" else media[part["type"]] for part in parts)
 
     def _encoded(self, question: Question) -> dict[str, bytes]:
+        """By one thread: others that want the same clip, for another sample of it, wait for that one."""
         with self._lock:
+            while question.id in self._making:
+                self._lock.wait()
             if question.id in self._kept:
                 self._kept.move_to_end(question.id)
                 return self._kept[question.id]
-        made = self._encode(question)
-        with self._lock:
-            if question.id not in self._kept:
-                self._kept[question.id] = made
-                self._bytes += _size(made)
-            while self._bytes > KEPT_BYTES and len(self._kept) > 1:
-                self._bytes -= _size(self._kept.popitem(last=False)[1])
+            self._making.add(question.id)
+        try:
+            made = self._encode(question)
+            with self._lock:
+                self._keep(question.id, made)
+        finally:
+            with self._lock:
+                self._making.remove(question.id)
+                self._lock.notify_all()
         return made
+
+    def _keep(self, clip: str, made: dict[str, bytes]) -> None:
+        """The last that were asked about, as many as there is room for."""
+        self._kept[clip] = made
+        self._bytes += _size(made)
+        while self._bytes > KEPT_BYTES and len(self._kept) > 1:
+            self._bytes -= _size(self._kept.popitem(last=False)[1])
 
     def _encode(self, question: Question) -> dict[str, bytes]:
         made = {}

@@ -7,6 +7,7 @@ Chat templates of Thinking variants write the first `<think>` into the prompt, s
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from c2f_spec.spec.sections import Direct
@@ -19,10 +20,20 @@ CLOSE = "</think>"
 
 
 def answer_of(text: str, fmt: AnyFormat) -> str:
-    """`text` from behind the model's own block, if it begins with one; a block that never ends leaves nothing."""
+    """`text` from behind the model's own block, if it begins with one; a block that never ends leaves nothing.
+
+    A block may speak of the format, and so of `</think>`: it ends at the last one that the answer follows.
+    """
     bare = text.lstrip()
-    if not isinstance(fmt, Direct) and bare.startswith(f"<{tags(fmt).polarity}>"):
+    if isinstance(fmt, Direct):
+        _, closed, rest = bare.rpartition(CLOSE)
+        return rest.lstrip() if closed else "" if bare.startswith("<think>") else text
+    opening = f"<{tags(fmt).polarity}>"
+    if bare.startswith(opening):
         return text
+    *before, rest = re.split(rf"{CLOSE}\s*(?={opening})", bare)
+    if before:
+        return rest
     _, closed, rest = bare.partition(CLOSE)
     if closed:
         return rest.lstrip()
