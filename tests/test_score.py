@@ -108,6 +108,42 @@ def test_a_range_of_its_own_is_centred_and_scaled(tmp_path):
     assert found["metrics"]["MAE"] == pytest.approx((0 + 0.4 + 1 + 3) / 4)
 
 
+def test_a_range_may_begin_with_a_minus(c2f, tmp_path):
+    path = write(tmp_path / "p.jsonl", [(-2.4, -1.6), (1.6, 1.4)])
+    apart, joined = (
+        c2f("score", str(path), *words).stdout for words in (("--family", "-3:3"), ("--family=-3:3",))
+    )
+    assert apart == joined
+    assert c2f("score", "--family", "-.5:.5", str(path), check=3).stderr.startswith(
+        f"{path}:1: the label of the clip `0` is -2.4, outside of -0.5:0.5"
+    )
+
+
+def test_a_label_outside_of_its_range_is_named_by_its_line(c2f, tmp_path):
+    path = write(tmp_path / "p.jsonl", [(1, 1), (6, 5)])
+    done = c2f("score", str(path), "--family", "1:5", check=3)
+    assert f"{path}:2: the label of the clip `1` is 6, outside of 1:5" in done.stderr
+
+
+def test_intervals_of_every_metric(c2f, tmp_path):
+    pairs = [(math.sin(i) * 3, math.sin(i) * 2 + math.cos(7 * i)) for i in range(80)]
+    path = write(tmp_path / "p.jsonl", pairs)
+    for family in ("mosi", "sims", "-4:4"):
+        found = json.loads(
+            c2f("score", str(path), "--family", family, "--bootstrap", "200", "-o", "json").stdout
+        )
+        assert found["intervals"].keys() == found["metrics"].keys()
+        for name, (low, high) in found["intervals"].items():
+            assert low <= found["metrics"][name] <= high, name
+    assert "-1 resamples" in c2f("score", str(path), "--family", "mosi", "--bootstrap", "-1", check=64).stderr
+
+
+def test_what_float32_cannot_tell_apart_is_constant(tmp_path):
+    """The reference's arrays are float32, where 0.1 + 0.2 is 0.3."""
+    path = write(tmp_path / "p.jsonl", [(1, 0.1 + 0.2), (-1, 0.3), (0.5, 0.3)])
+    assert score_file(path, "sims")["metrics"]["Corr"] is None
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -11,8 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from c2f_spec.metrics.families import centred, constant
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
@@ -21,14 +19,15 @@ if TYPE_CHECKING:
 
 Interval = tuple[float, float] | None
 LEVEL = 0.95
-CHUNK = 1 << 21
+CHUNK = 1 << 22
 """Most draws held in memory at once."""
 
 
 def sums(columns: Sequence[Floats], bootstrap: Bootstrap) -> Floats:
     """Sum of each column over the clips of each resample: (resamples, columns). Same seed, same clips drawn."""
-    table = np.stack(columns, axis=1)  # (clips, columns)
-    return np.concatenate([counts @ table for counts in _drawn(len(table), bootstrap)])
+    table = np.array(columns).T  # (clips, columns)
+    with np.errstate(over="ignore", invalid="ignore"):  # of absurd answers: the metric is then undefined
+        return np.concatenate([counts @ table for counts in _drawn(len(table), bootstrap)])
 
 
 def _drawn(n: int, bootstrap: Bootstrap) -> Iterable[Floats]:
@@ -53,13 +52,10 @@ def _parts(n: int, size: int, bootstrap: Bootstrap) -> Iterator[Floats]:
 
 
 def _counts(rng: np.random.Generator, n: int, rows: int) -> Floats:
-    draws = rng.integers(0, n, (rows, n)) + np.arange(rows)[:, None] * n
-    return np.bincount(draws.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
-
-
-def accuracy_interval(hits: Bools, scope: Bools, bootstrap: Bootstrap) -> Interval:
-    """Of the share of `hits` among the clips in `scope`."""
-    return difference_interval(hits, np.zeros_like(hits), scope, bootstrap)
+    counts = np.empty((rows, n))
+    for row in counts:
+        row[:] = np.bincount(rng.integers(0, n, n), minlength=n)
+    return counts
 
 
 def difference_interval(hits: Bools, others: Bools, scope: Bools, bootstrap: Bootstrap) -> Interval:
@@ -69,26 +65,6 @@ def difference_interval(hits: Bools, others: Bools, scope: Bools, bootstrap: Boo
     inside = scope.astype(np.float64)
     gain, count = sums([(hits.astype(np.float64) - others) * inside, inside], bootstrap).T
     return percentiles(_ratio(gain, count))
-
-
-def error_and_correlation_intervals(
-    pred: Floats, true: Floats, bootstrap: Bootstrap
-) -> tuple[Interval, Interval]:
-    """Of the mean absolute error and of Pearson's correlation."""
-    if not len(true):
-        return None, None
-    varied = not (constant(pred) or constant(true))
-    p, t = centred(pred), centred(true)
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = sums([np.abs(pred - true), p, t, p * p, t * t, p * t], bootstrap) / len(true)
-    error, mean_p, mean_t, square_p, square_t, product = total.T
-    var_p, var_t = square_p - mean_p**2, square_t - mean_t**2
-    # A resample of one repeated value has a variance of rounding errors only: no correlation.
-    floor_p, floor_t = 1e-12 * np.mean(p * p), 1e-12 * np.mean(t * t)
-    defined = (var_p > floor_p) & (var_t > floor_t) & varied
-    root = np.sqrt(np.where(defined, var_p * var_t, 1.0))
-    corr = np.where(defined, (product - mean_p * mean_t) / root, np.nan)
-    return percentiles(error), percentiles(np.clip(corr, -1, 1))
 
 
 def percentiles(values: Floats) -> Interval:

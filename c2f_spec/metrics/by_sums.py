@@ -6,7 +6,7 @@ both sides of a comparison.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
     Rows = Sequence[Mapping[str, Any]]
 
+Has0 = Literal["Has0_acc_2", "Has0_F1"]
+HAS0: tuple[Has0, ...] = ("Has0_acc_2", "Has0_F1")
+"""Of `mosi`, beside its primary metrics: all clips, where 0 counts as positive (METHOD 4.1)."""
+
 
 def in_order(rows: Rows, first: Rows, dataset: Dataset) -> list[Mapping[str, Any]]:
     """The rows in the order of `first`'s clips. Raises `DataWrong` if the clips differ."""
@@ -32,7 +36,9 @@ def in_order(rows: Rows, first: Rows, dataset: Dataset) -> list[Mapping[str, Any
     return [by_id[row["id"]] for row in first]
 
 
-def columns(side: Arrays, metric: Metric, dataset: Dataset, policy: Policy, scope: Bools) -> list[Floats]:
+def columns(
+    side: Arrays, metric: Metric | Has0, dataset: Dataset, policy: Policy, scope: Bools
+) -> list[Floats]:
     """What a clip adds to the sums that `values` reads, each (clips,); zeros outside of `scope`.
 
     The first column of an accuracy is 1 where the answer is right.
@@ -41,19 +47,15 @@ def columns(side: Arrays, metric: Metric, dataset: Dataset, policy: Policy, scop
     if metric in ("MAE", "Corr"):
         # MMSA clips both sides of SIMS for everything and leaves MOSI's as they are (METHOD 4.1, 4.2).
         ends = (dataset.low, dataset.high) if dataset.family == "sims" else (-np.inf, np.inf)
-        used, true = np.clip(pred, *ends), np.clip(true, *ends)
-        if metric == "MAE":
-            return [np.abs(used - true) * scope, scope.astype(np.float64)]
-        p, t = (
-            centred(np.where(scope, values, values[scope].mean() if scope.any() else 0.0))
-            for values in (used, true)
-        )
-        return [column * scope for column in (p, t, p * p, t * t, p * t)] + [scope.astype(np.float64)]
+        return _regression(np.clip(pred, *ends), np.clip(true, *ends), metric, scope)
     pred, true = to_family(pred, dataset), to_family(true, dataset)
-    if metric in ("Acc2", "F1"):
-        two = scope & in_binary(single(true), dataset.family)
-        says, is_ = binary(single(pred)), binary(single(true))
-        if metric == "Acc2":
+    if metric in ("Acc2", "F1", *HAS0):
+        if metric in HAS0:
+            two, says, is_ = scope, single(pred) >= 0, single(true) >= 0
+        else:
+            two = scope & in_binary(single(true), dataset.family)
+            says, is_ = binary(single(pred)), binary(single(true))
+        if metric in ("Acc2", "Has0_acc_2"):
             return [((says == is_) & two).astype(np.float64), two.astype(np.float64)]
         cells = [says & is_, says & ~is_, ~says & is_, ~says & ~is_]
         return [(cell & two).astype(np.float64) for cell in cells]
@@ -61,7 +63,18 @@ def columns(side: Arrays, metric: Metric, dataset: Dataset, policy: Policy, scop
     return [(hits & scope).astype(np.float64), scope.astype(np.float64)]
 
 
-def values(sums: Floats, metric: Metric) -> Floats:
+def _regression(pred: Floats, true: Floats, metric: Metric | Has0, scope: Bools) -> list[Floats]:
+    """Of MAE the errors, of Corr the centred moments, each with a column of ones. Absurd answers may overflow."""
+    count = scope.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        if metric == "MAE":
+            return [np.abs(pred - true) * scope, count]
+        means = (side[scope].mean() if scope.any() else 0.0 for side in (pred, true))
+        p, t = (centred(np.where(scope, side, mean)) for side, mean in zip((pred, true), means, strict=True))
+        return [*(column * scope for column in (p, t, p * p, t * t, p * t)), count]
+
+
+def values(sums: Floats, metric: Metric | Has0) -> Floats:
     """The metric of each row of sums: (rows, columns of the metric) -> (rows,). NaN where it is undefined."""
     with np.errstate(divide="ignore", invalid="ignore"):
         if metric == "Corr":
@@ -69,7 +82,7 @@ def values(sums: Floats, metric: Metric) -> Floats:
             root = np.sqrt((pp / n - (p / n) ** 2) * (tt / n - (t / n) ** 2))
             corr: Floats = np.where(root > 1e-12, (pt / n - p * t / n**2) / root, np.nan)
             return np.clip(corr, -1, 1)
-        if metric == "F1":
+        if metric in ("F1", "Has0_F1"):
             both, only_said, only_is, neither = sums.T
             positive, negative = both + only_is, neither + only_said
             high = np.where(positive + both + only_said > 0, 2 * both / (positive + both + only_said), 0.0)

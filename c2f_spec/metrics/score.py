@@ -13,6 +13,7 @@ import numpy as np
 from c2f_spec.errors import DataWrong
 from c2f_spec.metrics import bootstrap as boot
 from c2f_spec.metrics.answers import arrays, filled, to_family
+from c2f_spec.metrics.by_sums import HAS0, columns, values
 from c2f_spec.metrics.families import (
     MMSA_KEYS,
     binary,
@@ -24,6 +25,7 @@ from c2f_spec.metrics.families import (
     polarity,
     share,
 )
+from c2f_spec.spec.claims import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,7 +49,7 @@ def score(
     tags: bool = True,
     clips: int | None = None,
 ) -> dict[str, Any]:
-    """All metrics of `rows`, with 95 % intervals of Acc2, MAE and Corr if `bootstrap` is given.
+    """All metrics of `rows`, with 95 % intervals over clips if `bootstrap` is given.
 
     `tags`: the answers were asked for a polarity; without, its accuracy is undefined rather than 0.
     `clips`: clips that the split has, if more than were answered; the coverage is of these.
@@ -168,9 +170,13 @@ def _acc2_hits(data: Arrays, dataset: Dataset, policy: Policy) -> Bools:
 def intervals(
     data: Arrays, dataset: Dataset, policy: Policy, bootstrap: Bootstrap
 ) -> dict[str, boot.Interval]:
-    """95 % intervals over clips."""
-    pred, true = filled(data, dataset, policy)
-    hits = binary(pred) == binary(true)
-    error, corr = boot.error_and_correlation_intervals(*_compared(pred, true, dataset), bootstrap)
-    acc2 = boot.accuracy_interval(hits, in_binary(true, dataset.family), bootstrap)
-    return {"Acc2": acc2, "MAE": error, "Corr": corr}
+    """95 % over clips, of every metric of the family, all from the same resamples."""
+    names = (*METRICS[dataset.family], *(HAS0 if dataset.family == "mosi" else ()))
+    scope = data.parsed if policy == "parsed_only" else np.ones(len(data.true), dtype=bool)
+    if not scope.any():
+        return dict.fromkeys(names)
+    made = [columns(data, name, dataset, policy, scope) for name in names]
+    drawn = boot.sums([column for of_one in made for column in of_one], bootstrap)
+    ends = np.cumsum([len(of_one) for of_one in made])
+    parts = np.split(drawn, ends[:-1], axis=1)
+    return {name: boot.percentiles(values(part, name)) for name, part in zip(names, parts, strict=True)}
