@@ -95,5 +95,5 @@ def _look(stage: Stage, target: Target[Any], last: dict[str, Event]) -> Event | 
     if is_adopted(stage):
         failed = before is not None and before.what == "failed"
         return None if failed else Event(stage, "failed", "what was adopted for it is not in this store")
-    busy = sum(not event.final for key, event in last.items() if key != stage.key)
-    return Event(stage, "started") if busy < target.slots else None
+    beside = [event.stage for key, event in last.items() if key != stage.key and not event.final]
+    return Event(stage, "started") if target.room(stage, beside) else None

@@ -17,6 +17,9 @@ class FakeTarget:
     def prepare(self, plan, stage):
         return stage
 
+    def room(self, stage, beside):
+        return len(beside) < self.slots
+
     def submit(self, *requests) -> None:
         for request in requests:
             self._start(request)

@@ -99,6 +99,7 @@ def test_auto_is_what_the_tuner_needs_and_one_process_shares_nothing(asked, lora
         ("sft: {}\n", "0,1,2,3", (4, 4, "3")),
         ("sft: {}\nresources: {sft: {zero: 2, gpus: 2}}\n", "0,1,2,3", (2, 2, "2")),
         ("sft: {}\nresources: {sft: {zero: off}}\n", "4,5", (2, 2, "off")),
+        ("sft: {batch: 8}\n", "0,1,2", (2, 2, "3")),  # as many as share a batch of 8
         ("sft: {}\nresources: {sft: {zero: 3}}\n", "", (0, 1, "off")),
     ],
 )

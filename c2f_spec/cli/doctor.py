@@ -64,7 +64,7 @@ def _cluster(environment: KubernetesEnvironment) -> Iterator[Finding]:
 def _machine() -> Iterator[Finding]:
     from importlib.util import find_spec
 
-    from c2f_spec.targets.local import visible_gpus
+    from c2f_spec.targets.gpus import visible
 
     missing = [name for name in ("torch", "transformers", "trl", "av") if find_spec(name) is None]
     if missing:
@@ -75,7 +75,7 @@ def _machine() -> Iterator[Finding]:
         )
     else:
         yield ok("runtime", "its packages are installed")
-    gpus = visible_gpus()
+    gpus = len(visible())
     if gpus:
         yield ok("GPUs", str(gpus))
     else:

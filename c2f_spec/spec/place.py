@@ -25,7 +25,7 @@ class TrainingResources(SpecModel):
     gpus: PositiveInt | None = Field(
         default=None,
         description="GPUs of each node; absent: as many of a node's as share the batch evenly, four at most (the paper's "
-        "number), and on `local` all that are visible.",
+        "number), and on `local` of all that are visible.",
         json_schema_extra=PLACEMENT,
     )
     nodes: PositiveInt | None = Field(

@@ -10,7 +10,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from c2f_spec.plan.model import Plan, Stage
 
@@ -59,11 +59,13 @@ Request = TypeVar("Request")
 class Target(Protocol, Generic[Request]):
     """A place to run stages."""
 
-    slots: int
-    """How many stages may be submitted and not yet final."""
 
     def prepare(self, plan: Plan, stage: Stage) -> Request:
         """What would be submitted. Pure; printing it shows all of it."""
+        ...
+
+    def room(self, stage: Stage, beside: Sequence[Stage]) -> bool:
+        """Whether a stage may be submitted, where those `beside` it are and have not ended."""
         ...
 
     def submit(self, *requests: Request) -> None:

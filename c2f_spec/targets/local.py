@@ -21,17 +21,21 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec import provenance
 from c2f_spec.errors import MEANING, StageExit, Unreachable
 from c2f_spec.spec.handoff import Input, StageFile
+from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.place import resolve_zero
+from c2f_spec.spec.sections import Sft
 from c2f_spec.store import leases, records
 from c2f_spec.store.logs import stored_log
 from c2f_spec.store.machine import work_folder
 from c2f_spec.targets.base import State, Status
+from c2f_spec.targets.gpus import Gpus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.store.objects import Objects
+    from c2f_spec.targets.gpus import Taken
 
 LAUNCH_LOG = "launch.log"
 """On this machine: what a stage's first process had to say outside its log."""
@@ -56,12 +60,13 @@ class Local:
 
     def __init__(self, objects: Objects, *, slots: int) -> None:
         self.objects, self.slots = objects, slots
+        self._gpus = Gpus()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._watch = leases.Watch(objects)
 
     def prepare(self, plan: Plan, stage: Stage) -> Request:
         work = self._work(stage)
-        gpus = _held(stage, visible_gpus())
+        gpus = _held(stage, len(self._gpus.names))
         file = StageFile(
             kind=stage.kind,
             key=stage.key,
@@ -80,6 +85,14 @@ class Local:
         }
         return Request(stage, file, argv, env)
 
+    def room(self, stage: Stage, beside: Sequence[Stage]) -> bool:
+        """Processors are shared by `slots` stages, a GPU by none."""
+        if len(beside) >= self.slots:
+            return False
+        visible = len(self._gpus.names)
+        wanted, held = _held(stage, visible), sum(_held(other, visible) for other in beside)
+        return wanted == 0 or (wanted <= visible - held and wanted <= self._gpus.free())
+
     def submit(self, *requests: Request) -> None:
         for request in requests:
             self._start(request)
@@ -88,6 +101,15 @@ class Local:
         stage = request.stage
         if self.state(stage).state in (State.RUNNING, State.DONE):
             return
+        gpus = self._gpus.take(request.file.placement.gpus)
+        if gpus is None:
+            return  # another `apply` was quicker; it is asked for again
+        with contextlib.closing(gpus):
+            self._spawn(request, gpus)
+
+    def _spawn(self, request: Request, gpus: Taken) -> None:
+        """Its first process inherits the locks on its GPUs."""
+        stage = request.stage
         progress = f"{records.work_name(stage.kind, stage.key)}/progress.json"
         self.objects.replace(progress, b"null")  # an earlier attempt's is no news
         work = self._work(stage)
@@ -98,6 +120,7 @@ class Local:
             raise Unreachable(
                 f"cannot write in {work}: {error.strerror}", hint="is the disk full?"
             ) from error
+        seen = {"CUDA_VISIBLE_DEVICES": ",".join(gpus.names)} if self._gpus.names else {}
         # The supervisor writes the log to the store; this is for one that cannot even start.
         with (work / LAUNCH_LOG).open("wb") as trouble:
             # Its own session: Ctrl-C in the terminal reaches `apply` alone, which then asks its stages to save.
@@ -106,7 +129,8 @@ class Local:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=trouble,
-                env={**os.environ, **request.env, "PYTHONPATH": _python_path()},
+                env={**os.environ, **request.env, **seen, "PYTHONPATH": _python_path()},
+                pass_fds=gpus.locks,
                 start_new_session=True,
             )
 
@@ -190,28 +214,30 @@ class Local:
             child.wait()
 
 
-def visible_gpus() -> int:
-    """GPUs that a child would see, without importing torch."""
-    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if listed is not None:
-        return len([d for d in listed.split(",") if d.strip() not in ("", "-1")])
-    try:
-        shown = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False, timeout=20)  # noqa: S607
-    except (FileNotFoundError, subprocess.TimeoutExpired):
-        return 0
-    return sum(line.startswith("GPU ") for line in shown.stdout.splitlines())
-
-
 def _held(stage: Stage, visible: int) -> int:
     """GPUs that a stage uses: training and a teacher as many as they say, else all; a student that answers one."""
     if _trains(stage):
-        return min(visible, stage.placement.gpus or visible)
+        return _sharing(stage, min(visible, stage.placement.gpus or visible))
     if stage.kind == "distil":
         served = stage.placement.endpoint
         own = served is not None and served.url is None
         alone = stage.preimage["spec"]["teacher"]["kind"] == "transformers"
         return min(visible, served.tensor_parallel if served and own else visible if alone else 0)
-    return min(visible, int(stage.kind == "evaluate" and "import" not in stage.preimage["spec"]))
+    if stage.kind != "evaluate" or "import" in stage.preimage["spec"]:
+        return 0
+    vllm = stage.placement.vllm
+    return min(visible, vllm.tensor_parallel if vllm else 1)
+
+
+def _sharing(stage: Stage, gpus: int) -> int:
+    """As many of the `gpus` as share the rows of a step evenly, which are answers in GRPO."""
+    asked = stage.preimage["spec"].get(stage.kind, {})
+    if stage.kind == "sft":
+        rows = Sft.model_validate(asked).batch
+    else:
+        grpo = Grpo.model_validate(asked)
+        rows = grpo.batch * grpo.generations
+    return next((n for n in range(gpus, 0, -1) if rows % n == 0), 0)
 
 
 def _together(stage: Stage, gpus: int) -> dict[str, Any]:

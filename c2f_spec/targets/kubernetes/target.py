@@ -23,7 +23,7 @@ from c2f_spec.targets.kubernetes.standing import Standing, standing
 from c2f_spec.targets.kubernetes.watch import Mirror
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.store.objects import Objects
@@ -34,7 +34,6 @@ RESYNC_SECONDS = 300.0
 GATHER_SECONDS = 0.2
 """Changes come in swarms: those of so long are one."""
 STAGES = f"{bulk.OURS},app.kubernetes.io/component=stage"
-UNBOUNDED = 1_000_000
 
 
 class Held(NamedTuple):
@@ -77,9 +76,6 @@ class Kubernetes:
 
     `guard` is called before every write, `admit` before new Jobs are made; they raise if we may not.
     """
-
-    slots = UNBOUNDED
-    """How many run at once is the business of quotas and queues."""
 
     def __init__(
         self,
@@ -136,6 +132,10 @@ class Kubernetes:
         avoid = nodes.avoided(self.objects, stage.kind, stage.key) if retries else ()
         made = prepare(plan, stage, retries=retries, avoid=avoid)
         return Request(stage, tuple(map(_lasting, made)))
+
+    def room(self, stage: Stage, beside: Sequence[Stage]) -> bool:  # noqa: ARG002
+        """How many run at once is the business of quotas and queues."""
+        return True
 
     def submit(self, *requests: Request) -> None:
         """Create what is not there, stages side by side. Raises `Rejected` or `Warned` with the field."""
