@@ -178,7 +178,9 @@ def test_stages_on_gpus_wait_for_each_other_and_others_do_not(repository, monkey
     assert not target.room(cells[0], [grpo])
     assert not target.room(grpo, [cells[0]])
     assert target.room(cells[1], [cells[0]])
-    wide = replace(cells[0], placement=cells[0].placement.model_copy(update={"vllm": VllmPlace(tensor_parallel=2)}))
+    wide = replace(
+        cells[0], placement=cells[0].placement.model_copy(update={"vllm": VllmPlace(tensor_parallel=2)})
+    )
     assert (target.prepare(plan, wide).file.placement.gpus, target.room(wide, [wide])) == (2, True)
     assert not target.room(sft, [wide])
     assert target.room(prepare, [grpo])

@@ -59,7 +59,6 @@ Request = TypeVar("Request")
 class Target(Protocol, Generic[Request]):
     """A place to run stages."""
 
-
     def prepare(self, plan: Plan, stage: Stage) -> Request:
         """What would be submitted. Pure; printing it shows all of it."""
         ...

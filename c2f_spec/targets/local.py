@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec import provenance
 from c2f_spec.errors import MEANING, StageExit, Unreachable
-from c2f_spec.spec.handoff import Input, StageFile
 from c2f_spec.spec.grpo import Grpo
+from c2f_spec.spec.handoff import Input, StageFile
 from c2f_spec.spec.place import resolve_zero
 from c2f_spec.spec.sections import Sft
 from c2f_spec.store import leases, records
