@@ -1,4 +1,4 @@
-"""Many questions to one teacher: in threads, batch by batch, each asked again while its answer is not acceptable.
+"""Many questions to one teacher, or to a judge: in threads, each asked again while its answer is not acceptable.
 
 Threads are daemons and not of a pool's: a stage that is told to stop ends at once, whatever is under way.
 """
@@ -9,15 +9,19 @@ import queue
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from runtime.endpoints.replies import RequestFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from runtime.endpoints.replies import Reply
     from runtime.teachers.base import Question, Teacher
+
+Q = TypeVar("Q")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +41,27 @@ def ask_all(
     seed: Callable[[Question, int], int],
     retry: int,
 ) -> Iterator[list[Asked]]:
-    """Each batch when all of its questions are settled, in any order.
+    """Each batch when all of its questions are settled, in any order. Ends as `side_by_side` does."""
+    settle = partial(_settle, teacher, acceptable=acceptable, seed=seed, retry=retry)
+    return side_by_side(settle, batches, teacher.at_once, teacher.give_up)
+
+
+def side_by_side(
+    work: Callable[[Q], R], items: Iterable[Q], at_once: int, give_up: Callable[[], None]
+) -> Iterator[R]:
+    """`work` of each item by `at_once` threads, in any order.
 
     The first error of a thread is raised once the others have ended: what they are about to be answered is paid for.
-    Whoever leaves early, as one who is told to stop does, waits for nobody.
+    `give_up` is called before, so that they try nothing again. Whoever leaves early, as one who is told to stop does,
+    waits for nobody.
     """
-    waiting = queue.SimpleQueue["list[Question] | None"]()
-    settled = queue.SimpleQueue["list[Asked] | BaseException | None"]()
+    waiting: queue.SimpleQueue[tuple[Q] | None] = queue.SimpleQueue()
+    settled: queue.SimpleQueue[tuple[R] | BaseException | None] = queue.SimpleQueue()
 
-    def work() -> None:
-        while (batch := waiting.get()) is not None:
+    def run() -> None:
+        while (item := waiting.get()) is not None:
             try:
-                settled.put(_settle(teacher, batch, acceptable, seed, retry))
+                settled.put((work(item[0]),))
             except BaseException as error:  # noqa: BLE001  raised again where somebody waits
                 settled.put(error)
                 break
@@ -59,15 +72,15 @@ def ask_all(
         with suppress(queue.Empty):
             while True:
                 waiting.get_nowait()
-        for _ in range(teacher.at_once):
+        for _ in range(at_once):
             waiting.put(None)
 
-    for batch in batches:
-        waiting.put(batch)
-    for _ in range(teacher.at_once):
+    for item in items:
+        waiting.put((item,))
+    for _ in range(at_once):
         waiting.put(None)
-        threading.Thread(target=work, name="asks", daemon=True).start()
-    left, first = teacher.at_once, None
+        threading.Thread(target=run, name="asks", daemon=True).start()
+    left, first = at_once, None
     try:
         while left:
             made = settled.get()
@@ -76,9 +89,9 @@ def ask_all(
             elif isinstance(made, BaseException):
                 first = first or made
                 end()
-                teacher.give_up()
+                give_up()
             else:
-                yield made
+                yield made[0]
     finally:
         end()
     if first is not None:

@@ -8,11 +8,11 @@ mark is asked for again; what still has none is no mark.
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from c2f_spec.errors import StageSpecWrong
+from runtime.asking import side_by_side
 from runtime.clips import write_jsonl
 from runtime.context import say
 from runtime.endpoints.client import Client, said
@@ -21,7 +21,7 @@ from runtime.journal import Journal
 from runtime.seeds import seed_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from c2f_spec.spec.filters import Judge
     from runtime.chains import Answer
@@ -33,7 +33,7 @@ LONGEST = 160
 """Tokens of a reply."""
 SHOWN = 200
 """Characters of the judge's words in a reason."""
-MARK = re.compile(r"(?:\bmark|评分)\W{0,4}([1-5](?:\.\d+)?)(?![\d.])", re.IGNORECASE)
+MARK = re.compile(r"(?:\bmark|评分)\W{0,4}([1-5](?:\.\d+)?)(?!\d|\.\d)", re.IGNORECASE)
 RUBRIC = {
     "en": """\
 You mark explanations of the sentiment in a short video. You are given the words that were said and an explanation by \
@@ -95,7 +95,10 @@ class Judging:
             left = [(clip, answer) for clip, answer in chains if clip.id not in marks]
             say(f"{len(marks)} of {len(chains)} marks are in the journal")
             client = Client(endpoint, self._spec.model, spent=spent)
-            for mark in self._asked(client, left, endpoint.client.concurrency):
+            asked = side_by_side(
+                lambda each: self._mark(client, *each), left, endpoint.client.concurrency, client.close
+            )
+            for mark in asked:
                 journal.note(asdict(mark))
                 marks[mark.id] = mark
                 self._ctx.progress(len(marks), len(chains), "marks")
@@ -106,15 +109,6 @@ class Judging:
             )
         write_jsonl(self._ctx.out / "marks.jsonl", (asdict(marks[clip.id]) for clip, _ in chains))
         return marks
-
-    def _asked(self, client: Client, chains: Sequence[tuple[Clip, Answer]], at_once: int) -> Iterable[Mark]:
-        """In the order in which they come."""
-        pool = ThreadPoolExecutor(at_once)
-        try:
-            for done in as_completed([pool.submit(self._mark, client, *each) for each in chains]):
-                yield done.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
 
     def _mark(self, client: Client, clip: Clip, answer: Answer) -> Mark:
         question = RUBRIC[self._language].format(text=clip.text, polarity=answer.polarity, think=answer.think)
