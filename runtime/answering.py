@@ -6,12 +6,12 @@ try counts; it failed if the teacher would not try (again).
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import DataWrong, StageSpecWrong
 from runtime.asking import Asked, ask_all
 from runtime.context import say
 from runtime.journal import Journal
@@ -87,34 +87,60 @@ def asked(
         )
         for number in [n for n in units if len(rows[n]) == len(questions[n])]:
             yield number, _ordered(questions[number], rows[number])
-        hope = _Hope(answered=before > 0)
+        alone = ctx.stage.placement.shards == 1
+        made_before = alone and sum(map(len, units.values())) < len(clips)
+        hope, unsure = _Hope(answered=made_before or before > 0), list[Asked]()
+
+        def keep(each: Asked) -> Iterator[tuple[int, list[Row] | None]]:
+            row = _row(each)
+            journal.note(row)
+            number = unit_of[row["id"]]
+            there = rows[number]
+            there.setdefault((row["id"], row["sample"]), row)
+            if len(there) == len(questions[number]):
+                yield number, _ordered(questions[number], rows.pop(number))
+            elif all((row["id"], sample) in there for sample in range(asking.samples)):
+                yield number, None
+
         for made in settled:
             for each in made:
                 hope.look(each)
-                row = _row(each)
-                journal.note(row)
-                number = unit_of[row["id"]]
-                rows[number].setdefault((row["id"], row["sample"]), row)
-            if len(rows[number]) == len(questions[number]):
-                yield number, _ordered(questions[number], rows.pop(number))
-            else:
-                yield number, None
+            unsure += made
+            if hope.answered:
+                for each in unsure:
+                    yield from keep(each)
+                unsure.clear()
+        if unsure and alone:
+            raise _none_answered(unsure)
+        for each in unsure:
+            yield from keep(each)
 
 
 class _Hope:
-    """Gives up when nothing but refusals comes."""
+    """Gives up when nothing but refusals comes.
+
+    Until something was answered it may be the endpoint, so what failed is not kept: it is asked again when that is mended.
+    """
 
     def __init__(self, *, answered: bool) -> None:
-        self._answered, self._refused = answered, 0
+        self.answered, self._refused = answered, 0
 
     def look(self, each: Asked) -> None:
-        self._answered |= bool(each.tries)
+        self.answered |= bool(each.tries)
         self._refused += each.failed is not None and each.failed.reason == "refused"
-        if not self._answered and each.failed is not None and self._refused >= HOPELESS:
+        if not self.answered and each.failed is not None and self._refused >= HOPELESS:
             raise StageSpecWrong(
                 f"the teacher refused the first {HOPELESS} clips: {each.failed.message}",
                 hint="it may not take video or audio in this form; look at `teacher.video` and the model's name",
             )
+
+
+def _none_answered(failures: Sequence[Asked]) -> DataWrong:
+    reasons = Counter(each.failed.reason for each in failures if each.failed is not None)
+    return DataWrong(
+        f"the teacher answered none of {len({each.question.id for each in failures})} clips: {dict(reasons)}",
+        hint="the log has more; with the cause out of the way, `c2f-spec retry` asks them all again",
+    )
 
 
 def spent(ctx: Context, ids: Sequence[str]) -> float:

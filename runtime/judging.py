@@ -98,11 +98,19 @@ class Judging:
             asked = side_by_side(
                 lambda each: self._mark(client, *each), left, endpoint.client.concurrency, client.close
             )
+            # Until one is given it may be the endpoint, so that there is none is not kept, and asked again.
+            unsure: list[Mark] = []
+            sure = bool(marks)
             for mark in asked:
-                journal.note(asdict(mark))
                 marks[mark.id] = mark
+                unsure.append(mark)
+                sure = sure or mark.value is not None
+                if sure:
+                    for each in unsure:
+                        journal.note(asdict(each))
+                    unsure.clear()
                 self._ctx.progress(len(marks), len(chains), "marks")
-        if chains and all(mark.value is None for mark in marks.values()):
+        if unsure:
             raise StageSpecWrong(
                 f"the judge marked none of {len(chains)} chains: {marks[chains[0][0].id].reason}",
                 hint="look at `filters.judge.model`; it must answer with `Mark: ` and a number",

@@ -15,11 +15,13 @@ import pytest
 
 from c2f_spec.errors import DataWrong, StageSpecWrong, Unreachable
 from c2f_spec.spec.sections import Media
+from c2f_spec.store import records
 from runtime.chains import C2f, prompt
 from runtime.endpoints import client as client_module
 from runtime.media import decode
 from runtime.seeds import seed_of
 from runtime.stages import distil
+from runtime.units import UNIT
 from tests.distil_world import (
     KEY,
     MEDIA,
@@ -261,19 +263,52 @@ def test_a_clip_that_cannot_be_decoded_fails_alone(tmp_path):
     assert "cannot be decoded" in made["failed"][0]["message"]
 
 
-def test_an_endpoint_that_refuses_everything_is_given_up_early(many, tmp_path):
-    fake = Fake(fault=lambda body, number: "400")
-    with serving(fake) as url, pytest.raises(StageSpecWrong, match="refused the first 16 clips"):
-        run(context(tmp_path, many, url))
-    assert len(fake.bodies) < 30
+def test_an_endpoint_that_refuses_everything_is_given_up_early_and_no_clip_is_held_responsible(
+    many, tmp_path
+):
+    fake = Fake(canonical, fault=lambda body, number: "400")
+    with serving(fake) as url:
+        with pytest.raises(StageSpecWrong, match="refused the first 16 clips"):
+            run(context(tmp_path, many, url))
+        assert len(fake.bodies) < 30
+        fake.fault = lambda body, number: None
+        summary, _ = run(context(tmp_path, many, url))
+    assert (summary["kept"], summary["failed"]) == (CLIPS, {})
 
 
-def test_no_answer_at_all_is_no_result(folder, tmp_path):
-    with (
-        serving(Fake(fault=lambda body, number: "400")) as url,
-        pytest.raises(DataWrong, match="none of 10 clips"),
-    ):
-        run(context(tmp_path, folder, url))
+def test_no_answer_at_all_is_no_result_and_asked_again_when_the_endpoint_is_mended(folder, tmp_path):
+    fake = Fake(canonical, fault=lambda body, number: "400")
+    with serving(fake) as url:
+        with pytest.raises(DataWrong, match="none of 10 clips: {'refused': 10}"):
+            run(context(tmp_path, folder, url))
+        fake.fault = lambda body, number: "400" if words_of(body) == 3 else None
+        summary, _ = run(context(tmp_path, folder, url))
+    assert (summary["kept"], summary["failed"]) == (9, {"refused": 1})
+
+
+def test_the_last_clips_may_fail_where_others_were_answered_before(many, tmp_path):
+    """The second unit alone is missing, and none of its clips is answered."""
+    fake = Fake(canonical, fault=lambda body, number: "400" if words_of(body) >= UNIT else None)
+    with serving(fake) as url:
+        first = context(tmp_path, many, url)
+        run(first)
+        unit = f"{records.work_name('distil', KEY)}/units/00001.jsonl"
+        first.objects.delete(unit)
+        for name in list(first.objects.names(f"{records.work_name('distil', KEY)}/journal")):
+            first.objects.delete(name)
+        summary, _ = run(context(tmp_path, many, url))
+    assert (summary["kept"], summary["failed"]) == (UNIT, {"refused": CLIPS - UNIT})
+
+
+def test_progress_counts_clips_however_many_samples_they_have(folder, tmp_path):
+    with serving(Fake(canonical)) as url:
+        ctx = context(tmp_path, folder, url, teacher={"samples": 3})
+        told = []
+        ctx.progress = lambda done, total, unit: told.append(done)
+        run(ctx)
+    assert sorted(told) == told
+    assert told[-1] == 10
+    assert told.count(10) <= 2, "the last clip, and its unit"
 
 
 def test_an_outage_ends_the_attempt_and_keeps_what_was_answered(many, tmp_path, monkeypatch):

@@ -112,12 +112,14 @@ def test_marks_that_were_given_are_not_asked_for_again(tmp_path):
         assert (other.out / name).read_bytes() == (ctx.out / name).read_bytes()
 
 
-def test_a_judge_that_marks_nothing_is_an_error(tmp_path):
-    with (
-        serving(Fake(lambda body: "No.")) as url,
-        pytest.raises(StageSpecWrong, match="the judge marked none of 5 chains: No."),
-    ):
-        filtered(tmp_path, url)
+def test_a_judge_that_marks_nothing_is_an_error_and_asked_again_when_it_is_mended(tmp_path):
+    fake = Fake(lambda body: "No.")
+    with serving(fake) as url:
+        with pytest.raises(StageSpecWrong, match="the judge marked none of 5 chains: No."):
+            filtered(tmp_path, url)
+        fake.answer = mark
+        found, _ = filtered(tmp_path, url, out="again")
+    assert found["dropped"] == {"judge": 2}
 
 
 @pytest.mark.parametrize(
