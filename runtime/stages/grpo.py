@@ -34,7 +34,7 @@ from runtime.models.student import Student, freeze, save, suppressed
 from runtime.rewards import REWARDS
 from runtime.rewards.truth import Truth
 from runtime.training.advantages import advantages
-from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch, warmup_steps
+from runtime.training.arguments import memory, shared, split_batch
 from runtime.training.grpo import GRPOConfig
 from runtime.training.hints import curves, history
 from runtime.training.hints.of_spec import listed, policy_of
@@ -45,7 +45,7 @@ from runtime.training.select import BestValid
 from runtime.training.train import train
 from runtime.training.tuner import adapters, trains_towers, widen
 from runtime.training.watch import Watch
-from runtime.training.zero import assert_alike, spread
+from runtime.training.zero import assert_alike
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,11 +118,7 @@ def run(ctx: Context) -> dict[str, Any]:
         callbacks=[watch],
         peft_config=adapters(grpo.tuner, student.model),
         args=GRPOConfig(
-            output_dir=str(Path(ctx.stage.scratch) / "trainer"),
-            num_train_epochs=grpo.epochs,
-            max_steps=grpo.steps or -1,
-            per_device_train_batch_size=rows,
-            gradient_accumulation_steps=passes,
+            **shared(ctx, grpo, student, rows=rows, passes=passes, half=kind.half(spec)),
             steps_per_generation=passes,  # all answers of a generation are one batch
             num_iterations=grpo.updates,  # with one, old and new policy are the same
             num_generations=grpo.generations,
@@ -134,36 +130,11 @@ def run(ctx: Context) -> dict[str, Any]:
             loss_type=grpo.loss_type,
             scale_rewards=grpo.scale,
             multi_objective_aggregation=AGGREGATES[grpo.aggregate],  # for what TRL logs
-            learning_rate=grpo.learning_rate,
-            lr_scheduler_type=SCHEDULES[grpo.schedule],
-            warmup_steps=warmup_steps(grpo.warmup),
-            weight_decay=grpo.weight_decay,
-            max_grad_norm=grpo.grad_clip,
             temperature=grpo.temperature,
             top_p=grpo.top_p,
             top_k=grpo.top_k,
             max_completion_length=grpo.max_new_tokens,
             generation_kwargs={"suppress_tokens": suppressed(student.tokenizer)},
-            bf16=kind.half(spec),
-            use_cpu=not on_gpu(),
-            deepspeed=spread(
-                zero,
-                rows=rows,
-                passes=passes,
-                world=ctx.world,
-                grad_clip=grpo.grad_clip,
-                bf16=kind.half(spec),
-                hidden=student.model.config.get_text_config().hidden_size,
-            ),
-            activation_checkpointing=on_gpu(),
-            dataloader_pin_memory=on_gpu(),
-            seed=ctx.seed,
-            remove_unused_columns=False,
-            logging_steps=1,
-            logging_nan_inf_filter=False,  # it would hide a divergence
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
         ),
     )
     best = None

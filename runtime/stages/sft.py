@@ -6,7 +6,6 @@ released weights. Output: `model/`, `metrics.jsonl`.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
@@ -20,7 +19,7 @@ from runtime.chains import AnyFormat, target
 from runtime.clips import read_jsonl
 from runtime.models import MODELS
 from runtime.models.student import freeze
-from runtime.training.arguments import SCHEDULES, memory, on_gpu, split_batch, warmup_steps
+from runtime.training.arguments import memory, shared, split_batch
 from runtime.training.batches import AnswerCollator
 from runtime.training.result import save_trained
 from runtime.training.rows import Reader
@@ -29,7 +28,7 @@ from runtime.training.sft import OmniSFTTrainer, SFTConfig
 from runtime.training.train import train
 from runtime.training.tuner import adapters, trains_towers, widen
 from runtime.training.watch import Watch
-from runtime.training.zero import assert_alike, spread
+from runtime.training.zero import assert_alike
 
 if TYPE_CHECKING:
     from runtime.context import Context
@@ -65,39 +64,10 @@ def run(ctx: Context) -> dict[str, Any]:
         callbacks=[watch],
         peft_config=adapters(sft.tuner, student.model),
         args=SFTConfig(
-            output_dir=str(Path(ctx.stage.scratch) / "trainer"),
-            num_train_epochs=sft.epochs,
-            max_steps=sft.steps or -1,
-            per_device_train_batch_size=rows,
-            gradient_accumulation_steps=passes,
-            learning_rate=sft.learning_rate,
-            lr_scheduler_type=SCHEDULES[sft.schedule],
-            warmup_steps=warmup_steps(sft.warmup),
-            weight_decay=sft.weight_decay,
-            max_grad_norm=sft.grad_clip,
-            bf16=kind.half(spec),
-            use_cpu=not on_gpu(),
-            deepspeed=spread(
-                zero,
-                rows=rows,
-                passes=passes,
-                world=ctx.world,
-                grad_clip=sft.grad_clip,
-                bf16=kind.half(spec),
-                hidden=student.model.config.get_text_config().hidden_size,
-            ),
-            activation_checkpointing=on_gpu(),
-            dataloader_pin_memory=on_gpu(),
-            seed=ctx.seed,
-            # Examples are an id and a text; the collator reads media and masks everything but the answer.
-            remove_unused_columns=False,
+            **shared(ctx, sft, student, rows=rows, passes=passes, half=kind.half(spec)),
+            # The collator reads media and masks everything but the answer.
             dataset_kwargs={"skip_prepare_dataset": True},
             max_length=None,
-            logging_steps=1,
-            logging_nan_inf_filter=False,  # it would hide a divergence
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
         ),
     )
     best = None
