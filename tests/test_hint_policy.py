@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from c2f_spec.errors import StageSpecWrong
+from c2f_spec.report.curves import grpo_curves
 from c2f_spec.spec.hint import Hint
 from c2f_spec.spec.hint_parts import AllBelow
 from runtime.training.hints import curves
@@ -131,6 +134,16 @@ def test_every_name_that_is_logged_is_known():
     assert told["zero_variance"] == 0.5
     assert told["reward/unhinted"] == pytest.approx((1 + 3 * 2.8) / 4)
     assert told["reward_hinted/score"] == pytest.approx(0.6)
+
+
+def test_what_is_logged_is_drawn_in_the_report():
+    """But for what says little by itself: the reward that mixes answers with and without hints, the rate, GRPO's loss."""
+    logged = [*curves.names(NAMES), "loss", "kl", "grad_norm", "learning_rate"]
+    rows = [{"step": step, **dict.fromkeys(logged, 0.5), "hard/groups": 1.0} for step in (1, 2)]
+    found = SimpleNamespace(rows=lambda _: rows, state="")
+    drawn = grpo_curves(SimpleNamespace(find=lambda *_: found), None)
+    lines = sum(len(chart.series) for chart in drawn.charts)
+    assert lines == len(logged) - len({"reward/trained", "learning_rate", "loss"})
 
 
 def test_pitfall_the_score_gate_is_open_under_a_hint_so_agreement_is_told_of_hinted_answers_too():

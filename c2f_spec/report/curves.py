@@ -29,6 +29,7 @@ MORE = (
         },
         "Clips that an earlier visit found hard: whether hints teach.",
     ),
+    ("The same by label", "share", {f"polarity/{p}": p for p in POLARITIES}, ""),
     ("Hinted groups by polarity", "share of groups", {f"hint/{p}": p for p in POLARITIES}, ""),
     (
         "Tag and score agree",
@@ -39,6 +40,7 @@ MORE = (
     ("Length of answers", "tokens", {"length/unhinted": "without hint", "length/hinted": "with hint"}, ""),
     ("Answers that were cut", "share", {"cut/unhinted": "without hint", "cut/hinted": "with hint"}, ""),
     ("Groups rewarded all alike", "share of groups", {"zero_variance": "groups"}, "They teach nothing."),
+    ("Gradient norm", "before clipping", {"grad_norm": "norm"}, ""),
 )
 """Title, unit, metrics and note of charts that are drawn where there is something to draw."""
 
@@ -49,7 +51,12 @@ def sft_curves(outputs: Outputs, variant: Variant) -> Curves | None:
     if found is None:
         return None
     rows = found.rows("metrics.jsonl")
-    charts = (Chart("Loss", "nats per token", _series(rows, {"loss": "loss"}), _note(rows), smooth=True),)
+    charts = tuple(
+        Chart(title, unit, _series(rows, {name: name}), _note(rows).strip(), smooth=True)
+        for title, unit, name in (
+            ("Loss", "nats per token", "loss"), ("Gradient norm", "before clipping", "grad_norm"),
+        )
+    )  # fmt: skip
     return _curves("Supervised fine-tuning", found, charts)
 
 

@@ -12,7 +12,10 @@ from c2f_spec.report.views import KindCost
 if TYPE_CHECKING:
     from c2f_spec.report.model import Report
 
-HEADS = ("kind", "stages", "done", "wall time", "if nothing were shared", "GPU-hours", "peak memory, MB")
+HEADS = (
+    "kind", "stages", "done", "wall time", "if nothing were shared", "GPU-hours", "peak memory, MB", "of a GPU, MB",
+    "tokens/s",
+)  # fmt: skip
 
 
 def spent(report: Report) -> list[Html]:
@@ -38,6 +41,7 @@ def total(report: Report) -> KindCost:
     """All kinds together."""
     found = report.costs
     peaks = [c.peak_mb for c in found if c.peak_mb is not None]
+    gpus = [c.gpu_mb for c in found if c.gpu_mb is not None]
     return KindCost(
         "all",
         sum(c.stages for c in found),
@@ -46,6 +50,7 @@ def total(report: Report) -> KindCost:
         sum(c.gpu_hours for c in found),
         max(peaks, default=None),
         sum(c.unshared for c in found),
+        max(gpus, default=None),
     )
 
 
@@ -59,6 +64,8 @@ def texts(c: KindCost) -> tuple[str, ...]:
         numbers.seconds(c.unshared),
         f"{c.gpu_hours:.2f}",
         numbers.count(c.peak_mb),
+        numbers.count(c.gpu_mb),
+        numbers.count(c.tokens_per_second),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime
+from statistics import median
 from typing import TYPE_CHECKING
 
 from c2f_spec.report.views import Bar, KindCost
@@ -39,6 +40,7 @@ def costs(plan: Plan, outputs: Outputs) -> tuple[KindCost, ...]:
 def _cost(kind: str, found: list[Output], shared: Counter[str]) -> KindCost:
     done = [o for o in found if o.record is not None]
     peaks = [float(peak) for o in done if (peak := o.provenance.get("peak_mb"))]
+    gpus, tokens = (_measured(done, name) for name in ("peak_gpu_bytes", "tokens_per_second"))
     return KindCost(
         kind=kind,
         stages=len(found),
@@ -47,7 +49,14 @@ def _cost(kind: str, found: list[Output], shared: Counter[str]) -> KindCost:
         gpu_hours=sum(_seconds(o) * _gpus(o) for o in done) / 3600,
         peak_mb=max(peaks, default=None),
         unshared=sum(_seconds(o) * shared[o.stage.key] for o in done),
+        gpu_mb=max(gpus) / 1e6 if gpus else None,
+        tokens_per_second=median(tokens) if tokens else None,
     )
+
+
+def _measured(done: list[Output], name: str) -> list[float]:
+    """Of the stages that measured it."""
+    return [float(value) for o in done if (value := (o.provenance.get("measured") or {}).get(name))]
 
 
 def _seconds(output: Output) -> float:

@@ -122,3 +122,7 @@ class KindCost:
     peak_mb: float | None
     unshared: float
     """Seconds if every experiment had run its own."""
+    gpu_mb: float | None = None
+    """Peak of one GPU, of tensors."""
+    tokens_per_second: float | None = None
+    """Of all GPUs of a stage together, in training; the median of the stages."""
