@@ -11,6 +11,7 @@ import fcntl
 import os
 import shutil
 import uuid
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -94,8 +95,7 @@ class FolderObjects:
         path = self._path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.with_name(f"{path.name}.lock.part").open("wb") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with _locked(path):
                 before = self.read_version(name)
                 if (before and before[1]) != version:
                     return False
@@ -123,13 +123,17 @@ class FolderObjects:
             yield Listed(name, facts.st_size, facts.st_mtime)
 
     def put_file(self, path: Path, name: str) -> None:
+        """What a killed copy left of the same file is written over; a copy that fails leaves nothing."""
         target = self._path(name)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(f"{target.name}.{uuid.uuid4().hex}.part")
-            shutil.copyfile(path, part)
-            _flush_folder(part)
-            part.replace(target)
+            with _alone(target) as part:
+                try:
+                    shutil.copyfile(path, part)
+                    _flush_folder(part)
+                    part.replace(target)
+                finally:
+                    part.unlink(missing_ok=True)
             _flush_folder(target.parent)
         except OSError as error:
             raise self._failed("write", name, error) from error
@@ -163,10 +167,14 @@ class FolderObjects:
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                part = path.with_name(f"{path.name}.part")
-                shutil.copytree(folder, part)
-                _flush_tree(part)
-                part.rename(path)
+                with _alone(path) as part:
+                    shutil.rmtree(part, ignore_errors=True)
+                    try:
+                        shutil.copytree(folder, part)
+                        _flush_tree(part)
+                        part.rename(path)
+                    finally:
+                        shutil.rmtree(part, ignore_errors=True)
                 shutil.rmtree(folder)
             _flush_folder(path.parent)
         except OSError as error:
@@ -188,10 +196,14 @@ class FolderObjects:
     def _write_part(self, path: Path, data: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with part.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
         return part
 
     def _failed(self, verb: str, name: str, error: OSError) -> Unreachable:
@@ -200,6 +212,36 @@ class FolderObjects:
             f"cannot {verb} `{name}` in the store {self.url}: {reason}",
             hint=f"check that {self.root} is a folder that you may write to, with space left",
         )
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[Path]:
+    """Where a copy of `path` may be put together, by one process at a time."""
+    with _locked(path) as lock:
+        try:
+            yield path.with_name(f"{path.name}.part")
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[Path]:
+    """Nobody else is here for the same `path`; the file of the lock, which may be removed inside."""
+    lock = path.with_name(f"{path.name}.lock.part")
+    while True:
+        with lock.open("wb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if not _is(lock, file.fileno()):  # whoever had it took it away
+                continue
+            yield lock
+            return
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _flush_folder(path: Path) -> None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
-from c2f_spec.store.digest import digest_folder, digest_of
+from c2f_spec.store.digest import digest_file, digest_folder, digest_of
 from c2f_spec.store.objects import open_objects
 
 
@@ -34,6 +38,40 @@ def attempt(tmp_path, objects, name: str, text: str = "x") -> Record:
         provenance={},
     )
     return records.commit(objects, record, out)
+
+
+OTHER_DISK = Path("/dev/shm")
+"""Memory, which every Linux has as a file system of its own."""
+
+
+def copied(objects, source, into):
+    """The script of a process that copies `source` into the store, as a file or as a folder."""
+    verb = "put_folder" if source.is_dir() else "put_file"
+    place = f"from pathlib import Path; from c2f_spec.store.objects import open_objects; o = open_objects({objects.url!r})"
+    return [sys.executable, "-c", f"{place}; o.{verb}(Path({str(source)!r}), {into!r})"]
+
+
+@pytest.mark.skipif(not OTHER_DISK.is_dir(), reason="no second file system")
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_copy_left_is_written_over(kind, tmp_path):
+    """A folder is copied only from another disk. The process is stopped by SIGKILL when a part of it is there."""
+    with tempfile.TemporaryDirectory(dir=OTHER_DISK) as elsewhere:
+        store = tmp_path / "store"
+        source = Path(elsewhere) / "w"
+        large = source / "large" if kind == "folder" else source
+        large.parent.mkdir(exist_ok=True)
+        large.write_bytes(bytes(range(256)) * (1 << 19))
+        before = digest_file(large)
+        objects, part = open_objects(str(store)), store / "m" / "w.part"
+        child = subprocess.Popen(copied(objects, source, "m/w"))
+        while not any(path.stat().st_size for path in (part, part / "large") if path.is_file()):
+            assert child.poll() is None, "it was copied before it could be killed"
+        child.kill()
+        child.wait()
+        subprocess.run(copied(objects, source, "m/w"), check=True)
+        place = store / "m" / "w" / "large" if kind == "folder" else store / "m" / "w"
+        assert digest_file(place).same(before)
+        assert [path.name for path in (store / "m").iterdir()] == ["w"]
 
 
 def test_an_object_is_created_once(objects):

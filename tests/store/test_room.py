@@ -42,6 +42,10 @@ def test_a_full_disk_leaves_no_part_of_an_object(tmp_path):
         objects.create("a", bytes(5000))
     assert "space left" in caught.value.hint
     assert objects.read("a") is None
+    (tmp_path / "weights").write_bytes(bytes(5000))
+    with files_of_at_most(1000), pytest.raises(Unreachable, match="cannot write `w`"):
+        objects.put_file(tmp_path / "weights", "w")
+    assert list((tmp_path / "store").iterdir()) == [], "what is left of a try would keep the disk full"
     assert objects.create("a", b"later")
 
 
