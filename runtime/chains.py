@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from c2f_spec.spec.sections import C2f, Dc, Direct
 from runtime.prompts import PROMPTS
@@ -29,11 +29,17 @@ if TYPE_CHECKING:
     from runtime.clips import Polarity
 
 AnyFormat = C2f | Dc | Direct
+F = TypeVar("F", bound=AnyFormat)
 
 WORDS: dict[str, Polarity] = {
     "negative": "negative", "neutral": "neutral", "positive": "positive",
     "消极": "negative", "负面": "negative", "中性": "neutral", "积极": "positive", "正面": "positive",
 }  # fmt: skip
+SPOKEN: dict[str, dict[str, str]] = {
+    "en": {"negative": "Negative", "neutral": "Neutral", "positive": "Positive"},
+    "zh": {"negative": "消极", "neutral": "中性", "positive": "积极"},
+}
+"""The words that are written, by `format.polarity_words`; `WORDS` has all that are read."""
 NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
 """In ASCII digits. White space around it may be any, as Chinese text has one of its own."""
 SIGNS = str.maketrans({"\u2212": "-", "\uff0d": "-", "\uff0b": "+"})
@@ -64,26 +70,21 @@ def tags(fmt: C2f | Dc) -> Tags:
     return Tags("polarity", "think", "score")
 
 
+def spoken(fmt: F, language: str) -> F:
+    """`fmt` for the clips of a data set in `language`: it says `dataset` nowhere any more."""
+    own = [name for name in ("language", "polarity_words") if getattr(fmt, name, None) == "dataset"]
+    return cast("F", fmt.model_copy(update=dict.fromkeys(own, language)))
+
+
 def prompt(fmt: AnyFormat, *, language: str, text: str, low: float, high: float) -> str:
     """The user's turn for a clip: `language` is the data set's, `low` and `high` the range that the prompt names."""
-    template = PROMPTS[language_of(fmt, language), "direct" if isinstance(fmt, Direct) else "chain"]
-    names = (
-        ("", "", "") if isinstance(fmt, Direct) else (tags(fmt).polarity, tags(fmt).think, tags(fmt).score)
-    )
-    values = {
-        "text": text,
-        "low": f"{low:g}",
-        "high": f"{high:g}",
-        "p": names[0],
-        "t": names[1],
-        "s": names[2],
-    }
+    fmt = spoken(fmt, language)
+    values = {"text": text, "low": f"{low:g}", "high": f"{high:g}"}
+    if not isinstance(fmt, Direct):
+        t = tags(fmt)
+        values |= {"p": t.polarity, "t": t.think, "s": t.score, **SPOKEN[fmt.polarity_words]}
+    template = PROMPTS[fmt.language, "direct" if isinstance(fmt, Direct) else "chain"]
     return re.sub(r"\{(\w+)\}", lambda m: values[m.group(1)], template)
-
-
-def language_of(fmt: AnyFormat, language: str) -> str:
-    """In which a clip of a data set in `language` is asked about."""
-    return language if fmt.language == "dataset" else fmt.language
 
 
 def number(score: float, decimals: int) -> str:
@@ -93,7 +94,7 @@ def number(score: float, decimals: int) -> str:
 
 
 def target(fmt: AnyFormat, polarity: Polarity, think: str, score: float) -> str:
-    """The canonical answer."""
+    """The canonical answer, in a format that is `spoken`."""
     written = number(score, fmt.label_decimals)
     if isinstance(fmt, Direct):
         return written
@@ -104,7 +105,7 @@ def target(fmt: AnyFormat, polarity: Polarity, think: str, score: float) -> str:
 def hint(fmt: C2f | Dc, polarity: Polarity, end: str) -> str:
     """The start of the canonical answer, up to where its tokens do not depend on what follows (METHOD 1.8)."""
     t = tags(fmt)
-    prefix = f"<{t.polarity}>{polarity.capitalize()}</{t.polarity}>\n\n"
+    prefix = f"<{t.polarity}>{SPOKEN[fmt.polarity_words][polarity]}</{t.polarity}>\n\n"
     return prefix + f"<{t.think}>\n" if end == "after_think_open" else prefix
 
 

@@ -1,7 +1,7 @@
 """The prompts of METHOD 2, by language and form.
 
 The first sentences of the English chain prompt are the paper's (Figs. 1 and 4); the rest is not preserved and is ours.
-`{p}`, `{t}`, `{s}` are the tags' names, `{text}` the transcript, `{low}` and `{high}` the range of the score.
+`{p}`, `{t}`, `{s}` are the tags' names, `{positive}`, `{neutral}`, `{negative}` the words of a polarity, `{text}` the transcript, `{low}` and `{high}` the range of the score.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ You will rigorously evaluate the emotional indicators of each clue, consider mul
 final comprehensive judgment.
 First state the overall polarity, then reason step by step, then give the score.
 Answer in exactly this format and write nothing else:
-<{p}>Positive, Neutral or Negative</{p}>
+<{p}>{positive}, {neutral} or {negative}</{p}>
 
 <{t}>
 1. Dialogue Content Clues Analysis: ...
@@ -33,7 +33,7 @@ Answer in exactly this format and write nothing else:
     + """\
 请严谨评估每条线索中的情感指标，考虑多种可能性，并给出最终的综合判断。
 请先给出总体极性，再逐步推理，最后给出得分。严格按以下格式作答，不要输出其他内容：
-<{p}>Positive、Neutral 或 Negative</{p}>
+<{p}>{positive}、{neutral} 或 {negative}</{p}>
 
 <{t}>
 1. 对话内容线索分析：……

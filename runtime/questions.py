@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import StageSpecWrong
-from runtime.chains import number, parse, prompt
+from c2f_spec.spec.sections import Direct
+from runtime.chains import SPOKEN, number, parse, prompt
 from runtime.filters import FILTERS
 from runtime.prompts import TOLD, UNTOLD
 from runtime.teachers.base import Question
@@ -51,8 +52,10 @@ class Asking:
         asked = prompt(self.format, language=language, text=clip.text, low=low, high=high)
         if self.visibility == "blind":
             return asked
+        assert not isinstance(self.format, Direct), "nobody is asked for chains that nothing is trained on"
+        said = SPOKEN[self.format.polarity_words][clip.polarity]
         told = TOLD[language, self.visibility].format(
-            polarity=clip.polarity.capitalize(), score=number(clip.label, self.format.label_decimals)
+            polarity=said, score=number(clip.label, self.format.label_decimals)
         )
         return f"{asked}\n\n{told}{UNTOLD[language]}"
 

@@ -10,11 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from c2f_spec.spec.sections import C2f, Dc, Direct
-from runtime.chains import hint, number, parse, prompt, tags, target
+from runtime.chains import hint, number, parse, prompt, spoken, tags, target
 from runtime.clips import POLARITIES
 
 FORMATS = st.sampled_from(
-    (C2f(), C2f(label_decimals=3), Dc(), Dc(polarity_tag="a", think_tag="b", score_tag="c"))
+    (
+        C2f(),
+        C2f(label_decimals=3),
+        Dc(),
+        Dc(polarity_tag="a", think_tag="b", score_tag="c", polarity_words="zh"),
+    )
 )
 POLARITY = st.sampled_from(POLARITIES)
 SCORES = st.floats(-1e6, 1e6)
@@ -43,7 +48,11 @@ def test_a_written_number_is_read_back_and_zero_has_no_sign(score, decimals):
     assert not (float(written) == 0 and written.startswith("-"))
 
 
-@given(st.sampled_from((C2f(), Dc())), POLARITY, st.sampled_from(("after_polarity", "after_think_open")))
+@given(
+    st.sampled_from((C2f(), Dc(), C2f(polarity_words="zh"))),
+    POLARITY,
+    st.sampled_from(("after_polarity", "after_think_open")),
+)
 def test_a_hint_is_the_start_of_the_target(fmt, polarity, end):
     assert target(fmt, polarity, "because", 1.0).startswith(hint(fmt, polarity, end))
     assert hint(fmt, polarity, end).endswith("\n")
@@ -141,6 +150,23 @@ def test_the_prompt_names_the_tags_of_the_format_in_the_language_of_the_data():
     assert "情感" in written
     assert "情感" not in prompt(Dc(language="en"), language="zh", text="好", low=-1, high=1)
     assert "<" not in prompt(Direct(), language="en", text="good", low=-1, high=1)
+
+
+def test_the_words_of_a_polarity_are_the_data_set_s_if_the_spec_says_so():
+    fmt = C2f(polarity_words="dataset")
+    assert "<polarity>积极、中性 或 消极</polarity>" in prompt(fmt, language="zh", text="", low=-1, high=1)
+    assert "<polarity>Positive, Neutral or Negative</polarity>" in prompt(
+        fmt, language="en", text="", low=-1, high=1
+    )
+    assert "<polarity>Positive、Neutral 或 Negative</polarity>" in prompt(
+        C2f(), language="zh", text="", low=-1, high=1
+    )
+    asked = C2f(language="en", polarity_words="dataset")
+    assert "<polarity>积极, 中性 or 消极</polarity>" in prompt(asked, language="zh", text="", low=-1, high=1)
+    assert hint(spoken(fmt, "zh"), "negative", "after_polarity") == "<polarity>消极</polarity>\n\n"
+    assert hint(spoken(fmt, "en"), "negative", "after_polarity") == "<polarity>Negative</polarity>\n\n"
+    with pytest.raises(KeyError, match="dataset"):
+        hint(fmt, "negative", "after_polarity")  # of which data set?
 
 
 def test_numbers():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -168,6 +169,19 @@ def test_kept_chains_carry_the_label(made):
         answer = parse(C2f(), row["text"])
         assert answer.polarity == clips[row["id"]].polarity
         assert answer.score == pytest.approx(clips[row["id"]].label, abs=0.0501)
+
+
+def test_kept_chains_name_the_polarity_in_the_words_of_the_data_set_if_the_spec_says_so(made, tmp_path):
+    prepared = shutil.copytree(made / "movie", tmp_path / "chinese")
+    facts = json.loads((prepared / "dataset.json").read_text())
+    (prepared / "dataset.json").write_text(json.dumps(facts | {"language": "zh"}))
+    fmt = {"kind": "c2f", "polarity_words": "dataset"}
+    inputs = {"prepare": prepared, "distil": made / "distil"}
+    run(filter_stage, tmp_path / "f", inputs, filters=FILTERS, format=fmt)
+    clips = {clip.id: clip for clip in read_manifest(prepared, "train")}
+    words = {"negative": "消极", "neutral": "中性", "positive": "积极"}
+    for row in read_jsonl(tmp_path / "f" / "chains.jsonl"):
+        assert row["text"].startswith(f"<polarity>{words[clips[row['id']].polarity]}</polarity>\n\n<think>")
 
 
 def test_filter_without_replacement_leaves_chains_alone(made, tmp_path):

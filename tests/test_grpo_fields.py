@@ -128,7 +128,9 @@ class Greedy:
         return re.findall(r"\n+[^\n]?|[^\n]+", text)
 
 
-@pytest.mark.parametrize("fmt", [C2f(), Dc(), Dc(polarity_tag="p", think_tag="t", score_tag="s")])
+@pytest.mark.parametrize(
+    "fmt", [C2f(), C2f(polarity_words="zh"), Dc(), Dc(polarity_tag="p", think_tag="t", score_tag="s")]
+)
 @pytest.mark.parametrize("end", ["after_polarity", "after_think_open"])
 def test_a_stage_starts_only_if_hints_are_token_prefixes(fmt, end):
     section = Grpo.model_validate({"batch": 4, "hint": {"trigger": {"threshold": 2.0}, "prefix_end": end}})

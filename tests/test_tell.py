@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
     shutil.copytree(REPOSITORY / "k8s", tmp_path / "k8s")
     shutil.copy(REPOSITORY / "specs" / "demo.yaml", tmp_path / "specs")
     sims = (REPOSITORY / "specs" / "sims_hint.yaml").read_text()
-    later = sims.replace("format: c2f\n", "format: {kind: c2f, polarity_words: dataset}\n", 1)
+    later = sims.replace("hint: {", "hint: {placement: in_prompt, ", 1)
     (tmp_path / "specs" / "sims.yaml").write_text(later)
     shutil.copy(BAD, tmp_path / "specs" / "a, b%.yaml")
     monkeypatch.chdir(tmp_path)

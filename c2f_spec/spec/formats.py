@@ -19,10 +19,10 @@ class C2f(SpecModel):
         default="dataset",
         description="Language of the prompt; `dataset` follows the clip's data set. Not in the paper.",
     )
-    polarity_words: Literal["en", "dataset"] = Field(
+    polarity_words: Language = Field(
         default="en",
-        description="Language of the polarity: English everywhere, so that anchor, verifier and hint are the same "
-        "across data sets, or the clip's. Not in the paper.",
+        description="Language of the polarity that prompts, targets and hints name: English everywhere, so that they are the "
+        "same across data sets, or that of the clip's data set. Not in the paper.",
     )
     label_decimals: Decimals = Field(
         default=1, description="Decimals of the score in targets. Not in the paper."
@@ -34,9 +34,9 @@ class Dc(SpecModel):
 
     kind: Literal["dc"] = "dc"
     language: Language = Field(default="dataset", description="Language of the prompt. Not in the paper.")
-    polarity_words: Literal["en", "dataset"] = Field(
+    polarity_words: Language = Field(
         default="en",
-        description="Language of the polarity: English everywhere, or the clip's. Not in the paper.",
+        description="Language of the polarity: English everywhere, or that of the clip's data set. Not in the paper.",
     )
     label_decimals: Decimals = Field(
         default=1, description="Decimals of the score in targets. Not in the paper."

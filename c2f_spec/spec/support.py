@@ -29,7 +29,6 @@ DEMO_TEACHERS: frozenset[str] = frozenset({"lexicon"})
 ABSENT = (None,)
 
 VALUES: dict[str, tuple[Any, ...]] = {
-    "format.polarity_words": ("en",),
     "media.decoder": ("decord", "av"),
     # A chain that cannot be read has nothing to go on with, and is asked for again whatever is said.
     "filters.format.on_fail": ("drop", "retry"),

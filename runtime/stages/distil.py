@@ -21,7 +21,7 @@ from c2f_spec.spec.client import Client
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import Teacher as TeacherSpec
 from runtime.answering import asked, computed, cost_of, spent
-from runtime.chains import parse
+from runtime.chains import parse, spoken
 from runtime.clips import read_facts, read_manifest, write_jsonl
 from runtime.context import say
 from runtime.questions import Asking, retried
@@ -41,8 +41,8 @@ def run(ctx: Context) -> dict[str, Any] | None:
     spec = ctx.section("teacher", TeacherSpec)
     folder = ctx.inputs["prepare"]
     facts = read_facts(folder)
-    if ctx.format.language != "dataset":
-        facts["language"] = ctx.format.language
+    fmt = spoken(ctx.format, facts["language"])
+    facts["language"] = fmt.language
     clips = {clip.id: clip for clip in read_manifest(folder, "train")}
     if not clips:
         raise DataWrong(
@@ -56,10 +56,10 @@ def run(ctx: Context) -> dict[str, Any] | None:
         "thinking": "native_thinking",
     }
     given = {ours: getattr(spec, name) for ours, name in names.items() if hasattr(spec, name)}
-    asking = Asking(folder, ctx.format, facts, again, **given)
+    asking = Asking(folder, fmt, facts, again, **given)
     known = ("language", "low", "high", "family", "rendered")
     task = Task(
-        ctx.format,
+        fmt,
         ctx.media,
         **{name: facts[name] for name in known},
         endpoint=ctx.stage.placement.endpoint,

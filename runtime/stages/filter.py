@@ -20,7 +20,7 @@ from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.sections import Student as StudentSpec
-from runtime.chains import parse, target
+from runtime.chains import parse, spoken, target
 from runtime.clips import read_facts, read_jsonl, read_manifest, write_jsonl
 from runtime.context import say
 from runtime.funnel import funnels
@@ -41,7 +41,9 @@ NOT_ADOPTED = "not among the adopted chains"
 def run(ctx: Context) -> dict[str, Any]:
     """The funnel."""
     spec: Filters = ctx.section("filters", Filters)
-    fmt = ctx.format
+    facts = read_facts(ctx.inputs["prepare"])
+    fmt = spoken(ctx.format, facts["language"])
+    facts["language"] = fmt.language
     if isinstance(fmt, Direct):
         raise StageSpecWrong(
             "a direct answer has no chain to filter", hint="leave `filters` and `teacher` out"
@@ -51,8 +53,6 @@ def run(ctx: Context) -> dict[str, Any]:
             "`replace_score_with_label` without `polarity_match` would write labels under chains that contradict them",
             hint="add `polarity_match: {}` to `filters`, or set `replace_score_with_label: false`",
         )
-    facts = read_facts(ctx.inputs["prepare"])
-    facts["language"] = facts["language"] if fmt.language == "dataset" else fmt.language
     clips = {clip.id: clip for clip in read_manifest(ctx.inputs["prepare"], "train")}
     chains = read_chains(ctx, fmt, clips)
     failures = read_failures(ctx, clips, chains)

@@ -17,7 +17,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import DataWrong, StageSpecWrong
-from runtime.chains import AnyFormat, language_of, prompt
+from runtime.chains import AnyFormat, prompt, spoken
 from runtime.clips import read_facts, read_manifest
 from runtime.media import decode
 from runtime.media.ahead import Ahead, Task, decode_and_keep, spare_cores
@@ -78,7 +78,8 @@ class Reader:
         self.language: str = facts["language"]
         self.family: str = facts["family"]
         self.low, self.high = float(facts["low"]), float(facts["high"])
-        self._folder, self._processor, self._format, self._media = folder, processor, fmt, media
+        self._folder, self._processor, self._media = folder, processor, media
+        self._format = spoken(fmt, self.language)
         self._range = score_range or (self.low, self.high)
         self._maker = Maker(media, processor.video_processor, processor.feature_extractor)
         self._kept = kept
@@ -161,8 +162,7 @@ class Reader:
         if "video_grid_thw" in media:
             media["video_second_per_grid"] = seconds_per_grid(self._processor, media, clip.duration_s)
         interleaved = self._media.audio == "in_video"
-        language = language_of(self._format, self.language)
-        content = turn(self.prompt(clip), language, clip.lacks, interleaved=interleaved)
+        content = turn(self.prompt(clip), self._format.language, clip.lacks, interleaved=interleaved)
         text = self._processor.apply_chat_template(
             [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
         )

@@ -11,7 +11,7 @@ from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.hint_parts import OfflineList
 from c2f_spec.spec.sections import Direct
 from c2f_spec.store.objects import open_objects
-from runtime.chains import AnyFormat, hint, parse, target
+from runtime.chains import AnyFormat, hint, parse, spoken, target
 from runtime.clips import POLARITIES, polarity_of
 from runtime.training.hints.judged import Facts
 from runtime.training.hints.policy import Policy, most
@@ -40,6 +40,7 @@ def policy_of(
             "`grpo.hint.trigger.threshold` was not resolved to a number before this stage was keyed"
         )
     most(grpo.hint, grpo.batch)
+    fmt = spoken(fmt, reader.language)
     prefixes = {polarity: hint(fmt, polarity, grpo.hint.prefix_end) for polarity in POLARITIES}
     for polarity, prefix in prefixes.items():
         for body in BODIES:
