@@ -141,7 +141,7 @@ def _told(path: str, alike: list[Found]) -> str:
 def _inside(found: Found) -> list[str]:
     """Kinds of a union, fields of a section, what a preset stands for."""
     if found.path[-1] == "preset":
-        return ["", *(f"    {name:<16}{_written(fields)}" for name, fields in PRESETS.items())]
+        return ["", *(f"    {name:<18}{_written(fields)}" for name, fields in PRESETS.items())]
     models = [m for m in members(found.info.annotation) if issubclass(m, SpecModel)]
     if len(models) > 1:
         return ["", *(f"    {' '.join(_tags(m)):<16} {_first(m)}" for m in models)]

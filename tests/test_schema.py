@@ -21,7 +21,7 @@ from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, default_
 from c2f_spec.spec.experiment import Experiment
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.grpo import Grpo
-from c2f_spec.spec.hint import PRESETS, Hint
+from c2f_spec.spec.hint import PRESETS, Hint, overlaid
 from c2f_spec.spec.sections import Media, Sft, Student
 from tests.conftest import load_spec
 
@@ -39,10 +39,17 @@ def parsed(extra: str, start: str = START):
 
 # ---- presets
 
+BESIDE = {"questa_50_25": {"trigger": {"digest": "0" * 64, "uri": "hard.txt"}}}
+"""What a preset cannot know."""
+
+
+def named(name):
+    return {"preset": name, **BESIDE.get(name, {})}
+
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_its_fields_written_out(name):
-    preset, written = Hint(preset=name), Hint(**PRESETS[name])
+    preset, written = Hint(**named(name)), Hint(**overlaid(PRESETS[name], BESIDE.get(name, {})))
     assert identity(preset) == identity(written)
     assert identity(Grpo(hint=preset)) == identity(Grpo(hint=written))
     assert preset.model_copy(update={"preset": None}) == written
@@ -67,7 +74,8 @@ def test_a_resolved_preset_stays_what_it_is():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_pass_the_cross_checks(name):
-    _, warnings = parsed(f"grpo: {{hint: {{preset: {name}}}}}\n")
+    chains = "teacher: {kind: lexicon}\nfilters: {polarity_match: {}}\n"
+    _, warnings = parsed(f"{chains}grpo: {{hint: {json.dumps(named(name))}}}\n")
     assert not warnings
 
 

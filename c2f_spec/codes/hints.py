@@ -1,4 +1,4 @@
-"""Codes 325 to 339 and 349 to 351: hint policies that would run and teach nothing, or the wrong thing (METHOD 1.8, 6.3, 6.4)."""
+"""Codes 325 to 339 and 349 to 353: hint policies that would run and teach nothing, or the wrong thing (METHOD 1.8, 6.3, 6.4)."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ ENTRIES: dict[str, Entry] = {
         "grpo: {hint: {trigger: {metric: polarity, threshold: 0.5}}}\n",
     ),
     "C2F329": Entry(
-        "a threshold outside 0 to 1",
-        "A single reward, without its weight, goes from 0 to 1 and is compared with `<`. At 0 or lower no group is "
-        "ever hard, above 1 every group is: the trigger would decide nothing (METHOD 1.8).",
+        "a threshold that no reward reaches",
+        "A single reward, without its weight, goes from 0 to 1, a total to the sum of the weights, and is compared with "
+        "`<`. At 0 or lower no group is ever hard, above the most every group is: the trigger would decide nothing "
+        "(METHOD 1.8).",
         "grpo: {hint: {trigger: {metric: correct, threshold: 1.5}}}\n",
         "grpo: {hint: {trigger: {metric: correct, threshold: 0.5}}}\n",
     ),
@@ -136,5 +137,20 @@ ENTRIES: dict[str, Entry] = {
         "Without that section there is no such number. With a weight of 0 it is computed and does not count.",
         "grpo: {rewards: {format: {}, polarity: {}}, hint: {trigger: {metric: score, threshold: 0.5}}}\n",
         "grpo: {rewards: {format: {}, polarity: {}, score: {weight: 0}}, hint: {trigger: {metric: score, threshold: 0.5}}}\n",
+    ),
+    "C2F352": Entry(
+        "a trigger that tells nothing apart",
+        "A trigger says which samples are hard. If all are, `drop` leaves nothing to train on, and hints go to samples that "
+        "need none; if none are, a run that is named after hints has none (METHOD 6.2). To hint every sample on purpose "
+        "there is `trigger: always`.",
+        "grpo: {hint: {hard_policy: drop, trigger: always}}\n",
+        "grpo: {hint: {hard_policy: drop, trigger: {kind: pass_rate, max_rate: 0}}}\n",
+    ),
+    "C2F353": Entry(
+        "hinted answers without any reward",
+        "`polarity_reward_on_hinted: exclude` takes from hinted answers the polarity that they were given. Where that is the "
+        "only reward with a weight nothing is left to compare them by, and their groups would be generated and thrown away.",
+        "grpo: {rewards: {polarity: {}}, hint: {trigger: {metric: polarity, threshold: 0.5}, polarity_reward_on_hinted: exclude}}\n",
+        "grpo: {rewards: {polarity: {}, score: {}}, hint: {trigger: {metric: polarity, threshold: 0.5}, polarity_reward_on_hinted: exclude}}\n",
     ),
 }

@@ -13,6 +13,7 @@ from c2f_spec.spec.hint_parts import (
     FixedLevel,
     MaskLoss,
     OfflineList,
+    PassRate,
     PolarityContent,
     ReplaceAll,
     ReplaceK,
@@ -50,6 +51,12 @@ def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
             message = "`auto` is the weights of format and polarity together, and one of them is not rewarded"
             hint = "name both rewards, give a number, or set `hard_policy: keep`"
             yield Problem("C2F314", AT, message, hint, at_key=True)
+            return
+        most = sum(r.weight for r in (rewards.format, rewards.polarity, rewards.score) if r is not None)
+        if not 0 < threshold <= most:
+            message = f"totals go from 0 to {most:g}: with a threshold of {threshold:g} "
+            message += "no group is hard" if threshold <= 0 else "every group is hard"
+            yield Problem("C2F329", loc, message, f"a number in (0, {most:g}]")
         return
     low, high = rewards.format.weight, rewards.format.weight + rewards.polarity.weight
     gated = rewards.score is None or rewards.score.gate in ("tag", "tag_and_sign")
@@ -66,6 +73,34 @@ def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
         )
         message = f"a threshold of {threshold:g} lies outside ({low:g}, {high:g}]: {why}"
         yield Problem("C2F315", loc, message, "use `auto`")
+
+
+def a_trigger_tells_groups_apart(e: Experiment) -> Iterator[Problem]:
+    """Whatever becomes of hard samples, some must be hard and some not; only hints may be given to all."""
+    if e.grpo is None or e.grpo.hint.hard_policy == "keep":
+        return
+    trigger, dropped = e.grpo.hint.trigger, e.grpo.hint.hard_policy == "drop"
+    if isinstance(trigger, Always) and dropped:
+        message = "every group is hard and dropped: nothing is trained"
+        yield Problem("C2F352", (*AT, "trigger"), message, "use another trigger", at_key=True)
+    if isinstance(trigger, PassRate) and trigger.max_rate >= 1:
+        message = "every group is hard, those that are all right too"
+        hint = "lower it below 1" + ("" if dropped else ", or say it with `trigger: always`")
+        yield Problem("C2F352", (*AT, "trigger", "max_rate"), message, hint)
+    least = trigger.only_if_mean_below if isinstance(trigger, ZeroVariance) else None
+    if least is not None and least <= 0:
+        message = f"no mean reward is below {least:g}, so that no group is hard"
+        yield Problem("C2F352", (*AT, "trigger", "only_if_mean_below"), message, "raise it above 0")
+
+
+def hinted_answers_earn_something(e: Experiment, h: Hint) -> Iterator[Problem]:
+    if e.grpo is None or h.polarity_reward_on_hinted == "keep":
+        return
+    rewards = e.grpo.rewards
+    if not any(r is not None and r.weight > 0 for r in (rewards.format, rewards.score)):
+        message = "polarity is the only reward, and hinted answers do not earn it: none of them is learned from"
+        hint = "reward `format` or `score` too, or write `polarity_reward_on_hinted: keep`"
+        yield Problem("C2F353", (*AT, "polarity_reward_on_hinted"), message, hint)
 
 
 def only_bad_groups_are_hard(e: Experiment, h: Hint) -> Iterator[Problem]:
@@ -231,6 +266,7 @@ def policy(e: Experiment) -> Iterator[Problem]:
 
 GIVEN: tuple[Callable[[Experiment, Hint], Iterator[Problem]], ...] = (
     only_bad_groups_are_hard,
+    hinted_answers_earn_something,
     a_batch_is_fair,
     a_mixed_group_is_fair,
     levels_need_something_to_divide,
@@ -241,6 +277,7 @@ GIVEN: tuple[Callable[[Experiment, Hint], Iterator[Problem]], ...] = (
 
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     threshold_separates_wrong_from_right,
+    a_trigger_tells_groups_apart,
     a_list_is_somewhere,
     a_reward_that_triggers_is_named,
     fields_have_a_use,

@@ -23,7 +23,13 @@ from c2f_spec.spec.hint_parts import (
     Trigger,
 )
 
-Preset = Literal["c2f_thinker", "c2f_no_hint", "c2f_no_hard", "polarity_taught"]
+Preset = Literal[
+    "c2f_thinker", "c2f_no_hint", "c2f_no_hard", "polarity_taught",
+    "hint_grpo_iccv25", "ghpo", "scaf_grpo", "sage", "uft", "questa_50_25",
+]  # fmt: skip
+
+CORRECT = {"kind": "all_below", "metric": "correct", "threshold": 0.5}
+"""Hard: no answer is well-formed with the right polarity."""
 
 PRESETS: dict[str, dict[str, Any]] = {
     "c2f_thinker": {},  # every default is the paper's method
@@ -35,6 +41,49 @@ PRESETS: dict[str, dict[str, Any]] = {
         "normalise": "joint",
         "polarity_reward_on_hinted": "exclude",
         "forced_loss": {"mode": "policy_gradient"},
+    },
+    # Of the literature (METHOD 6.1), as far as they can be said in these fields. No runtime does all of any of them yet:
+    # `c2f_spec/spec/support.py` refuses each by its parts.
+    "hint_grpo_iccv25": {
+        "trigger": {"kind": "always"},
+        "content": {"kind": "trace_prefix", "unit": "ratio"},
+        "prefix_end": "after_think_open",
+        "level": {"kind": "ladder", "levels": [0.0001, 0.5], "parallel": True},
+    },
+    "ghpo": {
+        "trigger": CORRECT,
+        "content": {"kind": "trace_prefix", "unit": "ratio"},
+        "placement": "in_prompt",
+        "prefix_end": "after_think_open",
+        "level": {"kind": "ladder", "levels": [0.25, 0.5, 0.75]},
+    },
+    "scaf_grpo": {
+        "trigger": CORRECT,
+        "content": {"kind": "text", "column": "hint"},
+        "placement": "in_prompt",
+        "group": {"kind": "replace_k", "k": 1},
+        "normalise": "joint",
+        "warmup_steps": 50,
+    },
+    "sage": {
+        "trigger": CORRECT,
+        "content": {"kind": "text", "column": "hint"},
+        "placement": "in_prompt",
+        "level": {"kind": "ladder", "levels": [0.34, 0.67, 1.0]},
+    },
+    "uft": {
+        "trigger": {"kind": "always"},
+        "content": {"kind": "trace_prefix", "unit": "ratio"},
+        "prefix_end": "after_think_open",
+        "level": {"kind": "anneal"},
+        "forced_loss": {"mode": "sft", "coef": 0.001},
+    },
+    "questa_50_25": {  # the list's digest and place are the spec's to say
+        "trigger": {"kind": "offline_list"},
+        "content": {"kind": "trace_prefix", "unit": "ratio"},
+        "placement": "in_prompt",
+        "prefix_end": "after_think_open",
+        "level": {"kind": "anneal", "shape": "stages", "start": 0.5, "end": 0.25, "over": 1.0},
     },
 }
 
