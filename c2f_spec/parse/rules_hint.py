@@ -98,7 +98,9 @@ def hinted_answers_earn_something(e: Experiment, h: Hint) -> Iterator[Problem]:
         return
     rewards = e.grpo.rewards
     if not any(r is not None and r.weight > 0 for r in (rewards.format, rewards.score)):
-        message = "polarity is the only reward, and hinted answers do not earn it: none of them is learned from"
+        message = (
+            "polarity is the only reward, and hinted answers do not earn it: none of them is learned from"
+        )
         hint = "reward `format` or `score` too, or write `polarity_reward_on_hinted: keep`"
         yield Problem("C2F353", (*AT, "polarity_reward_on_hinted"), message, hint)
 
