@@ -126,7 +126,10 @@ def test_what_no_runtime_does_is_refused_by_name(fields, field):
 @pytest.mark.parametrize(
     ("name", "parts"),
     {
-        **dict.fromkeys(("c2f_thinker", "c2f_no_hint", "c2f_no_hard", "polarity_taught"), set()),
+        "c2f_thinker": set(),
+        "c2f_no_hint": set(),
+        "c2f_no_hard": set(),
+        "polarity_taught": set(),
         "hint_grpo_iccv25": {"content.kind", "level.kind"},
         "ghpo": {"content.kind", "placement", "level.kind"},
         "scaf_grpo": {"content.kind", "placement"},

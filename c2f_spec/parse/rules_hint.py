@@ -41,10 +41,8 @@ def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
         if threshold is None:
             message = f"`auto` is a total reward, and `{trigger.metric}` goes from 0 to 1"
             yield Problem("C2F328", (*AT, "trigger", "metric"), message, "give a number, for example 0.5")
-        elif not 0 < threshold <= 1:
-            message = f"`{trigger.metric}` goes from 0 to 1: with a threshold of {threshold:g} "
-            message += "no group is hard" if threshold <= 0 else "every group is hard"
-            yield Problem("C2F329", loc, message, "a number in (0, 1]")
+        else:
+            yield from _beyond(f"`{trigger.metric}`", threshold, 1.0)
         return
     if rewards.format is None or rewards.polarity is None:
         if threshold is None:
@@ -52,11 +50,8 @@ def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
             hint = "name both rewards, give a number, or set `hard_policy: keep`"
             yield Problem("C2F314", AT, message, hint, at_key=True)
             return
-        most = sum(r.weight for r in (rewards.format, rewards.polarity, rewards.score) if r is not None)
-        if not 0 < threshold <= most:
-            message = f"totals go from 0 to {most:g}: with a threshold of {threshold:g} "
-            message += "no group is hard" if threshold <= 0 else "every group is hard"
-            yield Problem("C2F329", loc, message, f"a number in (0, {most:g}]")
+        named = (rewards.format, rewards.polarity, rewards.score)
+        yield from _beyond("the total", threshold, sum(r.weight for r in named if r is not None))
         return
     low, high = rewards.format.weight, rewards.format.weight + rewards.polarity.weight
     gated = rewards.score is None or rewards.score.gate in ("tag", "tag_and_sign")
@@ -75,22 +70,35 @@ def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
         yield Problem("C2F315", loc, message, "use `auto`")
 
 
+def _beyond(what: str, threshold: float, most: float) -> Iterator[Problem]:
+    """A threshold on something that goes from 0 to `most`, and by which all groups are alike."""
+    if not 0 < threshold <= most:
+        message = f"{what} goes from 0 to {most:g}: with a threshold of {threshold:g} "
+        message += "no group is hard" if threshold <= 0 else "every group is hard"
+        yield Problem("C2F329", (*AT, "trigger", "threshold"), message, f"a number in (0, {most:g}]")
+
+
 def a_trigger_tells_groups_apart(e: Experiment) -> Iterator[Problem]:
     """Whatever becomes of hard samples, some must be hard and some not; only hints may be given to all."""
     if e.grpo is None or e.grpo.hint.hard_policy == "keep":
         return
     trigger, dropped = e.grpo.hint.trigger, e.grpo.hint.hard_policy == "drop"
+    at: tuple[str, ...] = (*AT, "trigger")
     if isinstance(trigger, Always) and dropped:
-        message = "every group is hard and dropped: nothing is trained"
-        yield Problem("C2F352", (*AT, "trigger"), message, "use another trigger", at_key=True)
-    if isinstance(trigger, PassRate) and trigger.max_rate >= 1:
-        message = "every group is hard, those that are all right too"
+        message, hint = "every group is hard and dropped: nothing is trained", "use another trigger"
+    elif isinstance(trigger, PassRate) and trigger.max_rate >= 1:
+        message, at = "every group is hard, those that are all right too", (*at, "max_rate")
         hint = "lower it below 1" + ("" if dropped else ", or say it with `trigger: always`")
-        yield Problem("C2F352", (*AT, "trigger", "max_rate"), message, hint)
-    least = trigger.only_if_mean_below if isinstance(trigger, ZeroVariance) else None
-    if least is not None and least <= 0:
-        message = f"no mean reward is below {least:g}, so that no group is hard"
-        yield Problem("C2F352", (*AT, "trigger", "only_if_mean_below"), message, "raise it above 0")
+    elif (
+        isinstance(trigger, ZeroVariance)
+        and trigger.only_if_mean_below is not None
+        and trigger.only_if_mean_below <= 0
+    ):
+        message, at = "no mean reward is below 0, so that no group is hard", (*at, "only_if_mean_below")
+        hint = "raise it above 0"
+    else:
+        return
+    yield Problem("C2F352", at, message, hint)
 
 
 def hinted_answers_earn_something(e: Experiment, h: Hint) -> Iterator[Problem]:
