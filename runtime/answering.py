@@ -57,7 +57,7 @@ def asked(
     asking: Asking,
     clips: Mapping[str, Clip],
     units: Mapping[int, Sequence[str]],
-) -> Iterator[tuple[int, list[Row] | None]]:
+) -> Iterator[tuple[int, list[Row] | int]]:
     """By threads, with a journal. A unit is yielded when it is whole, in whatever order they become so."""
     unit_of = {clip_id: number for number, part in units.items() for clip_id in part}
     questions = {
@@ -91,7 +91,7 @@ def asked(
         made_before = alone and sum(map(len, units.values())) < len(clips)
         hope, unsure = _Hope(answered=made_before or before > 0), list[Asked]()
 
-        def keep(each: Asked) -> Iterator[tuple[int, list[Row] | None]]:
+        def keep(each: Asked) -> Iterator[tuple[int, list[Row] | int]]:
             row = _row(each)
             journal.note(row)
             number = unit_of[row["id"]]
@@ -100,7 +100,7 @@ def asked(
             if len(there) == len(questions[number]):
                 yield number, _ordered(questions[number], rows.pop(number))
             elif all((row["id"], sample) in there for sample in range(asking.samples)):
-                yield number, None
+                yield number, 1
 
         for made in settled:
             for each in made:

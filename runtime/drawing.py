@@ -1,4 +1,4 @@
-"""Sampling in which each row draws from a seed of its own.
+"""The next token of each row: the likeliest, or one drawn from a seed of the row's own.
 
 A token is drawn by adding Gumbel noise to the logits and taking the largest (Gumbel 1954; Maddison, Tarlow and Minka 2014,
 https://arxiv.org/abs/1411.0030), which is a draw from their softmax. So the sampled answer to a clip hangs on its seed alone,
@@ -7,34 +7,43 @@ and not on which other clips it was answered with, on which pod, or after what i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import LogitsProcessor, LogitsProcessorList, TemperatureLogitsWarper, TopPLogitsWarper
+from transformers import TemperatureLogitsWarper, TopPLogitsWarper
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from c2f_spec.spec.evaluate import Decoding
 
 TINY = torch.finfo(torch.float32).tiny
 """A uniform number is never 0, whose logarithm no largest could be found with."""
 
-
-class Drawn(LogitsProcessor):  # type: ignore[misc]  # transformers has no type hints
-    """Logits -> logits whose largest is the token that is drawn. The rows of a batch keep their places."""
-
-    def __init__(self, seeds: Sequence[int], device: torch.device) -> None:
-        self._generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:  # noqa: ARG002
-        """Scores (B, V)."""
-        uniform_BV = torch.stack(
-            [torch.rand(scores.shape[1], generator=g, device=scores.device) for g in self._generators]
-        )
-        return scores.float() - torch.log(-torch.log(uniform_BV.clamp_min(TINY)))
+Choose = Callable[[torch.Tensor, Sequence[torch.Generator]], torch.Tensor]
+"""Logits (B, V), and the generators of the rows if tokens are drawn -> tokens (B,)."""
 
 
-def sampling(seeds: Sequence[int], temperature: float, top_p: float, device: torch.device) -> Any:
-    """What makes greedy generation sample the nucleus `top_p` of the distribution at `temperature`."""
-    warpers: list[Any] = [TemperatureLogitsWarper(temperature)] if temperature != 1 else []
-    warpers += [TopPLogitsWarper(top_p)] if top_p < 1 else []
-    return LogitsProcessorList([*warpers, Drawn(seeds, device)])
+def choosing(decoding: Decoding, never: Sequence[int], device: torch.device) -> Choose:
+    """By the temperature and the nucleus of `decoding`; the tokens `never` are not chosen."""
+    forbidden = torch.tensor(never, dtype=torch.long, device=device)
+    warpers: list[Any] = []
+    if decoding.temperature not in (0, 1):
+        warpers.append(TemperatureLogitsWarper(decoding.temperature))
+    if decoding.temperature and decoding.top_p < 1:
+        warpers.append(TopPLogitsWarper(decoding.top_p))
+
+    def choose(scores_BV: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
+        scores_BV = scores_BV.index_fill(1, forbidden, -torch.inf)
+        for warper in warpers:
+            scores_BV = warper(None, scores_BV)
+        return (scores_BV + noise(generators, scores_BV) if generators else scores_BV).argmax(dim=1)
+
+    return choose
+
+
+def noise(generators: Sequence[torch.Generator], scores_BV: torch.Tensor) -> torch.Tensor:
+    """Gumbel noise (B, V)."""
+    uniform_BV = torch.stack(
+        [torch.rand(scores_BV.shape[1], generator=g, device=scores_BV.device) for g in generators]
+    )
+    return -torch.log(-torch.log(uniform_BV.clamp_min(TINY)))

@@ -1,24 +1,27 @@
-"""Rows -> what the model writes for them, in batches of about equal length. Hints are never given here.
+"""Rows -> what the model writes for them. Hints are never given here.
 
-Shorter prompts are padded to the longest of their batch, so clips are answered in the order of their length, the longest
-first: what does not fit in memory is known at once. The length is estimated, so that a clip is decoded when its batch
-comes, or by another process before, and not before the first batch. An answer ends by itself or after `max_new_tokens`.
+Shorter prompts are padded to the longest that are answered with them, so clips are answered in the order of their length,
+the longest first: what does not fit in memory is known at once. The length is estimated, so that a clip is decoded when
+its turn comes, or by another process before, and not before the first answer. An answer ends by itself or after
+`max_new_tokens`, and its place goes to another row: a batch that waited for its longest answer would compute padding for
+half of the time where answers differ as much as chains of thought do.
 """
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from runtime.drawing import sampling
-from runtime.models.student import Student, device, generation
-from runtime.training.batches import prompt_batch
+from runtime.drawing import choosing
+from runtime.models.student import Student, device, suppressed
+from runtime.running import Answer, Running
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from c2f_spec.spec.evaluate import Decoding
     from c2f_spec.spec.sections import Media
@@ -29,6 +32,8 @@ PIXELS = 784
 """Of two frames that make a token."""
 SOUND = 25
 """Tokens of a second."""
+FREE = 0.25
+"""Share of the places that are free before new rows take them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +45,9 @@ class Said:
     ended: bool
     """It came to its end by itself."""
     seconds: float
-    """Until its batch was answered."""
+    """From when the model was given the prompt until the answer was there."""
     together: int
-    """Rows of its batch."""
+    """Rows that were being answered when it began, with it."""
 
 
 class Engine(Protocol):
@@ -51,8 +56,11 @@ class Engine(Protocol):
     most: int
     """Rows that it answers at once."""
 
-    def answer(self, rows: Sequence[Row], seeds: Mapping[str, int]) -> list[Said]:
-        """An answer to each row; `seeds` by clip are used if answers are sampled."""
+    def answer(self, rows: Iterable[Row], seeds: Mapping[str, int]) -> Iterator[list[Said]]:
+        """After each step the answers that ended with it, if any; `seeds` by clip are used if answers are sampled.
+
+        Rows are taken when there is a place for them.
+        """
         ...
 
 
@@ -61,43 +69,39 @@ class Generating:
 
     def __init__(self, student: Student, decoding: Decoding, most: int) -> None:
         self.student, self.decoding, self.most = student, decoding, most
-        self._settings = generation(student.tokenizer, decoding.max_new_tokens, 0.0)
+        self._choose = choosing(decoding, suppressed(student.tokenizer), device())
         opening = turn_opening(student.processor)
         self._opening: list[int] = student.tokenizer.encode(opening, add_special_tokens=False)
 
-    def answer(self, rows: Sequence[Row], seeds: Mapping[str, int]) -> list[Said]:
-        """One batch, padded to its longest prompt."""
+    def answer(self, rows: Iterable[Row], seeds: Mapping[str, int]) -> Iterator[list[Said]]:
+        """Rows take the places of those whose answers ended, some at once: reading prompts holds up the others."""
+        coming = iter(rows)
+        running = Running(self.student, self._choose, self.decoding.max_new_tokens)
+        while True:
+            free = self.most - len(running)
+            new = list(islice(coming, free)) if free >= self.most * FREE else []
+            ended = self._begin(running, new, seeds) if new else []
+            if running:
+                ended += running.step()
+            elif not new:
+                return
+            yield [self._said(answer) for answer in ended]
+
+    def _begin(self, running: Running, rows: Sequence[Row], seeds: Mapping[str, int]) -> list[Answer]:
         assert_unhinted(rows, self._opening)
-        began = time.monotonic()
-        model, tokenizer = self.student.model, self.student.tokenizer
-        batch = {k: v.to(device()) for k, v in prompt_batch(rows, tokenizer.pad_token_id).items()}
-        with torch.no_grad():
-            ids_BT = model.generate(
-                **batch,
-                generation_config=self._settings,
-                logits_processor=self._sampling(rows, seeds),
-            )[:, batch["input_ids"].shape[1] :]
-        ended_B = (ids_BT == tokenizer.eos_token_id).any(dim=1).tolist()
-        texts = self.student.processor.batch_decode(ids_BT, skip_special_tokens=True)
-        seconds = time.monotonic() - began
-        return [
-            Said(row.id, text, ended, seconds, len(rows))
-            for row, text, ended in zip(rows, texts, ended_B, strict=True)
-        ]
+        draws = self.decoding.temperature > 0
+        own = [torch.Generator(device()).manual_seed(seeds[row.id]) if draws else None for row in rows]
+        return running.add(rows, own)
 
-    def _sampling(self, rows: Sequence[Row], seeds: Mapping[str, int]) -> Any:
-        if not self.decoding.temperature:
-            return None
-        own = [seeds[row.id] for row in rows]
-        return sampling(own, self.decoding.temperature, self.decoding.top_p, device())
+    def _said(self, answer: Answer) -> Said:
+        text = self.student.processor.decode(answer.tokens, skip_special_tokens=True)
+        ended = answer.tokens[-1] == self.student.tokenizer.eos_token_id
+        return Said(answer.id, text, ended, time.monotonic() - answer.began, answer.together)
 
 
-def by_length(clips: Sequence[Clip], media: Media, most: int) -> list[list[Clip]]:
-    """Batches of at most `most` clips, the longest prompts first; clips of equal length stay in order."""
-    ordered = sorted(clips, key=lambda clip: -length(clip, media))
-    count = -(-len(ordered) // most)
-    size = -(-len(ordered) // count) if count else 1
-    return [ordered[start : start + size] for start in range(0, len(ordered), size)]
+def by_length(clips: Sequence[Clip], media: Media) -> list[Clip]:
+    """The longest prompts first; clips of equal length stay in order."""
+    return sorted(clips, key=lambda clip: -length(clip, media))
 
 
 def length(clip: Clip, media: Media) -> float:

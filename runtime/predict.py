@@ -144,7 +144,8 @@ def _answered(
     reader = Reader(folder, student.processor, fmt, Media.model_validate(facing["media"]))
     for start in range(0, len(numbers), AT_ONCE):
         rows = [reader.row(str(number)) for number in numbers[start : start + AT_ONCE]]
-        for said in engine.answer(rows, {}):
+        said_of = {said.id: said for ended in engine.answer(rows, {}) for said in ended}
+        for said in (said_of[row.id] for row in rows):
             answer = parse(fmt, said.text)
             read = {"polarity": answer.polarity, "score": answer.score, "well_formed": answer.well_formed}
             yield read | {"ended": said.ended, "output": said.text}

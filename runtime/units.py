@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 UNIT = 64
 Rows = list[dict[str, Any]]
-Make = Callable[[Mapping[int, Sequence[str]]], Iterator[tuple[int, Rows | None]]]
+Make = Callable[[Mapping[int, Sequence[str]]], Iterator[tuple[int, Rows | int]]]
 """Ids of the units that are missing, by number -> number and rows of each, in any order.
 
-A number without rows tells that one more clip of the unit is done: a unit may take many minutes.
+In place of the rows, how many more clips of the unit are done: a unit may take many minutes. None more is a sign of life.
 """
 
 
@@ -51,8 +51,8 @@ def in_units(ctx: Context, ids: Sequence[str], make: Make) -> Rows | None:
     mine = range(shard(), len(cut), ctx.stage.placement.shards)
     begun = Counter[int]()
     for number, rows in make({n: cut[n] for n in mine if names[n] not in there}):
-        if rows is None:
-            begun[number] += 1
+        if isinstance(rows, int):
+            begun[number] += rows
         else:
             ctx.objects.create(names[number], _sealed(number, list(rows)))
             done += len(cut[number])

@@ -7,6 +7,7 @@ given to the clips whatever they are generated together with, so rows need no or
 from __future__ import annotations
 
 import time
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from runtime.models.layout import as_released
 from runtime.models.student import Student, save
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from c2f_spec.spec.evaluate import Decoding
     from c2f_spec.spec.handoff import VllmPlace
@@ -64,8 +65,13 @@ class Serving:
             seed=0,
         )
 
-    def answer(self, rows: Sequence[Row], seeds: Mapping[str, int]) -> list[Said]:
-        """An answer to each row; `seeds` by clip are used if answers are sampled."""
+    def answer(self, rows: Iterable[Row], seeds: Mapping[str, int]) -> Iterator[list[Said]]:
+        """As many at once as `most` says; vLLM gives them back together."""
+        coming = iter(rows)
+        while asked := list(islice(coming, self.most)):
+            yield self._together(asked, seeds)
+
+    def _together(self, rows: Sequence[Row], seeds: Mapping[str, int]) -> list[Said]:
         from vllm import SamplingParams
 
         assert_unhinted(rows, self._opening)

@@ -70,7 +70,7 @@ def run(ctx: Context) -> dict[str, Any] | None:
     make = TEACHERS[spec.kind]
     say(f"{spec.kind} writes chains for {len(clips)} clips of {facts['name']}")
 
-    def written(units: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[Row] | None]]:
+    def written(units: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[Row] | int]]:
         if not units:
             return
         teacher = make(spec, task)

@@ -4,7 +4,8 @@ Reads   model/    or none for the base student; then weights/, if it has release
         prepare/  the evaluated data set
 Writes  predictions.jsonl  {"id", "label", "true", "output", "polarity", "score", "well_formed", "ended", "failure"}, a row a
                            clip in manifest order; `failure` is {"reason", "message"} where there is no score, else null
-        times.jsonl        {"id", "seconds", "together"}: how long its batch took, and how many were answered in it
+        times.jsonl        {"id", "seconds", "together"}: how long its answer took, and how many were answered at once when
+                           it began
 
 Metrics are computed from the predictions elsewhere. How long an answer took stands apart, because no two runs agree in
 it. A clip whose media cannot be read is a prediction without a score (METHOD 4.5); a data set of such clips is an error.
@@ -45,7 +46,8 @@ if TYPE_CHECKING:
     from runtime.training.rows import Row
 
 ROUNDS = 4
-"""Batches whose rows are ordered by length together. What a stage that is killed loses is at most what they answer."""
+"""How many times as many clips as are answered at once are ordered by length together, answered in each other's places
+and stored: what a stage that is killed loses is at most their answers."""
 TIMES = ("seconds", "together")
 
 
@@ -65,29 +67,20 @@ def run(ctx: Context) -> dict[str, Any] | None:
     engine = start(reader)
     ids = reader.ids("test")
 
-    def answered(missing: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[dict[str, Any]] | None]]:
+    def answered(missing: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[dict[str, Any]] | int]]:
         planned = [
-            (
-                window,
-                by_length(
-                    [reader.clips[i] for part in window.values() for i in part], ctx.media, engine.most
-                ),
-            )
+            (window, by_length([reader.clips[i] for part in window.values() for i in part], ctx.media))
             for window in windows(ids, missing, engine.most, ctx.stage.placement.shards)
         ]
-        reader.expect(clip.id for _, batches in planned for batch in batches for clip in batch)
-        for window, batches in planned:
+        reader.expect(clip.id for _, clips in planned for clip in clips)
+        for window, clips in planned:
+            seeds = {clip.id: seed_of(ctx.stage.key, clip.id, 0) for clip in clips}
             made: dict[str, dict[str, Any]] = {}
-            for batch in batches:
-                rows, unread = read(reader, batch)
-                made |= {clip.id: unreadable(clip, message) for clip, message in unread}
-                said = (
-                    engine.answer(rows, {row.id: seed_of(ctx.stage.key, row.id, 0) for row in rows})
-                    if rows
-                    else []
-                )
-                made |= {each.id: prediction(reader.clips[each.id], each, ctx.format, scale) for each in said}
-                yield next(iter(window)), None
+            for ended in engine.answer(readable(reader, clips, made), seeds):
+                made |= {
+                    said.id: prediction(reader.clips[said.id], said, ctx.format, scale) for said in ended
+                }
+                yield next(iter(window)), len(ended)
             for number in window.keys() & missing.keys():
                 yield number, [made[clip_id] for clip_id in window[number]]
 
@@ -122,7 +115,8 @@ def windows(
 ) -> Iterator[dict[int, Sequence[str]]]:
     """Units that are answered together, of this pod's share, without windows that miss nothing.
 
-    Cut from the whole share and not from what is missing of it: so an interruption changes no batch.
+    Cut from the whole share and not from what is missing of it: so an interruption changes no batch. The model does not
+    go on from one window to the next for the same reason.
     """
     units = -(-len(ids) // UNIT)
     share = range(shard(), units, shards)
@@ -133,16 +127,16 @@ def windows(
             yield {number: ids[number * UNIT : (number + 1) * UNIT] for number in window}
 
 
-def read(reader: Reader, clips: Sequence[Clip]) -> tuple[list[Row], list[tuple[Clip, str]]]:
-    """The rows of clips that can be read, and the others with why not."""
-    rows, unread = [], []
+def readable(reader: Reader, clips: Sequence[Clip], others: dict[str, dict[str, Any]]) -> Iterator[Row]:
+    """The rows of clips that can be read; what is to be said of the `others` is put there."""
     for clip in clips:
         try:
-            rows.append(reader.row(clip.id))
+            row = reader.row(clip.id)
         except DataWrong as error:
-            unread.append((clip, error.message))
+            others[clip.id] = unreadable(clip, error.message)
             say(f"warning: no answer is asked for: {error.message}")
-    return rows, unread
+        else:
+            yield row
 
 
 def opened(ctx: Context, decoding: Decoding) -> tuple[Student, Callable[[Reader], Engine]]:

@@ -1,8 +1,14 @@
 """Clips a second of the evaluation stage on the tiny student, beside two plain loops that take turns with it.
 
-`one by one`: a clip is decoded and generated for, then the next. `fixed order`: the same with as many clips at once as the
-stage takes, in the order of the manifest. Both read clips as the stage does and generate with the same settings, and the
-three must give the same answers. `kept`: the stage again, with the decoded clips that an earlier evaluation left.
+`one by one`: a clip is decoded, `generate` of transformers answers it, then the next. `fixed order`: the same with as many
+clips at once as the stage takes, in the order of the manifest. Both read clips as the stage does, but keep none on disk,
+and the three must give the same answers. `kept`: the stage again, with the decoded clips that an earlier evaluation left.
+
+Timed is all from the student's folder to the answers: every one of them loads the student and reads the manifest, and the
+stage stores its units and writes its outputs besides. Of Python's start and its imports, seconds, nobody pays.
+
+Two students: one whose answers end by themselves, some after ten times as many tokens as others, and one that was trained
+too little for that, whose answers are all cut short: then no place is free before all are.
 """
 
 from __future__ import annotations
@@ -17,23 +23,24 @@ from pathlib import Path
 import torch
 
 from c2f_spec.spec.datasets import DATASETS
-from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f, Media
 from c2f_spec.store.objects import open_objects
 from runtime.chains import target
 from runtime.clips import Clip, polarity_of, read_manifest, write_jsonl, write_manifest
 from runtime.context import Context
-from runtime.generating import Generating
 from runtime.media.render import render
 from runtime.models import MODELS
-from runtime.models.student import load
+from runtime.models.student import generation, load
 from runtime.parallel import over_cores
 from runtime.stages import evaluate, sft
+from runtime.training.batches import prompt_batch
 from runtime.training.rows import Reader
 
-CLIPS, TRAINED, ALONE, ROUNDS = 384, 64, 16, 3
+CLIPS, TRAINED, ALONE, ROUNDS = 384, 64, 48, 3
 """Clips of the test split and of the training split; of those, how many one by one; and how often all take turns."""
+STEPS = {"answers end": 160, "answers are cut short": 40}
+"""Of training."""
 MEDIA = Media(fps=2.0, max_frames=4, max_pixels=3136)
 STUDENT = {"kind": "tiny", "hidden": 64, "layers": 2}
 DECODING = {"max_new_tokens": 160}
@@ -43,26 +50,39 @@ WORDS = "a film of two hours that never bored me with its dull plot warm cast an
 def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make_clips(folder / "prepared")
-        model = trained(folder)
-        found: dict[str, list[float]] = {"one by one": [], "fixed order": [], "stage": [], "kept": []}
-        for turn in range(ROUNDS):
-            alone, few = plain(folder, model, 1)
-            batched, many = plain(folder, model, MODELS["tiny"].rows_generated)
-            ours, again = (staged(folder, model, turn, name) for name in ("stage", "kept"))
-            assert few == many[:ALONE], "answers hang on what they are answered with"
-            assert many == ours[1] == again[1]
-            for what, rate in zip(found, (alone, batched, ours[0], again[0]), strict=True):
-                found[what].append(rate)
-        middle = {what: statistics.median(rates) for what, rates in found.items()}
-        for what, rate in middle.items():
-            print(f"{what:<12} {rate:6.1f} clips a second")
-        print(
-            f"the stage is {middle['stage'] / middle['one by one']:.1f} times as fast as one by one and "
-            f"{middle['stage'] / middle['fixed order']:.2f} times as fast as in fixed order; with kept clips "
-            f"{middle['kept'] / middle['fixed order']:.2f} times"
-        )
+        make_clips(Path(name) / "prepared")
+        write_chains(Path(name))
+        for what, steps in STEPS.items():
+            model = trained(Path(name), steps)
+            show(what, *measured(Path(name), model))
+
+
+def measured(folder: Path, model: Path) -> tuple[dict[str, float], list[int]]:
+    """Clips a second of each, the median of all turns, and tokens of the answers in order of their number."""
+    found: dict[str, list[float]] = {"one by one": [], "fixed order": [], "stage": [], "kept": []}
+    for _ in range(ROUNDS):
+        store = Path(tempfile.mkdtemp(dir=folder))
+        alone, few = plain(folder, model, 1)
+        batched, many = plain(folder, model, MODELS["tiny"].rows_generated)
+        ours, again = (staged(folder, model, store, name) for name in ("stage", "kept"))
+        assert few == many[:ALONE], "answers hang on what they are answered with"
+        assert many == ours[1] == again[1]
+        for what, rate in zip(found, (alone, batched, ours[0], again[0]), strict=True):
+            found[what].append(rate)
+    tokenizer = load(model / "model").tokenizer
+    tokens = sorted(len(tokenizer.encode(text)) for text in many)
+    return {what: statistics.median(rates) for what, rates in found.items()}, tokens
+
+
+def show(what: str, middle: dict[str, float], tokens: list[int]) -> None:
+    print(f"{what}: {tokens[0]} to {tokens[-1]} tokens, half of them at most {statistics.median(tokens):.0f}")
+    for name, rate in middle.items():
+        print(f"  {name:<12} {rate:6.1f} clips a second")
+    print(
+        f"  the stage is {middle['stage'] / middle['one by one']:.1f} times as fast as one by one and "
+        f"{middle['stage'] / middle['fixed order']:.2f} times as fast as in fixed order; with kept clips "
+        f"{middle['kept'] / middle['fixed order']:.2f} times"
+    )
 
 
 def make_clips(folder: Path) -> None:
@@ -96,8 +116,8 @@ class Drawn:
         render(self.folder / "clips" / f"c{number:04}.mp4", rating, seed=1, clip=str(number))
 
 
-def trained(folder: Path) -> Path:
-    """A student that ends its answers; they are of different length, as the words of the clips are."""
+def write_chains(folder: Path) -> None:
+    """Answers of different length, as the words of the clips are."""
     (folder / "chains").mkdir()
     clips = read_manifest(folder / "prepared", "train")
     rows = (
@@ -105,8 +125,11 @@ def trained(folder: Path) -> Path:
         for clip in clips
     )
     write_jsonl(folder / "chains" / "chains.jsonl", rows)
-    section = {"steps": 40, "batch": 16, "learning_rate": 5e-3}
-    ctx = context(folder, "sft", {"filter": folder / "chains"}, folder / "store", sft=section)
+
+
+def trained(folder: Path, steps: int) -> Path:
+    section = {"steps": steps, "batch": 16, "learning_rate": 5e-3}
+    ctx = context(folder, "sft", {"filter": folder / "chains"}, folder / f"store-{steps}", sft=section)
     sft.run(ctx)
     return ctx.out
 
@@ -120,22 +143,24 @@ def context(folder: Path, kind: str, inputs: dict[str, Path], store: Path, **spe
 
 def plain(folder: Path, model: Path, most: int) -> tuple[float, list[str]]:
     """Clips a second and answers of a loop over the manifest."""
+    started = time.perf_counter()
     student = load(model / "model")
     student.model.eval()
     reader = Reader(folder / "prepared", student.processor, C2f(), MEDIA)
-    engine = Generating(student, Decoding.model_validate(DECODING), most)
+    settings = generation(student.tokenizer, DECODING["max_new_tokens"], 0.0)
     ids = reader.ids("test")[: ALONE if most == 1 else CLIPS]
-    started = time.perf_counter()
     texts = []
     for start in range(0, len(ids), most):
-        rows = [reader.row(clip_id) for clip_id in ids[start : start + most]]
-        texts += [said.text for said in engine.answer(rows, {})]
+        batch = prompt_batch(reader.rows(ids[start : start + most]), student.tokenizer.pad_token_id)
+        with torch.no_grad():
+            made = student.model.generate(**batch, generation_config=settings)
+        answers = made[:, batch["input_ids"].shape[1] :]
+        texts += student.processor.batch_decode(answers, skip_special_tokens=True)
     return len(ids) / (time.perf_counter() - started), texts
 
 
-def staged(folder: Path, model: Path, turn: int, name: str) -> tuple[float, list[str]]:
-    """Clips a second and answers of the stage; the second of a turn finds what the first one decoded."""
-    store = folder / f"store-{turn}"
+def staged(folder: Path, model: Path, store: Path, name: str) -> tuple[float, list[str]]:
+    """Clips a second and answers of the stage; the second with a store finds what the first one decoded."""
     if name == "kept":
         (store / "work" / "evaluate").rename(store / "work" / "before")
     section = {"decoding": DECODING, "score_space": "prompt_range"}
