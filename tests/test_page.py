@@ -109,3 +109,20 @@ def test_it_sorts_by_any_head_and_changes_the_data_set(cases):
     )
     cases.wait("document.querySelector('.rows').getAttribute('aria-label').includes('nyt')")
     assert cases.complaints() == []
+
+
+def test_who_uses_the_keyboard_sees_where_and_stays_there(cases):
+    cases.run("document.querySelector('[data-kind=fixed]').focus()")
+    for kind in ("keyDown", "keyUp"):
+        cases.ask(
+            "Input.dispatchKeyEvent",
+            type=kind,
+            key="Enter",
+            code="Enter",
+            text="\r",
+            windowsVirtualKeyCode=13,
+        )
+    assert cases.run("document.activeElement.dataset.kind") == "fixed"
+    assert cases.run("document.activeElement.getAttribute('aria-pressed')") == "true"
+    cases.run("document.querySelector('.rows-head button').focus({focusVisible: true})")
+    assert cases.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"

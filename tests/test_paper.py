@@ -17,7 +17,7 @@ from c2f_spec.report.collect import collect
 from c2f_spec.report.html import html
 from c2f_spec.report.markdown import markdown
 from c2f_spec.report.paper import TITLES, _cells
-from c2f_spec.report.table_forms import as_csv, as_latex
+from c2f_spec.report.table_forms import _latex, as_csv, as_latex
 from c2f_spec.spec.claims import TABLES
 from c2f_spec.spec.datasets import DATASETS
 from tests.report_store import experiment, filled
@@ -112,6 +112,18 @@ def test_latex_is_escaped(report):
     body = [line for line in text.splitlines() if not line.startswith("%")]
     assert not [line for line in body if re.search(r"(?<!\\)[%#_]", line)]
     assert r"$\pm$" in text
+
+
+def test_what_latex_would_not_print_as_it_stands_is_said_in_its_words():
+    """In its default encoding `<` prints an inverted exclamation mark, and `[` after a row is that row's argument."""
+    assert _latex("[a] p < 0.001 | −1") == r"{[}a] p \textless{} 0.001 \textbar{} $-$1"
+    assert _latex("50 % of a_b & {c}\u202e") == r"50 \% of a\_b \& \{c\}" + "\ufffd"
+
+
+def test_what_was_read_into_a_cell_is_told():
+    read = {(row["table"], row["model"], row["test"]): row["read"] for row in printed() if "read" in row}
+    assert len(read) == 6
+    assert "46.8 or 46.3" in read["II", "HumanOmni", "cmu-mosei"]["Acc7"]
 
 
 def test_a_doubtful_row_is_starred_and_its_reason_given(tmp_path):

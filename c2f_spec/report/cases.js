@@ -90,10 +90,12 @@
     }
     const counts = Object.fromEntries(NAMES.map((name, bit) => [name, bits.reduce((sum, many, mask) => sum + (mask & (1 << bit) ? many : 0), 0)]));
     const shown = NAMES.filter((name) => !(sets[k].training && ["fixed", "broken", "wrong"].includes(name)));
+    const held = chips.contains(document.activeElement);
     chips.replaceChildren(...shown.map((name) => el(
       "button", { type: "button", "aria-pressed": String(name === filter), disabled: !counts[name] && name !== filter, "data-kind": name, on: { click: () => { filter = name; refresh(); } } },
       `${KINDS[name][0]} ${counts[name].toLocaleString("en")}`,
     )));
+    if (held) chips.querySelector('[aria-pressed="true"]').focus();
     count.textContent = `${order.length.toLocaleString("en")} of ${n.toLocaleString("en")} clips`;
     rows.show(order);
     const first = rows.shown()[0];

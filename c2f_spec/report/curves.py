@@ -99,12 +99,16 @@ def grpo_curves(outputs: Outputs, variant: Variant) -> Curves | None:
             _note(rows).strip(),
             smooth=True,
         ),
-        *(
-            Chart(title, unit, _series(rows, names), (note + _note(rows)).strip(), smooth=True)
-            for title, unit, names, note in MORE
-        ),
+        *(_more(rows, *one) for one in MORE),
     )
     return _curves("Reinforcement learning (GRPO)", found, charts)
+
+
+def _more(rows: list[dict[str, Any]], title: str, unit: str, names: dict[str, str], note: str) -> Chart:
+    """A note about lines after the first stands only where there is one."""
+    series = _series(rows, names)
+    told = note if len(names) == 1 or len(series) > 1 else ""
+    return Chart(title, unit, series, (told + _note(rows)).strip(), smooth=True)
 
 
 def _curves(title: str, found: Output, charts: tuple[Chart, ...]) -> Curves:

@@ -70,18 +70,21 @@ def _lead(section: Section) -> list[Html | None]:
 def _nav(report: Report) -> Html:
     several = len(report.sections) > 1
     found = report.sections[0]
-    places = [
+    tested, tables_ = ("pairs", "Paired tests", report.pairs), ("tables", "Tables", report.tables)
+    own = (
+        tables_,
+        ("results-0", "Results", found.tables),
+        ("funnel-0", "Filters", found.funnel),
+        ("training-0", "Training", found.curves),
+        ("examples-0", "Examples", found.examples),
+        tested,
+    )
+    places = [  # in the order of the page
         ("hypotheses", "Hypotheses", report.verdicts),
-        ("matrix", "All experiments", several and report.matrix),
-        ("results-0", "Results", not several and found.tables),
-        ("pairs", "Paired tests", report.pairs),
-        ("tables", "Tables", report.tables),
-        ("funnel-0", "Filters", not several and found.funnel),
-        ("training-0", "Training", not several and found.curves),
+        *((("matrix", "All experiments", report.matrix), tested, tables_) if several else own),
         ("rewards", "Rewards", report.rewards or report.rises),
         ("shifts", "Out-of-domain", report.shifts),
         ("errors", "Errors", report.errors),
-        ("examples-0", "Examples", not several and found.examples),
         ("cases", "Cases", report.cases),
         ("cost", "Cost", report.timeline),
         *((f"variant-{i}", s.name, several) for i, s in enumerate(report.sections)),
@@ -140,14 +143,14 @@ def _stages(report: Report) -> list[Html]:
                     class_=None if done else "words",
                 ),
                 el("td", numbers.seconds(stage.seconds) if done else "", class_="n"),
-                el("td", stage.summary, class_="words"),
-                el("td", el("code", stage.attempt)),
                 el("td", el("code", stage.name, title=stage.key)),
+                el("td", stage.summary, class_="words"),
+                el("td", el("code", stage.attempt[:8], title=stage.attempt)),
             )
         )
     spent = sum(s.seconds or 0 for s in report.stages)
     note = el("p", f"{len(rows)} stages, {numbers.seconds(spent)} of wall time in all.", class_="about")
-    heads = (("stage", ""), ("state", ""), ("time", "n"), ("summary", ""), ("attempt", ""), ("name", ""))
+    heads = (("stage", ""), ("state", ""), ("time", "n"), ("name", ""), ("summary", ""), ("attempt", ""))
     return [el("h2", "Stages", id="stages"), note, table(heads, rows)]
 
 

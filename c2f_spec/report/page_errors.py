@@ -111,10 +111,10 @@ def shifts(report: Report) -> list[Html]:
         return []
     groups = list(dict.fromkeys(s.group for s in found))
     names = (("experiment", ""),) if len(groups) > 1 else ()
-    heads = (*names, ("checkpoint", ""), ("Acc2 in-domain", "n"), ("out-of-domain", "n"), ("difference", "n"), ("Corr in-domain", "n"), ("out-of-domain", "n"), ("test sets", "n"))  # fmt: skip
+    heads = (*names, ("checkpoint", ""), ("Acc2 in", "n"), ("out", "n"), ("difference", "n"), ("Corr in", "n"), ("out", "n"), ("test sets", "n"))  # fmt: skip
     rows = [_shift(s, bool(names)) for s in found]
     figure = el("figure", legend(groups, "fill") if len(groups) > 1 else None, pictures.shifted(found))
-    note = "Means over test sets of other data than the training data; sets that contain it are left out."
+    note = "In: the test set of the training data. Out: means over those of other data; sets that contain it are left out."
     return [
         el("h2", "In-domain and out-of-domain", id="shifts"),
         el("p", note, class_="about"),

@@ -37,7 +37,7 @@ def grid(table: PaperTable) -> Grid:
     return Grid(
         name=f"Table {table.name}",
         title=table.title,
-        heads=("measured (paper, difference)", "test set", "", *metrics, *FACTS),
+        heads=("measured (paper, difference)", "test set", "setting", *metrics, *FACTS),
         words=3,
         rows=tuple(rows),
         notes=tuple(_notes(table)),

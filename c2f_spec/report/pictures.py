@@ -15,8 +15,19 @@ if TYPE_CHECKING:
     from c2f_spec.metrics.errors_by_class import Calibration, Confusion
     from c2f_spec.report.views import Bar, Shift
 
-KINDS = ("prepare", "distil", "filter", "sft", "merge", "grpo", "evaluate", "baseline")
-"""Kinds of stages, each of a colour."""
+COLOURS = {
+    "prepare": 6,
+    "distil": 5,
+    "filter": 5,
+    "sft": 4,
+    "merge": 4,
+    "grpo": 2,
+    "evaluate": 1,
+    "baseline": 3,
+}
+"""Of kinds of stages: what is made before training, training, and what looks at it, told apart."""
+NAME = 13.0
+"""Least distance between two names, from line to line."""
 IDLE = 0.04
 """A pause between stages that is longer than this share of the busy time is drawn as long as this."""
 
@@ -37,14 +48,14 @@ def confusion(found: Confusion, title: str) -> Html:
             says = (
                 f"labelled {name}, answered {heads[j]}: {count:,} of {total:,} ({numbers.percent(share)} %)"
             )
+            opacity, strong = shade(share)
             style = f"cell {'c3' if i == j else 'c2'}"
             parts.append(
                 shape(
                     "rect", says, x=left + wide * j, y=y, width=wide - 2, height=high - 2,
-                    class_=style, fill_opacity=round(0.06 + 0.8 * share, 2),
+                    class_=style, fill_opacity=opacity,
                 )
             )  # fmt: skip
-            strong = "on" if share > 0.55 else "name"
             parts.append(words(f"{count:,}", left + wide * (j + 0.5), y + high / 2 + 3, "middle", strong))
     said = "; ".join(
         f"{n}: {', '.join(map(str, row))}" for n, row in zip(found.classes, found.counts, strict=True)
@@ -52,10 +63,15 @@ def confusion(found: Confusion, title: str) -> Html:
     return drawn(parts, top + high * k + 4, f"{title}. Rows are labels, columns answers. {said}")
 
 
+def shade(share: float) -> tuple[float, str]:
+    """How full the cell of a share of the row is drawn, and the style of its count, which must be legible on it."""
+    return round(0.06 + 0.8 * share, 2), "on" if share > 0.65 else "name"
+
+
 def calibrated(found: Calibration, low: float, high: float, title: str) -> Html:
     """Mean label over mean score of each part of the scale; a calibrated model lies on the dashed line."""
-    left, bottom, height = 40.0, 34.0, 236.0
-    x, y = scale(low, high, left, WIDTH - 12), scale(low, high, height - bottom, 12)
+    left, bottom, height = 40.0, 34.0, 248.0
+    x, y = scale(low, high, left, WIDTH - 12), scale(low, high, height - bottom, 24)
     parts = [
         join((rule(left, y(t), WIDTH - 12, y(t), "grid"), words(numbers.plain(t), left - 6, y(t) + 4, "end")))
         for t in ticks(low, high)
@@ -90,8 +106,8 @@ def shifted(found: Sequence[Shift]) -> Html:
     values = [100 * v for s in found for v in (s.inside, s.outside)]
     marks = ticks(min(values), max(values))
     low, high = marks[0], marks[-1]
-    left, bottom, height = 40.0, 34.0, 236.0
-    x, y = scale(low, high, left, WIDTH - 14), scale(low, high, height - bottom, 14)
+    left, bottom, height = 40.0, 34.0, 248.0
+    x, y = scale(low, high, left, WIDTH - 14), scale(low, high, height - bottom, 24)
     parts = [
         join(
             (
@@ -109,8 +125,7 @@ def shifted(found: Sequence[Shift]) -> Html:
         says = f"{s.group}, {s.checkpoint}: in-domain {numbers.percent(s.inside)} %, out-of-domain {numbers.percent(s.outside)} %"
         style = f"dot c{colour(groups.index(s.group) + 1)}"
         parts.append(shape("circle", says, cx=at[0], cy=at[1], r=4.5, class_=style))
-        side = "end" if at[0] > WIDTH * 0.7 else "start"
-        parts.append(words(s.checkpoint, at[0] + (-8 if side == "end" else 8), at[1] + 4, side, "name"))
+    parts += _names([(x(100 * s.inside), y(100 * s.outside), s.checkpoint) for s in found])
     parts += [
         words("in-domain, %", WIDTH - 14, height - 3, "end", "unit"),
         words("out-of-domain, %", 2, 9, "start", "unit"),
@@ -122,6 +137,16 @@ def shifted(found: Sequence[Shift]) -> Html:
     return drawn(parts, height, f"Acc2 in-domain and out-of-domain: {said}")
 
 
+def _names(points: Sequence[tuple[float, float, str]]) -> list[Html]:
+    """Beside its point each, on the side where there is room, and none on another's line."""
+    made, lowest = [], {"start": 0.0, "end": 0.0}
+    for left, top, name in sorted(points, key=lambda point: point[1]):
+        side = "end" if left > WIDTH * 0.7 else "start"
+        lowest[side] = max(top + 4, lowest[side] + NAME)
+        made.append(words(name, left + (-8 if side == "end" else 8), lowest[side], side, "name"))
+    return made
+
+
 def timeline(bars: Sequence[Bar], width: float = 3 * WIDTH) -> Html:
     """A line a stage; long pauses are shortened, and marked."""
     place, pauses, busy = _without_pauses(bars)
@@ -131,7 +156,7 @@ def timeline(bars: Sequence[Bar], width: float = 3 * WIDTH) -> Html:
     parts = [rule(x(t), 2, x(t), height - 20, "bar") for t in pauses]
     for i, bar in enumerate(bars):
         start, end = place(bar.start), place(bar.end)
-        style = f"fill c{colour(1 + KINDS.index(bar.kind) if bar.kind in KINDS else 6)}"
+        style = f"fill c{COLOURS[bar.kind]}"
         took = numbers.seconds(bar.end - bar.start)
         says = f"{bar.label}: {took}, from {numbers.seconds(bar.start)} after the first stage"
         y = 3 + high * i

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.report import own_forms, paper_forms
 from c2f_spec.report.tables import Grid, Number, PaperTable
-from c2f_spec.report.text import inline, piped
+from c2f_spec.report.text import clean, inline, piped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,6 +25,13 @@ LATEX = {
     **{c: f"\\{c}" for c in "&%$#_{}"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "[": "{[}",  # at the start of a row it would be an argument of the one before
+    "±": r"$\pm$",
+    "−": "$-$",
+    "—": "---",
 }
 
 
@@ -118,9 +125,8 @@ def _tabular(found: Grid) -> Iterator[str]:
 
 
 def _comment(text: str) -> str:
-    return "% " + " ".join(text.split())
+    return "% " + " ".join(clean(text).split())
 
 
 def _latex(text: str) -> str:
-    escaped = "".join(LATEX.get(c, c) for c in " ".join(text.split()))
-    return escaped.replace("±", r"$\pm$").replace("—", "---")
+    return "".join(LATEX.get(c, c) for c in " ".join(clean(text).split()))
