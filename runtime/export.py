@@ -17,16 +17,17 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter
 
 from c2f_spec.errors import StageError
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Format, Media
-from runtime.chains import prompt
+from runtime.chains import prompt, spoken
 from runtime.clips import read_facts, read_jsonl, read_manifest, write_jsonl
 from runtime.models.layout import as_released
+from runtime.prompts import turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +67,12 @@ def export(folders: dict[str, Path], out: Path, job: dict[str, Any]) -> None:
     }
     (out / "c2f.json").write_text(json.dumps(facing, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     if "filter" in folders:
-        chains(folders["filter"], folders["prepare"], prompts[facts["language"]], out / "chains")
+        asked = Asked(
+            prompts[facts["language"]],
+            spoken(fmt, facts["language"]).language,
+            media.audio == "in_video",
+        )
+        chains(folders["filter"], folders["prepare"], asked, out / "chains")
 
 
 def model(source: Path, out: Path) -> None:
@@ -85,20 +91,34 @@ def model(source: Path, out: Path) -> None:
     config.save_pretrained(out)
 
 
-def chains(kept: Path, prepared: Path, question: str, out: Path) -> None:
-    """Conversations about the clips, which lie beside them; paths are relative to `train.jsonl`.
+class Asked(NamedTuple):
+    """What stands in the user's turn."""
+
+    question: str
+    """With `{text}` where the clip's words go."""
+    language: str
+    interleaved: bool
+    """Sound comes with the video."""
+
+
+def chains(kept: Path, prepared: Path, asked: Asked, out: Path) -> None:
+    """Conversations about the clips, which lie beside them, as in the prepared data set; paths are relative to `train.jsonl`.
+
+    A clip is named as often as the student saw it: not for sound that it lacks, in whose place a sentence stands.
 
     https://swift.readthedocs.io/en/latest/Customization/Custom-dataset.html (messages, videos, audios)
     https://huggingface.co/docs/trl/dataset_formats (conversational language modelling)
     """
     clips = {clip.id: clip for clip in read_manifest(prepared)}
-    (out / "clips").mkdir(parents=True)
     rows = []
     for row in read_jsonl(kept / "chains.jsonl"):
         clip = clips[row["id"]]
-        place = f"clips/{Path(clip.media).name}"
-        shutil.copyfile(prepared / clip.media, out / place)
-        asked = "<video><audio>" + question.replace("{text}", clip.text)
-        messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": row["text"]}]
-        rows.append({"id": clip.id, "messages": messages, "videos": [place], "audios": [place]})
+        (out / clip.media).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(prepared / clip.media, out / clip.media)
+        question = asked.question.replace("{text}", clip.text)
+        parts = turn(question, asked.language, clip.lacks, interleaved=asked.interleaved)
+        content = "".join(part.get("text", f"<{part['type']}>") for part in parts)
+        messages = [{"role": "user", "content": content}, {"role": "assistant", "content": row["text"]}]
+        seen = {f"{kind}s": [clip.media] if {"type": kind} in parts else [] for kind in ("video", "audio")}
+        rows.append({"id": clip.id, "messages": messages, **seen})
     write_jsonl(out / "train.jsonl", rows)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,8 +13,9 @@ from safetensors.torch import load_file
 
 from c2f_spec.errors import DataWrong
 from runtime import predict
-from runtime.clips import read_manifest
-from runtime.export import export
+from runtime.clips import read_manifest, write_jsonl, write_manifest
+from runtime.export import Asked, export
+from runtime.export import chains as chains_of
 from runtime.models.student import load
 from runtime.stages import evaluate
 from tests.omni import MEDIA, NOISE, chains, context, lines, prepared, skilled
@@ -110,6 +112,39 @@ def test_what_is_said_must_be_there(tmp_path, files, message):
 def test_a_folder_that_export_did_not_make(tmp_path):
     with pytest.raises(DataWrong, match="is no exported student"):
         predict.read_facing(tmp_path)
+
+
+def test_clips_of_one_name_stay_apart_and_what_a_clip_lacks_is_not_named(tmp_path):
+    """CH-SIMS and MOSI number the clips of each video from 1: clips/video_0001/0001.mp4, clips/video_0002/0001.mp4."""
+    folder, kept = tmp_path / "prepared", tmp_path / "kept"
+    named = [
+        replace(clip, media=f"clips/video_{i}/0001.mp4")
+        for i, clip in enumerate(read_manifest(prepared())[:3])
+    ]
+    named[1], named[2] = replace(named[1], lacks=("audio",)), replace(named[2], lacks=("video",))
+    for clip in named:
+        (folder / clip.media).parent.mkdir(parents=True)
+        (folder / clip.media).write_text(f"what is seen in {clip.id}")
+    write_manifest(folder, named)
+    kept.mkdir()
+    write_jsonl(kept / "chains.jsonl", ({"id": clip.id, "text": "so"} for clip in named))
+
+    asked = Asked("What of {text}?", "en", interleaved=False)
+    chains_of(kept, folder, asked, tmp_path / "apart")
+    rows = lines(tmp_path / "apart" / "train.jsonl")
+    for row, clip in zip(rows, named, strict=True):
+        for place in (*row["videos"], *row["audios"]):
+            assert (tmp_path / "apart" / place).read_text() == f"what is seen in {clip.id}"
+    assert [(len(row["videos"]), len(row["audios"])) for row in rows] == [(1, 1), (1, 0), (0, 1)]
+    said = [row["messages"][0]["content"] for row in rows]
+    assert [text.count("<video>") for text in said] == [1, 1, 0]
+    assert [text.count("<audio>") for text in said] == [1, 0, 1]
+    assert "There is no audio." in said[1]
+    assert "There is no video." in said[2]
+
+    chains_of(kept, folder, asked._replace(interleaved=True), tmp_path / "within")
+    rows = lines(tmp_path / "within" / "train.jsonl")
+    assert [(len(row["videos"]), len(row["audios"])) for row in rows] == [(1, 0), (1, 0), (0, 1)]
 
 
 def test_chains_are_conversations_beside_their_clips(exported):

@@ -13,6 +13,7 @@ from c2f_spec.report import numbers
 from c2f_spec.report.results import Results
 from c2f_spec.report.summary import honesty
 from c2f_spec.report.text import fence, inline, line
+from c2f_spec.spec.formats import Direct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +86,8 @@ def _head(variant: Variant, language: str) -> str:
 def _made(variant: Variant, model: Output) -> str:
     e = variant.experiment
     student = getattr(e.student, "model", e.student.kind)
-    how = {"sft": "fine-tuned on distilled chains of thought", "grpo": "fine-tuned, then trained by GRPO"}
+    aim = "scores alone" if isinstance(e.format, Direct) else "distilled chains of thought"
+    how = {"sft": f"fine-tuned on {aim}", "grpo": f"fine-tuned on {aim}, then trained by GRPO"}
     return line(
         f"{student}, {how[model.stage.kind]}, on {e.data.train}. {e.description}".strip()
         + " The method is that of C2F-Thinker (arXiv 2604.00013)."
