@@ -61,6 +61,7 @@ CASES = (
     REPLACED,
     SPLIT,
     Case("adapters", section=hints() | LORA),
+    Case("hints foretold", section=hints(trigger={"kind": "always"}, max_hinted_fraction=0.5)),
     Case("hard groups dropped", section=hints(hard_policy="drop")),
     Case("polarity taught", section=hints(preset="polarity_taught") | {"generations": 4}),
     Case("appended, hints learned", section=hints(group={"kind": "append", "k": 1}, forced_loss={"mode": "sft", "coef": 0.1})),
@@ -75,22 +76,23 @@ class Replayed(HintGRPOTrainer):
 
     def _generate_single_turn(self, prompt_ids: Any, images: Any, media: Any, num_generations: int) -> Any:
         del images
-        rank, count, generations = self.accelerator.process_index, len(prompt_ids), self.num_generations
+        rank, generations = self.accelerator.process_index, self.num_generations
         if self.accelerator.num_processes > 1:
             torch.distributed.barrier()
         hinted = [len(ids) > len(row.prompt) for ids, row in zip(prompt_ids, media.rows, strict=True)]
-        if not any(hinted):
+        count = hinted.count(False)
+        if count:
             # The number in its group of the first answer to each clip on this rank; the first group may have begun
-            # on the rank before.
+            # on the rank before. Rows with a hint come last.
             starts: dict[str, int] = {}
-            for i, row in enumerate(media.rows):
+            for i, row in enumerate(media.rows[:count]):
                 starts.setdefault(row.id, (rank * count + i) % generations)
             self.starts = starts
-        seen: dict[str, int] = {}
+        seen: dict[tuple[str, bool], int] = {}
         answers = []
         for row, after in zip(media.rows, hinted, strict=True):
-            number = self.starts[row.id] + seen.get(row.id, 0)
-            seen[row.id] = seen.get(row.id, 0) + 1
+            number = self.starts[row.id] + seen.get((row.id, after), 0)
+            seen[row.id, after] = seen.get((row.id, after), 0) + 1
             text = self._text(row.id, number, after)
             answers.append(self._tokenizer.encode(text + self._tokenizer.eos_token, add_special_tokens=False))
         return answers, None

@@ -35,6 +35,7 @@ POLICIES = [
     {"group": {"kind": "replace_k", "k": 3}, "if_still_bad": "keep_unhinted", **APART},
     {"group": {"kind": "append", "k": 2}, "if_still_bad": "skip", "max_hinted_fraction": 0.5, **APART},
     {"hard_policy": "drop"},
+    {"trigger": {"kind": "always"}, "max_hinted_fraction": 0.5},
 ]
 HERE = threading.local()
 
@@ -79,14 +80,14 @@ def table(own, hard):
 
     def generate(prompts, images, media, generations):
         del images, generations
-        answers = []
-        for i, (ids, row) in enumerate(zip(prompts, media.rows, strict=True)):
-            number = (own.accelerator.process_index * len(prompts) + i) % SIZE
-            answers.append(
-                own._tokenizer.encode(
-                    text(own, row.id, number, len(ids) > len(row.prompt), hard), add_special_tokens=False
-                )
+        hinted = [len(ids) > len(row.prompt) for ids, row in zip(prompts, media.rows, strict=True)]
+        first = own.accelerator.process_index * hinted.count(False)  # rows with a hint come last
+        answers = [
+            own._tokenizer.encode(
+                text(own, row.id, (first + i) % SIZE, after, hard), add_special_tokens=False
             )
+            for i, (row, after) in enumerate(zip(media.rows, hinted, strict=True))
+        ]
         own.accelerator.gather(torch.zeros(1))  # as engines do that share the weights
         return answers, None
 
@@ -110,9 +111,7 @@ def step(trainer, hint, hard, world):
     def work(rank):
         HERE.rank, HERE.ranks = rank, ranks
         own = of_rank(trainer, rank, ranks)
-        own.policy = policy(
-            {**hint, "trigger": {"kind": "all_below", "threshold": 2.0}}, own.reader, own._tokenizer
-        )
+        own.policy = policy(hint, own.reader, own._tokenizer)
         table(own, hard)
         return own, own.roll_out(clips[rank * share : (rank + 1) * share])
 

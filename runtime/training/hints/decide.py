@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from c2f_spec.spec.hint_parts import PassRate
 from runtime.training.hints import curves
 from runtime.training.hints.policy import Policy, chosen
-from runtime.training.hints.triggers import TRIGGERS, Around, judges, running
+from runtime.training.hints.triggers import FORETELL, TRIGGERS, Around, judges, running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,17 @@ class Decision(NamedTuple):
     hard: list[bool]
     hinted: list[bool]
     logged: list[tuple[str, float]]
+
+
+def foreseen(policy: Policy, history: History, samples: Sequence[str], *, step: int, steps: int) -> list[int]:
+    """Those of the groups of `samples` that will be hinted whatever the first answers are."""
+    trigger = policy.spec.trigger
+    if trigger.kind not in FORETELL:
+        return []
+    hard = FORETELL[trigger.kind](trigger, None, Around(samples, (), policy.listed)).tolist()
+    counts = [sample.hinted for sample in history.of(samples)]
+    hinted = chosen(policy, samples, hard, counts, step=step, steps=steps)
+    return [group for group, is_hinted in enumerate(hinted) if is_hinted]
 
 
 def decided(

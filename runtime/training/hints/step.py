@@ -23,6 +23,16 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What one answer goes on from."""
+
+    row: int
+    """Of its rank: whose clip and prompt it has."""
+    prompt: list[int]
+    hint: list[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """One answer of this rank, in tokens."""
 

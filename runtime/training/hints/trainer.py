@@ -27,10 +27,10 @@ from c2f_spec.spec.hint_parts import ReplaceAll, SftLoss
 from runtime.training.batches import places_batch
 from runtime.training.grpo import OmniGRPOTrainer
 from runtime.training.hints import curves, forced, groups
-from runtime.training.hints.decide import decided
+from runtime.training.hints.decide import decided, foreseen
 from runtime.training.hints.history import History
 from runtime.training.hints.judged import Judged
-from runtime.training.hints.step import Again, Answer, Rollout, Step, Used, assembled
+from runtime.training.hints.step import Again, Answer, Asked, Rollout, Step, Used, assembled
 from runtime.training.hints.triggers import still_bad
 
 if TYPE_CHECKING:
@@ -132,19 +132,15 @@ class HintGRPOTrainer(OmniGRPOTrainer):
 
     def roll_out(self, clips: list[str]) -> dict[str, Any]:
         """Answers for this rank's `clips`, each `num_generations` times in a row over all ranks."""
-        step = self._first_answers(clips)
+        samples, at = self._samples(clips), {"step": self.state.global_step, "steps": self.state.max_steps}
+        foretold = foreseen(self.policy, self.history, samples, **at)
+        step, again = self._first_answers(clips, foretold)
         first = self._judged(step.rewards, step.facts, self.num_generations)
-        hard, hinted, logged = decided(
-            self.policy,
-            self.history,
-            first,
-            self._samples(clips),
-            step=self.state.global_step,
-            steps=self.state.max_steps,
-        )
+        hard, hinted, logged = decided(self.policy, self.history, first, samples, **at)
         self._log(logged)
         given = [group for group, is_hinted in enumerate(hinted) if is_hinted]
-        again = self._answer_hints(step, given)
+        if given != foretold:
+            again = self._answer_hints(step, given)
         dropped = {g for g, is_hard in enumerate(hard) if is_hard and self.policy.spec.hard_policy == "drop"}
         bad = self._still_bad(again, given)
         taken = set(given) if self.policy.spec.if_still_bad == "keep_hinted" else set(given) - bad
@@ -152,16 +148,18 @@ class HintGRPOTrainer(OmniGRPOTrainer):
             dropped |= bad
         return self._use(step, again, taken, dropped)
 
-    def _first_answers(self, clips: list[str]) -> Step:
-        prompts, _, media = self._tokenize_prompts(clips)
-        tokens, logprobs = self._generate_single_turn(prompts, None, media, self.num_generations)
-        answers = [
-            Answer(ids, logprobs=logprobs[i] if logprobs is not None else None)
-            for i, ids in enumerate(tokens)
-        ]
+    def _first_answers(self, clips: list[str], foretold: Sequence[int]) -> tuple[Step, Again]:
+        """And in the same generation those of the `foretold` groups that go on from a hint."""
+        prompts, _, _ = self._tokenize_prompts(clips)
         shape = groups.Shape(self.num_generations, len(clips), self.accelerator.num_processes)
         rank = self.accelerator.process_index
-        return Step(rank, shape, clips, prompts, answers, *self._rewarded(clips, answers))
+        of_ranks = groups.slots(self.policy.spec.group, shape, foretold)
+        asked = [Asked(i, prompt, []) for i, prompt in enumerate(prompts)]
+        asked += [self._hinted(clips, prompts, slot.row) for slot in of_ranks[rank]]
+        answers = self._answers(asked)
+        first, hinted = answers[: len(clips)], answers[len(clips) :]
+        step = Step(rank, shape, clips, prompts, first, *self._rewarded(clips, first))
+        return step, self._again(step, of_ranks, hinted)
 
     def _samples(self, clips: Sequence[str]) -> list[str]:
         """The clip of each group of all ranks."""
@@ -174,31 +172,44 @@ class HintGRPOTrainer(OmniGRPOTrainer):
     def _answer_hints(self, step: Step, given: Sequence[int]) -> Again:
         """Hints and what follows them, for the `given` groups; called by all ranks alike."""
         of_ranks = groups.slots(self.policy.spec.group, step.shape, given)
-        width = max(len(own) for own in of_ranks)
-        if width == 0:
-            return Again(of_ranks, 0, [], step.rewards[:0], step.facts[:0])
-        own = [slot.row for slot in of_ranks[step.rank]]
+        if not any(of_ranks):
+            return self._again(step, of_ranks, [])
         # With nothing to hint a row is generated for the others' sake, and thrown away.
-        rows = own or [0]
-        hints = [
-            self._tokenizer.encode(self.policy.hint(step.clips[i]), add_special_tokens=False) for i in rows
-        ]
-        # One generation a prompt: ranks may have different numbers of a group's answers.
+        rows = [slot.row for slot in of_ranks[step.rank]] or [0]
+        answers = self._answers([self._hinted(step.clips, step.prompts, row) for row in rows])
+        return self._again(step, of_ranks, answers[: len(of_ranks[step.rank])])
+
+    def _hinted(self, clips: Sequence[str], prompts: Sequence[list[int]], row: int) -> Asked:
+        hint = self._tokenizer.encode(self.policy.hint(clips[row]), add_special_tokens=False)
+        return Asked(row, prompts[row], hint)
+
+    def _answers(self, asked: Sequence[Asked]) -> list[Answer]:
+        """One to each, in one generation."""
         tokens, logprobs = self._generate_single_turn(
-            [step.prompts[i] + hint for i, hint in zip(rows, hints, strict=True)],
+            [each.prompt + each.hint for each in asked],
             None,
-            places_batch([self.rows[i] for i in rows]),
+            places_batch([self.rows[each.row] for each in asked]),
             1,
         )
-        answers = [
-            Answer(hint + ids, len(hint), [None] * len(hint) + logprobs[i] if logprobs is not None else None)
-            for i, (hint, ids) in enumerate(zip(hints, tokens, strict=True))
+        return [
+            Answer(
+                each.hint + ids,
+                len(each.hint),
+                [None] * len(each.hint) + logprobs[i] if logprobs is not None else None,
+            )
+            for i, (each, ids) in enumerate(zip(asked, tokens, strict=True))
         ]
-        # As many rows on each rank as on the one that has most, because tables are gathered.
+
+    def _again(self, step: Step, of_ranks: list[list[groups.Slot]], own: list[Answer]) -> Again:
+        """Rewards what this rank answered in its slots; with as many rows on each rank as on the one that has most,
+        because tables are gathered.
+        """
+        width = max(len(slots) for slots in of_ranks)
+        if width == 0:
+            return Again(of_ranks, 0, [], step.rewards[:0], step.facts[:0])
         spare = width - len(own)
-        clips = [step.clips[i] for i in own] + [step.clips[rows[0]]] * spare
-        tables = self._rewarded(clips, answers[: len(own)] + answers[:1] * spare)
-        return Again(of_ranks, width, answers[: len(own)], *tables)
+        clips = [step.clips[slot.row] for slot in of_ranks[step.rank]] + step.clips[:1] * spare
+        return Again(of_ranks, width, own, *self._rewarded(clips, own + step.first[:1] * spare))
 
     def _still_bad(self, again: Again, given: Sequence[int]) -> set[int]:
         """Those of the `given` groups that are hard in spite of the hint; logs the hinted answers."""

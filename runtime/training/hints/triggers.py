@@ -67,22 +67,27 @@ def zero_variance(trigger: ZeroVariance, judged: Judged, around: Around) -> torc
     return alike_M & (totals_MG.mean(dim=1) < trigger.only_if_mean_below - MARGIN)
 
 
-def offline_list(trigger: OfflineList, judged: Judged, around: Around) -> torch.Tensor:
-    del trigger
-    return torch.tensor([clip in around.listed for clip in around.clips], device=judged.totals.device)
+def offline_list(trigger: OfflineList, judged: Judged | None, around: Around) -> torch.Tensor:
+    del trigger, judged
+    return torch.tensor([clip in around.listed for clip in around.clips])
 
 
-def always(trigger: Always, judged: Judged, around: Around) -> torch.Tensor:
-    del trigger, around
-    return torch.ones(len(judged.totals), dtype=torch.bool, device=judged.totals.device)
+def always(trigger: Always, judged: Judged | None, around: Around) -> torch.Tensor:
+    del trigger, judged
+    return torch.ones(len(around.clips), dtype=torch.bool)
 
+
+FORETELL: dict[str, Callable[[Any, Judged | None, Around], torch.Tensor]] = {
+    "offline_list": offline_list,
+    "always": always,
+}
+"""Those that look at no answer, and so can tell before there are any."""
 
 TRIGGERS: dict[str, Callable[[Any, Judged, Around], torch.Tensor]] = {
     "all_below": all_below,
     "pass_rate": pass_rate,
     "zero_variance": zero_variance,
-    "offline_list": offline_list,
-    "always": always,
+    **FORETELL,
 }
 """Kind -> (trigger, groups, samples) -> which are hard: (M,), bool."""
 
