@@ -140,6 +140,27 @@ def test_data_that_contains_the_training_data_is_not_called_out_of_domain(tmp_pa
     assert [t.data.domain for t in tables] == ["in-domain", "overlaps the training data"]
 
 
+def test_a_test_set_with_recordings_of_the_training_split_is_not_called_out_of_domain(tmp_path):
+    """As people's own copies have them: under other names, with other ids and words."""
+    store = filled(tmp_path, experiment(), skip=("prepare icwsm2014-movie", "prepare icwsm2014-nyt"))
+    for stage in (s for s in store.plan.stages if s.kind == "prepare"):
+        name = stage.preimage["spec"]["dataset"]
+        rows = [
+            {
+                "id": f"{name}-{split}",
+                "split": split,
+                "text": f"{name} {split}",
+                "label": 1.0,
+                "blake3": digest,
+            }
+            for split, digest in (("train", "a" * 64), ("test", ("b" if "movie" in name else "a") * 64))
+        ]
+        files = {"manifest.jsonl": "".join(json.dumps(row) + "\n" for row in rows), "dataset.json": "{}"}
+        store.write(stage, files, clips=2)
+    tables = collect(store.plan, store.objects).sections[0].tables
+    assert [t.data.domain for t in tables] == ["in-domain", "overlaps the training data"]
+
+
 def test_hinted_rewards_have_gaps_where_nothing_was_hinted(report):
     grpo = report.sections[0].curves[1]
     assert [s.name for s in grpo.charts[0].series] == ["without hint", "with hint"]

@@ -23,7 +23,8 @@ def errors(found: Sequence[Group], cells: Cells) -> tuple[Errors, ...]:
 
 
 def _of(group: Group, cells: Cells) -> Iterator[Errors]:
-    experiment, last = group.variants[0].experiment, cells.last(group)
+    variant, last = group.variants[0], cells.last(group)
+    experiment = variant.experiment
     for name in experiment.evaluate.datasets if experiment.evaluate and last else ():
         cell, facts = cells.of(group, last or "", name), experiment.data.known[name]
         if cell.scores:
@@ -31,7 +32,7 @@ def _of(group: Group, cells: Cells) -> Iterator[Errors]:
                 group=group.name,
                 checkpoint=cell.checkpoint,
                 dataset=name,
-                domain=domain(experiment, name),
+                domain=domain(variant, cells.outputs, name),
                 low=facts.low,
                 high=facts.high,
                 confusions=confusions(cell.runs, facts),
@@ -45,13 +46,13 @@ def shifts(found: Sequence[Group], cells: Cells) -> tuple[Shift, ...]:
 
 
 def _shifts(group: Group, cells: Cells) -> Iterator[Shift]:
-    experiment = group.variants[0].experiment
-    asked = experiment.evaluate
+    variant = group.variants[0]
+    asked = variant.experiment.evaluate
     for checkpoint in (c for c in ORDER if asked and c in asked.checkpoints):
         inside: list[Cell] = []
         outside: list[Cell] = []
         for name in asked.datasets if asked else ():
-            cell, where = cells.of(group, checkpoint, name), domain(experiment, name)
+            cell, where = cells.of(group, checkpoint, name), domain(variant, cells.outputs, name)
             if cell.scores and where in ("in-domain", "out-of-domain"):
                 (inside if where == "in-domain" else outside).append(cell)
         acc = [_mean(side, "Acc2") for side in (inside, outside)]

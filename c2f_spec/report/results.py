@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from c2f_spec.report.model import Domain
     from c2f_spec.report.outputs import Outputs
     from c2f_spec.spec.evaluate import Checkpoint
-    from c2f_spec.spec.experiment import Experiment
 
 FEATURES = ("text", "voice", "face", "all")
 """What the ridge baselines may see, one column each in their predictions."""
@@ -24,12 +23,19 @@ ORDER: tuple[Checkpoint, ...] = ("base", "sft", "grpo")
 TRAINED: tuple[Checkpoint, ...] = ("sft", "grpo")
 
 
-def domain(experiment: Experiment, name: str) -> Domain:
-    """Of a test set."""
-    train, known = experiment.data.train, experiment.data.known
+def domain(variant: Variant, outputs: Outputs, name: str) -> Domain:
+    """Of a test set. One that has recordings of the training split is not out-of-domain, whatever it is called."""
+    data = variant.experiment.data
+    train, known = data.train, data.known
     if name == train:
         return "in-domain"
     overlaps = name in known[train].contains or train in known[name].contains
+    if not overlaps:
+        trained, tested = (
+            {r["blake3"] for r in outputs.clips(variant, n) if r.get("split") == split and r.get("blake3")}
+            for n, split in ((train, "train"), (name, "test"))
+        )
+        overlaps = not trained.isdisjoint(tested)
     return "overlaps the training data" if overlaps else "out-of-domain"
 
 
@@ -65,7 +71,7 @@ class Results:
         splits = found.get("splits")
         return Data(
             name=name,
-            domain=domain(self.e, name),
+            domain=domain(self.variant, self.outputs, name),
             language=facts.language,
             low=facts.low,
             high=facts.high,
