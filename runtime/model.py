@@ -20,7 +20,7 @@ from c2f_spec.errors import C2fError, StageError, Unreachable, WrongUsage
 from c2f_spec.store.machine import home
 from c2f_spec.store.objects import open_objects
 from c2f_spec.store.transfer import side_by_side
-from c2f_spec.store.weights import add_model, check_tensors, choose
+from c2f_spec.store.weights import add_model, check_file, choose
 from runtime.command import Parser
 from runtime.hub import HUBS
 from runtime.hub.download import download
@@ -57,9 +57,8 @@ def add(name: str, store: str, source: str, at: str | None) -> dict[str, Any]:
         files, left_out = _fetched(HUBS[source], repository, at or revision, incoming)
     else:
         files, left_out = _found(Path(source))
-    for path, file in files.items():
-        if path.endswith(".safetensors"):
-            check_tensors(file)
+    for file in files.values():
+        check_file(file)
     digest = add_model(objects, name, files, _say, give=source in HUBS)
     size = sum(file.stat().st_size for file in files.values())
     if source in HUBS:

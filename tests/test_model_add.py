@@ -41,6 +41,7 @@ def released() -> dict[str, bytes]:
     return {**OWN, **texts, "merges.txt": b"#version: 0.2\n", "chat_template.jinja": b"{{ x }}", **parts}
 
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
 STAGED = sorted(released().keys() - OWN.keys())
 
 
@@ -162,6 +163,12 @@ def test_a_hub_may_call_the_revision_by_another_name(hub, tmp_path, capsys):
         ({"config.json": None}, "lacks config.json"),
         ({PARTS[0]: released()[PARTS[0]][:-8]}, "and should have"),
         ({PARTS[0]: b"no tensors"}, "holds no tensors"),
+        ({PARTS[0]: POINTER}, "is a pointer of Git LFS"),
+        ({"tokenizer.json": POINTER}, "is a pointer of Git LFS"),
+        ({"config.json": b'{"model_type": '}, "config.json is no JSON"),
+        ({"tokenizer.json": b""}, "tokenizer.json is no JSON"),
+        ({"model.safetensors.index.json": b'{"weight_map": {"w": "a\\nb.safetensors"}}', "a\nb.safetensors": b""},
+         "which no store takes"),
         ({"model.safetensors.index.json": b'{"weight_map": {"w": "../x.safetensors"}}'}, "lies elsewhere"),
     ],
 )  # fmt: skip
@@ -170,6 +177,16 @@ def test_what_is_no_whole_model_in_safetensors_is_refused(change, message, tmp_p
     assert add(tmp_path, folder_of(tmp_path / "folder", files)) == 64
     assert message in capsys.readouterr().err
     assert copies(tmp_path) == []
+
+
+def test_files_with_names_that_no_store_takes_are_left_out(tmp_path, capsys):
+    odd = "two\nlines\x1b.json"
+    given = folder_of(tmp_path / "folder", {**released(), odd: b"{}"})
+    (given / "sub").mkdir()
+    (given / "sub" / "config.json").write_text("{}")
+    assert add(tmp_path, given) == 0
+    assert json.loads(capsys.readouterr().out)["left_out"] == sorted([*OWN, odd, "sub/config.json"])
+    assert copies(tmp_path) == [digest_of_released(tmp_path)]
 
 
 # ---- the verb

@@ -208,6 +208,8 @@ class FolderObjects:
 
     def _failed(self, verb: str, name: str, error: OSError) -> Unreachable:
         reason = error.strerror or type(error).__name__
+        if isinstance(error, shutil.Error):  # of a tree: source, target and reason of each file
+            reason = str(error.args[0][0][2])
         return Unreachable(
             f"cannot {verb} `{name}` in the store {self.url}: {reason}",
             hint=f"check that {self.root} is a folder that you may write to, with space left",

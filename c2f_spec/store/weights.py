@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.errors import WrongUsage
 from c2f_spec.store.digest import digest_file, digest_of
+from c2f_spec.store.objects import NAME
 from c2f_spec.store.records import model_listing, models_present
 from c2f_spec.store.sealed import seal
 
@@ -32,6 +33,8 @@ WANTED = ("*.json", "*.jinja", "merges.txt", "vocab.txt", "*.model", "*.tiktoken
 UNREAD = ("configuration.json", ".*")
 """ModelScope's own page of facts, and what hubs and git keep beside the files."""
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+POINTER = b"version https://git-lfs.github.com/spec/"
+"""How a file begins that was cloned without its content (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md)."""
 LARGEST_HEADER = 100_000_000
 """Bytes, as the safetensors library takes them."""
 
@@ -56,7 +59,7 @@ def choose(where: str, names: Collection[str], read: Callable[[str], bytes]) -> 
     read_too = {
         n for n in names if any(fnmatch(n, p) for p in WANTED) and not any(fnmatch(n, p) for p in UNREAD)
     }
-    staged = sorted({*weights, *(n for n in read_too if "/" not in n)})
+    staged = sorted({*weights, *(n for n in read_too if "/" not in n and NAME.fullmatch(n))})
     return Choice(tuple(staged), tuple(sorted(set(names) - set(staged))))
 
 
@@ -70,6 +73,10 @@ def _weights(where: str, names: Collection[str], read: Callable[[str], bytes]) -
         if outside := sorted(n for n in wanted if "/" in n):
             raise WrongUsage(
                 f"{where}: {INDEX} names {outside[0]}, which lies elsewhere", hint="copy it again"
+            )
+        if odd := sorted(n for n in wanted if not NAME.fullmatch(n)):
+            raise WrongUsage(
+                f"{where}: {INDEX} names {odd[0]!r}, which no store takes", hint="copy it from elsewhere"
             )
         if lacking := sorted(wanted - set(names)):
             raise WrongUsage(
@@ -86,8 +93,24 @@ def _weights(where: str, names: Collection[str], read: Callable[[str], bytes]) -
     raise WrongUsage(f"{where} is no model: it lacks {WHOLE}", hint="a repository as transformers reads it")
 
 
+def check_file(path: Path) -> None:
+    """Raises `WrongUsage` if a staged file is cut off, or is something else than its name says."""
+    with path.open("rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            raise WrongUsage(
+                f"{path} is a pointer of Git LFS and not the file itself",
+                hint="run `git lfs pull` in that folder, or take `--from hf`",
+            )
+    if path.suffix == ".safetensors":
+        check_tensors(path)
+    elif path.suffix == ".json":
+        try:
+            json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise WrongUsage(f"{path} is no JSON: {error}", hint="copy it again") from None
+
+
 def check_tensors(path: Path) -> None:
-    """Raises `WrongUsage` if a file of weights is cut off or is something else."""
     size = path.stat().st_size
     try:
         with path.open("rb") as file:
