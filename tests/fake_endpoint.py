@@ -15,7 +15,7 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-FAULTS = ("429", "429-date", "500", "503", "stall", "cut", "odd", "empty", "reset", "slow")
+FAULTS = ("429", "429-date", "500", "503", "stall", "cut", "odd", "empty", "reset", "slow", "400-echo", "401-echo")
 
 
 class Fake:
@@ -94,6 +94,9 @@ def handler(fake):
                 self.give(429, b'{"error": {"message": "slow down"}}', {"Retry-After": "0.05"})
             elif fault == "429-date":
                 self.give(429, b"busy", {"Retry-After": "Sun, 06 Nov 1994 08:49:37 GMT"})
+            elif fault.endswith("-echo"):
+                said = f"what is `{self.headers['Authorization']}`?"
+                self.give(int(fault.split("-")[0]), json.dumps({"error": {"message": said}}).encode())
             elif fault == "stall":
                 time.sleep(2)
                 self.close_connection = True

@@ -160,13 +160,13 @@ def test_the_key_comes_from_a_variable_or_a_file_and_is_never_told(tmp_path, mon
             client_of(url, variable="TEACHER_KEY")
 
 
-def test_what_the_endpoint_says_of_a_key_is_masked(monkeypatch):
+@pytest.mark.parametrize(("fault", "error"), [("400-echo", RequestFailed), ("401-echo", StageSpecWrong), ("503-echo", Unreachable)])  # fmt: skip
+def test_a_key_that_the_endpoint_repeats_is_masked_wherever_its_words_go(fault, error, monkeypatch):
     monkeypatch.setenv("K", "hunter2-hunter2")
-    echo = Fake(fault=lambda body, number: "400")
-    echo.answer = None
-    with serving(echo) as url:
-        client = client_of(url, variable="K")
-        assert client._masked("you sent hunter2-hunter2") == "you sent ***"
+    with serving(Fake(fault=lambda body, number: fault)) as url, pytest.raises(error) as caught:
+        ask(client_of(url, variable="K", patience=0.1))
+    assert "***" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
 
 
 def test_a_budget_holds_while_many_requests_are_under_way():

@@ -164,6 +164,8 @@ class Client:
             raise Again("truncated" if cut else "broken", f"the connection broke: {error}") from error
         except urllib3.exceptions.HTTPError as error:
             raise Again("connection", f"{type(error).__name__}: {error}") from error
+        if answer.status != 200:  # some repeat what they were sent, and their words are kept
+            data = self._masked(data.decode(errors="replace")).encode()
         return read(answer.status, answer.headers, data, time.monotonic() - began, self.url)
 
     def _alive(self) -> bool:
