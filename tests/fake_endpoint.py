@@ -15,7 +15,20 @@ from collections import Counter
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-FAULTS = ("429", "429-date", "500", "503", "stall", "cut", "odd", "empty", "reset", "slow", "400-echo", "401-echo")
+FAULTS = (
+    "429",
+    "429-date",
+    "500",
+    "503",
+    "stall",
+    "cut",
+    "odd",
+    "empty",
+    "reset",
+    "slow",
+    "400-echo",
+    "401-echo",
+)
 
 
 class Fake:
