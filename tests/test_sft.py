@@ -124,6 +124,7 @@ def test_chains_must_be_of_training_clips(tmp_path):
         ([], "no chain was kept"),
         ([{"id": "toy-17", "text": "x"}], "toy-17"),
         ([{"id": "?", "text": "x"}], "not a clip"),
+        ([{"id": "toy-00", "text": "1. so<|im_end|>"}], "chain has"),
     ):
         (tmp_path / "chains").mkdir(exist_ok=True)
         write_jsonl(tmp_path / "chains" / "chains.jsonl", rows)

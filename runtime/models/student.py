@@ -100,6 +100,11 @@ def suppressed(tokenizer: Any) -> list[int]:
     )
 
 
+def marks_in(tokenizer: Any, text: str) -> list[str]:
+    """What of `text` a tokenizer would read as a mark of its own: an end of a turn, a place for sound or frames."""
+    return [t.content for t in tokenizer.added_tokens_decoder.values() if t.special and t.content in text]
+
+
 def generation(tokenizer: Any, max_new_tokens: int, temperature: float) -> Any:
     """How answers are generated: greedy at temperature 0, else sampled from the whole distribution."""
     sampling = {"temperature": temperature, "top_p": 1.0, "top_k": 0} if temperature else {}

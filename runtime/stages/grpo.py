@@ -82,6 +82,8 @@ def run(ctx: Context) -> dict[str, Any]:
     reader = Reader.of(ctx, student.processor)
     assert_alike(zero, "grpo", reader.clips.values(), towers_trained=trains_towers(grpo.tuner, student.model))
     clips = reader.ids("train")
+    for clip in clips:
+        reader.assert_plain(clip)
     if grpo.batch > len(clips):
         raise DataWrong(
             f"`grpo.batch` is {grpo.batch}, and the training split has {len(clips)} clips",

@@ -106,4 +106,5 @@ def targets(ctx: Context, reader: Reader) -> list[dict[str, str]]:
     for row in rows:
         if row["id"] not in reader.clips or reader.clips[row["id"]].split != "train":
             raise DataWrong(f"{chains}: `{row['id']}` is not a clip of the training split")
+        reader.assert_plain(row["id"], row["text"])
     return rows

@@ -24,6 +24,7 @@ from runtime.media.ahead import Ahead, Task, decode_and_keep, spare_cores
 from runtime.media.features import Maker
 from runtime.media.kept import Kept, features_of, key_of
 from runtime.media.shown import Shown
+from runtime.models.student import marks_in
 from runtime.prompts import turn
 from runtime.training.placeholders import expanded, seconds_per_grid
 
@@ -157,7 +158,18 @@ class Reader:
             self._ahead.close()
             self._ahead, self._expected = None, []
 
+    def assert_plain(self, clip_id: str, chain: str = "") -> None:
+        """Raises `DataWrong` if a clip's transcript, or a chain of it, has marks that end turns or stand for media."""
+        for what, text in (("transcript", self.clips[clip_id].text), ("chain", chain)):
+            marks = marks_in(self._processor.tokenizer, text)
+            if marks:
+                raise DataWrong(
+                    f"clip `{clip_id}`: its {what} has `{marks[0]}`, which the student reads as a mark and not as text",
+                    hint="take it out of the text, or leave the clip out of the data set",
+                )
+
     def _read(self, clip: Clip) -> Row:
+        self.assert_plain(clip.id)
         media = self._maker.finish(self._decoded(clip))
         if "video_grid_thw" in media:
             media["video_second_per_grid"] = seconds_per_grid(self._processor, media, clip.duration_s)
