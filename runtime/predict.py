@@ -137,7 +137,10 @@ def _answered(
     model: Path, facing: dict[str, Any], folder: Path, numbers: list[int]
 ) -> Iterator[dict[str, Any]]:
     """What the student says of each of these clips, in order."""
+    from transformers.utils import logging
+
     fmt = TypeAdapter(Format).validate_python(facing["format"])
+    logging.set_verbosity_error()  # of the talker, which is not here
     student = load(model)
     student.model.eval().to(device())
     engine = Generating(student, Decoding(max_new_tokens=facing["max_new_tokens"]), AT_ONCE)

@@ -69,7 +69,7 @@ def build(
         keys = tuple(s.key for s in own)
         variants.append(Variant(source.experiment.name, source.text, keys, source.file, source.experiment))
     named = specs or [v.name for v in variants]
-    name = named[0] if len(named) == 1 else f"{named[0]} and {len(named) - 1} more"
+    name = " and ".join(named) if len(named) < 3 else f"{named[0]} and {len(named) - 1} more"
     merged = tuple(replace(stage, variants=tuple(needed_by[key])) for key, stage in stages.items())
     lock = used_pins(merged) | ({"accept": dict(sorted(made.used.items()))} if made.used else {})
     return Plan(name, environment, environment_name, tuple(variants), merged, lock)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from c2f_spec.report.model import Row, Section, Table
 
 WHAT = {
-    "worst_case": "An answer without a score counts as wrong in every accuracy and as the largest error.",
+    "worst_case": "An answer without a score counts as wrong in every accuracy and as the largest error: where there are many, Corr is near −1.",
     "neutral_fill": "An answer without a score counts as 0, neutral.",
     "parsed_only": "Answers without a score are left out: read every number together with its coverage.",
 }

@@ -48,7 +48,8 @@ def line_chart(chart: Chart) -> Html:
     values += [v for s in chart.series for _, *ends in s.band for v in ends]
     steps = [x for s in chart.series for x, _ in s.points]
     ys = ticks(min([*values, 0.0] if chart.zero else values), max([*values, 0.0] if chart.zero else values))
-    xs = [t for t in ticks(min(steps), max(steps), 6) if min(steps) <= t <= max(steps)] or [min(steps)]
+    marks = ticks(min(steps), max(steps), 6)
+    xs = [t for t in marks if min(steps) <= t <= max(steps) and t.is_integer()] or [min(steps)]
     x = scale(min(steps), max(steps), LEFT, WIDTH - RIGHT)
     y = scale(ys[0], ys[-1], HEIGHT - BOTTOM, TOP)
     parts = [_grid_y(ys, y), *(words(numbers.plain(t), x(t), HEIGHT - BOTTOM + 15, "middle") for t in xs)]
