@@ -12,10 +12,11 @@ import json
 import shutil
 import sys
 import tempfile
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import C2fError, DataWrong, StageError, WrongUsage
+from c2f_spec.errors import C2fError, DataWrong, StageError, Unreachable, WrongUsage
 from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.store.objects import Objects, open_objects
 from c2f_spec.store.records import add_dataset
@@ -25,10 +26,12 @@ from runtime.datasets.fetch import FETCH
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 FETCHED = tuple(name for name, facts in KNOWN.items() if facts.reader in FETCH)
 """What `ALL` means."""
+INCOMING = "incoming"
+"""Where a data set is put together."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -41,20 +44,45 @@ def main(argv: Sequence[str]) -> int:
         names = FETCHED if "ALL" in args.names else tuple(dict.fromkeys(args.names))
         for name in names if args.fetch else ():
             _known(name)
-        with tempfile.TemporaryDirectory() as scratch:
+        with _scratch(objects) as scratch:
             fetched: dict[str, Path] = {}
             for name in names:
                 reader = KNOWN[name].reader if args.fetch else ""
                 if args.fetch and reader not in fetched:
-                    folder = Path(scratch) / reader
+                    folder = scratch / reader
                     folder.mkdir()
                     fetched[reader] = FETCH[reader](folder)
                 source = fetched[reader] if args.fetch else args.copy
-                print(json.dumps(add(objects, name, source, Path(scratch))), flush=True)
+                print(json.dumps(add(objects, name, source, scratch)), flush=True)
     except C2fError as error:
         print(error, file=sys.stderr)
         return int(error.code if isinstance(error, StageError) else error.exit)
+    except OSError as error:
+        print(_no_room(error), file=sys.stderr)
+        return int(Unreachable.exit)
     return 0
+
+
+@contextmanager
+def _scratch(objects: Objects) -> Iterator[Path]:
+    """On the disk of a store that is a folder, which then takes the copy as it lies there; `gc` finds what a kill leaves."""
+    place = objects.local(INCOMING)
+    if place is not None:
+        place.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=place) as scratch:
+            yield Path(scratch)
+    finally:
+        if place is not None:
+            with suppress(OSError):  # somebody else's copy is there
+                place.rmdir()
+
+
+def _no_room(error: OSError) -> Unreachable:
+    return Unreachable(
+        f"cannot copy the data set: {error.strerror or error}: {error.filename2 or error.filename}",
+        hint="make room there, or for a store in a bucket name another place with TMPDIR",
+    )
 
 
 def add(objects: Objects, name: str, source: Path, scratch: Path) -> dict[str, Any]:

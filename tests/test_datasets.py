@@ -151,7 +151,7 @@ def test_wrong_usage_and_wrong_data_are_told_and_nothing_is_stored(tmp_path, cap
     assert out == ""
     assert message in err
     assert "hint: " in err
-    assert not (tmp_path / "store").exists()
+    assert list((tmp_path / "store").rglob("*")) == []
 
 
 def test_damaged_rows_are_not_stored(tmp_path, capsys):
@@ -159,7 +159,7 @@ def test_damaged_rows_are_not_stored(tmp_path, capsys):
     argv = ["add", "icwsm2014-nyt", "--store", str(tmp_path / "store"), "--from", str(tmp_path)]
     assert data.main(argv) == 65
     assert f"{NYT}:1: the rating 9" in capsys.readouterr().err
-    assert not (tmp_path / "store").exists()
+    assert list((tmp_path / "store").rglob("*")) == []
 
 
 def test_without_a_network_one_message_names_the_way_out(tmp_path, capsys, monkeypatch):

@@ -20,6 +20,7 @@ from runtime.media.probe import probe
 from runtime.media.render import render
 from runtime.stages import prepare
 from tests.odd_clips import film
+from tests.store.test_room import files_of_at_most
 
 HEADER = "video_id,clip_id,text,label,label_T,label_A,label_V,annotation,mode"
 ROWS = (
@@ -211,6 +212,17 @@ def test_adding_takes_the_table_and_its_clips_and_no_more(tmp_path, capsys):
         open_objects(str(tmp_path / "store")).read(f"datasets/ch-sims/{printed['digest']}/dataset.json")
     )
     assert sorted(listing["files"]) == sorted(["label.csv", *(f"Raw/{name}.mp4" for name in FILES)])
+
+
+def test_a_disk_that_is_full_is_told_and_nothing_is_left_of_the_copy(tmp_path, capsys):
+    folder, store = copy(tmp_path / "copy"), tmp_path / "store"
+    argv = ["add", "ch-sims", "--store", str(store), "--from", str(folder)]
+    with files_of_at_most(5000):
+        assert data.main(argv) == 7
+    told = capsys.readouterr().err
+    assert told.startswith(f"cannot copy the data set: File too large: {store / 'incoming'}/")
+    assert [path for path in store.rglob("*") if path.is_file()] == []
+    assert data.main(argv) == 0
 
 
 def test_terms_are_accepted_by_name(c2f, tmp_path):

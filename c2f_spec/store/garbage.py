@@ -30,7 +30,7 @@ AT_ONCE = 16
 """Objects that are removed side by side."""
 ON_THE_WAY = ("checkpoints", "units", "journal")
 """Below the work of a stage: what it needs until it is committed."""
-LEFT_BEHIND = ("claims", "doctor")
+LEFT_BEHIND = ("claims", "doctor", "incoming")
 """Prefixes of what is taken away by who made it, unless it was killed."""
 
 
