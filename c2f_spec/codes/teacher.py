@@ -1,4 +1,4 @@
-"""Codes 340 to 348, 356 and 357: teachers and filters that work against each other (METHOD 3, 8.4)."""
+"""Codes 340 to 348 and 356 to 358: teachers and filters that work against each other (METHOD 3, 8.4)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ ENTRIES: dict[str, Entry] = {
         "name: the wrong one would be read as the chain (METHOD 3). Strip the native block, or name the Instruct "
         "variant.",
         f"teacher: {{{INSTRUCT.replace('Instruct', 'Thinking')}}}\n" + MATCH,
-        f"teacher: {{{INSTRUCT.replace('Instruct', 'Thinking')}, native_thinking: strip}}\n" + MATCH,
+        f"teacher: {{{INSTRUCT.replace('Instruct', 'Thinking')}, native_thinking: strip, max_new_tokens: 4096}}\n"
+        + MATCH,
     ),
     "C2F342": Entry(
         "asking again for the same answer",
@@ -91,5 +92,14 @@ ENTRIES: dict[str, Entry] = {
         + MATCH,
         "teacher: {kind: openai, model: m-2026, endpoint: https://t.example.org/v1, "
         "client: {max_cost: 20, price_in: 1.5, price_out: 6}}\n" + MATCH,
+    ),
+    "C2F358": Entry(
+        "no room to think and to answer",
+        "A Thinking variant writes a block of thinking of its own before the answer, often longer than the answer, and "
+        "`max_new_tokens` holds for both. A reply that breaks off inside the block has no chain: it is asked for again as "
+        "often as `retry` allows, and then dropped. A warning, because how long a model thinks is known only by trying.",
+        f"teacher: {{{INSTRUCT.replace('Instruct', 'Thinking')}, native_thinking: strip}}\n" + MATCH,
+        f"teacher: {{{INSTRUCT.replace('Instruct', 'Thinking')}, native_thinking: strip, max_new_tokens: 4096}}\n"
+        + MATCH,
     ),
 }

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 BIG = ("qwen3-omni-30b",)
 """Weights that fill a GPU of 80 GB: 59 GiB in bfloat16 (METHOD 8.4)."""
+THOUGHT = 2048
+"""Tokens under which a reply with a block of thinking and a chain of up to 512 is likely to break off. Ours, not measured."""
 
 
 def a_label_that_was_seen_must_not_be_told(e: Experiment) -> Iterator[Problem]:
@@ -38,6 +40,21 @@ def thinking_does_not_collide_with_the_tag(e: Experiment) -> Iterator[Problem]:
             ("teacher", "model"),
             "a Thinking variant opens `<think>` by itself, and so does the format",
             "name the Instruct variant, or set `native_thinking: strip`",
+        )
+
+
+def there_is_room_to_think_and_to_answer(e: Experiment) -> Iterator[Problem]:
+    if e.teacher is None or isinstance(e.teacher, LexiconTeacher):
+        return
+    thinks = "thinking" in e.teacher.model.lower() and e.teacher.native_thinking == "strip"
+    if thinks and e.teacher.max_new_tokens < THOUGHT:
+        yield Problem(
+            "C2F358",
+            ("teacher", "max_new_tokens"),
+            f"a Thinking variant thinks before it answers, and both have {e.teacher.max_new_tokens} tokens: replies will "
+            "break off in its own block",
+            f"set `max_new_tokens: {THOUGHT}` or more, or name the Instruct variant",
+            severity="warning",
         )
 
 
@@ -85,17 +102,18 @@ def what_is_asked_again_can_be_judged_at_once(e: Experiment) -> Iterator[Problem
 
 
 def a_budget_has_prices(e: Experiment) -> Iterator[Problem]:
-    if not isinstance(e.teacher, OpenaiTeacher | VllmTeacher):
-        return
-    client = e.teacher.client
-    if client.max_cost is not None and (client.price_in is None or client.price_out is None):
-        message = "a budget needs both prices to be kept"
-        yield Problem(
-            "C2F357",
-            ("teacher", "client", "max_cost"),
-            message,
-            "add `price_in` and `price_out`, a million tokens each",
-        )
+    """The teacher's, and the judge's."""
+    judge = e.filters.judge if e.filters else None
+    asked = [(("teacher",), e.teacher)] if isinstance(e.teacher, OpenaiTeacher | VllmTeacher) else []
+    for loc, model in (*asked, *([(("filters", "judge"), judge)] if judge else [])):
+        client = model.client
+        if client.max_cost is not None and (client.price_in is None or client.price_out is None):
+            yield Problem(
+                "C2F357",
+                (*loc, "client", "max_cost"),
+                "a budget needs both prices to be kept",
+                "add `price_in` and `price_out`, a million tokens each",
+            )
 
 
 def filters_can_pass_and_can_fail(e: Experiment) -> Iterator[Problem]:
@@ -122,6 +140,7 @@ def filters_can_pass_and_can_fail(e: Experiment) -> Iterator[Problem]:
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     a_label_that_was_seen_must_not_be_told,
     thinking_does_not_collide_with_the_tag,
+    there_is_room_to_think_and_to_answer,
     another_try_can_differ,
     the_teacher_fits_its_gpus,
     what_is_asked_again_can_be_judged_at_once,
