@@ -15,7 +15,7 @@ from c2f_spec.lock import read_lock
 from c2f_spec.parse.experiment import parse, parse_environment
 from c2f_spec.plan.fits import unfit
 from c2f_spec.plan.placement import misplaced
-from c2f_spec.plan.serving import engineless, unserved
+from c2f_spec.plan.serving import engineless, unreadable, unserved
 from c2f_spec.spec.cluster import KubernetesEnvironment, Pool
 
 PACKAGE = Path(__file__).parent.parent / "c2f_spec"
@@ -102,6 +102,8 @@ def codes_of(code: str, text: str, tmp_path: Path) -> set[str]:
             return {p.code for p in unserved(experiment, CLUSTER, "cluster")}
         if code == "C2F460":
             return {p.code for p in engineless(experiment, CLUSTER, "cluster")}
+        if code == "C2F462":
+            return {p.code for p in unreadable(experiment, CLUSTER, "cluster")}
         if not code.startswith("C2F43"):
             return {d.code for d in warnings}
         placed = list(misplaced(experiment, CLUSTER, "cluster"))

@@ -138,3 +138,12 @@ def test_a_stage_starts_only_if_hints_are_token_prefixes(fmt, end):
     assert made.hint("toy-00") == hint(fmt, "negative", end)
     with pytest.raises(StageSpecWrong, match="not a token prefix"):
         policy_of(section, fmt, omni.reader(), Greedy(), 0, frozenset())
+
+
+def test_a_list_of_other_clips_is_refused():
+    listed = {"trigger": {"kind": "offline_list", "digest": "0" * 64}}
+    section = Grpo.model_validate({"batch": 2, "hint": listed})
+    tokenizer = omni.student().tokenizer
+    assert policy_of(section, omni.FMT, omni.reader(), tokenizer, 0, frozenset({"toy-00", "x"})).listed
+    with pytest.raises(DataWrong, match="none of the 1 hard samples, such as `train-7`"):
+        policy_of(section, omni.FMT, omni.reader(), tokenizer, 0, frozenset({"train-7"}))

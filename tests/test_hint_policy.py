@@ -13,6 +13,7 @@ from c2f_spec.spec.hint import Hint
 from c2f_spec.spec.hint_parts import AllBelow
 from runtime.training.hints import curves
 from runtime.training.hints.decide import decided
+from runtime.training.hints.given import assert_given
 from runtime.training.hints.history import History
 from runtime.training.hints.judged import Facts
 from runtime.training.hints.policy import Policy, chosen
@@ -36,6 +37,14 @@ def test_hints_begin_after_the_warm_up_and_stop_before_the_end():
     assert hinted(policy(), step=9) == [True] * 20
     assert not any(hinted(policy(hard_policy="keep")))
     assert not any(hinted(policy(hard_policy="drop")))
+
+
+def test_hints_that_would_stop_before_they_begin_are_refused_once_the_steps_are_known():
+    spec = policy(warmup_steps=5, stop_after=0.5).spec
+    assert_given(spec, 11)
+    with pytest.raises(StageSpecWrong, match="training has 10 steps"):
+        assert_given(spec, 10)
+    assert_given(policy(hard_policy="keep", warmup_steps=5).spec, 1)
 
 
 def test_only_hard_samples_are_hinted():

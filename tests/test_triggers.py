@@ -87,6 +87,11 @@ def test_an_offline_list_is_read_and_is_the_one_that_was_keyed(tmp_path, monkeyp
         return Hint.model_validate({"trigger": {"kind": "offline_list", "digest": digest}}).trigger
 
     assert listed(of(digest), "lists/hard.txt") == {"b", "c"}
+    for name, data in (("windows", b"\xef\xbb\xbfb c\r\n\r\nd\r\n"), ("picture", b"\xff\xd8")):
+        (tmp_path / "lists" / name).write_bytes(data)
+    assert listed(of(blake3(b"\xef\xbb\xbfb c\r\n\r\nd\r\n").hexdigest()), "lists/windows") == {"b c", "d"}
+    with pytest.raises(DataWrong, match="is no text"):
+        listed(of(blake3(b"\xff\xd8").hexdigest()), "lists/picture")
     assert listed(AllBelow(), None) == frozenset()
     with pytest.raises(DataWrong, match="and the spec says 0000"):
         listed(of("0" * 64), "lists/hard.txt")

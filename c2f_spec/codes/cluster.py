@@ -84,4 +84,11 @@ ENTRIES: dict[str, Entry] = {
         "the bare pod of it, because a server takes Jobs whose pods it would never let run. What it refuses is told at "
         "the line of the environment, or of the spec, that the refused field comes from.",
     ),
+    "C2F462": Entry(
+        "a list that pods cannot read",
+        "A list of hard samples is read by the stage, where the stage runs. On this machine a path is enough; a pod sees "
+        "the store's buckets and nothing of the machine that called `apply`, so that it would end after fine-tuning.",
+        "grpo: {hint: {trigger: {kind: offline_list, digest: " + "0" * 64 + ", uri: hard.txt}}}\n",
+        "grpo: {hint: {trigger: {kind: offline_list, digest: " + "0" * 64 + ", uri: 's3://bucket/hard.txt'}}}\n",
+    ),
 }

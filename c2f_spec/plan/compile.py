@@ -199,7 +199,7 @@ def compile_plan(
     from c2f_spec.plan.costs import with_costs
     from c2f_spec.plan.fits import unfit
     from c2f_spec.plan.placement import misplaced
-    from c2f_spec.plan.serving import engineless, unserved
+    from c2f_spec.plan.serving import engineless, unreadable, unserved
 
     refuse_demo_only(loaded, environment, name)
     refuse(
@@ -208,6 +208,7 @@ def compile_plan(
             *misplaced(i.experiment, environment, name),
             *unserved(i.experiment, environment, name),
             *engineless(i.experiment, environment, name),
+            *unreadable(i.experiment, environment, name),
         ],
     )
     refuse(loaded, lambda i: _severe(unfit(i.experiment, environment, name), "error"))

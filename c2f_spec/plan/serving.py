@@ -10,6 +10,7 @@ from c2f_spec.lookalikes import suggest
 from c2f_spec.parse.problem import Problem
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.handoff import Endpoint
+from c2f_spec.spec.hint_parts import OfflineList
 from c2f_spec.spec.teacher import OpenaiTeacher, VllmTeacher
 
 if TYPE_CHECKING:
@@ -113,3 +114,14 @@ def engineless(e: Experiment, environment: Environment, name: str) -> Iterator[P
             )
             hint = "set `engine_image` in the environment (k8s/README.md, 2), or use `engine: transformers`"
             yield Problem("C2F460", (kind, "engine"), message, hint)
+
+
+def unreadable(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
+    """A list of hard samples that lies where no pod sees it."""
+    if environment.kind == "local" or e.grpo is None or e.grpo.hint.hard_policy == "keep":
+        return
+    trigger = e.grpo.hint.trigger
+    if isinstance(trigger, OfflineList) and trigger.uri is not None and not trigger.uri.startswith("s3://"):
+        message = f"`{trigger.uri}` is a file of this machine, and pods of `{name}` do not see it"
+        hint = "copy it to a bucket that stages can read, and write `s3://bucket/path`; its digest stays"
+        yield Problem("C2F462", ("grpo", "hint", "trigger", "uri"), message, hint)

@@ -38,6 +38,7 @@ from runtime.training.arguments import memory, shared, split_batch
 from runtime.training.grpo import GRPOConfig
 from runtime.training.hints import curves, history
 from runtime.training.hints.of_spec import listed, policy_of
+from runtime.training.hints.given import Given
 from runtime.training.hints.trainer import HintGRPOTrainer
 from runtime.training.result import save_trained
 from runtime.training.rows import Reader
@@ -117,7 +118,7 @@ def run(ctx: Context) -> dict[str, Any]:
         processing_class=student.processor,
         reward_funcs=functions,
         train_dataset=Dataset.from_dict({"prompt": clips}),
-        callbacks=[watch],
+        callbacks=[watch, Given(grpo.hint)],
         peft_config=adapters(grpo.tuner, student.model),
         args=GRPOConfig(
             **shared(ctx, grpo, student, rows=rows, passes=passes, half=kind.half(spec)),

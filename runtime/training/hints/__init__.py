@@ -4,4 +4,5 @@ judged     what is true of each answer, over all ranks         triggers   when a
 policy     which hard samples are hinted, and when             groups     what becomes of their groups
 forced     the loss on the tokens of a hint                    history    what happened to each sample so far
 curves     what is logged                                      trainer    all of it in TRL's trainer
+given      whether any step would hint
 """

@@ -29,7 +29,9 @@ BODIES = ("1.", "The", "-", "\u4e00", "\u300a")
 def policy_of(
     grpo: Grpo, fmt: AnyFormat, reader: Reader, tokenizer: Any, seed: int, listed: frozenset[str]
 ) -> Policy:
-    """Raises `StageSpecWrong` if a hint could not be followed by an answer in this student's tokens."""
+    """Raises `StageSpecWrong` if a hint could not be followed by an answer in this student's tokens, and `DataWrong` for a
+    list of other clips.
+    """
     if isinstance(fmt, Direct):
         raise StageSpecWrong(
             "`grpo` needs answers with a polarity; `format: direct` has none",
@@ -38,6 +40,11 @@ def policy_of(
     if grpo.hint.hard_policy != "keep" and not judges(grpo.hint.trigger):
         raise StageSpecWrong(
             "`grpo.hint.trigger.threshold` was not resolved to a number before this stage was keyed"
+        )
+    if listed and grpo.hint.hard_policy != "keep" and not listed & set(reader.ids("train")):
+        raise DataWrong(
+            f"none of the {len(listed)} hard samples, such as `{min(listed)}`, is a clip of the training split",
+            hint="a list has one clip id a line, as `manifest.jsonl` of the prepared data set has them",
         )
     most(grpo.hint, grpo.batch)
     fmt = spoken(fmt, reader.language)
@@ -82,7 +89,11 @@ def listed(trigger: Any, uri: str | None) -> frozenset[str]:
             f"the list of hard samples `{uri}` has the digest {found}, and the spec says {trigger.digest}",
             hint="bring the list back, or write its digest into `grpo.hint.trigger.digest`",
         )
-    return frozenset(data.decode().split())
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise DataWrong(f"the list of hard samples `{uri}` is no text: {error}") from error
+    return frozenset(line.strip() for line in lines if line.strip())
 
 
 def assert_token_prefix(tokenizer: Any, hint: str, rest: str) -> None:
