@@ -233,7 +233,10 @@ def test_stage_tunes_with_adapters(tmp_path):
         ({"format": {"kind": "direct"}}, "answers with a polarity"),
         ({"grpo": {"batch": 2, "generations": 2}}, "not resolved to a number"),
         ({"grpo": {"batch": 2, "generations": 2, "rewards": {}}}, "names no reward"),
-        ({"grpo": {"batch": 8, "generations": 2, "hint": {"trigger": "always", "warmup_steps": 2}}}, "training has 2 steps"),
+        (
+            {"grpo": {"batch": 8, "generations": 2, "hint": {"trigger": "always", "warmup_steps": 2}}},
+            "training has 2 steps",
+        ),
     ],
 )
 def test_what_cannot_be_trained_is_refused(tmp_path, spec, message):

@@ -89,6 +89,8 @@ ENTRIES: dict[str, Entry] = {
         "A list of hard samples is read by the stage, where the stage runs. On this machine a path is enough; a pod sees "
         "the store's buckets and nothing of the machine that called `apply`, so that it would end after fine-tuning.",
         "grpo: {hint: {trigger: {kind: offline_list, digest: " + "0" * 64 + ", uri: hard.txt}}}\n",
-        "grpo: {hint: {trigger: {kind: offline_list, digest: " + "0" * 64 + ", uri: 's3://bucket/hard.txt'}}}\n",
+        "grpo: {hint: {trigger: {kind: offline_list, digest: "
+        + "0" * 64
+        + ", uri: 's3://bucket/hard.txt'}}}\n",
     ),
 }

@@ -37,8 +37,8 @@ from runtime.training.advantages import advantages
 from runtime.training.arguments import memory, shared, split_batch
 from runtime.training.grpo import GRPOConfig
 from runtime.training.hints import curves, history
-from runtime.training.hints.of_spec import listed, policy_of
 from runtime.training.hints.given import Given
+from runtime.training.hints.of_spec import listed, policy_of
 from runtime.training.hints.trainer import HintGRPOTrainer
 from runtime.training.result import save_trained
 from runtime.training.rows import Reader
