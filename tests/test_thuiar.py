@@ -255,6 +255,12 @@ def test_check_names_what_is_wrong_and_what_leaks(c2f, tmp_path):
     assert "problem: 3 splits of another size\n  train: 3 clips, published 2,722" in done.stdout
     assert "clips without sound, which prompts say: 1\n" in done.stdout
     assert "12345$_$0003 (test) = new$_$1 (train) = new$_$2 (test)" in done.stdout
-    assert "overlap with ch-sims: 6 clips (3 train, 1 valid, 2 test) by id, words or recording" in done.stdout
+    assert (
+        "overlap with ch-sims: 6 clips (3 train, 1 valid, 2 test) by id, words or recording\n"
+        "  video_0001$_$0001\n" in done.stdout
+    )
+    assert "  and 1 more (all with -o json)\n" in done.stdout
+    assert "it contains ch-sims: training on one and testing on the other leaks" in done.stdout
     found = json.loads(c2f("data", "check", "ch-sims", "--from", str(folder), "-o", "json", check=4).stdout)
     assert [problem["what"] for problem in found["problems"]] == ["splits of another size"]
+    assert found["notes"][0].startswith("it lies in ch-sims-v2: ")

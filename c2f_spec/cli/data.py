@@ -17,6 +17,9 @@ from c2f_spec.store import records
 if TYPE_CHECKING:
     from argparse import Namespace
 
+SHOWN = 5
+"""Clips that two data sets share, in the table."""
+
 
 def data(args: Namespace) -> int:
     if args.data_verb == "show":
@@ -94,6 +97,9 @@ def _told(found: dict[str, Any]) -> str:
         lines.append(
             f"overlap with {overlap['with']}: {overlap['clips']:,} clips ({split}) by id, words or recording"
         )
+        lines += [f"  {clip}" for clip in overlap["ids"][:SHOWN]]
+        if overlap["clips"] > SHOWN:
+            lines.append(f"  and {overlap['clips'] - SHOWN:,} more (all with -o json)")
     return "\n".join([*lines, *([] if found["problems"] else ["no problem found"])])
 
 

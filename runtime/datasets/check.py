@@ -58,7 +58,7 @@ def check(name: str, folder: Path, others: Mapping[str, Path]) -> dict[str, Any]
         "labels": [min(labels), max(labels)],
         "seconds": round(sum(found.seconds for found in files.values()), 1),
         "problems": problems,
-        "notes": list(_notes(files)),
+        "notes": [*_notes(files), *_leaks(facts)],
         "overlap": overlap,
     }
 
@@ -122,6 +122,17 @@ def _notes(files: Mapping[str, Found]) -> Iterable[str]:
     )
 
 
+def _leaks(facts: Dataset) -> Iterable[str]:
+    """What is known of a data set before anybody compares its clips."""
+    across = dict.fromkeys(facts.contains, "contains")
+    across |= {other.name: "lies in" for other in KNOWN.values() if facts.name in other.contains}
+    for name, how in across.items():
+        yield (
+            f"it {how} {name}: training on one and testing on the other leaks, and reports say so; "
+            f"`--against {name}=DIR` names the clips"
+        )
+
+
 def _twins(rows: Sequence[Row], files: Mapping[str, Found]) -> Iterable[dict[str, Any]]:
     """The same recording under two ids; in two splits it leaks."""
     by: defaultdict[str, list[Row]] = defaultdict(list)
@@ -140,7 +151,7 @@ def _twins(rows: Sequence[Row], files: Mapping[str, Found]) -> Iterable[dict[str
 
 
 def _overlap(rows: Sequence[Row], files: Mapping[str, Found], other: str, folder: Path) -> dict[str, Any]:
-    """Clips that `other` has too, by id, by words, and by recording."""
+    """Clips that `other` has too: how many by id, by words and by recording, and which."""
     facts = facts_of(other, folder)
     theirs, _ = _table(facts, folder)
     their_files = {found.blake3 for found in _files(facts, folder, theirs).values() if found.blake3}
@@ -155,6 +166,7 @@ def _overlap(rows: Sequence[Row], files: Mapping[str, Found], other: str, folder
     return {
         "with": other,
         "clips": len(clips),
+        "ids": [row.id for row in rows if row.id in clips],
         "by_split": dict(by_split),
         **{k: len(v) for k, v in shared.items()},
     }
