@@ -60,10 +60,10 @@ class Ranks:
         return [each for part in found for each in part]
 
 
-def of_rank(trainer, rank, ranks):
+def of_rank(trainer, rank, ranks, before):
     """The trainer of one rank: the parts of it that a step's answers change are its own."""
     own = copy.copy(trainer)
-    own.history, own._metrics, own.sampled = History(), {"train": defaultdict(list)}, []
+    own.history, own._metrics, own.sampled = before(), {"train": defaultdict(list)}, []
     own.on_rollouts = lambda *_: None
     own.accelerator = SimpleNamespace(
         process_index=rank,
@@ -102,7 +102,15 @@ def text(own, clip_id, number, hinted, hard):
     return f"wrong {number}" if clip_id in hard[0] else right + " " * number
 
 
-def step(trainer, hint, hard, world):
+def all_hinted():
+    """After a step in which every group was hinted: in the next all are drawn ahead."""
+    history, every = History(), [True] * len(IDS)
+    none = [0] * len(IDS)
+    history.note(0, IDS, hard=every, hinted=every, right=none, answers=SIZE, rates=[None] * len(IDS))
+    return history
+
+
+def step(trainer, hint, hard, world, before):
     """What the ranks use, what they log, and how often they met."""
     ranks = Ranks(world)
     clips = [clip for clip in IDS for _ in range(SIZE)]
@@ -110,7 +118,7 @@ def step(trainer, hint, hard, world):
 
     def work(rank):
         HERE.rank, HERE.ranks = rank, ranks
-        own = of_rank(trainer, rank, ranks)
+        own = of_rank(trainer, rank, ranks, before)
         own.policy = policy(hint, own.reader, own._tokenizer)
         table(own, hard)
         return own, own.roll_out(clips[rank * share : (rank + 1) * share])
@@ -163,7 +171,8 @@ def test_pitfall_the_second_generation_runs_on_every_rank_and_groups_may_be_spli
         hint = POLICIES[case % len(POLICIES)]
         share = rng.choice([0.0, 0.2, 0.5, 1.0])
         hard = [{clip for clip in IDS if rng.random() < share}, {clip for clip in IDS if rng.random() < 0.7}]
-        (alone, _), (both, calls) = step(trainer, hint, hard, 1), step(trainer, hint, hard, 2)
+        before = rng.choice([History, all_hinted])
+        (alone, _), (both, calls) = (step(trainer, hint, hard, world, before) for world in (1, 2))
         assert calls[0] == calls[1], "a rank skipped a collective operation"
         assert told(both) == told(alone)
         for own, _ in both:

@@ -10,6 +10,7 @@ Every rank computes the whole layout from what all know, so that all take the sa
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from math import lcm
 from typing import TYPE_CHECKING
@@ -71,7 +72,7 @@ def slots(kind: AnyGroup, shape: Shape, groups: Sequence[int]) -> list[list[Slot
 
 def by_group(of_ranks: Sequence[Sequence[Slot]], width: int, groups: Sequence[int]) -> list[list[int]]:
     """Of each of `groups`, where its slots lie in a table that has `width` rows of each rank."""
-    at: dict[int, list[int]] = {group: [] for group in groups}
+    at: dict[int, list[int]] = defaultdict(list)
     for rank, own in enumerate(of_ranks):
         for i, slot in enumerate(own):
             at[slot.group].append(rank * width + i)

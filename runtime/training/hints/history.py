@@ -86,6 +86,12 @@ class History:
         self._again = [*self._again, found][-TRAILING:]
         return found
 
+    def lately(self) -> float:
+        """Share of the samples of the last step with answers that were hinted."""
+        last = max((s.last_seen for s in self.samples.values() if s.last_seen is not None), default=None)
+        hinted = [s.last_hinted == last for s in self.samples.values() if s.last_seen == last]
+        return sum(hinted) / len(hinted) if hinted else 0.0
+
     def trailing(self) -> float | None:
         """Share of right polarities among first answers of samples found hard before, over the last steps."""
         right, answers = (sum(each[i] for each in self._again) for i in (0, 1))

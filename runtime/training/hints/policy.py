@@ -48,6 +48,15 @@ def most(spec: Hint, groups: int) -> int:
     return number
 
 
+def able(policy: Policy, clips: Sequence[str], *, step: int, steps: int) -> list[int]:
+    """The groups of `clips` that may be hinted in `step` of `steps`, if they are hard."""
+    spec = policy.spec
+    stopped = spec.stop_after < 1 and step >= spec.stop_after * steps
+    if spec.hard_policy != "hint" or step < spec.warmup_steps or stopped:
+        return []
+    return [i for i, clip in enumerate(clips) if chance(policy.seed, "dropout", step, clip) >= spec.dropout]
+
+
 def chosen(
     policy: Policy,
     clips: Sequence[str],
@@ -62,17 +71,9 @@ def chosen(
     If more are hard than may be hinted, those come first that were hinted least: a sample with a wrong label is hard for
     ever, and would be hinted in place of others.
     """
-    spec = policy.spec
-    stopped = spec.stop_after < 1 and step >= spec.stop_after * steps
-    if spec.hard_policy != "hint" or step < spec.warmup_steps or stopped:
-        return [False] * len(clips)
-    able = [
-        i
-        for i, clip in enumerate(clips)
-        if hard[i] and chance(policy.seed, "dropout", step, clip) >= spec.dropout
-    ]
-    able.sort(key=lambda i: (before[i], chance(policy.seed, "order", step, clips[i])))
-    given = set(able[: most(spec, len(clips))])
+    found = [i for i in able(policy, clips, step=step, steps=steps) if hard[i]]
+    found.sort(key=lambda i: (before[i], chance(policy.seed, "order", step, clips[i])))
+    given = set(found[: most(policy.spec, len(clips))])
     return [i in given for i in range(len(clips))]
 
 

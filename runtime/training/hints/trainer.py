@@ -1,7 +1,8 @@
 """TRL's trainer with a policy of hints.
 
     for each clip   sample G answers, reward them, ask the trigger whether the sample is hard (`triggers`)
-    hint            generate again from prompt + hint; an answer is hint + what was generated (`groups`, `forced`)
+    hint            generate again from prompt + hint; an answer is hint + what was generated (`groups`, `forced`);
+                    where that saves time, hinted answers are drawn beside the first ones (`decide.ahead`)
     keep            go on with the group as it is (paper, "w/o Hint")
     drop            the group has no advantage, no loss and no part in any mean (paper, "w/o Hard")
 
@@ -27,7 +28,7 @@ from c2f_spec.spec.hint_parts import ReplaceAll, SftLoss
 from runtime.training.batches import places_batch
 from runtime.training.grpo import OmniGRPOTrainer
 from runtime.training.hints import curves, forced, groups
-from runtime.training.hints.decide import decided, foreseen
+from runtime.training.hints.decide import ALONE, ahead, decided
 from runtime.training.hints.history import History
 from runtime.training.hints.judged import Judged
 from runtime.training.hints.step import Again, Answer, Asked, Rollout, Step, Used, assembled
@@ -133,13 +134,16 @@ class HintGRPOTrainer(OmniGRPOTrainer):
     def roll_out(self, clips: list[str]) -> dict[str, Any]:
         """Answers for this rank's `clips`, each `num_generations` times in a row over all ranks."""
         samples, at = self._samples(clips), {"step": self.state.global_step, "steps": self.state.max_steps}
-        foretold = foreseen(self.policy, self.history, samples, **at)
-        step, again = self._first_answers(clips, foretold)
+        shape = groups.Shape(self.num_generations, len(clips), self.accelerator.num_processes)
+        alone = ALONE[self.accelerator.device.type]
+        early = ahead(self.policy, self.history, samples, shape, alone, **at)
+        step, again = self._first_answers(clips, shape, early)
         first = self._judged(step.rewards, step.facts, self.num_generations)
         hard, hinted, logged = decided(self.policy, self.history, first, samples, **at)
         self._log(logged)
         given = [group for group, is_hinted in enumerate(hinted) if is_hinted]
-        if given != foretold:
+        assert not early or set(given) <= set(early), "a group is hinted that could not be"
+        if not early:
             again = self._answer_hints(step, given)
         dropped = {g for g, is_hard in enumerate(hard) if is_hard and self.policy.spec.hard_policy == "drop"}
         bad = self._still_bad(again, given)
@@ -148,12 +152,13 @@ class HintGRPOTrainer(OmniGRPOTrainer):
             dropped |= bad
         return self._use(step, again, taken, dropped)
 
-    def _first_answers(self, clips: list[str], foretold: Sequence[int]) -> tuple[Step, Again]:
-        """And in the same generation those of the `foretold` groups that go on from a hint."""
+    def _first_answers(
+        self, clips: list[str], shape: groups.Shape, early: Sequence[int]
+    ) -> tuple[Step, Again]:
+        """And in the same generation the hinted answers of the groups that are `early`."""
         prompts, _, _ = self._tokenize_prompts(clips)
-        shape = groups.Shape(self.num_generations, len(clips), self.accelerator.num_processes)
         rank = self.accelerator.process_index
-        of_ranks = groups.slots(self.policy.spec.group, shape, foretold)
+        of_ranks = groups.slots(self.policy.spec.group, shape, early)
         asked = [Asked(i, prompt, []) for i, prompt in enumerate(prompts)]
         asked += [self._hinted(clips, prompts, slot.row) for slot in of_ranks[rank]]
         answers = self._answers(asked)
