@@ -119,6 +119,21 @@ def test_a_range_may_begin_with_a_minus(c2f, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    "data", [b'{"id": "\xff", "label": 1, "prediction": 1}', '{"id": "a"}'.encode("utf-16")]
+)
+def test_bytes_that_are_no_text_are_named_by_their_line(c2f, tmp_path, data):
+    path = tmp_path / "p.jsonl"
+    path.write_bytes(
+        data if data.startswith(b"\xff") else '{"id": "é", "label": 1, "prediction": 1}\n'.encode() + data
+    )
+    line = 1 if data.startswith(b"\xff") else 2
+    assert (
+        f"{path}:{line}: the line is not UTF-8 text"
+        in c2f("score", str(path), "--family", "mosi", check=3).stderr
+    )
+
+
 def test_a_label_outside_of_its_range_is_named_by_its_line(c2f, tmp_path):
     path = write(tmp_path / "p.jsonl", [(1, 1), (6, 5)])
     done = c2f("score", str(path), "--family", "1:5", check=3)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,8 @@ ADDITIONAL = {
 }  # fmt: skip
 """Numbers beside the primary ones (METHOD 4.4), by MMSA's names where it has them, its spelling included."""
 
+ESCAPED = re.compile("[\udc80-\udcff]")
+"""What Python makes of bytes that are not UTF-8, so that the line can be named."""
 SHOWN = 40
 """Characters of a wrong value in a message."""
 
@@ -37,7 +40,7 @@ def read_predictions(path: Path, lowest: float = -math.inf, highest: float = mat
     """Raises `SpecInvalid` at the first line that is not a prediction, names a clip again, or has a label beyond the two."""
     pred, true, seen = [], [], set()
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
@@ -52,13 +55,13 @@ def read_predictions(path: Path, lowest: float = -math.inf, highest: float = mat
                 pred.append(math.nan if score is None else score)
     except OSError as error:
         raise WrongUsage(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise _wrong(str(path), "the file is not UTF-8 text") from error
     values = np.array(pred, dtype=np.float64)
     return Arrays(values, np.array(true, dtype=np.float64), np.isfinite(values))
 
 
 def _row(line: str, place: str) -> tuple[str | int, float, float | None]:
+    if not line.isascii() and ESCAPED.search(line):
+        raise _wrong(place, "the line is not UTF-8 text")
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
