@@ -104,7 +104,7 @@ def codes_of(code: str, text: str, tmp_path: Path) -> set[str]:
             return {p.code for p in engineless(experiment, CLUSTER, "cluster")}
         if code == "C2F462":
             return {p.code for p in unreadable(experiment, CLUSTER, "cluster")}
-        if not code.startswith("C2F43"):
+        if not code.startswith("C2F43") and code != "C2F442":
             return {d.code for d in warnings}
         placed = list(misplaced(experiment, CLUSTER, "cluster"))
         return {p.code for p in placed or unfit(experiment, CLUSTER, "cluster")}

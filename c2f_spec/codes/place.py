@@ -167,6 +167,15 @@ ENTRIES: dict[str, Entry] = {
         OMNI
         + "format: direct\nsft: {tuner: full, batch: 4}\nresources: {sft: {gpus: 4, zero: 3, micro_batch: 1}}\n",
     ),
+    "C2F442": Entry(
+        "a share of a GPU that does not hold the model",
+        "`engine.memory` is all that vLLM takes of a GPU: its part of the weights, 17 GiB of Qwen2.5-Omni-7B over "
+        "`tensor_parallel` GPUs, and what is left for the cache. With less it ends when it begins, once the stage has its "
+        "GPUs and has loaded the model that trains.",
+        OMNI + "grpo: {tuner: lora, engine: {kind: vllm, memory: 0.2}}\nresources: {grpo: {gpus: 4}}\n",
+        OMNI
+        + "grpo: {tuner: lora, engine: {kind: vllm, memory: 0.2, tensor_parallel: 2}}\nresources: {grpo: {gpus: 4}}\n",
+    ),
     "C2F438": Entry(
         "a pod without the disk for its stage",
         "A pod that takes a part of a node's GPUs gets the same part of its disk. Weights are downloaded there, and of "

@@ -70,7 +70,7 @@ def _distil(e: Experiment, teacher: TransformersTeacher | VllmTeacher, site: Sit
     tokens = min(k.teacher_tokens, teacher.max_new_tokens)
     work = generate_seconds(size, answers, tokens, k, rows=rows, vllm=vllm)
     held = _longest(e, e.data.train, k) + teacher.max_new_tokens
-    peak = mem.inference_bytes(size, max(1, site.placement.gpus), min(rows, answers), held, k)
+    peak = mem.inference_bytes(size, _of_pod(site), min(rows, answers), held, k)
     if isinstance(teacher, VllmTeacher):
         peak = max(peak, teacher.memory * site.bytes)
     return _load("distil", teacher.model, teacher.kind, site, work, peak)
@@ -136,10 +136,15 @@ def _evaluate(e: Experiment, asked: Evaluate, dataset: str, site: Site) -> Load:
     answers = ceil(clips_of(e.data, dataset, "test") / site.placement.shards)
     work = generate_seconds(size, answers, min(_answer(e, k), most), k, rows=rows, vllm=vllm)
     held = _longest(e, dataset, k) + most
-    peak = mem.inference_bytes(size, max(1, site.placement.gpus), min(rows, answers), held, k)
+    peak = mem.inference_bytes(size, _of_pod(site), min(rows, answers), held, k)
     if isinstance(engine, VllmEngine):
         peak = max(peak, engine.memory * site.bytes)
     return _load("evaluate", _model(e), engine.kind, site, work, peak)
+
+
+def _of_pod(site: Site) -> int:
+    """GPUs that hold one copy of a model that answers."""
+    return max(1, site.placement.gpus or site.gpus)
 
 
 def _training(

@@ -45,7 +45,7 @@ class Sampling(NamedTuple):
     answers: int
     """Generated at a time, by one GPU."""
     vllm: float
-    """Share of the GPU that vLLM takes for itself; 0: transformers generates."""
+    """Share of the GPU that vLLM takes for itself, while it answers; 0: transformers generates."""
 
 
 def trained(t: Training) -> float:
@@ -69,27 +69,28 @@ def activations(t: Training) -> float:
 
 def training_bytes(t: Training, sampling: Sampling | None, gpu: float, k: Coefficients) -> float:
     """Peak of a GPU of `gpu` bytes."""
-    most = learning(t, sampling, gpu)
+    most = learning(t, sampling)
     return padded(max(most, generating(t, sampling, gpu)) if sampling else most, k)
 
 
-def learning(t: Training, sampling: Sampling | None, gpu: float) -> float:
-    """Tensors of a training step; compared with what was measured by `python -m tests.bench memory`."""
-    return trained(t) + activations(t) + (_beside(t, sampling, gpu) if sampling else 0.0)
+def learning(t: Training, sampling: Sampling | None) -> float:
+    """Tensors of a training step, during which vLLM sleeps and holds nothing (`runtime/engines/policy.py`); compared with
+    what was measured by `python -m tests.bench memory`.
+    """
+    return trained(t) + activations(t) + (_reference(t, sampling) if sampling else 0.0)
 
 
 def generating(t: Training, sampling: Sampling, gpu: float) -> float:
     """Tensors while answers are written: the cache, and under ZeRO 3 all weights, unless vLLM has both."""
-    held = trained(t) + _beside(t, sampling, gpu)
+    held = trained(t) + _reference(t, sampling)
     if sampling.vllm:
-        return held
+        return held + sampling.vllm * gpu
     cache = sampling.answers * (t.size.kv * t.tokens + ANSWER_BYTES)
     return held + cache + (t.size.weights if _parts(t) > 1 else 0.0)
 
 
-def _beside(t: Training, sampling: Sampling, gpu: float) -> float:
-    """The reference model, and what vLLM takes."""
-    return (t.size.weights / _parts(t) if sampling.reference else 0.0) + sampling.vllm * gpu
+def _reference(t: Training, sampling: Sampling) -> float:
+    return t.size.weights / _parts(t) if sampling.reference else 0.0
 
 
 def _parts(t: Training) -> int:

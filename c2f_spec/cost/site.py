@@ -44,8 +44,8 @@ def site_of(kind: str, placement: Placement, environment: Environment) -> Site:
     """The place of a stage of `kind`."""
     if environment.kind == "local":
         k = environment.coefficients
-        gpus = environment.gpus if kind in ("sft", "grpo") else min(1, environment.gpus)
-        return Site(placement, min(gpus, placement.gpus or gpus), "local", _usable(None, k), k)
+        gpus = min(_wanted(kind, placement, environment.gpus), environment.gpus)
+        return Site(placement, gpus, "local", _usable(None, k), k)
     assert placement.pool is not None, "every stage in a cluster has a pool"
     pool = environment.pools[placement.pool]
     gpus = placement.gpus * placement.nodes * placement.shards
@@ -56,6 +56,15 @@ def site_of(kind: str, placement: Placement, environment: Environment) -> Site:
         _usable(pool.gpu_memory, pool.coefficients),
         pool.coefficients,
     )
+
+
+def _wanted(kind: str, placement: Placement, all_: int) -> int:
+    """GPUs of this machine that a stage takes (`c2f_spec/targets/local.py`): training and a teacher that is loaded all."""
+    if kind in ("sft", "grpo"):
+        return placement.gpus or all_
+    if kind == "distil":
+        return placement.endpoint.tensor_parallel if placement.endpoint else all_
+    return placement.vllm.tensor_parallel if placement.vllm else 1
 
 
 def prices_of(environment: Environment) -> dict[str, float]:

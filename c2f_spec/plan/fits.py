@@ -6,6 +6,7 @@ names only changes that were tried here and fit.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 from c2f_spec.cost.estimate import ROWS_TRAINED, load_of
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from c2f_spec.spec.base import SpecModel
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
+
+CACHE = 4 * GIB
+"""Least that vLLM needs besides weights: for its passes, and for the keys and values of a batch."""
 
 Change = tuple[str, "Experiment", "Site"]
 """What to write, and what the experiment and its place would be."""
@@ -49,6 +53,28 @@ def crowded(e: Experiment, environment: Environment, name: str) -> Iterator[Prob
             needs = _needs(e, kind, site)
             if needs > site.k.warn_above * site.bytes:
                 yield _tight(e, kind, needs, site, environment, name)
+            yield from _cramped(e, kind, site)
+
+
+def _cramped(e: Experiment, kind: str, site: Site) -> Iterator[Problem]:
+    """VLLM with less of a GPU than the student's weights take: it would end when it begins, with the GPUs taken."""
+    engine = getattr(getattr(e, kind, None), "engine", None)
+    if not isinstance(engine, VllmEngine) or engine.mode == "server":
+        return
+    least = _least(e, engine.tensor_parallel, site)
+    if engine.memory < least:
+        part = engine.memory * site.bytes / GIB
+        message = (
+            f"vLLM is given {part:.0f} GiB of a GPU, and needs more for its part of the weights and a cache"
+        )
+        hint = f"set it to {least:g} or more, or raise `{kind}.engine.tensor_parallel`"
+        yield Problem("C2F442", (kind, "engine", "memory"), message, hint)
+
+
+def _least(e: Experiment, ways: int, site: Site) -> float:
+    """Least share of a GPU, in steps of 0.05, in which vLLM runs the student on `ways` GPUs; 0 where its size is unknown."""
+    size = size_of(e.student.model) if isinstance(e.student, QwenOmni) else None
+    return ceil(20 * (size.weights / ways + CACHE) / site.bytes) / 20 if size else 0.0
 
 
 def _needs(e: Experiment, kind: str, site: Site) -> float:
@@ -86,9 +112,15 @@ def _changes(e: Experiment, kind: str, site: Site, environment: Environment) -> 
     section = getattr(e, kind, None)
     engine = getattr(section, "engine", None)
     if isinstance(engine, VllmEngine) and section is not None:
-        less = round(engine.memory / 2, 2)
-        smaller = section.model_copy(update={"engine": engine.model_copy(update={"memory": less})})
-        yield f"set `{kind}.engine.memory: {less:g}`", _with(e, kind, smaller), site
+        for ways in (engine.tensor_parallel, 2 * engine.tensor_parallel):
+            share = _least(e, ways, site)
+            if share < engine.memory and site.gpus % ways == 0:
+                less = engine.model_copy(update={"memory": share, "tensor_parallel": ways})
+                smaller = section.model_copy(update={"engine": less})
+                words = f"`{kind}.engine.memory: {share:g}`"
+                if ways != engine.tensor_parallel:
+                    words = f"`{kind}.engine.tensor_parallel: {ways}` and {words}"
+                yield f"set {words}", _with(e, kind, smaller), site
     gpus, pool = 2 * max(1, site.placement.gpus), site.placement.pool
     if environment.kind != "local" and pool is not None and gpus <= environment.pools[pool].gpus:
         yield f"set `resources.{kind}.gpus: {gpus}`", e, _placed(site, gpus=gpus)._replace(gpus=2 * site.gpus)
