@@ -202,8 +202,5 @@ class Filters(SpecModel):
     )
 
 
-NAMES: tuple[str, ...] = (
-    "polarity_match", "tag_score_sign", "score_tolerance", "sections", "length", "no_label_leak", "modality_mention",
-    "language", "repetition", "dialogue_fidelity", "dedup", "judge",
-)  # fmt: skip
-"""The filters that are on if named, in the order in which they run."""
+NAMES: tuple[str, ...] = tuple(name for name, field in Filters.model_fields.items() if field.default is None)
+"""The filters that are on if named, in the order in which they run: that of the fields."""
