@@ -44,6 +44,13 @@ def test_rows_are_read_with_their_files(tmp_path):
     assert own.media("mine", tmp_path / "mine", rows[1]) == tmp_path / "mine" / "sub" / "two.mp4"
 
 
+def test_a_header_may_be_written_as_people_write_yaml(tmp_path):
+    header = "---\n# mine\nlanguage: 'zh'\nlow: -1.0  # the least\nhigh: \"1\"\n\nfamily: sims\n"
+    assert own.header("mine", folder(tmp_path, header=header)) == own.header(
+        "mine", folder(tmp_path / "plain")
+    )
+
+
 def test_every_problem_is_told_with_its_line_and_column(tmp_path):
     wrong = (
         *ROWS, "a,one.mp4,again,0.2,train,", "x y,one.mp4,t,0.2,train,", "d,none.mp4,t,0.2,train,",

@@ -74,10 +74,17 @@ def _said(path: Path) -> Iterator[tuple[str, str]]:
     for number, line in enumerate(lines, start=1):
         told = line.partition("#")[0].rstrip()
         word, colon, value = told.partition(":")
-        if told and (not colon or not word.isidentifier() or not value.strip()):
+        if not told or told == "---":
+            continue
+        if not colon or not word.isidentifier() or not value.strip():
             raise DataWrong(f"{path}:{number}: `{told}` is not `word: value`", hint=EXAMPLE)
-        if told:
-            yield word, value.strip()
+        yield word, _bare(value.strip())
+
+
+def _bare(value: str) -> str:
+    """Without the quotes that YAML allows around it."""
+    quoted = len(value) > 1 and value[0] in "'\"" and value[0] == value[-1]
+    return value[1:-1] if quoted else value
 
 
 def facts_of(name: str, folder: Path) -> Dataset:
