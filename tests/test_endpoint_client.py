@@ -195,6 +195,18 @@ def answered(status=200, body=b"", **headers):
     return read(status, headers, body, 0.1, "http://e/v1")
 
 
+@pytest.mark.parametrize(
+    ("error", "raised", "words"),
+    [({"message": "slow down", "code": 429}, Again, "busy"), ({"message": "behind it all broke"}, Again, "behind it all broke"),
+     ({"message": "too long", "code": 400}, RequestFailed, "too long"), ("no", Again, "500: no"), ({"code": 401}, StageSpecWrong, "key")],
+)  # fmt: skip
+def test_an_error_inside_of_an_answer_of_200_is_that_error(error, raised, words):
+    with pytest.raises(raised, match=words):
+        answered(body=json.dumps({"error": error}).encode())
+    both = {**completion("x", {"model": "m"}), "error": None}
+    assert answered(body=json.dumps(both).encode()).text == "x"
+
+
 def test_a_refusal_in_a_reply_is_no_answer():
     for change in ({"finish_reason": "content_filter"}, {"message": {"content": None, "refusal": "no"}}):
         data = completion("x", {"model": "m"})

@@ -164,9 +164,8 @@ class Client:
             raise Again("truncated" if cut else "broken", f"the connection broke: {error}") from error
         except urllib3.exceptions.HTTPError as error:
             raise Again("connection", f"{type(error).__name__}: {error}") from error
-        if answer.status != 200:  # some repeat what they were sent, and their words are kept
-            data = self._masked(data.decode(errors="replace")).encode()
-        return read(answer.status, answer.headers, data, time.monotonic() - began, self.url)
+        seconds = time.monotonic() - began
+        return read(answer.status, answer.headers, data, seconds, self.url, self._masked)
 
     def _alive(self) -> bool:
         """Whether the endpoint answers anything at all; what it says of its models does not matter."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import StageSpecWrong
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 BUSY = frozenset({408, 425, 429, 503, 529})
 """The endpoint is well and wants to be asked later."""
@@ -64,14 +64,24 @@ class Again(Exception):
         return self.reason in ("busy", "connection")
 
 
-def read(status: int, headers: Mapping[str, str], body: bytes, seconds: float, url: str) -> Reply:
-    """The reply in an HTTP answer.
+def read(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    seconds: float,
+    url: str,
+    mask: Callable[[str], str] = str,
+) -> Reply:
+    """The reply in an HTTP answer. `mask` takes keys out of the endpoint's words: some repeat what they were sent.
 
     Raises `Again`, `RequestFailed`, or `StageSpecWrong` for what no request to this endpoint would get past.
     """
     if status == 200:
-        return _reply(body, seconds)
-    said = _said(body)
+        data = _json(body)
+        if "error" not in data or "choices" in data:
+            return _reply(data, seconds)
+        status = _status(data["error"])  # as gateways tell of the endpoint behind them
+    said = _said(body, mask)
     if status in (401, 403):
         raise StageSpecWrong(
             f"{url} does not accept the key ({status}): {said}",
@@ -93,16 +103,31 @@ def read(status: int, headers: Mapping[str, str], body: bytes, seconds: float, u
     )
 
 
-def _reply(body: bytes, seconds: float) -> Reply:
+def _json(body: bytes) -> dict[str, Any]:
     try:
         data = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Again("malformed", f"not a chat completion: {type(error).__name__}") from error
+    if not isinstance(data, dict):
+        raise Again("malformed", "not a chat completion: no object")
+    return data
+
+
+def _status(error: Any) -> int:
+    """What an error inside of an answer of 200 would have been as an answer."""
+    code = error.get("code") if isinstance(error, dict) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else 500
+
+
+def _reply(data: dict[str, Any], seconds: float) -> Reply:
+    try:
         choice = data["choices"][0]
         text = choice["message"]["content"]
         finish = choice.get("finish_reason") or "stop"
         reasoning = choice["message"].get("reasoning_content") or choice["message"].get("reasoning") or ""
         usage = data.get("usage") or {}
         tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (LookupError, TypeError, AttributeError) as error:
         raise Again("malformed", f"not a chat completion: {type(error).__name__}") from error
     if finish == "content_filter" or choice["message"].get("refusal"):
         raise RequestFailed("refused", "the endpoint's filter withheld the answer")
@@ -119,7 +144,7 @@ def _whole(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _said(body: bytes) -> str:
+def _said(body: bytes, mask: Callable[[str], str]) -> str:
     """The endpoint's own words, or the start of whatever came."""
     try:
         data: Any = json.loads(body)
@@ -129,7 +154,7 @@ def _said(body: bytes) -> str:
         )
     except (ValueError, AttributeError, RecursionError):
         said = body[: 4 * SHOWN].decode(errors="replace")
-    text = " ".join(str(said).split())
+    text = " ".join(mask(str(said)).split())
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
