@@ -12,6 +12,8 @@ import torch
 from c2f_spec.errors import StageSpecWrong
 from c2f_spec.spec.handoff import Placement, VllmPlace
 from c2f_spec.spec.sections import Lora
+from runtime.chains import hint
+from runtime.clips import POLARITIES
 from runtime.engines import server
 from runtime.engines.policy import PolicyOnVllm
 from runtime.engines.requests import MOST, Sampling, collapsed, placeholders
@@ -140,7 +142,7 @@ def test_the_stage_hints_through_it(vllm, tmp_path):
         tmp_path, "grpo", {"prepare": omni.prepared(), "start": omni.tuned()},
         placement=Placement(vllm=VllmPlace()),
         grpo={"steps": 2, "batch": 2, "generations": 2, "learning_rate": 1e-3, "max_new_tokens": 6,
-              "engine": {"kind": "vllm"}, "hint": {"trigger": {"kind": "all_below", "threshold": 2.0}}},
+              "max_prompt_tokens": 300, "engine": {"kind": "vllm"}, "hint": {"trigger": {"kind": "all_below", "threshold": 2.0}}},
     )  # fmt: skip
     from runtime.stages import grpo
 
@@ -151,6 +153,12 @@ def test_the_stage_hints_through_it(vllm, tmp_path):
     assert len(vllm[0].asked) == 16
     assert len(hinted) == 8, "each group of a model that can do nothing yet is answered again"
     assert all(row["hinted"] for row in omni.lines(ctx.out / "rollouts.jsonl"))
+    hints = [
+        tokenizer.encode(hint(omni.FMT, p, "after_polarity"), add_special_tokens=False) for p in POLARITIES
+    ]
+    assert vllm[0].max_model_len == 300 + max(map(len, hints)) + 6, (
+        "a hint takes no room of prompt and answer"
+    )
 
 
 @pytest.mark.parametrize("kind", ["grpo", "evaluate"])

@@ -38,7 +38,7 @@ from runtime.training.arguments import memory, shared, split_batch
 from runtime.training.grpo import GRPOConfig
 from runtime.training.hints import curves, history
 from runtime.training.hints.given import Given
-from runtime.training.hints.of_spec import listed, policy_of
+from runtime.training.hints.of_spec import listed, longest_hint, policy_of
 from runtime.training.hints.trainer import HintGRPOTrainer
 from runtime.training.result import save_trained
 from runtime.training.rows import Reader
@@ -102,9 +102,11 @@ def run(ctx: Context) -> dict[str, Any]:
     watch = Watch(ctx, METRICS, score="reward/unhinted")
     sampled = Sampled(ctx)
     known = listed(grpo.hint.trigger, ctx.stage.placement.hard_samples)
+    policy = policy_of(grpo, ctx.format, reader, student.tokenizer, ctx.seed, known)
+    forced = longest_hint(policy, clips, student.tokenizer)
     trainer = HintGRPOTrainer(
         reader=reader,
-        policy=policy_of(grpo, ctx.format, reader, student.tokenizer, ctx.seed, known),
+        policy=policy,
         on_rollouts=sampled.write,
         normalise=partial(
             advantages, scale=grpo.scale, std=grpo.std, eps=grpo.std_eps, aggregate=grpo.aggregate
@@ -112,7 +114,11 @@ def run(ctx: Context) -> dict[str, Any]:
         reference=reference,
         longest_prompt=longest,
         engine=started(
-            ctx, sampling, student.processor, longest=longest + grpo.max_new_tokens, rows=rows * passes
+            ctx,
+            sampling,
+            student.processor,
+            longest=min(positions(spec), longest + forced + grpo.max_new_tokens),
+            rows=rows * passes,
         ),
         model=student.model,
         processing_class=student.processor,

@@ -18,6 +18,8 @@ from runtime.training.hints.policy import Policy, most
 from runtime.training.hints.triggers import judges
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from c2f_spec.spec.grpo import Grpo
     from runtime.training.rows import Reader
 
@@ -69,6 +71,14 @@ def policy_of(
         seed=seed,
         listed=listed,
     )
+
+
+def longest_hint(policy: Policy, clips: Iterable[str], tokenizer: Any) -> int:
+    """In tokens: an engine leaves room for it beside the longest prompt and the longest answer."""
+    if policy.spec.hard_policy != "hint":
+        return 0
+    hints = {policy.hint(clip) for clip in clips}
+    return max(len(tokenizer.encode(hint, add_special_tokens=False)) for hint in hints)
 
 
 def listed(trigger: Any, uri: str | None) -> frozenset[str]:
