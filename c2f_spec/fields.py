@@ -39,7 +39,7 @@ RE_RUNS: dict[str, tuple[str, ...]] = {
     "grpo": ("grpo",),
     "evaluate": ("evaluate",),
     "evaluate.baseline": ("baseline",),
-    "seed": ("sft", "grpo", "evaluate of base"),
+    "seed": ("sft", "grpo", "evaluate of an untrained tiny student"),
 }
 """Path of a section to the stages whose keys it enters; the longest start of a path counts (DESIGN: "Stages, keys, plan")."""
 

@@ -140,6 +140,7 @@ QWEN = [
     ("more answers", line("generations: 4", "generations: 6"), FROM_GRPO),
     ("trained on another set", line("data: {train: ch-sims}", "data: {train: cmu-mosi}"), FROM_DISTIL),
     ("the GPUs of a stage", also("resources: {grpo: {gpus: 8}}"), NOTHING),
+    ("another seed", line("seed: 42", "seed: 43"), FROM_SFT),
     ("one set more", line("cmu-mosi, cmu-mosei]", "cmu-mosi, cmu-mosei, icwsm2014-nyt]"), "*@nyt"),
 ]  # fmt: skip
 

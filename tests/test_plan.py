@@ -20,6 +20,7 @@ from c2f_spec.plan.pins import needed_datasets
 from c2f_spec.spec.base import DISCRIMINATORS, SpecModel
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
+from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.experiment import Experiment
 from tests.conftest import load_spec
 
@@ -118,13 +119,18 @@ def present(annotation):
     return {int: 5, float: 0.5, str: "x"}.get(inner)
 
 
+def untrained_tiny(stage) -> bool:
+    """Whose weights are drawn by the seed; released ones are the same under any."""
+    return stage.label.startswith("evaluate base") and stage.preimage["spec"]["student"]["kind"] == "tiny"
+
+
 def expected(path: str, plan) -> set[str]:
     """Labels of the stages that a change at `path` must re-key."""
     touched = re_runs(path, CLASS_OF.get(path, "identity"))
     hit = {
         s.key
         for s in plan.stages
-        if s.kind in touched or ("evaluate of base" in touched and s.label.startswith("evaluate base"))
+        if s.kind in touched or ("evaluate of an untrained tiny student" in touched and untrained_tiny(s))
     }
     if path.startswith("data.limit."):
         split = path.rsplit(".", 1)[1]
@@ -183,6 +189,20 @@ def test_a_changed_threshold_named_by_auto_is_the_same_as_its_number():
 def test_a_default_written_out_is_the_same_as_left_out():
     smoke = load_spec(SPECS[0].parent / "smoke.yaml").experiment
     assert keys_of(Experiment.model_validate(smoke.model_dump())) == keys_of(smoke)
+
+
+def test_released_weights_are_evaluated_once_whatever_the_seed():
+    """One evaluation a model, data set and decoding; the seed counts where answers are sampled."""
+    direct = load_spec(SPECS[0].parent / "sims_direct.yaml").experiment
+    assert direct.evaluate
+    sampled = direct.evaluate.model_copy(update={"decoding": Decoding(temperature=0.7)})
+    for evaluate, evaluations in ((direct.evaluate, 1), (sampled, 2)):
+        given = [
+            Given(direct.model_copy(update={"seed": s, "name": f"s{s}", "evaluate": evaluate}), "")
+            for s in (42, 43)
+        ]
+        labels = [stage.label for stage in build(given, PINS, HERE_ENVIRONMENT, "here").stages]
+        assert labels.count("evaluate base on ch-sims") == evaluations
 
 
 def test_seeds_share_everything_before_training():

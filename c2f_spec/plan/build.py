@@ -190,7 +190,8 @@ class _Pipeline:
         # Where the cell lies in the matrix is said by `checkpoint` and `dataset`; the rest is how it is computed.
         how = {k: v for k, v in self.made.of(asked).items() if k not in CELL}
         spec["evaluate"] = {"decoding": {}, "score_space": asked.score_space} | how
-        if model is None or asked.decoding.temperature > 0:
+        random = model is None and model_name(self.e.student) is None
+        if random or asked.decoding.temperature > 0:
             spec["seed"] = self.e.seed  # the untouched student's random weights, or the sampling
         if asked.score_space != "prompt_range":
             spec["train_range"] = [
