@@ -36,7 +36,7 @@ def mosi(pairs):
         "Mult_acc_3": mean(rounded(p, 1) == rounded(t, 1) for p, t in singles),
         "Non0_acc_2": mean((p > 0) == (t > 0) for p, t in non0),
         "Non0_F1_score": f1([p > 0 for p, _ in non0], [t > 0 for _, t in non0], "weighted"),
-        "Non0_F1_macro": f1([p > 0 for p, _ in non0], [t > 0 for _, t in non0], "macro"),
+        "F1_macro": f1([p > 0 for p, _ in non0], [t > 0 for _, t in non0], "macro"),
         "Has0_acc_2": mean((p >= 0) == (t >= 0) for p, t in singles),
         "Has0_F1_score": f1([p >= 0 for p, _ in singles], [t >= 0 for _, t in singles], "weighted"),
         "MAE": mean(abs(p - t) for p, t in pairs),

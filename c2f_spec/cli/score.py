@@ -39,7 +39,8 @@ def _table(found: dict[str, Any]) -> str:
         if interval := found.get("intervals", {}).get(name):
             line += f"   95 % [{_shown(name, interval[0])}, {_shown(name, interval[1])}]"
         lines.append(line)
-    lines += ["", *(f"{name:18}{_shown(name, value):>12}" for name, value in found["additional"].items())]
+    more = {name: value for name, value in found["additional"].items() if name not in found["metrics"]}
+    lines += ["", *(f"{name:18}{_shown(name, value):>12}" for name, value in more.items())]
     return "\n".join(lines)
 
 

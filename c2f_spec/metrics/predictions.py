@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from c2f_spec.spec.evaluate import Bootstrap
 
 ADDITIONAL = {
-    "mosi": {"Acc3": "Mult_acc_3", "F1_macro": "Non0_F1_macro"},
+    "mosi": {"Acc3": "Mult_acc_3", "F1_macro": "F1_macro", "Has0_acc_2": "Has0_acc_2", "Has0_F1": "Has0_F1_score"},
     "sims": {"F1_macro": "F1_macro", "Acc2_non0": "Acc2_non0", "Acc2_weak": "Mult_acc_2_weak", "R2": "R_squre"},
 }  # fmt: skip
 """Numbers beside the primary ones (METHOD 4.4), by MMSA's names where it has them, its spelling included."""
