@@ -83,6 +83,14 @@ def test_a_reader_starts_workers_when_decoding_takes_long_and_reads_the_same_row
     assert not any(process.is_alive() for process in processes)
 
 
+def test_a_worker_imports_neither_torch_nor_transformers():
+    code = (
+        "import sys, runtime.worker, runtime.media.ahead, runtime.media.kept, c2f_spec.spec.sections\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules), 'seconds, for each worker'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_a_process_of_a_stage_starts_as_many_as_its_share_of_the_cores_allows(monkeypatch):
     monkeypatch.setattr(ahead, "own_cores", lambda: 16)
     assert spare_cores() == ahead.MOST

@@ -9,23 +9,33 @@ no containers of video, and is resampled by librosa where it is not at 16 kHz; l
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from c2f_spec.errors import DataWrong
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from c2f_spec.spec.sections import Media
 
+FRAMES, SOUND = "frames", "sound"
 RATE = 16_000
 FACTOR = 28
 """Sides of a frame are multiples of it: a patch of 14 pixels, merged two by two (Qwen2.5-Omni)."""
+
+
+def clip(path: Path, media: Media, lacks: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """FRAMES (T, height, width, 3) of the picture and SOUND (samples,), without those of what it `lacks`.
+
+    Raises `DataWrong` for what cannot be decoded.
+    """
+    seen = {} if "video" in lacks else {FRAMES: frames(path, media)}
+    return seen | ({} if "audio" in lacks else {SOUND: audio(path)})
 
 
 def frames(path: Path, media: Media) -> NDArray[np.uint8]:

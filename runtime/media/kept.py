@@ -1,9 +1,13 @@
 """Decoded clips, kept on disk by content, for every process of this machine: an epoch, a group of answers, a hint round, a
 later stage and a restarted one do not decode again.
 
-    <root>/<2 hex>/<key>.safetensors     key: SHA-256 of the clip's BLAKE3 and of the maker's digest
+    <root>/<2 hex>/<key>.safetensors     key: SHA-256 of the clip's BLAKE3 and of how it is decoded
 
-An entry is written beside its place and renamed, carries the BLAKE3 of its tensors, and is compared with it whenever it is
+What is kept is what the decoder gives, frames as bytes and samples of the sound, which costs a hundred milliseconds; what a
+student's towers take is made of it in ten (`runtime.media.features`) and would be four times as many bytes. So students,
+formats, stages and runs share it, and who decodes needs neither torch nor transformers.
+
+An entry is written beside its place and renamed, carries the BLAKE3 of its arrays, and is compared with it whenever it is
 read: one that is torn or was changed is told, removed and made anew. All entries together have at most `C2F_FEATURES_GB`
 gigabytes (50, or an eighth of the disk if that is less). What goes to make room is drawn by lot: training reads all clips
 in turn, and then the least recently used is what is needed next.
@@ -13,6 +17,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import random
 import shutil
@@ -20,23 +25,32 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.numpy import save_file
 
 from c2f_spec.errors import WrongUsage
 from c2f_spec.store.cache import SPARE, machine_cache
 from runtime.context import say
+from runtime.media import decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from c2f_spec.store.objects import Objects
-    from runtime.media.features import Tensors
+    import numpy as np
+    from numpy.typing import NDArray
 
+    from c2f_spec.spec.sections import Media
+    from c2f_spec.store.objects import Objects
+
+Arrays = dict[str, "NDArray[np.generic]"]
+
+LIBRARIES = ("av", "decord", "librosa", "numpy")
+"""That decode."""
 MOST_GB = 50.0
 SWEEP = 0.05
 """Share of the room that a process writes between two looks at how much there is, and that a look makes free."""
@@ -61,8 +75,18 @@ def most_bytes(root: Path) -> int:
     return limit if given else min(limit, shutil.disk_usage(root).total // 8)
 
 
-def key_of(clip_blake3: str, maker_digest: str) -> str:
-    return sha256(f"{clip_blake3} {maker_digest}".encode()).hexdigest()
+def key_of(clip_blake3: str, how: str) -> str:
+    return sha256(f"{clip_blake3} {how}".encode()).hexdigest()
+
+
+def how_decoded(media: Media) -> str:
+    """Digest of all that a decoded clip depends on besides its bytes: settings, libraries, and code."""
+    settings = {
+        "media": media.model_dump(mode="json", exclude={"audio"}),  # the prompt's business
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "code": sha256(Path(decode.__file__).read_bytes()).hexdigest(),
+    }
+    return sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 
 
 @dataclass
@@ -79,26 +103,26 @@ class Kept:
     def path(self, key: str) -> Path:
         return self.root / key[:2] / f"{key}.safetensors"
 
-    def get(self, key: str) -> Tensors | None:
+    def get(self, key: str) -> Arrays | None:
         """The entry, or `None` if there is none that is whole."""
         path = self.path(key)
         try:
-            with safe_open(path, "pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
-                whole = (file.metadata() or {}).get("blake3") == _digest(tensors)
+            with safe_open(path, "np") as file:
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+                whole = (file.metadata() or {}).get("blake3") == _digest(arrays)
         except FileNotFoundError:
             return None
         except (SafetensorError, OSError):
             whole = False
         if whole:
-            return tensors
+            return arrays
         say(f"the decoded clip {path} is damaged; it is removed and made again")
         path.unlink(missing_ok=True)
         return None
 
-    def put(self, key: str, tensors: Tensors) -> None:
+    def put(self, key: str, arrays: Arrays) -> None:
         """Keep what was made. A disk that is full is told once, and costs time and nothing else."""
-        size = sum(t.numel() * t.element_size() for t in tensors.values())
+        size = sum(array.nbytes for array in arrays.values())
         if self._full or size > self.most:
             return
         path = self.path(key)
@@ -106,7 +130,7 @@ class Kept:
         try:
             self._make_room(size)
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, part, {"blake3": _digest(tensors)})
+            save_file(arrays, part, {"blake3": _digest(arrays)})
             part.replace(path)
         except OSError as error:
             part.unlink(missing_ok=True)
@@ -153,10 +177,10 @@ class Kept:
                     yield path, found.st_size
 
 
-def _digest(tensors: Tensors) -> str:
+def _digest(arrays: Arrays) -> str:
     """Of names, forms and values."""
     hashed = blake3()
-    for name, tensor in sorted(tensors.items()):
-        hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        hashed.update(tensor.contiguous().numpy().tobytes() if tensor.numel() else b"")
+    for name, array in sorted(arrays.items()):
+        hashed.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        hashed.update(array.tobytes())
     return hashed.hexdigest()

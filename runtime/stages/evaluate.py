@@ -86,6 +86,7 @@ def run(ctx: Context) -> dict[str, Any] | None:
 
     with memory("evaluate"):
         made = in_units(ctx, ids, answered)
+    reader.close()
     return None if made is None else write(ctx, made)
 
 

@@ -22,7 +22,7 @@ from runtime.clips import read_facts, read_manifest
 from runtime.media import decode
 from runtime.media.ahead import Ahead, Task, decode_and_keep, spare_cores
 from runtime.media.features import Maker
-from runtime.media.kept import Kept, features_of, key_of
+from runtime.media.kept import Kept, features_of, how_decoded, key_of
 from runtime.media.shown import Shown
 from runtime.models.student import marks_in
 from runtime.prompts import turn
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
+    from numpy.typing import NDArray
 
     from c2f_spec.spec.sections import Media
     from runtime.clips import Clip
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
 CACHE_BYTES = 2 << 30
 """Rows kept in memory; what was not used for longest goes first."""
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = 0.5
 """Spent on decoding in this process before others are started for it, which takes them about as long."""
 
 
@@ -82,7 +83,8 @@ class Reader:
         self._folder, self._processor, self._media = folder, processor, media
         self._format = spoken(fmt, self.language)
         self._range = score_range or (self.low, self.high)
-        self._maker = Maker(media, processor.video_processor, processor.feature_extractor)
+        self._maker = Maker(processor.video_processor, processor.feature_extractor)
+        self._how = how_decoded(media)
         self._kept = kept
         self._rows: OrderedDict[str, Row] = OrderedDict()
         self._bytes = 0
@@ -170,7 +172,7 @@ class Reader:
 
     def _read(self, clip: Clip) -> Row:
         self.assert_plain(clip.id)
-        media = self._maker.finish(self._decoded(clip))
+        media = self._maker.make(self._decoded(clip), self._folder / clip.media)
         if "video_grid_thw" in media:
             media["video_second_per_grid"] = seconds_per_grid(self._processor, media, clip.duration_s)
         interleaved = self._media.audio == "in_video"
@@ -183,10 +185,10 @@ class Reader:
         self._assert_media_arrived(row)
         return row
 
-    def _decoded(self, clip: Clip) -> dict[str, torch.Tensor]:
+    def _decoded(self, clip: Clip) -> dict[str, NDArray[Any]]:
         """From disk, or decoded now and put there."""
         if self._kept is None:
-            return self._maker.decode(self._folder / clip.media, clip.lacks)
+            return decode.clip(self._folder / clip.media, self._media, clip.lacks)
         task = self._task(clip)
         if self._ahead is not None:
             self._ahead.take(task)
@@ -194,16 +196,16 @@ class Reader:
         if found is not None:
             return found
         began = time.monotonic()
-        made = self._maker.decode(task.path, task.lacks)
+        made = decode.clip(task.path, self._media, task.lacks)
         self._kept.put(task.key, made)
         self._spent += time.monotonic() - began
         if self._spent > PATIENCE_SECONDS and self._expected and self._ahead is None:
-            self._ahead = Ahead(partial(decode_and_keep, self._maker, self._kept), spare_cores())
+            self._ahead = Ahead(partial(decode_and_keep, self._media, self._kept), spare_cores())
             self._ahead.expect(self._expected)
         return made
 
     def _task(self, clip: Clip) -> Task:
-        return Task(key_of(clip.blake3, self._maker.digest), self._folder / clip.media, clip.lacks)
+        return Task(key_of(clip.blake3, self._how), self._folder / clip.media, clip.lacks)
 
     def _assert_media_arrived(self, row: Row) -> None:
         """A prompt whose placeholders have no media behind them, or none at all, runs without an error."""
