@@ -183,6 +183,17 @@ def test_stages_on_gpus_wait_for_each_other_and_others_do_not(repository, monkey
     )
     assert (target.prepare(plan, wide).file.placement.gpus, target.room(wide, [wide])) == (2, True)
     assert not target.room(sft, [wide])
+    served = VllmPlace(mode="server", url="http://localhost:8000")
+    beside = replace(grpo, placement=grpo.placement.model_copy(update={"vllm": served}))
+    assert target.prepare(plan, beside).file.placement.processes == 3, "the server has one"
+    afar = served.model_copy(update={"url": "http://vllm:8000"})
+    assert (
+        target.prepare(
+            plan, replace(beside, placement=grpo.placement.model_copy(update={"vllm": afar}))
+        ).file.placement.processes
+        == 4
+    )
+    assert not target.room(cells[0], [beside])
     assert target.room(prepare, [grpo])
     assert not target.room(prepare, [grpo, sft, cells[0]]), "three at once are the most"
     taken = Gpus().take(1)  # another `apply`

@@ -33,7 +33,7 @@ class VllmEngine(SpecModel):
     mode: Literal["colocate", "server"] = Field(
         default="colocate",
         description="`colocate`: on the GPUs of the stage, asleep while the model trains; `server`: a `vllm serve` with "
-        "GPUs of its own, only for `grpo`.",
+        "GPUs of its own, only for `grpo` and on `local`: on this machine it has the last `tensor_parallel` of them.",
         json_schema_extra=PLACEMENT,
     )
     url: Annotated[str, Field(pattern=ENDPOINT_PATTERN)] | None = Field(

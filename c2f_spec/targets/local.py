@@ -17,6 +17,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from c2f_spec import provenance
 from c2f_spec.errors import MEANING, StageExit, Unreachable
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from c2f_spec.store.objects import Objects
     from c2f_spec.targets.gpus import Taken
 
+OWN_NAMES = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104  names of this machine, nothing is bound
 LAUNCH_LOG = "launch.log"
 """On this machine: what a stage's first process had to say outside its log."""
 
@@ -90,8 +92,9 @@ class Local:
         if len(beside) >= self.slots:
             return False
         visible = len(self._gpus.names)
-        wanted, held = _held(stage, visible), sum(_held(other, visible) for other in beside)
-        return wanted == 0 or (wanted <= visible - held and wanted <= self._gpus.free())
+        wanted = _held(stage, visible)
+        held = sum(_held(other, visible) + _of_server(other) for other in beside)
+        return wanted == 0 or (wanted + _of_server(stage) <= visible - held and wanted <= self._gpus.free())
 
     def submit(self, *requests: Request) -> None:
         for request in requests:
@@ -217,7 +220,8 @@ class Local:
 def _held(stage: Stage, visible: int) -> int:
     """GPUs that a stage uses: training and a teacher as many as they say, else all; a student that answers one."""
     if _trains(stage):
-        return _sharing(stage, min(visible, stage.placement.gpus or visible))
+        left = max(0, visible - _of_server(stage))
+        return _sharing(stage, min(left, stage.placement.gpus or left))
     if stage.kind == "distil":
         served = stage.placement.endpoint
         own = served is not None and served.url is None
@@ -227,6 +231,13 @@ def _held(stage: Stage, visible: int) -> int:
         return 0
     vllm = stage.placement.vllm
     return min(visible, vllm.tensor_parallel if vllm else 1)
+
+
+def _of_server(stage: Stage) -> int:
+    """The last of the GPUs, which a server of vLLM on this machine has (METHOD 8.4): whoever starts it keeps to them."""
+    vllm = stage.placement.vllm
+    here = vllm is not None and vllm.mode == "server" and urlsplit(vllm.url or "").hostname in OWN_NAMES
+    return vllm.tensor_parallel if vllm and here else 0
 
 
 def _sharing(stage: Stage, gpus: int) -> int:

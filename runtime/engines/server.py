@@ -3,11 +3,11 @@
 The server is started by hand, beside training on one machine (C2F460 says why not on a cluster), with what TRL needs and the
 folder of the released student:
 
-    VLLM_SERVER_DEV_MODE=1 vllm serve FOLDER --weight-transfer-config '{"backend": "nccl"}' --enable-scale-out
+    CUDA_VISIBLE_DEVICES=3 VLLM_SERVER_DEV_MODE=1 vllm serve FOLDER --weight-transfer-config '{"backend": "nccl"}' --enable-scale-out
         --logprobs-mode processed_logprobs --limit-mm-per-prompt '{"video": 1, "audio": 1, "image": 0}'
         --media-io-kwargs '{"video": {"num_frames": -1}}'
 
-It must not thin out the frames that it is sent; that their features have the places of our prompt is checked.
+Training leaves it the last `engine.tensor_parallel` of the GPUs that it sees. It must not thin out the frames that it is sent; that their features have the places of our prompt is checked.
 """
 
 from __future__ import annotations
