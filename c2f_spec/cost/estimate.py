@@ -101,8 +101,10 @@ def _grpo(e: Experiment, g: Grpo, site: Site) -> Load:
     held = (g.max_prompt_tokens or _longest(e, e.data.train, k)) + g.max_new_tokens
     t = _training(size, g, site, _rows(site, g.batch * g.generations), held, g.max_new_tokens)
     copies = g.beta > 0 and (g.reference == "base" or not isinstance(g.tuner, Lora))
-    share = g.engine.memory if isinstance(g.engine, VllmEngine) else 0.0
-    peak = mem.training_bytes(t, mem.Sampling(copies, answers, share), site.bytes, k)
+    served = isinstance(g.engine, VllmEngine) and g.engine.mode == "server"
+    share = g.engine.memory if isinstance(g.engine, VllmEngine) and not served else 0.0
+    here = mem.Sampling(copies, 0 if served else answers, share)
+    peak = mem.training_bytes(t, here, site.bytes, k)
     return _load(
         "grpo",
         _model(e),

@@ -63,7 +63,15 @@ def resumed(work: Work, place: Place, killed: str | None) -> list[Row]:
     """The training that was killed went on, with every tensor that is trained."""
     if killed is None:
         return [Row("kill and resume", "fail", "no training ran long enough to be killed")]
-    stage = next(s for s in work.plan.stages if s.key == killed)
+    stage = next((s for s in work.plan.stages if s.key == killed), None)
+    if stage is None:
+        return [
+            Row(
+                "kill and resume",
+                "fail",
+                "code or spec changed while this ran: what was killed is planned no more",
+            )
+        ]
     argv = place.command("logs", *place.arguments[:1], stage.name, *place.arguments[1:])
     told = subprocess.run(argv, cwd=place.root, capture_output=True, text=True, check=False).stdout
     went_on = re.search(r"resumed from step (\d+) of (\d+)", told)
