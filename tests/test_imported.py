@@ -141,6 +141,14 @@ def test_what_a_line_may_say(tmp_path):
     assert read_imported(lines(tmp_path / "p.jsonl", rows)) == {"7": Imported(1.0, 2.0, "x"), "b": Imported(None, None, "")}  # fmt: skip
 
 
+def test_an_answer_may_hold_what_ends_lines_elsewhere(tmp_path):
+    """JSON escapes line feeds and leaves these; U+0085 and U+2028 are what models write between paragraphs, too."""
+    said = "one\u2028two\x85three\u2029"
+    row = {"id": "a", "prediction": 1, "output": said}
+    (tmp_path / "p.jsonl").write_text(json.dumps(row, ensure_ascii=False) + "\n")
+    assert read_imported(tmp_path / "p.jsonl") == {"a": Imported(1.0, None, said)}
+
+
 def test_predictions_are_staged_by_digest_and_pinned(c2f, tmp_path):
     path = lines(tmp_path / "p.jsonl", [{"id": "a", "prediction": 1}])
     c2f("data", "add", "panda-movie", "--predictions", str(path))

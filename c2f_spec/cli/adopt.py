@@ -91,9 +91,8 @@ def _train(objects: Objects, plan: Plan, stage: Stage) -> set[str] | None:
     record = records.read_record(objects, prepared.kind, prepared.key)
     if record is None:
         return None
-    text = records.fetch_file(objects, record, "manifest.jsonl").read_text(encoding="utf-8")
-    rows = map(json.loads, text.splitlines())
-    return {row["id"] for row in rows if row["split"] == "train"}
+    with records.fetch_file(objects, record, "manifest.jsonl").open(encoding="utf-8") as file:
+        return {row["id"] for row in map(json.loads, file) if row["split"] == "train"}
 
 
 def _copy(source: Path, folder: Path, given: str) -> None:

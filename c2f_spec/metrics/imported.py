@@ -33,7 +33,10 @@ def read_imported(path: Path) -> dict[str, Imported]:
     """By id. Raises `DataWrong` with the line that is none, or that names a clip again."""
     found: dict[str, Imported] = {}
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open(encoding="utf-8-sig") as file:
+            lines = list(
+                file
+            )  # str.splitlines would also cut at what ends lines inside of an answer, such as U+2028
     except OSError as error:
         raise DataWrong(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
