@@ -65,13 +65,17 @@ class Need(NamedTuple):
         return f"{'data set' if self.section == 'datasets' else 'model'} `{self.name}`"
 
     @property
+    def kind(self) -> str:
+        return "data set" if self.section == "datasets" else "weights"
+
+    @property
     def way(self) -> str:
         """How a copy is staged and pinned."""
         return f"stage and pin it: {self._command}"
 
     @property
     def staged_by(self) -> str:
-        """How the pinned copy is staged."""
+        """How a copy is staged; one that is not pinned is pinned by it."""
         return f"run {self._command}"
 
     @property
@@ -188,7 +192,8 @@ def _unpinned(need: Need, staged: Staged | None, environment: Environment) -> tu
         message = f"{need.what} is not pinned in c2f.lock; the one staged copy, {copies[0][:10]}, is taken"
         return copies[0], Problem("C2F418", loc, message, "c2f-spec lock pins it", "warning")
     if not copies:
-        return UNPINNED, Problem("C2F412", loc, f"{need.what} is not in the store", need.way)
+        message = f"{need.kind} not staged: `{need.name}` is not in the store"
+        return UNPINNED, Problem("C2F412", loc, message, need.staged_by)
     message = f"the store has {len(copies)} copies of {need.what}: {', '.join(c[:10] for c in copies)}"
     hint = f"pin one of them in c2f.lock, under `{need.section}`: `{need.name}: <digest>`"
     return UNPINNED, Problem("C2F413", loc, message, hint)

@@ -62,6 +62,5 @@ def unstaged(experiment: Experiment, lacks: Collection[Copy]) -> Iterator[Proble
     """Where a spec names what `lacks`."""
     for need in needs(experiment):
         if (need.section, need.name) in lacks:
-            what = "weights" if need.section == "models" else "data set"
-            message = f"{what} not staged: `{need.name}` is pinned, and not in the store"
+            message = f"{need.kind} not staged: `{need.name}` is pinned, and not in the store"
             yield Problem("C2F420", need.loc, message, need.staged_by)
