@@ -6,6 +6,7 @@ import json
 import shutil
 
 import av
+import numpy as np
 import pytest
 
 from c2f_spec.errors import DataWrong
@@ -166,6 +167,24 @@ def test_a_probe_says_what_a_file_holds(tmp_path):
     assert probe(tmp_path / "silent.mp4").lacks == ("audio",)
     assert probe(tmp_path / "blind.mp4").lacks == ("video",)
     assert all(probe(tmp_path / name).problem for name in ("cut.mp4", "text.mp4"))
+
+
+def test_a_length_that_is_guessed_is_not_held_against_a_file(tmp_path):
+    """AAC without a container has no head that tells it; a file that begins with silence seems longer than it is."""
+    path, rate = tmp_path / "x.aac", 16_000
+    with av.open(str(path), "w", format="adts") as container:
+        stream = container.add_stream("aac", rate=rate, layout="mono")
+        loud = np.random.default_rng(0).normal(0, 0.3, rate)
+        for n, second in enumerate([*[np.zeros(rate)] * 2, *[loud] * 8]):
+            frame = av.AudioFrame.from_ndarray(second.astype(np.float32)[None], format="fltp", layout="mono")
+            frame.sample_rate, frame.pts = rate, n * rate
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with av.open(str(path)) as container:
+        guessed = container.duration / av.time_base
+    found = probe(path)
+    assert (found.problem, found.lacks) == ("", ("video",))
+    assert guessed > 2 * found.duration_s
 
 
 def prepared(tmp_path, folder):

@@ -21,8 +21,10 @@ class Probe:
     problem: str = ""
 
 
+TOLD = ("mp4", "matroska")
+"""Formats whose head tells how long the file is; of others the length is guessed from their size."""
 WHOLE = 0.9
-"""Of the length that a file tells of itself; less of it is there when a copy broke off. Headers are off by some."""
+"""Of that length; less of it is there when a copy broke off. Heads are off by some."""
 
 
 def probe(path: Path) -> Probe:
@@ -31,7 +33,8 @@ def probe(path: Path) -> Probe:
 
     try:
         with av.open(str(path)) as container:
-            told, end = (container.duration or 0) / av.time_base, 0.0
+            known = any(name in container.format.name for name in TOLD)
+            told, end = (container.duration or 0) / av.time_base if known else 0.0, 0.0
             for packet in container.demux():
                 if packet.pts is not None and packet.time_base is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
