@@ -40,15 +40,16 @@ def gridded(found: Grid) -> Html:
 
 def _line(row: Sequence[str], words: int, key: str = "") -> Html:
     """`key` is shown by the pointer on the last cell, which names its stages."""
+    last = len(row) - 1
     cells = [
-        el(
-            "td",
-            text if i < words else text.translate(DASH),
-            class_=None if i < words else "n",
-            title=key or None,
-        )
-        if i == len(row) - 1 and key
-        else el("td", text if i < words else text.translate(DASH), class_=None if i < words else "n")
+        el("td", text) if i < words else _number(text, key if i == last else "")
         for i, text in enumerate(row[1:], start=1)
     ]
     return el("tr", el("th", row[0]), *cells)
+
+
+def _number(text: str, key: str) -> Html:
+    """What is in brackets after a number stands below it, so that a row fits a screen."""
+    number, bracket, rest = text.translate(DASH).partition(" (")
+    below = el("span", f"({rest}", class_="ci under") if bracket else None
+    return el("td", f"{number} " if bracket else number, below, class_="n", title=key or None)

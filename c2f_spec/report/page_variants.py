@@ -119,7 +119,7 @@ def _tested(one: Tested, *, named: bool) -> list[Html]:
 def _effect(e: Effect) -> list[Html]:
     metric, *values, test, n = effect_texts(e)
     cells = [el("td", text.translate(DASH), class_="n") for text in values]
-    return [el("td", metric), *cells, el("td", test, class_="soft"), el("td", n, class_="n")]
+    return [el("td", metric), *cells, el("td", test, class_="soft test"), el("td", n, class_="n")]
 
 
 def effect_texts(e: Effect) -> tuple[str, ...]:
