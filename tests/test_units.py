@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import runtime.context
 from c2f_spec.errors import Damaged
 from c2f_spec.spec.handoff import Placement, StageFile
 from c2f_spec.store.objects import open_objects
@@ -55,6 +58,23 @@ def test_all_rows_in_order_and_made_once(tmp_path):
     assert [row["id"] for row in first] == IDS
     assert in_units(context(tmp_path), IDS, each(make)) == first
     assert made == [0, 1, 2, 3]
+
+
+def test_clips_of_a_unit_that_is_not_whole_count_as_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(runtime.context, "TELL_SECONDS", (0.0, 0.0))
+    ctx, told = context(tmp_path), []
+
+    def make(units):
+        for number, ids in units.items():
+            for more in (3, 0, 2):
+                yield number, more
+                told.append(
+                    json.loads(ctx.objects.read("work/distil/" + "k" * 64 + "/progress.json"))["done"]
+                )
+            yield number, rows_of(number, ids)
+
+    in_units(ctx, IDS[: UNIT + 10], make)
+    assert told == [3, 3, 5, UNIT + 3, UNIT + 3, UNIT + 5]
 
 
 @given(
