@@ -161,6 +161,20 @@ def test_a_test_set_with_recordings_of_the_training_split_is_not_called_out_of_d
     assert [t.data.domain for t in tables] == ["in-domain", "overlaps the training data"]
 
 
+@pytest.mark.parametrize(
+    ("splits", "rows"), [(["train"], ["all (train)"]), (["train", "valid"], ["all", "train", "valid"])]
+)
+def test_the_funnel_tells_splits_and_polarities_apart(splits, rows, tmp_path):
+    store = filled(tmp_path, experiment(), skip=("filter the chains",))
+    part = {"in": 2, "kept": 1, "dropped": {"length": 1}}
+    data = {**part, "by_split": dict.fromkeys(splits, part), "by_polarity": {"neutral": part}}
+    (stage,) = (s for s in store.plan.stages if s.kind == "filter")
+    store.write(stage, {"funnel.json": json.dumps(data)}, **part)
+    found = collect(store.plan, store.objects).sections[0].funnel
+    assert [row.name for row in found.rows] == [*rows, "neutral"]
+    assert {row.dropped["length"] for row in found.rows} == {1}
+
+
 def test_hinted_rewards_have_gaps_where_nothing_was_hinted(report):
     grpo = report.sections[0].curves[1]
     assert [s.name for s in grpo.charts[0].series] == ["without hint", "with hint"]

@@ -1,4 +1,6 @@
-"""funnel.json of the filter stage → how many clips each filter dropped or the teacher failed, in all and by polarity (METHOD 3)."""
+"""funnel.json of the filter stage → how many clips each filter dropped or the teacher failed, in all, by split and by polarity
+(METHOD 3).
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,12 @@ def funnel(outputs: Outputs, variant: Variant) -> Funnel | None:
     data = found.json("funnel.json")
     if not data:
         return Funnel(found.state or "no funnel", (), ())
-    by_polarity = _map(data.get("by_polarity"))
+    by_polarity, by_split = _map(data.get("by_polarity")), _map(data.get("by_split"))
     names = [*POLARITIES, *sorted(set(by_polarity) - set(POLARITIES))]
+    splits = list(by_split)
     rows = (
-        _row("all", data),
+        _row(f"all ({splits[0]})" if len(splits) == 1 else "all", data),
+        *(_row(name, _map(by_split[name])) for name in splits if len(splits) > 1),
         *(_row(name, _map(by_polarity[name])) for name in names if name in by_polarity),
     )
     filters = tuple(dict.fromkeys(name for row in rows for name in row.dropped))
