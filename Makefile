@@ -55,7 +55,7 @@ golden: env # after an intended change of output; read the diff
 bench: env # what the README says of speed
 	$(BIN)/python -m tests.bench
 
-bench-grpo: env # what a step of training costs, against TRL's own (6 minutes on a quiet machine)
+bench-grpo: env # what a step of training costs, against TRL's own (20 minutes on a quiet machine)
 	$(BIN)/python -m tests.bench grpo
 
 screenshots: env # the pages in headless Chromium, kept as pictures in build/screenshots

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ LARGE = (768, 11)
 GROUPS = 4
 SHARES = (0.25, 0.5, 1.0)
 NEVER = {"trigger": {"kind": "all_below", "threshold": 0.0}}
+"""Hints for groups whose rewards are negative, which those of `hard` are and no others."""
 
 
 class Steps:
@@ -79,21 +81,32 @@ def main() -> None:
             report(
                 f"tiny omni model, media: {asked(share)}", paired(*some_and_none(media, small, share), PAIRS)
             )
-        for share in (SHARES[0], SHARES[-1]):
-            large = text_policy.folder(*LARGE)
+        large, least = text_policy.folder(*LARGE), SHARES[0]
+        for make, share, words in (
+            (text, least, "2 answers a group"),
+            (text, SHARES[-1], "2 answers a group"),
+            (partial(text, answers=4), least, "4 answers a group, as in the paper"),
+        ):
             report(
-                f"text model of 104 M weights: {asked(share)}",
-                paired(*some_and_none(text, large, share), PAIRS),
+                f"text model of 104 M weights, {words}: {asked(share)}",
+                paired(*some_and_none(make, large, share), PAIRS),
             )
+        known = {"trigger": {"kind": "always"}, "max_hinted_fraction": least}
+        report(
+            f"text model of 104 M weights, 2 answers a group, hard groups known beforehand: {asked(least)}",
+            paired(*some_and_none(text, large, least, known), PAIRS),
+        )
 
 
 def asked(share: float) -> str:
     return f"{share:.0%} of the groups hinted, to none, at most {(1 + share) * 1.05:.3f}"
 
 
-def some_and_none(make: Callable[..., Steps], place: Path, share: float) -> list[Steps]:
+def some_and_none(
+    make: Callable[..., Steps], place: Path, share: float, some: dict[str, Any] = NEVER
+) -> list[Steps]:
     """Steps of trainers that answer the same hard prompts with hints, and without."""
-    return [make(place, HintGRPOTrainer, share, **hint) for hint in (NEVER, {"hard_policy": "keep"})]
+    return [make(place, HintGRPOTrainer, share, **hint) for hint in (some, {"hard_policy": "keep"})]
 
 
 def report(what: str, ratio: Ratio) -> None:
@@ -111,10 +124,11 @@ def never(place: Path) -> Ratio:
     return paired(text(place, HintGRPOTrainer, **NEVER), text(place, GRPOTrainer), PAIRS)
 
 
-def text(place: Path, kind: Any, share: float = 0.0, **hint: Any) -> Steps:
-    """On prompts without media."""
+def text(place: Path, kind: Any, share: float = 0.0, *, answers: int = 0, **hint: Any) -> Steps:
+    """On prompts without media, with so many `answers` a group."""
     extra = text_policy.ours(**hint) if hint else {}
-    answers, length = (4, 48) if place.name == "tiny" else (2, 24)
+    usual, length = (4, 48) if place.name == "tiny" else (2, 24)
+    answers = answers or usual
     size = {
         "num_generations": answers,
         "per_device_train_batch_size": GROUPS * answers,
