@@ -1,12 +1,13 @@
 """vLLM at its boundary: what our engines call of it, doing on a CPU what it promises.
 
 It takes weights by the names of the hub and no others, loses them when it sleeps at level 2, expands each placeholder to
-as many tokens as its own processor makes features, and generates greedily with the weights that it has.
+as many tokens as its own processor makes features, and generates with the weights that it has.
 """
 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -40,6 +41,7 @@ class SamplingParams:
     stop_token_ids: list[int]
     detokenize: bool
     seed: int | None = None
+    logprobs: int | None = None
 
 
 @dataclass
@@ -57,6 +59,7 @@ class LLM:
     limit_mm_per_prompt: dict[str, int] | None = None
     enable_sleep_mode: bool = False
     distributed_executor_backend: str | None = None
+    logprobs_mode: str = "raw_logprobs"
     seed: int = 0
     asked: list[tuple[dict[str, Any], SamplingParams]] = field(default_factory=list)
     awake: set[str] = field(default_factory=lambda: {"weights", "kv_cache"})
@@ -115,21 +118,40 @@ class LLM:
 
     def _answer(self, prompt, params):
         ids, media = self._expanded(prompt)
+        drawing = {"do_sample": False}
+        if params.temperature > 0:
+            drawing = {"do_sample": True, "temperature": params.temperature, "top_k": params.top_k}
         never = [token for token, bias in params.logit_bias.items() if bias <= -100]
         with torch.no_grad():
-            made = self.thinker.generate(
+            found = self.thinker.generate(
                 input_ids=torch.tensor([ids]),
                 attention_mask=torch.ones(1, len(ids), dtype=torch.long),
                 **media,
                 max_new_tokens=params.max_tokens,
-                do_sample=False,
+                **drawing,
                 suppress_tokens=never,
                 eos_token_id=params.stop_token_ids,
                 pad_token_id=params.stop_token_ids[0],
-            )[0, len(ids) :].tolist()
+                return_dict_in_generate=True,
+                output_scores=True,
+            )
+        made = found.sequences[0, len(ids) :].tolist()
         ended = made[-1] in params.stop_token_ids
-        answer = SimpleNamespace(token_ids=tuple(made), finish_reason="stop" if ended else "length")
+        answer = SimpleNamespace(
+            token_ids=tuple(made),
+            finish_reason="stop" if ended else "length",
+            logprobs=None if params.logprobs is None else self._told(made, found.scores),
+        )
         return SimpleNamespace(prompt_token_ids=[*ids, *[0] * self.stale], outputs=[answer])
+
+    def _told(self, made, scores):
+        """Of each token that was drawn, from logits of half precision, as its kernels compute them."""
+        assert self.logprobs_mode == "processed_logprobs"
+        rows = [row[0].bfloat16().float().log_softmax(-1) for row in scores]
+        return [
+            {token: SimpleNamespace(logprob=row[token].item(), rank=1)}
+            for token, row in zip(made, rows, strict=True)
+        ]
 
     def _expanded(self, prompt) -> tuple[list[int], dict[str, torch.Tensor]]:
         items, options = prompt["multi_modal_data"], prompt["mm_processor_kwargs"]
@@ -158,4 +180,20 @@ def module() -> ModuleType:
     """What `import vllm` gives."""
     made = ModuleType("vllm")
     made.LLM, made.SamplingParams = LLM, SamplingParams
+    return made
+
+
+def installed(monkeypatch) -> list[LLM]:
+    """In place of vLLM until the test ends; the engines that were started."""
+    fake, made = module(), []
+
+    def start(**arguments):
+        made.append(LLM(**arguments))
+        return made[-1]
+
+    fake.LLM = start
+    monkeypatch.setitem(sys.modules, "vllm", fake)
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(name, "")  # so that what is set while it starts is taken back
+        monkeypatch.delenv(name)
     return made

@@ -20,13 +20,14 @@ CLIPS = ["toy-00"] * 4 + ["toy-01"] * 4
 TWO = {"kind": "all_below", "threshold": 2.0}
 
 
-def make(folder, *, rewards, hint, student=None, **arguments):
+def make(folder, *, rewards, hint, student=None, engine=None, **arguments):
     student = load((student or omni.tuned()) / "model")
     reader = Reader(omni.prepared(), student.processor, omni.FMT, omni.MEDIA)
     trainer = HintGRPOTrainer(
         reader=reader,
         policy=policy(hint, reader, student.tokenizer),
         on_rollouts=lambda _, rollouts: trainer.sampled.append(rollouts),
+        engine=engine,
         model=student.model,
         processing_class=student.processor,
         reward_funcs=rewards,

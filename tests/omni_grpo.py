@@ -5,7 +5,10 @@ from __future__ import annotations
 import torch
 from datasets import Dataset
 
+from c2f_spec.spec.handoff import VllmPlace
 from c2f_spec.spec.sections import Full
+from runtime.engines.policy import PolicyOnVllm
+from runtime.engines.requests import Sampling
 from runtime.models.student import load, suppressed
 from runtime.stages import grpo
 from runtime.training.grpo import GRPOConfig, OmniGRPOTrainer
@@ -14,6 +17,17 @@ from runtime.training.tuner import adapters
 from tests import omni
 
 CLIPS = ["toy-00", "toy-00", "toy-01", "toy-01"]
+
+
+GREEDY = Sampling(max_tokens=6, temperature=0.0, top_p=1.0, top_k=0)
+
+
+def engine(folder, sampling=None):
+    """VLLM for a trainer; `fake_vllm.installed` comes first."""
+    return lambda trainer: PolicyOnVllm(
+        model=trainer.model, accelerator=trainer.accelerator, processor=trainer.processing_class,
+        place=VllmPlace(memory=0.3), sampling=sampling or GREEDY, longest=512, rows=4, folder=folder,
+    )  # fmt: skip
 
 
 def by_length(completions, **_):

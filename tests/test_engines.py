@@ -1,7 +1,6 @@
 """vLLM at its boundary (tests/fake_vllm.py): what it is asked, whose weights it has, and when it sleeps."""
 
 import json
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,8 +14,7 @@ from c2f_spec.spec.sections import Lora
 from runtime.chains import hint
 from runtime.clips import POLARITIES
 from runtime.engines import server
-from runtime.engines.policy import PolicyOnVllm
-from runtime.engines.requests import MOST, Sampling, collapsed, placeholders
+from runtime.engines.requests import MOST, collapsed, placeholders
 from runtime.media.shown import Shown
 from runtime.models.student import generation, suppressed
 from runtime.training.batches import prompt_batch
@@ -24,44 +22,24 @@ from tests import fake_vllm, omni, omni_grpo
 
 pytestmark = [pytest.mark.filterwarnings(noise) for noise in omni.NOISE]
 
-GREEDY = Sampling(max_tokens=6, temperature=0.0, top_p=1.0, top_k=0)
-
 
 @pytest.fixture
 def vllm(monkeypatch):
     """The engines that were started."""
-    module, made = fake_vllm.module(), []
-
-    def start(**arguments):
-        made.append(fake_vllm.LLM(**arguments))
-        return made[-1]
-
-    module.LLM = start
-    monkeypatch.setitem(sys.modules, "vllm", module)
-    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
-        monkeypatch.setenv(name, "")  # so that what is set while it starts is taken back
-        monkeypatch.delenv(name)
-    return made
+    return fake_vllm.installed(monkeypatch)
 
 
 @pytest.fixture
 def trainer(vllm, tmp_path):
-    made = omni_grpo.make(tmp_path, engine=engine(tmp_path))
+    made = omni_grpo.make(tmp_path, engine=omni_grpo.engine(tmp_path))
     made.state.global_step = 0
     return made
-
-
-def engine(folder):
-    return lambda trainer: PolicyOnVllm(
-        model=trainer.model, accelerator=trainer.accelerator, processor=trainer.processing_class,
-        place=VllmPlace(memory=0.3), sampling=GREEDY, longest=512, rows=4, folder=folder,
-    )  # fmt: skip
 
 
 def by_itself(trainer, rows, hint=()):
     """What the policy answers by transformers, greedily, after `hint`."""
     tokenizer = trainer._tokenizer
-    settings = generation(tokenizer, GREEDY.max_tokens, 0.0)
+    settings = generation(tokenizer, omni_grpo.GREEDY.max_tokens, 0.0)
     model = trainer.accelerator.unwrap_model(trainer.model).eval()
     found = []
     for row in rows:
@@ -105,7 +83,7 @@ def test_it_answers_as_the_policy_does_and_follows_its_updates(trainer, vllm):
 
 
 def test_adapters_are_merged_on_the_way_and_stay_adapters(vllm, tmp_path):
-    trainer = omni_grpo.make(tmp_path, tuner=Lora(rank=4), engine=engine(tmp_path))
+    trainer = omni_grpo.make(tmp_path, tuner=Lora(rank=4), engine=omni_grpo.engine(tmp_path))
     with torch.no_grad():
         for name, parameter in trainer.model.named_parameters():
             if "lora_B" in name:
@@ -196,7 +174,7 @@ def test_evaluation_answers_through_it_as_through_transformers(vllm, tmp_path):
 class FakeClient:
     """TRL's client of a server, at its boundary: a session that posts, and `generate`."""
 
-    base_url, model = "http://vllm:8000", "student"
+    base_url, model, mode = "http://vllm:8000", "student", "raw_logprobs"
 
     def __init__(self, lengths, status=200):
         self.lengths, self.status, self.session = lengths, status, self
@@ -210,7 +188,10 @@ class FakeClient:
 
     def generate(self, **asked):
         self.asked = asked
-        return {"completion_ids": [[1, 2]], "logprobs": None}
+        return {"completion_ids": [[1, 2]], "logprobs": [[[-0.5], [-0.25]]]}
+
+    def get_server_info(self):
+        return {"model_config": {"logprobs_mode": self.mode}}
 
 
 PROCESSOR = SimpleNamespace(video_token_id=7, audio_token_id=8)
@@ -223,12 +204,12 @@ PROMPT = [1, 7, 7, 2, 8, 8, 8, 3]
 def parameters():
     from runtime.engines.requests import parameters as of
 
-    return of(GREEDY, omni.student().tokenizer)
+    return of(omni_grpo.GREEDY, omni.student().tokenizer)
 
 
 def test_a_server_is_given_features_at_the_places_of_our_prompt():
     client = FakeClient({"video": 2, "audio": 3})
-    assert server.ask(client, [(PROMPT, SHOWN)], PROCESSOR, parameters()) == [[1, 2]]
+    assert server.ask(client, [(PROMPT, SHOWN)], PROCESSOR, parameters()) == ([[1, 2]], [[-0.5, -0.25]])
     assert client.asked["prompts"] == [PROMPT]
     assert client.asked["features"][0]["mm_placeholders"] == {
         "video": [{"offset": 1, "length": 2}],
@@ -265,3 +246,11 @@ def test_frames_and_sound_come_through_unchanged():
 def test_a_server_that_does_otherwise_is_refused(lengths, status, message):
     with pytest.raises(StageSpecWrong, match=message):
         server.ask(FakeClient(lengths, status), [(PROMPT, SHOWN)], PROCESSOR, parameters())
+
+
+def test_a_server_that_tells_other_log_probabilities_is_refused():
+    client = FakeClient({})
+    with pytest.raises(StageSpecWrong, match="tells `raw_logprobs`"):
+        server.assert_processed(client)
+    client.mode = "processed_logprobs"
+    server.assert_processed(client)

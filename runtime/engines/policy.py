@@ -7,6 +7,7 @@ images only. What is used of it, all private and held by a test:
     _fix_param_name_to_vllm(name)       the names that vLLM reads are those of the hub
     sync_weights()                      as it is: adapters merged, parts of ZeRO 3 gathered, one tensor at a time
     vllm_client, _llm_weights_sleeping  of the server, and of sleeping
+    extract_logprobs(outputs)           log-probabilities of what was drawn, as vLLM computed them
 
 Where vLLM shares the GPUs it sleeps while the model trains (level 2: weights are dropped, and pushed again).
 """
@@ -19,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
-from trl.generation.vllm_generation import VLLMGeneration
+from trl.generation.vllm_generation import VLLMGeneration, extract_logprobs
 from trl.trainer.utils import ensure_master_addr_port
 
 from runtime.engines import server
-from runtime.engines.requests import MOST, assert_same, parameters, request
+from runtime.engines.requests import MOST, assert_same, parameters, request, sampled
 from runtime.models.layout import hub_name, outer_folder
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
 
 BATCHED_TOKENS = 4096
 """Of one pass of vLLM; its profile of memory is misled by more (as TRL has it)."""
+
+
+Drawn = tuple[list[list[int]], list[list[float | None]]]
+"""Tokens of the answers, and the log-probability of each; `None` where vLLM could not tell."""
 
 
 class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hints
@@ -72,6 +77,8 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
     def _init_vllm(self) -> None:
         if self.mode == "server":
             super()._init_vllm()
+            if self.accelerator.is_main_process:
+                server.assert_processed(self.vllm_client)
             return
         from vllm import LLM  # type: ignore[import-not-found]
 
@@ -99,6 +106,7 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
             limit_mm_per_prompt=MOST,
             enable_sleep_mode=True,
             distributed_executor_backend="external_launcher",
+            logprobs_mode="processed_logprobs",  # of the distribution that is drawn from
             seed=self.accelerator.process_index // ways,  # alike where ranks share a model
         )
         self.llm.sleep(level=2)
@@ -108,8 +116,8 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
     def _fix_param_name_to_vllm(self, name: str, extra_prefixes: list[str] | None = None) -> str:
         return hub_name(super()._fix_param_name_to_vllm(name, extra_prefixes))
 
-    def answer(self, prompts: Sequence[Sequence[int]], shown: Sequence[Shown]) -> list[list[int]]:
-        """Tokens of one answer to each prompt of this rank, hints that it ends in included; called by all ranks alike."""
+    def answer(self, prompts: Sequence[Sequence[int]], shown: Sequence[Shown]) -> Drawn:
+        """One answer to each prompt of this rank, hints that it ends in included; called by all ranks alike."""
         if self.mode == "server":
             return self._by_server(prompts, shown)
         if self._llm_weights_sleeping:
@@ -121,7 +129,9 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
         self.llm.wake_up(tags=["kv_cache"])
         outputs = self.llm.generate(
             [each for _, each in everyone],
-            sampling_params=SamplingParams(**self._parameters()),
+            sampling_params=SamplingParams(
+                **self._parameters(), logprobs=0
+            ),  # of what was drawn and no other
             use_tqdm=False,
         )
         self.llm.sleep(level=2)
@@ -130,7 +140,7 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
         own = outputs[first : first + len(asked)]
         for (prompt, _), output in zip(asked, own, strict=True):
             assert_same(prompt, output.prompt_token_ids)
-        return [list(output.outputs[0].token_ids) for output in own]
+        return [list(output.outputs[0].token_ids) for output in own], sampled(extract_logprobs(own)[0])
 
     def _parameters(self) -> dict[str, Any]:
         return parameters(self._sampling, self.processing_class.tokenizer)
@@ -144,12 +154,15 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
         return [each for part in gathered for each in part]
 
     def _first(self, count: int) -> int:
-        """Where the answers of this rank begin among those of its group."""
+        """Where the answers of this rank begin among those of its group, to which ranks may bring different numbers."""
         if self.tensor_parallel_size == 1:
             return 0
-        return torch.distributed.get_rank(group=self.tp_group) * count
+        counts: list[Any] = [None] * self.tensor_parallel_size
+        torch.distributed.all_gather_object(counts, count, group=self.tp_group)
+        first: int = sum(counts[: torch.distributed.get_rank(group=self.tp_group)])
+        return first
 
-    def _by_server(self, prompts: Sequence[Sequence[int]], shown: Sequence[Shown]) -> list[list[int]]:
+    def _by_server(self, prompts: Sequence[Sequence[int]], shown: Sequence[Shown]) -> Drawn:
         """Rank 0 asks for all ranks."""
         counts = gather_object([len(prompts)])
         everyone = gather_object(list(zip(map(list, prompts), shown, strict=True)))
@@ -158,8 +171,8 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
             told = [server.ask(self.vllm_client, everyone, self.processing_class, self._parameters())]
         broadcast_object_list(told, from_process=0)
         first = sum(counts[: self.accelerator.process_index])
-        answers: list[list[int]] = told[0]
-        return answers[first : first + len(prompts)]
+        answers, logprobs = told[0]
+        return answers[first : first + len(prompts)], logprobs[first : first + len(prompts)]
 
 
 def started(

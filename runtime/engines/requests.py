@@ -90,6 +90,11 @@ def parameters(sampling: Sampling, tokenizer: Any) -> dict[str, Any]:
     }
 
 
+def sampled(logprobs: Sequence[Sequence[Sequence[float | None]]]) -> list[list[float | None]]:
+    """Of the most probable tokens in each place, of which one was asked for: the one that was drawn."""
+    return [[place[0] for place in answer] for answer in logprobs]
+
+
 def assert_same(prompt: Sequence[int], seen: Sequence[int]) -> None:
     """Raises `StageSpecWrong` unless vLLM made of the media what our processor made of them."""
     if list(seen) != list(prompt):

@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import StageSpecWrong
-from runtime.engines.requests import request
+from runtime.engines.requests import request, sampled
 from runtime.media.decode import RATE
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ AT_ONCE = 64
 
 def ask(
     client: Any, asked: Sequence[tuple[list[int], Shown]], processor: Any, parameters: dict[str, Any]
-) -> list[list[int]]:
-    """The tokens of one answer to each prompt."""
+) -> tuple[list[list[int]], list[list[float | None]]]:
+    """The tokens of one answer to each prompt, and their log-probabilities."""
     tokens = {"video": processor.video_token_id, "audio": processor.audio_token_id}
     with ThreadPoolExecutor(min(AT_ONCE, len(asked))) as pool:
         features = list(
@@ -48,8 +48,17 @@ def ask(
         generation_kwargs=named,
         **{k: parameters[k] for k in TAKEN},
     )
-    answers: list[list[int]] = answer["completion_ids"]
-    return answers
+    return answer["completion_ids"], sampled(answer["logprobs"])
+
+
+def assert_processed(client: Any) -> None:
+    """Raises `StageSpecWrong` unless the server tells log-probabilities of the distribution that it draws from."""
+    mode = client.get_server_info()["model_config"]["logprobs_mode"]
+    if mode != "processed_logprobs":
+        raise StageSpecWrong(
+            f"the vLLM server at {client.base_url} tells `{mode}`, and answers are weighted by `processed_logprobs`",
+            hint="start it with `--logprobs-mode processed_logprobs`, as `runtime/engines/server.py` says",
+        )
 
 
 TAKEN = ("n", "max_tokens", "temperature", "top_p", "top_k")

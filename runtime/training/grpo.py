@@ -10,6 +10,9 @@ to TRL and therefore checked by a test:
     _compute_loss(model, inputs)                           brings the rows of its slice back
     _get_per_token_logps_and_entropies(model, ids, ...)    called with a callable that adds the media, chunk by chunk
     _calculate_rewards(...)                                the last of a generation are those that the update uses
+    use_vllm, vllm_generation, _last_loaded_step           set where vLLM generates: TRL then takes the log-probabilities
+                                                           that come with the answers, and corrects for their difference
+                                                           to the policy's own, as `vllm_importance_sampling_*` say
 """
 
 from __future__ import annotations
@@ -33,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from runtime.engines.policy import PolicyOnVllm
+    from runtime.engines.policy import Drawn, PolicyOnVllm
     from runtime.training.rows import Reader, Row
 
 __all__ = ["GRPOConfig", "GRPOTrainer", "OmniGRPOTrainer"]
@@ -74,8 +77,9 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
             self.ref_model.requires_grad_(False)
 
         self.engine = None if engine is None else engine(self)
-        self._pushed = -1
-        """The step whose weights the engine has."""
+        if self.engine is not None:
+            # So TRL pushes weights to it, and weights answers by what it says of them (`grpo_trainer.py`, "IS ratio").
+            self.use_vllm, self.vllm_generation, self._last_loaded_step = True, self.engine, -1
 
     def _compare_to(self, reference: Any) -> None:
         """What TRL does with the reference that it loads by itself; with adapters it has none."""
@@ -125,7 +129,7 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
     ) -> Any:
         began = time.monotonic()
         if self.engine is not None:
-            result: Any = (self._by_engine(self.engine, prompt_ids, media.rows), None)
+            result: Any = self._by_engine(self.engine, prompt_ids, media.rows)
         else:
             with torch.no_grad(), self.seeing(self.model, media.rows):
                 places = places_batch(media.rows)
@@ -133,13 +137,11 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         self._generated += time.monotonic() - began
         return result
 
-    def _by_engine(
-        self, engine: PolicyOnVllm, prompt_ids: list[list[int]], rows: Sequence[Row]
-    ) -> list[list[int]]:
+    def _by_engine(self, engine: PolicyOnVllm, prompt_ids: list[list[int]], rows: Sequence[Row]) -> Drawn:
         """With the policy's weights as they are."""
-        if self._pushed != self.state.global_step:
+        if self._last_loaded_step != self.state.global_step:
             engine.sync_weights()
-            self._pushed = self.state.global_step
+            self._last_loaded_step = self.state.global_step
         shown = {row.id: self.reader.shown(row.id) for row in rows}
         return engine.answer(prompt_ids, [shown[row.id] for row in rows])
 
