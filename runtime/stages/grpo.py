@@ -36,7 +36,7 @@ from runtime.rewards.truth import Truth
 from runtime.training.advantages import advantages
 from runtime.training.arguments import memory, shared, split_batch
 from runtime.training.grpo import GRPOConfig
-from runtime.training.hints import curves, history
+from runtime.training.hints import curves, groups, history
 from runtime.training.hints.given import Given
 from runtime.training.hints.of_spec import listed, longest_hint, policy_of
 from runtime.training.hints.trainer import HintGRPOTrainer
@@ -118,7 +118,7 @@ def run(ctx: Context) -> dict[str, Any]:
             sampling,
             student.processor,
             longest=min(positions(spec), longest + forced + grpo.max_new_tokens),
-            rows=rows * passes,
+            rows=groups.at_once(grpo.hint, groups.Shape(grpo.generations, rows * passes, ctx.world)),
         ),
         model=student.model,
         processing_class=student.processor,

@@ -12,13 +12,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from math import lcm
+from math import ceil, lcm
 from typing import TYPE_CHECKING
 
 from c2f_spec.spec.hint_parts import Append, ReplaceAll, ReplaceK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from c2f_spec.spec.hint import Hint
 
 AnyGroup = ReplaceAll | ReplaceK | Append
 
@@ -53,6 +55,13 @@ class Shape:
 def hinted_each(kind: AnyGroup, size: int) -> int:
     """Hinted answers of a group."""
     return size if isinstance(kind, ReplaceAll) else kind.k
+
+
+def at_once(hint: Hint, shape: Shape) -> int:
+    """Most answers of one generation of a rank: its own, and beside them the hinted ones of all groups."""
+    if hint.hard_policy != "hint":
+        return shape.share
+    return shape.share + ceil(shape.share / shape.size) * hinted_each(hint.group, shape.size)
 
 
 def slots(kind: AnyGroup, shape: Shape, groups: Sequence[int]) -> list[list[Slot]]:
