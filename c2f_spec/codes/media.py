@@ -22,7 +22,7 @@ ENTRIES: dict[str, Entry] = {
     "C2F382": Entry(
         "a data set of one's own that is none",
         "`data.own` declares data sets that this program does not know, each by a name that nothing else has, with the range "
-        "of its labels. `c2f-spec data add NAME --from DIR` prints the lines for a folder with clips.",
+        "of its labels, in whose middle is 0, which is neutral. `c2f-spec data add NAME --from DIR` prints the lines for a folder with clips.",
         "data: {train: mine, own: [{name: mine, language: en, low: 3, high: -3, clips: {train: 100}}]}\n"
         "format: direct\nsft: {}\n",
         "data: {train: mine, own: [{name: mine, language: en, low: -3, high: 3, clips: {train: 100}}]}\n"

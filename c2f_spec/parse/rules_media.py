@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.parse.problem import Problem
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import VllmEngine
+from c2f_spec.spec.own import off_centre
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,6 +26,8 @@ def own_data_sets_are_others(e: Experiment) -> Iterator[Problem]:
         if one.low >= one.high:
             hint = "`low` is the least label, `high` the greatest"
             found.append(("low", f"labels go from {one.low:g} to {one.high:g}", hint))
+        elif one.low != -one.high:
+            found.append(("low", *off_centre(one.low, one.high)))
         names.append(one.name)
         for field, message, hint in found:
             yield Problem("C2F382", ("data", "own", i, field), message, hint)

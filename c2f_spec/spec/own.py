@@ -16,6 +16,18 @@ class Splits(SpecModel):
     test: PositiveInt | None = Field(default=None, description="Clips of the test split.")
 
 
+def off_centre(low: float, high: float) -> tuple[str, str]:
+    """What is wrong with a scale whose middle is not 0, and the way out.
+
+    Prompts, polarities and classes all take 0 for neutral (METHOD 1.4).
+    """
+    middle, half = (low + high) / 2, (high - low) / 2
+    message = (
+        f"labels go from {low:g} to {high:g}, and 0 is not in their middle: it is what neutral is called"
+    )
+    return message, f"take {middle:g} from every label, and say low: {-half:g}, high: {half:g}"
+
+
 class Own(SpecModel):
     """A folder with clips and a table `clips.csv`, staged by `c2f-spec data add NAME --from DIR`, which prints this."""
 

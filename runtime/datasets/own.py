@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from c2f_spec.errors import DataWrong, WrongUsage
 from c2f_spec.spec.datasets import DATASETS, Split
-from c2f_spec.spec.own import Own, Splits
+from c2f_spec.spec.own import Own, Splits, off_centre
 from runtime.clips import POLARITIES, polarity_of
 from runtime.datasets.rows import Row
 
@@ -62,6 +62,9 @@ def header(name: str, folder: Path) -> Own:
         raise DataWrong(f"{path}: `{place}`: {first['msg']}", hint=EXAMPLE) from None
     if own.low >= own.high:
         raise DataWrong(f"{path}: `low` is {own.low:g} and `high` is {own.high:g}", hint=EXAMPLE)
+    if own.low != -own.high:
+        message, hint = off_centre(own.low, own.high)
+        raise DataWrong(f"{path}: {message}", hint=hint)
     return own
 
 
