@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import threading
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ from c2f_spec.spec.place import resolve_zero
 from c2f_spec.store import records
 from c2f_spec.store.objects import open_objects
 from c2f_spec.targets.local import Local
-from runtime.checkpoints import parts, tensors
+from runtime.checkpoints import parts, snapshot, tensors
 from runtime.checkpoints.find import newest
 from runtime.checkpoints.retention import Keep
 from runtime.checkpoints.saver import Order, Saver, Together
@@ -29,6 +30,7 @@ from runtime.checkpoints.snapshot import Snapshot
 from runtime.training import zero
 from tests import omni
 from tests.conftest import TINY_SPEC, load_spec
+from tests.gpu_smoke.stages import RESTORED
 
 # ---- what DeepSpeed is told
 
@@ -150,12 +152,29 @@ def test_a_part_goes_out_and_comes_back_to_the_same_bits(tmp_path):
     trained, fresh = Spread(1.0), Spread(2.0)
     trained.step()
     tensors.write(parts.part(trained.trainer()), tmp_path, parts.STEM)
-    parts.restore(fresh.trainer(), tmp_path, 1, json.loads(json.dumps(parts.facts(trained.trainer()))))
+    saved = json.loads(json.dumps(parts.facts(trained.trainer())))
+    assert parts.restore(fresh.trainer(), tmp_path, 1, saved) == 2
     for both in (trained, fresh):
         both.step()
     for one, other in zip(trained.masters, fresh.masters, strict=True):
         assert torch.equal(one, other)
     assert fresh.optimizer.state[fresh.masters[0]]["step"] == 2
+
+
+def test_a_resume_from_parts_is_told_as_the_first_hour_on_gpus_looks_for_it(tmp_path, capsys):
+    trained = Spread(1.0)
+    trained.step()
+    (tmp_path / parts.place(0)).mkdir()
+    tensors.write(parts.part(trained.trainer()), tmp_path / parts.place(0), parts.STEM)
+    state = {"optimizer": parts.facts(trained.trainer()), "schedule": {}}
+    (tmp_path / "main").mkdir()
+    (tmp_path / "main" / snapshot.STATE).write_text(json.dumps(state))
+    trainer = trained.trainer()
+    trainer.lr_scheduler = SimpleNamespace(load_state_dict=lambda _: None)
+    trainer.args = SimpleNamespace(process_index=0)
+    trainer.is_deepspeed_enabled = True
+    snapshot.restore_optimizer(trainer, tmp_path / "main")
+    assert re.search(RESTORED, capsys.readouterr().out)[1] == "2"
 
 
 @pytest.mark.parametrize(

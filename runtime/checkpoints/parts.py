@@ -69,8 +69,9 @@ def shape(parameter: torch.Tensor) -> torch.Size:
     return getattr(parameter, "ds_shape", parameter.shape)
 
 
-def restore(trainer: Any, folder: Path, rank: int, saved: dict[str, Any]) -> None:
+def restore(trainer: Any, folder: Path, rank: int, saved: dict[str, Any]) -> int:
     """Bring a rank's part back: weights in float32, those that the model computes with, moments. `folder` is the rank's.
+    Returns of how many trained tensors.
 
     Raises `LookupError` unless every tensor is there and fits.
     """
@@ -98,6 +99,7 @@ def restore(trainer: Any, folder: Path, rank: int, saved: dict[str, Any]) -> Non
     for group, was in zip(trainer.optimizer.param_groups, saved["groups"], strict=True):
         group.update({k: tuple(v) if k == "betas" else v for k, v in was.items()})
     _refresh(optimizer)
+    return len(here["shapes"])
 
 
 def _restore_group(optimizer: Any, master: torch.Tensor, saved: dict[str, torch.Tensor], what: str) -> None:

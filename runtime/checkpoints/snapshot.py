@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from runtime.checkpoints import parts, tensors
+from runtime.context import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,7 +120,8 @@ def restore_optimizer(trainer: Any, folder: Path) -> None:
     state = read_state(folder)
     if parts.is_split(trainer):
         rank = trainer.args.process_index
-        parts.restore(trainer, folder.parent / parts.place(rank), rank, state["optimizer"])
+        count = parts.restore(trainer, folder.parent / parts.place(rank), rank, state["optimizer"])
+        say(f"restored {count} tensors of the model, all that are trained: the part of rank {rank}")
         trainer.lr_scheduler.load_state_dict(state["schedule"])
         return
     saved: dict[str, torch.Tensor] = {}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ENDED = {"distil": "chains", "sft": "steps", "grpo": "steps", "evaluate": "clips"}
 """Kind to what its summary counts."""
+RESTORED = r"restored (\d+) tensors of the model, all that are trained"
+"""What training says of a resume (`runtime/training/resumable.py`; under ZeRO of parts, `runtime/checkpoints/snapshot.py`)."""
 TOLD = ("chains", "kept", "steps", "loss", "grad_norm", "reward", "clips", "well_formed", "ended")
 
 
@@ -75,7 +77,7 @@ def resumed(work: Work, place: Place, killed: str | None) -> list[Row]:
     argv = place.command("logs", *place.arguments[:1], stage.name, *place.arguments[1:])
     told = subprocess.run(argv, cwd=place.root, capture_output=True, text=True, check=False).stdout
     went_on = re.search(r"resumed from step (\d+) of (\d+)", told)
-    restored = re.search(r"restored (\d+) tensors of the model, all that are trained", told)
+    restored = re.search(RESTORED, told)
     return [
         judged(
             "kill and resume", went_on is not None, went_on[0] if went_on else f"{stage.name}: fresh start"
