@@ -44,14 +44,14 @@ def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
         else:
             yield from _beyond(f"`{trigger.metric}`", threshold, 1.0)
         return
+    most = sum(r.weight for r in (rewards.format, rewards.polarity, rewards.score) if r is not None)
     if rewards.format is None or rewards.polarity is None:
         if threshold is None:
             message = "`auto` is the weights of format and polarity together, and one of them is not rewarded"
             hint = "name both rewards, give a number, or set `hard_policy: keep`"
             yield Problem("C2F314", AT, message, hint, at_key=True)
-            return
-        named = (rewards.format, rewards.polarity, rewards.score)
-        yield from _beyond("the total", threshold, sum(r.weight for r in named if r is not None))
+        else:
+            yield from _beyond("the total", threshold, most)
         return
     low, high = rewards.format.weight, rewards.format.weight + rewards.polarity.weight
     gated = rewards.score is None or rewards.score.gate in ("tag", "tag_and_sign")
@@ -68,6 +68,8 @@ def threshold_separates_wrong_from_right(e: Experiment) -> Iterator[Problem]:
         )
         message = f"a threshold of {threshold:g} lies outside ({low:g}, {high:g}]: {why}"
         yield Problem("C2F315", loc, message, "use `auto`")
+    elif threshold is not None and not gated:
+        yield from _beyond("the total", threshold, most)
 
 
 def _beyond(what: str, threshold: float, most: float) -> Iterator[Problem]:
