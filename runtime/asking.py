@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from runtime.endpoints.replies import RequestFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
     from runtime.endpoints.replies import Reply
     from runtime.teachers.base import Question, Teacher
@@ -48,7 +48,7 @@ def ask_all(
 
 def side_by_side(
     work: Callable[[Q], R], items: Iterable[Q], at_once: int, give_up: Callable[[], None]
-) -> Iterator[R]:
+) -> Generator[R]:
     """`work` of each item by `at_once` threads, in any order.
 
     The first error of a thread is raised once the others have ended: what they are about to be answered is paid for.

@@ -8,7 +8,9 @@ mark is asked for again; what still has none is no mark.
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from c2f_spec.errors import StageSpecWrong
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from runtime.context import Context
 
 TRIES = 3
+HOPELESS = 16
+"""Chains without a mark, and none with one, after which it is the judge and not the chains."""
 LONGEST = 160
 """Tokens of a reply."""
 SHOWN = 200
@@ -95,30 +99,32 @@ class Judging:
             left = [(clip, answer) for clip, answer in chains if clip.id not in marks]
             say(f"{len(marks)} of {len(chains)} marks are in the journal")
             client = Client(endpoint, self._spec.model, spent=spent)
-            asked = side_by_side(
-                lambda each: self._mark(client, *each), left, endpoint.client.concurrency, client.close
-            )
             # Until one is given it may be the endpoint, so that there is none is not kept, and asked again.
             unsure: list[Mark] = []
             sure = bool(marks)
-            for mark in asked:
-                marks[mark.id] = mark
-                unsure.append(mark)
-                sure = sure or mark.value is not None
-                if sure:
-                    for each in unsure:
-                        journal.note(asdict(each))
-                    unsure.clear()
-                self._ctx.progress(len(marks), len(chains), "marks")
+            work = partial(self._mark, client)
+            with closing(side_by_side(work, left, endpoint.client.concurrency, client.close)) as asked:
+                for mark in asked:
+                    marks[mark.id] = mark
+                    unsure.append(mark)
+                    sure = sure or mark.value is not None
+                    if sure:
+                        for each in unsure:
+                            journal.note(asdict(each))
+                        unsure.clear()
+                    elif len(unsure) == HOPELESS:
+                        break
+                    self._ctx.progress(len(marks), len(chains), "marks")
         if unsure:
             raise StageSpecWrong(
-                f"the judge marked none of {len(chains)} chains: {marks[chains[0][0].id].reason}",
+                f"the judge marked none of {len(unsure)} chains: {unsure[0].reason}",
                 hint="look at `filters.judge.model`; it must answer with `Mark: ` and a number",
             )
         write_jsonl(self._ctx.out / "marks.jsonl", (asdict(marks[clip.id]) for clip, _ in chains))
         return marks
 
-    def _mark(self, client: Client, clip: Clip, answer: Answer) -> Mark:
+    def _mark(self, client: Client, chain: tuple[Clip, Answer]) -> Mark:
+        clip, answer = chain
         question = RUBRIC[self._language].format(text=clip.text, polarity=answer.polarity, think=answer.think)
         tokens_in = tokens_out = 0
         reason = ""
@@ -138,6 +144,7 @@ class Judging:
             value, reason = read_mark(reply.text)
             if value is not None:
                 return Mark(clip.id, value, reason, tokens_in, tokens_out)
+            reason = reason or f"no words, ended by `{reply.finish}`"
         return Mark(clip.id, None, reason, tokens_in, tokens_out)
 
 

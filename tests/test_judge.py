@@ -20,9 +20,10 @@ from runtime.clips import Clip, read_jsonl, write_jsonl, write_manifest
 from runtime.context import Context
 from runtime.filters.judge import wanting
 from runtime.journal import Journal
-from runtime.judging import Mark, read_mark
+from runtime.judging import HOPELESS, TRIES, Mark, read_mark
 from runtime.stages import filter as stage
-from tests.fake_endpoint import Fake, serving
+from tests.fake_endpoint import Fake, completion, serving
+from tests.killed_asking import judge_stage, judge_stand, storm
 
 CLIPS = [
     Clip(f"c{n}", "d", "train", f"words {n}", 1.0, "positive", f"clips/c{n}.mp4", 1.0, "") for n in range(5)
@@ -117,9 +118,22 @@ def test_a_judge_that_marks_nothing_is_an_error_and_asked_again_when_it_is_mende
     with serving(fake) as url:
         with pytest.raises(StageSpecWrong, match="the judge marked none of 5 chains: No."):
             filtered(tmp_path, url)
+        fake.answer = lambda body: completion("", body, finish="length")
+        with pytest.raises(StageSpecWrong, match="of 5 chains: no words, ended by `length`"):
+            filtered(tmp_path, url)
         fake.answer = mark
         found, _ = filtered(tmp_path, url, out="again")
     assert found["dropped"] == {"judge": 2}
+
+
+def test_a_judge_that_never_marks_is_not_paid_for_all_chains(tmp_path):
+    fake = Fake(lambda body: "I would need to think about it.")
+    with serving(fake) as url:
+        stand = judge_stand(tmp_path, str(tmp_path / "store"), 60)
+        found = storm(stand, judge_stage(stand, url, 4), 0, lambda: 0.0)
+    assert "ended with 64" in found.wrong[0]
+    assert "the judge marked none of 16 chains: I would need to think about it." in found.wrong[0]
+    assert sum(fake.seen.values()) <= (HOPELESS + 2 * 4) * TRIES
 
 
 @pytest.mark.parametrize(
