@@ -51,6 +51,9 @@ def side_by_side(
 ) -> Generator[R]:
     """`work` of each item by `at_once` threads, in any order.
 
+    A thread begins another item only when whoever asked has come back for the next: at most `at_once` are under way or
+    not yet written down, however slow the disk, and no more are lost with a process that is killed.
+
     The first error of a thread is raised once the others have ended: what they are about to be answered is paid for.
     `give_up` is called before, so that they try nothing again. Whoever leaves early, as one who is told to stop does,
     waits for nobody.
@@ -58,13 +61,16 @@ def side_by_side(
     waiting: queue.SimpleQueue[tuple[Q] | None] = queue.SimpleQueue()
     settled: queue.SimpleQueue[tuple[R] | BaseException | None] = queue.SimpleQueue()
 
+    room = threading.Semaphore(at_once)
+
     def run() -> None:
-        while (item := waiting.get()) is not None:
+        while room.acquire() and (item := waiting.get()) is not None:
             try:
                 settled.put((work(item[0]),))
             except BaseException as error:  # noqa: BLE001  raised again where somebody waits
                 settled.put(error)
                 break
+        room.release()
         settled.put(None)
 
     def end() -> None:
@@ -92,8 +98,10 @@ def side_by_side(
                 give_up()
             else:
                 yield made[0]
+                room.release()
     finally:
         end()
+        room.release(at_once)
     if first is not None:
         raise first
 

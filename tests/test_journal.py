@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 
+from runtime.asking import side_by_side
 from runtime.journal import Journal, most_lost
 from tests.distil_world import context
 
@@ -73,3 +77,38 @@ def test_half_a_line_and_a_damaged_one_are_told_and_cost_only_themselves(tmp_pat
         assert len(left) >= 3
         assert all(row in ROWS for row in left)
         assert f"{path.name} are damaged" in capsys.readouterr().out
+
+
+def test_no_more_is_asked_than_what_would_be_lost_is_written_down():
+    """Whoever writes is slow: threads that answered wait for it before they ask anew."""
+    begun, written = [], 0
+    for _ in side_by_side(begun.append, range(12), 3, lambda: None):
+        time.sleep(0.02)
+        assert len(begun) <= written + 3
+        written += 1
+    assert written == 12
+
+
+def test_threads_that_wait_end_with_whoever_left():
+    before = threading.active_count()
+    asked = side_by_side(lambda item: item, range(100), 4, lambda: None)
+    next(asked)
+    asked.close()
+    until = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.01)
+    assert threading.active_count() == before
+
+
+def test_an_error_comes_when_the_others_have_ended_and_nothing_of_them_is_lost():
+    def work(item):
+        if item == 2:
+            raise ValueError(item)
+        time.sleep(0.05)
+        return item
+
+    found = []
+    with pytest.raises(ValueError, match="2"):
+        for made in side_by_side(work, range(50), 4, lambda: None):
+            found += [made]
+    assert sorted(found) == [0, 1, 3]
