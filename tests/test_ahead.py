@@ -24,9 +24,21 @@ from tests.omni import FMT, MEDIA, prepared, student
 
 @pytest.fixture
 def pool(tmp_path):
-    made = Ahead(partial(odd_work, tmp_path), 1)
+    made = started(tmp_path)
     yield made
     made.close()
+
+
+def started(folder):
+    """With one worker, which is ready."""
+    pool = Ahead(partial(odd_work, folder), 1)
+    pool.expect([task("first")])
+    until = time.monotonic() + 60
+    while not (folder / "first").is_file() and time.monotonic() < until:
+        time.sleep(0.01)
+    pool.take(task("first"))
+    (folder / "first").unlink()
+    return pool
 
 
 def task(name):
@@ -61,12 +73,20 @@ def test_a_worker_that_is_killed_or_hangs_is_an_error(tmp_path, monkeypatch):
         ("broken", RuntimeError, r"ended with 1 at /clips/broken"),
         ("hang", DataWrong, r"/clips/hang was not decoded within 1 s"),
     ):
+        monkeypatch.setattr(ahead, "HANG_SECONDS", 60)
+        pool = started(tmp_path)
         monkeypatch.setattr(ahead, "HANG_SECONDS", 1 if name == "hang" else 60)
-        pool = Ahead(partial(odd_work, tmp_path), 1)
         pool.expect([task(name)])
         with pytest.raises(error, match=message):
             pool.take(task(name))
         assert pool._workers == [], "none is left behind"
+
+
+def test_a_worker_that_starts_is_not_waited_for(tmp_path):
+    pool = Ahead(partial(odd_work, tmp_path), 1)
+    pool.expect([task("hang")])
+    pool.take(task("hang"))
+    pool.close()
 
 
 def test_a_reader_starts_workers_when_decoding_takes_long_and_reads_the_same_rows(tmp_path, monkeypatch):
@@ -114,6 +134,8 @@ if __name__ == "__main__":
     pool = Ahead(partial(odd_work, Path(sys.argv[1])), 1)
     first = Task("1", Path("first"), ())
     pool.expect([first, Task("2", Path("hang"), ())])
+    while not (Path(sys.argv[1]) / "first").exists():
+        time.sleep(0.01)
     pool.take(first)
     print(pool._workers[0].process.pid, flush=True)
     time.sleep(600 * (sys.argv[2] != "exit"))

@@ -1,7 +1,8 @@
 """Clips that are needed soon, decoded by other processes meanwhile, in the order of need.
 
 A worker puts what it made where `runtime.media.kept` keeps it and says no more than that it is done; what it could not
-make the stage makes itself, and so meets the error when it needs the clip. Never more than `WINDOW` clips a worker are
+make the stage makes itself, and so meets the error when it needs the clip. So does it with what it needs before a worker has
+started. Never more than `WINDOW` clips a worker are
 asked for at once. A worker that dies, or that is at one clip for `HANG_SECONDS`, is an error that names the clip.
 
 Workers are spawned, not forked, as in `runtime.parallel`. They import no torch, so they are at work within half a second and
@@ -39,6 +40,8 @@ WINDOW = 32
 MOST = 4
 """Workers of one process of a stage (METHOD 8.4 asks for four CPUs a GPU)."""
 HANG_SECONDS = 300.0
+READY = ""
+"""What a worker says before it is done with the first clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class _Worker:
     asked: deque[Task] = field(default_factory=deque)
     since: float = 0.0
     """When it began with the first of `asked`."""
+    ready: bool = False
+    """It has imported what it needs."""
 
 
 class Ahead:
@@ -98,7 +103,9 @@ class Ahead:
         self._ask()
 
     def take(self, task: Task) -> None:
-        """Returns when no worker is at `task` or has it before it. Raises `StageError` for a worker that is no more."""
+        """Returns when no worker that has started is at `task` or has it before it. Raises `StageError` for a worker
+        that is no more.
+        """
         self._reached = max(self._reached, self._place.get(task.key, -1) + 1)
         self._ask()
         while (worker := self._at(task)) is not None:
@@ -135,7 +142,7 @@ class Ahead:
                 self._died(worker)
 
     def _at(self, task: Task) -> _Worker | None:
-        return next((w for w in self._workers if any(t.key == task.key for t in w.asked)), None)
+        return next((w for w in self._workers if w.ready and any(t.key == task.key for t in w.asked)), None)
 
     def _hear(self, worker: _Worker, *, block: bool = True) -> None:
         """Take note of what a worker has done; with `block`, wait until it has done something."""
@@ -146,10 +153,13 @@ class Ahead:
                     self._hung(worker)
                 return
             try:
-                worker.pipe.recv()
+                said = worker.pipe.recv()
             except (EOFError, OSError):
                 self._died(worker)
-            worker.asked.popleft()
+            if said == READY:
+                worker.ready = True
+            else:
+                worker.asked.popleft()
             worker.since = time.monotonic()
             block = False
 
@@ -198,6 +208,7 @@ def _serve(pipe: Connection) -> None:
     as_child()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     work: Work = pipe.recv()
+    pipe.send(READY)
     while True:
         try:
             task: Task = pipe.recv()
