@@ -41,10 +41,11 @@ class Clip:
     """Of "video" and "audio": what the file does not have; the prompt says so (METHOD 2.7)."""
 
 
-def polarity_of(score: float, family: str) -> Polarity:
-    """The 3-class rule of a family (METHOD 1.4): MOSI the sign; SIMS neutral within (-0.1, 0.1]."""
+def polarity_of(score: float, family: str, high: float = 1.0) -> Polarity:
+    """The 3-class rule of a family (METHOD 1.4): MOSI the sign; SIMS neutral within (-0.1, 0.1] of a scale to `high`."""
     if family == "sims":
-        return "negative" if score <= -0.1 else "neutral" if score <= 0.1 else "positive"
+        part = round(score / high, 9)  # 0.3 of 3 is on the edge
+        return "negative" if part <= -0.1 else "neutral" if part <= 0.1 else "positive"
     return "negative" if score < 0 else "positive" if score > 0 else "neutral"
 
 

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c2f_spec.errors import DataWrong
-from runtime.clips import Clip, polarity_of, read_jsonl, read_manifest, write_jsonl, write_manifest
+from c2f_spec.metrics.answers import to_family
+from c2f_spec.metrics.families import polarity
+from c2f_spec.spec.datasets import Dataset
+from runtime.clips import (
+    POLARITIES,
+    Clip,
+    polarity_of,
+    read_jsonl,
+    read_manifest,
+    write_jsonl,
+    write_manifest,
+)
 
 TEXT = st.text(st.characters(codec="utf-8"))
 
@@ -25,6 +37,16 @@ TEXT = st.text(st.characters(codec="utf-8"))
 )
 def test_polarity_by_family(score, mosi, sims):
     assert (polarity_of(score, "mosi"), polarity_of(score, "sims")) == (mosi, sims)
+
+
+@pytest.mark.parametrize("high", [1.0, 2.0, 3.0, 5.0, 100.0])
+@pytest.mark.parametrize("family", ["mosi", "sims"])
+def test_polarity_is_that_of_the_metrics_on_any_scale(family, high):
+    """Of a data set of one's own with the classes of SIMS, too: its labels may go to 3."""
+    labels = np.array([i / 100 * high for i in range(-100, 101)])
+    scale = Dataset("mine", "own", "en", -high, high, family)
+    metrics = polarity(to_family(labels, scale), family)
+    assert [POLARITIES.index(polarity_of(v, family, high)) - 1 for v in labels] == metrics.tolist()
 
 
 @given(st.lists(st.dictionaries(TEXT, TEXT | st.floats(allow_nan=False) | st.none())))

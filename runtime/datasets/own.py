@@ -219,5 +219,8 @@ def _wrong(facts: Dataset, folder: Path, cells: Mapping[str, str]) -> Iterator[t
     polarity = (cells.get("polarity") or "").strip().lower()
     if polarity and polarity not in POLARITIES:
         yield "polarity", f"`{polarity}` is none of {', '.join(POLARITIES)}"
-    elif polarity and polarity not in (polarity_of(label, "mosi"), polarity_of(label, facts.family)):
+    elif polarity and polarity not in (
+        polarity_of(label, "mosi"),
+        polarity_of(label, facts.family, facts.high),
+    ):
         yield "polarity", f"`{polarity}`, and the label is {label:g}"

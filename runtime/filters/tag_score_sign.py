@@ -17,6 +17,6 @@ if TYPE_CHECKING:
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: TagScoreSign) -> Failed | None:  # noqa: ARG001
     """Why the chain is dropped, or `None`."""
-    if answer.score is None or polarity_of(answer.score, facts["family"]) == answer.polarity:
+    if answer.score is None or polarity_of(answer.score, facts["family"], facts["high"]) == answer.polarity:
         return None
     return Failed(f"says {answer.polarity}, but its score is {answer.score:g}", answer.score)

@@ -36,7 +36,7 @@ def reward(answer: Answer, truth: Truth, spec: ScoreReward) -> float:
 def gate_open(answer: Answer, truth: Truth, spec: ScoreReward) -> bool:
     """Whether any reward can be earned: the polarity of the tag, of the score, of both or of neither must be right."""
     tag = answer.polarity == truth.polarity
-    sign = answer.score is not None and polarity_of(answer.score, truth.family) == truth.polarity
+    sign = answer.score is not None and polarity_of(answer.score, truth.family, truth.high) == truth.polarity
     return {"tag": tag, "tag_and_sign": tag and sign, "sign": sign, "none": True}[spec.gate]
 
 

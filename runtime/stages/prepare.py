@@ -58,7 +58,7 @@ def run(ctx: Context) -> dict[str, Any]:
         make = partial(_copy, facts.reader, facts.name, ctx.inputs["data"], ctx.out)
     clips = []
     for row, made in zip(rows, over_cores(make, rows), strict=True):
-        polarity = polarity_of(row.label, facts.family)
+        polarity = polarity_of(row.label, facts.family, facts.high)
         clips.append(Clip(row.id, facts.name, row.split, row.text, row.label, polarity, *made))
         ctx.progress(len(clips), len(rows), "clips")
     if not clips:

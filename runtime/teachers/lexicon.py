@@ -93,7 +93,9 @@ class Lexicon:
         seen = leanings(text, measure(media, self.task.media))
         middle, half = (self.task.low + self.task.high) / 2, (self.task.high - self.task.low) / 2
         score = float(number(middle + half * seen.overall, self.task.format.label_decimals))
-        return target(self.task.format, polarity_of(score, self.task.family), chain(text, seen), score)
+        return target(
+            self.task.format, polarity_of(score, self.task.family, self.task.high), chain(text, seen), score
+        )
 
 
 def leanings(text: str, shown: Measures) -> Leanings:

@@ -60,7 +60,7 @@ def policy_of(
         answer, clip = parse(fmt, text), reader.clips[clip_id]
         agrees = math.nan
         if answer.polarity is not None and answer.score is not None:
-            agrees = float(polarity_of(answer.score, reader.family) == answer.polarity)
+            agrees = float(polarity_of(answer.score, reader.family, reader.high) == answer.polarity)
         return Facts(float(answer.well_formed), float(answer.polarity == clip.polarity), agrees)
 
     return Policy(
