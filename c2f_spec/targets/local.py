@@ -242,13 +242,15 @@ def _of_server(stage: Stage) -> int:
 
 def _sharing(stage: Stage, gpus: int) -> int:
     """As many of the `gpus` as share the rows of a step evenly, which are answers in GRPO."""
+    if not gpus:
+        return 0
     asked = stage.preimage["spec"].get(stage.kind, {})
     if stage.kind == "sft":
         rows = Sft.model_validate(asked).batch
     else:
         grpo = Grpo.model_validate(asked)
         rows = grpo.batch * grpo.generations
-    return next((n for n in range(gpus, 0, -1) if rows % n == 0), 0)
+    return next(n for n in range(gpus, 0, -1) if rows % n == 0)
 
 
 def _together(stage: Stage, gpus: int) -> dict[str, Any]:
