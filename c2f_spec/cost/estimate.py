@@ -15,6 +15,7 @@ from c2f_spec.cost.model import Load
 from c2f_spec.cost.sizes import SIZES, size_of
 from c2f_spec.cost.time import forward_seconds, generate_seconds, hinted_share, train_seconds
 from c2f_spec.spec.evaluate import VllmEngine
+from c2f_spec.spec.hint_parts import ReplaceAll
 from c2f_spec.spec.place import resolve_zero
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.student import Lora, QwenOmni
@@ -113,6 +114,14 @@ def _grpo(e: Experiment, g: Grpo, site: Site) -> Load:
         batches * seconds,
         peak,
     )
+
+
+def _beside(g: Grpo, answers: int) -> int:
+    """Hinted answers of a GPU that may be drawn in one generation with its `answers`."""
+    if g.hint.hard_policy != "hint":
+        return 0
+    each = g.generations if isinstance(g.hint.group, ReplaceAll) else g.hint.group.k
+    return ceil(answers / g.generations) * each
 
 
 def grpo_step_seconds(size: Size, g: Grpo, prompt: int, answer: int, answers: int, k: Coefficients) -> float:

@@ -32,5 +32,8 @@ def generate_seconds(
 
 
 def hinted_share(prompts: int, k: Coefficients) -> float:
-    """Share of steps with a second round of answers: GPUs wait for each other, so one hard prompt of a step is enough."""
+    """Share of steps with a second round of answers: GPUs wait for each other, so one hard prompt of a step is enough.
+
+    The most that it can be: what is drawn beside the first answers (`runtime/training/hints/decide.py`) needs none.
+    """
     return float(1 - (1 - k.hard) ** prompts)
