@@ -52,9 +52,9 @@ def make(tmp_path, policy="keep", rewards=None, threshold=0.5, tuner=None, hints
 
 
 def length_of_second_clip(prompts, completions, **_):
-    """The first clip is always hard; the second is rewarded by what was written."""
+    """The first clip is always hard; the second is rewarded by what was written, in 128ths: means of float32 are exact."""
     return [
-        0.0 if clip == "toy-00" else 1.0 + len(text) / 100
+        0.0 if clip == "toy-00" else 1.0 + len(text) / 128
         for clip, text in zip(prompts, completions, strict=True)
     ]
 
