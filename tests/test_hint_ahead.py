@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -68,6 +70,13 @@ def test_dropout_takes_groups_out_before_they_are_drawn():
     given = policy({"dropout": 0.5}, omni.reader(), omni.student().tokenizer)
     found = [ahead(given, after(4), IDS, Shape(4, 16, 1), 8, step=step, steps=99) for step in range(20)]
     assert 20 < sum(map(len, found)) < 60
+
+
+def test_a_training_that_goes_on_draws_what_it_would_have_drawn():
+    for hinted in range(5):
+        history = History.restored(json.loads(json.dumps(after(hinted).saved())))
+        assert history.lately() == after(hinted).lately() == hinted / 4
+    assert History().lately() == 0
 
 
 def bad(prompts, **_):
