@@ -66,7 +66,7 @@ class Running:
         """Rows and tokens that the cache of keys and values has room for."""
         return len(self), self._cache.get_seq_length()
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def add(self, rows: Sequence[Row], generators: Sequence[torch.Generator | None]) -> list[Answer]:
         """Reads the prompts and writes the first token of each; returns the answers that ended with it."""
         began, together = time.monotonic(), len(self) + len(rows)
@@ -82,7 +82,7 @@ class Running:
         self._answers += new
         return self._leave()
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def step(self) -> list[Answer]:
         """Writes the next token of each; returns the answers that ended with it."""
         positions_B1 = self._lengths_B1 + self._offsets_B1
