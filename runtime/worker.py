@@ -69,6 +69,7 @@ def guarded(act: Callable[[], None], rank: int) -> int:
         announce(rank)
         end_with_parent()
         act()
+        _part()
         code = StageExit.DONE
     except BaseException as error:  # noqa: BLE001  every way to end has a code
         code, message, hint = _classified(error)
@@ -78,6 +79,15 @@ def guarded(act: Callable[[], None], rank: int) -> int:
     end = {"rank": rank, "code": int(code), "message": message, "hint": hint}
     Path(os.environ["C2F_EXIT_DIR"], f"exit-{rank}.json").write_text(json.dumps(end))
     return code
+
+
+def _part() -> None:
+    """Leave the group of ranks, if there is one: a thread of it that still runs when Python ends aborts the process, and
+    the other nodes' torchrun then waits minutes for this one's.
+    """
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is not None and distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def work(path: Path, attempt: str, rank: int, world: int) -> None:
