@@ -275,6 +275,8 @@ class Handler(BaseHTTPRequestHandler):
                     self._event("ERROR", refusal.status())
                     break
                 if not events and not state.changed.wait(BOOKMARK_SECONDS):
+                    if state.after(seen, resource, asked.namespace):
+                        continue  # it came between the end of the wait and the lock
                     seen = state.version
                     meta = {"resourceVersion": str(seen), "creationTimestamp": None}
                     bookmark = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta}
