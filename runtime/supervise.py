@@ -7,7 +7,6 @@ memory and be quick to forward a signal. A worker that was killed outright leave
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import signal
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import MEANING, StageExit, StageSpecWrong, Unreachable
 from c2f_spec.store import leases, records
+from c2f_spec.store.locks import try_lock
 from c2f_spec.store.machine import make_scratch
 from c2f_spec.store.objects import open_objects
 from runtime import accounting
@@ -144,13 +144,9 @@ def _failure(worst: End) -> dict[str, Any]:
 
 
 def _take(path: Path) -> int | None:
-    """An exclusive lock on `path` for the life of this process, or `None` if somebody has it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
+    """A lock on `path` for the life of this process, whose number it then tells, or `None` if somebody has it."""
+    descriptor = try_lock(path)
+    if descriptor is None:
         return None
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)

@@ -6,17 +6,16 @@ ends, whichever way. So stages that run at once, of one `apply` or of several, n
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from c2f_spec.store.locks import try_lock
 from c2f_spec.store.machine import home
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 class Taken(NamedTuple):
@@ -60,21 +59,10 @@ class Gpus:
 
     def _unlocked(self) -> Iterator[tuple[str, int]]:
         folder = home() / "gpus"
-        folder.mkdir(parents=True, exist_ok=True)
         for name in self.names:
-            lock = _lock(folder / f"{name.replace('/', '-')}.lock")
+            lock = try_lock(folder / f"{name.replace('/', '-')}.lock")
             if lock is not None:
                 yield name, lock
-
-
-def _lock(path: Path) -> int | None:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def visible() -> list[str]:
