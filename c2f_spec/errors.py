@@ -7,15 +7,10 @@ what a stage returns to its launcher (DESIGN: "Command line", "Runtime contract"
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from enum import IntEnum
-from functools import cached_property
-from typing import Literal, NamedTuple
 
 COMMAND = re.compile(r"(^\s*:(?=:)|#(?=#\w*\[))")
 """What GitHub's and Azure's runners take for a command when it is printed, wherever a job prints it."""
-EXCERPT = 160
-"""Most characters of a source line that a message shows."""
 
 
 class Exit(IntEnum):
@@ -106,75 +101,6 @@ class SpecInvalid(C2fError):
         return f"{first}\n  hint: {self.hint}" if self.hint else first
 
 
-@dataclass(frozen=True)
-class Text:
-    """A file as it was read. `path` is what messages call it."""
-
-    path: str
-    content: str = field(repr=False)
-
-    @cached_property
-    def lines(self) -> list[str]:
-        """As YAML 1.2 counts them, which is not as `splitlines` does."""
-        return self.content.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-
-    def line(self, number: int) -> str:
-        """1-based; nothing beyond the end."""
-        return self.lines[number - 1] if number <= len(self.lines) else ""
-
-
-class Place(NamedTuple):
-    """Where something stands: 1-based line and column, and how many characters it covers."""
-
-    text: Text
-    line: int
-    column: int
-    width: int = 1
-
-    def __str__(self) -> str:
-        return f"{self.text.path}:{self.line}:{self.column}"
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
-    """One problem at one place, and what to do about it. `c2f_spec/codes.py` tells more of each code."""
-
-    code: str
-    place: Place
-    message: str
-    hint: str = ""
-    severity: Literal["error", "warning", "note"] = "error"
-    notes: tuple[str, ...] = ()
-    """How the value came to where it is used, if not by being written there."""
-
-    def __str__(self) -> str:
-        """`path:line:col: message [code]`, the source line with a caret, notes, and the hint."""
-        before, marked, after = map(printable, self.excerpt())
-        gutter = f"{self.place.line:>4} | "
-        prefix = "" if self.severity == "error" else f"{self.severity}: "
-        out = [
-            f"{printable(str(self.place))}: {prefix}{printable(self.message)} [{self.code}]",
-            f"{gutter}{before}{marked}{after}",
-            f"{'| ':>{len(gutter)}}{' ' * _cells(before)}{'^' * max(1, _cells(marked))}",
-        ]
-        out += [f"  {printable(note)}" for note in self.notes]
-        if self.hint:
-            out.append(f"  hint: {printable(self.hint)}")
-        return "\n".join(out)
-
-    def excerpt(self) -> tuple[str, str, str]:
-        """The source line before the place, at it and after it; of a long line, what is near."""
-        line, start = self.place.text.line(self.place.line), self.place.column - 1
-        end = start + max(1, self.place.width)
-        before, marked, after = line[:start], line[start:end], line[end:]
-        if len(line) <= EXCERPT:
-            return before, marked, after
-        before = before if len(before) <= EXCERPT // 2 else f"...{before[-EXCERPT // 2 :]}"
-        marked, after = marked[: EXCERPT // 2], marked[EXCERPT // 2 :] + after
-        room = max(0, EXCERPT - len(before) - len(marked))
-        return before, marked, after if len(after) <= room else f"{after[:room]}..."
-
-
 def printable(text: str) -> str:
     """A line without characters that a terminal would obey; a spec may come from a stranger.
 
@@ -188,30 +114,6 @@ def printable(text: str) -> str:
 def short(text: str, most: int = 40) -> str:
     """`text`, or its start: a message is a line, and a spec may hold a name of a million characters."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def _cells(text: str) -> int:
-    """Columns of a terminal that `text` takes: Chinese characters take two."""
-    if text.isascii():
-        return len(text)
-    import unicodedata
-
-    return sum(
-        2 if unicodedata.east_asian_width(c) in "WF" else 0 if unicodedata.combining(c) else 1 for c in text
-    )
-
-
-class SpecErrors(SpecInvalid):
-    """Every problem at once, in the order of files and lines."""
-
-    def __init__(self, diagnostics: list[Diagnostic]) -> None:
-        self.diagnostics = sorted(
-            diagnostics, key=lambda d: (d.place.text.path, d.place.line, d.place.column, d.message)
-        )
-        super().__init__("invalid")
-
-    def __str__(self) -> str:
-        return "\n".join(str(d) for d in self.diagnostics)
 
 
 class Unreachable(C2fError):

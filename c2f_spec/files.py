@@ -11,6 +11,11 @@ from pathlib import Path
 from typing import Protocol
 
 
+def enclosing(path: Path) -> Path | None:
+    """The nearest folder above `path` with a `.git`."""
+    return next((f for f in path.resolve().parents if (f / ".git").exists()), None)
+
+
 class Files(Protocol):
     """Read-only, addressed by absolute or relative paths as on this machine."""
 

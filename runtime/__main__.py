@@ -14,9 +14,9 @@ VERBS = ("data", "export", "model", "predict")
 
 def main(argv: list[str]) -> int:
     if argv and argv[0] in VERBS:
-        code: int = import_module(f"runtime.{argv[0]}").main(argv[1:])
+        code: int = import_module(f"runtime.commands.{argv[0]}").main(argv[1:])
         return code
-    from runtime.supervise import supervise
+    from runtime.process.supervise import supervise
 
     parser = argparse.ArgumentParser(prog="python -m runtime", description="Run one stage.")
     parser.add_argument("stage", type=Path, help="the stage file that a target wrote")

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from c2f_spec.execution.run import save
 from c2f_spec.keys import content_key
 from c2f_spec.plan.compile import load_environment
 from c2f_spec.plan.model import Plan, Stage, Variant
-from c2f_spec.run import save
 from c2f_spec.spec.handoff import Placement
-from c2f_spec.targets.kubernetes.access import Access
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.credentials import Nobody
-from c2f_spec.targets.kubernetes.render.driver import plan_map
+from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody
+from c2f_spec.targets.kubernetes.manifests.driver import plan_map
 from tests.conftest import TINY_SPEC
 
 IMAGE = f"registry.example/c2f/runtime@sha256:{'0' * 64}"

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from c2f_spec.plan.compile import load_variants
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from c2f_spec.store.records import add_dataset
 
 settings.register_profile("c2f", deadline=None)  # machines are shared; speed is measured elsewhere

@@ -13,11 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import c2f_spec
-from c2f_spec.plan.build import Given, build
-from c2f_spec.plan.saved import to_json
+from c2f_spec.plan.keys import Given, build
+from c2f_spec.plan.plan_file import to_json
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.handoff import FileEntry, Input, Record, StageFile
-from c2f_spec.spec.planfile import Asked
+from c2f_spec.spec.plan_json import Asked
 from c2f_spec.store import records
 from tests.conftest import load_spec
 from tests.test_plan import PINS

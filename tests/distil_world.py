@@ -8,15 +8,15 @@ import os
 from contextlib import contextmanager
 from pathlib import Path
 
-from c2f_spec.spec.client import Client
+from c2f_spec.spec.endpoint import Client
 from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
 from c2f_spec.spec.sections import C2f
-from c2f_spec.store.objects import open_objects
-from runtime.chains import target
-from runtime.clips import POLARITIES, Clip, write_manifest
-from runtime.context import Context
+from c2f_spec.store.open import open_objects
 from runtime.media.render import render
+from runtime.process.context import Context
 from runtime.stages import distil
+from runtime.text.chains import target
+from runtime.text.clips import POLARITIES, Clip, write_manifest
 
 MEDIA = {"fps": 2.0, "max_frames": 4, "max_pixels": 3136}
 KEY = "5" * 64

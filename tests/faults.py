@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from c2f_spec.store import records
-from c2f_spec.store.objects import Objects, open_objects
+from c2f_spec.store.open import open_objects
+from c2f_spec.store.protocol import Objects
 
 
 @dataclass

@@ -14,9 +14,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from c2f_spec.document import load
-from c2f_spec.errors import SpecErrors, SpecInvalid
-from c2f_spec.parse.experiment import parse
+from c2f_spec.diagnostics.diagnostic import SpecErrors
+from c2f_spec.errors import SpecInvalid
+from c2f_spec.language.document import load
+from c2f_spec.language.parse import parse
 
 ROOT = Path(__file__).parent.parent
 SPECS = [path.read_text() for path in sorted((ROOT / "specs").rglob("*.yaml"))]

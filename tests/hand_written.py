@@ -17,10 +17,10 @@ import yaml
 
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f
-from runtime.chains import parse, target
-from runtime.clips import Clip, polarity_of
 from runtime.filters import FILTERS
-from runtime.prompts import HEADINGS
+from runtime.text.chains import parse, target
+from runtime.text.clips import Clip, polarity_of
+from runtime.text.prompts import HEADINGS
 
 FOLDER = Path(__file__).parent / "data" / "chains"
 FACTS = {

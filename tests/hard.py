@@ -7,11 +7,11 @@ from datasets import Dataset
 
 from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.sections import Full
+from runtime.models.rows import Reader
 from runtime.models.student import load, suppressed
 from runtime.training.grpo import GRPOConfig
-from runtime.training.hints.of_spec import policy_of
+from runtime.training.hints.build_policy import policy_of
 from runtime.training.hints.trainer import HintGRPOTrainer
-from runtime.training.rows import Reader
 from runtime.training.tuner import adapters
 from tests import omni
 

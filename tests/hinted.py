@@ -8,11 +8,11 @@ import torch
 from datasets import Dataset
 
 from c2f_spec.spec.grpo import Grpo
+from runtime.models.rows import Reader
 from runtime.models.student import load
-from runtime.training.hints.judged import Judged
-from runtime.training.hints.of_spec import policy_of
+from runtime.training.hints.answer_facts import Judged
+from runtime.training.hints.build_policy import policy_of
 from runtime.training.hints.trainer import HintGRPOTrainer
-from runtime.training.rows import Reader
 from tests import omni
 from tests.omni_grpo import config
 

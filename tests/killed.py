@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2f_spec.spec.handoff import Input, Placement, Record, StageFile
-from c2f_spec.spec.place import Checkpoints
+from c2f_spec.spec.resources import Checkpoints
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from tests.faults import kill_all_in
 
 if TYPE_CHECKING:
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
 
 EVERY = 4
 STEPS = {"sft": 32, "grpo": 20}
@@ -138,7 +138,7 @@ def workers():
     """Forked from a process that has paid for the imports."""
     os.environ["OMP_NUM_THREADS"] = "1"
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["runtime.worker", "runtime.stages.sft", "runtime.stages.grpo"])
+    context.set_forkserver_preload(["runtime.process.worker", "runtime.stages.sft", "runtime.stages.grpo"])
     return context
 
 
@@ -217,7 +217,7 @@ def together(stand: Stand, kind: str, zero: str = "off", tuner: str = "full") ->
 
 
 def _work(path: Path, name: str, scratch: Path, log: Path, env: dict[str, str]) -> None:
-    from runtime import worker
+    from runtime.process import worker
 
     os.environ.update(env, C2F_EXIT_DIR=str(scratch))
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.spec.client import Client as How
+from c2f_spec.spec.endpoint import Client as How
 from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store import records
-from c2f_spec.store.weights import add_model
-from runtime.chains import target
-from runtime.clips import read_manifest, write_jsonl
+from c2f_spec.store.model_weights import add_model
+from runtime.text.chains import target
+from runtime.text.clips import read_manifest, write_jsonl
 from tests.distil_world import CHAIN, MEDIA, prepared
 from tests.killed import Stand, _work
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LONGEST = 300.0
 """Seconds after which an attempt hangs."""
 MODEL = f"a/b@{'0' * 40}"
-PRELOADED = ("runtime.worker", "runtime.stages.filter", "runtime.stages.distil", "tests.killed")
+PRELOADED = ("runtime.process.worker", "runtime.stages.filter", "runtime.stages.distil", "tests.killed")
 
 
 @dataclass

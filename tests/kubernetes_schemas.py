@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from c2f_spec.spec.cluster import VERSIONS
-from c2f_spec.targets.kubernetes.render.schema import KINDS, PATH
+from c2f_spec.targets.kubernetes.manifests.validation import KINDS, PATH
 
 PROSE = ("description", "$schema", "$id", "format", "title")
 REFERENCE = "/api/_definitions.json#/$defs/"

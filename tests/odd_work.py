@@ -1,4 +1,4 @@
-"""What a worker of `runtime.media.ahead` does in tests: by the name of the file. Imports little, so that it starts soon."""
+"""What a worker of `runtime.media.prefetch` does in tests: by the name of the file. Imports little, so that it starts soon."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from c2f_spec.errors import DataWrong
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runtime.media.ahead import Task
+    from runtime.media.prefetch import Task
 
 
 def odd_work(folder: Path, task: Task) -> None:

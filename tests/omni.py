@@ -12,13 +12,13 @@ import torch
 from c2f_spec.spec.handoff import Placement, StageFile
 from c2f_spec.spec.sections import C2f, Media, Tiny
 from c2f_spec.store.digest import digest_file
-from c2f_spec.store.objects import open_objects
-from runtime.chains import target
-from runtime.clips import Clip, polarity_of, write_jsonl, write_manifest
-from runtime.context import Context
+from c2f_spec.store.open import open_objects
 from runtime.media.render import render
 from runtime.models import MODELS
-from runtime.training.rows import Reader
+from runtime.models.rows import Reader
+from runtime.process.context import Context
+from runtime.text.chains import target
+from runtime.text.clips import Clip, polarity_of, write_jsonl, write_manifest
 
 torch.set_num_threads(1)  # a student this small is slower on two cores, and much slower on two busy ones
 

@@ -7,12 +7,12 @@ from datasets import Dataset
 
 from c2f_spec.spec.handoff import VllmPlace
 from c2f_spec.spec.sections import Full
-from runtime.engines.policy import PolicyOnVllm
-from runtime.engines.requests import Sampling
+from runtime.generation.vllm_requests import Sampling
+from runtime.generation.vllm_rollout import PolicyOnVllm
+from runtime.models.rows import Reader
 from runtime.models.student import load, suppressed
 from runtime.stages import grpo
 from runtime.training.grpo import GRPOConfig, OmniGRPOTrainer
-from runtime.training.rows import Reader
 from runtime.training.tuner import adapters
 from tests import omni
 

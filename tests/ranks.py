@@ -23,10 +23,10 @@ import torch.distributed
 from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from c2f_spec.spec.handoff import Placement
-from runtime.chains import target
 from runtime.models import MODELS
 from runtime.models.student import save
 from runtime.stages import grpo, sft
+from runtime.text.chains import target
 from runtime.training.hints.trainer import HintGRPOTrainer
 from tests import omni
 

@@ -16,7 +16,8 @@ from c2f_spec.spec.experiment import Experiment
 from c2f_spec.spec.handoff import Placement, Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.objects import Objects, open_objects
+from c2f_spec.store.open import open_objects
+from c2f_spec.store.protocol import Objects
 
 if TYPE_CHECKING:
     from pathlib import Path

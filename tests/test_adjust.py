@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from c2f_spec.store.objects import open_objects
-from c2f_spec.targets.kubernetes.adjust import adjust, supersede
-from c2f_spec.targets.kubernetes.render import names
+from c2f_spec.store.open import open_objects
+from c2f_spec.targets.kubernetes.bulk_apply import adjust, supersede
+from c2f_spec.targets.kubernetes.manifests import names
+from c2f_spec.targets.kubernetes.plan_objects import running
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
-from c2f_spec.targets.kubernetes.running import running
 from c2f_spec.targets.kubernetes.target import Kubernetes
 from tests.cluster_world import chains, client_of, wished
 from tests.fake_api import FakeApi

@@ -7,12 +7,13 @@ import struct
 
 import pytest
 
-from c2f_spec.cli.adoptable import check_chains, check_checkpoint
-from c2f_spec.document import load
-from c2f_spec.errors import SpecErrors, WrongUsage
-from c2f_spec.lock import Adoption, Lock, parse_lock, read_lock, write_adoption
+from c2f_spec.cli.adopt import check_chains, check_checkpoint
+from c2f_spec.diagnostics.diagnostic import SpecErrors
+from c2f_spec.errors import WrongUsage
+from c2f_spec.language.document import load
+from c2f_spec.language.lock_file import Adoption, Lock, parse_lock, read_lock, write_adoption
 from c2f_spec.plan.adopted import with_adopted
-from c2f_spec.plan.build import Given, Pins, build
+from c2f_spec.plan.keys import Given, Pins, build
 from tests.conftest import REPOSITORY, TINY_SPEC, load_spec
 from tests.faults import ENVIRONMENT
 from tests.test_plan import HERE_ENVIRONMENT, PINS

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from c2f_spec.errors import DataWrong, OutOfMemory
-from runtime.media import ahead
-from runtime.media.ahead import Ahead, Task, spare_cores
-from runtime.media.kept import Kept
-from runtime.training import rows
-from runtime.training.rows import Reader
+from runtime.media import prefetch
+from runtime.media.decoded_cache import Kept
+from runtime.media.prefetch import Ahead, Task, spare_cores
+from runtime.models import rows
+from runtime.models.rows import Reader
 from tests.odd_work import odd_work
 from tests.omni import FMT, MEDIA, prepared, student
 
@@ -53,7 +53,7 @@ def test_workers_are_asked_in_order_never_for_more_than_the_window_and_errors_na
         pool.take(each)
         assert (tmp_path / each.path.name).is_file()
         asked.append(len(pool._workers[0].asked))
-    assert max(asked) <= ahead.WINDOW
+    assert max(asked) <= prefetch.WINDOW
     assert asked[-1] == 0
     pool.take(task("never expected"))
 
@@ -73,9 +73,9 @@ def test_a_worker_that_is_killed_or_hangs_is_an_error(tmp_path, monkeypatch):
         ("broken", RuntimeError, r"ended with 1 at /clips/broken"),
         ("hang", DataWrong, r"/clips/hang was not decoded within 1 s"),
     ):
-        monkeypatch.setattr(ahead, "HANG_SECONDS", 60)
+        monkeypatch.setattr(prefetch, "HANG_SECONDS", 60)
         pool = started(tmp_path)
-        monkeypatch.setattr(ahead, "HANG_SECONDS", 1 if name == "hang" else 60)
+        monkeypatch.setattr(prefetch, "HANG_SECONDS", 1 if name == "hang" else 60)
         pool.expect([task(name)])
         with pytest.raises(error, match=message):
             pool.take(task(name))
@@ -105,18 +105,18 @@ def test_a_reader_starts_workers_when_decoding_takes_long_and_reads_the_same_row
 
 def test_a_worker_imports_neither_torch_nor_transformers():
     code = (
-        "import sys, runtime.worker, runtime.media.ahead, runtime.media.kept, c2f_spec.spec.sections\n"
+        "import sys, runtime.process.worker, runtime.media.prefetch, runtime.media.decoded_cache, c2f_spec.spec.sections\n"
         "assert not {'torch', 'transformers'} & set(sys.modules), 'seconds, for each worker'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_process_of_a_stage_starts_as_many_as_its_share_of_the_cores_allows(monkeypatch):
-    monkeypatch.setattr(ahead, "own_cores", lambda: 16)
-    assert spare_cores() == ahead.MOST
+    monkeypatch.setattr(prefetch, "own_cores", lambda: 16)
+    assert spare_cores() == prefetch.MOST
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
     assert spare_cores() == 1
-    monkeypatch.setattr(ahead, "own_cores", lambda: 8)
+    monkeypatch.setattr(prefetch, "own_cores", lambda: 8)
     assert spare_cores() == 0
 
 

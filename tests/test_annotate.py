@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.plan.annotate import annotate
-from c2f_spec.plan.build import Given, Pins, build
-from c2f_spec.plan.changes import changes, told
+from c2f_spec.plan.explain import changes, told
+from c2f_spec.plan.keys import Given, Pins, build
+from c2f_spec.plan.reconcile import annotate
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
+from c2f_spec.store.digest import seal, unseal
 from c2f_spec.store.folder import FolderObjects
-from c2f_spec.store.sealed import seal, unseal
 from tests.conftest import load_spec
 from tests.test_plan import HERE_ENVIRONMENT, PINS
 

@@ -13,14 +13,14 @@ from types import SimpleNamespace
 import pytest
 
 from c2f_spec.cli.main import main, parser
-from c2f_spec.cli.work import open_work
-from c2f_spec.plan.bundle import bundle
-from c2f_spec.plan.saved import to_json
+from c2f_spec.cli.workspace import open_work
+from c2f_spec.plan.code import bundle
+from c2f_spec.plan.plan_file import to_json
 from c2f_spec.store import records
-from c2f_spec.store.objects import open_objects
-from c2f_spec.targets.kubernetes.access import find_access
+from c2f_spec.store.open import open_objects
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.render.driver import plan_map
+from c2f_spec.targets.kubernetes.kubeconfig import find_access
+from c2f_spec.targets.kubernetes.manifests.driver import plan_map
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, LEASES
 from tests.conftest import REPOSITORY
 from tests.fake_api import FakeApi, JobController, Refusal

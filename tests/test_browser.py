@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from c2f_spec.report.markup import el
-from c2f_spec.report.shell import block, page
+from c2f_spec.report.markup import block, el, page
 from tests.browser import browser, opened
 
 pytestmark = pytest.mark.skipif(

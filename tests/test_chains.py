@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from c2f_spec.spec.sections import C2f, Dc, Direct
-from runtime.chains import hint, number, parse, prompt, spoken, tags, target
-from runtime.clips import POLARITIES
+from runtime.text.chains import hint, number, parse, prompt, spoken, tags, target
+from runtime.text.clips import POLARITIES
 
 FORMATS = st.sampled_from(
     (

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from c2f_spec.plan.claims import claims, register, told
+from c2f_spec.execution.run import save
+from c2f_spec.plan.hypotheses import claims, register, told
 from c2f_spec.report.collect import collect
 from c2f_spec.report.html import html
 from c2f_spec.report.markdown import markdown
-from c2f_spec.run import save
 from c2f_spec.store import records
 from tests.report_store import SPEC, experiment, filled, plan
 

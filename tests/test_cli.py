@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.store.digest import digest_file
-from c2f_spec.store.sealed import seal, unseal
+from c2f_spec.store.digest import digest_file, seal, unseal
 from tests.conftest import REPOSITORY, TINY_SPEC
 from tests.faults import ENVIRONMENT, apply, processes_in
 

@@ -11,10 +11,17 @@ import time
 import pytest
 
 from c2f_spec.errors import Exit, Unreachable
-from c2f_spec.targets.kubernetes.access import Access, find_access, from_kubeconfig, in_cluster
-from c2f_spec.targets.kubernetes.answers import Absent, Conflict, Forbidden, Gone, Rejected, Warned
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.credentials import Exec, FileToken, Nobody
+from c2f_spec.targets.kubernetes.errors import Absent, Conflict, Forbidden, Gone, Rejected, Warned
+from c2f_spec.targets.kubernetes.kubeconfig import (
+    Access,
+    Exec,
+    FileToken,
+    Nobody,
+    find_access,
+    from_kubeconfig,
+    in_cluster,
+)
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
 from c2f_spec.targets.kubernetes.watch import Mirror
 from tests.fake_api import Ending, FakeApi, Fault, JobController, Refusal

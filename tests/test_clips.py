@@ -11,7 +11,7 @@ from c2f_spec.errors import DataWrong
 from c2f_spec.metrics.answers import to_family
 from c2f_spec.metrics.families import polarity
 from c2f_spec.spec.datasets import Dataset
-from runtime.clips import (
+from runtime.text.clips import (
     POLARITIES,
     Clip,
     polarity_of,

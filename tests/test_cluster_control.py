@@ -7,16 +7,15 @@ import time
 
 import pytest
 
-from c2f_spec.driver import Driver, Withdrawn
+from c2f_spec.execution.driver import Driver, Withdrawn
 from c2f_spec.store import records
-from c2f_spec.store.logs import piece_name
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
+from c2f_spec.store.stage_logs import piece_name
 from c2f_spec.targets.base import Phase, State
-from c2f_spec.targets.kubernetes.control import Cluster
-from c2f_spec.targets.kubernetes.logs import after, attempt_of
-from c2f_spec.targets.kubernetes.render import names
+from c2f_spec.targets.kubernetes.control import Cluster, shell_objects
+from c2f_spec.targets.kubernetes.manifests import names
+from c2f_spec.targets.kubernetes.pod_logs import after, attempt_of
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
-from c2f_spec.targets.kubernetes.shell import shell_objects
 from tests.cluster_world import chains, client_of, wished
 from tests.fake_api import FakeApi, Fault, JobController
 from tests.fake_api.pods import Instant
@@ -203,7 +202,7 @@ def test_a_shell_is_the_stages_pod_asleep(api, objects):
     config = api.state.get(CONFIGMAPS, "c2f", f"shell-{stage.name}")
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
     assert (spec["activeDeadlineSeconds"], spec["backoffLimit"]) == (7200, 0)
-    assert pod["containers"][0]["command"][-1] == "runtime.shell"
+    assert pod["containers"][0]["command"][-1] == "runtime.commands.shell"
     assert "stage.json" in config["data"]
     assert {"configMap": {"name": f"shell-{stage.name}"}}.items() <= next(
         v for v in pod["volumes"] if "configMap" in v

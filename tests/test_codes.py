@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.codes import ENTRIES
-from c2f_spec.document import load
-from c2f_spec.errors import SpecErrors, SpecInvalid
-from c2f_spec.lock import read_lock
-from c2f_spec.parse.experiment import parse, parse_environment
-from c2f_spec.plan.fits import unfit
+from c2f_spec.diagnostics.codes import ENTRIES
+from c2f_spec.diagnostics.diagnostic import SpecErrors
+from c2f_spec.errors import SpecInvalid
+from c2f_spec.language.document import load
+from c2f_spec.language.lock_file import read_lock
+from c2f_spec.language.parse import parse, parse_environment
+from c2f_spec.plan.capacity import unfit
+from c2f_spec.plan.model_servers import engineless, unreadable, unserved
 from c2f_spec.plan.placement import misplaced
-from c2f_spec.plan.serving import engineless, unreadable, unserved
 from c2f_spec.spec.cluster import KubernetesEnvironment, Pool
 
 PACKAGE = Path(__file__).parent.parent / "c2f_spec"

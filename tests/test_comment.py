@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from c2f_spec.cli import comment
-from c2f_spec.cli.forms.markdown import Table
-from c2f_spec.cli.forms.markdown import comment as markdown
+from c2f_spec.cli import pull_request_comment
+from c2f_spec.cli.comment_output import Table
+from c2f_spec.cli.comment_output import comment as markdown
 from tests.forge import MERGED, SHA, Forge, serving
 
 BODY = "<!-- c2f-spec:diff -->\n### main → head\n\n3 stages run.\n"
@@ -27,7 +27,7 @@ def forge(request, monkeypatch):
 def put(tmp_path):
     def run(body, *argv):
         (tmp_path / "body.md").write_text(body)
-        return comment.main(["post", str(tmp_path / "body.md"), *(argv or ("--number", "7"))])
+        return pull_request_comment.main(["post", str(tmp_path / "body.md"), *(argv or ("--number", "7"))])
 
     return run
 
@@ -102,7 +102,9 @@ def test_the_digests_that_were_reviewed_are_read_back(forge, put, capsys):
     forge.add(f'{BODY}<!-- c2f-spec:plans {{"specs/a b.yaml": "{digest}", "x": "$(id)"}} -->\n')
     forge.add(f'{BODY}<!-- c2f-spec:plans {{"specs/mallory.yaml": "{digest}"}} -->\n', mine=False)
     assert (
-        comment.main(["reviewed", "--sha", MERGED] if not forge.gitlab else ["reviewed", "--number", "7"])
+        pull_request_comment.main(
+            ["reviewed", "--sha", MERGED] if not forge.gitlab else ["reviewed", "--number", "7"]
+        )
         == 0
     )
     assert capsys.readouterr().out == f'{digest} "specs/a b.yaml"\n'
@@ -121,13 +123,13 @@ def test_the_pull_request_is_looked_up_by_its_commit(forge, put, capsys):
 
 
 def test_a_heading_alone_says_nothing_and_a_table_says_something():
-    assert not comment.says_something(markdown("diff", ["### a → b: nothing changes"]))
-    assert comment.says_something(markdown("diff", ["### a → b", Table(("Stage",), [("sft",)])]))
-    assert re.fullmatch(comment.MARKER, markdown("diff", ["x"]).splitlines()[0])
+    assert not pull_request_comment.says_something(markdown("diff", ["### a → b: nothing changes"]))
+    assert pull_request_comment.says_something(markdown("diff", ["### a → b", Table(("Stage",), [("sft",)])]))
+    assert re.fullmatch(pull_request_comment.MARKER, markdown("diff", ["x"]).splitlines()[0])
 
 
 def test_without_the_variables_of_a_job_it_says_which(monkeypatch, capsys, tmp_path):
     for name in ("GITLAB_CI", "GITHUB_TOKEN", "GITHUB_REPOSITORY"):
         monkeypatch.delenv(name, raising=False)
-    assert comment.main(["post", str(tmp_path / "x"), "--number", "1"]) == 64
+    assert pull_request_comment.main(["post", str(tmp_path / "x"), "--number", "1"]) == 64
     assert "GITHUB_TOKEN is not set" in capsys.readouterr().err

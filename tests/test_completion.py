@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.cli.completion import GIVEN, bash, fish, verbs, zsh
-from c2f_spec.cli.completion_words import explained, paths, settings
+from c2f_spec.cli.completion import GIVEN, bash, explained, fish, paths, settings, verbs, zsh
 
 SHELLS = {"bash": bash, "zsh": zsh, "fish": fish}
 REPOSITORY = Path(__file__).parent.parent

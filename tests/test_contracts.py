@@ -10,10 +10,10 @@ import pytest
 import c2f_spec
 from c2f_spec.errors import Exit, StageExit, StageSpecWrong, Stale
 from c2f_spec.keys import content_key
-from c2f_spec.plan.saved import from_json, to_json
+from c2f_spec.plan.plan_file import from_json, to_json
 from c2f_spec.spec.handoff import Record
-from c2f_spec.store.sealed import unseal
-from runtime.given import read_stage
+from c2f_spec.store.digest import unseal
+from runtime.process.stage_file import read_stage
 from tests.contracts import FOLDER
 
 RELEASES = sorted(FOLDER.iterdir())

@@ -99,7 +99,7 @@ def test_a_shell_is_for_clusters(told, tiny_spec):
 
 def test_a_failure_tells_its_class_and_what_to_do(told, tiny_spec):
     from c2f_spec.store import records
-    from c2f_spec.store.objects import open_objects
+    from c2f_spec.store.open import open_objects
 
     name = told("plan", "specs/tiny.yaml", "-o", "name").splitlines()[0]
     key = next(s["key"] for s in json.loads(told("plan", "specs/tiny.yaml", "-o", "json"))["stages"])
@@ -117,7 +117,7 @@ def test_a_failure_tells_its_class_and_what_to_do(told, tiny_spec):
 def test_apply_until_runs_a_part_and_a_shell_brings_its_inputs(told, tiny_spec, capsys):
     from pathlib import Path
 
-    from runtime.shell import main as shell
+    from runtime.commands.shell import main as shell
 
     assert "2 stages, 0 stored, 2 to run" in told(
         "apply", "specs/tiny.yaml", "--until", "distil", "--no-report"

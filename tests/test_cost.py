@@ -7,28 +7,32 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c2f_spec.cli.forms.hours import memory, summary, told
+from c2f_spec.cli.hours_output import memory, summary, told
 from c2f_spec.cost.calibrate import calibrated, observed, with_peak
-from c2f_spec.cost.clips import CLIPS, prompt_tokens
-from c2f_spec.cost.estimate import ROWS_GENERATED, ROWS_TRAINED, grpo_step_seconds, load_of
+from c2f_spec.cost.estimate import (
+    ROWS_GENERATED,
+    ROWS_TRAINED,
+    generate_seconds,
+    grpo_step_seconds,
+    hinted_share,
+    load_of,
+    train_seconds,
+)
+from c2f_spec.cost.gpu_hours import GpuHours, Load, estimated, total
 from c2f_spec.cost.memory import Sampling, Training, checkpoint_bytes, inference_bytes, training_bytes
-from c2f_spec.cost.model import GpuHours, Load, estimated, total
 from c2f_spec.cost.site import Site, amount, site_of
-from c2f_spec.cost.sizes import GIB, SIZES, size_of
-from c2f_spec.cost.time import generate_seconds, hinted_share, train_seconds
+from c2f_spec.cost.sizes import CLIPS, GIB, SIZES, prompt_tokens, size_of
+from c2f_spec.plan.capacity import crowded, short_of, unfit
 from c2f_spec.plan.compile import load_variants
-from c2f_spec.plan.costs import cells_alone, loads, rows_alone, saved, totals
-from c2f_spec.plan.fits import crowded, unfit
-from c2f_spec.plan.measured import with_measured
+from c2f_spec.plan.costs import cells_alone, loads, rows_alone, saved, totals, with_measured
 from c2f_spec.plan.placement import placements
-from c2f_spec.plan.provisions import short_of
 from c2f_spec.spec.coefficients import Coefficients
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.handoff import Placement
 from c2f_spec.spec.student import Lora, Media
 from c2f_spec.store import ledger
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from tests.bench.sharing import LEAST, paper_plan
 from tests.test_ledger import account, entry
 from tests.test_placement import REAL, cluster, experiment

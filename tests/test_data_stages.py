@@ -17,14 +17,14 @@ from c2f_spec.errors import DataWrong, OutOfMemory, StageSpecWrong
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.digest import digest_file, digest_folder
-from c2f_spec.store.objects import open_objects
-from runtime.chains import parse
-from runtime.clips import Clip, read_jsonl, read_manifest
-from runtime.context import Context
+from c2f_spec.store.open import open_objects
 from runtime.models.tiny import make_tokenizer
-from runtime.parallel import over_cores
+from runtime.process.context import Context
+from runtime.process.parallel import over_cores
 from runtime.stages import baseline, distil, prepare
 from runtime.stages import filter as filter_stage
+from runtime.text.chains import parse
+from runtime.text.clips import Clip, read_jsonl, read_manifest
 
 RATINGS = Path(__file__).parent / "data" / "icwsm2014"
 MEDIA = {"fps": 2.0, "max_frames": 4, "max_pixels": 3136}
@@ -87,7 +87,7 @@ def test_results_of_many_cores_come_in_order():
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one core: no other processes")
 def test_workers_end_with_a_stage_that_is_killed():
-    code = "import time; from runtime.parallel import over_cores; list(over_cores(time.sleep, [0.1] * 9999))"
+    code = "import time; from runtime.process.parallel import over_cores; list(over_cores(time.sleep, [0.1] * 9999))"
     stage = subprocess.Popen([sys.executable, "-c", code])
     children = Path(f"/proc/{stage.pid}/task/{stage.pid}/children")
     workers = wait_for(lambda: [p for p in children.read_text().split() if "spawn_main" in command(p)])

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from c2f_spec.errors import DataWrong
 from c2f_spec.spec.datasets import DATASETS as KNOWN
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from c2f_spec.store.records import datasets_present
-from runtime import data
+from runtime.commands import data
 from runtime.datasets import DATASETS, RECORDED, icwsm2014
 from runtime.datasets.fetch import FETCH, FOLDER, NESTED, unpack
 from runtime.datasets.rows import Row, draw, limited

@@ -340,9 +340,9 @@ def test_a_missing_object_is_told(repo):
 
 
 def test_a_spec_and_what_ran_of_it(repo, told):
+    from c2f_spec.execution.run import save
     from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
-    from c2f_spec.run import save
-    from c2f_spec.store.objects import open_objects
+    from c2f_spec.store.open import open_objects
 
     plan = compile_plan(
         load_variants(Path("specs/base.yaml")), None, load_environment("local", repo, None), "local"

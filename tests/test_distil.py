@@ -16,12 +16,12 @@ import pytest
 from c2f_spec.errors import DataWrong, StageSpecWrong, Unreachable
 from c2f_spec.spec.sections import Media
 from c2f_spec.store import records
-from runtime.chains import C2f, prompt
 from runtime.endpoints import client as client_module
 from runtime.media import decode
-from runtime.seeds import seed_of
+from runtime.process.units import UNIT
 from runtime.stages import distil
-from runtime.units import UNIT
+from runtime.text.chains import C2f, prompt
+from runtime.text.clips import seed_of
 from tests.distil_world import (
     KEY,
     MEDIA,

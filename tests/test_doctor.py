@@ -11,14 +11,12 @@ import pytest
 
 from c2f_spec.cli.main import main
 from c2f_spec.spec.cluster import KubernetesEnvironment
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from c2f_spec.store.probe import probe
-from c2f_spec.targets.kubernetes.access import Access
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.credentials import Nobody
-from c2f_spec.targets.kubernetes.doctor import images, nodes, queues, rights, secrets, server
+from c2f_spec.targets.kubernetes.doctor import Site, images, nodes, permissions, queues, server
 from c2f_spec.targets.kubernetes.doctor.examine import examine
-from c2f_spec.targets.kubernetes.doctor.site import Site
+from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody
 from tests.fake_api import FakeApi, Fault
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -142,7 +140,7 @@ def test_no_namespace(api):
 
 def test_missing_rights_are_named_with_the_role(api):
     api.denied = frozenset({("create", "jobs"), ("delete", "jobs"), ("get", "pods"), ("list", "workloads")})
-    found = rights.rights(site(api))
+    found = permissions.rights(site(api))
     assert "may not create, delete them" in told(found)
     assert "c2f-user" in told(found)
     assert [f.what for f in found if f.level == "error"] == [
@@ -276,22 +274,22 @@ def test_pools(api, given, level, words):
 )
 def test_secrets(api, objects, level, words):
     api.state.load("team", *objects)
-    found = secrets.secrets(site(api, pull_secrets=["registry"], access={"secret": "store", "ca": "ca"}))
+    found = permissions.secrets(site(api, pull_secrets=["registry"], access={"secret": "store", "ca": "ca"}))
     assert words in told(found, level)
 
 
 def test_no_value_of_a_secret_is_ever_shown(api):
     api.state.load("team", secret("c2f-store", id="canary-id\n", key="canary-key"))
-    assert "canary" not in told(secrets.secrets(site(api)))
+    assert "canary" not in told(permissions.secrets(site(api)))
 
 
 def test_accounts_and_the_node_cache(api):
-    found = secrets.accounts(site(api, node_cache={"kind": "pvc", "claim": "cache"}))
+    found = permissions.accounts(site(api, node_cache={"kind": "pvc", "claim": "cache"}))
     assert "service account c2f-driver: does not exist" in told(found, "error")
     assert "volume claim cache: does not exist" in told(found, "error")
     claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "cache"}}
     api.state.load("team", {**claim, "status": {"phase": "Pending"}})
-    found = secrets.accounts(site(api, node_cache={"kind": "pvc", "claim": "cache"}))
+    found = permissions.accounts(site(api, node_cache={"kind": "pvc", "claim": "cache"}))
     assert "is Pending" in told(found, "warning")
 
 
@@ -454,6 +452,8 @@ def test_what_is_asked_for_is_what_the_role_of_users_grants():
         for verb in rule["verbs"]
     }
     asked = {
-        (r.group, r.resource, v) for r in (*rights.NEEDED, rights.KUEUE, rights.VOLCANO) for v in r.verbs
+        (r.group, r.resource, v)
+        for r in (*permissions.NEEDED, permissions.KUEUE, permissions.VOLCANO)
+        for v in r.verbs
     }
     assert asked - granted == set()

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c2f_spec.document import MAX_BYTES, load
 from c2f_spec.errors import SpecInvalid
+from c2f_spec.language.document import MAX_BYTES, load
 
 
 def refusal(data: bytes) -> str:

@@ -8,12 +8,12 @@ from collections import Counter
 
 import pytest
 
-from c2f_spec.driver import Driver, Halted, Withdrawn
 from c2f_spec.errors import StageExit
-from c2f_spec.store import nodes, records
-from c2f_spec.store.objects import open_objects
+from c2f_spec.execution.driver import Driver, Halted, Withdrawn
+from c2f_spec.store import records
+from c2f_spec.store.open import open_objects
 from c2f_spec.targets.kubernetes import target as targets
-from c2f_spec.targets.kubernetes.render import names
+from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, LEASES
 from tests.cluster_world import chains, client_of, wished
 from tests.fake_api import Ending, FakeApi, Fault, JobController, Refusal
@@ -202,7 +202,7 @@ def test_broken_hardware_is_forgiven_and_its_node_avoided(api, objects):
     with JobController(api.state, Instant(api.state, objects, ends=ends)):
         told = story(driver_of(plan, objects, api))
     assert told == [("sft", "started"), ("sft", "started"), ("sft", "done")]
-    assert nodes.avoided(objects, "sft", plan.stages[0].key) == ("fake-node",)
+    assert records.avoided(objects, "sft", plan.stages[0].key) == ("fake-node",)
     again = api.state.get(JOBS, "c2f", f"{plan.stages[0].name}-r1")
     assert "fake-node" in str(again["spec"]["template"]["spec"]["affinity"])
 
@@ -224,7 +224,7 @@ def test_a_job_that_fails_on_a_broken_machine_and_goes_on_is_moved(api, objects)
     with JobController(api.state, run):
         told = story(driver_of(plan, objects, api))
     assert told == [("sft", "started"), ("sft", "started"), ("sft", "done")]
-    assert nodes.avoided(objects, "sft", plan.stages[0].key) == ("fake-node",)
+    assert records.avoided(objects, "sft", plan.stages[0].key) == ("fake-node",)
     assert [n[-3:] for n in created(api)] == ["-r0", "-r1"]
 
 
@@ -347,7 +347,7 @@ def test_a_job_of_another_stage_with_our_name_is_an_error(api, objects):
 
 
 def test_a_job_whose_pods_would_be_refused_is_not_left_to_wait(api, objects):
-    from c2f_spec.targets.kubernetes.answers import Warned
+    from c2f_spec.targets.kubernetes.errors import Warned
 
     plan = chains(objects.url, 1, kinds=("prepare",))
     wished(plan, objects, client_of(api))
@@ -358,7 +358,7 @@ def test_a_job_whose_pods_would_be_refused_is_not_left_to_wait(api, objects):
 
 
 def test_a_refused_job_is_told_with_its_field(api, objects):
-    from c2f_spec.targets.kubernetes.answers import Rejected
+    from c2f_spec.targets.kubernetes.errors import Rejected
 
     plan = chains(objects.url, 1, kinds=("prepare",))
     wished(plan, objects, client_of(api))

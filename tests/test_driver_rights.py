@@ -6,8 +6,8 @@ import re
 
 from ruamel.yaml import YAML
 
-from c2f_spec.driver import Driver
-from c2f_spec.store.objects import open_objects
+from c2f_spec.execution.driver import Driver
+from c2f_spec.store.open import open_objects
 from tests.cluster_world import chains, client_of, wished
 from tests.conftest import REPOSITORY
 from tests.fake_api import Ending, FakeApi, JobController

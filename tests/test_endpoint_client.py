@@ -12,7 +12,7 @@ from email.utils import format_datetime
 import pytest
 
 from c2f_spec.errors import StageSpecWrong, Unreachable
-from c2f_spec.spec.client import Client as How
+from c2f_spec.spec.endpoint import Client as How
 from c2f_spec.spec.handoff import Endpoint
 from runtime.endpoints import client as module
 from runtime.endpoints.client import ATTEMPTS, Client, Message, said, text

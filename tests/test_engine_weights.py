@@ -15,8 +15,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from runtime.engines.policy import PolicyOnVllm
-from runtime.engines.requests import Sampling
+from runtime.generation.vllm_requests import Sampling
+from runtime.generation.vllm_rollout import PolicyOnVllm
 from tests import fake_vllm, hinted, omni, omni_grpo
 
 pytestmark = [pytest.mark.filterwarnings(noise) for noise in omni.NOISE]

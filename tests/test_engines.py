@@ -11,13 +11,13 @@ import torch
 from c2f_spec.errors import StageSpecWrong
 from c2f_spec.spec.handoff import Placement, VllmPlace
 from c2f_spec.spec.sections import Lora
-from runtime.chains import hint
-from runtime.clips import POLARITIES
-from runtime.engines import server
-from runtime.engines.requests import MOST, collapsed, placeholders
-from runtime.media.shown import Shown
+from runtime.generation import vllm_server
+from runtime.generation.vllm_requests import MOST, collapsed, placeholders
+from runtime.media.features import Shown
+from runtime.models.batches import prompt_batch
 from runtime.models.student import generation, suppressed
-from runtime.training.batches import prompt_batch
+from runtime.text.chains import hint
+from runtime.text.clips import POLARITIES
 from tests import fake_vllm, omni, omni_grpo
 
 pytestmark = [pytest.mark.filterwarnings(noise) for noise in omni.NOISE]
@@ -202,14 +202,14 @@ PROMPT = [1, 7, 7, 2, 8, 8, 8, 3]
 
 
 def parameters():
-    from runtime.engines.requests import parameters as of
+    from runtime.generation.vllm_requests import parameters as of
 
     return of(omni_grpo.GREEDY, omni.student().tokenizer)
 
 
 def test_a_server_is_given_features_at_the_places_of_our_prompt():
     client = FakeClient({"video": 2, "audio": 3})
-    assert server.ask(client, [(PROMPT, SHOWN)], PROCESSOR, parameters()) == ([[1, 2]], [[-0.5, -0.25]])
+    assert vllm_server.ask(client, [(PROMPT, SHOWN)], PROCESSOR, parameters()) == ([[1, 2]], [[-0.5, -0.25]])
     assert client.asked["prompts"] == [PROMPT]
     assert client.asked["features"][0]["mm_placeholders"] == {
         "video": [{"offset": 1, "length": 2}],
@@ -228,7 +228,7 @@ def test_frames_and_sound_come_through_unchanged():
     import soundfile
     from PIL import Image
 
-    video, audio = server.parts(SHOWN)
+    video, audio = vllm_server.parts(SHOWN)
     pictures = video["video_url"]["url"].removeprefix("data:video/jpeg;base64,").split(",")
     frames = [np.asarray(Image.open(io.BytesIO(base64.b64decode(p)))) for p in pictures]
     assert np.array_equal(np.stack(frames), SHOWN.frames)
@@ -245,12 +245,12 @@ def test_frames_and_sound_come_through_unchanged():
 )
 def test_a_server_that_does_otherwise_is_refused(lengths, status, message):
     with pytest.raises(StageSpecWrong, match=message):
-        server.ask(FakeClient(lengths, status), [(PROMPT, SHOWN)], PROCESSOR, parameters())
+        vllm_server.ask(FakeClient(lengths, status), [(PROMPT, SHOWN)], PROCESSOR, parameters())
 
 
 def test_a_server_that_tells_other_log_probabilities_is_refused():
     client = FakeClient({})
     with pytest.raises(StageSpecWrong, match="tells `raw_logprobs`"):
-        server.assert_processed(client)
+        vllm_server.assert_processed(client)
     client.mode = "processed_logprobs"
-    server.assert_processed(client)
+    vllm_server.assert_processed(client)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.document import load, read
-from c2f_spec.errors import SpecErrors
-from c2f_spec.fields import every_field
-from c2f_spec.parse.experiment import parse_environment
+from c2f_spec.diagnostics.diagnostic import SpecErrors
+from c2f_spec.language.document import load, read
+from c2f_spec.language.field_help import every_field
+from c2f_spec.language.parse import parse_environment
 from c2f_spec.spec.cluster import KubernetesEnvironment
 from c2f_spec.spec.environment import LocalEnvironment
 

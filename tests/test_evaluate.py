@@ -12,12 +12,12 @@ import torch
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Direct
-from runtime.drawing import choosing
-from runtime.generating import Generating, Said, by_length, length, turn_opening
+from runtime.generation.generate import Generating, Said, by_length, length, turn_opening
+from runtime.generation.sampling import choosing
 from runtime.models import MODELS
+from runtime.models.rows import Reader
 from runtime.models.student import save
 from runtime.stages import evaluate
-from runtime.training.rows import Reader
 from tests import omni
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]

@@ -2,9 +2,8 @@
 
 import pytest
 
-from c2f_spec.targets.kubernetes.evidence import evidence
-from c2f_spec.targets.kubernetes.render.stage import prepare
-from c2f_spec.targets.kubernetes.view import JOB_NAME
+from c2f_spec.targets.kubernetes.manifests.stage import prepare
+from c2f_spec.targets.kubernetes.snapshot import JOB_NAME, evidence
 from tests.cluster_world import IMAGE, chains, client_of
 from tests.fake_api import FakeApi
 

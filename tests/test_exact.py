@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.plan.build import Given, build
 from c2f_spec.plan.compile import load_variants
+from c2f_spec.plan.keys import Given, build
 from tests.test_plan import HERE_ENVIRONMENT, PINS
 
 SPECS = Path(__file__).parent.parent / "specs"

@@ -9,16 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from c2f_spec.cli.main import main
-from c2f_spec.document import load
-from c2f_spec.errors import SpecErrors
-from c2f_spec.expand.emit import origins, text_of
-from c2f_spec.expand.expansion import expand
-from c2f_spec.expand.inherit import MAX_DEPTH, MAX_FILES
-from c2f_spec.expand.names import label
-from c2f_spec.expand.tree import Tree, locations, merge, tree_of
-from c2f_spec.parse.experiment import parse
-from c2f_spec.plan.build import Given, Pins, build
+from c2f_spec.diagnostics.diagnostic import SpecErrors
+from c2f_spec.language.document import load
+from c2f_spec.language.expansion import expand
+from c2f_spec.language.inherit import MAX_DEPTH, MAX_FILES
+from c2f_spec.language.parse import parse
+from c2f_spec.language.tree import Tree, locations, merge, tree_of
+from c2f_spec.language.variant_names import label
+from c2f_spec.language.yaml_writer import origins, text_of
 from c2f_spec.plan.compile import load_variants, warnings_of
+from c2f_spec.plan.keys import Given, Pins, build
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
 from tests.conftest import load_spec

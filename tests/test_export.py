@@ -12,12 +12,12 @@ from datasets import load_dataset
 from safetensors.torch import load_file
 
 from c2f_spec.errors import DataWrong
-from runtime import predict
-from runtime.clips import read_manifest, write_jsonl, write_manifest
-from runtime.export import Asked, export
-from runtime.export import chains as chains_of
+from runtime.commands import predict
+from runtime.commands.export import Asked, export
+from runtime.commands.export import chains as chains_of
 from runtime.models.student import load
 from runtime.stages import evaluate
+from runtime.text.clips import read_manifest, write_jsonl, write_manifest
 from tests.omni import MEDIA, NOISE, chains, context, lines, prepared, skilled
 
 pytestmark = [pytest.mark.filterwarnings(each) for each in NOISE]

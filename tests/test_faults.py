@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from c2f_spec.store import records
-from c2f_spec.store.objects import Objects
+from c2f_spec.store.protocol import Objects
 from tests.faults import ENVIRONMENT, Findings, apply, inspect, kill, processes_in, store_of, storm
 
 

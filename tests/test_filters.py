@@ -14,13 +14,12 @@ from c2f_spec.spec import support
 from c2f_spec.spec.filters import Most
 from c2f_spec.spec.sections import C2f
 from runtime import filters
-from runtime.chains import parse, target
-from runtime.clips import Clip, polarity_of
 from runtime.filters import COMPARING, FILTERS
-from runtime.findings import Failed
-from runtime.funnel import funnel
+from runtime.filters.base import Failed
+from runtime.filters.filter_chain import Verdict, at_most, cap, funnel, judge
 from runtime.stages.filter import with_label
-from runtime.verdicts import Verdict, at_most, cap, judge
+from runtime.text.chains import parse, target
+from runtime.text.clips import Clip, polarity_of
 
 EN = """\
 1. Dialogue Content Clues Analysis: the words are clearly positive.

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from c2f_spec.cli.forms import markdown, mermaid
-from c2f_spec.cli.forms.plan import counts
-from c2f_spec.cli.forms.plan_markdown import as_markdown
-from c2f_spec.plan.build import Given, build
+from c2f_spec.cli import comment_output, plan_output
+from c2f_spec.cli.plan_output import as_markdown, counts
+from c2f_spec.plan.keys import Given, build
 from tests.conftest import load_spec
 from tests.test_plan import HERE_ENVIRONMENT, PINS
 
@@ -30,12 +29,12 @@ def plan():
 
 
 def test_a_plan_is_told_as_reviewed(plan, golden, capsys):
-    from c2f_spec.cli.forms.plan import as_table
+    from c2f_spec.cli.plan_output import as_table
 
     as_table(plan)
     golden("plan/two.txt", masked(capsys.readouterr().out))
     golden("plan/two.md", masked(as_markdown(plan)))
-    golden("plan/two.mermaid", masked(mermaid.as_mermaid(plan)) + "\n")
+    golden("plan/two.mermaid", masked(plan_output.as_mermaid(plan)) + "\n")
 
 
 def masked(text: str) -> str:
@@ -51,10 +50,15 @@ def test_the_counts_say_what_is_shared(plan):
 
 def test_a_comment_has_a_largest_size_and_counts_what_it_leaves_out():
     rows = [(f"stage-{i}", "w" * 300) for i in range(1000)]
-    text = markdown.comment(
-        "plan", ["### Head", markdown.Table(("A", "B"), rows), markdown.Table(("A", "B"), rows[:5], "folded")]
+    text = comment_output.comment(
+        "plan",
+        [
+            "### Head",
+            comment_output.Table(("A", "B"), rows),
+            comment_output.Table(("A", "B"), rows[:5], "folded"),
+        ],
     )
-    assert len(text.encode()) <= markdown.MOST
+    assert len(text.encode()) <= comment_output.MOST
     assert text.startswith("<!-- c2f-spec:plan -->\n### Head\n")
     shown = text.count("| stage-")
     assert f"… and {1000 - shown + 5:,} more" in text or f"… and {1005 - shown - 5:,} more" in text
@@ -65,19 +69,19 @@ def test_a_comment_has_a_largest_size_and_counts_what_it_leaves_out():
 
 def test_a_chart_of_many_stages_is_one_of_kinds(plan):
     copies = [replace(s, key=f"{i}{s.key[1:]}") for i in "wxyz" for s in plan.stages]
-    chart = mermaid.as_mermaid(replace(plan, stages=(*plan.stages, *copies), _by_key={}))
+    chart = plan_output.as_mermaid(replace(plan, stages=(*plan.stages, *copies), _by_key={}))
     assert 'prepare-reuse["20 of prepare<br/>reuse"]:::reuse' in chart
     assert "filter-reuse --> sft-reuse" in chart
 
 
 def test_nothing_in_a_label_of_a_chart_is_syntax():
-    assert mermaid.text('"]; click a "javascript:x" `b` <b>#') == (
+    assert plan_output.text('"]; click a "javascript:x" `b` <b>#') == (
         "#34;#93;#59; click a #34;javascript#58;x#34; #96;b#96; #60;b#62;#35;"
     )
 
 
 def test_a_table_of_very_many_stages_is_one_of_what_they_do(plan, capsys):
-    from c2f_spec.cli.forms.plan import as_table
+    from c2f_spec.cli.plan_output import as_table
 
     copies = [
         replace(s, key=f"{i:02d}{s.key[2:]}", reason=f"grpo.beta 0.1 -> 0.{i}" if s.action == "run" else "")

@@ -11,14 +11,13 @@ from hypothesis import strategies as st
 from c2f_spec.errors import DataWrong
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
-from c2f_spec.store.objects import open_objects
-from runtime.chains import parse, target
-from runtime.clips import POLARITIES, Clip, polarity_of, read_jsonl, write_jsonl, write_manifest
-from runtime.context import Context
-from runtime.findings import Failed
-from runtime.funnel import funnels, total
+from c2f_spec.store.open import open_objects
+from runtime.filters.base import Failed
+from runtime.filters.filter_chain import Verdict, funnels, total
+from runtime.process.context import Context
 from runtime.stages import filter as stage
-from runtime.verdicts import Verdict
+from runtime.text.chains import parse, target
+from runtime.text.clips import POLARITIES, Clip, polarity_of, read_jsonl, write_jsonl, write_manifest
 
 LABELS = (1.0, -1.0, 0.0)
 

@@ -10,9 +10,9 @@ import zlib
 import pytest
 
 from c2f_spec.report.gallery import Gallery, Shown, Verdict, answered, gallery
-from c2f_spec.report.glimpse import Glimpse
 from c2f_spec.report.outputs import Outputs
 from c2f_spec.report.page_gallery import CHUNK, html
+from c2f_spec.report.thumbnails import Glimpse
 from tests.browser import browser, opened
 from tests.odd_clips import film
 from tests.report_store import HOSTILE, filled
@@ -90,7 +90,7 @@ needs_browser = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory):
     pytest.importorskip("websocket")
-    from c2f_spec.report.glimpse import glimpse
+    from c2f_spec.report.thumbnails import glimpse
 
     folder = tmp_path_factory.mktemp("gallery")
     film(folder / "clip.mp4", side=(90, 160))

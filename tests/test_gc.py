@@ -9,12 +9,12 @@ import pytest
 
 from c2f_spec.keys import content_key
 from c2f_spec.plan.compile import compile_plan
-from c2f_spec.plan.saved import to_json
+from c2f_spec.plan.plan_file import to_json
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.garbage import HOUR, Reached, garbage, remove
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.gc import HOUR, Reached, garbage, remove
+from c2f_spec.store.open import open_objects
 from tests.conftest import TINY_SPEC, load_spec
 from tests.test_ci import commit, git
 from tests.test_plan import HERE_ENVIRONMENT

@@ -9,7 +9,7 @@ import pytest
 from c2f_spec.cli.main import main
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from tests.conftest import TINY_SPEC
 
 

@@ -8,9 +8,9 @@ import sys
 import yaml
 
 from c2f_spec.cli.main import main
-from c2f_spec.store.objects import open_objects
-from c2f_spec.targets.kubernetes.access import find_access
+from c2f_spec.store.open import open_objects
 from c2f_spec.targets.kubernetes.client import Client
+from c2f_spec.targets.kubernetes.kubeconfig import find_access
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS
 from tests.test_apply_cluster import api, committed, logs_of, place, processes  # noqa: F401  fixtures
 from tests.test_client import until

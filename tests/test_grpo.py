@@ -13,10 +13,10 @@ import torch
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.grpo import Rewards
 from c2f_spec.spec.sections import Lora
+from runtime.models.rows import Reader
 from runtime.models.student import load
 from runtime.stages import grpo
 from runtime.training.grpo import GRPOTrainer
-from runtime.training.rows import Reader
 from runtime.training.tuner import merged
 from tests import omni
 from tests.hard import CLIPS, INPUTS, generated, make

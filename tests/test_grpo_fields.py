@@ -10,10 +10,10 @@ import torch
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.sections import C2f, Dc, Lora
-from runtime.chains import hint, target
 from runtime.models import MODELS
 from runtime.stages import sft
-from runtime.training.hints.of_spec import policy_of
+from runtime.text.chains import hint, target
+from runtime.training.hints.build_policy import policy_of
 from runtime.training.tuner import adapters
 from tests import omni
 from tests.omni_grpo import CLIPS, generated, make, run

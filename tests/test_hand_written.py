@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f
-from runtime.chains import parse
-from runtime.clips import Clip, polarity_of
 from runtime.filters import FILTERS
 from runtime.filters.dedup import check_all
-from runtime.verdicts import Verdict, judge
+from runtime.filters.filter_chain import Verdict, judge
+from runtime.text.chains import parse
+from runtime.text.clips import Clip, polarity_of
 from tests.bench.filters import DEFAULT
 from tests.hand_written import FACTS, GOOD, entries, pairs
 from tests.plain_filters import Case, failing

@@ -9,8 +9,8 @@ import torch
 
 from c2f_spec.errors import StageSpecWrong
 from c2f_spec.spec.sections import Dc
-from runtime.chains import hint, target
-from runtime.training.hints.of_spec import assert_token_prefix
+from runtime.text.chains import hint, target
+from runtime.training.hints.build_policy import assert_token_prefix
 from tests import omni
 from tests.hard import CLIPS, HINT, decoded, generated, length_of_second_clip, make
 

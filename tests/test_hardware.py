@@ -2,7 +2,7 @@
 
 import pytest
 
-from c2f_spec.hardware import TAIL, Fault, fault, to_blame
+from c2f_spec.hardware_faults import TAIL, Fault, fault, to_blame
 
 BROKEN = {
     "[1234.5] NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, GPU has fallen off the bus.": "Xid 79",
@@ -47,7 +47,7 @@ def test_only_the_end_of_a_log_counts():
 
 def test_a_stage_that_sees_it_is_tried_again_and_not_called_a_bug():
     from c2f_spec.errors import StageExit
-    from runtime.worker import _classified
+    from runtime.process.worker import _classified
 
     code, message, _ = _classified(RuntimeError("CUDA error: uncorrectable ECC error encountered"))
     assert code is StageExit.TRANSIENT

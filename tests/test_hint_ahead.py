@@ -7,9 +7,9 @@ import json
 import pytest
 import torch
 
-from runtime.training.hints.decide import ahead
 from runtime.training.hints.groups import Shape
 from runtime.training.hints.history import History
+from runtime.training.hints.schedule import ahead
 from tests import omni
 from tests.hinted import TWO, generated, make, policy
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from c2f_spec.spec.hint_parts import Append, ReplaceAll, ReplaceK
+from c2f_spec.spec.hint import Append, ReplaceAll, ReplaceK
 from runtime.training.hints import groups
 
 KINDS = (

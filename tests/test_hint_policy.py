@@ -9,14 +9,13 @@ import torch
 
 from c2f_spec.errors import StageSpecWrong
 from c2f_spec.report.curves import grpo_curves
-from c2f_spec.spec.hint import Hint
-from c2f_spec.spec.hint_parts import AllBelow
+from c2f_spec.spec.hint import AllBelow, Hint
 from runtime.training.hints import curves
-from runtime.training.hints.decide import decided
-from runtime.training.hints.given import assert_given
+from runtime.training.hints.answer_facts import Facts
+from runtime.training.hints.build_policy import assert_given
 from runtime.training.hints.history import History
-from runtime.training.hints.judged import Facts
 from runtime.training.hints.policy import Policy, chosen
+from runtime.training.hints.schedule import decided
 from tests.hinted import BROKEN, NAMES, RIGHT, WRONG, judged
 
 CLIPS = [f"clip-{i}" for i in range(20)]

@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from c2f_spec.spec.grpo import Grpo
-from runtime.chains import parse, target
 from runtime.rewards import REWARDS
 from runtime.stages.grpo import truth
+from runtime.text.chains import parse, target
 from runtime.training.hints.history import History
 from tests import omni
 from tests.hinted import make, policy

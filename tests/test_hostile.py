@@ -11,9 +11,10 @@ import time
 
 import pytest
 
-from c2f_spec.document import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS, load
-from c2f_spec.errors import C2fError, SpecErrors, SpecInvalid
-from c2f_spec.parse.experiment import parse
+from c2f_spec.diagnostics.diagnostic import SpecErrors
+from c2f_spec.errors import C2fError, SpecInvalid
+from c2f_spec.language.document import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS, load
+from c2f_spec.language.parse import parse
 from tests import fuzz
 
 MB = MAX_BYTES - 1000  # larger texts are refused by their size

@@ -8,17 +8,17 @@ import pytest
 
 from c2f_spec.errors import DataWrong
 from c2f_spec.keys import content_key
-from c2f_spec.lock import read_lock
-from c2f_spec.metrics.imported import Imported, read_imported
-from c2f_spec.plan.build import Given, Pins, build
+from c2f_spec.language.lock_file import read_lock
+from c2f_spec.metrics.imported_predictions import Imported, read_imported
+from c2f_spec.plan.keys import Given, Pins, build
 from c2f_spec.plan.pins import needs
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.experiment import Experiment
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from c2f_spec.store.records import datasets_present
-from runtime.clips import read_jsonl
 from runtime.stages import evaluate
+from runtime.text.clips import read_jsonl
 from tests import omni
 
 HERE = LocalEnvironment(c2f="v1", kind="local", store="store", demo=True)

@@ -6,15 +6,13 @@ import json
 
 import pytest
 
-from c2f_spec.cli.init_environment import text
-from c2f_spec.document import load
-from c2f_spec.parse.experiment import parse_environment
-from c2f_spec.targets.kubernetes.access import Access
+from c2f_spec.cli.init import text
+from c2f_spec.language.document import load
+from c2f_spec.language.parse import parse_environment
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.credentials import Nobody
-from c2f_spec.targets.kubernetes.doctor import nodes, queues, secrets, server
-from c2f_spec.targets.kubernetes.doctor.site import Site
-from c2f_spec.targets.kubernetes.survey import Seen, environment, look
+from c2f_spec.targets.kubernetes.discovery import Seen, environment, look
+from c2f_spec.targets.kubernetes.doctor import Site, nodes, permissions, queues, server
+from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody
 from tests.fake_api import FakeApi, Fault
 from tests.test_doctor import GPU, account, cluster_queue, kueue, namespace, node, secret
 
@@ -57,7 +55,7 @@ def test_an_a800_cluster(api, golden):
     assert "canary" not in written
     made = parse_environment(load(written.encode(), "mine.yaml"))
     there = Site(made, client(api))
-    for ask in (server.version, server.namespace, queues.queue, nodes.pools, secrets.secrets):
+    for ask in (server.version, server.namespace, queues.queue, nodes.pools, permissions.secrets):
         assert [f for f in ask(there) if f.level != "ok"] == []
 
 

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from runtime.asking import side_by_side
-from runtime.journal import Journal, most_lost
+from runtime.process.journal import Journal, most_lost
+from runtime.process.worker_threads import side_by_side
 from tests.distil_world import context
 
 ROWS = [{"id": f"clip-{n}", "sample": 0, "tries": [{"text": f"“{n}”\u2028 好\n"}]} for n in range(40)]

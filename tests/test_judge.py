@@ -7,21 +7,20 @@ import json
 import pytest
 
 from c2f_spec.errors import StageSpecWrong
-from c2f_spec.plan.serving import endpoint_of, secret_of
+from c2f_spec.plan.model_servers import endpoint_of, secret_of
 from c2f_spec.spec.base import identity
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.experiment import Experiment
 from c2f_spec.spec.filters import Filters, Judge
 from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
 from c2f_spec.spec.sections import C2f
-from c2f_spec.store.objects import open_objects
-from runtime.chains import target
-from runtime.clips import Clip, read_jsonl, write_jsonl, write_manifest
-from runtime.context import Context
-from runtime.filters.judge import wanting
-from runtime.journal import Journal
-from runtime.judging import HOPELESS, TRIES, Mark, read_mark
+from c2f_spec.store.open import open_objects
+from runtime.filters.judge import HOPELESS, TRIES, Mark, read_mark, wanting
+from runtime.process.context import Context
+from runtime.process.journal import Journal
 from runtime.stages import filter as stage
+from runtime.text.chains import target
+from runtime.text.clips import Clip, read_jsonl, write_jsonl, write_manifest
 from tests.fake_endpoint import Fake, completion, serving
 from tests.killed_asking import judge_stage, judge_stand, storm
 

@@ -17,9 +17,9 @@ import yaml
 
 from c2f_spec.plan.compile import load_environment
 from c2f_spec.spec.cluster import VERSIONS
-from c2f_spec.targets.kubernetes.render import names
-from c2f_spec.targets.kubernetes.render.driver import driver_job, plan_map
-from c2f_spec.targets.kubernetes.render.security import violations
+from c2f_spec.targets.kubernetes.manifests import names
+from c2f_spec.targets.kubernetes.manifests.driver import driver_job, plan_map
+from c2f_spec.targets.kubernetes.manifests.security import violations
 from tests import kubernetes_schemas
 from tests.test_render import first, planned, prepare
 

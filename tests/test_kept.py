@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from c2f_spec.errors import WrongUsage
-from c2f_spec.store.objects import open_objects
-from runtime.media import decode, kept
-from runtime.media.kept import Kept, features_of, key_of, most_bytes
-from runtime.training.rows import Reader
+from c2f_spec.store.open import open_objects
+from runtime.media import decode, decoded_cache
+from runtime.media.decoded_cache import Kept, features_of, key_of, most_bytes
+from runtime.models.rows import Reader
 from tests.omni import FMT, MEDIA, prepared, student
 
 NAMES = ("toy-00", "toy-01", "toy-02")
@@ -103,7 +103,7 @@ def test_what_a_killed_process_left_is_removed_and_what_is_being_written_is_not(
     old, new = tmp_path / "aa" / "old.part", tmp_path / "aa" / "new.part"
     for path in (old, new):
         path.write_bytes(bytes(5000))
-    os.utime(old, (time.time() - 2 * kept.LEFT,) * 2)
+    os.utime(old, (time.time() - 2 * decoded_cache.LEFT,) * 2)
     keep.put("b" * 64, {"frames": np.zeros(100, np.uint8)})
     assert (old.exists(), new.exists()) == (False, True)
 
@@ -112,7 +112,7 @@ def test_a_full_disk_is_told_once_and_rows_are_decoded(keep, decoded, monkeypatc
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(kept, "save_file", full)
+    monkeypatch.setattr(decoded_cache, "save_file", full)
     assert [row.id for row in reading(keep).rows(NAMES)] == list(NAMES)
     assert capsys.readouterr().out.count("No space left on device") == 1
     assert not list(keep.root.glob("*/*"))

@@ -8,14 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from c2f_spec.targets.base import Phase, State
-from c2f_spec.targets.kubernetes import remove
-from c2f_spec.targets.kubernetes.access import Access
+from c2f_spec.targets.kubernetes import plan_objects
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.credentials import Nobody
-from c2f_spec.targets.kubernetes.render import names
+from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody
+from c2f_spec.targets.kubernetes.manifests import names
+from c2f_spec.targets.kubernetes.plan_objects import followers, running
 from c2f_spec.targets.kubernetes.resources import EVENTS, JOBS, WORKLOADS
-from c2f_spec.targets.kubernetes.running import followers, running
-from c2f_spec.targets.kubernetes.view import status_of, view
+from c2f_spec.targets.kubernetes.snapshot import status_of, view
 from tests.fake_api import FakeApi, Fault
 
 PLAN, OTHER = "a" * 64, "b" * 64
@@ -198,17 +197,17 @@ def everything(api):
 
 def test_delete_leaves_nothing_of_a_plan_and_all_of_the_others(api, client):
     everything(api)
-    found = remove.of_plan(
-        remove.ours(client), PLAN, [SFT.key, GRPO.key], kept=followers(running(client), PLAN)
+    found = plan_objects.of_plan(
+        plan_objects.ours(client), PLAN, [SFT.key, GRPO.key], kept=followers(running(client), PLAN)
     )
     assert str(found[0]) == f"Job {names.driver_name(PLAN)}"  # or it would make again what is removed
     assert {str(f) for f in found} == {
         f"Job {names.driver_name(PLAN)}", f"ConfigMap {names.plan_name(PLAN)}", "Lease driver", "Service s",
         f"Job {names.job_name(GRPO, 0)}", f"Job {names.job_name(GRPO, 1)}", f"ConfigMap {names.job_name(GRPO, 0)}",
     }  # fmt: skip
-    remove.remove(client, found)
-    assert remove.wait_gone(client, found, seconds=5, say=lambda _: None) == []
-    left = {str(f) for f in remove.ours(client)}
+    plan_objects.remove(client, found)
+    assert plan_objects.wait_gone(client, found, seconds=5, say=lambda _: None) == []
+    left = {str(f) for f in plan_objects.ours(client)}
     assert left == {
         f"Job {names.job_name(SFT, 0)}", f"ConfigMap {names.job_name(SFT, 0)}",
         f"Job {names.driver_name(OTHER)}", f"ConfigMap {names.plan_name(OTHER)}",
@@ -217,10 +216,10 @@ def test_delete_leaves_nothing_of_a_plan_and_all_of_the_others(api, client):
 
 def test_what_does_not_go_is_named(api, client):
     api.state.load("c2f", job(GRPO), pod(GRPO, phase="Running"))  # a pod that nobody owns
-    found = remove.of_plan(remove.ours(client), PLAN, [GRPO.key], kept=())
-    remove.remove(client, found)
+    found = plan_objects.of_plan(plan_objects.ours(client), PLAN, [GRPO.key], kept=())
+    plan_objects.remove(client, found)
     said = []
-    left = remove.wait_gone(client, found, seconds=0.6, say=said.append)
+    left = plan_objects.wait_gone(client, found, seconds=0.6, say=said.append)
     assert [str(f) for f in left] == [f"Pod {names.job_name(GRPO, 0)}-x"]
     assert said == ["1 pod still ends"]
 
@@ -228,4 +227,4 @@ def test_what_does_not_go_is_named(api, client):
 def test_a_kind_that_the_cluster_does_not_have_is_no_obstacle(api, client):
     everything(api)
     api.fault = lambda asked: Fault(status=404) if "podgroups" in asked.path else None
-    assert len(remove.ours(client)) == 11
+    assert len(plan_objects.ours(client)) == 11

@@ -6,8 +6,8 @@ import pytest
 
 from c2f_spec.errors import MEANING, REMEDY, StageExit
 from c2f_spec.targets.base import Phase
-from c2f_spec.targets.kubernetes.words import container, ending, queue, schedule
-from c2f_spec.targets.kubernetes.words.standing import Seen, standing
+from c2f_spec.targets.kubernetes.status import pending, termination
+from c2f_spec.targets.kubernetes.status.stage_status import Seen, standing
 
 PREEMPTION = " preemption: 0/5 nodes are available: 5 Preemption is not helpful for scheduling."
 
@@ -56,7 +56,7 @@ PREEMPTION = " preemption: 0/5 nodes are available: 5 Preemption is not helpful 
     ],
 )  # fmt: skip
 def test_the_schedulers_word(message, words, way_out):
-    why = schedule.unschedulable(message)
+    why = pending.unschedulable(message)
     assert why.words == words
     assert way_out in why.way_out
 
@@ -103,7 +103,7 @@ def test_the_schedulers_word(message, words, way_out):
     ],
 )  # fmt: skip
 def test_a_container_that_waits(reason, message, words, stuck):
-    why = container.waiting(reason, message, "r.example/c2f@sha256:1")
+    why = pending.waiting(reason, message, "r.example/c2f@sha256:1")
     assert words in why.words
     assert why.stuck is stuck
 
@@ -148,13 +148,13 @@ def test_a_container_that_waits(reason, message, words, stuck):
     ],
 )  # fmt: skip
 def test_a_warning_event(reason, message, words):
-    why = container.event(reason, message)
+    why = pending.event(reason, message)
     assert why is not None
     assert words in why.words
 
 
 def test_an_event_of_no_consequence_says_nothing():
-    assert container.event("Unhealthy", "Startup probe failed") is None
+    assert pending.event("Unhealthy", "Startup probe failed") is None
 
 
 def workload(reason: str, message: str, **more):
@@ -221,7 +221,7 @@ FLAVORS = "couldn't assign flavors to pod set main: "
     ],
 )  # fmt: skip
 def test_kueues_word(found, words, stuck):
-    why = queue.workload(found)
+    why = pending.workload(found)
     assert why is not None
     assert words in why.words
     assert why.stuck is stuck
@@ -229,7 +229,7 @@ def test_kueues_word(found, words, stuck):
 
 def test_an_admitted_workload_says_nothing():
     assert (
-        queue.workload({"spec": {}, "status": {"conditions": [{"type": "Admitted", "status": "True"}]}})
+        pending.workload({"spec": {}, "status": {"conditions": [{"type": "Admitted", "status": "True"}]}})
         is None
     )
 
@@ -240,10 +240,10 @@ def test_volcanos_word():
         "status": "True",
         "message": "2/2 tasks in gang unschedulable: pod group is not ready",
     }
-    why = queue.pod_group({"status": {"phase": "Pending", "conditions": [waiting]}})
+    why = pending.pod_group({"status": {"phase": "Pending", "conditions": [waiting]}})
     assert why is not None
     assert "waits for the whole gang: 2/2 tasks" in why.words
-    assert queue.pod_group({"status": {"phase": "Running"}}) is None
+    assert pending.pod_group({"status": {"phase": "Running"}}) is None
 
 
 def job(*conditions: tuple[str, str, str], suspend: bool = False, **metadata):
@@ -376,7 +376,7 @@ def test_where_a_stage_is(case):
     ],
 )
 def test_how_a_pod_ended(terminated, words):
-    end = ending.of_pod(pod("Failed", "n1", states=[{"terminated": terminated}]))
+    end = termination.of_pod(pod("Failed", "n1", states=[{"terminated": terminated}]))
     assert end is not None
     assert end.words == words
     assert end.way_out

@@ -8,13 +8,13 @@ import time
 import pytest
 
 from c2f_spec.spec.cluster import DefaultScheduler
-from c2f_spec.targets.kubernetes import bulk
-from c2f_spec.targets.kubernetes.answers import Rejected
-from c2f_spec.targets.kubernetes.blame import blame
+from c2f_spec.targets.kubernetes import bulk_apply
+from c2f_spec.targets.kubernetes.driver_lease import Lease, LeaseLost
+from c2f_spec.targets.kubernetes.errors import Rejected
 from c2f_spec.targets.kubernetes.launch import driven, start
-from c2f_spec.targets.kubernetes.lease import Lease, LeaseLost
-from c2f_spec.targets.kubernetes.render import names
-from c2f_spec.targets.kubernetes.render.stage import prepare, with_digest
+from c2f_spec.targets.kubernetes.manifests import names
+from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
+from c2f_spec.targets.kubernetes.manifests.validation import blame
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, LEASES
 from tests.cluster_world import chains, client_of
 from tests.fake_api import FakeApi, Refusal
@@ -37,19 +37,19 @@ def groups_of(plan):
 
 def test_what_is_unchanged_is_not_sent_again(api, client):
     groups = groups_of(chains("/store", 60, kinds=("sft",)))
-    assert bulk.apply_all(client, groups) == (120, 0)
+    assert bulk_apply.apply_all(client, groups) == (120, 0)
     assert api.state.writes[0][1] == "ConfigMap"
     before = client.transport.requests
-    assert bulk.apply_all(client, groups) == (0, 120)
+    assert bulk_apply.apply_all(client, groups) == (0, 120)
     assert client.transport.requests - before == 2  # a page of each kind
     assert len(api.state.writes) == 120
 
 
 def test_only_what_differs_is_sent(api, client):
     groups = groups_of(chains("/store", 30, kinds=("sft",)))
-    bulk.apply_all(client, groups)
+    bulk_apply.apply_all(client, groups)
     client.delete(JOBS, groups[7][-1]["metadata"]["name"])
-    assert bulk.apply_all(client, groups) == (1, 59)
+    assert bulk_apply.apply_all(client, groups) == (1, 59)
 
 
 def test_nothing_is_sent_when_we_may_not_act(api, client):
@@ -57,7 +57,7 @@ def test_nothing_is_sent_when_we_may_not_act(api, client):
         raise LeaseLost
 
     with pytest.raises(LeaseLost):
-        bulk.apply_all(client, groups_of(chains("/store", 30)), before=may_not)
+        bulk_apply.apply_all(client, groups_of(chains("/store", 30)), before=may_not)
     assert api.state.writes == []
 
 
@@ -68,7 +68,7 @@ def test_one_refusal_ends_the_rest(api, client):
 
     api.admission = admission
     with pytest.raises(Rejected):
-        bulk.apply_all(client, groups_of(chains("/store", 200, kinds=("sft",))))
+        bulk_apply.apply_all(client, groups_of(chains("/store", 200, kinds=("sft",))))
     assert len(api.asked) < 150
 
 
@@ -86,10 +86,10 @@ def test_a_stage_that_another_version_rendered_a_moment_ago_is_there(api, client
 
     api.admission = faster
     if same:
-        bulk.apply_all(client, [group])
+        bulk_apply.apply_all(client, [group])
     else:
         with pytest.raises(Rejected, match="immutable"):
-            bulk.apply_all(client, [group])
+            bulk_apply.apply_all(client, [group])
     (job,) = api.state.all(JOBS)
     assert job["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == 1
 

@@ -68,7 +68,7 @@ def test_validate_waits_for_no_cryptography_and_secrets_are_still_there():
 
 
 def test_the_supervisor_stays_light():
-    script = "import sys, runtime.__main__, runtime.supervise; print([m for m in ('torch', 'transformers', 'av') if m in sys.modules])"
+    script = "import sys, runtime.__main__, runtime.process.supervise; print([m for m in ('torch', 'transformers', 'av') if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -106,7 +106,7 @@ def test_what_is_said_to_run_is_what_the_runtime_has():
 
 
 def test_every_stage_has_its_module_and_its_line():
-    from runtime.worker import STAGES
+    from runtime.process.worker import STAGES
 
     modules = {p.stem for p in (ROOT / "runtime" / "stages").glob("*.py")} - {"__init__"}
     assert modules == set(STAGES)

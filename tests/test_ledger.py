@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from c2f_spec.cli.main import main
 from c2f_spec.errors import StageExit, Unreachable
-from c2f_spec.spec.handoff import Placement, StageFile
-from c2f_spec.spec.ledger import Account, Entry
+from c2f_spec.spec.handoff import Account, Entry, Placement, StageFile
 from c2f_spec.store import ledger
-from c2f_spec.store.objects import open_objects
-from c2f_spec.usage import split, summed
-from runtime import accounting
+from c2f_spec.store.ledger import split, summed
+from c2f_spec.store.open import open_objects
+from runtime.process import accounting
 
 
 def account(**fields) -> Account:

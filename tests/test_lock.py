@@ -6,13 +6,12 @@ import sys
 
 import pytest
 
-from c2f_spec.errors import SpecErrors
-from c2f_spec.lock import UNPINNED, Acceptance, Lock, read_lock, write_pins
+from c2f_spec.diagnostics.diagnostic import SpecErrors
+from c2f_spec.language.lock_file import UNPINNED, Acceptance, Lock, read_lock, write_pins
 from c2f_spec.plan.compile import compile_plan, load_environment, pin_warnings
-from c2f_spec.plan.pins import Need, images_of
-from c2f_spec.plan.staged import staged_copies
+from c2f_spec.plan.pins import Need, images_of, staged_copies
 from c2f_spec.spec.environment import LocalEnvironment
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from tests.conftest import REPOSITORY, load_spec
 
 HERE = LocalEnvironment(c2f="v1", kind="local", store="store")

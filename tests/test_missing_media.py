@@ -10,10 +10,10 @@ import torch
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.handoff import Placement
 from c2f_spec.spec.sections import C2f
-from runtime.chains import target
-from runtime.clips import write_jsonl
-from runtime.training.batches import media_batch, prompt_batch
-from runtime.training.rows import Reader
+from runtime.models.batches import media_batch, prompt_batch
+from runtime.models.rows import Reader
+from runtime.text.chains import target
+from runtime.text.clips import write_jsonl
 from tests.odd_clips import LACKS, odd
 from tests.omni import FMT, MEDIA, NOISE, context, lines, student
 

@@ -12,11 +12,11 @@ import pytest
 from safetensors.numpy import save
 
 from c2f_spec.cli.main import main as c2f
-from c2f_spec.lock import read_lock, write_pins
+from c2f_spec.language.lock_file import read_lock, write_pins
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder, digest_of
-from c2f_spec.store.objects import open_objects
-from runtime.model import main
+from c2f_spec.store.open import open_objects
+from runtime.commands.model import main
 from tests.conftest import REPOSITORY
 from tests.fake_hub import FakeHub, serving
 from tests.test_lock import REVISION, SPEC, STUDENT

@@ -15,11 +15,11 @@ from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.sections import QwenOmni, Tiny
 from runtime.media import decode
 from runtime.models import MODELS, tiny
+from runtime.models import rows as rows_module
+from runtime.models.batches import media_batch, prompt_batch
+from runtime.models.rows import Reader
 from runtime.models.student import freeze, generation, load, save, suppressed
-from runtime.prompts import HEADINGS
-from runtime.training import rows as rows_module
-from runtime.training.batches import media_batch, prompt_batch
-from runtime.training.rows import Reader
+from runtime.text.prompts import HEADINGS
 from tests import omni
 
 TAGS = ("<polarity>", "</polarity>", "<think>", "</think>", "<score>", "</score>")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from c2f_spec.store import nodes, records
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store import records
+from c2f_spec.store.open import open_objects
 from c2f_spec.targets.kubernetes.resources import JOBS
 from tests.cluster_world import chains, client_of, wished
 from tests.fake_api import Ending, FakeApi, JobController
@@ -57,7 +57,7 @@ def test_the_next_attempt_is_on_another_machine_and_nobody_calls_it_a_failure(ap
         [("sft", "started"), ("sft", "started"), ("sft", "done")],
     )
     assert pods.on[-1] == "good"
-    assert nodes.avoided(objects, stage.kind, stage.key) == ("bad",)
+    assert records.avoided(objects, stage.kind, stage.key) == ("bad",)
     assert (
         "Xid 79 of a GPU, on the node bad" in records.failures(objects, stage.kind, stage.key)[0]["message"]
     )
@@ -75,7 +75,7 @@ def test_a_failure_that_is_not_the_machines_stays_where_it_is(api, tmp_path):
     with JobController(api.state, pods, nodes=("a", "b")), Driving(plan, objects, api) as driving:
         until(lambda: driving.ended)
     assert driving.events == [("sft", "started"), ("sft", "done")]
-    assert nodes.avoided(objects, "sft", plan.stages[0].key) == ()
+    assert records.avoided(objects, "sft", plan.stages[0].key) == ()
     assert [job["metadata"]["name"] for job in api.state.all(JOBS)] == [f"{plan.stages[0].name}-r0"]
 
 
@@ -84,7 +84,7 @@ def test_a_pool_that_is_broken_altogether_ends_in_a_failure(api, tmp_path):
     plan = chains(objects.url, 1, kinds=("sft",))
     wished(plan, objects, client_of(api))
     api.logs = logs(XID)
-    machines = tuple(f"n{i}" for i in range(nodes.MOVES + 3))
+    machines = tuple(f"n{i}" for i in range(records.MOVES + 3))
     pods = Machines(api.state, objects, broken=set(machines))
     with JobController(api.state, pods, nodes=machines, backoff=5), Driving(plan, objects, api) as driving:
         until(lambda: driving.ended, seconds=40)

@@ -8,9 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from c2f_spec import notify
-from c2f_spec.notify import Message, body, clean, tell
-from c2f_spec.store.objects import open_objects
+from c2f_spec.execution import notifications
+from c2f_spec.execution.notifications import Message, body, clean, tell
+from c2f_spec.store.open import open_objects
 
 
 class Receiver(ThreadingHTTPServer):
@@ -124,7 +124,7 @@ def test_a_refusal_is_told_and_names_no_url(receiver, tmp_path, answers, problem
     told = tell(objects, server.url, "json", FAILED)
     assert problem in told
     assert "canary" not in told
-    assert len(server.got) == notify.TRIES
+    assert len(server.got) == notifications.TRIES
     assert list(objects.names("plans")) == []  # it is tried again with the next news
 
 
@@ -144,18 +144,18 @@ def test_the_tail_of_a_log_is_short_and_clean(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "c2f-canary-0123456789")
     lines = [*(f"step {i}" for i in range(100)), "key c2f-canary-0123456789\x1b[2J", "x" * 5000]
     tail = clean(lines)
-    assert len(tail) == notify.LINES
-    assert max(map(len, tail)) <= notify.WIDTH
+    assert len(tail) == notifications.LINES
+    assert max(map(len, tail)) <= notifications.WIDTH
     assert "canary" not in "".join(tail)
     assert "\x1b" not in "".join(tail)
 
 
 def test_the_driver_tells_of_a_failure_and_of_the_end(receiver, tmp_path, monkeypatch):
-    from c2f_spec.news import News
-    from c2f_spec.run import Event
+    from c2f_spec.execution.notifications import News
+    from c2f_spec.execution.run import Event
     from c2f_spec.spec.cluster import Notify
     from c2f_spec.store import records
-    from c2f_spec.store.logs import piece_name
+    from c2f_spec.store.stage_logs import piece_name
     from tests.cluster_world import chains
 
     server, objects = receiver((200, '{"code":0}')), open_objects(str(tmp_path))
@@ -193,12 +193,12 @@ def test_the_driver_tells_of_a_failure_and_of_the_end(receiver, tmp_path, monkey
 def test_a_receiver_that_hangs_holds_up_nothing(receiver, tmp_path, monkeypatch):
     import time
 
-    from c2f_spec import news as module
-    from c2f_spec.run import Event
+    from c2f_spec.execution import notifications as module
+    from c2f_spec.execution.run import Event
     from c2f_spec.spec.cluster import Notify
     from tests.cluster_world import chains
 
-    monkeypatch.setattr(notify, "TIMEOUT", 0.2)
+    monkeypatch.setattr(notifications, "TIMEOUT", 0.2)
     monkeypatch.setenv("C2F_NOTIFY_URL", "http://10.255.255.1/x")  # nobody answers, nobody refuses
     objects = open_objects(str(tmp_path))
     plan = chains(objects.url, 3, notify=Notify(secret="notify"))
@@ -214,8 +214,8 @@ def test_a_receiver_that_hangs_holds_up_nothing(receiver, tmp_path, monkeypatch)
 
 
 def test_an_environment_without_a_webhook_is_silent(tmp_path, monkeypatch):
-    from c2f_spec.news import News
-    from c2f_spec.run import Event
+    from c2f_spec.execution.notifications import News
+    from c2f_spec.execution.run import Event
     from tests.cluster_world import chains
 
     monkeypatch.setenv("C2F_NOTIFY_URL", "http://127.0.0.1:9/x")

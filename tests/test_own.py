@@ -8,12 +8,12 @@ import pytest
 
 from c2f_spec.errors import DataWrong
 from c2f_spec.spec.handoff import StageFile
-from c2f_spec.spec.own import Own
-from c2f_spec.store.objects import open_objects
-from runtime.clips import read_facts, read_manifest
-from runtime.context import Context
+from c2f_spec.spec.own_data import Own
+from c2f_spec.store.open import open_objects
 from runtime.datasets import own
+from runtime.process.context import Context
 from runtime.stages import prepare
+from runtime.text.clips import read_facts, read_manifest
 from tests.odd_clips import film
 
 HEADER = "language: zh\nlow: -1\nhigh: 1\nfamily: sims\n"

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from c2f_spec.report import own_forms, table_forms
+from c2f_spec.report import custom_tables, table_files
 from c2f_spec.report.collect import collect
 from c2f_spec.report.html import html
 from c2f_spec.report.markdown import markdown
@@ -51,7 +51,7 @@ def test_seeds_are_one_experiment_and_a_table_stands_once(report):
 
 
 def test_cells_are_means_with_deviations_and_differences_with_p(report):
-    found = own_forms.grid(report.tables[1])
+    found = custom_tables.grid(report.tables[1])
     assert found.heads == ("variant", "Acc2, icwsm2014-movie", "MAE, icwsm2014-movie", "Corr, icwsm2014-nyt")
     rows = {row[0]: row[1:] for row in found.rows}
     assert rows["nobody"] == ("—", "—", "—")
@@ -70,7 +70,7 @@ def test_cells_are_means_with_deviations_and_differences_with_p(report):
 )
 def test_what_a_cell_shows_of_several_seeds(tmp_path, aggregate, shape):
     report = table(tmp_path, {"name": "t", "aggregate": aggregate})
-    found = own_forms.grid(report.tables[0])
+    found = custom_tables.grid(report.tables[0])
     assert [row[0] for row in found.rows] == ["one"]
     assert len(found.heads) == 1 + 2 * 6
     place = found.heads.index("Acc2, icwsm2014-movie")
@@ -80,7 +80,7 @@ def test_what_a_cell_shows_of_several_seeds(tmp_path, aggregate, shape):
 
 def test_each_number_names_the_keys_that_it_comes_from(report):
     lines = [
-        r for r in csv.DictReader(io.StringIO(table_forms.as_csv(report.tables))) if r["table"] == "main"
+        r for r in csv.DictReader(io.StringIO(table_files.as_csv(report.tables))) if r["table"] == "main"
     ]
     assert len(lines) == 4 * 3
     stages = {stage.key for stage in report.stages}
@@ -93,9 +93,9 @@ def test_each_number_names_the_keys_that_it_comes_from(report):
         assert line["n"] == line["n_expected"] == "60"
     assert {r["unparsable"] for r in ours if r["model"] == "zero-shot"} == {"15 15"}
     assert {r["coverage"] for r in ours if r["model"] == "zero-shot"} == {"0.75"}
-    latex = table_forms.as_latex(report.tables)
+    latex = table_files.as_latex(report.tables)
     assert all(key in latex for line in ours for key in line["keys"].split())
-    assert "evaluate-" in table_forms.as_markdown(report.tables)
+    assert "evaluate-" in table_files.as_markdown(report.tables)
 
 
 def test_a_seed_without_a_result_is_listed_and_the_others_stand(tmp_path):
@@ -138,7 +138,7 @@ def test_a_baseline_that_is_not_there_is_told(tmp_path):
 
 def test_text_of_a_spec_is_no_markup(tmp_path):
     report = table(tmp_path, {"name": "t", "title": HOSTILE, "rows": [{"variant": "one", "title": HOSTILE}]})
-    page, latex = html(report), table_forms.as_latex(report.tables)
+    page, latex = html(report), table_files.as_latex(report.tables)
     assert "<script>alert" not in page
     assert "\n" not in latex.split("\n")[0]
     assert "@everyone" not in markdown(report)

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from c2f_spec.metrics.bootstrap import two_sided
-from c2f_spec.metrics.effect import BOOTSTRAP, MCNEMAR, effect, effects
-from c2f_spec.metrics.mcnemar import Discordant, exact
+from c2f_spec.metrics.effect import BOOTSTRAP, MCNEMAR, Discordant, effect, effects, exact
 from c2f_spec.metrics.over_seeds import over_seeds
 from c2f_spec.metrics.score import score
 from c2f_spec.spec.datasets import DATASETS

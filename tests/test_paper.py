@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from c2f_spec.metrics.over_seeds import OverSeeds
-from c2f_spec.paper import RUNS, printed
 from c2f_spec.plan.model import Plan
-from c2f_spec.report.cells import Cell
+from c2f_spec.plan.published import RUNS, printed
 from c2f_spec.report.collect import collect
 from c2f_spec.report.html import html
 from c2f_spec.report.markdown import markdown
-from c2f_spec.report.paper import TITLES, _cells
-from c2f_spec.report.table_forms import _latex, as_csv, as_latex
-from c2f_spec.spec.claims import TABLES
+from c2f_spec.report.paper_tables import TITLES, _cells
+from c2f_spec.report.scores import Cell
+from c2f_spec.report.table_files import _latex, as_csv, as_latex
 from c2f_spec.spec.datasets import DATASETS
+from c2f_spec.spec.reporting import TABLES
 from tests.report_store import experiment, filled
 
 SIMS = {"data": {"train": "ch-sims"}, "evaluate": {"checkpoints": ["sft", "grpo"], "datasets": ["ch-sims"]}}

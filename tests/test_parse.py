@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.document import load, read
-from c2f_spec.errors import SpecErrors
-from c2f_spec.parse.experiment import parse
+from c2f_spec.diagnostics.diagnostic import SpecErrors
+from c2f_spec.language.document import load, read
+from c2f_spec.language.parse import parse
 from c2f_spec.plan.compile import load_variants
 
 HERE = Path(__file__).parent

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.document import load
 from c2f_spec.errors import SpecInvalid
-from c2f_spec.parse.experiment import parse
-from c2f_spec.plan.build import Given, build
+from c2f_spec.language.document import load
+from c2f_spec.language.parse import parse
 from c2f_spec.plan.compile import load_environment
+from c2f_spec.plan.keys import Given, build
+from c2f_spec.plan.model_servers import engineless
 from c2f_spec.plan.placement import misplaced, placements
-from c2f_spec.plan.serving import engineless
 from c2f_spec.spec.cluster import DefaultScheduler, KubernetesEnvironment, Kueue, Pool
 from tests.test_codes import CLUSTER, NODE
 from tests.test_plan import HERE_ENVIRONMENT, PINS

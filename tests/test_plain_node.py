@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from c2f_spec.plan.bundle import bundle, store_bundle
+from c2f_spec.plan.code import bundle, store_bundle
 from c2f_spec.plan.compile import compile_plan, load_variants, unpinned
-from c2f_spec.plan.staged import staged_copies
+from c2f_spec.plan.pins import staged_copies
 from c2f_spec.spec.cluster import KubernetesEnvironment
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store import records
-from c2f_spec.store.digest import digest_folder, digest_of
-from c2f_spec.store.objects import open_objects
-from c2f_spec.store.sealed import seal
-from c2f_spec.targets.kubernetes.render.checked import complaints
-from c2f_spec.targets.kubernetes.render.stage import prepare
-from runtime.weights import main as weights_main
+from c2f_spec.store.digest import digest_folder, digest_of, seal
+from c2f_spec.store.open import open_objects
+from c2f_spec.targets.kubernetes.manifests.stage import prepare
+from c2f_spec.targets.kubernetes.manifests.validation import complaints
+from runtime.commands.weights import main as weights_main
 from tests.plain_node import run_job
 
 

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c2f_spec.errors import SpecErrors
-from c2f_spec.fields import every_field, re_runs
+from c2f_spec.diagnostics.diagnostic import SpecErrors
 from c2f_spec.keys import canonical, content_key, leaves
-from c2f_spec.parse.checks import check
-from c2f_spec.parse.messages import members
-from c2f_spec.plan.build import Given, Pins, build
+from c2f_spec.language.checks import check
+from c2f_spec.language.field_help import every_field, re_runs
+from c2f_spec.language.schema_errors import members
 from c2f_spec.plan.code import Code
 from c2f_spec.plan.compile import compile_plan, load_environment
+from c2f_spec.plan.keys import Given, Pins, build
 from c2f_spec.plan.pins import needed_datasets
 from c2f_spec.spec.base import DISCRIMINATORS, SpecModel
 from c2f_spec.spec.datasets import DATASETS

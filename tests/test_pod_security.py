@@ -10,7 +10,7 @@ import copy
 
 import pytest
 
-from c2f_spec.targets.kubernetes.render.security import container_context, pod_context, violations
+from c2f_spec.targets.kubernetes.manifests.security import container_context, pod_context, violations
 
 
 def pod(**spec):

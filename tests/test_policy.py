@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.cli.forms.plan_markdown import as_markdown
-from c2f_spec.cli.judged import lines
 from c2f_spec.cli.main import main
-from c2f_spec.errors import SpecErrors, SpecInvalid
-from c2f_spec.plan.build import Given, build
+from c2f_spec.cli.plan_output import as_markdown
+from c2f_spec.cli.policy_check import lines
+from c2f_spec.diagnostics.diagnostic import SpecErrors
+from c2f_spec.errors import SpecInvalid
 from c2f_spec.plan.compile import load_environment, load_variants
 from c2f_spec.plan.costs import with_costs
-from c2f_spec.policy.amounts import Asked
-from c2f_spec.policy.judge import judge
+from c2f_spec.plan.keys import Given, build
+from c2f_spec.policy.check import judge
+from c2f_spec.policy.limits import Asked
 from c2f_spec.policy.load import load_policy
 from c2f_spec.store import ledger
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from tests.test_ledger import account, entry
 from tests.test_plan import PINS
 

@@ -7,8 +7,8 @@ import time
 
 from c2f_spec.cli.status import duration
 from c2f_spec.spec.handoff import StageFile
-from c2f_spec.store.objects import open_objects
-from runtime.context import TELL_SECONDS, Context
+from c2f_spec.store.open import open_objects
+from runtime.process.context import TELL_SECONDS, Context
 
 
 def told(objects):

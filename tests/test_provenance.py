@@ -8,11 +8,11 @@ import pytest
 
 from c2f_spec.cli.launch import launched
 from c2f_spec.errors import Denied
+from c2f_spec.execution.provenance import changed_files, origin_of, refuse_unpublished, with_patch
 from c2f_spec.plan.compile import compile_plan, load_environment
-from c2f_spec.plan.saved import from_json, to_json
-from c2f_spec.provenance import changed_files, origin_of, refuse_unpublished, with_patch
+from c2f_spec.plan.plan_file import from_json, to_json
 from c2f_spec.spec.environment import LocalEnvironment
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from tests.conftest import REPOSITORY, load_spec
 
 HERE = LocalEnvironment(c2f="v1", kind="local", store="store", demo=True)

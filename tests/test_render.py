@@ -11,21 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c2f_spec.document import load
 from c2f_spec.errors import StageExit
+from c2f_spec.language.document import load
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.spec.cluster import VERSIONS, KubernetesEnvironment
-from c2f_spec.spec.origin import Origin
-from c2f_spec.targets.kubernetes.render import variables
-from c2f_spec.targets.kubernetes.render.amounts import amount, bytes_of, cores
-from c2f_spec.targets.kubernetes.render.checked import complaints
-from c2f_spec.targets.kubernetes.render.driver import driver_job, plan_map
-from c2f_spec.targets.kubernetes.render.emit import document, emit
-from c2f_spec.targets.kubernetes.render.failure import pod_failure_policy
-from c2f_spec.targets.kubernetes.render.features import features
-from c2f_spec.targets.kubernetes.render.schema import KINDS, PATH, wrong
-from c2f_spec.targets.kubernetes.render.stage import prepare
-from runtime.parallel import own_cores
+from c2f_spec.spec.plan_json import Origin
+from c2f_spec.targets.kubernetes.manifests import variables
+from c2f_spec.targets.kubernetes.manifests.driver import driver_job, plan_map
+from c2f_spec.targets.kubernetes.manifests.job_shapes import features, pod_failure_policy
+from c2f_spec.targets.kubernetes.manifests.quantities import amount, bytes_of, cores
+from c2f_spec.targets.kubernetes.manifests.stage import prepare
+from c2f_spec.targets.kubernetes.manifests.validation import KINDS, PATH, complaints, wrong
+from c2f_spec.targets.kubernetes.manifests.yaml_text import document, emit
+from runtime.process.parallel import own_cores
 from tests import kubernetes_schemas
 
 ROOT = Path(__file__).parent.parent

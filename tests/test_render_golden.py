@@ -13,9 +13,9 @@ import re
 import pytest
 
 from c2f_spec.spec.cluster import VERSIONS
-from c2f_spec.targets.kubernetes.render.driver import driver_job, plan_map
-from c2f_spec.targets.kubernetes.render.emit import document, emit
-from c2f_spec.targets.kubernetes.render.stage import prepare
+from c2f_spec.targets.kubernetes.manifests.driver import driver_job, plan_map
+from c2f_spec.targets.kubernetes.manifests.stage import prepare
+from c2f_spec.targets.kubernetes.manifests.yaml_text import document, emit
 from tests.test_render import HOME, SPECS, first, job_in, planned, served, with_placement
 
 MAIN = {"a800": "sims_hint", "kind": "smoke"}
@@ -37,7 +37,7 @@ def shown(item):
     """An object without what is long and said elsewhere."""
     if item["kind"] != "ConfigMap":
         return item
-    data = {**item["data"], "boot.py": "(c2f_spec/targets/kubernetes/render/boot.py)\n"}
+    data = {**item["data"], "boot.py": "(c2f_spec/targets/kubernetes/manifests/boot.py)\n"}
     if "stage.json" in data:
         stage = json.loads(data["stage.json"])
         stage["preimage"] = "(what the key is of)"

@@ -17,12 +17,11 @@ import pytest
 import yaml
 
 from c2f_spec.cli.main import main
-from c2f_spec.plan.bundle import bundle, bundle_of, store_bundle
-from c2f_spec.store.objects import open_objects
-from c2f_spec.targets.kubernetes.access import Access
+from c2f_spec.plan.code import bundle, bundle_of, store_bundle
+from c2f_spec.store.open import open_objects
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.credentials import Nobody
-from c2f_spec.targets.kubernetes.render.stage import BOOT
+from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody
+from c2f_spec.targets.kubernetes.manifests.stage import BOOT
 from tests.fake_api import FakeApi
 
 ROOT = Path(__file__).parent.parent
@@ -177,7 +176,7 @@ def test_a_bundle_holds_what_its_program_may_import_and_no_more():
     assert "c2f_spec/spec/handoff.py" in stage
     assert not [n for n in stage if n.startswith(("c2f_spec/cli", "c2f_spec/plan", "c2f_spec/targets"))]
     assert "c2f_spec/cli/main.py" in driver
-    assert "c2f_spec/targets/kubernetes/render/schemas.json" in driver
+    assert "c2f_spec/targets/kubernetes/manifests/schemas.json" in driver
     assert stage == sorted(stage)
 
 

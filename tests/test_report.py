@@ -7,14 +7,13 @@ import re
 
 import pytest
 
-from c2f_spec.report.collect import collect
+from c2f_spec.report.collect import collect, not_in_the_paper
 from c2f_spec.report.columns import columns
 from c2f_spec.report.curves import MOST
-from c2f_spec.report.defaults import not_in_the_paper
 from c2f_spec.report.html import html
 from c2f_spec.report.markdown import markdown
 from c2f_spec.store import records
-from c2f_spec.store.sealed import seal, unseal
+from c2f_spec.store.digest import seal, unseal
 from tests.report_store import SPEC, experiment, filled
 
 

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from c2f_spec.report import pictures
-from c2f_spec.report.views import Shift
+from c2f_spec.report import charts
+from c2f_spec.report.model import Shift
 
 WORDS = ("ink", "soft", "c1", "c2", "c3", "c4", "c5", "warn")
 LEAST = 4.5
@@ -50,7 +50,7 @@ def test_words_can_be_read_on_the_page_and_in_boxes(scheme):
 @pytest.mark.parametrize("hundredths", range(0, 101, 5))
 def test_counts_can_be_read_on_their_cell(scheme, hundredths):
     """Cells of a confusion matrix are the fuller, the larger their share of the row. Counts are large and short."""
-    opacity, style = pictures.shade(hundredths / 100)
+    opacity, style = charts.shade(hundredths / 100)
     word = parts(scheme["on" if style == "on" else "ink"])
     for colour in ("c2", "c3"):
         cell = [
@@ -65,7 +65,7 @@ def test_names_of_points_that_lie_together_do_not():
         Shift("demo", name, 0.83 + i / 100, 0.75, 0.7, 0.6, 3)
         for i, name in enumerate(("sft", "grpo", "more"))
     ]
-    drawn = pictures.shifted([Shift("demo", "base", 0.0, 0.0, 0.1, 0.1, 3), *together])
+    drawn = charts.shifted([Shift("demo", "base", 0.0, 0.0, 0.1, 0.1, 3), *together])
     lines = sorted(float(y) for y in re.findall(r'y="([\d.]+)"[^>]*class="name"', drawn))
     assert len(lines) == 4
-    assert min(b - a for a, b in pairwise(lines[:3])) >= pictures.NAME
+    assert min(b - a for a, b in pairwise(lines[:3])) >= charts.NAME

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c2f_spec.report import numbers
+from c2f_spec.report.charts import line_chart, ticks
 from c2f_spec.report.collect import collect
-from c2f_spec.report.glimpse import BINS, glimpse
 from c2f_spec.report.model import Chart, Series
-from c2f_spec.report.svg import line_chart, ticks
+from c2f_spec.report.thumbnails import BINS, glimpse
 from tests.report_store import filled
 
 
@@ -40,7 +40,7 @@ def test_without_a_decoder_there_is_a_hint(tmp_path):
         "find = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name == 'av' else find(name, *a)\n"
         "from pathlib import Path\n"
-        "from c2f_spec.report.glimpse import glimpse\n"
+        "from c2f_spec.report.thumbnails import glimpse\n"
         f"print(glimpse(Path({str(tmp_path / 'x.mp4')!r})).problem)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

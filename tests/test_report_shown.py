@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from c2f_spec.report.collect import collect
 from c2f_spec.report.html import html
 from c2f_spec.report.markdown import markdown
-from c2f_spec.report.markup import el
-from c2f_spec.report.text import clean, fence, inline, line
+from c2f_spec.report.markup import clean, el, fence, inline, line
 from tests.report_store import HOSTILE, filled
 
 

@@ -18,17 +18,24 @@ import torch
 
 from c2f_spec.errors import Diverged, Stopped, Unreachable
 from c2f_spec.spec.handoff import Placement, StageFile
-from c2f_spec.spec.place import Checkpoints, Guard
-from c2f_spec.store.objects import open_objects
-from c2f_spec.store.sealed import unseal
-from runtime.checkpoints.find import newest
-from runtime.checkpoints.manifest import MANIFEST, Manifest, checkpoints_name, newest_step, places
-from runtime.checkpoints.retention import Keep, retired
+from c2f_spec.spec.resources import Checkpoints, Guard
+from c2f_spec.store.digest import unseal
+from c2f_spec.store.open import open_objects
+from runtime.checkpoints.manifest import (
+    MANIFEST,
+    Keep,
+    Manifest,
+    checkpoints_name,
+    newest_step,
+    places,
+    retired,
+)
+from runtime.checkpoints.resume import newest
 from runtime.checkpoints.saver import Order, Saver
 from runtime.checkpoints.snapshot import Snapshot
 from runtime.stages import grpo, sft
-from runtime.training.limits import broken
-from runtime.training.watch import Watch
+from runtime.training.divergence_guard import broken
+from runtime.training.metrics_callback import Watch
 from tests import omni
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
@@ -128,7 +135,7 @@ def test_the_bits_are_those_of_something_learned():
 
 @pytest.fixture
 def stoppable():
-    from runtime.stopping import SIGNALS, listen
+    from runtime.process.signals import SIGNALS, listen
 
     before = {number: signal.getsignal(number) for number in SIGNALS}
     listen()

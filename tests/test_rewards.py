@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from c2f_spec.spec.grpo import FormatReward, PolarityReward, Rewards, ScoreReward
 from c2f_spec.spec.sections import C2f, Dc
-from runtime.chains import parse, target
-from runtime.prompts import HEADINGS
 from runtime.rewards import REWARDS
 from runtime.rewards.truth import Truth
+from runtime.text.chains import parse, target
+from runtime.text.prompts import HEADINGS
 
 FMT = C2f()
 SIMS = Truth("positive", 0.2, -1.0, 1.0, "sims")

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from c2f_spec.plan.build import Given, Pins, build
-from c2f_spec.run import run, save
+from c2f_spec.execution.run import run, save
+from c2f_spec.plan.keys import Given, Pins, build
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from c2f_spec.targets.base import State
 from tests.conftest import load_spec
 from tests.fake_target import FakeTarget

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from c2f_spec.spec.evaluate import Decoding
-from runtime.drawing import choosing
-from runtime.generating import Generating
+from runtime.generation.continuous_batch import Running
+from runtime.generation.generate import Generating
+from runtime.generation.sampling import choosing
 from runtime.models import MODELS
+from runtime.models.batches import prompt_batch
+from runtime.models.rows import Reader
 from runtime.models.student import generation, suppressed
-from runtime.running import Running
-from runtime.training.batches import prompt_batch
-from runtime.training.rows import Reader
 from tests import omni
 from tests.odd_clips import odd
 

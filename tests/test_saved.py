@@ -8,10 +8,9 @@ import pytest
 
 from c2f_spec.cli.main import main
 from c2f_spec.errors import Stale
-from c2f_spec.plan.build import Given, build
-from c2f_spec.plan.saved import from_json, to_json
-from c2f_spec.plan.stale import moved
-from c2f_spec.store.objects import open_objects
+from c2f_spec.plan.keys import Given, build
+from c2f_spec.plan.plan_file import from_json, moved, to_json
+from c2f_spec.store.open import open_objects
 from tests.conftest import load_spec
 from tests.test_annotate import finish
 from tests.test_plan import HERE_ENVIRONMENT, PINS

@@ -9,13 +9,14 @@ import pytest
 from pydantic import TypeAdapter
 
 from c2f_spec.cli.main import main
-from c2f_spec.document import load, read
-from c2f_spec.errors import SpecErrors, StageSpecWrong, WrongUsage
-from c2f_spec.fields import every_field, explain_field, re_runs
-from c2f_spec.jsonschema import COMMITTED, json_schema, text
-from c2f_spec.parse.experiment import parse
+from c2f_spec.diagnostics.diagnostic import SpecErrors
+from c2f_spec.errors import StageSpecWrong, WrongUsage
+from c2f_spec.language.document import load, read
+from c2f_spec.language.field_help import every_field, explain_field, re_runs
+from c2f_spec.language.json_schema import COMMITTED, json_schema, text
+from c2f_spec.language.parse import parse
+from c2f_spec.plan.capabilities import not_implemented
 from c2f_spec.plan.compile import refuse
-from c2f_spec.plan.refusals import not_implemented
 from c2f_spec.spec import support
 from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, default_of, identity
 from c2f_spec.spec.experiment import Experiment
@@ -166,7 +167,7 @@ def test_what_does_not_run_is_refused_at_its_line(tmp_path, section, place, says
 def test_a_stage_refuses_what_the_compiler_should_have(tmp_path):
     """Both sides read one table."""
     from c2f_spec.spec.handoff import StageFile
-    from runtime.context import Context
+    from runtime.process.context import Context
 
     preimage = {"stage": "grpo", "spec": {"grpo": {"hint": {"placement": "in_prompt"}}}}
     stage = StageFile(kind="grpo", key="0", name="g", preimage=preimage, store="", scratch="")

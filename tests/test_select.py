@@ -12,12 +12,12 @@ import torch
 
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.handoff import Placement
-from runtime.chains import parse
-from runtime.clips import read_manifest, write_manifest
+from runtime.models.batches import prompt_batch
+from runtime.models.rows import Reader
 from runtime.models.student import generation, load
 from runtime.stages import grpo, sft
-from runtime.training.batches import prompt_batch
-from runtime.training.rows import Reader
+from runtime.text.chains import parse
+from runtime.text.clips import read_manifest, write_manifest
 from runtime.training.select import candidates
 from tests import omni
 

@@ -10,14 +10,14 @@ import torch
 
 from c2f_spec.errors import DataWrong, Diverged, OutOfMemory, StageSpecWrong
 from c2f_spec.spec.handoff import Placement
-from runtime.clips import write_jsonl
 from runtime.models import MODELS
+from runtime.models.batches import IGNORED, AnswerCollator, answer_tokens
 from runtime.models.student import load
 from runtime.stages import sft
+from runtime.text.clips import write_jsonl
 from runtime.training.arguments import memory, split_batch, warmup_steps
-from runtime.training.batches import IGNORED, AnswerCollator, answer_tokens
+from runtime.training.metrics_callback import Watch
 from runtime.training.sft import SFTConfig
-from runtime.training.watch import Watch
 from tests import omni
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]

@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 from c2f_spec.store import records
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from tests.conftest import REPOSITORY
 
 

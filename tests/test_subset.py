@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from c2f_spec.errors import WrongUsage
-from c2f_spec.plan.subset import following, needed, until
+from c2f_spec.plan.model import following, needed, until
 from tests.test_run import plan_of
 
 

@@ -14,13 +14,13 @@ import pytest
 from c2f_spec.errors import StageExit
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store import records
-from c2f_spec.store.logs import stored_log
-from c2f_spec.store.objects import open_objects
-from runtime.context import Context
-from runtime.heartbeat import Beat, beats
-from runtime.logs import Log
-from runtime.stops import counted
-from runtime.workers import End
+from c2f_spec.store.open import open_objects
+from c2f_spec.store.stage_logs import stored_log
+from runtime.process.context import Context
+from runtime.process.heartbeat import Beat, beats
+from runtime.process.logs import Log
+from runtime.process.stop_budget import counted
+from runtime.process.workers import End
 from tests.servers import free_port
 
 SCRIPT = textwrap.dedent("""

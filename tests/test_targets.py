@@ -12,10 +12,10 @@ from c2f_spec.plan.compile import compile_plan, load_environment
 from c2f_spec.plan.pins import needed_datasets
 from c2f_spec.spec.handoff import VllmPlace
 from c2f_spec.store import records
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from c2f_spec.targets.base import State
 from c2f_spec.targets.gpus import Gpus, visible
-from c2f_spec.targets.kubernetes.settle import Settler
+from c2f_spec.targets.kubernetes.outcomes import Settler
 from c2f_spec.targets.kubernetes.target import Kubernetes
 from c2f_spec.targets.local import Local
 from tests.cluster_world import chains, client_of

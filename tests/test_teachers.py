@@ -12,8 +12,6 @@ import pytest
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f, Direct, LexiconTeacher, Media
-from runtime.chains import parse
-from runtime.clips import Clip
 from runtime.endpoints.client import text
 from runtime.filters import FILTERS
 from runtime.media.measure import Measures
@@ -21,8 +19,10 @@ from runtime.media.render import render
 from runtime.teachers import TEACHERS
 from runtime.teachers.base import Question, Task
 from runtime.teachers.lexicon import Leanings, chain, leanings, strongest
-from runtime.teachers.parts import Parts
-from runtime.teachers.thinking import answer_of
+from runtime.teachers.openai import Parts
+from runtime.teachers.teacher_prompts import answer_of
+from runtime.text.chains import parse
+from runtime.text.clips import Clip
 
 TASK = Task(C2f(), Media(fps=2, max_frames=4, max_pixels=3136), "en", -4.0, 4.0, "mosi", rendered=True)
 NEUTRAL = Leanings(0, 0, 0, 0, 0)

@@ -12,11 +12,12 @@ import jsonschema
 import pytest
 
 from c2f_spec.cli.main import main
-from c2f_spec.cli.tell import colourful, count, text
-from c2f_spec.document import load
-from c2f_spec.errors import SpecErrors, SpecInvalid
-from c2f_spec.parse.experiment import parse
-from c2f_spec.parse.moved import USUAL
+from c2f_spec.diagnostics.diagnostic import SpecErrors
+from c2f_spec.diagnostics.render import colourful, count, text
+from c2f_spec.errors import SpecInvalid
+from c2f_spec.language.document import load
+from c2f_spec.language.parse import parse
+from c2f_spec.language.schema_errors import USUAL
 from c2f_spec.spec.experiment import Experiment
 from tests.conftest import REPOSITORY
 
@@ -192,7 +193,7 @@ def test_a_field_that_moved_is_shown_the_way(extra, expected):
 
 
 def test_the_usual_names_lead_to_fields_that_exist():
-    from c2f_spec.parse.moved import _homes
+    from c2f_spec.language.schema_errors import _homes
 
     assert set(USUAL.values()) <= set(_homes(Experiment))
     assert not set(USUAL) & set(Experiment.model_fields)

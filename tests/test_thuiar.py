@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 from c2f_spec.errors import DataWrong
-from c2f_spec.lock import read_lock
+from c2f_spec.language.lock_file import read_lock
 from c2f_spec.spec.handoff import StageFile
-from c2f_spec.store.objects import open_objects
-from runtime import data
-from runtime.clips import read_facts, read_manifest
-from runtime.context import Context
+from c2f_spec.store.open import open_objects
+from runtime.commands import data
 from runtime.datasets import thuiar
-from runtime.media.probe import probe
+from runtime.media.decode import probe
 from runtime.media.render import render
+from runtime.process.context import Context
 from runtime.stages import prepare
+from runtime.text.clips import read_facts, read_manifest
 from tests.odd_clips import film
 from tests.store.test_room import files_of_at_most
 

@@ -8,9 +8,9 @@ from contextlib import nullcontext
 import pytest
 import torch
 
+from runtime.models.batches import media_batch, places_batch
+from runtime.models.rows import Reader
 from runtime.models.student import freeze, load
-from runtime.training.batches import media_batch, places_batch
-from runtime.training.rows import Reader
 from runtime.training.towers import Towers, thinker_of
 from tests import omni
 from tests.omni_grpo import CLIPS, generated, make

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from c2f_spec.execution.tracking import BATCH, catch_up
 from c2f_spec.store import records
-from c2f_spec.track import BATCH, catch_up
 from tests.report_store import filled
 from tests.servers import free_port, mlflow_server
 

@@ -8,11 +8,10 @@ from blake3 import blake3
 from pydantic import ValidationError
 
 from c2f_spec.errors import DataWrong, StageSpecWrong
-from c2f_spec.spec.hint import PRESETS, Hint
-from c2f_spec.spec.hint_parts import AllBelow
+from c2f_spec.spec.hint import PRESETS, AllBelow, Hint
 from c2f_spec.spec.support import unsupported
-from runtime.training.hints.judged import Judged
-from runtime.training.hints.of_spec import listed
+from runtime.training.hints.answer_facts import Judged
+from runtime.training.hints.build_policy import listed
 from runtime.training.hints.triggers import TRIGGERS, Around, still_bad
 from tests.hinted import BROKEN, POOR, RIGHT, WRONG, judged
 

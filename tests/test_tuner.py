@@ -10,8 +10,7 @@ import torch
 from c2f_spec.spec.sections import Full, Lora
 from runtime.models.student import freeze, load
 from runtime.stages import sft
-from runtime.training.result import save_trained
-from runtime.training.tuner import adapters, trains_towers, widen
+from runtime.training.tuner import adapters, save_trained, trains_towers, widen
 from tests import omni
 from tests.omni_grpo import make
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import runtime.context
+import runtime.process.context
 from c2f_spec.errors import Damaged
 from c2f_spec.spec.handoff import Placement, StageFile
-from c2f_spec.store.objects import open_objects
-from runtime.context import Context
-from runtime.units import UNIT, in_units
+from c2f_spec.store.open import open_objects
+from runtime.process.context import Context
+from runtime.process.units import UNIT, in_units
 
 IDS = [f"clip-{n}" for n in range(3 * UNIT + 5)]
 
@@ -61,7 +61,7 @@ def test_all_rows_in_order_and_made_once(tmp_path):
 
 
 def test_clips_of_a_unit_that_is_not_whole_count_as_done(tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime.context, "TELL_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(runtime.process.context, "TELL_SECONDS", (0.0, 0.0))
     ctx, told = context(tmp_path), []
 
     def make(units):

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from c2f_spec.cli.forms import markdown, mermaid
-from c2f_spec.cli.forms.json_text import json_text
+from c2f_spec.cli import comment_output, plan_output
 from c2f_spec.cli.main import main
+from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import printable
-from c2f_spec.report.text import inline, line
+from c2f_spec.report.markup import inline, line
 from tests.test_diff import BASE, LOCK, commit, git
 
 PAYLOADS = [
@@ -54,7 +54,7 @@ def harmless_on_a_terminal(text: str) -> None:
 
 
 def harmless_in_markdown(text: str) -> None:
-    assert len(text.encode()) <= markdown.MOST
+    assert len(text.encode()) <= comment_output.MOST
     tokens = MarkdownIt("gfm-like", {"linkify": False, "html": True}).parse(text)
     flat = [c for t in tokens for c in (t, *(t.children or ()))]
     kinds = {t.type for t in flat}
@@ -76,9 +76,9 @@ def test_each_form_has_its_escape(payload):
     harmless_on_a_terminal(json_text({"x": payload, payload: [payload]}))
     assert json.loads(json_text({"x": payload, payload: [payload]})) == {"x": payload, payload: [payload]}
     harmless_in_markdown(
-        markdown.comment("plan", [line(payload), markdown.Table(("A",), [(payload,)], payload)])
+        comment_output.comment("plan", [line(payload), comment_output.Table(("A",), [(payload,)], payload)])
     )
-    assert re.fullmatch(r"(?:[A-Za-z0-9 ._\-/,()]|#\d+;)*", mermaid.text(payload))
+    assert re.fullmatch(r"(?:[A-Za-z0-9 ._\-/,()]|#\d+;)*", plan_output.text(payload))
     assert inline(payload).isascii() or "\u202e" not in inline(payload)
 
 

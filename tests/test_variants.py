@@ -9,17 +9,18 @@ import pytest
 
 from c2f_spec.metrics.effect import BOOTSTRAP, MCNEMAR
 from c2f_spec.metrics.score import score
-from c2f_spec.report import numbers, pictures
+from c2f_spec.report import charts as charts_module
+from c2f_spec.report import numbers
+from c2f_spec.report.charts import smoothed
 from c2f_spec.report.collect import collect
+from c2f_spec.report.curves import rewards
 from c2f_spec.report.html import html
 from c2f_spec.report.markdown import markdown
-from c2f_spec.report.rewards import rewards
-from c2f_spec.report.seeds import groups
-from c2f_spec.report.svg import smoothed
-from c2f_spec.report.views import Bar
+from c2f_spec.report.model import Bar
+from c2f_spec.report.scores import groups
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
-from c2f_spec.store.sealed import seal, unseal
+from c2f_spec.store.digest import seal, unseal
 from tests import report_store
 from tests.report_store import experiment, filled
 
@@ -173,11 +174,11 @@ def test_cost_counts_a_shared_stage_once_and_time_is_that_of_the_records(tmp_pat
 
 def test_long_pauses_are_shortened_and_nothing_overlaps():
     bars = [Bar("a", "sft", 0, 100), Bar("b", "grpo", 100, 200), Bar("c", "evaluate", 90_000, 90_100)]
-    place, pauses, busy = pictures._without_pauses(bars)
+    place, pauses, busy = charts_module._without_pauses(bars)
     assert [place(t) for t in (0, 200, 90_000, 90_100)] == pytest.approx([0, 200, 212, 312])
     assert busy == pytest.approx(312)
     assert 200 < pauses[0] < 212
-    assert pictures.timeline(bars).count("<rect") == 3
+    assert charts_module.timeline(bars).count("<rect") == 3
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from c2f_spec.plan.verify import Evidence
 from c2f_spec.plan.verify import verify as links
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
-from c2f_spec.store.objects import open_objects
-from c2f_spec.store.sealed import seal
+from c2f_spec.store.digest import seal
+from c2f_spec.store.open import open_objects
 from c2f_spec.targets.local import Local
 from tests.conftest import REPOSITORY
 from tests.test_annotate import finish

@@ -18,16 +18,16 @@ from c2f_spec.errors import StageSpecWrong, Unreachable
 from c2f_spec.plan.compile import compile_plan, load_environment
 from c2f_spec.plan.pins import needed_datasets
 from c2f_spec.spec.handoff import Placement, StageFile
-from c2f_spec.spec.place import resolve_zero
+from c2f_spec.spec.resources import resolve_zero
 from c2f_spec.store import records
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from c2f_spec.targets.local import Local
-from runtime.checkpoints import parts, snapshot, tensors
-from runtime.checkpoints.find import newest
-from runtime.checkpoints.retention import Keep
+from runtime.checkpoints import snapshot, tensors, zero_partitions
+from runtime.checkpoints.manifest import Keep
+from runtime.checkpoints.resume import newest
 from runtime.checkpoints.saver import Order, Saver, Together
 from runtime.checkpoints.snapshot import Snapshot
-from runtime.training import zero
+from runtime.training import arguments
 from tests import omni
 from tests.conftest import TINY_SPEC, load_spec
 from tests.gpu_smoke.stages import RESTORED
@@ -38,19 +38,19 @@ from tests.gpu_smoke.stages import RESTORED
 @pytest.mark.parametrize("stage", ["2", "3"])
 def test_the_json_is_generated_from_the_placement_and_the_spec(golden, monkeypatch, stage):
     """A batch of 32 over four GPUs, two rows at a time, on the text model of Qwen2.5-Omni-7B."""
-    monkeypatch.setattr(zero, "find_spec", lambda _: True)
-    told = zero.deepspeed_config(stage, rows=2, passes=4, world=4, grad_clip=1.0, bf16=True, hidden=3584)
+    monkeypatch.setattr(arguments, "find_spec", lambda _: True)
+    told = arguments.deepspeed_config(stage, rows=2, passes=4, world=4, grad_clip=1.0, bf16=True, hidden=3584)
     golden(f"zero/{stage}.json", json.dumps(told, indent=1) + "\n")
 
 
 def test_without_zero_nothing_is_told():
-    assert zero.spread("off", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32) is None
+    assert arguments.spread("off", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32) is None
 
 
 def test_a_machine_without_deepspeed_is_told_the_way_out(monkeypatch):
-    monkeypatch.setattr(zero, "find_spec", lambda _: None)
+    monkeypatch.setattr(arguments, "find_spec", lambda _: None)
     with pytest.raises(StageSpecWrong, match="ZeRO 2 needs the package `deepspeed`") as caught:
-        zero.spread("2", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32)
+        arguments.spread("2", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32)
     assert "resources.<stage>.zero: off" in caught.value.hint
 
 
@@ -68,10 +68,10 @@ def test_a_machine_without_deepspeed_is_told_the_way_out(monkeypatch):
 def test_no_process_may_wait_for_one_that_leaves_a_tower_out(stage, towers, lacks, way_out):
     clips = [dataclasses.replace(clip, lacks=lacks) for clip in omni.reader().clips.values()]
     if way_out is None:
-        zero.assert_alike(stage, "sft", clips, towers_trained=towers)
+        arguments.assert_alike(stage, "sft", clips, towers_trained=towers)
         return
     with pytest.raises(StageSpecWrong, match=f"has no {lacks[0]}") as caught:
-        zero.assert_alike(stage, "sft", clips, towers_trained=towers)
+        arguments.assert_alike(stage, "sft", clips, towers_trained=towers)
     assert way_out in caught.value.hint
 
 
@@ -151,9 +151,9 @@ class Spread(torch.nn.Module):
 def test_a_part_goes_out_and_comes_back_to_the_same_bits(tmp_path):
     trained, fresh = Spread(1.0), Spread(2.0)
     trained.step()
-    tensors.write(parts.part(trained.trainer()), tmp_path, parts.STEM)
-    saved = json.loads(json.dumps(parts.facts(trained.trainer())))
-    assert parts.restore(fresh.trainer(), tmp_path, 1, saved) == 2
+    tensors.write(zero_partitions.part(trained.trainer()), tmp_path, zero_partitions.STEM)
+    saved = json.loads(json.dumps(zero_partitions.facts(trained.trainer())))
+    assert zero_partitions.restore(fresh.trainer(), tmp_path, 1, saved) == 2
     for both in (trained, fresh):
         both.step()
     for one, other in zip(trained.masters, fresh.masters, strict=True):
@@ -164,9 +164,11 @@ def test_a_part_goes_out_and_comes_back_to_the_same_bits(tmp_path):
 def test_a_resume_from_parts_is_told_as_the_first_hour_on_gpus_looks_for_it(tmp_path, capsys):
     trained = Spread(1.0)
     trained.step()
-    (tmp_path / parts.place(0)).mkdir()
-    tensors.write(parts.part(trained.trainer()), tmp_path / parts.place(0), parts.STEM)
-    state = {"optimizer": parts.facts(trained.trainer()), "schedule": {}}
+    (tmp_path / zero_partitions.place(0)).mkdir()
+    tensors.write(
+        zero_partitions.part(trained.trainer()), tmp_path / zero_partitions.place(0), zero_partitions.STEM
+    )
+    state = {"optimizer": zero_partitions.facts(trained.trainer()), "schedule": {}}
     (tmp_path / "main").mkdir()
     (tmp_path / "main" / snapshot.STATE).write_text(json.dumps(state))
     trainer = trained.trainer()
@@ -189,19 +191,19 @@ def test_a_resume_from_parts_is_told_as_the_first_hour_on_gpus_looks_for_it(tmp_
 def test_a_part_that_does_not_fit_is_refused(tmp_path, spoil, says):
     trained = Spread(1.0)
     trained.step()
-    saved = parts.part(trained.trainer())
+    saved = zero_partitions.part(trained.trainer())
     spoil(saved)
-    tensors.write(saved, tmp_path, parts.STEM)
+    tensors.write(saved, tmp_path, zero_partitions.STEM)
     with pytest.raises(LookupError, match=says):
-        parts.restore(trained.trainer(), tmp_path, 0, parts.facts(trained.trainer()))
+        zero_partitions.restore(trained.trainer(), tmp_path, 0, zero_partitions.facts(trained.trainer()))
 
 
 def test_parts_of_other_parameters_are_refused(tmp_path):
     trained = Spread(1.0)
-    saved = parts.facts(trained.trainer())
+    saved = zero_partitions.facts(trained.trainer())
     saved["shapes"] = {**saved["shapes"], "b": [3]}
     with pytest.raises(LookupError, match="other parameters, among them `b`"):
-        parts.restore(trained.trainer(), tmp_path, 0, saved)
+        zero_partitions.restore(trained.trainer(), tmp_path, 0, saved)
 
 
 class Ranks:
@@ -230,7 +232,7 @@ class Ranks:
         from transformers import TrainerState  # after what our own imports put in place for it
 
         for rank, saver in enumerate(self.savers):
-            named = {parts.STEM: {"0.weights": torch.full((2,), float(rank))}}
+            named = {zero_partitions.STEM: {"0.weights": torch.full((2,), float(rank))}}
             main = {"state": {}, "counters": TrainerState(global_step=step)} if rank == 0 else {}
             saver.offer(Order(Snapshot(step, named, **main), total=9, world=2, score=None, logs={}, zero="2"))
         assert all(saver.wait(20) for saver in self.savers)
@@ -260,11 +262,11 @@ def test_the_parts_of_all_ranks_are_one_checkpoint(tmp_path):
     both = ["rank-00000/part-00000.safetensors", "rank-00001/part-00000.safetensors"]
     assert sorted(found.manifest.files) == sorted([*everybodys, *both])
     for rank in (0, 1):
-        files = [name for name in found.manifest.files if parts.wanted(name, rank)]
+        files = [name for name in found.manifest.files if zero_partitions.wanted(name, rank)]
         assert sorted(files) == sorted([*everybodys, both[rank]])
-        (part,) = tensors.read(found.folder / parts.place(rank), parts.STEM)
+        (part,) = tensors.read(found.folder / zero_partitions.place(rank), zero_partitions.STEM)
         assert part["0.weights"].tolist() == [rank, rank]
-    assert parts.main_place(found.folder) == found.folder / "rank-00000"
+    assert zero_partitions.main_place(found.folder) == found.folder / "rank-00000"
 
 
 @pytest.mark.parametrize("failing", [0, 1])

@@ -13,11 +13,11 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from c2f_spec.spec.hint import Hint
+from runtime.models.rows import Row
 from runtime.models.student import load
 from runtime.training.grpo import GRPOConfig, GRPOTrainer
-from runtime.training.hints.judged import Facts
+from runtime.training.hints.answer_facts import Facts
 from runtime.training.hints.policy import Policy
-from runtime.training.rows import Row
 from tests import omni
 
 HINT = "<polarity>Negative</polarity>\n\n"

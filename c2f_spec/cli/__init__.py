@@ -1,1 +1,1 @@
-"""The command line: one function a verb, and the only place that prints."""
+"""GitHub and GitLab, as far as one comment on a pull request needs them."""

@@ -12,26 +12,82 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli import adoptable, show
-from c2f_spec.cli.control import stage_of
-from c2f_spec.cli.work import compile_work
-from c2f_spec.errors import Exit, WrongUsage
-from c2f_spec.lock import Adoption, write_adoption
+from c2f_spec.cli import output
+from c2f_spec.cli.workspace import compile_work, stage_of
+from c2f_spec.errors import Exit, WrongUsage, short
+from c2f_spec.execution.provenance import author
+from c2f_spec.language.lock_file import Adoption, write_adoption
 from c2f_spec.plan.adopted import ADOPTABLE, adopted_key, is_adopted
 from c2f_spec.plan.compile import store_url
 from c2f_spec.plan.pins import lock_path
-from c2f_spec.provenance import author
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder, digest_of
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.model_weights import PICKLES, check_tensors
+from c2f_spec.store.open import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Collection
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.handoff import FileEntry
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
+
+
+def check_checkpoint(folder: Path) -> int:
+    """Bytes of weights. Raises `WrongUsage` unless it is a whole model with its tokenizer, in safetensors."""
+    files = [p for p in folder.iterdir() if p.is_file()] if folder.is_dir() else []
+    names = {p.name for p in files}
+    weights = [p for p in files if p.suffix == ".safetensors"]
+    if "adapter_config.json" in names:
+        raise WrongUsage(f"{folder} holds adapters, not a model", hint="merge them into their base first")
+    if pickled := sorted(p.name for p in files if p.suffix in PICKLES):
+        raise WrongUsage(
+            f"{folder} holds {pickled[0]}, which runs code when it is read", hint="save it as safetensors"
+        )
+    lacks = [n for n in ("config.json", "tokenizer_config.json") if n not in names]
+    lacks += [] if weights else ["*.safetensors"]
+    if lacks:
+        raise WrongUsage(
+            f"{folder} is no model: it lacks {', '.join(lacks)}",
+            hint="model and processor as save_pretrained writes them, in one folder",
+        )
+    for path in weights:
+        check_tensors(path)
+    return sum(p.stat().st_size for p in weights)
+
+
+def check_chains(path: Path, train: Collection[str] | None) -> int:
+    """Number of chains. Raises `WrongUsage` at a line that is none, or that is of no clip of the training split.
+
+    `train` are the ids of the training split, if it is prepared.
+    """
+    seen: set[str] = set()
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            at = f"{path}:{number}"
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise WrongUsage(f"{at}: not JSON: {error.msg}", hint='one {"id", "text"} a line') from None
+            if (
+                not isinstance(row, dict)
+                or not isinstance(row.get("id"), str)
+                or not isinstance(row.get("text"), str)
+            ):
+                raise WrongUsage(f"{at}: not a chain", hint='one {"id", "text"} a line')
+            if row["id"] in seen:
+                raise WrongUsage(f"{at}: a second chain for `{short(row['id'])}`", hint="keep one")
+            if train is not None and row["id"] not in train:
+                raise WrongUsage(
+                    f"{at}: `{short(row['id'])}` is no clip of the training split",
+                    hint="a chain of a test clip would leak its answer into training",
+                )
+            seen.add(row["id"])
+    if not seen:
+        raise WrongUsage(f"{path} holds no chains", hint='one {"id", "text"} a line')
+    return len(seen)
 
 
 def adopt(args: Namespace) -> int:
@@ -67,20 +123,20 @@ def adopt(args: Namespace) -> int:
     lock = lock_path(loaded[0].path, root)
     write_adoption(lock, Adoption(stage.key, digest, by, args.why))
     print(f"{stage.kind}-{key[:10]} stands for {stage.name}: {len(files)} files, digest {digest[:10]}")
-    print(f"written to {show.relative(lock)}; commit it, and what needs this stage reads these files")
+    print(f"written to {output.relative(lock)}; commit it, and what needs this stage reads these files")
     return Exit.OK
 
 
 def _check(source: Path, given: str, objects: Objects, plan: Plan, stage: Stage) -> dict[str, int]:
     """A summary of what is adopted. Raises `WrongUsage` if it is something else."""
     if given == "checkpoint":
-        return {"bytes": adoptable.check_checkpoint(source)}
+        return {"bytes": check_checkpoint(source)}
     train = _train(objects, plan, stage)
     if train is None and not is_adopted(stage):
-        show.note(
+        output.note(
             "warning: the training set is not prepared here, so nobody looked whether the chains are of it"
         )
-    return {"chains": adoptable.check_chains(source, train)}
+    return {"chains": check_chains(source, train)}
 
 
 def _train(objects: Objects, plan: Plan, stage: Stage) -> set[str] | None:

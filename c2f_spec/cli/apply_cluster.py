@@ -7,22 +7,21 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.cli import show
-from c2f_spec.cli.forms.plan import counts
-from c2f_spec.cli.interrupt import noted
-from c2f_spec.cli.judged import judged, refuse_broken
-from c2f_spec.cli.launch import with_origin
+from c2f_spec.cli import output
+from c2f_spec.cli.launch import noted, with_origin
+from c2f_spec.cli.plan_output import counts
+from c2f_spec.cli.policy_check import judged, refuse_broken
 from c2f_spec.cli.report import report_place
-from c2f_spec.errors import Diagnostic, Exit, SpecErrors, Unreachable, WrongUsage
+from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
+from c2f_spec.errors import Exit, Unreachable, WrongUsage
+from c2f_spec.execution.provenance import save_origin
+from c2f_spec.execution.run import Event, run, save
 from c2f_spec.plan.compile import environment_document
-from c2f_spec.provenance import save_origin
-from c2f_spec.run import Event, run, save
-from c2f_spec.targets.kubernetes.adjust import adjust, supersede
-from c2f_spec.targets.kubernetes.blame import blame
+from c2f_spec.targets.kubernetes.bulk_apply import adjust, supersede
 from c2f_spec.targets.kubernetes.launch import driven, driver_objects, ended, start, store_code
+from c2f_spec.targets.kubernetes.manifests import names
+from c2f_spec.targets.kubernetes.manifests.validation import blame, check
 from c2f_spec.targets.kubernetes.preflight import preflight
-from c2f_spec.targets.kubernetes.render import names
-from c2f_spec.targets.kubernetes.render.checked import check
 from c2f_spec.targets.kubernetes.resources import JOBS
 from c2f_spec.targets.kubernetes.target import Kubernetes
 
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Callable
 
-    from c2f_spec.cli.work import Work
-    from c2f_spec.document import Document
+    from c2f_spec.cli.workspace import Work
+    from c2f_spec.language.document import Document
     from c2f_spec.plan.model import Plan
     from c2f_spec.targets.kubernetes.preflight import Refused
 
@@ -59,11 +58,11 @@ def apply_on_cluster(work: Work, plan: Plan, args: Namespace) -> int:
     options = Options(args.yes, args.wait, args.environments)
     if all(s.action == "reuse" for s in plan.stages):
         print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
-        show.pointer(report_place(plan, work.objects))
+        output.pointer(report_place(plan, work.objects))
         return Exit.OK
     for stage in plan.stages:
         if stage.action == "failed":
-            show.failure(Event(stage, "failed", stage.reason), work.objects, _spec(work))
+            output.failure(Event(stage, "failed", stage.reason), work.objects, _spec(work))
     if not any(s.action in ("run", "follow") for s in plan.stages):
         return Exit.STAGE_FAILED
     plan, patch = with_origin(plan, work.loaded[0].root, allow_dirty=args.allow_dirty)
@@ -84,7 +83,7 @@ def _start(work: Work, plan: Plan, patch: bytes, target: Kubernetes, options: Op
     refuse_broken(judged(plan, work.loaded[0].root, work.objects))
     found = preflight(target.client, requests, driver_objects(plan))
     for line in found.unchecked:
-        show.note(f"note: {line}")
+        output.note(f"note: {line}")
     if found.refused:
         raise SpecErrors(refusals(found.refused, work, options.environments))
     print(f"{plan.name} on {plan.environment_name}: {counts(plan)}")
@@ -139,7 +138,7 @@ def _environment_document(work: Work, environments: str | None) -> Document:
 
 def follow(plan: Plan, target: Kubernetes, work: Work) -> int:
     """Tell what happens until every stage has ended. Ctrl-C ends the telling and nothing else."""
-    teller = show.Teller(plan, work.objects)
+    teller = output.Teller(plan, work.objects)
     events: dict[str, Event] = {}
 
     def wait(heed: Callable[[], None]) -> None:
@@ -167,7 +166,7 @@ def follow(plan: Plan, target: Kubernetes, work: Work) -> int:
         target.close()
     failed = [e for e in events.values() if e.what == "failed"]
     for event in failed:
-        show.failure(event, work.objects, _spec(work))
+        output.failure(event, work.objects, _spec(work))
     return Exit.STAGE_FAILED if failed else _told(plan, work, target)
 
 

@@ -6,10 +6,10 @@ import getpass
 import socket
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.control import chosen, open_control
-from c2f_spec.cli.show import note
+from c2f_spec.cli.output import note
+from c2f_spec.cli.workspace import chosen, open_control
 from c2f_spec.errors import MEANING, Exit, StageExit
-from c2f_spec.plan.subset import following
+from c2f_spec.plan.model import following
 from c2f_spec.store import records
 from c2f_spec.targets.base import State
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
 
 
 def cancel(args: Namespace) -> int:

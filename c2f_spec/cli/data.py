@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.cli.child import asked
-from c2f_spec.cli.here import here
-from c2f_spec.cli.predictions import add_predictions
-from c2f_spec.errors import Exit, WrongUsage
-from c2f_spec.lock import read_lock
-from c2f_spec.lookalikes import suggest
+from c2f_spec.cli.runtime_process import asked
+from c2f_spec.cli.workspace import compile_work, here
+from c2f_spec.errors import DataWrong, Exit, SpecInvalid, WrongUsage
+from c2f_spec.language.lock_file import read_lock
+from c2f_spec.language.suggestions import suggest
+from c2f_spec.plan.compile import store_url
+from c2f_spec.spec.base import NAME_PATTERN
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
+from c2f_spec.store.open import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
 
 SHOWN = 5
 """Clips that two data sets share, in the table."""
@@ -23,8 +30,6 @@ SHOWN = 5
 
 def data(args: Namespace) -> int:
     if args.data_verb == "show":
-        from c2f_spec.cli.gallery import gallery
-
         return gallery(args)
     return _check(args) if args.data_verb == "check" else _add(args)
 
@@ -113,3 +118,69 @@ def _flow(value: Any) -> str:
 def _known(name: str) -> None:
     if name not in DATASETS:
         raise WrongUsage(f"no data set `{name}`", hint=suggest(name, list(DATASETS)))
+
+
+# `data add NAME --predictions FILE`: predictions of another code base, staged and pinned for `evaluate.import`.
+
+
+def add_predictions(args: Namespace) -> int:
+    """Every line is read before anything is stored."""
+    from c2f_spec.metrics.imported_predictions import FILE, read_imported
+
+    name, *more = args.names
+    if more or not re.match(NAME_PATTERN, name):
+        raise WrongUsage(
+            f"`{' '.join(args.names)}` is no name of predictions",
+            hint="one, of lower-case letters, digits and -",
+        )
+    if name in DATASETS:
+        raise WrongUsage(
+            f"`{name}` is the name of a data set", hint="call them by the model, such as panda-gpt-sims"
+        )
+    try:
+        rows = len(read_imported(Path(args.predictions)))
+    except DataWrong as error:
+        raise SpecInvalid(error.message, hint=error.hint) from error
+    place = here(args)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / name
+        folder.mkdir()
+        shutil.copyfile(args.predictions, folder / FILE)
+        facts = {"name": name, "source": "predictions", "licence": "", "rows": rows}
+        digest = records.add_dataset(place.objects, name, folder, facts)
+    print(f"{name}: {rows:,} predictions, digest {digest[:10]}")
+    place.pin("datasets", {name: digest})
+    return Exit.OK
+
+
+# `data show SPEC`: the clips of an experiment as a page, for people to look through.
+
+
+PAGE = "clips.html"
+
+
+def gallery(args: Namespace) -> int:
+    """Write the page and print where it is. Raises `WrongUsage` if nothing is prepared yet."""
+    from c2f_spec.report import gallery as clips
+    from c2f_spec.report.outputs import Outputs
+    from c2f_spec.report.page_gallery import html
+
+    _, plan, environment, root = compile_work(args)
+    objects = open_objects(store_url(environment, root))
+    found = clips.gallery(plan, Outputs(plan, objects))
+    if not found.sets:
+        raise WrongUsage(
+            f"no data set of `{found.name}` is prepared: {'; '.join(found.missing)}",
+            hint=f"c2f-spec apply {args.specs[0]} --until prepare",
+        )
+    text = html(found)
+    if args.out:
+        place = Path(args.out)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+        print(place)
+    else:
+        name = f"reports/{plan.folder}/{PAGE}"
+        objects.replace(name, text.encode())
+        print(objects.local(name) or f"{objects.url}/{name}")
+    return Exit.OK

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.control import open_control
-from c2f_spec.cli.show import note
+from c2f_spec.cli.output import note
+from c2f_spec.cli.workspace import open_control
 from c2f_spec.errors import Exit, WrongUsage
 
 if TYPE_CHECKING:

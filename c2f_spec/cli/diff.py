@@ -8,18 +8,25 @@ c2f-spec diff a.yaml                    the spec and what ran of it
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from c2f_spec.cli.diff_output import as_table, neither
 from c2f_spec.diff import sides
 from c2f_spec.diff.compare import Difference, compare
+from c2f_spec.diff.compare import equivalent as are_equivalent
 from c2f_spec.diff.git import Repository
-from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.diff.sides import Side, place_of, side
+from c2f_spec.errors import C2fError, Exit, WrongUsage, printable
 from c2f_spec.files import DISK
-from c2f_spec.plan.compile import repository
+from c2f_spec.plan.compile import load_environment, load_variants, repository, store_url
+from c2f_spec.plan.plan_file import from_json
+from c2f_spec.store.open import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
 
 SUFFIXES = (".yaml", ".yml")
 DEFAULT = "specs"
@@ -30,15 +37,15 @@ def diff(args: Namespace) -> int:
     """Exit 2 with `--detailed-exitcode` if stages would run again."""
     found = difference(args)
     if args.output == "table":
-        from c2f_spec.cli.forms.diff import as_table
+        from c2f_spec.cli.diff_output import as_table
 
         as_table(found)
     elif args.output == "json":
-        from c2f_spec.cli.forms.diff import as_json
+        from c2f_spec.cli.diff_output import as_json
 
         print(as_json(found))
     else:
-        from c2f_spec.cli.forms.diff_markdown import as_markdown
+        from c2f_spec.cli.diff_output import as_markdown
 
         print(as_markdown(found), end="")
     return Exit.CHANGES if args.detailed_exitcode and found.rerun else Exit.OK
@@ -51,8 +58,6 @@ def difference(args: Namespace) -> Difference:
         if len(what) == 2 and _is_spec(what[1]):
             return compare(*sides.of_files(Path(what[0]), Path(what[1]), args.on, environments))
         if len(what) == 1:
-            from c2f_spec.cli.ran import of_what_ran
-
             return compare(*of_what_ran(what[0], args.on, environments))
         raise WrongUsage(
             "`diff` takes one spec, two specs, or revisions", hint="for example main..HEAD -- specs/"
@@ -90,3 +95,48 @@ def _revision(repo: Repository, name: str, on: str | None, environments: Path | 
 
 def _is_spec(word: str) -> bool:
     return word.endswith(SUFFIXES)
+
+
+# `equivalent`: does a change of specs change no stage? The proof that a refactoring of specs is one.
+
+
+def equivalent(args: Namespace) -> int:
+    """Exit 4 if some variant has other stages."""
+    found = difference(args)
+    if not are_equivalent(found):
+        as_table(found)
+        print("not equivalent")
+        return Exit.DIFFERENCE
+    variants = sum(s.compared for s in found.specs)
+    names = f", {variants} variants with other fields or names" if variants else ""
+    print(printable(f"equivalent: {found.old} and {found.new} have the same stages{names}{neither(found)}"))
+    return Exit.OK
+
+
+# A spec and what ran of it: the newest plan in the store that has its variants.
+
+
+MOST_PLANS = 200
+"""So many plans are looked into, newest first."""
+
+
+def of_what_ran(spec: str, on: str | None, environments: Path | None) -> tuple[Side, Side]:
+    """Raises `WrongUsage` if nothing of the spec ran in the store of its environment."""
+    root = repository(Path(spec))
+    place = place_of(DISK, spec, Path(os.path.realpath(root)), on, environments)
+    name = os.path.relpath(os.path.realpath(spec), place.root)
+    new = side(place, [name])
+    if name in new.broken:
+        load_variants(Path(spec))  # raises with every problem at its place
+    names = {v.name for v in new.plans[name].variants}
+    environment = load_environment(new.plans[name].environment_name, root, environments)
+    objects = open_objects(store_url(environment, root))
+    listed = sorted(objects.listing("plans"), key=lambda item: item.modified, reverse=True)
+    for item in listed[:MOST_PLANS]:
+        try:
+            plan = from_json(objects.read(item.name) or b"", item.name)
+        except C2fError:
+            continue  # of another version
+        if names & {v.name for v in plan.variants}:
+            return Side(f"what ran (plan {plan.digest[:10]})", {name: plan}), new
+    raise WrongUsage(f"nothing of {spec} ran in {objects.url}", hint="`plan` shows what would run")

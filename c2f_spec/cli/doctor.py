@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.forms.json_text import json_text
+from c2f_spec.diagnostics.health import Finding, error, ok, warning
+from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import C2fError, Exit, printable
-from c2f_spec.findings import Finding, error, ok, warning
 from c2f_spec.plan.compile import load_environment, repository, store_url
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from c2f_spec.store.probe import probe
 
 if TYPE_CHECKING:
@@ -48,10 +48,10 @@ def _answers(environment: Environment, store: str) -> Iterator[Finding]:
 
 
 def _cluster(environment: KubernetesEnvironment) -> Iterator[Finding]:
-    from c2f_spec.targets.kubernetes.access import find_access
     from c2f_spec.targets.kubernetes.client import Client
+    from c2f_spec.targets.kubernetes.doctor import Site
     from c2f_spec.targets.kubernetes.doctor.examine import examine
-    from c2f_spec.targets.kubernetes.doctor.site import Site
+    from c2f_spec.targets.kubernetes.kubeconfig import find_access
 
     try:
         access = find_access()

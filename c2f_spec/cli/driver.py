@@ -13,24 +13,24 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from c2f_spec.cli.output import WORDS, note
 from c2f_spec.cli.report import write_report, written
-from c2f_spec.cli.show import WORDS, note
-from c2f_spec.driver import Driver, Halted, Withdrawn
 from c2f_spec.errors import Exit, Stale, printable
-from c2f_spec.news import News
-from c2f_spec.plan.bundle import bundle_name
-from c2f_spec.plan.saved import from_json
-from c2f_spec.run import save
-from c2f_spec.store.objects import open_objects
-from c2f_spec.targets.kubernetes.access import find_access
+from c2f_spec.execution.driver import Driver, Halted, Withdrawn
+from c2f_spec.execution.notifications import News
+from c2f_spec.execution.run import save
+from c2f_spec.plan.code import bundle_name
+from c2f_spec.plan.plan_file import from_json
+from c2f_spec.store.open import open_objects
 from c2f_spec.targets.kubernetes.client import Client
+from c2f_spec.targets.kubernetes.kubeconfig import find_access
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from c2f_spec.execution.run import Event
     from c2f_spec.plan.model import Plan
-    from c2f_spec.run import Event
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
 
 PATIENCE_SECONDS = 900.0
 """So long cluster may be away before the driver ends, to be started again by its Job."""
@@ -107,7 +107,7 @@ def _afterwards(plan: Plan, objects: Objects) -> None:
         traceback.print_exc()
         note("the report could not be written; `c2f-spec report` tries again")
     if plan.environment.tracking is not None:
-        from c2f_spec.track import catch_up
+        from c2f_spec.execution.tracking import catch_up
 
         if problem := catch_up(plan, objects, plan.environment.tracking, lambda: written(plan, objects)):
             note(problem)

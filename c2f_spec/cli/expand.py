@@ -6,25 +6,28 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli import show
-from c2f_spec.cli.written import write_folder
-from c2f_spec.document import read
+from c2f_spec.cli import output
+from c2f_spec.cli.output import write_folder
 from c2f_spec.errors import Exit, WrongUsage, printable
-from c2f_spec.expand.emit import origins, text_of
-from c2f_spec.expand.expansion import Variant, expand
-from c2f_spec.expand.words import suggest
+from c2f_spec.language.document import read
+from c2f_spec.language.expansion import expand as expand_variants
+from c2f_spec.language.problems import suggest
+from c2f_spec.language.yaml_writer import origins, text_of
 from c2f_spec.spec.base import NAME_PATTERN
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
+    from c2f_spec.language.variant import Variant
+
+
 HEADER = "# Written by `c2f-spec expand {} --out-dir`; not edited by hand.\n"
 
 
-def expand_spec(args: Namespace) -> int:
+def expand(args: Namespace) -> int:
     name = args.specs[0]
-    variants = expand(read(Path(name), name), Path(name), args.settings).variants
+    variants = expand_variants(read(Path(name), name), Path(name), args.settings).variants
     if args.check and not args.out_dir:
         raise WrongUsage(
             "`--check` needs `--out-dir`", hint="name the folder that holds the written variants"
@@ -62,7 +65,7 @@ def _list(variants: Sequence[Variant], form: str) -> None:
         print("\n".join(printable(v.name) for v in variants))
         return
     rows = [(v.name, ", ".join(f"{path}={value}" for path, value in v.differs)) for v in variants]
-    show.table(("VARIANT", "DIFFERS IN"), rows)
+    output.table(("VARIANT", "DIFFERS IN"), rows)
 
 
 def _files(variants: Sequence[Variant], folder: Path, header: str, *, check: bool) -> int:

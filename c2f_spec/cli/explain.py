@@ -6,18 +6,25 @@ import re
 import textwrap
 from typing import TYPE_CHECKING
 
-from c2f_spec.codes import ENTRIES
+from c2f_spec.diagnostics.codes import ENTRIES
 from c2f_spec.errors import Exit, WrongUsage
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
 
+def schema(_args: Namespace) -> int:
+    from c2f_spec.language.json_schema import text
+
+    print(text(), end="")
+    return Exit.OK
+
+
 def explain(args: Namespace) -> int:
     if re.fullmatch(r"C2F\d{3}", args.what, re.IGNORECASE):
         print(_code(args.what.upper()))
     else:
-        from c2f_spec.fields import explain_field
+        from c2f_spec.language.field_help import explain_field
 
         print(explain_field(args.what))
     return Exit.OK

@@ -7,16 +7,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.cli import show
-from c2f_spec.cli.child import runtime
-from c2f_spec.cli.work import compile_work
+from c2f_spec.cli import output as output_module
+from c2f_spec.cli.runtime_process import runtime
+from c2f_spec.cli.workspace import compile_work
 from c2f_spec.errors import Exit, WrongUsage
-from c2f_spec.lookalikes import suggest
+from c2f_spec.language.suggestions import suggest
 from c2f_spec.plan.compile import store_url
 from c2f_spec.report.card import card
 from c2f_spec.report.outputs import Outputs
 from c2f_spec.store import records
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -53,7 +53,7 @@ def export(args: Namespace) -> int:
             return code
     text = card(outputs, variant, model, _prompts(folder))
     (folder / "README.md").write_text(text, encoding="utf-8")
-    print(f"{model.stage.name} is in {show.relative(folder)}: README.md says how to load it")
+    print(f"{model.stage.name} is in {output_module.relative(folder)}: README.md says how to load it")
     return Exit.OK
 
 

@@ -10,15 +10,15 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli import reach, show
-from c2f_spec.cli.here import here
+from c2f_spec.cli import gc_roots, output
+from c2f_spec.cli.workspace import here
 from c2f_spec.errors import Exit, SpecInvalid, printable
-from c2f_spec.store.garbage import Item, garbage, remove
+from c2f_spec.store.gc import Item, garbage, remove
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
 
 DAY = 86_400.0
 MARKS = "gc"
@@ -28,18 +28,18 @@ MARKS = "gc"
 def gc(args: Namespace) -> int:
     place = here(args)
     objects = place.objects
-    found = reach.found(objects, place.root, args.specs, args.keep)
+    found = gc_roots.found(objects, place.root, args.specs, args.keep)
     items = garbage(objects, found.reached)
     _show(items, args.output)
     for name, why in found.broken.items():
-        show.note(f"warning: {name} does not compile, so what it reaches is not known: {why}")
+        output.note(f"warning: {name} does not compile, so what it reaches is not known: {why}")
     if found.foreign:
-        show.note(f"{found.foreign} plans of other repositories are in this store; what they need stays")
+        output.note(f"{found.foreign} plans of other repositories are in this store; what they need stays")
     if found.elsewhere:
-        show.note(f"warning: {found.elsewhere} specs of other branches do not compile, and reach nothing")
+        output.note(f"warning: {found.elsewhere} specs of other branches do not compile, and reach nothing")
     if not args.delete:
         if items:
-            show.note("nothing is removed; --delete marks it, and removes it when it is garbage still")
+            output.note("nothing is removed; --delete marks it, and removes it when it is garbage still")
         return Exit.OK
     if found.broken:
         raise SpecInvalid(
@@ -54,14 +54,14 @@ def _delete(objects: Objects, items: list[Item], *, now: bool, days: float) -> N
     going = [item for item in items if item.name in marked]
     for item in going:
         remove(objects, item)
-        show.note(f"removed {item.name}")
+        output.note(f"removed {item.name}")
     size = sum(item.size for item in going)
-    show.note(f"{len(going):,} of {len(items):,} removed, {readable(size)}")
+    output.note(f"{len(going):,} of {len(items):,} removed, {readable(size)}")
     left = {item.name for item in items} - {item.name for item in going}
     if left:
         text = json.dumps({"items": sorted(left)}, indent=1).encode()
         objects.create(f"{MARKS}/{time.time_ns() // 1_000_000}.json", text)
-        show.note(f"{len(left):,} are marked; call this again in {days:g} days, or with --yes")
+        output.note(f"{len(left):,} are marked; call this again in {days:g} days, or with --yes")
     if going:
         for name in list(objects.names(MARKS)):
             if _time(name) < time.time() - 2 * max(days, 1) * DAY:
@@ -96,7 +96,7 @@ def _show(items: list[Item], form: str) -> None:
         print("no garbage")
     else:
         rows = [(readable(i.size), f"{len(i.objects):,}", i.name, i.why) for i in items]
-        show.table(("SIZE", "OBJECTS", "WHAT", "WHY"), rows)
+        output.table(("SIZE", "OBJECTS", "WHAT", "WHY"), rows)
         print(f"{readable(total)} in {sum(len(i.objects) for i in items):,} objects")
 
 

@@ -6,20 +6,19 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli import show
-from c2f_spec.cli.control import chosen
-from c2f_spec.cli.work import compile_work
+from c2f_spec.cli import output
+from c2f_spec.cli.workspace import chosen, compile_work
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.plan.compile import store_url
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from c2f_spec.spec.handoff import Record
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
 
 
 def get(args: Namespace) -> int:
@@ -36,7 +35,7 @@ def get(args: Namespace) -> int:
         new = _copied(objects, record, Path(args.to) / stage.name)
         size = sum(entry.size for entry in record.files.values())
         said = f"{len(record.files):,} files, {size / 1e6:,.1f} MB" if new else "there before"
-        print(f"{show.relative(Path(args.to) / stage.name)}  {stage.label}: {said}")
+        print(f"{output.relative(Path(args.to) / stage.name)}  {stage.label}: {said}")
     return Exit.DIFFERENCE if missing else Exit.OK
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from c2f_spec import provenance
+from c2f_spec.execution import provenance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from c2f_spec.plan.model import Plan
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
 
 
 def launched(plan: Plan, objects: Objects, root: Path, *, allow_dirty: bool) -> Plan:
@@ -34,3 +37,34 @@ def with_origin(plan: Plan, root: Path, *, allow_dirty: bool) -> tuple[Plan, byt
     if allow_dirty and origin.commit and (origin.dirty or not origin.pushed):
         origin, patch = provenance.with_patch(origin, root)
     return replace(plan, origin=origin, _by_key={}), patch
+
+
+# Ctrl-C while stages run: noted where it comes, heeded where the loop waits.
+#
+# Python raises `KeyboardInterrupt` wherever it happens to be, and in a destructor or in the middle of an import it is
+# swallowed: the user would have asked for nothing.
+
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def noted() -> Iterator[Callable[[], None]]:
+    """A function that raises `KeyboardInterrupt` if a signal to stop has come. A second one is not waited with."""
+    received: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        received.append(number)
+        for each in NUMBERS:
+            signal.signal(each, signal.default_int_handler)
+
+    def heed() -> None:
+        if received:
+            raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, note) for number in NUMBERS}
+    try:
+        yield heed
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

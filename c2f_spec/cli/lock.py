@@ -9,13 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.cli import show
+from c2f_spec.cli import output
 from c2f_spec.errors import Exit, WrongUsage, printable
-from c2f_spec.lock import Lock, read_lock, write_pins
+from c2f_spec.language.lock_file import Lock, read_lock, write_pins
 from c2f_spec.plan.compile import load_environment, load_variants, repository, store_url
-from c2f_spec.plan.pins import images_of, lock_path, needs, other_images, pinned
-from c2f_spec.plan.staged import staged_copies
-from c2f_spec.store.objects import open_objects
+from c2f_spec.plan.pins import images_of, lock_path, needs, other_images, pinned, staged_copies
+from c2f_spec.store.open import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -66,16 +65,16 @@ def _check(asked: list[Asked]) -> int:
     """One line a difference, with the specs that it concerns."""
     differences: dict[str, list[str]] = {}
     for a in asked:
-        held, shown = read_lock(a.lock), show.relative(a.lock)
+        held, shown = read_lock(a.lock), output.relative(a.lock)
         for need in _missing(a, held):
             text = f"{shown}: {need.what} is not pinned, as {a.place} needs"
             if a.environment.kind == "local":
-                show.note(f"warning: {shown}: {need.what} is not pinned; the one staged copy will be taken")
+                output.note(f"warning: {shown}: {need.what} is not pinned; the one staged copy will be taken")
             else:
-                differences.setdefault(text, []).append(show.relative(a.spec))
+                differences.setdefault(text, []).append(output.relative(a.spec))
         for name, pin, used in other_images(held, a.environment):
             text = f"{shown}: image `{name}` is pinned to {pin}, and {a.place} has {used}"
-            differences.setdefault(text, []).append(show.relative(a.spec))
+            differences.setdefault(text, []).append(output.relative(a.spec))
     lines = [f"{text} ({_some(specs)})" for text, specs in differences.items()]
     print("\n".join(map(printable, lines)) or "the lock holds what the specs need")
     return Exit.DIFFERENCE if differences else Exit.OK
@@ -141,4 +140,4 @@ def _pin(path: Path, held: Lock, section: str, name: str, digest: str) -> str:
         return ""
     write_pins(path, section, {name: digest})
     was = f" (was {before.removeprefix('sha256:')[:10]})" if before else ""
-    return f"{show.relative(path)}: {name} is {digest.removeprefix('sha256:')[:10]}{was}"
+    return f"{output.relative(path)}: {name} is {digest.removeprefix('sha256:')[:10]}{was}"

@@ -19,38 +19,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-MODULES = {
-    "adopt",
-    "cancel",
-    "completion",
-    "data",
-    "delete",
-    "diff",
-    "doctor",
-    "driver",
-    "equivalent",
-    "explain",
-    "export",
-    "gc",
-    "get",
-    "init",
-    "lock",
-    "logs",
-    "model",
-    "plan",
-    "predict",
-    "render",
-    "retry",
-    "report",
-    "score",
-    "shell",
-    "status",
-    "usage",
-    "validate",
-    "verify",
-    "why",
-}
-"""Verbs with a module of their own in `c2f_spec/cli`; the others are in `verbs`."""
+MODULES = {"equivalent": "diff", "schema": "explain"}
+"""Verbs that share the module of another; every other verb has a module of its own name."""
 
 AFTER_DASHES = ("diff", "equivalent")
 
@@ -99,7 +69,8 @@ def main(argv: Sequence[str]) -> int:
         code = _call(args)
         sys.stdout.flush()
     except C2fError as error:
-        from c2f_spec.cli.tell import findings, tell_all
+        from c2f_spec.cli.output import tell_all
+        from c2f_spec.diagnostics.render import findings
 
         tell_all(findings(error))
         return error.exit
@@ -117,6 +88,6 @@ def _call(args: argparse.Namespace) -> int:
         return Exit.OK
     from importlib import import_module
 
-    module = import_module(f"c2f_spec.cli.{args.verb if args.verb in MODULES else 'verbs'}")
+    module = import_module(f"c2f_spec.cli.{MODULES.get(args.verb, args.verb)}")
     code: int = getattr(module, args.verb)(args)
     return code

@@ -6,11 +6,11 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli import show
-from c2f_spec.cli.child import asked
-from c2f_spec.cli.here import here
+from c2f_spec.cli import output
+from c2f_spec.cli.runtime_process import asked
+from c2f_spec.cli.workspace import here
 from c2f_spec.errors import Exit, WrongUsage, printable
-from c2f_spec.lock import read_lock
+from c2f_spec.language.lock_file import read_lock
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def model(args: Namespace) -> int:
         more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
         print(printable(f"left out: {', '.join(left[:MOST_NAMED])}{more}"))
     if pin not in (None, staged["digest"]):
-        print(f"not pinned: {show.relative(place.lock)} has {pin[:10]}, a copy of other files")
-        show.note(f"`c2f-spec lock --pin {name}={staged['digest'][:10]}` takes this one, and changes keys")
+        print(f"not pinned: {output.relative(place.lock)} has {pin[:10]}, a copy of other files")
+        output.note(f"`c2f-spec lock --pin {name}={staged['digest'][:10]}` takes this one, and changes keys")
         return Exit.DIFFERENCE
     place.pin("models", {name: staged["digest"]})
     return Exit.OK

@@ -6,18 +6,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli import show
-from c2f_spec.cli.forms import plan as forms
-from c2f_spec.cli.judged import broken, judged, lines
-from c2f_spec.cli.work import annotated, compile_work, open_work, warn_unstaged
+from c2f_spec.cli import output
+from c2f_spec.cli import plan_output as forms
+from c2f_spec.cli.policy_check import broken, judged, lines
+from c2f_spec.cli.workspace import annotated, compile_work, open_work, warn_unstaged
 from c2f_spec.errors import Exit, WrongUsage
-from c2f_spec.plan.saved import to_json
+from c2f_spec.plan.plan_file import to_json
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from c2f_spec.plan.model import Plan
-    from c2f_spec.policy.verdict import Verdict
+    from c2f_spec.policy.load import Verdict
 
 
 def plan(args: Namespace) -> int:
@@ -47,7 +47,7 @@ def save(found: Plan, path: Path) -> None:
         raise WrongUsage(
             f"{path}: cannot be written: {error.strerror}", hint="name a file in a folder that is there"
         ) from None
-    show.note(f"wrote {path}: `c2f-spec apply {path}` runs it, and nothing else")
+    output.note(f"wrote {path}: `c2f-spec apply {path}` runs it, and nothing else")
 
 
 def _print(found: Plan, form: str, verdicts: list[Verdict]) -> None:
@@ -60,10 +60,10 @@ def _print(found: Plan, form: str, verdicts: list[Verdict]) -> None:
     elif form == "name":
         print("\n".join(s.name for s in found.stages))
     elif form == "mermaid":
-        from c2f_spec.cli.forms.mermaid import as_mermaid
+        from c2f_spec.cli.plan_output import as_mermaid
 
         print(as_mermaid(found))
     else:
-        from c2f_spec.cli.forms.plan_markdown import as_markdown
+        from c2f_spec.cli.plan_output import as_markdown
 
         print(as_markdown(found, verdicts), end="")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.child import runtime
+from c2f_spec.cli.runtime_process import runtime
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -6,17 +6,17 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.cli.judged import judged, refuse_broken
-from c2f_spec.cli.work import compile_work
-from c2f_spec.cli.written import write_folder
+from c2f_spec.cli.output import write_folder
+from c2f_spec.cli.policy_check import judged, refuse_broken
+from c2f_spec.cli.workspace import compile_work
 from c2f_spec.errors import Exit, WrongUsage
-from c2f_spec.plan.bundle import bundle
+from c2f_spec.plan.code import bundle
 from c2f_spec.plan.compile import environment_document
-from c2f_spec.plan.saved import to_json
-from c2f_spec.targets.kubernetes.render.checked import check
-from c2f_spec.targets.kubernetes.render.driver import driver_job, given_map, plan_map
-from c2f_spec.targets.kubernetes.render.emit import emit
-from c2f_spec.targets.kubernetes.render.stage import prepare
+from c2f_spec.plan.plan_file import to_json
+from c2f_spec.targets.kubernetes.manifests.driver import driver_job, given_map, plan_map
+from c2f_spec.targets.kubernetes.manifests.stage import prepare
+from c2f_spec.targets.kubernetes.manifests.validation import check
+from c2f_spec.targets.kubernetes.manifests.yaml_text import emit
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.work import compile_work
+from c2f_spec.cli.workspace import compile_work
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.plan.compile import store_url
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from c2f_spec.plan.model import Plan
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
 
 TABLES = ("tables.csv", "tables.md", "tables.tex")
 
@@ -31,11 +31,11 @@ def report(args: Namespace) -> int:
 
 def pages(plan: Plan, objects: Objects) -> dict[str, str]:
     """Name to text: the page, its Markdown twin, and the tables if a spec names or defines any."""
-    from c2f_spec.plan.claims import register
+    from c2f_spec.plan.hypotheses import register
     from c2f_spec.report.collect import collect
     from c2f_spec.report.html import html
     from c2f_spec.report.markdown import markdown
-    from c2f_spec.report.table_forms import as_csv, as_latex, as_markdown
+    from c2f_spec.report.table_files import as_csv, as_latex, as_markdown
 
     register(plan, objects)
     collected = collect(plan, objects)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.control import chosen, open_control
+from c2f_spec.cli.workspace import chosen, open_control
 from c2f_spec.errors import Exit
-from c2f_spec.store import nodes, records
+from c2f_spec.store import records
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -18,7 +18,7 @@ def retry(args: Namespace) -> int:
     failed = [s for s in chosen(plan, args.stage) if records.is_failed(objects, s.kind, s.key)]
     for stage in failed:
         records.retry(objects, stage.kind, stage.key)
-        avoided = nodes.avoided(objects, stage.kind, stage.key)
+        avoided = records.avoided(objects, stage.kind, stage.key)
         elsewhere = f", not on {', '.join(avoided)}" if avoided else ""
         print(f"{stage.name} will be tried again by `apply`{elsewhere}")
     if failed:

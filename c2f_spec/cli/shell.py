@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.control import open_control, stage_of
+from c2f_spec.cli.workspace import open_control, stage_of
 from c2f_spec.errors import Exit
 
 if TYPE_CHECKING:

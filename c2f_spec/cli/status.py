@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from c2f_spec.cli import show
-from c2f_spec.cli.control import open_control
-from c2f_spec.cli.forms.json_text import json_text
+from c2f_spec.cli import output
+from c2f_spec.cli.workspace import open_control
+from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import Exit, printable
-from c2f_spec.plan.annotate import annotate
+from c2f_spec.plan.reconcile import annotate
 from c2f_spec.store import records
 from c2f_spec.targets.base import Phase, State
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.handoff import Record
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
     from c2f_spec.targets.base import Status
 
 READY = "ready"
@@ -74,7 +74,7 @@ def _show(rows: list[Row], name: str, form: str) -> None:
             (r.state, r.stage, r.what, "" if r.seconds is None else f"{r.seconds:.1f}", r.detail)
             for r in rows
         ]
-        show.table(("STATE", "STAGE", "WHAT", "SECONDS", "DETAIL"), cells)
+        output.table(("STATE", "STAGE", "WHAT", "SECONDS", "DETAIL"), cells)
         for row in rows:
             if row.way_out:
                 print(printable(f"{row.stage}: {row.way_out}"))
@@ -82,7 +82,7 @@ def _show(rows: list[Row], name: str, form: str) -> None:
 
 def _row(stage: Stage, plan: Plan, objects: Objects, known: Status | None, spec: str) -> Row:
     if stage.action == "follow" and known is not None:
-        phase = known.phase or (Phase.RUNNING if show.progress_of(stage, objects) else Phase.STARTING)
+        phase = known.phase or (Phase.RUNNING if output.progress_of(stage, objects) else Phase.STARTING)
         detail = known.detail
         if phase in (Phase.RUNNING, Phase.SAVING):
             detail = ", ".join(filter(None, (_progress(stage, objects), known.detail)))
@@ -105,7 +105,7 @@ def _row(stage: Stage, plan: Plan, objects: Objects, known: Status | None, spec:
 def _done(stage: Stage, record: Record) -> Row:
     seconds = record.provenance["seconds"]
     took = round(seconds["start"] + seconds["work"], 1)
-    return Row(Phase.DONE.value, stage.name, stage.label, took, show.summary(record.summary), "")
+    return Row(Phase.DONE.value, stage.name, stage.label, took, output.summary(record.summary), "")
 
 
 def _failed(stage: Stage, objects: Objects, spec: str) -> Row:
@@ -114,7 +114,7 @@ def _failed(stage: Stage, objects: Objects, spec: str) -> Row:
     if not found:
         return Row(Phase.FAILED.value, stage.name, stage.label, None, stage.reason, "")
     last = found[-1]
-    hint = last.get("hint") or show.remedy(last)
+    hint = last.get("hint") or output.remedy(last)
     again = f"then c2f-spec retry {spec} {stage.name}, and apply"
     way_out = "; ".join(filter(None, (hint, again)))
     return Row(Phase.FAILED.value, stage.name, stage.label, None, failure_words(last), way_out)
@@ -128,10 +128,10 @@ def failure_words(failure: dict[str, Any]) -> str:
 
 def _progress(stage: Stage, objects: Objects) -> str:
     """`45/100 steps, loss 0.53, 12 min left, 40 s ago`."""
-    state = show.progress_of(stage, objects)
+    state = output.progress_of(stage, objects)
     if state is None:
         return ""
-    parts = [show.progress(stage, objects)]
+    parts = [output.progress(stage, objects)]
     if state.get("eta") is not None:
         parts.append(f"{duration(float(state['eta']))} left")
     ago = time.time() - float(state.get("time", time.time()))

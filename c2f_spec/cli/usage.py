@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.forms.json_text import json_text
-from c2f_spec.cli.here import here
-from c2f_spec.cli.show import table
+from c2f_spec.cli.output import table
+from c2f_spec.cli.workspace import here
 from c2f_spec.cost.site import prices_of
+from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.store import ledger
-from c2f_spec.usage import Sum, summed
+from c2f_spec.store.ledger import Sum, summed
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -6,14 +6,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.tell import findings, tell_all
+from c2f_spec.cli.output import tell_all
+from c2f_spec.diagnostics.render import findings
 from c2f_spec.errors import Exit, SpecInvalid, printable
 from c2f_spec.plan.compile import load_environment, load_variants, notes_of, refuse_demo_only, warnings_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from c2f_spec.cli.tell import Finding
+    from c2f_spec.diagnostics.render import Finding
 
 
 def validate(args: Namespace) -> int:
@@ -31,7 +32,7 @@ def validate(args: Namespace) -> int:
         for name, count in variants.items():
             print(printable(f"{name}: valid{f', {count} variants' if count > 1 else ''}"))
     else:
-        from c2f_spec.cli.formats import FORMATS
+        from c2f_spec.diagnostics.render import FORMATS
 
         if answer := FORMATS[args.output](found):
             print(answer)

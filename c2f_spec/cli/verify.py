@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.cli import show
-from c2f_spec.cli.forms.json_text import json_text
-from c2f_spec.cli.work import compile_work
+from c2f_spec.cli import output
+from c2f_spec.cli.workspace import compile_work
+from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import Exit, Unreachable
 from c2f_spec.plan.compile import lock_of, store_url
 from c2f_spec.plan.verify import Check, Evidence
 from c2f_spec.plan.verify import verify as links
 from c2f_spec.spec.handoff import StageFile
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.cluster import KubernetesEnvironment
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
 
 
 SIGNS = {"equal": "=", "moved": "~", "different": "!", "unknown": "?"}
@@ -42,7 +42,7 @@ def verify(args: Namespace) -> int:
     if args.output == "json":
         print(json_text(_json(found, len(plan.stages))))
     else:
-        show.table(("LINK", "STAGE", "WHAT", "DETAIL"), [row for item in found for row in _rows(*item)])
+        output.table(("LINK", "STAGE", "WHAT", "DETAIL"), [row for item in found for row in _rows(*item)])
         print(f"{plan.name}: {len(found)} of {len(plan.stages)} stages are done; {_verdict(states)}")
     return Exit.DIFFERENCE if "different" in states else Exit.OK
 
@@ -54,21 +54,21 @@ def _renderer(plan: Plan, objects: Objects) -> Callable[[Stage], StageFile]:
 
         local = Local(objects, slots=1)
         return lambda stage: local.prepare(plan, stage).file
-    from c2f_spec.targets.kubernetes.render.stage import stage_file
+    from c2f_spec.targets.kubernetes.manifests.stage import stage_file
 
     return lambda stage: StageFile.model_validate_json(stage_file(plan, stage))
 
 
 def _evidence(environment: KubernetesEnvironment, plan: Plan) -> dict[str, Evidence]:
     """A cluster that does not answer is told of: the store alone proves the rest."""
-    from c2f_spec.targets.kubernetes.access import find_access
     from c2f_spec.targets.kubernetes.client import Client
-    from c2f_spec.targets.kubernetes.evidence import evidence
+    from c2f_spec.targets.kubernetes.kubeconfig import find_access
+    from c2f_spec.targets.kubernetes.snapshot import evidence
 
     try:
         return evidence(Client(find_access(), namespace=environment.namespace), plan)
     except Unreachable as error:
-        show.note(f"manifests and images are not checked: {error.message}")
+        output.note(f"manifests and images are not checked: {error.message}")
         return {}
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.cli.control import stage_of
-from c2f_spec.cli.forms.json_text import json_text
-from c2f_spec.cli.work import annotated, open_work
+from c2f_spec.cli.workspace import annotated, open_work, stage_of
+from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import Exit, WrongUsage, printable
-from c2f_spec.plan.changes import sentence, shown
-from c2f_spec.plan.stored import Stored
-from c2f_spec.plan.why import Cause, causes, stored_key
+from c2f_spec.plan.explain import Cause, causes, sentence, shown, stored_key
+from c2f_spec.plan.reconcile import Stored
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from c2f_spec.cli.work import Work
+    from c2f_spec.cli.workspace import Work
     from c2f_spec.plan.model import Plan, Stage
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.cost.model import NOTHING, START_TRUST, GpuHours, Load, estimated
+from c2f_spec.cost.gpu_hours import NOTHING, START_TRUST, GpuHours, Load, estimated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from c2f_spec.spec.ledger import Entry
+    from c2f_spec.spec.handoff import Entry
 
 SAME = 0.01
 """Loads that differ by less are of one size: seeds, learning rates and the like."""

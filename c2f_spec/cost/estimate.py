@@ -10,13 +10,11 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from c2f_spec.cost import memory as mem
-from c2f_spec.cost.clips import clips_of, extent, prompt_tokens
-from c2f_spec.cost.model import Load
-from c2f_spec.cost.sizes import SIZES, size_of
-from c2f_spec.cost.time import forward_seconds, generate_seconds, hinted_share, train_seconds
+from c2f_spec.cost.gpu_hours import Load
+from c2f_spec.cost.sizes import SIZES, clips_of, extent, prompt_tokens, size_of
 from c2f_spec.spec.evaluate import VllmEngine
-from c2f_spec.spec.hint_parts import ReplaceAll
-from c2f_spec.spec.place import resolve_zero
+from c2f_spec.spec.hint import ReplaceAll
+from c2f_spec.spec.resources import resolve_zero
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.student import Lora, QwenOmni
 from c2f_spec.spec.teacher import OwnWeights, VllmTeacher
@@ -30,6 +28,37 @@ if TYPE_CHECKING:
     from c2f_spec.spec.grpo import Grpo
     from c2f_spec.spec.sections import Sft
     from c2f_spec.spec.teacher import TransformersTeacher
+
+
+LAYERS = 28
+"""Of Qwen2.5-Omni-7B, for which seconds a token are given. Generating waits for layers, not for arithmetic."""
+
+
+def train_seconds(size: Size, tokens: float, k: Coefficients, *, full: bool) -> float:
+    """Forward and backward with checkpointing: 8 operations a weight and token, 6 where most weights are frozen."""
+    return (8 if full else 6) * size.active * tokens / (k.train_utilisation * k.flops)
+
+
+def forward_seconds(size: Size, tokens: float, k: Coefficients) -> float:
+    """Log-probabilities of given tokens."""
+    return 2 * size.active * tokens / (k.forward_utilisation * k.flops)
+
+
+def generate_seconds(
+    size: Size, answers: int, tokens: int, k: Coefficients, *, rows: int, vllm: bool
+) -> float:
+    """`answers` of `tokens` tokens, written in batches of `rows`."""
+    token = (k.vllm_token_seconds if vllm else k.token_seconds) * size.layers / LAYERS
+    return ceil(answers / rows) * (tokens * token + k.batch_seconds)
+
+
+def hinted_share(prompts: int, k: Coefficients) -> float:
+    """Share of steps with a second round of answers: GPUs wait for each other, so one hard prompt of a step is enough.
+
+    The most that it can be: what is drawn beside the first answers (`runtime/training/hints/schedule.py`) needs none.
+    """
+    return float(1 - (1 - k.hard) ** prompts)
+
 
 ROWS_TRAINED = 2
 """Of a GPU in one pass, unless `micro_batch` says otherwise (`runtime/models/qwen_omni.py`)."""

@@ -74,7 +74,7 @@ def training_bytes(t: Training, sampling: Sampling | None, gpu: float, k: Coeffi
 
 
 def learning(t: Training, sampling: Sampling | None) -> float:
-    """Tensors of a training step, during which vLLM sleeps and holds nothing (`runtime/engines/policy.py`); compared with
+    """Tensors of a training step, during which vLLM sleeps and holds nothing (`runtime/generation/vllm_rollout.py`); compared with
     what was measured by `python -m tests.bench memory`.
     """
     return trained(t) + activations(t) + (_reference(t, sampling) if sampling else 0.0)

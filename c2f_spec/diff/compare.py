@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.diff.fields import Field, differing
-from c2f_spec.plan.changes import Change, changes
+from c2f_spec.diff.field_changes import Field, differing
+from c2f_spec.plan.explain import Change, changes
 from c2f_spec.plan.pins import unpinned_names
-from c2f_spec.plan.stale import environment_moves
+from c2f_spec.plan.plan_file import environment_moves
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

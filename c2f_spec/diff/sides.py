@@ -6,8 +6,9 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from c2f_spec.diagnostics.diagnostic import SpecErrors
 from c2f_spec.diff.git import Revision
-from c2f_spec.errors import C2fError, SpecErrors, WrongUsage
+from c2f_spec.errors import C2fError, WrongUsage
 from c2f_spec.files import DISK
 from c2f_spec.plan.code import HERE, Code
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants

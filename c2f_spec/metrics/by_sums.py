@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from c2f_spec.metrics.families import Bools, Floats
-    from c2f_spec.spec.claims import Metric
     from c2f_spec.spec.datasets import Dataset
+    from c2f_spec.spec.reporting import Metric
 
     Rows = Sequence[Mapping[str, Any]]
 

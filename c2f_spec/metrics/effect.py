@@ -14,7 +14,6 @@ import numpy as np
 from c2f_spec.metrics import bootstrap as boot
 from c2f_spec.metrics.answers import arrays
 from c2f_spec.metrics.by_sums import columns, in_order, values
-from c2f_spec.metrics.mcnemar import Discordant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +21,32 @@ if TYPE_CHECKING:
     from c2f_spec.metrics.answers import Arrays, Policy
     from c2f_spec.metrics.by_sums import Rows
     from c2f_spec.metrics.families import Bools, Floats
-    from c2f_spec.spec.claims import Metric
     from c2f_spec.spec.datasets import Dataset
     from c2f_spec.spec.evaluate import Bootstrap
+    from c2f_spec.spec.reporting import Metric
+
+
+class Discordant(NamedTuple):
+    """Clips that one side alone has right."""
+
+    ours: int
+    theirs: int
+
+    @property
+    def p(self) -> float:
+        """Two-sided; 1 if no clip differs."""
+        return exact(self.ours, self.theirs)
+
+
+def exact(ours: int, theirs: int) -> float:
+    """2 P(X <= min(ours, theirs)) of a binomial X of `ours + theirs` throws of a coin, at most 1."""
+    n, least = ours + theirs, min(ours, theirs)
+    k = np.arange(1, least + 1, dtype=np.float64)
+    log_chosen = np.concatenate([[0.0], np.cumsum(np.log((n - k + 1) / k))])  # of n, 0 to `least`
+    top = log_chosen.max()
+    log_tail = top + np.log(np.exp(log_chosen - top).sum()) - n * np.log(2.0)
+    return float(min(1.0, 2.0 * np.exp(log_tail)))
+
 
 MCNEMAR, BOOTSTRAP = "McNemar, exact", "paired bootstrap"
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from c2f_spec.metrics.answers import Policy
     from c2f_spec.metrics.by_sums import Rows
-    from c2f_spec.spec.claims import Metric
     from c2f_spec.spec.datasets import Dataset
     from c2f_spec.spec.evaluate import Bootstrap
+    from c2f_spec.spec.reporting import Metric
 
 
 class OverSeeds(NamedTuple):

@@ -25,7 +25,7 @@ from c2f_spec.metrics.families import (
     polarity,
     share,
 )
-from c2f_spec.spec.claims import METRICS
+from c2f_spec.spec.reporting import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

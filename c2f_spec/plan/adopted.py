@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.keys import content_key
-from c2f_spec.plan.subset import needed
+from c2f_spec.plan.model import needed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

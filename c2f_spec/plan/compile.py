@@ -8,28 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import c2f_spec
-from c2f_spec.document import Document, read
-from c2f_spec.errors import Diagnostic, SpecErrors, SpecInvalid
-from c2f_spec.expand.expansion import enclosing, expand
-from c2f_spec.files import DISK
-from c2f_spec.lookalikes import suggest
-from c2f_spec.parse.experiment import Seen, diagnostic, parse, parse_environment
-from c2f_spec.plan.once import told_once
+from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors, told_once
+from c2f_spec.errors import SpecInvalid
+from c2f_spec.files import DISK, enclosing
+from c2f_spec.language.document import Document, read
+from c2f_spec.language.expansion import expand
+from c2f_spec.language.parse import Seen, diagnostic, parse, parse_environment
+from c2f_spec.language.suggestions import suggest
+from c2f_spec.plan.capabilities import demo_only, not_implemented
 from c2f_spec.plan.pins import Pins, lock_path, needs, other_image_problems, pinned, resolve
-from c2f_spec.plan.refusals import demo_only, not_implemented
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from c2f_spec.files import Files
-    from c2f_spec.lock import Lock
-    from c2f_spec.parse.checks import Problem
+    from c2f_spec.language.checks import Problem
+    from c2f_spec.language.lock_file import Lock
     from c2f_spec.plan.code import Code
     from c2f_spec.plan.model import Plan
     from c2f_spec.plan.pins import Need, Staged
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
-    from c2f_spec.spec.planfile import Asked
+    from c2f_spec.spec.plan_json import Asked
 
 PACKAGED = Path(c2f_spec.__file__).parent / "environments"
 
@@ -84,7 +84,7 @@ def load_variants(
     if found := told_once(problems):
         raise SpecErrors(found)
     if len(loaded) > 1:
-        from c2f_spec.plan.ablations import ablations
+        from c2f_spec.language.ablations import ablations
 
         if found := ablations(expansion.variants, [item.experiment for item in loaded]):
             raise SpecErrors(found)
@@ -93,7 +93,7 @@ def load_variants(
 
 def _source(document: Document, texts: dict[tuple[str, int], str]) -> str:
     """A variant as text; `texts` are those of the sections that variants share."""
-    from c2f_spec.expand.emit import section_text
+    from c2f_spec.language.yaml_writer import section_text
 
     parts = []
     for key, value in document.data.items():
@@ -175,7 +175,7 @@ def lock_of(loaded: Loaded) -> Lock:
 
 def nearest_lock(spec: Path, root: Path, files: Files = DISK) -> Lock:
     """What stands in the lock that a spec goes by. Raises `SpecErrors`."""
-    from c2f_spec.lock import read_lock
+    from c2f_spec.language.lock_file import read_lock
 
     return read_lock(lock_path(spec, root, files), files)
 
@@ -194,12 +194,15 @@ def compile_plan(
 
     Raises `SpecErrors` at the name of what is not pinned (`pins.py`), and at what the environment refuses.
     """
-    from c2f_spec.plan.build import Given, build  # `validate` builds no plan
+    from c2f_spec.plan.capacity import unfit
     from c2f_spec.plan.code import HERE
     from c2f_spec.plan.costs import with_costs
-    from c2f_spec.plan.fits import unfit
+    from c2f_spec.plan.keys import (
+        Given,
+        build,  # `validate` builds no plan
+    )
+    from c2f_spec.plan.model_servers import engineless, unreadable, unserved
     from c2f_spec.plan.placement import misplaced
-    from c2f_spec.plan.serving import engineless, unreadable, unserved
 
     refuse_demo_only(loaded, environment, name)
     refuse(
@@ -231,7 +234,7 @@ def _bundled(environment: Environment) -> str:
     """Digest of the code that stages of a cluster bring along; on this machine they import it where it lies."""
     if environment.kind == "local":
         return ""
-    from c2f_spec.plan.bundle import bundle
+    from c2f_spec.plan.code import bundle
 
     return bundle("stage").digest
 
@@ -242,7 +245,7 @@ def _severe(found: Iterable[Problem], severity: str) -> list[Problem]:
 
 def _asked(loaded: Sequence[Loaded], settings: Sequence[str]) -> Asked:
     """Specs by their path from the root of their repository, where another clone has them, too."""
-    from c2f_spec.spec.planfile import Asked
+    from c2f_spec.spec.plan_json import Asked
 
     files = dict.fromkeys((item.document.text.path, item.root) for item in loaded)
     specs = [Path(os.path.relpath(Path(path).resolve(), root)).as_posix() for path, root in files]
@@ -258,7 +261,7 @@ def pin_warnings(loaded: list[Loaded], staged: Staged | None, environment: Envir
 
 def place_warnings(loaded: list[Loaded], environment: Environment, name: str) -> list[Diagnostic]:
     """Stages that hardly fit their GPUs or their pods, each once."""
-    from c2f_spec.plan.fits import unfit
+    from c2f_spec.plan.capacity import unfit
 
     return warnings(loaded, lambda item: unfit(item.experiment, environment, name))
 

@@ -5,16 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from c2f_spec.cost.calibrate import calibrated, observed, with_peak
 from c2f_spec.cost.estimate import load_of
-from c2f_spec.cost.model import GpuHours, Load, estimated, total
+from c2f_spec.cost.gpu_hours import GpuHours, Load, estimated, total
 from c2f_spec.cost.site import site_of
-from c2f_spec.paper import rows_of
-from c2f_spec.plan.subset import needed
+from c2f_spec.plan.model import needed
+from c2f_spec.plan.published import rows_of
+from c2f_spec.spec.handoff import Account
+from c2f_spec.store import ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from c2f_spec.plan.model import Plan, Stage
+    from c2f_spec.spec.handoff import Entry
+    from c2f_spec.store.protocol import Objects
+
 
 TO_RUN = ("run", "unknown")
 
@@ -93,3 +99,70 @@ def saved(shared: GpuHours, alone: GpuHours) -> float:
     """Share of the hours `alone` that is not spent, at the end of the range where it is less; 0 if there are none."""
     ends = [1 - s / a for s, a in ((shared.low, alone.low), (shared.high, alone.high)) if a > 0]
     return round(max(0.0, min(ends)), 3) if ends else 0.0
+
+
+# `Plan` → `Plan` whose GPU-hours are what the ledger's stages took, where it has any that tell; and what estimates were worth.
+
+
+ENOUGH = 64
+"""Entries of other stages of a kind that are read: enough to know what a kind of stage takes."""
+
+
+def with_measured(plan: Plan, objects: Objects) -> Plan:
+    """Asks nothing of the store for a plan without GPUs."""
+    kinds = {s.kind for s in plan.stages if s.load.gpus}
+    if not kinds:
+        return plan
+    entries = ledger.sample(objects, kinds, {s.key for s in plan.stages}, ENOUGH)
+    seen = observed(entries)
+    own = {e.key: e for e in entries if e.committed}
+    stages = tuple(
+        _told(replace(s, gpu_hours=calibrated(s.load, seen), load=with_peak(s.load, seen)), own.get(s.key))
+        if s.load.gpus
+        else s
+        for s in plan.stages
+    )
+    return replace(plan, stages=stages, _by_key={})
+
+
+def _told(stage: Stage, own: Entry | None) -> Stage:
+    """A stored stage says what it took, and what had been estimated."""
+    if own is None or stage.action != "reuse" or stage.reason:
+        return stage
+    took = own.account.gpus * own.seconds / 3600
+    account = own.account
+    reason = f"took {took:.1f} GPU-hours, {account.basis} before as {account.low:.1f}-{account.high:.1f}"
+    return replace(stage, reason=reason)
+
+
+# Whose hours stages are, and what they were reckoned to take: what the ledger says of their attempts.
+
+
+NOBODY = "unknown"
+"""The user of a plan without an origin: one that Git's owner launches (`render --gitops`)."""
+
+
+def accounts_of(plan: Plan, stages: Iterable[Stage]) -> dict[tuple[str, str], Account]:
+    """By kind and key. A stage that several experiments need is on the account of the first one's project."""
+    variants = {v.name: v for v in plan.variants}
+    user, digest = plan.origin.author if plan.origin else NOBODY, plan.digest
+    return {
+        (s.kind, s.key): _account(s, variants[s.variants[0]].experiment.project, user, digest) for s in stages
+    }
+
+
+def _account(stage: Stage, project: str, user: str, digest: str) -> Account:
+    load, hours = stage.load, stage.gpu_hours
+    return Account(
+        user=user,
+        project=project,
+        plan=digest,
+        pool=stage.placement.pool or "",
+        gpus=load.gpus,
+        low=hours.low,
+        high=hours.high,
+        basis=hours.basis,
+        start_seconds=load.start,
+        work_seconds=load.work,
+        shape=load.shape,
+    )

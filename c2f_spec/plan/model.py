@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from c2f_spec.cost.model import NOTHING, UNLOADED, GpuHours, Load
+from c2f_spec.cost.gpu_hours import NOTHING, UNLOADED, GpuHours, Load
+from c2f_spec.errors import WrongUsage
 from c2f_spec.keys import content_key
-from c2f_spec.spec.planfile import VERSION, Asked
+from c2f_spec.spec.plan_json import VERSION, Asked, Origin
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
     from c2f_spec.spec.handoff import Placement
-    from c2f_spec.spec.origin import Origin
+
 
 Action = Literal["run", "reuse", "follow", "blocked", "failed", "unknown"]
 
@@ -139,7 +142,73 @@ def _place(environment: Any) -> Any:
 
 @cache
 def _parsed(source: str, name: str) -> Experiment:
-    from c2f_spec.document import load
-    from c2f_spec.parse.experiment import parse
+    from c2f_spec.language.document import load
+    from c2f_spec.language.parse import parse
 
     return parse(load(source.encode(), f"spec of {name}"))[0]
+
+
+# A part of a plan: the stages of one kind and what they need.
+
+
+def until(plan: Plan, kind: str) -> Plan:
+    """`plan` up to the stages of `kind`. Raises `WrongUsage` if it has none of them."""
+    kinds = list(dict.fromkeys(s.kind for s in plan.stages))
+    if kind not in kinds:
+        raise WrongUsage(f"the plan has no stage of kind `{kind}`", hint=f"it has {', '.join(kinds)}")
+    wanted = needed(plan.stage, (s.key for s in plan.stages if s.kind == kind))
+    variants = tuple(
+        replace(v, stages=keys) for v in plan.variants if (keys := tuple(k for k in v.stages if k in wanted))
+    )
+    named = {v.name for v in variants}
+    stages = tuple(
+        replace(s, variants=tuple(n for n in s.variants if n in named))
+        for s in plan.stages
+        if s.key in wanted
+    )
+    return replace(
+        plan,
+        variants=variants,
+        stages=stages,
+        asked=plan.asked.model_copy(update={"until": kind}),
+        _by_key={},
+    )
+
+
+def needed(stage: Callable[[str], Stage], keys: Iterable[str]) -> set[str]:
+    """`keys` and all that they need, directly or not; `stage` gives the stage of a key."""
+    found: set[str] = set()
+    waiting = list(keys)
+    while waiting:
+        key = waiting.pop()
+        if key not in found:
+            found.add(key)
+            waiting += stage(key).inputs.values()
+    return found
+
+
+def following(plan: Plan, keys: Iterable[str]) -> set[str]:
+    """`keys` and all that needs them, directly or not."""
+    found = set(keys)
+    for stage in plan.stages:  # inputs come first
+        if found & set(stage.inputs.values()):
+            found.add(stage.key)
+    return found
+
+
+# From which tree a launch comes, asked of git; and whether a cluster may run it.
+#
+# A cluster's results outlive the machine that launched them, so they name a commit that others can fetch. A tree with
+# changes, or a commit that no remote is known to have, is refused. With `--allow-dirty` the difference between commit and
+# tree goes to the store, and every result that the launch makes is marked. Files that git ignores are no part of it.
+#
+# Nothing is asked of the network: a remote has what was last pushed to it or fetched from it.
+
+
+VARIABLE = "C2F_ORIGIN"
+"""Tells a stage the digest of the origin that launched it."""
+
+
+def digest_of(origin: Origin) -> str:
+    """What a stage is told of its origin."""
+    return content_key(origin.model_dump(mode="json"))

@@ -9,14 +9,14 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from c2f_spec.cost.sizes import GIB, size_of
-from c2f_spec.lookalikes import suggest
-from c2f_spec.parse.problem import Problem
-from c2f_spec.plan.serving import endpoint_of
+from c2f_spec.diagnostics.diagnostic import Problem
+from c2f_spec.language.suggestions import suggest
+from c2f_spec.plan.model_servers import endpoint_of
 from c2f_spec.spec.base import at_default
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.handoff import Placement, VllmPlace
-from c2f_spec.spec.hint_parts import OfflineList
-from c2f_spec.spec.place import SharedResources, TrainingResources, resolve_zero
+from c2f_spec.spec.hint import OfflineList
+from c2f_spec.spec.resources import SharedResources, TrainingResources, resolve_zero
 from c2f_spec.spec.student import Lora, QwenOmni
 from c2f_spec.spec.teacher import OwnWeights, VllmTeacher
 

@@ -3,7 +3,7 @@
     spec → key → stage.json → the runtime that read it → its code and image → the files of its output
 
 The key binds spec, code, data and inputs. The record says which stage.json the runtime read, where, with what code
-(`runtime/witness.py`), and the digest of every file. Where a stage runs is in no key, so a stage that would now be placed
+(`runtime/process/self_report.py`), and the digest of every file. Where a stage runs is in no key, so a stage that would now be placed
 otherwise `moved`, which is named and no fault. What nobody recorded or remembers is `unknown`, which is none either.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.keys import leaves, stage_digest
-from c2f_spec.plan.changes import shown
+from c2f_spec.plan.explain import shown
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Stage
     from c2f_spec.spec.handoff import Record, StageFile
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
 
 State = Literal["equal", "moved", "different", "unknown"]
 

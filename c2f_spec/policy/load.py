@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from c2f_spec.document import Document, read
-from c2f_spec.errors import Diagnostic, SpecErrors, SpecInvalid
-from c2f_spec.fields import every_field
-from c2f_spec.lookalikes import suggest
-from c2f_spec.parse.experiment import parse_policy
+from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
+from c2f_spec.errors import SpecInvalid
+from c2f_spec.language.document import Document, read
+from c2f_spec.language.field_help import every_field
+from c2f_spec.language.parse import parse_policy
+from c2f_spec.language.suggestions import suggest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from c2f_spec.document import Loc
+    from c2f_spec.language.document import Loc
     from c2f_spec.spec.policy import Policy
+
+
+Outcome = Literal["kept", "broken", "unchecked"]
+
+
+class Verdict(NamedTuple):
+    """One rule, held against one plan."""
+
+    outcome: Outcome
+    """`unchecked`: what it needs was not asked for, as the ledger is not by a plan offline."""
+    rule: str
+    """Its path in the policy: `limits.plan.gpu_hours`."""
+    where: str
+    """File, line and column of the rule."""
+    detail: str
+    """What was found, and the limit."""
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: {self.detail} [{self.rule}]"
+        return f"{text}\n  hint: {self.hint}" if self.hint else text
+
 
 DEEPEST = 5
 """Levels, one above the other: a site, a group, a project and a little more."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from c2f_spec.plan.subset import needed
+from c2f_spec.plan.model import needed
 from c2f_spec.report import numbers
+from c2f_spec.report.markup import fence, inline, line
 from c2f_spec.report.results import Results
 from c2f_spec.report.summary import honesty
-from c2f_spec.report.text import fence, inline, line
 from c2f_spec.spec.formats import Direct
 
 if TYPE_CHECKING:

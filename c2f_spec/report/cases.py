@@ -13,15 +13,15 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
 from c2f_spec.metrics.answers import finite
-from c2f_spec.report.cells import ORDER
-from c2f_spec.report.glimpse import Glimpse, glimpse
+from c2f_spec.report.scores import ORDER
+from c2f_spec.report.thumbnails import Glimpse, glimpse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from c2f_spec.plan.model import Variant
     from c2f_spec.report.outputs import Output, Outputs
-    from c2f_spec.report.seeds import Group
+    from c2f_spec.report.scores import Group
 
 MOST = 120_000
 """Answers of one data set that a page holds; further models are left out, and the page says so."""

@@ -2,31 +2,63 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 from c2f_spec.report.cases import case_sets
-from c2f_spec.report.cells import Cells
-from c2f_spec.report.claims import verdicts
-from c2f_spec.report.curves import grpo_curves, sft_curves
-from c2f_spec.report.defaults import not_in_the_paper
-from c2f_spec.report.errors import errors, shifts
-from c2f_spec.report.examples import answers, dropped, kept
-from c2f_spec.report.funnel import funnel
-from c2f_spec.report.model import Report, Section
+from c2f_spec.report.chain_examples import answers, dropped, funnel, kept
+from c2f_spec.report.cost import costs, timeline
+from c2f_spec.report.curves import grpo_curves, rewards, rises, sft_curves
+from c2f_spec.report.custom_tables import own_tables
+from c2f_spec.report.error_analysis import errors, shifts
+from c2f_spec.report.hypothesis_results import verdicts
+from c2f_spec.report.model import Default, Report, Section
 from c2f_spec.report.outputs import Outputs
-from c2f_spec.report.own_tables import own_tables
-from c2f_spec.report.paper import paper_tables
+from c2f_spec.report.paper_tables import paper_tables
 from c2f_spec.report.results import Results
-from c2f_spec.report.rewards import rewards, rises
-from c2f_spec.report.seeds import groups
-from c2f_spec.report.spent import costs, timeline
+from c2f_spec.report.scores import Cells, groups
 from c2f_spec.report.summary import honesty, summary
 from c2f_spec.report.variants import matrix, pairs
+from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, Word
 from c2f_spec.spec.evaluate import Evaluate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pydantic.fields import FieldInfo
+
     from c2f_spec.plan.model import Plan, Variant
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
+
+
+def not_in_the_paper(model: SpecModel, path: str = "") -> Iterator[Default]:
+    """Fields whose description ends with the mark and whose value is the default, in the order of the schema."""
+    for name, value in model:
+        field = type(model).model_fields[name]
+        place = f"{path}.{name}" if path else name
+        description = field.description or ""
+        if (
+            description.endswith(NOT_IN_PAPER)
+            and value == field.get_default(call_default_factory=True)
+            and not _only_fields(value)
+        ):
+            yield Default(place, _shown(value, field), description.removesuffix(NOT_IN_PAPER).strip())
+        if isinstance(value, SpecModel):
+            yield from not_in_the_paper(value, place)
+
+
+def _only_fields(value: Any) -> bool:
+    """Whether it is a section of no kind, which has nothing to show but the fields in it."""
+    return isinstance(value, SpecModel) and not set(DISCRIMINATORS) & set(type(value).model_fields)
+
+
+def _shown(value: Any, field: FieldInfo) -> str:
+    """As it would be written in a spec; an absent value by the word for it, if there is one."""
+    if value is None:
+        return next((m.word for m in field.metadata if isinstance(m, Word)), "none")
+    if isinstance(value, SpecModel):
+        return next(str(getattr(value, d)) for d in DISCRIMINATORS if d in type(value).model_fields)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def collect(plan: Plan, objects: Objects) -> Report:

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.metrics.answers import finite
-from c2f_spec.report.glimpse import Glimpse, glimpse
+from c2f_spec.report.thumbnails import Glimpse, glimpse
 from c2f_spec.spec.filters import NAMES
 from c2f_spec.store import records
 

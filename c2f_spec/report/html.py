@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from c2f_spec.report import numbers
-from c2f_spec.report.markup import Html, el
+from c2f_spec.report.markup import Html, el, page
 from c2f_spec.report.page_cases import SCRIPTS, STYLES, blocks, cases
 from c2f_spec.report.page_errors import errors, rewards, shifts
 from c2f_spec.report.page_parts import curves, examples, funnel, table
@@ -13,7 +13,6 @@ from c2f_spec.report.page_results import results, verdicts
 from c2f_spec.report.page_spent import spent
 from c2f_spec.report.page_tables import tables
 from c2f_spec.report.page_variants import matrix, pairs
-from c2f_spec.report.shell import page
 
 if TYPE_CHECKING:
     from collections.abc import Callable

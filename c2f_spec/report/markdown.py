@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from c2f_spec.report import markdown_all, numbers, paper_forms, table_forms
+from c2f_spec.report import markdown_all, numbers, paper_tables, table_files
 from c2f_spec.report.columns import ACC2, CORR, VERDICT, about, columns, explanation, models
+from c2f_spec.report.markup import fence, inline, line, piped
 from c2f_spec.report.tables import PaperTable
-from c2f_spec.report.text import fence, inline, line, piped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,11 +52,11 @@ def _tables(report: Report) -> list[str]:
     """The tables that the specs name or define."""
     blocks = ["## Tables"] if report.tables else []
     for one in report.tables:
-        found = table_forms.grid(one)
+        found = table_files.grid(one)
         title = f": {inline(found.title)}" if found.title else ""
-        blocks += [f"### {inline(found.name)}{title}", table_forms.markdown(one)]
+        blocks += [f"### {inline(found.name)}{title}", table_files.markdown(one)]
     of_paper = any(isinstance(one, PaperTable) for one in report.tables)
-    return [*blocks, line(paper_forms.EXPLAINED)] if of_paper else blocks
+    return [*blocks, line(paper_tables.EXPLAINED)] if of_paper else blocks
 
 
 def _section(section: Section, before: Sequence[Section]) -> list[str]:

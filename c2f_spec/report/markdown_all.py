@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from c2f_spec.report import numbers, page_errors, page_spent, page_variants
-from c2f_spec.report.text import inline, line, piped
+from c2f_spec.report.markup import inline, line, piped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from c2f_spec.report.cells import Cell
-    from c2f_spec.report.model import Report
-    from c2f_spec.report.views import Matrix, Pair
+    from c2f_spec.report.model import Matrix, Pair, Report
+    from c2f_spec.report.scores import Cell
 
 
 def before(report: Report) -> list[str]:

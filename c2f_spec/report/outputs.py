@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.report.model import StageLine
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
@@ -16,7 +15,19 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage, Variant
     from c2f_spec.spec.handoff import Record
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
+
+
+@dataclass(frozen=True, slots=True)
+class StageLine:
+    key: str
+    name: str
+    label: str
+    state: str
+    """`done`, or why not."""
+    seconds: float | None
+    attempt: str
+    summary: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.report.markup import Html, el
-from c2f_spec.report.shell import block
-from c2f_spec.report.text import clean
+from c2f_spec.report.markup import Html, block, clean, el
 
 if TYPE_CHECKING:
     from c2f_spec.report.cases import CaseSet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.report import numbers, pictures
+from c2f_spec.report import charts, numbers
 from c2f_spec.report.markup import Html, el
 from c2f_spec.report.page_parts import DASH, curves, legend, table
 
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from c2f_spec.report.model import Report
-    from c2f_spec.report.views import Errors, Rise, Shift
+    from c2f_spec.report.model import Errors, Report, Rise, Shift
 
 CALIBRATED = (
     "Calibration: the mean label of clips whose scores lie in one part of the scale, with 1.96 standard errors; larger dots, "
@@ -92,12 +91,12 @@ def _errors(e: Errors, *, named: bool) -> list[Html]:
     beyond = f", {e.calibration.outside:,} scores beyond the scale" if e.calibration.outside else ""
     told = f"Slope {slope}, bias {numbers.signed(e.calibration.bias)}{beyond}.".translate(DASH)
     figures = (
-        el("figure", el("h4", "By polarity"), pictures.confusion(three, f"{title}, by polarity")),
-        el("figure", el("h4", "By class"), pictures.confusion(fine, f"{title}, by class")),
+        el("figure", el("h4", "By polarity"), charts.confusion(three, f"{title}, by polarity")),
+        el("figure", el("h4", "By class"), charts.confusion(fine, f"{title}, by class")),
         el(
             "figure",
             el("h4", "Calibration of scores"),
-            pictures.calibrated(e.calibration, e.low, e.high, f"{title}, calibration"),
+            charts.calibrated(e.calibration, e.low, e.high, f"{title}, calibration"),
             el("figcaption", told),
         ),
     )
@@ -113,7 +112,7 @@ def shifts(report: Report) -> list[Html]:
     names = (("experiment", ""),) if len(groups) > 1 else ()
     heads = (*names, ("checkpoint", ""), ("Acc2 in", "n"), ("out", "n"), ("difference", "n"), ("Corr in", "n"), ("out", "n"), ("test sets", "n"))  # fmt: skip
     rows = [_shift(s, bool(names)) for s in found]
-    figure = el("figure", legend(groups, "fill") if len(groups) > 1 else None, pictures.shifted(found))
+    figure = el("figure", legend(groups, "fill") if len(groups) > 1 else None, charts.shifted(found))
     note = "In: the test set of the training data. Out: means over those of other data; sets that contain it are left out."
     return [
         el("h2", "In-domain and out-of-domain", id="shifts"),

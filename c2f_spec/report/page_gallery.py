@@ -10,10 +10,8 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.report.gallery import answered, label_of
-from c2f_spec.report.markup import Html, el
+from c2f_spec.report.markup import STYLES, Html, block, clean, el, page
 from c2f_spec.report.page_cases import STYLES as CASES
-from c2f_spec.report.shell import STYLES, block, page
-from c2f_spec.report.text import clean
 
 if TYPE_CHECKING:
     from c2f_spec.report.gallery import Gallery, Shown

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING
 
-from c2f_spec.report import numbers, svg
+from c2f_spec.report import charts, numbers
 from c2f_spec.report.markup import Html, el, join
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def legend(names: Sequence[str], shape: str) -> Html:
     """`shape` is `line` or `fill`."""
     items = []
     for i, name in enumerate(names, start=1):
-        style = f"{shape} c{svg.colour(i)}"
+        style = f"{shape} c{charts.colour(i)}"
         swatch = (
             el("polyline", points="1,5 21,5", class_=style)
             if shape == "line"
@@ -54,7 +54,7 @@ def funnel(found: Funnel) -> list[Html]:
         values = (numbers.count(row.entered), numbers.count(row.kept), share)
         lost = (numbers.count(row.dropped.get(f, 0)) for f in filters)
         rows.append(el("tr", el("th", row.name), *(el("td", v, class_="n") for v in (*values, *lost))))
-    chart = el("figure", legend(["kept", *filters], "fill"), svg.funnel_chart(found.rows, filters))
+    chart = el("figure", legend(["kept", *filters], "fill"), charts.funnel_chart(found.rows, filters))
     return [el("p", note, class_="about"), el("div", chart, table(heads, rows), class_="beside")]
 
 
@@ -76,7 +76,7 @@ def _chart(chart: Chart) -> Html:
     names = [s.name for s in chart.series]
     key = legend(names, "line") if len(names) > 1 else None
     note = el("figcaption", chart.note.strip()) if chart.note.strip() else None
-    return el("figure", el("h4", chart.title), key, svg.line_chart(chart), note)
+    return el("figure", el("h4", chart.title), key, charts.line_chart(chart), note)
 
 
 def examples(found: tuple[Examples, ...]) -> list[Html]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.report import numbers, svg
+from c2f_spec.report import charts, numbers
 from c2f_spec.report.columns import ACC2, CORR, VERDICT, Column, about, columns, explanation, models
 from c2f_spec.report.markup import Html, el
 from c2f_spec.report.page_parts import DASH, table
@@ -144,12 +144,12 @@ def _picture(section: Section) -> list[Html]:
         ]
     if not values:
         return []
-    scale = svg.ticks(100 * min(values), 100 * max(values))
+    scale = charts.ticks(100 * min(values), 100 * max(values))
     figures = [
         el(
             "figure",
             el("h4", t.data.name),
-            svg.dot_chart(t, scale[0], scale[-1]),
+            charts.dot_chart(t, scale[0], scale[-1]),
             el("figcaption", t.data.domain),
         )
         for t in section.tables

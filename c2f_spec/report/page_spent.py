@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.report import numbers, pictures
+from c2f_spec.report import charts, numbers
 from c2f_spec.report.markup import Html, el
+from c2f_spec.report.model import KindCost
 from c2f_spec.report.page_parts import table
-from c2f_spec.report.views import KindCost
 
 if TYPE_CHECKING:
     from c2f_spec.report.model import Report
@@ -27,7 +27,7 @@ def spent(report: Report) -> list[Html]:
     note = (
         "Of stages that are done, by their records: a stage that several experiments share is counted once."
     )
-    chart = el("figure", pictures.timeline(report.timeline), class_="wide timeline")
+    chart = el("figure", charts.timeline(report.timeline), class_="wide timeline")
     return [
         el("h2", "Cost", id="cost"),
         el("p", note, class_="about"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.report import paper_forms, table_forms
+from c2f_spec.report import paper_tables, table_files
 from c2f_spec.report.markup import Html, el
 from c2f_spec.report.page_parts import DASH, table
 from c2f_spec.report.tables import PaperTable
@@ -20,17 +20,17 @@ def tables(report: Report) -> list[Html]:
     """Each with its notes, and where its numbers come from."""
     parts = [el("h2", "Tables", id="tables")] if report.tables else []
     for one in report.tables:
-        found = table_forms.grid(one)
+        found = table_files.grid(one)
         parts.append(el("h3", f"{found.name}: {found.title}" if found.title else found.name))
         parts += [gridded(found), *(el("p", note, class_="about") for note in found.notes)]
         if found.cells:
-            lines = table_forms.sources(found)
-            keys = [" ".join(s.key for s in cell.sources) for cell in table_forms.once(found.cells)]
+            lines = table_files.sources(found)
+            keys = [" ".join(s.key for s in cell.sources) for cell in table_files.once(found.cells)]
             rows = (_line(row, 3, key) for row, key in zip(lines, keys, strict=True))
-            heads = [(h, "" if i < 3 else "n") for i, h in enumerate(table_forms.SOURCE_HEADS)]
+            heads = [(h, "" if i < 3 else "n") for i, h in enumerate(table_files.SOURCE_HEADS)]
             parts.append(el("details", el("summary", "Where the numbers come from"), table(heads, rows)))
     of_paper = any(isinstance(one, PaperTable) for one in report.tables)
-    return [*parts, el("p", paper_forms.EXPLAINED, class_="about")] if of_paper else parts
+    return [*parts, el("p", paper_tables.EXPLAINED, class_="about")] if of_paper else parts
 
 
 def gridded(found: Grid) -> Html:

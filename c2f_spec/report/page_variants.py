@@ -11,9 +11,8 @@ from c2f_spec.report.tables import PERCENT
 
 if TYPE_CHECKING:
     from c2f_spec.metrics.effect import Effect
-    from c2f_spec.report.cells import Cell
-    from c2f_spec.report.model import Report
-    from c2f_spec.report.views import Pair, Tested
+    from c2f_spec.report.model import Pair, Report, Tested
+    from c2f_spec.report.scores import Cell
 
 PAIRED = (
     "Differences on the same clips. Interval: 95 %, by the paired bootstrap over clips, all seeds drawn together. p, "

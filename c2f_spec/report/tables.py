@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from c2f_spec.metrics.effect import Effect
-    from c2f_spec.report.cells import Cell
-    from c2f_spec.spec.claims import Metric
+    from c2f_spec.report.scores import Cell
+    from c2f_spec.spec.reporting import Metric
 
 PERCENT = ("Acc2", "Acc3", "Acc5", "Acc7", "F1")
 """Metrics that are shown in percent."""

@@ -10,16 +10,14 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from c2f_spec.diff.fields import differing, written
-from c2f_spec.report.cells import ORDER
-from c2f_spec.report.compared import compared
-from c2f_spec.report.views import FieldLine, Matrix, MatrixRow, Pair, Tested
+from c2f_spec.diff.field_changes import differing, written
+from c2f_spec.report.model import FieldLine, Matrix, MatrixRow, Pair, Tested
+from c2f_spec.report.scores import ORDER, compared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from c2f_spec.report.cells import Cells
-    from c2f_spec.report.seeds import Group
+    from c2f_spec.report.scores import Cells, Group
     from c2f_spec.spec.evaluate import Checkpoint
 
 SAME = "the same evaluation"

@@ -83,7 +83,7 @@ class Named:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Says to `c2f_spec/jsonschema.py` what may be left out."""
+        """Says to `c2f_spec/language/json_schema.py` what may be left out."""
         return {**handler(schema), "named": {"default": self.default, "by": self.by}}
 
 

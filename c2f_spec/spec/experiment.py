@@ -1,16 +1,37 @@
 """The whole spec. Sections are optional and decide the pipeline."""
 
-from typing import Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, NonNegativeInt
 
 from c2f_spec.spec.base import COSMETIC, PLACEMENT, REPORT, Name, SpecModel, at_default
-from c2f_spec.spec.claims import Hypothesis, Table
 from c2f_spec.spec.evaluate import Evaluate
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.grpo import Grpo
-from c2f_spec.spec.place import Checkpoints, Guard, Resources
+from c2f_spec.spec.reporting import Hypothesis, Table
+from c2f_spec.spec.resources import Checkpoints, Guard, Resources
 from c2f_spec.spec.sections import C2f, Data, Format, Media, Sft, Student, Teacher
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+
+TRAINED = frozenset({"start", "model"})
+"""Roles of inputs that bring a trained model, with its processor beside it."""
+
+
+def reads_weights(preimage: Mapping[str, Any], roles: Collection[str]) -> bool:
+    """Whether the stage of `preimage`, with inputs of these `roles`, reads the staged weights that it names."""
+    kind, spec = preimage["stage"], preimage["spec"]
+    if not preimage.get("models"):
+        return False
+    if kind == "distil":  # one that is served beside the stage is loaded there
+        return bool(spec["teacher"].get("kind", "transformers") == "transformers")
+    if kind == "grpo" and spec["grpo"].get("reference") == "base":
+        return True
+    return not TRAINED & set(roles)
 
 
 class Experiment(SpecModel):

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from c2f_spec.spec.base import ENDPOINT_PATTERN, PLACEMENT, Fraction, Name, SpecModel, at_default
-from c2f_spec.spec.client import Client
+from c2f_spec.spec.endpoint import Client
 
 OnFail = Annotated[
     Literal["drop", "retry", "flag"],

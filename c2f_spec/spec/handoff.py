@@ -4,14 +4,55 @@ Both are contracts between versions. A new field with a default keeps the versio
 the default; anything else raises it. tests/data/contracts has both as each release wrote them.
 """
 
+from __future__ import annotations
+
 from typing import Any, Literal
 
 from pydantic import Field
 
 from c2f_spec.spec.base import SpecModel, at_default
-from c2f_spec.spec.client import Client
-from c2f_spec.spec.place import AskedZero, Checkpoints, Guard, Zero
+from c2f_spec.spec.endpoint import Client
+from c2f_spec.spec.resources import AskedZero, Checkpoints, Guard, Zero
 from c2f_spec.spec.student import Attention
+
+
+class Account(SpecModel):
+    """For whom a stage runs, and what it was reckoned to take before it ran."""
+
+    user: str = Field(description="Who launched.")
+    project: str = Field(description="Of the first experiment that needs the stage.")
+    plan: str = Field(description="Digest of the plan.")
+    pool: str = Field(description="Node pool; empty on this machine.")
+    gpus: int = Field(description="Of all pods together.")
+    low: float = Field(description="GPU-hours, at least.")
+    high: float = Field(description="GPU-hours, at most.")
+    basis: str = Field(description="What the range was known from.")
+    start_seconds: float = Field(description="By the coefficients: until the work began.")
+    work_seconds: float = Field(description="By the coefficients: of the work.")
+    shape: str = Field(description="What it can be compared by.")
+
+
+class Entry(SpecModel):
+    """One attempt of one process, as it ended."""
+
+    format_version: Literal[1] = 1
+    kind: str
+    key: str
+    attempt: str
+    account: Account
+    started: str = Field(description="UTC, ISO 8601.")
+    seconds: float = Field(description="That its GPUs were held.")
+    waited: float = Field(description="Of them, before the work began; known of an attempt that ended well.")
+    gpus: int = Field(description="That this process held.")
+    code: int = Field(description="How it ended: an exit code of stages.")
+    committed: bool = Field(description="Whether its result is the one that stands.")
+    began: int = Field(description="Step of the checkpoint that it went on from.")
+    reached: int = Field(description="Steps that were done when it ended.")
+    saved: int = Field(description="Step of the newest checkpoint when it ended.")
+    measured: dict[str, Any] = Field(
+        default_factory=dict, description="What the runtime measured of an attempt that ended well."
+    )
+
 
 STAGE_VERSION = 1
 RECORD_VERSION = 1
@@ -123,7 +164,7 @@ class FileEntry(SpecModel):
     offset: int | None = None
     """Its first byte there."""
 
-    def same(self, other: "FileEntry") -> bool:
+    def same(self, other: FileEntry) -> bool:
         """Equal bytes, wherever they lie."""
         return self.size == other.size and self.blake3 == other.blake3
 

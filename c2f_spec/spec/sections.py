@@ -11,7 +11,7 @@ from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 from c2f_spec.spec.base import Fraction, SpecModel, at_default
 from c2f_spec.spec.datasets import DATASETS, Dataset
 from c2f_spec.spec.formats import C2f, Dc, Direct, Format
-from c2f_spec.spec.own import Own
+from c2f_spec.spec.own_data import Own
 from c2f_spec.spec.student import Full, Lora, Media, QwenOmni, Student, Tiny, Tuner
 from c2f_spec.spec.teacher import LexiconTeacher, OpenaiTeacher, Teacher, TransformersTeacher, VllmTeacher
 

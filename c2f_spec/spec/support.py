@@ -2,7 +2,7 @@
 
 The schema is ahead of the runtime: specs for the real models can be written, reviewed and planned. Both sides read
 this one table, so they cannot drift: `apply` refuses a spec at the line of a field that is not here (`validate` notes
-it), and a stage refuses a section that holds one (`runtime/context.py`).
+it), and a stage refuses a section that holds one (`runtime/process/context.py`).
 
 Whole kinds are sets below, held by a test against the runtime's own registries. Values of fields are in `VALUES`: a
 path names a field of the spec, `*` any one part of it, and its values are what runs. A field that is not in the table

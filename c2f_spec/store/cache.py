@@ -10,7 +10,9 @@ outgrow `C2F_CACHE_GB` (200, or a quarter of the disk if that is less). A blob i
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import hashlib
 import os
 import shutil
 import uuid
@@ -19,7 +21,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.errors import Unreachable, WrongUsage
+from blake3 import blake3
+
+from c2f_spec.errors import Damaged, Unreachable, WrongUsage
+from c2f_spec.store import transfer
 from c2f_spec.store.digest import digest_file
 from c2f_spec.store.machine import home
 
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from c2f_spec.spec.handoff import FileEntry
+
 
 MOST_GB = 200.0
 SPARE = 256 << 20
@@ -139,3 +145,202 @@ def _most(root: Path) -> float:
     except ValueError as error:
         raise WrongUsage(f"C2F_CACHE_GB is `{given}`", hint="a number of gigabytes") from error
     return limit * 1e9 if given else min(limit * 1e9, shutil.disk_usage(root).total / 4)
+
+
+# Stored files → files of this machine, each verified by its own digest before anybody reads it.
+#
+# What lies in a folder of this machine is read there. What lies in a bucket comes to the machine's cache, whatever is
+# missing of it: files by themselves, small ones by the shard they travel in.
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from c2f_spec.spec.handoff import FileEntry
+    from c2f_spec.store.protocol import Objects
+
+    Item = tuple[str, FileEntry]
+    Files = Mapping[str, FileEntry]
+    Tell = Callable[[int, int], None]
+    """Bytes that are there, of all."""
+
+GAP = 256 << 10
+"""Bytes between two missing files of a shard up to which both come with one request."""
+
+
+def stage(
+    objects: Objects, name: str, files: Files, into: Path | None, way_out: str, tell: Tell | None = None
+) -> Path:
+    """A folder with `files` of the stored folder `name`: itself, if it lies here, else one that is read only and stays
+    for as long as this process lives. `into` becomes a link to that, for other processes to find it.
+
+    Raises `Damaged` naming the first file that is missing or differs, with `way_out` as the hint; `Unreachable` if the
+    store is, or the machine has no room.
+    """
+    if (folder := objects.local(name)) is not None:
+        for path, entry in files.items():
+            _verify(folder / path, entry, way_out)
+        return folder
+    cache = machine_cache()
+    try:
+        _fill(cache, objects, name, files, way_out, tell)
+        view = cache.view()
+        for path, entry in files.items():
+            (view / path).parent.mkdir(parents=True, exist_ok=True)
+            os.link(cache.blob(entry), view / path)
+    except OSError as error:
+        if error.errno == errno.ENOENT:  # evicted between the two by somebody short of room
+            raise Unreachable(
+                f"{cache.root} is too small for what runs here", hint="raise C2F_CACHE_GB"
+            ) from error
+        raise unusable(cache.root, error) from error
+    if into is None:
+        return view
+    into.parent.mkdir(parents=True, exist_ok=True)
+    into.symlink_to(view)
+    return into
+
+
+def stage_file(objects: Objects, name: str, path: str, entry: FileEntry, way_out: str) -> Path:
+    """One file of a stored folder, as `stage` has it."""
+    if (folder := objects.local(name)) is not None:
+        _verify(folder / path, entry, way_out)
+        return folder / path
+    return stage(objects, name, {path: entry}, None, way_out) / path
+
+
+def check(objects: Objects, name: str, files: Files, way_out: str) -> None:
+    """Read every byte of `files` as the store has it, past any cache. Raises as `stage`."""
+    folder = objects.local(name)
+
+    def look(item: Item) -> None:
+        path, entry = item
+        if folder is not None:
+            _verify(folder / path, entry, way_out)
+            return
+        hasher, start = blake3(), entry.offset or 0
+        try:
+            for at in range(start, start + entry.size, transfer.PART):
+                length = min(transfer.PART, start + entry.size - at)
+                hasher.update(objects.read_range(f"{name}/{entry.shard or path}", at, length))
+        except FileNotFoundError:
+            raise Damaged(
+                f"{objects.url}/{name}/{path} is missing since it was committed", hint=way_out
+            ) from None
+        if hasher.hexdigest() != entry.blake3:
+            raise Damaged(f"{objects.url}/{name}/{path} was changed since it was committed", hint=way_out)
+
+    transfer.side_by_side(look, list(files.items()), at_once=transfer.PARTS_AT_ONCE)
+
+
+def _fill(cache: Cache, objects: Objects, name: str, files: Files, way_out: str, tell: Tell | None) -> None:
+    """Bring what the cache lacks of `files`."""
+    lacking = {path: entry for path, entry in files.items() if not cache.has(entry)}
+    total = sum(entry.size for entry in files.values())
+    there = total - sum(entry.size for entry in lacking.values())
+    if lacking:
+        cache.make_room(sum(entry.size for entry in lacking.values()))
+    shards: dict[str, list[Item]] = {}
+    alone: list[Item] = []
+    for path, entry in lacking.items():
+        if entry.shard is None:
+            alone.append((path, entry))
+        else:
+            shards.setdefault(entry.shard, []).append((path, entry))
+    large = [item for item in alone if item[1].size > transfer.PART]
+    small = [item for item in alone if item[1].size <= transfer.PART]
+
+    def one(item: Item) -> int:
+        _bring(cache, objects, f"{name}/{item[0]}", item[1], way_out)
+        return item[1].size
+
+    def told(size: int) -> None:
+        nonlocal there
+        there += size
+        if tell is not None:
+            tell(there, total)
+
+    told(0)
+    for shard, items in shards.items():
+        _bring_shard(cache, objects, f"{name}/{shard}", items, way_out)
+        told(sum(entry.size for _, entry in items))
+    for item in large:
+        told(one(item))
+    told(sum(transfer.side_by_side(one, small)))
+
+
+def _bring(cache: Cache, objects: Objects, name: str, entry: FileEntry, way_out: str) -> None:
+    with cache.fetching(entry.blake3[:3]):
+        if cache.has(entry):
+            return  # another stage was faster
+        path = cache.blob(entry).with_suffix(".new")
+        path.parent.mkdir(exist_ok=True)
+        try:
+            objects.get_file(name, path, entry)
+        except Damaged as error:
+            raise Damaged(error.message, hint=way_out) from error
+        cache.keep(path, entry)
+
+
+def _bring_shard(cache: Cache, objects: Objects, name: str, items: list[Item], way_out: str) -> None:
+    """What is missing of a shard's files."""
+    with cache.fetching(hashlib.sha256(name.encode()).hexdigest()[:3] + "-shard"):
+        lacking = sorted((i for i in items if not cache.has(i[1])), key=lambda item: item[1].offset or 0)
+        transfer.side_by_side(
+            lambda run: _bring_run(cache, objects, name, run, way_out),
+            _runs(lacking),
+            at_once=transfer.PARTS_AT_ONCE,
+        )
+
+
+def _runs(items: list[Item]) -> list[list[Item]]:
+    """Neighbours in a shard, in runs of one request each; a short gap is cheaper read than asked around."""
+    runs: list[list[Item]] = []
+    for item in items:
+        start = item[1].offset or 0
+        near = bool(runs) and start - _end(runs[-1][-1][1]) < GAP
+        if near and _end(item[1]) - (runs[-1][0][1].offset or 0) <= transfer.PART:
+            runs[-1].append(item)
+        else:
+            runs.append([item])
+    return runs
+
+
+def _end(entry: FileEntry) -> int:
+    return (entry.offset or 0) + entry.size
+
+
+def _bring_run(cache: Cache, objects: Objects, name: str, run: list[Item], way_out: str) -> None:
+    """Neighbouring files of a shard, by one request."""
+    start, length = run[0][1].offset or 0, _end(run[-1][1]) - (run[0][1].offset or 0)
+    wrong = ""
+    for _ in range(transfer.TRIES):
+        try:
+            data = memoryview(objects.read_range(name, start, length))
+        except FileNotFoundError:
+            raise Unreachable(
+                f"{objects.url}/{name} is missing since it was committed", hint=way_out
+            ) from None
+        wrong = ""
+        for path, entry in run:
+            begin = (entry.offset or 0) - start
+            content = data[begin : begin + entry.size]
+            if blake3(content).hexdigest() == entry.blake3:
+                _keep(cache, content, entry)
+            else:
+                wrong = path
+        if not wrong:
+            return
+    raise Damaged(f"{wrong} in {objects.url}/{name} was changed since it was committed", hint=way_out)
+
+
+def _keep(cache: Cache, content: memoryview, entry: FileEntry) -> None:
+    path = cache.root / f"{uuid.uuid4().hex}.new"
+    path.write_bytes(content)
+    cache.keep(path, entry)
+
+
+def _verify(file: Path, entry: FileEntry, way_out: str) -> None:
+    problem = "is missing" if not file.is_file() else "" if digest_file(file).same(entry) else "was changed"
+    if problem:
+        raise Damaged(f"{file} {problem} since it was committed", hint=way_out)

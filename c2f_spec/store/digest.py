@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from blake3 import blake3
 
+from c2f_spec.errors import Damaged
 from c2f_spec.keys import content_key
 from c2f_spec.spec.handoff import FileEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
+
+    from c2f_spec.store.protocol import Objects
+
 
 BUFFER = 8 << 20
 
@@ -34,3 +41,66 @@ def digest_folder(folder: Path) -> dict[str, FileEntry]:
 def digest_of(files: dict[str, FileEntry]) -> str:
     """One digest of a folder: SHA-256 over its paths, sizes and digests."""
     return content_key({path: [entry.size, entry.blake3] for path, entry in files.items()})
+
+
+# Small JSON objects that carry their own digest, so that a changed byte of any of them is noticed and named.
+#
+# Bytes in a bucket pass through clients, proxies and disks of which each lets some damage through. A record decides
+# what is read and what is computed again, so it is not believed without its seal.
+
+
+T = TypeVar("T")
+
+SEAL = "seal"
+TRIES = 4
+"""Readings of a damaged object before it is the stored one that is damaged, and not its way here."""
+
+
+def seal(value: Mapping[str, Any]) -> bytes:
+    """`value` as JSON, with the SHA-256 of what it is without the seal."""
+    bare = json.dumps(value, indent=1)
+    return json.dumps({**value, SEAL: hashlib.sha256(bare.encode()).hexdigest()}, indent=1).encode()
+
+
+def unseal(data: bytes) -> dict[str, Any] | None:
+    """The value, or `None` if a byte was changed."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return None
+    if not isinstance(value, dict):
+        return None
+    value.pop(SEAL, None)
+    return value if seal(value) == data else None
+
+
+def read_sealed(objects: Objects, name: str, way_out: str) -> dict[str, Any] | None:
+    """The value of an object, or `None` if there is none. Raises `Damaged` naming it if it is damaged."""
+    return _opened(objects, name, objects.read(name), way_out)
+
+
+def read_all_sealed(objects: Objects, names: Iterable[str], way_out: str) -> dict[str, dict[str, Any]]:
+    """Name to value, of those that exist."""
+    found = objects.read_many(names).items()
+    values = ((name, _opened(objects, name, data, way_out)) for name, data in found)
+    return {name: value for name, value in values if value is not None}
+
+
+def _opened(objects: Objects, name: str, data: bytes | None, way_out: str) -> dict[str, Any] | None:
+    damaged = Damaged(f"{name} in {objects.url} is damaged", hint=way_out)
+    return None if data is None else believed(objects, name, data, unseal, damaged)
+
+
+def believed(
+    objects: Objects, name: str, data: bytes, opened: Callable[[bytes], T | None], damaged: Damaged
+) -> T:
+    """What `opened` makes of an object's bytes, which are asked for again while it makes nothing of them.
+
+    Raises `damaged` when that does not help: then it is the stored object, and not its way here.
+    """
+    for _ in range(TRIES):
+        value = opened(data)
+        if value is not None:
+            return value
+        data = objects.read(name) or b""
+    raise damaged

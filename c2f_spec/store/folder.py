@@ -19,7 +19,7 @@ from blake3 import blake3
 
 from c2f_spec.errors import Damaged, Unreachable
 from c2f_spec.store.digest import digest_file, digest_folder
-from c2f_spec.store.objects import Listed, check_name
+from c2f_spec.store.protocol import Listed, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class FolderObjects:
-    """`c2f_spec.store.objects.Objects` over a folder."""
+    """`c2f_spec.store.protocol.Objects` over a folder."""
 
     def __init__(self, path: str) -> None:
         self.url = path

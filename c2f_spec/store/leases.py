@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.store import records
+from c2f_spec.store.digest import TRIES, seal, unseal
 from c2f_spec.store.machine import home
-from c2f_spec.store.sealed import TRIES, seal, unseal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
 
 SECONDS, BEAT = 90.0, 15.0
 """Without a beat a lease is stale; between two beats. One slow request must not cost a lease."""

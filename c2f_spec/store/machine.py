@@ -6,6 +6,7 @@ a bucket has them below `$C2F_HOME`, else `~/.cache/c2f-spec` (XDG), by the stor
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.errors import Unreachable
 
 if TYPE_CHECKING:
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
 
 
 LEAST = 256 << 20
@@ -57,3 +58,18 @@ def make_scratch(path: Path) -> None:
 
 def _short(url: str) -> str:
     return hashlib.sha256(url.encode()).hexdigest()[:16]
+
+
+# Locks on files of this machine: they end with the last process that has the file open, whichever way that ends.
+
+
+def try_lock(path: Path) -> int | None:
+    """An exclusive lock on `path`, as the descriptor that holds it, or `None` if somebody has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

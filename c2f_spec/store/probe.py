@@ -10,13 +10,13 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
+from c2f_spec.diagnostics.health import Finding, error, ok, warning
 from c2f_spec.errors import Unreachable
-from c2f_spec.findings import Finding, error, ok, warning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
 
 SKEW_SECONDS = 60.0
 """S3 refuses signatures that are a quarter of an hour off; a minute says that a clock is not set at all."""

@@ -19,20 +19,24 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from c2f_spec.errors import Unreachable
+from c2f_spec.errors import MEANING, StageExit, Unreachable
 from c2f_spec.keys import canonical
-from c2f_spec.spec.commands import model_add
 from c2f_spec.spec.handoff import FileEntry, Record
-from c2f_spec.store.digest import digest_folder, digest_of
-from c2f_spec.store.sealed import read_all_sealed, read_sealed, seal
-from c2f_spec.store.staging import check, stage, stage_file
+from c2f_spec.store.cache import check, stage, stage_file
+from c2f_spec.store.digest import digest_folder, digest_of, read_all_sealed, read_sealed, seal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from c2f_spec.store.objects import Objects
-    from c2f_spec.store.staging import Tell
+    from c2f_spec.store.cache import Tell
+    from c2f_spec.store.protocol import Objects
+
+
+def model_add(name: str) -> str:
+    """What stages a model, which is called repository@revision."""
+    repository, _, revision = name.partition("@")
+    return f"c2f-spec model add {repository} --revision {revision} --from DIR|hf|modelscope"
 
 
 RESTORE = "restore it from a copy of the store, or remove this file to run the stage again"
@@ -279,3 +283,45 @@ def _number(name: str) -> int:
 
 def _key(name: str) -> str:
     return name.rsplit("/", 1)[1].removesuffix(".json")
+
+
+# Machines that failed a stage, remembered in its failures: its next attempt goes elsewhere.
+#
+# A failure with `node` and `hardware` was the machine's doing. It is forgiven without anybody's asking, as often as
+# `MOVES`: then it is the stage, or the whole pool, and somebody should look.
+
+
+MOVES = 3
+"""Attempts that one stage makes on other machines by itself."""
+
+
+def avoided(objects: Objects, kind: str, key: str) -> tuple[str, ...]:
+    """Machines that had a fault under this stage, the first one first."""
+    found = failures(objects, kind, key)
+    return tuple(dict.fromkeys(str(f["node"]) for f in found if f.get("hardware") and f.get("node")))
+
+
+def add_fault(objects: Objects, kind: str, key: str, *, pod: str, node: str, what: str, line: str) -> None:
+    """Remember that `node` failed the pod with the uid `pod`; once, however often it is seen."""
+    if any(f.get("pod") == pod for f in failures(objects, kind, key)):
+        return
+    failure = {
+        "code": int(StageExit.TRANSIENT),
+        "class": MEANING[StageExit.TRANSIENT],
+        "message": f"{what}, on the node {node}",
+        "hint": f"its next attempt avoids the node; tell who runs it: {line[:200]}",
+        "hardware": what,
+        "node": node,
+        "pod": pod,
+    }
+    add_failure(objects, kind, key, failure)
+
+
+def forgive_fault(objects: Objects, kind: str, key: str) -> bool:
+    """Whether a failed stage gets another attempt because its last failure was a machine's."""
+    found = failures(objects, kind, key)
+    faults = sum(bool(f.get("hardware")) for f in found)
+    if not found or not found[-1].get("hardware") or faults > MOVES:
+        return False
+    retry(objects, kind, key)
+    return True

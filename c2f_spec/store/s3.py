@@ -12,18 +12,16 @@ and gets `claims` instead.
 from __future__ import annotations
 
 import hashlib
+import time
 import uuid
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.store import stream, transfer
-from c2f_spec.store.account import account, endpoint_of
-from c2f_spec.store.claims import create_by_claim
-from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.objects import Listed, check_name
-from c2f_spec.store.retries import again
-from c2f_spec.store.sealed import read_sealed, seal
+from c2f_spec.store import transfer
+from c2f_spec.store.digest import digest_folder, read_sealed, seal
+from c2f_spec.store.protocol import Listed, check_name
+from c2f_spec.store.s3_requests import account, again, endpoint_of
 from c2f_spec.store.shards import packed, stored
 
 if TYPE_CHECKING:
@@ -31,6 +29,46 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from c2f_spec.spec.handoff import FileEntry
+    from c2f_spec.store.protocol import Objects
+
+
+SETTLE = 2.0
+"""Seconds; listings tell whole seconds."""
+STALE = 60.0
+"""Seconds after which a claim whose writer put nothing counts no more."""
+
+
+def create_by_claim(objects: Objects, name: str, data: bytes) -> bool:
+    """As `Objects.create`, for an `objects` whose `replace` is a plain PUT."""
+    standing = objects.read(name)
+    if standing is not None:
+        return standing == data
+    started, mine = time.monotonic(), f"claims/{name}/{uuid.uuid4().hex}"
+    objects.replace(mine, b"")
+    try:
+        time.sleep(SETTLE)
+        claims = {item.name: item.modified for item in objects.listing(f"claims/{name}")}
+        since = claims.get(mine)
+        if since is None:
+            raise Unreachable(
+                f"the store {objects.url} does not list what was just written",
+                hint="this storage cannot keep two writers apart; use one with conditional writes",
+            )
+        live = [(time_, claim) for claim, time_ in claims.items() if time_ > since - STALE]
+        while not objects.exists(name):
+            if min(live)[1] == mine and time.monotonic() - started < STALE / 2:
+                objects.replace(name, data)
+            elif time.monotonic() - started > STALE:
+                raise Unreachable(
+                    f"another writer claimed `{name}` in the store {objects.url} and wrote nothing",
+                    hint="try again: its claim has expired",
+                )
+            else:
+                time.sleep(SETTLE / 4)
+        return objects.read(name) == data
+    finally:
+        objects.delete(mine)
+
 
 READINGS = 3
 """Of what stands, before bytes that differ from ours are taken for another's."""
@@ -39,7 +77,7 @@ PAGE = 1000
 
 
 class S3Objects:
-    """`c2f_spec.store.objects.Objects` over a bucket and a prefix in it."""
+    """`c2f_spec.store.protocol.Objects` over a bucket and a prefix in it."""
 
     def __init__(self, url: str) -> None:
         """`url` is `s3://bucket/prefix`. Raises `Unreachable` if it is not, or what `account` raises."""
@@ -62,7 +100,7 @@ class S3Objects:
         """Whether large objects are read from the server itself, and not through a proxy."""
         import obstore
 
-        return stream.direct(obstore.sign(self.client, "GET", "x", stream.SIGNED_FOR))
+        return transfer.direct(obstore.sign(self.client, "GET", "x", transfer.SIGNED_FOR))
 
     @cached_property
     def bulk(self) -> Any:

@@ -8,27 +8,132 @@ short files pass, so nothing else counts as right.
 
 from __future__ import annotations
 
+import http.client
 import os
+import ssl
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import SplitResult, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from blake3 import blake3
 
 from c2f_spec.errors import Damaged
 from c2f_spec.spec.handoff import FileEntry
-from c2f_spec.store import stream
 from c2f_spec.store.digest import digest_file
-from c2f_spec.store.objects import check_name
-from c2f_spec.store.retries import again
+from c2f_spec.store.protocol import check_name
+from c2f_spec.store.s3_requests import account, again
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from c2f_spec.store.s3 import S3Objects
     from c2f_spec.store.shards import Stored
+
+
+BUFFER = 1 << 20
+SILENCE, LONGEST = 12.0, 180.0
+"""Seconds without a byte, and for one range: a trickle is no answer."""
+SIGNED_FOR = timedelta(minutes=10)
+TOLD = 2000
+"""Bytes of an error's body that may hold S3's code."""
+PARTIAL, WHOLE, MISSING = 206, 200, 404
+
+
+class Bucket(Protocol):
+    """What moving bytes needs of a store in a bucket: obstore's clients, and where it is."""
+
+    url: str
+    bucket: str
+
+    @property
+    def client(self) -> Any:
+        """Obstore's store for single requests."""
+
+    @property
+    def bulk(self) -> Any:
+        """Obstore's store for uploads in parts, which it repeats one by one."""
+
+    @property
+    def direct(self) -> bool:
+        """whether large objects are read from the server itself, and not through a proxy."""
+
+    def read(self, name: str) -> bytes | None: ...
+
+
+class NoRanges(Exception):
+    """The server answers a range with the whole object."""
+
+
+def direct(url: str) -> bool:
+    """Whether the server is asked without a proxy."""
+    parts = urlsplit(url)
+    return parts.scheme not in getproxies() or bool(proxy_bypass(parts.hostname or ""))
+
+
+def into(bucket: Bucket, name: str, descriptor: int, start: int, length: int) -> None:
+    """Write the range to the same place of the file.
+
+    Raises `FileNotFoundError`, `NoRanges`, and obstore's `GenericError` for what a retry may cure.
+    """
+    import obstore
+    from obstore.exceptions import GenericError
+
+    url = urlsplit(obstore.sign(bucket.client, "GET", check_name(name), SIGNED_FOR))
+    headers = {"Range": f"bytes={start}-{start + length - 1}"}
+    try:
+        with closing(_connection(url, bucket.bucket)) as connection:
+            connection.request("GET", f"{url.path}?{url.query}", headers=headers)
+            with connection.getresponse() as answer:
+                _refuse(answer)
+                _copy(answer, descriptor, start, length)
+    except FileNotFoundError:
+        raise
+    except (http.client.HTTPException, OSError) as error:
+        # Its message may hold the signed address.
+        raise GenericError(f"the connection failed: {type(error).__name__}") from None
+
+
+def _refuse(answer: http.client.HTTPResponse) -> None:
+    """Whatever is not the range."""
+    from obstore.exceptions import GenericError
+
+    if answer.status == WHOLE:
+        raise NoRanges
+    if answer.status != PARTIAL:
+        told = answer.read(TOLD).decode(errors="replace")
+        if answer.status == MISSING:
+            raise FileNotFoundError(told)
+        raise GenericError(f"status code: {answer.status} {told}")
+
+
+def _copy(answer: http.client.HTTPResponse, descriptor: int, start: int, length: int) -> None:
+    buffer, at, until = memoryview(bytearray(min(BUFFER, length))), start, time.monotonic() + LONGEST
+    while at < start + length:
+        count = answer.readinto(buffer[: start + length - at])
+        if not count:
+            raise http.client.IncompleteRead(b"", start + length - at)
+        if time.monotonic() > until:
+            raise TimeoutError
+        written = 0
+        while written < count:
+            written += os.pwrite(descriptor, buffer[written:count], at + written)
+        at += count
+
+
+def _connection(url: SplitResult, bucket: str) -> http.client.HTTPConnection:
+    assert url.hostname
+    if url.scheme == "http":
+        return http.client.HTTPConnection(url.hostname, url.port, timeout=SILENCE)
+    trusted = ssl.create_default_context()
+    if bundle := account(bucket)[1].get("root_certificate"):
+        trusted.load_verify_locations(cadata=bundle.decode())
+    return http.client.HTTPSConnection(url.hostname, url.port, timeout=SILENCE, context=trusted)
+
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -67,29 +172,29 @@ def in_order(act: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterato
             raise
 
 
-def upload(objects: S3Objects, path: Path, name: str) -> None:
+def upload(bucket: Bucket, path: Path, name: str) -> None:
     """One file, streamed."""
-    _put(objects, name, path.stat().st_size, lambda: path)
+    _put(bucket, name, path.stat().st_size, lambda: path)
 
 
-def upload_all(objects: S3Objects, items: Iterable[Stored], prefix: str) -> None:
+def upload_all(bucket: Bucket, items: Iterable[Stored], prefix: str) -> None:
     """Everything below `prefix`: large objects one after another, each in parts; small ones side by side."""
     small = []
     for item in items:
         if item.size > PART:
-            _put(objects, f"{prefix}/{item.name}", item.size, _source(item))
+            _put(bucket, f"{prefix}/{item.name}", item.size, _source(item))
         else:
             small.append(item)
-    side_by_side(lambda item: _put(objects, f"{prefix}/{item.name}", item.size, _source(item)), small)
+    side_by_side(lambda item: _put(bucket, f"{prefix}/{item.name}", item.size, _source(item)), small)
 
 
-def download(objects: S3Objects, name: str, path: Path, entry: FileEntry) -> None:
+def download(bucket: Bucket, name: str, path: Path, entry: FileEntry) -> None:
     """`name` at `path`, verified. One caller at a time for a path. Raises `Damaged` naming it."""
     part = path.with_name(f"{path.name}.part")
     problem = ""
     for _ in range(TRIES):
         try:
-            found = _fetch(objects, name, part, entry.size)
+            found = _fetch(bucket, name, part, entry.size)
         except FileNotFoundError:
             problem = "is missing"
             break
@@ -100,11 +205,11 @@ def download(objects: S3Objects, name: str, path: Path, entry: FileEntry) -> Non
         problem = "was changed"
     part.unlink(missing_ok=True)
     raise Damaged(
-        f"{objects.url}/{name} {problem} since it was committed", hint="its record names another digest"
+        f"{bucket.url}/{name} {problem} since it was committed", hint="its record names another digest"
     )
 
 
-def read_range(objects: S3Objects, name: str, start: int, length: int) -> bytes:
+def read_range(bucket: Bucket, name: str, start: int, length: int) -> bytes:
     """Raises `FileNotFoundError`, or `Damaged` if the object is shorter."""
     import obstore
 
@@ -113,15 +218,15 @@ def read_range(objects: S3Objects, name: str, start: int, length: int) -> bytes:
 
     def get() -> bytes:
         try:
-            return bytes(obstore.get_range(objects.client, check_name(name), start=start, length=length))
+            return bytes(obstore.get_range(bucket.client, check_name(name), start=start, length=length))
         except obstore.exceptions.GenericError as error:
             if WITHOUT_RANGES not in str(error):
                 raise
-            return _cut(obstore.get(objects.client, check_name(name)), start, length)
+            return _cut(obstore.get(bucket.client, check_name(name)), start, length)
 
-    data = again(get, "read", name, objects.url)
+    data = again(get, "read", name, bucket.url)
     if len(data) != length:
-        raise Damaged(f"{objects.url}/{name} was changed: it is shorter than recorded")
+        raise Damaged(f"{bucket.url}/{name} was changed: it is shorter than recorded")
     return data
 
 
@@ -137,10 +242,10 @@ def _cut(answer: Iterable[Any], start: int, length: int) -> bytes:
     return bytes(found)
 
 
-def _fetch(objects: S3Objects, name: str, part: Path, size: int) -> FileEntry:
+def _fetch(bucket: Bucket, name: str, part: Path, size: int) -> FileEntry:
     """All bytes of `name` into `part`, of which some may be there from a killed try; what they are."""
     if size <= PART:
-        data = _whole(objects, name)
+        data = _whole(bucket, name)
         part.write_bytes(data)
         return FileEntry(size=len(data), blake3=blake3(data).hexdigest())
     journal = part.with_name(f"{part.name}.parts")
@@ -153,7 +258,7 @@ def _fetch(objects: S3Objects, name: str, part: Path, size: int) -> FileEntry:
 
             def fetch(start: int) -> int:
                 if start not in done:
-                    _fetch_range(objects, name, descriptor, start, min(RANGE, size - start))
+                    _fetch_range(bucket, name, descriptor, start, min(RANGE, size - start))
                     with lock:
                         note.write(f"{start}\n")
                         note.flush()
@@ -166,33 +271,33 @@ def _fetch(objects: S3Objects, name: str, part: Path, size: int) -> FileEntry:
     return digest_file(part)
 
 
-def _fetch_range(objects: S3Objects, name: str, descriptor: int, start: int, length: int) -> None:
+def _fetch_range(bucket: Bucket, name: str, descriptor: int, start: int, length: int) -> None:
     """Bytes as they come, into their place of a file."""
 
     def get() -> None:
         try:
-            if objects.direct:
-                stream.into(objects, name, descriptor, start, length)
+            if bucket.direct:
+                into(bucket, name, descriptor, start, length)
             else:
-                _by_client(objects, name, descriptor, start, length)
-        except stream.NoRanges:
-            os.pwrite(descriptor, read_range(objects, name, start, length), start)
+                _by_client(bucket, name, descriptor, start, length)
+        except NoRanges:
+            os.pwrite(descriptor, read_range(bucket, name, start, length), start)
 
-    again(get, "read", name, objects.url)
+    again(get, "read", name, bucket.url)
 
 
-def _by_client(objects: S3Objects, name: str, descriptor: int, start: int, length: int) -> None:
+def _by_client(bucket: Bucket, name: str, descriptor: int, start: int, length: int) -> None:
     import obstore
 
     at = start
     try:
-        answer = obstore.get(objects.client, check_name(name), options={"range": (start, start + length)})
+        answer = obstore.get(bucket.client, check_name(name), options={"range": (start, start + length)})
         for chunk in answer.stream(min_chunk_size=CHUNK):
             os.pwrite(descriptor, chunk, at)
             at += len(chunk)
     except obstore.exceptions.GenericError as error:
         if WITHOUT_RANGES in str(error):
-            raise stream.NoRanges from error
+            raise NoRanges from error
         raise
 
 
@@ -204,8 +309,8 @@ def _done(part: Path, journal: Path, size: int) -> set[int]:
     return set()
 
 
-def _whole(objects: S3Objects, name: str) -> bytes:
-    data = objects.read(name)
+def _whole(bucket: Bucket, name: str) -> bytes:
+    data = bucket.read(name)
     if data is None:
         raise FileNotFoundError(name)
     return data
@@ -219,13 +324,13 @@ def _source(item: Stored) -> Callable[[], Any]:
     return item.parts[0][1].read_bytes
 
 
-def _put(objects: S3Objects, name: str, size: int, source: Callable[[], Any]) -> None:
+def _put(bucket: Bucket, name: str, size: int, source: Callable[[], Any]) -> None:
     """`source` gives the bytes anew for each try: a path, bytes or an iterator of bytes."""
     import obstore
 
     def put() -> None:
         obstore.put(
-            objects.bulk,
+            bucket.bulk,
             check_name(name),
             source(),
             use_multipart=size > PART,
@@ -233,4 +338,4 @@ def _put(objects: S3Objects, name: str, size: int, source: Callable[[], Any]) ->
             max_concurrency=PARTS_AT_ONCE,
         )
 
-    again(put, "write", name, objects.url)
+    again(put, "write", name, bucket.url)

@@ -11,8 +11,7 @@ import subprocess
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.store.locks import try_lock
-from c2f_spec.store.machine import home
+from c2f_spec.store.machine import home, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

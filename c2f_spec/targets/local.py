@@ -19,24 +19,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from c2f_spec import provenance
-from c2f_spec.errors import MEANING, StageExit, Unreachable
+from c2f_spec.errors import MEANING, StageExit, Unreachable, WrongUsage
+from c2f_spec.plan import model
 from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.handoff import Input, StageFile
-from c2f_spec.spec.place import resolve_zero
+from c2f_spec.spec.resources import resolve_zero
 from c2f_spec.spec.sections import Sft
 from c2f_spec.store import leases, records
-from c2f_spec.store.logs import stored_log
 from c2f_spec.store.machine import work_folder
+from c2f_spec.store.stage_logs import stored_log
 from c2f_spec.targets.base import State, Status
 from c2f_spec.targets.gpus import Gpus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
     from c2f_spec.targets.gpus import Taken
+
 
 OWN_NAMES = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104  names of this machine, nothing is bound
 LAUNCH_LOG = "launch.log"
@@ -83,7 +84,7 @@ class Local:
         env = {
             "OMP_NUM_THREADS": str(stage.placement.threads),
             "PYTHONUNBUFFERED": "1",
-            **({provenance.VARIABLE: provenance.digest_of(plan.origin)} if plan.origin else {}),
+            **({model.VARIABLE: model.digest_of(plan.origin)} if plan.origin else {}),
         }
         return Request(stage, file, argv, env)
 
@@ -278,3 +279,58 @@ def _told(code: int) -> str:
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return MEANING[StageExit(code)] if code in set(StageExit) else f"ended with code {code}"
+
+
+# This machine from outside: processes by their locks, logs as they are written.
+
+
+POLL_SECONDS = 0.5
+
+
+class LocalControl:
+    """Over the same store and locks as the target that runs stages."""
+
+    def __init__(self, target: Local) -> None:
+        self.target = target
+
+    def statuses(self, stages: Sequence[Stage]) -> dict[str, Status]:
+        found = {stage.key: self.target.state(stage) for stage in stages}
+        return {key: status for key, status in found.items() if status.state is State.RUNNING}
+
+    def logs(self, stage: Stage, *, follow: bool = False) -> Iterator[str]:
+        seen = 0
+        while True:
+            running = self.target.busy(stage)  # before the look, so that nothing is missed
+            lines = list(self.target.logs(stage))
+            yield from lines[seen:]
+            seen = len(lines)
+            if not (follow and running):
+                return
+            time.sleep(POLL_SECONDS)
+
+    def others(self, plan: Plan) -> dict[str, tuple[str, ...]]:  # noqa: ARG002
+        return {}  # another `apply` that follows a stage starts it again if it ends without a result
+
+    def withdraw(self, plan: Plan) -> None:
+        """The `apply` of a terminal is its own driver: Ctrl-C ends it."""
+
+    def cancel(self, stages: Sequence[Stage], say: Callable[[str], None]) -> None:
+        for stage in stages:
+            say(f"{stage.name} saves and stops")
+            self.target.cancel(stage)
+
+    def forgiven(self, plan: Plan) -> None:
+        """`apply` looks at the store by itself."""
+
+    def belongings(self, plan: Plan, kept: Iterable[str]) -> list[str]:  # noqa: ARG002
+        return [f"process of {plan.stage(key).name}" for key in self.statuses(plan.stages)]
+
+    def delete(self, plan: Plan, kept: Iterable[str], say: Callable[[str], None]) -> list[str]:
+        self.cancel([plan.stage(key) for key in self.statuses(plan.stages)], say)
+        return self.belongings(plan, kept)
+
+    def shell(self, plan: Plan, stage: Stage) -> str:  # noqa: ARG002
+        raise WrongUsage(
+            "`shell` is for clusters: on this machine you are where the stages run",
+            hint="`c2f-spec logs` says what a stage printed; its inputs are in the store",
+        )

@@ -37,16 +37,16 @@ comment() {
   fetch "$SHA"
   c2f-spec diff -o markdown "HEAD...$SHA" -- specs >"${TMPDIR:-/tmp}/comment.md"
   if [ -n "${HEAD:-}" ]; then
-    quiet python3 -m c2f_spec.cli.comment post "${TMPDIR:-/tmp}/comment.md" --head "$HEAD" --sha "$SHA"
+    quiet python3 -m c2f_spec.cli.pull_request_comment post "${TMPDIR:-/tmp}/comment.md" --head "$HEAD" --sha "$SHA"
   else
-    quiet python3 -m c2f_spec.cli.comment post "${TMPDIR:-/tmp}/comment.md"
+    quiet python3 -m c2f_spec.cli.pull_request_comment post "${TMPDIR:-/tmp}/comment.md"
   fi
 }
 
 # What was merged, if its plan is the one that the comment showed: exit 5 if anything moved since.
 apply() {
   local digest spec found plan="${TMPDIR:-/tmp}/plan.json" # a file here would make the tree dirty
-  python3 -m c2f_spec.cli.comment reviewed --sha "$SHA" >"${TMPDIR:-/tmp}/reviewed"
+  python3 -m c2f_spec.cli.pull_request_comment reviewed --sha "$SHA" >"${TMPDIR:-/tmp}/reviewed"
   [ -s "${TMPDIR:-/tmp}/reviewed" ] || { echo "no plan was reviewed with $SHA: nothing to apply"; return 0; }
   while read -r digest spec; do
     spec=$(python3 -c 'import json, sys; print(json.loads(sys.argv[1]))' "$spec")

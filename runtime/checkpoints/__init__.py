@@ -8,7 +8,7 @@
     saver.py       writing, storing and retiring them, beside the training
     find.py        the newest one that is whole
 
-`runtime.training.keeper` decides when one is taken, `runtime.training.resumable` is where a trainer takes it up.
+`runtime.training.checkpoint_callback` decides when one is taken, `runtime.training.resumable` is where a trainer takes it up.
 None of it may change what training computes: tests hold that an interrupted run ends in the bits of one that was not,
 and so this package is in no stage's key (`c2f_spec.plan.code`).
 """

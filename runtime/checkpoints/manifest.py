@@ -15,6 +15,7 @@ because two attempts at one stage may be alive at once and only one of them know
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from pydantic import ValidationError
@@ -22,11 +23,14 @@ from pydantic import ValidationError
 from c2f_spec.errors import Damaged
 from c2f_spec.spec.base import SpecModel
 from c2f_spec.spec.handoff import FileEntry
-from c2f_spec.spec.place import Zero
-from c2f_spec.store.sealed import read_sealed, seal
+from c2f_spec.spec.resources import Zero
+from c2f_spec.store.digest import read_sealed, seal
 
 if TYPE_CHECKING:
-    from c2f_spec.store.objects import Objects
+    from collections.abc import Iterable
+
+    from c2f_spec.store.protocol import Objects
+
 
 MANIFEST = "manifest.json"
 FILES = re.compile(r"(rank-\d{5}/)?[a-z_]+(-\d+)?\.(safetensors|json|jsonl)")
@@ -128,3 +132,28 @@ def read_manifest(
     if world is not None and manifest.zero != zero:
         raise ValueError(f"ZeRO of the processes that made it: {manifest.zero}, and now: {zero}")
     return manifest
+
+
+# Which checkpoints may go. Pure.
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """What stays. The newest stays always."""
+
+    last: int = 2
+    """So many of the newest: an older one is needed if the newest is torn."""
+    best: int = 0
+    """So many with the highest score."""
+    every: int | None = None
+    """Those at a multiple of so many steps."""
+
+
+def retired(manifests: Iterable[Manifest], keep: Keep) -> list[Manifest]:
+    """Those that no rule keeps, oldest first."""
+    by_step = sorted(manifests, key=lambda m: m.step)
+    scored = sorted((m for m in by_step if m.score is not None), key=lambda m: (m.score, m.step))
+    kept = {m.folder for m in by_step[-max(1, keep.last) :]}
+    kept |= {m.folder for m in scored[len(scored) - keep.best :]}
+    kept |= {m.folder for m in by_step if keep.every and m.step % keep.every == 0}
+    return [m for m in by_step if m.folder not in kept]

@@ -20,18 +20,17 @@ from typing import TYPE_CHECKING
 from c2f_spec.errors import Unreachable
 from c2f_spec.spec.handoff import FileEntry
 from c2f_spec.store.digest import digest_folder
-from runtime.checkpoints.manifest import MANIFEST, Manifest, places, read_manifest
-from runtime.checkpoints.parts import place
-from runtime.checkpoints.retention import Keep, retired
-from runtime.context import say
+from runtime.checkpoints.manifest import MANIFEST, Keep, Manifest, places, read_manifest, retired
+from runtime.checkpoints.zero_partitions import place
+from runtime.console import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from c2f_spec.spec.handoff import StageFile
-    from c2f_spec.spec.place import Zero
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.spec.resources import Zero
+    from c2f_spec.store.protocol import Objects
     from runtime.checkpoints.snapshot import Snapshot
 
 

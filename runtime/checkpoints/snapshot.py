@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from runtime.checkpoints import parts, tensors
-from runtime.context import say
+from runtime.checkpoints import tensors, zero_partitions
+from runtime.console import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,8 +55,8 @@ def take(trainer: Any, random: list[dict[str, Any]], running: dict[str, Any]) ->
 
     The only part of saving for which training waits. Raises `TypeError` for state that is neither tensor nor JSON.
     """
-    if parts.is_split(trainer):
-        kept, rest = {parts.STEM: parts.part(trainer)}, parts.facts(trainer)
+    if zero_partitions.is_split(trainer):
+        kept, rest = {zero_partitions.STEM: zero_partitions.part(trainer)}, zero_partitions.facts(trainer)
     else:
         moments, rest = _split(trainer.optimizer.state_dict())
         kept = {"optimizer": moments}
@@ -75,7 +75,7 @@ def take(trainer: Any, random: list[dict[str, Any]], running: dict[str, Any]) ->
 
 def take_part(trainer: Any) -> Snapshot:
     """What only this rank has, where ZeRO spreads the state; rank 0 has the rest."""
-    return Snapshot(trainer.state.global_step, {parts.STEM: _copies(parts.part(trainer))})
+    return Snapshot(trainer.state.global_step, {zero_partitions.STEM: _copies(zero_partitions.part(trainer))})
 
 
 def saved_weights(trainer: Any) -> dict[str, torch.Tensor]:
@@ -118,9 +118,11 @@ def restore_weights(trainer: Any, folder: Path) -> int:
 def restore_optimizer(trainer: Any, folder: Path) -> None:
     """Optimizer and schedule. Raises `LookupError` if a parameter's moments are missing or of another shape."""
     state = read_state(folder)
-    if parts.is_split(trainer):
+    if zero_partitions.is_split(trainer):
         rank = trainer.args.process_index
-        count = parts.restore(trainer, folder.parent / parts.place(rank), rank, state["optimizer"])
+        count = zero_partitions.restore(
+            trainer, folder.parent / zero_partitions.place(rank), rank, state["optimizer"]
+        )
         say(f"restored {count} tensors of the model, all that are trained: the part of rank {rank}")
         trainer.lr_scheduler.load_state_dict(state["schedule"])
         return

@@ -16,8 +16,8 @@ from c2f_spec.spec.datasets import ALL
 from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.store.digest import digest_file
 from runtime.datasets import DATASETS, RECORDED, facts_of
-from runtime.media.probe import probe
-from runtime.parallel import over_cores
+from runtime.media.decode import probe
+from runtime.process.parallel import over_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -24,9 +24,9 @@ from pydantic import ValidationError
 
 from c2f_spec.errors import DataWrong, WrongUsage
 from c2f_spec.spec.datasets import DATASETS, Split
-from c2f_spec.spec.own import Own, Splits, off_centre
-from runtime.clips import POLARITIES, polarity_of
+from c2f_spec.spec.own_data import Own, Splits, off_centre
 from runtime.datasets.rows import Row
+from runtime.text.clips import POLARITIES, polarity_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, get_args
 
 from c2f_spec.errors import DataWrong
 from c2f_spec.spec.datasets import DATASETS, Split
-from runtime.clips import polarity_of
 from runtime.datasets.rows import Row
+from runtime.text.clips import polarity_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -11,7 +11,7 @@ from c2f_spec.errors import StageSpecWrong
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from c2f_spec.spec.client import Client
+    from c2f_spec.spec.endpoint import Client
     from runtime.endpoints.replies import Reply
 
 

@@ -12,27 +12,78 @@ Bodies are put together from parts that are JSON already: a clip of a megabyte i
 from __future__ import annotations
 
 import json
+import os
 import random
+import threading
 import time
 from dataclasses import dataclass
 from http.client import IncompleteRead
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
-from c2f_spec.errors import Unreachable
+from c2f_spec.errors import StageSpecWrong, Unreachable
 from c2f_spec.masking import masked
 from runtime.endpoints.budget import Budget
-from runtime.endpoints.key import key_of
-from runtime.endpoints.pace import Pace
 from runtime.endpoints.replies import Again, Reply, RequestFailed, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from c2f_spec.spec.handoff import Endpoint
+
+
+def key_of(endpoint: Endpoint) -> str | None:
+    """The key; `None` for an endpoint that wants none. Raises `StageSpecWrong` naming the variable that lacks it."""
+    name = endpoint.variable
+    if name is None:
+        return None
+    key = os.environ.get(name, "")
+    path = os.environ.get(f"{name}_FILE")
+    if not key and path:
+        try:
+            key = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StageSpecWrong(f"{name}_FILE names {path}, which cannot be read") from error
+    key = key.strip()
+    if not key or not key.isascii() or not key.isprintable():
+        raise StageSpecWrong(
+            f"the key of {endpoint.url} is not there: the variable {name} is empty or no line of ASCII",
+            hint=f"set {name}, or {name}_FILE to the path of a file with it",
+        )
+    return key
+
+
+# When the next request may be sent: so many a minute, and none while the endpoint asks for a pause.
+
+
+class Pace:
+    """Shared by the threads of a client."""
+
+    def __init__(self, per_minute: float | None) -> None:
+        self._between = 60.0 / per_minute if per_minute else 0.0
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def wait(self) -> None:
+        """Return when it is this request's turn."""
+        while True:
+            with self._lock:
+                now = time.monotonic()
+                if self._next <= now:
+                    self._next = now + self._between
+                    return
+                left = self._next - now
+            time.sleep(left)
+
+    def pause(self, seconds: float) -> None:
+        """Nobody sends for so long: what one request was told holds for all."""
+        with self._lock:
+            self._next = max(self._next, time.monotonic() + seconds)
+
 
 ATTEMPTS = 4
 """Of a request that the endpoint fails, until it is given up."""

@@ -23,9 +23,9 @@ from runtime.filters import format as format_
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from runtime.chains import Answer
-    from runtime.clips import Clip
-    from runtime.findings import Failed
+    from runtime.filters.base import Failed
+    from runtime.text.chains import Answer
+    from runtime.text.clips import Clip
 
 FILTERS: dict[str, Callable[[Answer, Clip, Mapping[str, Any], Any], Failed | None]] = {
     "format": format_.check,

@@ -11,14 +11,14 @@ import math
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from runtime.findings import Failed
+from runtime.filters.base import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from c2f_spec.spec.filters import Dedup
-    from runtime.chains import Answer
-    from runtime.clips import Clip
+    from runtime.text.chains import Answer
+    from runtime.text.clips import Clip
 
 Grams = frozenset[tuple[str, ...]]
 N = 3

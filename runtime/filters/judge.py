@@ -5,18 +5,154 @@ Only chains that every other filter kept are asked about. `facts["stage"]` is th
 
 from __future__ import annotations
 
+import re
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from runtime.findings import Failed
-from runtime.judging import Judging
+from c2f_spec.errors import StageSpecWrong
+from runtime.console import say
+from runtime.endpoints.client import Client, said
+from runtime.endpoints.replies import RequestFailed
+from runtime.filters.base import Failed
+from runtime.process.journal import Journal
+from runtime.process.worker_threads import side_by_side
+from runtime.text.clips import seed_of, write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from c2f_spec.spec.filters import Judge
-    from runtime.chains import Answer
-    from runtime.clips import Clip
-    from runtime.judging import Mark
+    from runtime.process.context import Context
+    from runtime.text.chains import Answer
+    from runtime.text.clips import Clip
+
+
+TRIES = 3
+HOPELESS = 16
+"""Chains without a mark, and none with one, after which it is the judge and not the chains."""
+LONGEST = 160
+"""Tokens of a reply."""
+SHOWN = 200
+"""Characters of the judge's words in a reason."""
+MARK = re.compile(r"(?:\bmark|评分)\W{0,4}([1-5](?:\.\d+)?)(?!\d|\.\d)", re.IGNORECASE)
+RUBRIC = {
+    "en": """\
+You mark explanations of the sentiment in a short video. You are given the words that were said and an explanation by \
+somebody who saw and heard the video. Mark the explanation from 1 (useless) to 5 (excellent):
+- every statement about the words fits the words
+- statements about face and voice are concrete, and none contradicts another
+- the conclusion follows from the clues, and the polarity from the conclusion
+- nothing is a mere phrase that would fit any video
+Answer with `Mark: ` and the number on the first line, and one sentence with the reason on the second.
+
+Words: {text}
+Polarity: {polarity}
+Explanation:
+{think}""",
+    "zh": """\
+请为一段短视频的情感解释评分。下面给出视频中说的话，以及一位看过、听过该视频的人写的解释。请从 1（毫无用处）到 5（非常好）评分：
+- 关于话语的陈述都与原话相符
+- 关于表情和声音的陈述具体，且互不矛盾
+- 结论由线索得出，极性由结论得出
+- 没有放在任何视频上都成立的空话
+第一行只写“评分：”和数字，第二行用一句话说明理由。
+
+原话：{text}
+极性：{polarity}
+解释：
+{think}""",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the judge says of a chain."""
+
+    id: str
+    value: float | None
+    """1 to 5; `None` where it gave none."""
+    reason: str
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+class Judging:
+    """Of one stage. Called with chains, it gives the mark of each, by clip."""
+
+    def __init__(self, ctx: Context, spec: Judge, language: str) -> None:
+        self._ctx, self._spec, self._language = ctx, spec, language
+
+    def __call__(self, chains: Sequence[tuple[Clip, Answer]]) -> dict[str, Mark]:
+        """Raises `StageSpecWrong` if nobody said where the judge is, or it marks none of them."""
+        endpoint = self._ctx.stage.placement.endpoint
+        if endpoint is None:
+            raise StageSpecWrong(
+                "the stage was not told where the judge is", hint="plan it again, then apply"
+            )
+        wanted = {clip.id for clip, _ in chains}
+        with Journal(self._ctx, endpoint.client.concurrency) as journal:
+            marks = {row["id"]: Mark(**row) for row in journal.rows() if row["id"] in wanted}
+            spent = sum(endpoint.client.cost(mark.tokens_in, mark.tokens_out) for mark in marks.values())
+            left = [(clip, answer) for clip, answer in chains if clip.id not in marks]
+            say(f"{len(marks)} of {len(chains)} marks are in the journal")
+            client = Client(endpoint, self._spec.model, spent=spent)
+            # Until one is given it may be the endpoint, so that there is none is not kept, and asked again.
+            unsure: list[Mark] = []
+            sure = bool(marks)
+            work = partial(self._mark, client)
+            with closing(side_by_side(work, left, endpoint.client.concurrency, client.close)) as asked:
+                for mark in asked:
+                    marks[mark.id] = mark
+                    unsure.append(mark)
+                    sure = sure or mark.value is not None
+                    if sure:
+                        for each in unsure:
+                            journal.note(asdict(each))
+                        unsure.clear()
+                    elif len(unsure) == HOPELESS:
+                        break
+                    self._ctx.progress(len(marks), len(chains), "marks")
+        if unsure:
+            raise StageSpecWrong(
+                f"the judge marked none of {len(unsure)} chains: {unsure[0].reason}",
+                hint="look at `filters.judge.model`; it must answer with `Mark: ` and a number",
+            )
+        write_jsonl(self._ctx.out / "marks.jsonl", (asdict(marks[clip.id]) for clip, _ in chains))
+        return marks
+
+    def _mark(self, client: Client, chain: tuple[Clip, Answer]) -> Mark:
+        clip, answer = chain
+        question = RUBRIC[self._language].format(text=clip.text, polarity=answer.polarity, think=answer.think)
+        tokens_in = tokens_out = 0
+        reason = ""
+        for tried in range(TRIES):
+            try:
+                reply = client.chat(
+                    [said("user", question)],
+                    max_tokens=LONGEST,
+                    temperature=0.0 if tried == 0 else 0.7,
+                    seed=seed_of(self._ctx.stage.key, clip.id, 0, tried),
+                )
+            except RequestFailed as failed:
+                reason = f"{failed.reason}: {failed.message}"
+                break
+            tokens_in += reply.tokens_in or 0
+            tokens_out += reply.tokens_out or 0
+            value, reason = read_mark(reply.text)
+            if value is not None:
+                return Mark(clip.id, value, reason, tokens_in, tokens_out)
+            reason = reason or f"no words, ended by `{reply.finish}`"
+        return Mark(clip.id, None, reason, tokens_in, tokens_out)
+
+
+def read_mark(text: str) -> tuple[float | None, str]:
+    """The mark in a reply and the words behind it; without one, the whole reply."""
+    found = MARK.search(text)
+    value = float(found.group(1)) if found else None
+    words = " ".join((text[found.end() :] if found else text).split())
+    return (value if value is not None and value <= 5 else None), words[:SHOWN]
 
 
 def check_all(

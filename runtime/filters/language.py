@@ -9,14 +9,14 @@ import re
 from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
-from runtime.findings import Failed
+from runtime.filters.base import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from c2f_spec.spec.filters import LanguageFilter
-    from runtime.chains import Answer
-    from runtime.clips import Clip
+    from runtime.text.chains import Answer
+    from runtime.text.clips import Clip
 
 CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 LETTERS = re.compile(r"[^\W\d_]+")

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from runtime.findings import Failed
+from runtime.filters.base import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from c2f_spec.spec.filters import Length
-    from runtime.chains import Answer
-    from runtime.clips import Clip
+    from runtime.text.chains import Answer
+    from runtime.text.clips import Clip
 
 WORD = re.compile(r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+")
 

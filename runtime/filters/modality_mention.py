@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from runtime.findings import Failed
-from runtime.headings import parts
-from runtime.needles import may_match
+from runtime.filters.base import Failed, may_match
+from runtime.text.headings import parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from c2f_spec.spec.filters import ModalityMention
-    from runtime.chains import Answer
-    from runtime.clips import Clip
+    from runtime.text.chains import Answer
+    from runtime.text.clips import Clip
 
 DENIAL = re.compile(
     r"(?:no|not|cannot|can't) (?:\w+ ){0,3}(?:audio|video|visual|sound|see|hear)[^.]{0,40}(?:provided|available|given|access)"

@@ -9,17 +9,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from runtime.chains import NUMBER, SIGNS
-from runtime.findings import Failed
-from runtime.headings import numbers
-from runtime.needles import may_match
+from runtime.filters.base import Failed, may_match
+from runtime.text.chains import NUMBER, SIGNS
+from runtime.text.headings import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from c2f_spec.spec.filters import NoLabelLeak
-    from runtime.chains import Answer
-    from runtime.clips import Clip
+    from runtime.text.chains import Answer
+    from runtime.text.clips import Clip
 
 LEAK = re.compile(
     r"ground[- ]?truth|\blabel(?:l?ed|s)?\b|annotat|given (?:polarity|score)|as instructed"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runtime.findings import Failed
+from runtime.filters.base import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from c2f_spec.spec.filters import PolarityMatch
-    from runtime.chains import Answer
-    from runtime.clips import Clip
+    from runtime.text.chains import Answer
+    from runtime.text.clips import Clip
 
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: PolarityMatch) -> Failed | None:  # noqa: ARG001

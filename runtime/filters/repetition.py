@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runtime.findings import Failed
-from runtime.needles import lowered
+from runtime.filters.base import Failed, lowered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from c2f_spec.spec.filters import Repetition
-    from runtime.chains import Answer
-    from runtime.clips import Clip
+    from runtime.text.chains import Answer
+    from runtime.text.clips import Clip
 
 NUMBERED = 4
 """Characters whose n-grams are numbers of 64 bits, which numpy tells apart ten times faster than sets do tuples."""

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runtime.findings import Failed
+from runtime.filters.base import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from c2f_spec.spec.filters import ScoreTolerance
-    from runtime.chains import Answer
-    from runtime.clips import Clip
+    from runtime.text.chains import Answer
+    from runtime.text.clips import Clip
 
 SLACK = 1e-9
 """Of rounding: 0.2 - (-0.2) is more than 0.4 in binary."""

@@ -13,7 +13,7 @@ import os
 from urllib.parse import quote, urlencode
 
 from c2f_spec.errors import Unreachable
-from runtime.hub.remote import Hub, RemoteFile, listed
+from runtime.hub.download import Hub, RemoteFile, listed
 
 TOKEN = "MODELSCOPE_API_TOKEN"  # noqa: S105  the name of the variable
 

@@ -1,7 +1,7 @@
 """A decoded clip -> what a student's towers take: patches of its frames, the spectrum of its sound.
 
 It depends on the student's processor and on no prompt, and is made anew whenever a clip is read from disk
-(`runtime.media.kept`): cutting 16 frames of 94,080 pixels to normalised patches takes 8 ms, less than reading the four
+(`runtime.media.decoded_cache`): cutting 16 frames of 94,080 pixels to normalised patches takes 8 ms, less than reading the four
 times as many bytes that they are.
 
 Bit for bit what the whole processor returns; a test holds that. Sound is transformed in its own length and not padded to
@@ -15,6 +15,22 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import DataWrong
 from runtime.media.decode import FRAMES, RATE, SOUND
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """As the decoder gives it."""
+
+    frames: NDArray[np.uint8] | None
+    """(T, height, width, 3), in their final size; `None` without a picture."""
+    sound: NDArray[np.float32] | None
+    """Samples at 16 kHz; `None` without sound."""
+    seconds: float
+
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -26,7 +26,7 @@ from transformers import (
 
 from c2f_spec.spec.sections import Tiny
 from runtime.models.student import Kind, Student, load
-from runtime.prompts import HEADINGS, PROMPTS
+from runtime.text.prompts import HEADINGS, PROMPTS
 
 if TYPE_CHECKING:
     from c2f_spec.spec.sections import Student as StudentSpec

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime.headings import parts
+from runtime.text.headings import parts
 
 if TYPE_CHECKING:
     from c2f_spec.spec.grpo import FormatReward
-    from runtime.chains import Answer
     from runtime.rewards.truth import Truth
+    from runtime.text.chains import Answer
 
 
 def reward(answer: Answer, truth: Truth, spec: FormatReward) -> float:

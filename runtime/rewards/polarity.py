@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from c2f_spec.spec.grpo import PolarityReward
-    from runtime.chains import Answer
     from runtime.rewards.truth import Truth
+    from runtime.text.chains import Answer
 
 
 def reward(answer: Answer, truth: Truth, spec: PolarityReward) -> float:

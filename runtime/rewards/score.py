@@ -13,12 +13,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from runtime.clips import polarity_of
+from runtime.text.clips import polarity_of
 
 if TYPE_CHECKING:
     from c2f_spec.spec.grpo import ScoreReward
-    from runtime.chains import Answer
     from runtime.rewards.truth import Truth
+    from runtime.text.chains import Answer
 
 
 def reward(answer: Answer, truth: Truth, spec: ScoreReward) -> float:

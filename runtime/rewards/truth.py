@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from runtime.chains import Answer
-    from runtime.clips import Polarity
+    from runtime.text.chains import Answer
+    from runtime.text.clips import Polarity
 
 
 @dataclass(frozen=True, slots=True)

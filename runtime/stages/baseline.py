@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from c2f_spec.errors import DataWrong
-from runtime.clips import read_facts, read_manifest, write_jsonl
-from runtime.context import say
+from runtime.console import say
 from runtime.media.measure import measure
-from runtime.parallel import over_cores
+from runtime.process.parallel import over_cores
+from runtime.text.clips import read_facts, read_manifest, write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from c2f_spec.spec.sections import Media
-    from runtime.clips import Clip
-    from runtime.context import Context
+    from runtime.process.context import Context
+    from runtime.text.clips import Clip
 
 COLUMNS = ("text", "voice", "face", "all")
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)

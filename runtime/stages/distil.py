@@ -17,23 +17,23 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import DataWrong
-from c2f_spec.spec.client import Client
+from c2f_spec.spec.endpoint import Client
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import Teacher as TeacherSpec
-from runtime.answering import asked, computed, cost_of, spent
-from runtime.chains import parse, spoken
-from runtime.clips import read_facts, read_manifest, write_jsonl
-from runtime.context import say
-from runtime.questions import Asking, retried
+from runtime.console import say
+from runtime.process.units import in_units
 from runtime.teachers import TEACHERS
 from runtime.teachers.base import Task
-from runtime.units import in_units
+from runtime.teachers.distillation import asked, computed, cost_of, spent
+from runtime.teachers.teacher_prompts import Asking, retried
+from runtime.text.chains import parse, spoken
+from runtime.text.clips import read_facts, read_manifest, write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from runtime.answering import Row
-    from runtime.context import Context
+    from runtime.process.context import Context
+    from runtime.teachers.distillation import Row
 
 
 def run(ctx: Context) -> dict[str, Any] | None:

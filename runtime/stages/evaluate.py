@@ -24,26 +24,26 @@ from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.evaluate import Engine as EngineSpec
 from c2f_spec.spec.sections import Student as StudentSpec
 from c2f_spec.spec.student import positions
-from runtime import imported
-from runtime.chains import AnyFormat, parse, without_score
-from runtime.clips import write_jsonl
-from runtime.context import refuse_unsupported, say
-from runtime.engines.evaluating import Serving, checkpoint_folder, processor_of
-from runtime.generating import Generating, by_length
+from runtime.console import say
+from runtime.generation.generate import Generating, by_length
+from runtime.generation.vllm_evaluation import Serving, checkpoint_folder, processor_of
 from runtime.models import MODELS
+from runtime.models.rows import Reader
 from runtime.models.student import Student, device
-from runtime.seeds import seed_of
+from runtime.process.context import refuse_unsupported
+from runtime.process.units import UNIT, in_units, shard
+from runtime.stages import imported
+from runtime.text.chains import AnyFormat, parse, without_score
+from runtime.text.clips import seed_of, write_jsonl
 from runtime.training.arguments import memory
-from runtime.training.rows import Reader
-from runtime.units import UNIT, in_units, shard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from runtime.clips import Clip
-    from runtime.context import Context
-    from runtime.generating import Engine, Said
-    from runtime.training.rows import Row
+    from runtime.generation.generate import Engine, Said
+    from runtime.models.rows import Row
+    from runtime.process.context import Context
+    from runtime.text.clips import Clip
 
 ROUNDS = 4
 """How many times as many clips as are answered at once are ordered by length together, answered in each other's places

@@ -8,7 +8,7 @@ Writes  chains.jsonl   kept, one a clip: {"id", "text"}, and "flags" {filter: re
                         "by_split": {split: the same}, "by_polarity": {polarity: the same}}
 
 Of several chains of a clip the first that passes is kept. A chain is dropped by the first filter that it fails, and a
-clip fails that the teacher gave no answer to, so in = kept + dropped + failed (`runtime/funnel.py` asserts it).
+clip fails that the teacher gave no answer to, so in = kept + dropped + failed (`runtime/filters/filter_chain.py` asserts it).
 """
 
 from __future__ import annotations
@@ -20,19 +20,18 @@ from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.sections import Student as StudentSpec
-from runtime.chains import parse, spoken, target
-from runtime.clips import read_facts, read_jsonl, read_manifest, write_jsonl
-from runtime.context import say
-from runtime.funnel import funnels
-from runtime.verdicts import Verdict, at_most, cap, chosen, compare, each
+from runtime.console import say
+from runtime.filters.filter_chain import Verdict, at_most, cap, chosen, compare, each, funnels
+from runtime.text.chains import parse, spoken, target
+from runtime.text.clips import read_facts, read_jsonl, read_manifest, write_jsonl
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from runtime.chains import Answer, AnyFormat
-    from runtime.clips import Clip
-    from runtime.context import Context
-    from runtime.funnel import Failures
+    from runtime.filters.filter_chain import Failures
+    from runtime.process.context import Context
+    from runtime.text.chains import Answer, AnyFormat
+    from runtime.text.clips import Clip
 
 
 NOT_ADOPTED = "not among the adopted chains"

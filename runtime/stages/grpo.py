@@ -24,35 +24,32 @@ from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.grpo import REWARD_NAMES, Grpo, Rewards
 from c2f_spec.spec.sections import Student as StudentSpec
 from c2f_spec.spec.student import positions
-from runtime.chains import AnyFormat, parse
-from runtime.clips import write_jsonl
-from runtime.context import say
-from runtime.engines.policy import started
-from runtime.engines.requests import Sampling, assert_installed
+from runtime.console import say
+from runtime.generation.vllm_requests import Sampling, assert_installed
+from runtime.generation.vllm_rollout import started
 from runtime.models import MODELS
+from runtime.models.rows import Reader
 from runtime.models.student import Student, freeze, save, suppressed
 from runtime.rewards import REWARDS
 from runtime.rewards.truth import Truth
+from runtime.text.chains import AnyFormat, parse
+from runtime.text.clips import write_jsonl
 from runtime.training.advantages import advantages
-from runtime.training.arguments import memory, shared, split_batch
+from runtime.training.arguments import assert_alike, memory, shared, split_batch
 from runtime.training.grpo import GRPOConfig
 from runtime.training.hints import curves, groups, history
-from runtime.training.hints.given import Given
-from runtime.training.hints.of_spec import listed, longest_hint, policy_of
+from runtime.training.hints.build_policy import Given, listed, longest_hint, policy_of
 from runtime.training.hints.trainer import HintGRPOTrainer
-from runtime.training.result import save_trained
-from runtime.training.rows import Reader
+from runtime.training.metrics_callback import Watch
 from runtime.training.select import BestValid
 from runtime.training.train import train
-from runtime.training.tuner import adapters, trains_towers, widen
-from runtime.training.watch import Watch
-from runtime.training.zero import assert_alike
+from runtime.training.tuner import adapters, save_trained, trains_towers, widen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runtime.context import Context
-    from runtime.training.hints.step import Rollout
+    from runtime.process.context import Context
+    from runtime.training.hints.rollout_batch import Rollout
 
 AGGREGATES = {"sum_then_normalise": "sum_then_normalize", "normalise_then_sum": "normalize_then_sum"}
 """`grpo.aggregate` in TRL's words."""

@@ -17,24 +17,24 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import DataWrong
-from c2f_spec.spec.own import Own
+from c2f_spec.spec.own_data import Own
 from c2f_spec.spec.sections import Limit
 from c2f_spec.store.digest import digest_file
-from runtime.clips import Clip, polarity_of, write_manifest
-from runtime.context import say
+from runtime.console import say
 from runtime.datasets import DATASETS, RECORDED, assert_declared, facts_of
 from runtime.datasets.rows import limited
-from runtime.media.probe import probe
+from runtime.media.decode import probe
 from runtime.media.render import SECONDS, render
-from runtime.parallel import over_cores
+from runtime.process.parallel import over_cores
+from runtime.text.clips import Clip, polarity_of, write_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from c2f_spec.spec.datasets import Dataset
-    from runtime.context import Context
     from runtime.datasets.rows import Row
+    from runtime.process.context import Context
 
 Media = tuple[str, float, str, tuple[str, ...]]
 """Name below the output, seconds, BLAKE3, and what the file lacks of picture and sound."""

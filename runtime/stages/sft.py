@@ -15,23 +15,21 @@ from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Direct, Sft
 from c2f_spec.spec.sections import Student as StudentSpec
 from c2f_spec.spec.student import positions
-from runtime.chains import AnyFormat, target
-from runtime.clips import read_jsonl
 from runtime.models import MODELS
+from runtime.models.batches import AnswerCollator
+from runtime.models.rows import Reader
 from runtime.models.student import freeze
-from runtime.training.arguments import memory, shared, split_batch
-from runtime.training.batches import AnswerCollator
-from runtime.training.result import save_trained
-from runtime.training.rows import Reader
+from runtime.text.chains import AnyFormat, target
+from runtime.text.clips import read_jsonl
+from runtime.training.arguments import assert_alike, memory, shared, split_batch
+from runtime.training.metrics_callback import Watch
 from runtime.training.select import BestValid
 from runtime.training.sft import OmniSFTTrainer, SFTConfig
 from runtime.training.train import train
-from runtime.training.tuner import adapters, trains_towers, widen
-from runtime.training.watch import Watch
-from runtime.training.zero import assert_alike
+from runtime.training.tuner import adapters, save_trained, trains_towers, widen
 
 if TYPE_CHECKING:
-    from runtime.context import Context
+    from runtime.process.context import Context
 
 NUMBER_TOKENS = 16
 METRICS = {

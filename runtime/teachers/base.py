@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.handoff import Endpoint
     from c2f_spec.spec.sections import Media
-    from runtime.chains import AnyFormat
     from runtime.endpoints.replies import Reply, RequestFailed
+    from runtime.text.chains import AnyFormat
 
 
 @dataclass(frozen=True, slots=True)

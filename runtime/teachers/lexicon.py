@@ -26,11 +26,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import StageSpecWrong
-from runtime.chains import number, target
-from runtime.clips import polarity_of
 from runtime.endpoints.replies import Reply
 from runtime.media.measure import measure
-from runtime.prompts import HEADINGS
+from runtime.text.chains import number, target
+from runtime.text.clips import polarity_of
+from runtime.text.prompts import HEADINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from runtime.endpoints.replies import Reply, RequestFailed
 from runtime.media import decode
-from runtime.prompts import turn
+from runtime.text.prompts import turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

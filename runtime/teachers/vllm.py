@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 import urllib3
 
-from c2f_spec import vllm as served
 from c2f_spec.errors import StageSpecWrong, Unreachable
+from c2f_spec.spec import teacher as served
 from c2f_spec.spec.handoff import Endpoint
-from runtime.context import say
+from runtime.console import say
 from runtime.teachers.openai import Served
 
 if TYPE_CHECKING:

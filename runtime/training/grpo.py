@@ -27,8 +27,8 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.models import prepare_deepspeed
 from trl.trainer.utils import add_fused_lm_head
 
+from runtime.models.batches import MediaBatch, assert_fits, places_batch
 from runtime.training.advantages import advantages
-from runtime.training.batches import MediaBatch, assert_fits, places_batch
 from runtime.training.resumable import Resumable
 from runtime.training.towers import Towers, thinker_of
 
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from runtime.engines.policy import Drawn, PolicyOnVllm
-    from runtime.training.rows import Reader, Row
+    from runtime.generation.vllm_rollout import Drawn, PolicyOnVllm
+    from runtime.models.rows import Reader, Row
 
 __all__ = ["GRPOConfig", "GRPOTrainer", "OmniGRPOTrainer"]
 

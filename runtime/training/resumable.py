@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import RandomSampler, Sampler
 
-from runtime.checkpoints import generators
-from runtime.checkpoints.parts import is_split
+from runtime.checkpoints import rng_state
 from runtime.checkpoints.snapshot import read_state, restore_optimizer, restore_weights
-from runtime.context import say
+from runtime.checkpoints.zero_partitions import is_split
+from runtime.console import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from runtime.training.keeper import Keeper
+    from runtime.training.checkpoint_callback import Keeper
 
 
 class Resumable:
@@ -81,7 +81,7 @@ class Resumable:
 
     def _load_rng_state(self, folder: str | None) -> None:
         if folder is not None:
-            generators.restore(read_state(Path(folder))["random"][self.args.process_index])  # type: ignore[attr-defined]
+            rng_state.restore(read_state(Path(folder))["random"][self.args.process_index])  # type: ignore[attr-defined]
 
     def _get_train_sampler(self, *arguments: Any) -> Any:
         sampler = super()._get_train_sampler(*arguments)  # type: ignore[misc]

@@ -23,18 +23,18 @@ from c2f_spec.errors import StageSpecWrong
 from c2f_spec.metrics.score import score
 from c2f_spec.spec.datasets import Dataset
 from c2f_spec.spec.handoff import FileEntry
+from c2f_spec.store.cache import stage
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.staging import stage
-from runtime.chains import parse
 from runtime.checkpoints import tensors
 from runtime.checkpoints.snapshot import restore_weights, saved_weights
-from runtime.context import say
+from runtime.console import say
+from runtime.models.batches import prompt_batch
 from runtime.models.student import generation
-from runtime.training.batches import prompt_batch
+from runtime.text.chains import parse
 
 if TYPE_CHECKING:
-    from runtime.context import Context
-    from runtime.training.rows import Reader
+    from runtime.models.rows import Reader
+    from runtime.process.context import Context
 
 CANDIDATES = 10
 

@@ -20,12 +20,12 @@ import torch
 from transformers import Qwen2_5OmniThinkerModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from runtime.training.batches import media_batch
+from runtime.models.batches import media_batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from runtime.training.rows import Row
+    from runtime.models.rows import Row
 
 VIDEO, AUDIO = "pixel_values_videos", "input_features"
 """A row has these if it has a picture, and sound."""

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch.distributed
 
-from c2f_spec.store.staging import stage
-from runtime.checkpoints.find import Found
-from runtime.checkpoints.parts import main_place, wanted
-from runtime.context import METRICS
-from runtime.stopping import deferred
-from runtime.training.keeper import Keeper
-from runtime.training.watch import PrinterCallback, Watch
+from c2f_spec.store.cache import stage
+from runtime.checkpoints.resume import Found
+from runtime.checkpoints.zero_partitions import main_place, wanted
+from runtime.process.context import METRICS
+from runtime.process.signals import deferred
+from runtime.training.checkpoint_callback import Keeper
+from runtime.training.metrics_callback import PrinterCallback, Watch
 
 if TYPE_CHECKING:
-    from runtime.context import Context
+    from runtime.process.context import Context
 
 
 def train(ctx: Context, trainer: Any, watch: Watch) -> None:

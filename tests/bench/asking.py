@@ -14,8 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from runtime.journal import most_lost
-from runtime.offline import go_offline
+from runtime.process.journal import most_lost
+from runtime.process.worker import go_offline
 from tests.distil_world import SAME, rows
 from tests.fake_endpoint import Fake, serving
 from tests.killed_asking import (

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from tests.servers import BUCKET, seaweed
 
 if TYPE_CHECKING:

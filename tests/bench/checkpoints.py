@@ -16,9 +16,9 @@ from statistics import median
 from typing import Any
 
 from c2f_spec.spec.handoff import Placement
-from c2f_spec.spec.place import Checkpoints
+from c2f_spec.spec.resources import Checkpoints
 from runtime.stages import sft
-from runtime.training import keeper
+from runtime.training import checkpoint_callback
 from tests import omni
 
 EVERY, STEPS, PAIRS = 20, 80, 5
@@ -93,7 +93,10 @@ def train(folder: Path, every: int, upload: float) -> dict[str, float]:
         setattr(owner, name, run)
         return lambda: setattr(owner, name, original)
 
-    undo = [timed(sft, "train", "wall", "cpu"), timed(keeper.Keeper, "save", "stall", None, "saves")]
+    undo = [
+        timed(sft, "train", "wall", "cpu"),
+        timed(checkpoint_callback.Keeper, "save", "stall", None, "saves"),
+    ]
     try:
         with redirect_stdout(io.StringIO()):
             sft.run(ctx)

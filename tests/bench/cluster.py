@@ -20,7 +20,7 @@ import uuid
 from contextlib import contextmanager
 from pathlib import Path
 
-from c2f_spec.targets.kubernetes.render.stage import prepare, with_digest
+from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
 from c2f_spec.targets.kubernetes.resources import JOBS, NAMESPACES
 from tests.bench.cluster_child import client_of
 from tests.bench.rest import at_rest

@@ -8,10 +8,9 @@ import sys
 import time
 from pathlib import Path
 
-from c2f_spec.targets.kubernetes import bulk
-from c2f_spec.targets.kubernetes.access import Access, find_access
+from c2f_spec.targets.kubernetes import bulk_apply
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.credentials import Nobody
+from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody, find_access
 
 
 def client_of(server: str | None, namespace: str) -> Client:
@@ -24,7 +23,7 @@ def apply(namespace: str, file: Path, server: str | None) -> dict:
     client = client_of(server, namespace)
     made = json.loads(file.read_bytes())["items"]
     start = time.monotonic()
-    applied = bulk.apply_all(client, [[item] for item in made])
+    applied = bulk_apply.apply_all(client, [[item] for item in made])
     return {
         "apply": time.monotonic() - start,
         "requests": client.transport.requests,

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from c2f_spec.store.records import add_dataset
 from c2f_spec.targets.kubernetes.resources import JOBS
 from tests.conftest import DOMAINS, HERE, REPOSITORY

@@ -22,12 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from c2f_spec.spec.client import Client as How
+from c2f_spec.spec.endpoint import Client as How
 from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
 from c2f_spec.store import records
 from runtime.endpoints.client import Client, Message, text
-from runtime.journal import most_lost
-from runtime.units import UNIT
+from runtime.process.journal import most_lost
+from runtime.process.units import UNIT
 from tests.distil_world import KEY, MEDIA, SAME, TEACHER, canonical, prepared, rows, words_of
 from tests.fake_endpoint import Fake, serving
 from tests.killed import Stand, _work
@@ -160,7 +160,7 @@ def start(path: Path, root: Path, number: int, storm: Storm) -> multiprocessing.
     scratch = root / "scratch" / name
     scratch.mkdir(parents=True)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["runtime.worker", "runtime.stages.distil", "tests.killed"])
+    context.set_forkserver_preload(["runtime.process.worker", "runtime.stages.distil", "tests.killed"])
     env = {**os.environ, "JOB_COMPLETION_INDEX": str(number)}
     child = context.Process(target=_work, args=(path, name, scratch, root / f"log-{number}", env))
     child.start()

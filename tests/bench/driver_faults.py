@@ -18,9 +18,9 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
-from c2f_spec.run import save
-from c2f_spec.store.objects import open_objects
-from c2f_spec.targets.kubernetes.render.driver import plan_map
+from c2f_spec.execution.run import save
+from c2f_spec.store.open import open_objects
+from c2f_spec.targets.kubernetes.manifests.driver import plan_map
 from tests.cluster_world import chains
 from tests.driver_process import command_of
 from tests.fake_api import FakeApi, Fault, JobController

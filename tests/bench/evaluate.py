@@ -26,17 +26,17 @@ import torch
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f, Media
-from c2f_spec.store.objects import open_objects
-from runtime.chains import target
-from runtime.clips import Clip, polarity_of, read_manifest, write_jsonl, write_manifest
-from runtime.context import Context
+from c2f_spec.store.open import open_objects
 from runtime.media.render import render
 from runtime.models import MODELS
+from runtime.models.batches import prompt_batch
+from runtime.models.rows import Reader
 from runtime.models.student import generation, load
-from runtime.parallel import over_cores
+from runtime.process.context import Context
+from runtime.process.parallel import over_cores
 from runtime.stages import evaluate, sft
-from runtime.training.batches import prompt_batch
-from runtime.training.rows import Reader
+from runtime.text.chains import target
+from runtime.text.clips import Clip, polarity_of, read_manifest, write_jsonl, write_manifest
 
 CLIPS, TRAINED, ALONE, ROUNDS = 384, 64, 48, 3
 """Clips of the test split and of the training split; of those, how many one by one; and how often all take turns."""

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from runtime.training.batches import media_batch
+from runtime.models.batches import media_batch
 from runtime.training.grpo import GRPOTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.training.rows import Row
+    from runtime.models.rows import Row
 
 
 class EveryRowTrainer(GRPOTrainer):

@@ -7,11 +7,11 @@ import time
 
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f
-from runtime.chains import parse, target
-from runtime.clips import Clip, polarity_of
+from runtime.filters.filter_chain import Verdict, judge
 from runtime.models.tiny import make_tokenizer
-from runtime.prompts import HEADINGS
-from runtime.verdicts import Verdict, judge
+from runtime.text.chains import parse, target
+from runtime.text.clips import Clip, polarity_of
+from runtime.text.prompts import HEADINGS
 from tests.plain_filters import Case, failing
 
 DEFAULT = ("polarity_match", "tag_score_sign", "score_tolerance", "sections", "length", "no_label_leak",

@@ -17,10 +17,10 @@ from datasets import Dataset
 
 from c2f_spec.spec.sections import Media, Tiny
 from runtime.models import MODELS
+from runtime.models.rows import Reader
 from runtime.models.student import freeze, load, save, suppressed
 from runtime.training.grpo import GRPOTrainer
 from runtime.training.hints.trainer import HintGRPOTrainer
-from runtime.training.rows import Reader
 from tests import omni, text_policy
 from tests.bench.every_row import EveryRowTrainer
 from tests.bench.paired import Ratio, paired

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from runtime.training.hints import decide
+from runtime.training.hints import schedule
 from runtime.training.hints.trainer import HintGRPOTrainer
 from tests import text_policy
 from tests.bench.grpo import LARGE, NEVER, SHARES, Steps, media, text, tiny
@@ -40,7 +40,7 @@ def main() -> None:
             ("text model of 104 M weights", text, text_policy.folder(*LARGE)),
         ):
             for how, share, alone in ROUNDS:
-                decide.ALONE["cpu"] = alone
+                schedule.ALONE["cpu"] = alone
                 told(f"{words}: {how}", make(place, HintGRPOTrainer, share, **NEVER))
 
 

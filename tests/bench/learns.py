@@ -16,7 +16,8 @@ from c2f_spec.metrics.score import difference, majority_rows, score
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import Bootstrap
 from c2f_spec.store import records
-from c2f_spec.store.objects import Objects, open_objects
+from c2f_spec.store.open import open_objects
+from c2f_spec.store.protocol import Objects
 from tests.faults import processes_in
 
 ROOT = Path(__file__).parents[2]

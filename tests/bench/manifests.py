@@ -12,9 +12,9 @@ from typing import Any
 from c2f_spec.keys import content_key
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.plan.model import Plan
-from c2f_spec.targets.kubernetes.render.checked import complaints
-from c2f_spec.targets.kubernetes.render.emit import emit
-from c2f_spec.targets.kubernetes.render.stage import prepare
+from c2f_spec.targets.kubernetes.manifests.stage import prepare
+from c2f_spec.targets.kubernetes.manifests.validation import complaints
+from c2f_spec.targets.kubernetes.manifests.yaml_text import emit
 
 ROOT = Path(__file__).parent.parent.parent
 JOBS = 1000

@@ -22,13 +22,12 @@ from transformers import WhisperFeatureExtractor
 
 from c2f_spec.spec.sections import C2f, Media, Tiny
 from c2f_spec.store.digest import digest_file
-from runtime.clips import Clip, write_manifest
 from runtime.media import decode
-from runtime.media.kept import Kept
+from runtime.media.decoded_cache import Kept
 from runtime.media.render import render
-from runtime.models import MODELS
-from runtime.training import rows
-from runtime.training.rows import Reader
+from runtime.models import MODELS, rows
+from runtime.models.rows import Reader
+from runtime.text.clips import Clip, write_manifest
 
 ENCODED, CLIPS = 2, 48
 """Videos that are encoded, and clips: copies of them that differ by a padding at their end."""

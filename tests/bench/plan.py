@@ -20,7 +20,7 @@ from typing import NamedTuple
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from tests.bench.sweep import SWEEP
 
 ROOT = Path(__file__).parents[2]

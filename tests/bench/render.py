@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from runtime.media.render import render
-from runtime.parallel import over_cores
+from runtime.process.parallel import over_cores
 
 CLIPS = 600
 

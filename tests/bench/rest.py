@@ -7,10 +7,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from c2f_spec.run import save
-from c2f_spec.store.objects import open_objects
-from c2f_spec.targets.kubernetes.render.driver import plan_map
-from c2f_spec.targets.kubernetes.render.stage import prepare
+from c2f_spec.execution.run import save
+from c2f_spec.store.open import open_objects
+from c2f_spec.targets.kubernetes.manifests.driver import plan_map
+from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.resources import JOBS
 from tests.cluster_world import chains
 from tests.driver_process import driver_process

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import urllib3
 
-from c2f_spec.spec.client import Client as How
+from c2f_spec.spec.endpoint import Client as How
 from c2f_spec.spec.handoff import Endpoint
 from runtime.endpoints.client import Client, said
 from tests.distil_world import context, prepared, run

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.forms.hours import span
-from c2f_spec.cost.model import total
+from c2f_spec.cli.hours_output import span
+from c2f_spec.cost.gpu_hours import total
 from c2f_spec.keys import content_key
-from c2f_spec.plan.build import Given, build
 from c2f_spec.plan.compile import load_environment, load_variants
 from c2f_spec.plan.costs import cells_alone, rows_alone, saved, with_costs
+from c2f_spec.plan.keys import Given, build
 from c2f_spec.plan.pins import Pins
 from c2f_spec.spec.datasets import DATASETS
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from c2f_spec.store import records
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from tests.conftest import HERE, REPOSITORY, TINY_SPEC
 from tests.fault_proxy import Proxy
 from tests.servers import BUCKET, env_of, seaweed

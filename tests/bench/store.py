@@ -105,9 +105,9 @@ def _command(client: str, way: str, local: Path, prefix: str) -> list[str]:
 
 def ours(way: str, local: Path, prefix: str) -> None:
     from c2f_spec.spec.handoff import FileEntry
-    from c2f_spec.store.objects import open_objects
-    from c2f_spec.store.sealed import read_sealed, seal
-    from c2f_spec.store.staging import stage
+    from c2f_spec.store.cache import stage
+    from c2f_spec.store.digest import read_sealed, seal
+    from c2f_spec.store.open import open_objects
 
     objects = open_objects(f"s3://{BUCKET}/{prefix}")
     if way == "up":

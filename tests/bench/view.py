@@ -6,9 +6,9 @@ import statistics
 import time
 
 from c2f_spec.targets.base import Phase
-from c2f_spec.targets.kubernetes.render import names
+from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.resources import JOBS
-from c2f_spec.targets.kubernetes.view import status_of, view
+from c2f_spec.targets.kubernetes.snapshot import status_of, view
 from tests.cluster_world import chains, client_of
 from tests.fake_api import FakeApi
 

@@ -12,7 +12,7 @@ from tests.gpu_smoke.stages import variant
 from tests.gpu_smoke.table import Row, judged
 
 if TYPE_CHECKING:
-    from c2f_spec.cli.work import Work
+    from c2f_spec.cli.workspace import Work
 
 LOW = 1.3
 """So far below what is measured an estimate may lie (METHOD 8.4: up to 30 %)."""

@@ -15,13 +15,13 @@ from pydantic import TypeAdapter
 
 from c2f_spec.errors import StageSpecWrong
 from c2f_spec.spec.sections import C2f, Media, Student
-from runtime.chains import hint, target
-from runtime.clips import POLARITIES
 from runtime.models import MODELS
+from runtime.models.batches import answer_tokens, prompt_batch
+from runtime.models.rows import Reader
 from runtime.models.student import device
-from runtime.training.batches import answer_tokens, prompt_batch
-from runtime.training.hints.of_spec import assert_token_prefix
-from runtime.training.rows import Reader
+from runtime.text.chains import hint, target
+from runtime.text.clips import POLARITIES
+from runtime.training.hints.build_policy import assert_token_prefix
 
 WATCHED = ("pixel_values_videos", "input_features")
 """Frames and sound, as the model takes them."""

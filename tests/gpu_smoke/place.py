@@ -9,7 +9,7 @@ from argparse import Namespace
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from c2f_spec.cli.work import Work, annotated, open_work
+from c2f_spec.cli.workspace import Work, annotated, open_work
 
 ROOT = Path(__file__).parent.parent.parent
 SPECS = {True: "specs/gpu_smoke.yaml", False: "specs/gpu_smoke_transformers.yaml"}

@@ -14,7 +14,7 @@ from tests.gpu_smoke.place import ROOT, Place
 from tests.gpu_smoke.table import Row, judged
 
 if TYPE_CHECKING:
-    from c2f_spec.cli.work import Work
+    from c2f_spec.cli.workspace import Work
     from c2f_spec.plan.model import Stage
 
 ENDED = {"distil": "chains", "sft": "steps", "grpo": "steps", "evaluate": "clips"}

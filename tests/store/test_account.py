@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.store.account import account, endpoint_of
-from c2f_spec.store.objects import open_objects
-from c2f_spec.store.retries import again
+from c2f_spec.store.open import open_objects
+from c2f_spec.store.s3_requests import account, again, endpoint_of
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from c2f_spec.store import records
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store.open import open_objects
 from tests.conftest import DOMAINS, HERE
 
 

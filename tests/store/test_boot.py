@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
-from c2f_spec.plan.bundle import bundle, store_bundle
-from c2f_spec.store.objects import open_objects
-from c2f_spec.targets.kubernetes.render.stage import BOOT
+from c2f_spec.plan.code import bundle, store_bundle
+from c2f_spec.store.open import open_objects
+from c2f_spec.targets.kubernetes.manifests.stage import BOOT
 from tests.store.conftest import KINDS
 
 

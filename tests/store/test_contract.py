@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from c2f_spec.errors import Unreachable
+from c2f_spec.store.cache import stage, stage_file
 from c2f_spec.store.digest import digest_file, digest_folder
-from c2f_spec.store.objects import open_objects
-from c2f_spec.store.staging import stage, stage_file
+from c2f_spec.store.open import open_objects
 
 
 def test_an_object_is_created_once(objects):

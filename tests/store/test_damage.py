@@ -8,11 +8,11 @@ import re
 from pathlib import Path
 
 from c2f_spec.errors import C2fError
-from c2f_spec.plan.saved import from_json
+from c2f_spec.plan.plan_file import from_json
 from c2f_spec.store import ledger, records
-from c2f_spec.store.objects import open_objects
-from c2f_spec.store.sealed import read_sealed
-from runtime.units import _read
+from c2f_spec.store.digest import read_sealed
+from c2f_spec.store.open import open_objects
+from runtime.process.units import _read
 
 ADVISORY = (
     "progress.json",

@@ -6,7 +6,7 @@ from c2f_spec.keys import content_key
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.garbage import HOUR, Reached, garbage, remove
+from c2f_spec.store.gc import HOUR, Reached, garbage, remove
 
 NEEDED, OTHER = content_key("needed"), content_key("other")
 

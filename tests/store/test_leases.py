@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from c2f_spec.store import leases, records
-from c2f_spec.store.objects import open_objects
-from c2f_spec.store.sealed import seal
+from c2f_spec.store.digest import seal
+from c2f_spec.store.open import open_objects
 
 NAME = leases.lease_name("sft", "k")
 

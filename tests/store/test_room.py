@@ -12,9 +12,9 @@ import pytest
 
 from c2f_spec.errors import StageExit, Unreachable
 from c2f_spec.spec.handoff import StageFile
-from c2f_spec.store.objects import open_objects
-from c2f_spec.store.staging import stage
-from runtime.supervise import supervise
+from c2f_spec.store.cache import stage
+from c2f_spec.store.open import open_objects
+from runtime.process.supervise import supervise
 
 
 class Usage(NamedTuple):

@@ -10,8 +10,8 @@ from threading import Thread
 import pytest
 from obstore.exceptions import GenericError
 
-from c2f_spec.store import stream
-from c2f_spec.store.objects import open_objects
+from c2f_spec.store import transfer
+from c2f_spec.store.open import open_objects
 
 DATA = random.Random(1).randbytes(300_000)
 START, LENGTH = 1000, 250_000
@@ -50,7 +50,7 @@ def answering(monkeypatch):
 def read(objects, tmp_path):
     descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     try:
-        stream.into(objects, "name", descriptor, START, LENGTH)
+        transfer.into(objects, "name", descriptor, START, LENGTH)
         return os.pread(descriptor, LENGTH, START)
     finally:
         os.close(descriptor)
@@ -66,7 +66,7 @@ def test_the_bytes_go_to_their_place(answering, tmp_path):
     [
         (206, b"torn", LENGTH, GenericError, "IncompleteRead"),
         (206, b"short", None, GenericError, "IncompleteRead"),
-        (200, b"whole", None, stream.NoRanges, "^$"),
+        (200, b"whole", None, transfer.NoRanges, "^$"),
         (404, b"<Code>NoSuchKey</Code>", None, FileNotFoundError, "NoSuchKey"),
         (503, b"<Code>SlowDown</Code>", None, GenericError, "status code: 503 <Code>SlowDown</Code>"),
         (403, b"<Code>AccessDenied</Code>", None, GenericError, "status code: 403"),

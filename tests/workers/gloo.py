@@ -16,9 +16,9 @@ import torch
 import torch.distributed as dist
 
 from c2f_spec.errors import DataWrong, Diverged
-from runtime.context import visible_rank
-from runtime.heartbeat import Heart
-from runtime.worker import guarded
+from runtime.console import visible_rank
+from runtime.process.heartbeat import Heart
+from runtime.process.worker import guarded
 
 RAISE = ("data", "bug", "diverged")
 

@@ -17,7 +17,7 @@ import random
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.targets.kubernetes.answers import Absent, Warned, refusal, warnings_of
+from c2f_spec.targets.kubernetes.errors import Absent, Warned, refusal, warnings_of
 from c2f_spec.targets.kubernetes.resources import Resource, resource_of
 from c2f_spec.targets.kubernetes.transport import Transport
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import urllib3
 
-    from c2f_spec.targets.kubernetes.access import Access
+    from c2f_spec.targets.kubernetes.kubeconfig import Access
     from c2f_spec.targets.kubernetes.transport import Method, Stream
 
 FIELD_MANAGER = "c2f-spec"

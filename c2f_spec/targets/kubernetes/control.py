@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.store import records
 from c2f_spec.targets.base import State
-from c2f_spec.targets.kubernetes import remove
-from c2f_spec.targets.kubernetes.answers import Absent
-from c2f_spec.targets.kubernetes.logs import Logs
-from c2f_spec.targets.kubernetes.render import names
+from c2f_spec.targets.kubernetes import plan_objects
+from c2f_spec.targets.kubernetes.errors import Absent
+from c2f_spec.targets.kubernetes.manifests import names
+from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
+from c2f_spec.targets.kubernetes.plan_objects import followers, running
+from c2f_spec.targets.kubernetes.pod_logs import Logs
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
-from c2f_spec.targets.kubernetes.running import followers, running
-from c2f_spec.targets.kubernetes.shell import enter, shell_objects
-from c2f_spec.targets.kubernetes.view import JOB_NAME, STAGES, status_of, view
+from c2f_spec.targets.kubernetes.snapshot import JOB_NAME, STAGES, status_of, view
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.cluster import KubernetesEnvironment
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
     from c2f_spec.targets.base import Status
     from c2f_spec.targets.kubernetes.client import Client
+
 
 FORGIVEN = "c2f-spec/forgiven"
 """Annotation of a plan's ConfigMap: when somebody forgave a failure. The driver sees it change and looks again."""
@@ -66,7 +68,7 @@ class Cluster:
         jobs = [
             job["metadata"]["name"]
             for job in self.client.list(
-                JOBS, labels=f"{remove.OURS},app.kubernetes.io/component=stage", metadata_only=True
+                JOBS, labels=f"{plan_objects.OURS},app.kubernetes.io/component=stage", metadata_only=True
             )
             if (job["metadata"].get("annotations") or {}).get(names.KEY) in wanted
         ]
@@ -83,7 +85,7 @@ class Cluster:
                 raise Unreachable(
                     f"{pods[0]} does not end", hint=f"kubectl describe pod {pods[0]}; is its node there?"
                 )
-            time.sleep(remove.POLL_SECONDS)
+            time.sleep(plan_objects.POLL_SECONDS)
 
     def forgiven(self, plan: Plan) -> None:
         now, keys = datetime.now(UTC).isoformat(), {stage.key for stage in plan.stages}
@@ -103,12 +105,12 @@ class Cluster:
     def delete(self, plan: Plan, kept: Iterable[str], say: Callable[[str], None]) -> list[str]:
         self.withdraw(plan)
         seconds = self.environment.limits.grace_seconds + SLACK_SECONDS
-        left: list[remove.Found] = []
+        left: list[plan_objects.Found] = []
         while not left and (
             found := self._belongings(plan, kept)
         ):  # again: a driver may have been making one
-            remove.remove(self.client, found)
-            left = remove.wait_gone(self.client, found, seconds=seconds, say=say)
+            plan_objects.remove(self.client, found)
+            left = plan_objects.wait_gone(self.client, found, seconds=seconds, say=say)
         return [str(f) for f in left]
 
     def shell(self, plan: Plan, stage: Stage) -> str:
@@ -116,8 +118,10 @@ class Cluster:
             self.client.apply(item)
         return enter(self.client.namespace, stage)
 
-    def _belongings(self, plan: Plan, kept: Iterable[str]) -> list[remove.Found]:
-        return remove.of_plan(remove.ours(self.client), plan.digest, [s.key for s in plan.stages], kept)
+    def _belongings(self, plan: Plan, kept: Iterable[str]) -> list[plan_objects.Found]:
+        return plan_objects.of_plan(
+            plan_objects.ours(self.client), plan.digest, [s.key for s in plan.stages], kept
+        )
 
     def _pods(self, jobs: Iterable[str]) -> list[str]:
         """Pods of some Jobs. All of ours are listed: the names of a thousand Jobs are too long for a selector."""
@@ -140,7 +144,9 @@ class Cluster:
 
     def _wanted(self, stage: Stage) -> bool:
         """Some plan that is running will make a Job of it."""
-        for item in self.client.list(CONFIGMAPS, labels=f"{remove.OURS},app.kubernetes.io/component=plan"):
+        for item in self.client.list(
+            CONFIGMAPS, labels=f"{plan_objects.OURS},app.kubernetes.io/component=plan"
+        ):
             keys = json.loads((item.get("data") or {}).get("keys", "[]"))
             if any(entry["key"] == stage.key for entry in keys):
                 return True
@@ -149,3 +155,55 @@ class Cluster:
     def _waits_for(self, stage: Stage) -> str:
         known = self.statuses([stage]).get(stage.key)
         return known.detail if known is not None else "its Job is not made yet"
+
+
+# The Job of `shell STAGE`: the stage's own pod, with the same image, node pool, inputs and variables, asleep.
+#
+# Pure. What differs from the stage's Job: it runs `runtime.commands.shell` instead of the stage, it ends after two hours and goes
+# ten minutes later, and it is nobody's stage: the driver does not see it.
+
+
+SECONDS = 2 * 3600
+GONE_AFTER_SECONDS = 600
+COMPONENT = "app.kubernetes.io/component"
+
+
+def shell_objects(plan: Plan, stage: Stage) -> list[dict[str, Any]]:
+    """Its ConfigMap and its Job, named `shell-<stage>`."""
+    found = {item["kind"]: copy.deepcopy(item) for item in prepare(plan, stage)}
+    name = f"shell-{stage.name}"
+    config, job = found["ConfigMap"], found["Job"]
+    before = job["metadata"]["name"]
+    for metadata in (config["metadata"], job["metadata"], job["spec"]["template"]["metadata"]):
+        metadata["labels"] = {**metadata.get("labels", {}), COMPONENT: "shell"}
+    for item in (config, job):
+        item["metadata"]["name"] = name
+        item["metadata"].get("annotations", {}).pop(names.DIGEST, None)
+    spec, pod = job["spec"], job["spec"]["template"]["spec"]
+    for key in (
+        "podFailurePolicy",
+        "backoffLimitPerIndex",
+        "maxFailedIndexes",
+        "completionMode",
+        "completions",
+        "parallelism",
+    ):
+        spec.pop(key, None)  # one pod, whatever the stage has
+    pod.pop("subdomain", None)
+    spec |= {
+        "backoffLimit": 0,
+        "activeDeadlineSeconds": SECONDS,
+        "ttlSecondsAfterFinished": GONE_AFTER_SECONDS,
+    }
+    for volume in pod.get("volumes", ()):
+        if volume.get("configMap", {}).get("name") == before:
+            volume["configMap"]["name"] = name
+    container = next(c for c in pod["containers"] if c["name"] == names.STAGE_CONTAINER)
+    assert container["command"][-1] == "runtime", "the last word of a stage's command is the module"
+    container["command"] = [*container["command"][:-1], "runtime.commands.shell"]
+    return [with_digest(config), with_digest(job)]
+
+
+def enter(namespace: str, stage: Stage) -> str:
+    """The command that enters it."""
+    return f"kubectl exec -it -n {namespace} job/shell-{stage.name} -c {names.STAGE_CONTAINER} -- bash"

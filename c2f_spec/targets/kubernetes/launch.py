@@ -10,16 +10,16 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.plan.bundle import bundle, store_bundle
-from c2f_spec.targets.kubernetes.answers import Conflict
-from c2f_spec.targets.kubernetes.bulk import digest_of
-from c2f_spec.targets.kubernetes.render import names
-from c2f_spec.targets.kubernetes.render.driver import driver_job, plan_map
+from c2f_spec.plan.code import bundle, store_bundle
+from c2f_spec.targets.kubernetes.bulk_apply import digest_of
+from c2f_spec.targets.kubernetes.errors import Conflict
+from c2f_spec.targets.kubernetes.manifests import names
+from c2f_spec.targets.kubernetes.manifests.driver import driver_job, plan_map
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, resource_of
 
 if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
     from c2f_spec.targets.kubernetes.client import Client
     from c2f_spec.targets.kubernetes.resources import Resource
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from c2f_spec.targets.kubernetes.answers import Absent, ApiError, Conflict, Forbidden, Rejected, Warned
+from c2f_spec.targets.kubernetes.errors import Absent, ApiError, Conflict, Forbidden, Rejected, Warned
 from c2f_spec.targets.kubernetes.resources import JOBS, PODS
 
 if TYPE_CHECKING:

@@ -8,32 +8,71 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.store import nodes, records
+from c2f_spec.store import records
 from c2f_spec.targets.base import State, Status
-from c2f_spec.targets.kubernetes import bulk
-from c2f_spec.targets.kubernetes.answers import ApiError, Warned
-from c2f_spec.targets.kubernetes.render import names
-from c2f_spec.targets.kubernetes.render.stage import prepare, with_digest
+from c2f_spec.targets.kubernetes import bulk_apply
+from c2f_spec.targets.kubernetes.errors import ApiError, Warned
+from c2f_spec.targets.kubernetes.manifests import names
+from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
 from c2f_spec.targets.kubernetes.resources import JOBS, PODS
-from c2f_spec.targets.kubernetes.standing import Standing, standing
 from c2f_spec.targets.kubernetes.watch import Mirror
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.store.objects import Objects
+    from c2f_spec.store.protocol import Objects
     from c2f_spec.targets.kubernetes.client import Client
+
+
+@dataclass(slots=True)
+class Standing:
+    """What the store says of the stages of a plan: all of it by `standing`, one of them again by `look`."""
+
+    done: set[str] = field(default_factory=set)
+    """Keys with a record."""
+    failures: Counter[str] = field(default_factory=Counter)
+    retries: Counter[str] = field(default_factory=Counter)
+
+    def failed(self, key: str) -> bool:
+        """More failures than forgiven ones."""
+        return self.failures[key] > self.retries[key]
+
+    def look(self, objects: Objects, stage: Stage) -> None:
+        """Ask the store about one stage."""
+        if objects.exists(records.record_name(stage.kind, stage.key)):
+            self.done.add(stage.key)
+            return
+        for name, counts in (("failures", self.failures), ("retries", self.retries)):
+            counts[stage.key] = sum(1 for _ in objects.names(f"{name}/{stage.kind}/{stage.key}"))
+
+
+def standing(objects: Objects, stages: Iterable[Stage]) -> Standing:
+    """Look everything up."""
+    stages = list(stages)
+    kinds = sorted({stage.kind for stage in stages})
+    done = {n.rsplit("/", 1)[1].removesuffix(".json") for k in kinds for n in objects.names(f"records/{k}")}
+    return Standing(
+        done & {stage.key for stage in stages},
+        _counts(objects, "failures", kinds),
+        _counts(objects, "retries", kinds),
+    )
+
+
+def _counts(objects: Objects, folder: str, kinds: list[str]) -> Counter[str]:
+    return Counter(name.split("/")[2] for kind in kinds for name in objects.names(f"{folder}/{kind}"))
+
 
 RESYNC_SECONDS = 300.0
 """How often everything is looked at again although nobody said that it changed."""
 GATHER_SECONDS = 0.2
 """Changes come in swarms: those of so long are one."""
-STAGES = f"{bulk.OURS},app.kubernetes.io/component=stage"
+STAGES = f"{bulk_apply.OURS},app.kubernetes.io/component=stage"
 
 
 class Held(NamedTuple):
@@ -66,7 +105,7 @@ class Request:
         return str(self.objects[-1]["metadata"]["name"])
 
     def __str__(self) -> str:
-        from c2f_spec.targets.kubernetes.render.emit import emit
+        from c2f_spec.targets.kubernetes.manifests.yaml_text import emit
 
         return emit([*self.objects])
 
@@ -129,7 +168,7 @@ class Kubernetes:
     def prepare(self, plan: Plan, stage: Stage) -> Request:
         """The stage's objects, for as often as it was forgiven a failure."""
         retries = self.standing.retries[stage.key]
-        avoid = nodes.avoided(self.objects, stage.kind, stage.key) if retries else ()
+        avoid = records.avoided(self.objects, stage.kind, stage.key) if retries else ()
         made = prepare(plan, stage, retries=retries, avoid=avoid)
         return Request(stage, tuple(map(_lasting, made)))
 
@@ -148,7 +187,7 @@ class Kubernetes:
             # Before the watch has brought the Job, it is known to be coming.
             self.jobs.setdefault(request.job, Held("", request.stage.key))
         try:
-            bulk.apply_all(self.client, [r.objects for r in wanted], before=self.guard)
+            bulk_apply.apply_all(self.client, [r.objects for r in wanted], before=self.guard)
         except Warned as warned:
             # Its pods are refused for ever, as like as not: no Job is better than one that waits in vain.
             made = warned.body["metadata"]

@@ -19,12 +19,12 @@ import urllib3
 
 from c2f_spec import VERSION
 from c2f_spec.errors import Unreachable
-from c2f_spec.targets.kubernetes.answers import refusal
+from c2f_spec.targets.kubernetes.errors import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from c2f_spec.targets.kubernetes.access import Access
+    from c2f_spec.targets.kubernetes.kubeconfig import Access
 
 AGENT = f"c2f-spec/{VERSION}"
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0

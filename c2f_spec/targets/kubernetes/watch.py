@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.targets.kubernetes.answers import ApiError, Gone
+from c2f_spec.targets.kubernetes.errors import ApiError, Gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable

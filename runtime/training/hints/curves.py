@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from runtime.clips import POLARITIES
+from runtime.text.clips import POLARITIES
 
 if TYPE_CHECKING:
-    from runtime.training.hints.judged import Judged
+    from runtime.training.hints.answer_facts import Judged
 
 Pairs = Iterator[tuple[str, float]]
 

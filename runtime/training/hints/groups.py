@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from math import ceil, lcm
 from typing import TYPE_CHECKING
 
-from c2f_spec.spec.hint_parts import Append, ReplaceAll, ReplaceK
+from c2f_spec.spec.hint import Append, ReplaceAll, ReplaceK
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from c2f_spec.spec.hint import Hint
-    from runtime.clips import Polarity
-    from runtime.training.hints.judged import Facts
+    from runtime.text.clips import Polarity
+    from runtime.training.hints.answer_facts import Facts
 
 
 @dataclass(frozen=True, slots=True)

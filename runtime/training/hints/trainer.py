@@ -24,21 +24,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate.utils import gather_object
 
-from c2f_spec.spec.hint_parts import ReplaceAll, SftLoss
-from runtime.training.batches import places_batch
+from c2f_spec.spec.hint import ReplaceAll, SftLoss
+from runtime.models.batches import places_batch
 from runtime.training.grpo import OmniGRPOTrainer
-from runtime.training.hints import curves, forced, groups
-from runtime.training.hints.decide import ALONE, ahead, decided
+from runtime.training.hints import curves, forced_loss, groups
+from runtime.training.hints.answer_facts import Judged
 from runtime.training.hints.history import History
-from runtime.training.hints.judged import Judged
-from runtime.training.hints.step import Again, Answer, Asked, Rollout, Step, Used, assembled
+from runtime.training.hints.rollout_batch import Again, Answer, Asked, Rollout, Step, Used, assembled
+from runtime.training.hints.schedule import ALONE, ahead, decided
 from runtime.training.hints.triggers import still_bad
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from runtime.models.rows import Reader
     from runtime.training.hints.policy import Policy
-    from runtime.training.rows import Reader
 
 
 class HintGRPOTrainer(OmniGRPOTrainer):
@@ -123,7 +123,7 @@ class HintGRPOTrainer(OmniGRPOTrainer):
         taught = self.policy.spec.forced_loss
         if isinstance(taught, SftLoss) and bool(inputs["forced"].any()):
             assert self._logps_BT is not None
-            entropy = forced.cross_entropy(self._logps_BT, inputs["forced"])
+            entropy = forced_loss.cross_entropy(self._logps_BT, inputs["forced"])
             entropy = entropy / inputs["kept"] if partial else entropy
             loss = loss + taught.coef * entropy / self.current_gradient_accumulation_steps
         self._logps_BT = None
@@ -250,7 +250,7 @@ class HintGRPOTrainer(OmniGRPOTrainer):
             "prompt_ids": [step.prompts[own.row] for own in used.own],
             "completion_ids": [own.answer.tokens for own in used.own],
             "logprobs": [own.answer.logprobs for own in used.own] if told else None,
-            "env_mask": [forced.mask(loss, own) for own in used.own],
+            "env_mask": [forced_loss.mask(loss, own) for own in used.own],
         }
 
     def _rewarded(self, clips: Sequence[str], answers: Sequence[Answer]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from c2f_spec.spec.hint_parts import AllBelow, Always, OfflineList, PassRate, ZeroVariance
+from c2f_spec.spec.hint import AllBelow, Always, OfflineList, PassRate, ZeroVariance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runtime.training.hints.judged import Judged
+    from runtime.training.hints.answer_facts import Judged
 
 MARGIN = 1e-6
 """Totals are float32; a total that equals the threshold must not fall below it by rounding."""

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from c2f_spec.diagnostics.health import Finding, error, warning
 from c2f_spec.errors import Unreachable
-from c2f_spec.findings import Finding, error, warning
-from c2f_spec.targets.kubernetes.answers import Forbidden
-from c2f_spec.targets.kubernetes.doctor import images, nodes, queues, rights, secrets, server
+from c2f_spec.targets.kubernetes.doctor import images, nodes, permissions, queues, server
+from c2f_spec.targets.kubernetes.errors import Forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from c2f_spec.targets.kubernetes.doctor.site import Site
+    from c2f_spec.targets.kubernetes.doctor import Site
 
 QUESTIONS: dict[str, Callable[[Site], list[Finding]]] = {
     "server version": server.version,
     "clock": server.clock,
     "namespace": server.namespace,
-    "rights": rights.rights,
-    "service accounts": secrets.accounts,
-    "secrets": secrets.secrets,
+    "rights": permissions.rights,
+    "service accounts": permissions.accounts,
+    "secrets": permissions.secrets,
     "queue": queues.queue,
     "pools": nodes.pools,
     "images": images.images,

@@ -14,14 +14,14 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
-from c2f_spec.findings import Finding, error, ok, warning
-from c2f_spec.targets.kubernetes.answers import Forbidden
+from c2f_spec.diagnostics.health import Finding, error, ok, warning
+from c2f_spec.targets.kubernetes.errors import Forbidden
 from c2f_spec.targets.kubernetes.resources import SECRETS
 
 if TYPE_CHECKING:
     from email.message import Message
 
-    from c2f_spec.targets.kubernetes.doctor.site import Site
+    from c2f_spec.targets.kubernetes.doctor import Site
 
 KINDS = (
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "

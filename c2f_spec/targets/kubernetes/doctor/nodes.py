@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.findings import Finding, error, ok, warning
-from c2f_spec.targets.kubernetes.render.amounts import amount
+from c2f_spec.diagnostics.health import Finding, error, ok, warning
+from c2f_spec.targets.kubernetes.manifests.quantities import amount
 from c2f_spec.targets.kubernetes.resources import NODES
 
 if TYPE_CHECKING:
     from c2f_spec.spec.cluster import Pool, Toleration
-    from c2f_spec.targets.kubernetes.doctor.site import Site
+    from c2f_spec.targets.kubernetes.doctor import Site
 
 DRIVER_LABEL = "nvidia.com/cuda.driver-version.full"
 """Of GPU feature discovery."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.findings import Finding, error, ok, warning
-from c2f_spec.targets.kubernetes.answers import Forbidden
-from c2f_spec.targets.kubernetes.render.amounts import amount
+from c2f_spec.diagnostics.health import Finding, error, ok, warning
+from c2f_spec.targets.kubernetes.errors import Forbidden
+from c2f_spec.targets.kubernetes.manifests.quantities import amount
 from c2f_spec.targets.kubernetes.resources import (
     CLUSTER_QUEUES,
     LOCAL_QUEUES,
@@ -16,7 +16,7 @@ from c2f_spec.targets.kubernetes.resources import (
 
 if TYPE_CHECKING:
     from c2f_spec.spec.cluster import Kueue, Volcano
-    from c2f_spec.targets.kubernetes.doctor.site import Site
+    from c2f_spec.targets.kubernetes.doctor import Site
 
 
 def queue(site: Site) -> list[Finding]:

@@ -7,11 +7,11 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from c2f_spec.findings import Finding, error, ok, warning
+from c2f_spec.diagnostics.health import Finding, error, ok, warning
 from c2f_spec.targets.kubernetes.resources import NAMESPACES
 
 if TYPE_CHECKING:
-    from c2f_spec.targets.kubernetes.doctor.site import Site
+    from c2f_spec.targets.kubernetes.doctor import Site
 
 LEVELS = ("privileged", "baseline", "restricted")
 """Of Pod Security, from loose to strict."""

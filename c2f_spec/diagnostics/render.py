@@ -1,0 +1,208 @@
+"""Problems as machines read them: `json`, annotations of GitHub, SARIF 2.1.0. To stdout, whole, also when all is well.
+
+Columns are 1-based and count code points; `end_column` is the first one after the place.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import quote
+
+import c2f_spec
+from c2f_spec.diagnostics.codes import ENTRIES
+from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
+from c2f_spec.errors import SpecInvalid, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from c2f_spec.errors import C2fError
+
+    Finding = Diagnostic | C2fError
+    """A problem with a place, or one without: a missing file has no line."""
+
+BOLD_RED, BOLD_YELLOW, BOLD, DIM, PLAIN = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
+HUES = {"error": BOLD_RED, "warning": BOLD_YELLOW, "note": BOLD}
+
+
+def colourful(stream: TextIO) -> bool:
+    """May `stream` be coloured?"""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def findings(error: C2fError) -> list[Finding]:
+    """The problems that an error stands for."""
+    return [*error.diagnostics] if isinstance(error, SpecErrors) else [error]
+
+
+def severity(finding: Finding) -> str:
+    return finding.severity if isinstance(finding, Diagnostic) else "error"
+
+
+def text(finding: Finding, *, colour: bool = False) -> str:
+    """A note is one line, everything else has its source line and hint below."""
+    lines = [printable(line) for line in str(finding).splitlines()]
+    if severity(finding) == "note":
+        lines = lines[:1]
+    return "\n".join(_coloured(lines, finding)) if colour else "\n".join(lines)
+
+
+def _coloured(lines: list[str], finding: Finding) -> list[str]:
+    """The first line and the caret in the colour of the severity, what explains them dim."""
+    hue = HUES[severity(finding)]
+    caret = 2 if isinstance(finding, Diagnostic) else 0
+    return [
+        f"{hue}{line}{PLAIN}"
+        if i in (0, caret)
+        else f"{DIM}{line}{PLAIN}"
+        if line.startswith("  ") and i != 1
+        else line
+        for i, line in enumerate(lines)
+    ]
+
+
+def count(found: Sequence[Finding]) -> str:
+    """`3 errors, 1 warning in 2 files`; nothing if all is well. Notes are not counted: they ask for nothing."""
+    parts = []
+    for word in ("error", "warning"):
+        number = sum(severity(f) == word for f in found)
+        if number:
+            parts.append(f"{number} {word}{'s' if number > 1 else ''}")
+    files = {file_of(f) for f in found if severity(f) != "note"} - {""}
+    where = f" in {len(files)} file{'s' if len(files) > 1 else ''}" if files else ""
+    return ", ".join(parts) + where if parts else ""
+
+
+def file_of(finding: Finding) -> str:
+    """The file that a problem is in, relative to the current folder if it lies below it; nothing if unknown."""
+    if isinstance(finding, Diagnostic):
+        path = finding.place.text.path
+    else:
+        path = finding.file if isinstance(finding, SpecInvalid) else ""
+    return os.path.relpath(path) if path.startswith(f"{Path.cwd()}{os.sep}") else path
+
+
+def code_of(finding: Finding) -> str:
+    """What `explain` takes; nothing where there is no more to tell."""
+    return finding.code if isinstance(finding, (Diagnostic, SpecInvalid)) else ""
+
+
+SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
+"""Severity → workflow command of GitHub."""
+
+
+def as_json(found: Sequence[Finding]) -> str:
+    return json_text({"format_version": 1, "diagnostics": [_plain(f) for f in found]})
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    """A problem without a place has null for what it lacks, so that every key is always there."""
+    place, notes = (finding.place, finding.notes) if isinstance(finding, Diagnostic) else (None, ())
+    return {
+        "code": code_of(finding) or None,
+        "severity": severity(finding),
+        "file": file_of(finding) or None,
+        "line": place and place.line,
+        "column": place and place.column,
+        "end_column": place and place.column + place.width,
+        "message": printable(finding.message),
+        "hint": printable(finding.hint) or None,
+        "notes": [printable(n) for n in notes],
+    }
+
+
+def as_github(found: Sequence[Finding]) -> str:
+    """One workflow command a problem; GitHub shows it at the line of the pull request."""
+    return "\n".join(_annotation(_plain(f)) for f in found)
+
+
+def _annotation(item: dict[str, Any]) -> str:
+    values = {
+        "file": item["file"],
+        "line": item["line"],
+        "col": item["column"],
+        "endColumn": item["end_column"],
+        "title": f"c2f-spec {item['code'] or ''}".strip(),
+    }
+    properties = ",".join(f"{k}={_property(printable(str(v)))}" for k, v in values.items() if v is not None)
+    hint = [f"hint: {item['hint']}"] if item["hint"] else []
+    message = "\n".join([item["message"], *item["notes"], *hint])
+    return f"::{COMMANDS[item['severity']]} {properties}::{_data(message)}"
+
+
+def _data(value: str) -> str:
+    """Escapes of `@actions/core`: without them a message could end its command and start another."""
+    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: str) -> str:
+    return _data(value).replace(":", "%3A").replace(",", "%2C")
+
+
+def as_sarif(found: Sequence[Finding]) -> str:
+    rules = sorted({code_of(f) for f in found} & set(ENTRIES))
+    driver = {"name": "c2f-spec", "version": c2f_spec.VERSION, "rules": [_rule(code) for code in rules]}
+    run = {
+        "tool": {"driver": driver},
+        "columnKind": "unicodeCodePoints",
+        "results": [_result(_plain(f), rules) for f in found],
+    }
+    return json_text({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
+
+
+def _rule(code: str) -> dict[str, Any]:
+    entry = ENTRIES[code]
+    return {
+        "id": code,
+        "shortDescription": {"text": entry.title},
+        "fullDescription": {"text": entry.text},
+        "help": {"text": f"{entry.text}\n\nc2f-spec explain {code}"},
+    }
+
+
+def _result(item: dict[str, Any], rules: list[str]) -> dict[str, Any]:
+    hint = [f"hint: {item['hint']}"] if item["hint"] else []
+    result: dict[str, Any] = {
+        "level": item["severity"],
+        "message": {"text": "\n".join([item["message"], *item["notes"], *hint])},
+    }
+    if item["code"] in rules:
+        result |= {"ruleId": item["code"], "ruleIndex": rules.index(item["code"])}
+    if item["file"]:
+        place: dict[str, Any] = {"artifactLocation": {"uri": quote(item["file"])}}
+        if item["line"]:
+            names = {"startLine": "line", "startColumn": "column", "endColumn": "end_column"}
+            place["region"] = {name: item[key] for name, key in names.items()}
+        result["locations"] = [{"physicalLocation": place}]
+    return result
+
+
+FORMATS = {"json": as_json, "github": as_github, "sarif": as_sarif}
+
+
+# JSON for standard output, which may be a terminal or the log of a CI job: no character of a spec is obeyed by either.
+
+
+def json_text(value: Any) -> str:
+    """Indented, and as readable as it is safe: what a terminal would obey, and `##` of a workflow command, are escapes."""
+    text = json.dumps(value, indent=1, ensure_ascii=False).replace("##", "\\u0023\\u0023")
+    if all(line.isprintable() for line in text.split("\n")):
+        return text
+    return "".join(c if c == "\n" or c.isprintable() else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    """As JSON writes it: beyond the first plane, a pair of surrogates."""
+    return json.dumps(character)[1:-1]

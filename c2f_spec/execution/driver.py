@@ -1,0 +1,157 @@
+"""The driver: the loop of `run.py` in a small pod of the cluster, killable at any time.
+
+It keeps nothing: what is done is in the store, what runs is in the cluster, and both are looked at anew by whoever
+comes next. A Lease keeps one active; who loses it stops at once and waits for it again. The plan's ConfigMap is the
+wish that the plan be run: when it is removed, the driver ends and starts nothing more.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.execution.run import run
+from c2f_spec.targets.kubernetes.driver_lease import SECONDS, Lease, LeaseLost
+from c2f_spec.targets.kubernetes.manifests import names
+from c2f_spec.targets.kubernetes.outcomes import Settler
+from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, LEASES
+from c2f_spec.targets.kubernetes.target import RESYNC_SECONDS, Kubernetes
+from c2f_spec.targets.kubernetes.watch import Mirror
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from c2f_spec.execution.run import Event
+    from c2f_spec.plan.model import Plan
+    from c2f_spec.store.protocol import Objects
+    from c2f_spec.targets.kubernetes.client import Client
+
+LINGER_SECONDS = 120.0
+"""A stage that has committed ends within moments; so long its Job is waited for, to be let go."""
+
+
+class Withdrawn(Exception):
+    """The plan's ConfigMap is gone: nobody wants it run any more."""
+
+
+class Halted(Exception):
+    """SIGTERM: the next driver goes on."""
+
+
+class Driver:
+    """Drives one plan of a cluster. `halt` may be called from a signal handler."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        objects: Objects,
+        client: Client,
+        identity: str,
+        *,
+        lease_seconds: float = SECONDS,
+        resync: float = RESYNC_SECONDS,
+        keep_wish: bool = False,
+    ) -> None:
+        """With `keep_wish`, the plan's ConfigMap is somebody else's and stays when all is done: Git's, say."""
+        self.plan, self.objects, self.client, self.keep_wish = plan, objects, client, keep_wish
+        labels = names.plan_labels(plan.digest, "driver")
+        impatient = client.with_patience(lease_seconds / 4)
+        self.lease = Lease(
+            impatient, names.driver_name(plan.digest), identity, labels=labels, seconds=lease_seconds
+        )
+        self.target = Kubernetes(
+            objects, client, plan, guard=self._may_act, admit=self._may_begin, resync=resync
+        )
+        wish = f"{names.PLAN}={plan.digest[:10]},app.kubernetes.io/component=plan"
+        self._wishes = Mirror(client, CONFIGMAPS, labels=wish, keep=_version, changed=self._poke)
+        environment = plan.environment
+        assert environment.kind == "kubernetes"
+        self._settler = Settler(self.target, environment.limits.ttl_seconds)
+        self._poked = self._halted = False
+
+    def halt(self) -> None:
+        """Stop soon: what runs goes on, and the next driver with it."""
+        self._halted = True
+        self.target.changed.set()
+
+    def events(self) -> Iterator[Event]:
+        """Until every stage has come to its end, whoever brings it there.
+
+        Raises `Withdrawn`, `Halted`, and `Unreachable` when cluster or store stay away for too long.
+        """
+        while True:
+            self.lease.acquire(self._sleep)
+            try:
+                yield from self._drive()
+            except LeaseLost:
+                continue  # stand by: whoever has it now may be killed, too
+            finally:
+                self.lease.release()
+            return
+
+    def finish(self) -> None:
+        """Everything that follows the last stage is done, too: nothing of the plan is left but its Jobs.
+
+        The ConfigMap goes last, because a pod of the driver mounts it: one that is killed before this can come again.
+        """
+        self.client.delete(LEASES, self.lease.name)
+        if not self.keep_wish:
+            self.client.delete(CONFIGMAPS, names.plan_name(self.plan.digest))
+
+    def _drive(self) -> Iterator[Event]:
+        """The loop, for as long as the lease is ours; everything is looked at from the beginning."""
+        try:
+            self._wishes.start()
+            self.target.open()
+            self._settler.settle()
+            yield from run(self.plan, self.target, wait=self._wait)
+            self._linger()
+        finally:
+            self.target.close()
+            self._wishes.stop()
+
+    def _wait(self) -> None:
+        self.target.wait()
+        self._may_act()
+        self._wishes.check()
+        if self._poked:
+            self._poked = False
+            self.target.look()
+        self._settler.settle()
+
+    def _linger(self) -> None:
+        """Jobs whose stage has committed end within moments; they are let go, too."""
+        end = time.monotonic() + LINGER_SECONDS
+        while any(not job.ended for job in self.target.jobs.values()) and time.monotonic() < end:
+            self.target.changed.wait(1.0)
+            self.target.changed.clear()
+            self._may_act()
+        self._settler.settle()
+
+    def _poke(self) -> None:
+        """Somebody touched the plan's ConfigMap: a stage was forgiven, or the plan is not wanted any more."""
+        self._poked = True
+        self.target.changed.set()
+
+    def _may_act(self) -> None:
+        """Before every write."""
+        if self._halted:
+            raise Halted
+        self.lease.check()
+        if not self._wishes.items:
+            raise Withdrawn
+
+    def _may_begin(self) -> None:
+        """Before new Jobs: a watch may be late, and what was cancelled a moment ago must not begin again."""
+        if self.client.get(CONFIGMAPS, names.plan_name(self.plan.digest)) is None:
+            raise Withdrawn
+
+    def _sleep(self, seconds: float) -> None:
+        if self.target.changed.wait(seconds):
+            self.target.changed.clear()
+        if self._halted:
+            raise Halted
+
+
+def _version(item: dict[str, Any]) -> str:
+    return str(item["metadata"]["resourceVersion"])

@@ -1,0 +1,152 @@
+"""From which tree a launch comes, asked of git; and whether a cluster may run it.
+
+A cluster's results outlive the machine that launched them, so they name a commit that others can fetch. A tree with
+changes, or a commit that no remote is known to have, is refused. With `--allow-dirty` the difference between commit and
+tree goes to the store, and every result that the launch makes is marked. Files that git ignores are no part of it.
+
+Nothing is asked of the network: a remote has what was last pushed to it or fetched from it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import c2f_spec
+from c2f_spec.errors import Denied, printable
+from c2f_spec.masking import masked, secret_values
+from c2f_spec.plan.model import digest_of
+from c2f_spec.spec.plan_json import Origin
+from c2f_spec.store.digest import seal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from c2f_spec.store.protocol import Objects
+
+
+NAMED = 100
+"""So many changed files an origin names."""
+LARGEST_PATCH = 5_000_000
+"""Bytes. More is data, and belongs into the store by `data add`."""
+
+
+def origin_of(root: Path, argv: Sequence[str]) -> Origin:
+    """The state of the repository at `root`. Without git, or outside of a repository, there is no commit."""
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
+    values = secret_values()
+    if not commit:
+        return Origin(version=c2f_spec.VERSION, commit=None, author=author(root), argv=_shown(argv, values))
+    return Origin(
+        version=c2f_spec.VERSION,
+        commit=commit,
+        branch=_git(root, "symbolic-ref", "--short", "--quiet", "HEAD").strip() or None,
+        pushed=bool(_git(root, "for-each-ref", "--contains", "HEAD", "--count=1", "refs/remotes")),
+        changed=tuple(changed_files(root)[:NAMED]),
+        author=author(root),
+        argv=_shown(argv, values),
+    )
+
+
+def changed_files(root: Path) -> list[str]:
+    """Files that differ from the commit or are unknown to it, relative to the root of the repository."""
+    entries = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames").split("\0")
+    return sorted(entry[3:] for entry in entries if entry)
+
+
+def refuse_unpublished(origin: Origin, *, allow_dirty: bool) -> None:
+    """Raises `Denied` if others could not fetch what is about to run on a cluster."""
+    way_out = "; --allow-dirty runs it all the same, stores the difference and marks every result"
+    if origin.commit is None:
+        raise Denied(
+            "the specs are in no commit, so a cluster's results could not name one",
+            hint="git init, commit and push",
+        )
+    if allow_dirty:
+        return
+    if origin.dirty:
+        some = ", ".join(origin.changed[:3]) + (", ..." if len(origin.changed) > 3 else "")
+        count = f"{len(origin.changed)}{' or more' if len(origin.changed) == NAMED else ''}"
+        message = f"the tree is not as committed, in {count} files: {some}"
+        raise Denied(printable(message), hint=f"commit and push{way_out}")
+    if not origin.pushed:
+        raise Denied(f"no remote is known to have the commit {origin.commit[:10]}", hint=f"git push{way_out}")
+
+
+def with_patch(origin: Origin, root: Path) -> tuple[Origin, bytes]:
+    """The origin with the digest of the difference between the newest pushed commit and the tree; and the difference.
+
+    Where no remote has any of its commits, it starts from the commit, which this machine alone has.
+    Raises `Denied` if it holds what looks like a credential, or is too large to be a change of code.
+    """
+    remotes = _git(root, "for-each-ref", "--format=%(objectname)", "refs/remotes").split()
+    base = (_git(root, "merge-base", "HEAD", *remotes).strip() if remotes else "") or "HEAD"
+    patch = _difference(root, base)
+    if len(patch) > LARGEST_PATCH:
+        raise Denied(
+            f"the difference to the commit has {len(patch):,} bytes, at most {LARGEST_PATCH:,} are stored",
+            hint="name data and outputs in .gitignore",
+        )
+    for part in patch.decode("utf-8", "replace").split("\ndiff --git "):
+        if masked(part, secret_values()) != part:
+            name = part.splitlines()[0].rsplit(" b/", 1)[-1]
+            raise Denied(
+                printable(f"{name} holds what looks like a credential, and would be stored for all to read"),
+                hint="take it out, or name the file in .gitignore",
+            )
+    found = {"base": origin.commit if base == "HEAD" else base, "patch": hashlib.sha256(patch).hexdigest()}
+    return origin.model_copy(update=found), patch
+
+
+def save_origin(objects: Objects, origin: Origin, patch: bytes = b"") -> str:
+    """Write an origin down, and what it was changed by; returns its digest."""
+    if origin.patch:
+        objects.create(f"provenance/{origin.patch}.patch", patch)
+    digest = digest_of(origin)
+    objects.create(f"provenance/{digest}.json", seal(origin.model_dump(mode="json")))
+    return digest
+
+
+def _difference(root: Path, base: str) -> bytes:
+    """As `git diff --binary` would print it, with files that are not added yet. Neither index nor objects change."""
+    with tempfile.TemporaryDirectory() as scratch:
+        objects = _git(root, "rev-parse", "--git-path", "objects").strip()
+        alternates = [str((root / objects).resolve()), os.environ.get("GIT_ALTERNATE_OBJECT_DIRECTORIES", "")]
+        aside = {
+            "GIT_INDEX_FILE": str(Path(scratch, "index")),
+            "GIT_OBJECT_DIRECTORY": scratch,
+            "GIT_ALTERNATE_OBJECT_DIRECTORIES": os.pathsep.join(filter(None, alternates)),
+        }
+        _git(root, "read-tree", "HEAD", env=aside)
+        _git(root, "add", "--all", env=aside)
+        return _run(root, "diff", "--cached", "--binary", "--no-color", "--no-ext-diff", base, env=aside)
+
+
+def author(root: Path) -> str:
+    """Who git takes its user for; without it, the user of this machine."""
+    name, mail = (_git(root, "config", key).strip() for key in ("user.name", "user.email"))
+    return f"{name} <{mail}>" if name and mail else name or mail or getpass.getuser()
+
+
+def _shown(argv: Sequence[str], values: Sequence[str]) -> tuple[str, ...]:
+    return tuple(masked(word, values) for word in argv)
+
+
+def _git(root: Path, *argv: str, env: dict[str, str] | None = None) -> str:
+    return _run(root, *argv, env=env).decode("utf-8", "replace")
+
+
+def _run(root: Path, *argv: str, env: dict[str, str] | None = None) -> bytes:
+    """What git prints; nothing if it fails or is not there, which reads as: nothing is known of the tree."""
+    command = ["git", "-C", str(root), "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *argv]
+    variables = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", **(env or {})}
+    try:
+        done = subprocess.run(command, env=variables, capture_output=True, check=False)
+    except FileNotFoundError:
+        return b""
+    return done.stdout if done.returncode == 0 else b""

@@ -1,0 +1,326 @@
+"""YAML text → `Document`: plain data, and the place of every key and value.
+
+A spec is data that strangers may send, so the language is small: maps, lists and scalars. Anchors, aliases, merge keys
+and tags are errors, a key may stand once, and depth and size are bounded. Plain scalars stay text (or null): the
+schema decides what `1e-5`, `no`, `010` or an all-digit commit hash are, so that no value changes its type on the way.
+Built from parser events and not from a loader, because a loader has already dropped the first of two equal keys.
+The limits keep any text of `MAX_BYTES` under two seconds and 200 MB, and what is said of it readable.
+"""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF8
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from c2f_spec.diagnostics.diagnostic import Diagnostic, Place, SpecErrors, Text
+from c2f_spec.errors import SpecInvalid, short
+from c2f_spec.files import DISK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from c2f_spec.files import Files
+
+
+MAX_TAG = 200
+
+
+def tag_of(event: Any) -> str:
+    """The explicit tag of a node as it was written, or nothing."""
+    tag = str(getattr(event, "ctag", None))
+    return "" if tag in ("None", "!") else tag
+
+
+def events_of(content: str) -> Iterator[Any]:
+    """Parser events of `content`. Long tags are cut: to decode one takes the square of its length."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.parser import Parser
+
+    class BoundedParser(Parser):
+        def select_tag_transform(self, tag: Any) -> None:
+            if tag is not None and tag.suffix:
+                tag.suffix = tag.suffix[:MAX_TAG]
+            super().select_tag_transform(tag)
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Parser = BoundedParser
+    events: Iterator[Any] = yaml.parse(content)
+    return events
+
+
+MAX_BYTES = 500_000
+MAX_DEPTH = 40
+MAX_NODES = 20_000
+MAX_PROBLEMS = 100
+NULLS = ("", "~", "null", "Null", "NULL")
+
+Loc = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A parsed file. `values` and `keys` say where the value, and the key, of a location stand.
+
+    Places carry their own text: what `extends`, a template, a sweep or `--set` contributed stands elsewhere than in
+    `text`, and `origins` and `routes` tell how it came here.
+    """
+
+    text: Text
+    data: Any
+    values: dict[Loc, Place] = field(repr=False)
+    keys: dict[Loc, Place] = field(repr=False)
+    origins: dict[Loc, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    """Notes on values that a sweep, a parameter or `--set` put where they are."""
+    routes: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    """By the path of another file: how its values came here."""
+
+    def place(self, loc: Loc, *, key: bool = False) -> Place:
+        """The place of `loc`, or of its nearest ancestor in the text.
+
+        A pydantic location also holds union tags and the names of missing fields, which are not in the text. So we
+        look for the longest run of parts that is, preferring later parts: a tag may share its name with a key.
+        """
+        best = self._nearest(loc)
+        return self.keys.get(best, self.values[best]) if key else self.values[best]
+
+    def notes(self, loc: Loc, *, key: bool = False) -> tuple[str, ...]:
+        """How the value at `place(loc)` came to where it is used, if not by being written there."""
+        own = self.origins.get(self._nearest(loc), ())
+        return own + self.routes.get(self.place(loc, key=key).text.path, ())
+
+    def _nearest(self, loc: Loc) -> Loc:
+        found: list[Loc] = [()]
+        for part in loc:
+            found += [(*f, part) for f in found if (*f, part) in self.values]
+        return max(reversed(found), key=len)
+
+
+def read(path: Path, shown: str, files: Files = DISK) -> Document:
+    """The document of a file, which messages call `shown`. Raises `SpecInvalid`."""
+    try:
+        data = files.read(path, MAX_BYTES + 1)
+    except FileNotFoundError:
+        from c2f_spec.language.suggestions import near_file
+
+        raise SpecInvalid(f"{shown}: no such file", hint=near_file(path), code="C2F117", file=shown) from None
+    except IsADirectoryError:
+        raise SpecInvalid(f"{shown}: is a folder", hint="name a file", code="C2F118", file=shown) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = error.strerror if isinstance(error, OSError) else error
+        raise SpecInvalid(f"{shown}: cannot be read: {why}", code="C2F119", file=shown) from None
+    return load(data, shown)
+
+
+def load(data: bytes, path: str) -> Document:
+    """Raises `SpecErrors` with the place if `data` is not a document."""
+    if len(data) > MAX_BYTES:
+        raise SpecInvalid(
+            f"{path}: larger than {MAX_BYTES:,} bytes",
+            hint="a spec is a page, not data",
+            code="C2F120",
+            file=path,
+        )
+    data = data.removeprefix(BOM_UTF8)
+    try:
+        text = Text(path, data.decode())
+    except UnicodeDecodeError as error:
+        text = Text(path, data.decode("utf-8", "replace"))
+        what = "UTF-16 text" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte {data[error.start]:#04x}"
+        at = _position(text, len(data[: error.start].decode("utf-8", "replace")))
+        found = Diagnostic("C2F112", at, f"not UTF-8 text ({what})", "save it as UTF-8")
+        raise SpecErrors([found]) from None
+    return _Builder(text).document()
+
+
+def _position(text: Text, index: int) -> Place:
+    """The place of a character, by its index."""
+    before = Text(text.path, text.content[:index]).lines
+    return Place(text, len(before), len(before[-1]) + 1)
+
+
+def fragment(argument: Text, start: int) -> Document:
+    """The value that stands in `argument` from column `start` on, of any kind: what `--set path=value` is given.
+
+    Raises `SpecErrors`.
+    """
+    padded = " " * start + argument.content[start:]
+    return _Builder(argument, padded).value()
+
+
+class _Builder:
+    """Events → data. One pass; every problem that leaves the text readable is collected, the rest end it."""
+
+    def __init__(self, text: Text, content: str | None = None) -> None:
+        self.text, self.content = text, text.content if content is None else content
+        self.values: dict[Loc, Place] = {}
+        self.keys: dict[Loc, Place] = {}
+        self.problems: list[Diagnostic] = []
+        self.nodes = 0
+        self.events: Iterator[Any] = iter(())
+
+    def document(self) -> Document:
+        return self._built(self._document)
+
+    def value(self) -> Document:
+        return self._built(self._node_alone)
+
+    def _built(self, build: Callable[[], Any]) -> Document:
+        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+        from ruamel.yaml.reader import ReaderError
+
+        try:
+            self.events = events_of(self.content)
+            data = build()
+        except ReaderError as error:
+            self._stop(
+                "C2F113",
+                _position(self.text, error.position),
+                f"a control character (U+{error.character:04X}), which YAML does not take",
+                "save it as plain UTF-8 text; in double quotes, write an escape such as `\\x1b`",
+            )
+        except (YAMLError, ValueError, OverflowError) as error:  # ruamel, of odd versions and escapes
+            mark = None
+            if isinstance(error, MarkedYAMLError):
+                mark = error.problem_mark or error.context_mark
+            about = " ".join(str(getattr(error, "problem", None) or error).split())
+            hint = "check indentation, quotes and brackets here and on the line above"
+            if "'\\t'" in about:
+                hint = "indent with spaces: YAML takes no tabs there"
+            at = Place(self.text, mark.line + 1, mark.column + 1) if mark else Place(self.text, 1, 1)
+            self._stop("C2F101", at, f"not YAML: {short(about, 120)}", hint)
+        if self.problems:
+            raise SpecErrors(self.problems)
+        return Document(self.text, data, self.values, self.keys)
+
+    def _document(self) -> Any:
+        data = self._node_alone()
+        if not isinstance(data, dict):
+            self._stop(
+                "C2F103",
+                self.values[()],
+                "a spec is a map of fields",
+                "start with `c2f: v1`; specs/ has examples",
+            )
+        return data
+
+    def _node_alone(self) -> Any:
+        """The one node of the text."""
+        next(self.events)  # start of the stream
+        event = next(self.events)
+        if type(event).__name__ == "StreamEndEvent":
+            self._stop(
+                "C2F102",
+                Place(self.text, 1, 1),
+                "the file is empty",
+                "start with `c2f: v1`; specs/ has examples",
+            )
+        if event.version not in (None, (1, 2)):
+            self._stop(
+                "C2F121", Place(self.text, 1, 1), "a `%YAML` directive of another version", "remove it"
+            )
+        start = next(self.events)
+        data = self._node(start, ())
+        next(self.events)  # end of the document
+        event = next(self.events)
+        if type(event).__name__ != "StreamEndEvent":
+            self._stop("C2F104", self._place(event), "a second document in one file", "one file is one spec")
+        return data
+
+    def _node(self, event: Any, loc: Loc) -> Any:
+        self.nodes += 1
+        place = self.values[loc] = self._place(event)
+        if len(loc) > MAX_DEPTH or self.nodes > MAX_NODES:
+            self._stop(
+                "C2F105",
+                place,
+                "too deep or too many values",
+                f"at most {MAX_DEPTH} levels and {MAX_NODES:,} values",
+            )
+        kind = type(event).__name__
+        if kind == "AliasEvent":
+            self._problem(
+                "C2F106",
+                place,
+                f"an alias `*{short(event.anchor)}`",
+                "write the value out: aliases hide where it comes from",
+            )
+            return None
+        if event.anchor is not None:
+            self._problem(
+                "C2F107",
+                place,
+                f"an anchor `&{short(event.anchor)}`",
+                "write the value out: anchors hide where it comes from",
+            )
+        if tag_of(event):
+            self._problem(
+                "C2F108",
+                place,
+                f"a tag `{short(tag_of(event), 80)}`",
+                "leave it out: the schema decides what a value is",
+            )
+        if kind == "MappingStartEvent":
+            return self._map(loc)
+        if kind == "SequenceStartEvent":
+            return self._list(loc)
+        return None if event.style is None and event.value in NULLS else event.value
+
+    def _map(self, loc: Loc) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        while type(event := next(self.events)).__name__ != "MappingEndEvent":
+            place = self._place(event)
+            if type(event).__name__ != "ScalarEvent":
+                self._stop("C2F109", place, "a key must be plain text", "")
+            key = event.value
+            if not key.isascii() or key != key.strip():
+                self._check_key(key, place)
+            if key == "<<":
+                self._problem("C2F110", place, "a merge key `<<`", "write the fields out")
+            elif key in data:
+                first = self.keys[*loc, key].line
+                self._problem(
+                    "C2F111",
+                    place,
+                    f"`{short(key)}` stands twice (first on line {first})",
+                    "keep one of them",
+                )
+            self.keys.setdefault((*loc, key), place)
+            value = self._node(next(self.events), (*loc, key))
+            data.setdefault(key, value)
+        return data
+
+    def _list(self, loc: Loc) -> list[Any]:
+        data: list[Any] = []
+        while type(event := next(self.events)).__name__ != "SequenceEndEvent":
+            data.append(self._node(event, (*loc, len(data))))
+        return data
+
+    def _check_key(self, key: str, place: Place) -> None:
+        """A key that a person reads as another one."""
+        from c2f_spec.language.suggestions import strangers
+
+        meant, (plain, odd) = short(key.strip()), strangers(key)
+        if key != key.strip():
+            self._problem("C2F115", place, f"a key with space around it, `{short(key)}`", f"write `{meant}`")
+        elif odd:
+            message = f"the key `{short(key)}` is not `{short(plain)}`: it holds {odd}"
+            self._problem("C2F114", place, message, f"type `{short(plain)}`")
+
+    def _problem(self, code: str, place: Place, message: str, hint: str) -> None:
+        self.problems.append(Diagnostic(code, place, message, hint))
+        if len(self.problems) >= MAX_PROBLEMS:
+            more = Diagnostic("C2F116", place, "too many problems; the rest is not read", "solve these first")
+            raise SpecErrors([*self.problems, more])
+
+    def _stop(self, code: str, place: Place, message: str, hint: str) -> NoReturn:
+        self._problem(code, place, message, hint)
+        raise SpecErrors(self.problems)
+
+    def _place(self, event: Any) -> Place:
+        start, end = event.start_mark, event.end_mark
+        width = end.column - start.column if end.line == start.line else 1
+        if type(event).__name__ in ("MappingStartEvent", "SequenceStartEvent"):
+            width = 1
+        return Place(self.text, start.line + 1, start.column + 1, max(1, width))

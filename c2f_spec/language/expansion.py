@@ -1,0 +1,28 @@
+"""A spec → its variants. One without inheritance, parameters and sweep is its own only variant, at no cost.
+
+The language itself is imported when a spec uses it: most do not, and `validate` would wait for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from c2f_spec.files import DISK
+from c2f_spec.language.variant import LANGUAGE, MEANT, Expansion, Variant, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from c2f_spec.files import Files
+    from c2f_spec.language.document import Document
+
+
+def expand(document: Document, path: Path, arguments: Sequence[str] = (), files: Files = DISK) -> Expansion:
+    """The variants of a spec that was read from `path` of `files`, with what `--set` says. Raises `SpecErrors`."""
+    if not arguments and not any(name in document.data for name in (*LANGUAGE, *MEANT)):
+        name = name_of(document.data)
+        return Expansion(name, (Variant(name, document),))
+    from c2f_spec.language.variants import expand_all
+
+    return expand_all(document, path, arguments, files)

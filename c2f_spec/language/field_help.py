@@ -1,0 +1,248 @@
+"""What `c2f-spec explain grpo.hint.trigger` prints: a field's type, default, class, meaning and source.
+
+Everything is read from the models. The one thing that they do not say is which stages a field re-runs: that is
+decided in `c2f_spec/plan/keys.py`, told by `RE_RUNS`, and a test mutates every field to hold the two together.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from c2f_spec.errors import WrongUsage
+from c2f_spec.language.schema_errors import WHAT_A_PATTERN_MEANS, members
+from c2f_spec.language.suggestions import suggest
+from c2f_spec.spec import support
+from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, Word, field_class
+from c2f_spec.spec.experiment import Experiment
+from c2f_spec.spec.filters import NAMES
+from c2f_spec.spec.hint import PRESETS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RE_RUNS: dict[str, tuple[str, ...]] = {
+    "data": ("prepare",),
+    "format": ("distil", "filter", "sft", "grpo", "evaluate"),
+    "media": ("distil", "sft", "grpo", "evaluate", "baseline"),
+    "student": ("sft", "grpo", "evaluate"),
+    "teacher": ("distil",),
+    "filters": ("filter",),
+    # `retry` is decided beside the teacher.
+    **{f"filters.{name}.on_fail": ("distil", "filter") for name in NAMES},
+    "sft": ("sft",),
+    "grpo": ("grpo",),
+    "evaluate": ("evaluate",),
+    "evaluate.baseline": ("baseline",),
+    "seed": ("sft", "grpo", "evaluate of an untrained tiny student"),
+}
+"""Path of a section to the stages whose keys it enters; the longest start of a path counts (DESIGN: "Stages, keys, plan")."""
+
+CLASSES = {
+    "placement": "placement: where or how it runs; a change re-runs nothing",
+    "report": "report: how results are shown; a change re-runs nothing",
+    "cosmetic": "cosmetic: for people; a change re-runs nothing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A field at a path, in one model."""
+
+    path: tuple[str, ...]
+    model: type[SpecModel]
+    info: FieldInfo
+    classes: tuple[str, ...]
+    """Of the field and of all sections above it."""
+
+    @property
+    def kind(self) -> str:
+        """`identity`, unless the field or a section above it says otherwise."""
+        return next((c for c in self.classes if c != "identity"), "identity")
+
+    @property
+    def member(self) -> str:
+        """The kind of the union's member that has the field, or nothing."""
+        union = any(d in self.model.model_fields for d in DISCRIMINATORS)
+        return _tag(self.model) if union and self.path[-1] not in DISCRIMINATORS else ""
+
+
+def every_field(
+    model: type[SpecModel] = Experiment, path: tuple[str, ...] = (), classes: tuple[str, ...] = ()
+) -> Iterator[Found]:
+    """All fields, sections before what is in them; one for each member of a union that has it."""
+    for name, info in model.model_fields.items():
+        found = Found((*path, name), model, info, (*classes, field_class(model, name)))
+        yield found
+        for inner in members(info.annotation):
+            if issubclass(inner, SpecModel):
+                yield from every_field(inner, found.path, found.classes)
+
+
+def re_runs(path: str, kind: str = "identity") -> tuple[str, ...]:
+    """Kinds of stages whose keys the field at `path` enters."""
+    starts = [p for p in RE_RUNS if path == p or path.startswith(f"{p}.")]
+    return RE_RUNS[max(starts, key=len)] if starts and kind == "identity" else ()
+
+
+def explain_field(path: str) -> str:
+    """Raises `WrongUsage` with the nearest path for one that does not exist."""
+    known: dict[str, list[Found]] = {}
+    for found in every_field():
+        known.setdefault(".".join(found.path), []).append(found)
+    if path not in known:
+        raise WrongUsage(f"no field `{path}`", hint=_nearest(path, list(known)))
+    return "\n\n".join(_told(path, alike) for alike in _grouped(known[path]))
+
+
+def _grouped(found: list[Found]) -> list[list[Found]]:
+    """The members of a union that have the field in the same way, together."""
+    groups: dict[tuple[Any, ...], list[Found]] = {}
+    for each in found:
+        same = (each.info.description, repr(each.info.annotation), repr(each.info.default))
+        groups.setdefault(same, []).append(each)
+    return list(groups.values())
+
+
+def _nearest(path: str, known: list[str]) -> str:
+    """The fields of the longest start of the path that exists, or a near miss among them."""
+    parts = path.split(".")
+    while parts:
+        *above, last = parts
+        start = ".".join(above)
+        if not above or start in known:
+            inside = [k for k in known if k.rpartition(".")[0] == start]
+            hint = suggest(last, [k.rpartition(".")[2] for k in inside])
+            return hint.replace("`", f"`{start}.", 1) if start and hint.startswith("did you") else hint
+        parts = above
+    return ""
+
+
+def _told(path: str, alike: list[Found]) -> str:
+    found = alike[0]
+    of = ", ".join(f"`{each.member}`" for each in alike if each.member)
+    lines = [f"{path}  (of kind {of})" if of else path]
+    lines += [f"  {found.info.description}"] if found.info.description else []
+    rows = {"type": type_of(found.info.annotation, found.info.metadata), "default": _default(found)}
+    stages = re_runs(path, found.kind)
+    also = f"; a change re-runs {', '.join(stages)} and what needs it" if stages else ""
+    rows["class"] = CLASSES.get(found.kind, f"identity{also}")
+    rows |= {"source": source} if (source := _source(found)) else {}
+    rows |= {"runs now": runs} if (runs := _runs_now(found)) else {}
+    lines += ["", *(f"  {name:<9}{text}" for name, text in rows.items())]
+    return "\n".join(line.rstrip() for line in [*lines, *_inside(found)])
+
+
+def _inside(found: Found) -> list[str]:
+    """Kinds of a union, fields of a section, what a preset stands for."""
+    if found.path[-1] == "preset":
+        return ["", *(f"    {name:<18}{_written(fields)}" for name, fields in PRESETS.items())]
+    models = [m for m in members(found.info.annotation) if issubclass(m, SpecModel)]
+    if len(models) > 1:
+        return ["", *(f"    {' '.join(_tags(m)):<16} {_first(m)}" for m in models)]
+    return (
+        ["", *(f"    {n:<26}{i.description or ''}" for m in models for n, i in m.model_fields.items())]
+        if models
+        else []
+    )
+
+
+def _written(fields: dict[str, Any]) -> str:
+    """A preset as it would stand in a spec."""
+    inside = ", ".join(
+        f"{k}: {f'{{{_written(v)}}}' if isinstance(v, dict) else v}" for k, v in fields.items()
+    )
+    return inside or "every field at its default: the paper's policy"
+
+
+def _runs_now(found: Found) -> str:
+    """What of it this version's runtime does, if not all."""
+    if any((support.values(found.path[:n]) or ())[:1] == (None,) for n in range(1, len(found.path) + 1)):
+        return "nothing: this version validates and plans it; leave it out to run"
+    return " or ".join(support.shown(v) for v in support.values(found.path) or ())
+
+
+def type_of(annotation: Any, metadata: list[Any]) -> str:
+    """A type in words: `number above 0`, `list of text`, `one of a, b`."""
+    if get_origin(annotation) is Annotated:
+        inner, *more = get_args(annotation)
+        return type_of(inner, [*more, *metadata])
+    limits = [m for each in metadata for m in (each.metadata if isinstance(each, FieldInfo) else [each])]
+    words = [m.word for m in limits if isinstance(m, Word)]
+    args = [a for a in get_args(annotation) if a is not NoneType]
+    if get_origin(annotation) is Literal:
+        return f"one of {', '.join(map(str, args))}" if len(args) > 1 else f"always `{args[0]}`"
+    if get_origin(annotation) is tuple:
+        return f"list of: {type_of(args[0], [])}"
+    models = members(annotation)
+    if models:
+        text = (
+            "a map of fields"
+            if len(models) == 1
+            else "one of the kinds below; the name alone is short for a map"
+        )
+    elif args:
+        text = " or ".join(type_of(a, [m for m in limits if not isinstance(m, Word)]) for a in args)
+    else:
+        named = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+        text = named.get(annotation, "text") + _bounds(limits)
+    text += f", or `{words[0]}`" if words else ""
+    return f"{text}, or absent" if NoneType in get_args(annotation) and not words else text
+
+
+BOUNDS = {
+    "gt": "above {:g}",
+    "ge": "at least {:g}",
+    "lt": "below {:g}",
+    "le": "at most {:g}",
+    "multiple_of": "a multiple of {:g}",
+    "min_length": "at least {:g} of them",
+    "max_length": "at most {:g} characters",
+}
+
+
+def _bounds(limits: list[Any]) -> str:
+    found = [w.format(b) for m in limits for a, w in BOUNDS.items() if (b := getattr(m, a, None)) is not None]
+    patterns = [p for m in limits if isinstance(p := getattr(m, "pattern", None), str)]
+    return ", ".join(["", *found]) + "".join(f"; {WHAT_A_PATTERN_MEANS.get(p, p)}" for p in patterns)
+
+
+def _default(found: Found) -> str:
+    if found.info.is_required():
+        return "none: it must be given"
+    value = found.info.get_default(call_default_factory=True)
+    if isinstance(value, SpecModel):
+        tags = [str(getattr(value, d)) for d in DISCRIMINATORS if d in type(value).model_fields]
+        return tags[0] if tags else "every field at its own default"
+    if value is None:
+        words = [m.word for m in found.info.metadata if isinstance(m, Word)]
+        return words[0] if words else "absent"
+    return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value or '""'
+
+
+def _source(found: Found) -> str:
+    """Where the default comes from, as far as the description says it."""
+    text = found.info.description or ""
+    if text.endswith(NOT_IN_PAPER):
+        return "not in the paper: our default"
+    cited = re.search(r"\(((?:paper|UFT|LUFFY|DAPO)[^)]*)\)", text)
+    return cited[1] if cited else ""
+
+
+def _tag(model: type[SpecModel]) -> str:
+    return _tags(model)[0]
+
+
+def _tags(model: type[SpecModel]) -> list[str]:
+    """The words that name a member of a union, one or several; of other models its own name."""
+    fields = [model.model_fields[d] for d in DISCRIMINATORS if d in model.model_fields]
+    return [str(word) for word in get_args(fields[0].annotation)] if fields else [model.__name__]
+
+
+def _first(model: type[SpecModel]) -> str:
+    return (model.__doc__ or "").strip().splitlines()[0]

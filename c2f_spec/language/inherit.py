@@ -1,0 +1,232 @@
+"""`extends:` and `template:`: a file and what it builds on → one tree.
+
+    extends: base.yaml                      or an ordered list: later ones are laid on earlier ones
+    template: templates/c2f.yaml            one file with `params:`, given their values by
+    with: {train: ch-sims}
+
+The file's own fields are laid on what it builds on. Names of files are relative to the folder of the file that names
+them, and never lead out of its repository: a spec under review must not read what is not under review.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from c2f_spec.diagnostics.diagnostic import SpecErrors
+from c2f_spec.errors import SpecInvalid
+from c2f_spec.files import enclosing
+from c2f_spec.language.document import MAX_BYTES, read
+from c2f_spec.language.params import Scope, fill
+from c2f_spec.language.problems import Problems, suggest
+from c2f_spec.language.tree import Source, Tree, merge, tree_of
+from c2f_spec.language.variant import BUILDING, MEANT
+
+if TYPE_CHECKING:
+    from c2f_spec.diagnostics.diagnostic import Place
+    from c2f_spec.files import Files
+    from c2f_spec.language.document import Document
+
+MAX_DEPTH = 16
+MAX_FILES = 64
+WORDS = {"extends": "inherited", "template": "instantiated"}
+
+
+@dataclass(slots=True)
+class Resolved:
+    """A file with everything that it builds on."""
+
+    tree: Tree
+    scope: Scope
+    routes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def resolve(document: Document, path: Path, files: Files) -> Resolved:
+    """The tree of a spec that was read from `path` of `files`. Raises `SpecErrors`."""
+    real = files.real(path)
+    return _Files(enclosing(path) or real.parent, files).resolve(document, real, {}, None, ())
+
+
+@dataclass(slots=True)
+class _Files:
+    """What was read for one spec, and how much of it."""
+
+    root: Path
+    source: Files
+    documents: dict[Path, Document] = field(default_factory=dict)
+    size: int = 0
+    plain: dict[Path, Resolved] = field(default_factory=dict)
+    """Bases without arguments: a diamond of files is resolved once, whatever its size."""
+
+    def resolve(
+        self,
+        document: Document,
+        path: Path,
+        given: dict[str, Source],
+        link: Place | None,
+        chain: tuple[Path, ...],
+    ) -> Resolved:
+        """`link` is where the file is named, `chain` are the files that led to it."""
+        problems = Problems()
+        tree, scope = fill(tree_of(document), given, link, problems)
+        for name in tree.data:
+            if name in MEANT:
+                hint = f"did you mean `{MEANT[name]}`?"
+                problems.key(tree, (name,), "C2F550", f"unknown field `{name}`", hint)
+        bases = self._bases(tree, scope, path, chain, problems)
+        problems.raise_any()
+        found = Resolved(Tree({}, dict.fromkeys(((),), tree.values[()]), {}), scope)
+        own = tree.copy()
+        for name in BUILDING:
+            own.forget((name,), own.data.pop(name, None))
+        for route, base in bases:
+            name = base.tree.values[()].text.path
+            for far, notes in {name: (), **base.routes}.items():
+                found.routes.setdefault(far, (*notes, route))
+            found.tree = merge(found.tree, base.tree)
+            _hand_down(found, base, tree)
+        found.tree = merge(found.tree, own)
+        return found
+
+    def _bases(
+        self, tree: Tree, scope: Scope, path: Path, chain: tuple[Path, ...], problems: Problems
+    ) -> list[tuple[str, Resolved]]:
+        template, extends = tree.data.get("template"), tree.data.get("extends")
+        given = _arguments(tree, scope, problems)
+        if template is not None and extends is not None:
+            hint = "let one of the files build on the other"
+            problems.key(tree, ("template",), "C2F506", "both `template` and `extends`", hint)
+            return []
+        field_name = "extends" if template is None else "template"
+        value = tree.data.get(field_name)
+        names = value if isinstance(value, list) and field_name == "extends" else [value]
+        if value is None:
+            return []
+        if not names or not all(isinstance(name, str) for name in names):
+            words = "a file, or a list of files" if field_name == "extends" else "a file"
+            problems.at(tree.values[field_name,], "C2F501", f"`{field_name}` must name {words}")
+            return []
+        if len(names) > MAX_FILES:
+            message = f"`extends` names more than {MAX_FILES} files"
+            problems.at(tree.values["extends",], "C2F510", message, "merge some of them")
+            return []
+        found = []
+        for i, name in enumerate(names):
+            place = tree.values[(field_name, i) if isinstance(value, list) else (field_name,)]
+            if name in names[:i]:
+                problems.at(place, "C2F507", f"`{name}` stands twice", "remove one of them")
+                continue
+            route = f"{WORDS[field_name]} by {place.text.path}:{place.line}"
+            base = self._base(name, place, route, (*chain, path), given, problems)
+            if base is not None:
+                found.append((route, base))
+        return found
+
+    def _base(
+        self,
+        name: str,
+        place: Place,
+        route: str,
+        chain: tuple[Path, ...],
+        given: dict[str, Source],
+        problems: Problems,
+    ) -> Resolved | None:
+        path = self._inside(name, place, chain, problems)
+        if path is None:
+            return None
+        if not given and path in self.plain:
+            return self.plain[path]
+        try:
+            document = self._read(path, os.path.normpath(Path(place.text.path).parent / name), place)
+            found = self.resolve(document, path, given, place, chain)
+        except SpecErrors as error:
+            problems.found += [
+                d if d.place.text is place.text else replace(d, notes=(*d.notes, route))
+                for d in error.diagnostics
+            ]
+            return None
+        if not given:
+            self.plain[path] = found
+        return found
+
+    def _inside(self, name: str, place: Place, chain: tuple[Path, ...], problems: Problems) -> Path | None:
+        """The file that is meant, if it may be read."""
+        if "\0" in name:
+            problems.at(place, "C2F502", "not the name of a file")
+            return None
+        if Path(name).is_absolute():
+            problems.at(place, "C2F503", f"`{name}` is not relative to the folder of its spec")
+            return None
+        path = self.source.real(chain[-1].parent / name)
+        if not path.is_relative_to(self.root):
+            hint = "copy it into the repository, where it is reviewed"
+            problems.at(place, "C2F503", f"`{name}` lies outside the repository", hint)
+        elif path in chain:
+            circle = " -> ".join(p.name for p in (*chain[chain.index(path) :], path))
+            problems.at(place, "C2F504", f"`{name}` builds on itself: {circle}", "remove one of these lines")
+        elif len(chain) > MAX_DEPTH:
+            problems.at(
+                place, "C2F505", f"more than {MAX_DEPTH} files build on each other", "merge some of them"
+            )
+        elif not self.source.is_file(path):
+            hint = suggest(path.name, self.source.names(path.parent))
+            problems.at(place, "C2F502", f"no file `{name}`", hint)
+        else:
+            return path
+        return None
+
+    def _read(self, path: Path, shown: str, place: Place) -> Document:
+        if path not in self.documents:
+            self.size += self.source.size(path)
+            if self.size > MAX_BYTES or len(self.documents) >= MAX_FILES:
+                message = f"more than {MAX_FILES} files or {MAX_BYTES:,} bytes build on each other"
+                Problems().stop(place, "C2F509", message, "a spec is a page, not data")
+            try:
+                self.documents[path] = read(path, shown, self.source)
+            except SpecErrors:
+                raise
+            except SpecInvalid as error:
+                Problems().stop(place, "C2F508", error.message, error.hint)
+        return self.documents[path]
+
+
+def _arguments(tree: Tree, scope: Scope, problems: Problems) -> dict[str, Source]:
+    """The values of `with`, by parameter."""
+    given = tree.data.get("with")
+    if given is None:
+        return {}
+    if tree.data.get("template") is None:
+        problems.key(
+            tree, ("with",), "C2F520", "`with` without `template`", "name the template, or remove it"
+        )
+        return {}
+    if not isinstance(given, dict):
+        problems.at(tree.values["with",], "C2F520", "`with` must be a map of parameters")
+        return {}
+    found = {}
+    for name in given:
+        at = ("with", name)
+        used = tree.uses.get(at)
+        if used is not None and used.name in scope.missing:
+            continue  # passes on what nobody has given yet
+        found[name] = Source(tree, at, tree.origins.get(at, ()), tree.keys[at])
+    return found
+
+
+def _hand_down(found: Resolved, base: Resolved, tree: Tree) -> None:
+    """Parameters of a base stay open to sweeps and `--set`, unless the file declares its own of that name.
+
+    What a parameter of the file passes on by `with` is from then on a use of that one.
+    """
+    known = base.scope.parameters
+    passed = {known[str(loc[1])]: p for loc, p in tree.uses.items() if loc[0] == "with" and loc[1] in known}
+    if passed:
+        uses = found.tree.uses
+        found.tree.uses = {loc: passed.get(p, p) for loc, p in uses.items()}
+    own = found.scope
+    for name, parameter in base.scope.parameters.items():
+        own.parameters.setdefault(name, parameter)
+        if name in base.scope.missing and parameter not in passed:
+            own.missing.setdefault(name, base.scope.missing[name])

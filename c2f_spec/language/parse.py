@@ -1,0 +1,120 @@
+"""`Document` → `Experiment` or every problem at once."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
+from c2f_spec.language.checks import Problem, check
+from c2f_spec.language.schema_errors import explain
+from c2f_spec.spec.environment import environment_model
+from c2f_spec.spec.experiment import Experiment
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+    from c2f_spec.language.document import Document, Loc
+    from c2f_spec.spec.environment import Environment
+    from c2f_spec.spec.policy import Policy
+
+MAX_PROBLEMS = 100
+
+
+Seen = dict[tuple[str, int], tuple[Any, Any]]
+"""Sections that were validated, by field and identity of the data, which is kept alive beside its model."""
+
+
+def parse(document: Document, seen: Seen | None = None) -> tuple[Experiment, list[Diagnostic]]:
+    """The experiment and its warnings. Raises `SpecErrors` with all errors of the schema, else of the cross-checks.
+
+    The cross-checks need every section to be well-formed, so they speak only when the schema is content. Variants of a
+    sweep share the data of sections; with the same `seen` for all, each section is validated once.
+    """
+    experiment = _validate(Experiment, document) if seen is None else _validate_shared(document, seen)
+    found = [diagnostic(document, problem) for problem in check(experiment)]
+    if any(d.severity == "error" for d in found):
+        raise SpecErrors(found)
+    return experiment, found
+
+
+def diagnostic(document: Document, problem: Problem) -> Diagnostic:
+    """A finding of a check, at its place and with the way that the value took."""
+    p = problem
+    place, notes = document.place(p.loc, key=p.at_key), document.notes(p.loc, key=p.at_key)
+    return Diagnostic(p.code, place, p.message, p.hint, p.severity, notes)
+
+
+def _validate_shared(document: Document, seen: Seen) -> Experiment:
+    data: dict[str, Any] = document.data
+    known = {
+        name: seen[name, id(value)][1] if (name, id(value)) in seen else value for name, value in data.items()
+    }
+    experiment: Experiment = _validate(Experiment, document, known)
+    for name, value in data.items():
+        if isinstance(value, dict) and isinstance(model := getattr(experiment, name), BaseModel):
+            seen[name, id(value)] = (value, model)
+    return experiment
+
+
+def parse_environment(document: Document) -> Environment:
+    """Raises `SpecErrors`."""
+    kind = document.data.get("kind") if isinstance(document.data, dict) else None
+    environment: Environment = _validate(environment_model(kind), document)
+    if environment.kind == "kubernetes":
+        from c2f_spec.language.checks_environment import check_environment
+
+        if found := [diagnostic(document, problem) for problem in check_environment(environment)]:
+            raise SpecErrors(found)
+    return environment
+
+
+def parse_policy(document: Document) -> Policy:
+    """Raises `SpecErrors`."""
+    from c2f_spec.spec.policy import Policy
+
+    policy: Policy = _validate(Policy, document)
+    return policy
+
+
+def _validate(kind: Any, document: Document, data: Any = None) -> Any:
+    try:
+        return _adapter(kind).validate_python(document.data if data is None else data)
+    except ValidationError as error:
+        problems = []
+        found = error.errors(include_url=False)
+        for item in found[:MAX_PROBLEMS]:
+            code, message, hint, at_key = explain(kind, item)
+            loc = _place(item)
+            problems.append(
+                Diagnostic(
+                    code,
+                    document.place(loc, key=at_key),
+                    message,
+                    hint,
+                    notes=document.notes(loc, key=at_key),
+                )
+            )
+        if len(found) > MAX_PROBLEMS:
+            message = f"and {len(found) - MAX_PROBLEMS:,} more problems from here on"
+            at = document.place(_place(found[MAX_PROBLEMS]))
+            problems.append(Diagnostic("C2F212", at, message, "solve these first"))
+        raise SpecErrors(problems) from None
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    """Validators are built when first used, so each adapter must be made once."""
+    return TypeAdapter(kind)
+
+
+def _place(error: ErrorDetails) -> Loc:
+    """Where to point: at the section that lacks a field, at the `kind` that does not exist."""
+    loc = error["loc"]
+    if error["type"] == "missing":
+        return loc[:-1]
+    if error["type"] == "union_tag_invalid":
+        return (*loc, str(error["ctx"]["discriminator"]).strip("'"))
+    return loc

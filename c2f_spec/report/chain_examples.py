@@ -1,0 +1,159 @@
+"""Chains and answers to read, each with its clip. The first of each kind in file order: chosen by rule, not by beauty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.metrics.answers import finite
+from c2f_spec.report import numbers
+from c2f_spec.report.model import Example, Examples, Funnel, FunnelRow
+from c2f_spec.report.thumbnails import NOT_STORED, Glimpse, glimpse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from c2f_spec.plan.model import Variant
+    from c2f_spec.report.outputs import Output, Outputs
+
+
+POLARITIES = ("negative", "neutral", "positive")
+
+
+def funnel(outputs: Outputs, variant: Variant) -> Funnel | None:
+    """`None` if the variant filters nothing."""
+    found = outputs.find(variant, "filter")
+    if found is None:
+        return None
+    data = found.json("funnel.json")
+    if not data:
+        return Funnel(found.state or "no funnel", (), ())
+    by_polarity, by_split = _map(data.get("by_polarity")), _map(data.get("by_split"))
+    names = [*POLARITIES, *sorted(set(by_polarity) - set(POLARITIES))]
+    splits = list(by_split)
+    rows = (
+        _row(f"all ({splits[0]})" if len(splits) == 1 else "all", data),
+        *(_row(name, _map(by_split[name])) for name in splits if len(splits) > 1),
+        *(_row(name, _map(by_polarity[name])) for name in names if name in by_polarity),
+    )
+    filters = tuple(dict.fromkeys(name for row in rows for name in row.dropped))
+    return Funnel("", rows, filters)
+
+
+def _row(name: str, data: dict[str, Any]) -> FunnelRow:
+    dropped = {str(k): int(v) for k, v in _map(data.get("dropped")).items()}
+    dropped |= {f"no answer: {k}": int(v) for k, v in _map(data.get("failed")).items()}
+    return FunnelRow(name, int(data.get("in", 0)), int(data.get("kept", 0)), dropped)
+
+
+def _map(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+COUNT = 3
+LONGEST = 4000
+"""Characters of a text that are shown."""
+ORDER = ("grpo", "sft", "base")
+
+Row = dict[str, Any]
+
+
+def kept(outputs: Outputs, variant: Variant) -> Examples | None:
+    """The first kept chain of each polarity. `None` if the variant filters nothing."""
+    found = outputs.find(variant, "filter")
+    if found is None:
+        return None
+    clips = _clips(outputs, variant, variant.experiment.data.train)
+    rows = _varied(found.rows("chains.jsonl"), lambda row: clips.row(row).get("polarity"))
+    note = "The first in the order of the data set, of each polarity where there is one."
+    shown = tuple(clips.example(row, "kept", row.get("text")) for row in rows)
+    return Examples("Chains that were kept", note, found.state or ("" if rows else "none"), shown)
+
+
+def dropped(outputs: Outputs, variant: Variant) -> Examples | None:
+    """The first chain that each filter dropped. `None` if the variant filters nothing."""
+    found = outputs.find(variant, "filter")
+    if found is None:
+        return None
+    clips = _clips(outputs, variant, variant.experiment.data.train)
+    rows = _varied(found.rows("dropped.jsonl"), lambda row: row.get("filter"))
+    note = "The first in the order of the data set, of each filter where it dropped any."
+    shown = tuple(
+        clips.example(row, f"dropped by {row.get('filter')}: {row.get('reason')}", row.get("text"))
+        for row in rows
+    )
+    return Examples("Chains that were dropped", note, found.state or ("" if rows else "none"), shown)
+
+
+def answers(outputs: Outputs, variant: Variant) -> Examples | None:
+    """Answers of the last checkpoint on the training data set's test split. `None` if nothing is evaluated."""
+    asked = variant.experiment.evaluate
+    if asked is None:
+        return None
+    train = variant.experiment.data.train
+    dataset = train if train in asked.datasets else asked.datasets[0]
+    checkpoint = next(c for c in ORDER if c in asked.checkpoints)
+    found = outputs.find(variant, "evaluate", checkpoint=checkpoint, dataset=dataset)
+    if found is None:
+        return None
+    clips = _clips(outputs, variant, dataset)
+    rows = _varied(found.rows("predictions.jsonl"), lambda row: (_verdict(row), row.get("true")))
+    title = f"Answers of {checkpoint} on {dataset}"
+    note = "The first test clips in the order of the data set, of each outcome where there is one."
+    shown = tuple(clips.example(row, _verdict(row), row.get("output")) for row in rows)
+    return Examples(title, note, found.state or ("" if rows else "none"), shown)
+
+
+def _verdict(row: Row) -> str:
+    score = finite(row.get("score"))
+    if score is None:
+        return "no score could be read"
+    if row.get("polarity") is None:
+        return f"score {numbers.label(score)}"
+    right = "right" if row.get("polarity") == row.get("true") else "wrong"
+    return f"{right} polarity" + ("" if row.get("well_formed") is True else ", not well-formed")
+
+
+def _varied(rows: Iterable[Row], kind: Callable[[Row], Any]) -> list[Row]:
+    """The first row of each kind, then the next ones, `COUNT` in all and in file order."""
+    seen: set[Any] = set()
+    first: list[tuple[int, Row]] = []
+    rest: list[tuple[int, Row]] = []
+    for place, row in enumerate(rows):
+        group = str(kind(row))
+        (rest if group in seen else first).append((place, row))
+        seen.add(group)
+    return [row for _, row in sorted((first + rest)[:COUNT], key=lambda pair: pair[0])]
+
+
+class _Clips:
+    """The clips of a prepared data set by their ids."""
+
+    def __init__(self, prepared: Output | None) -> None:
+        self.prepared = prepared
+        self.rows = {str(r.get("id")): r for r in prepared.rows("manifest.jsonl")} if prepared else {}
+
+    def row(self, row: Row) -> Row:
+        return self.rows.get(str(row.get("id")), {})
+
+    def example(self, row: Row, verdict: str, body: Any) -> Example:
+        clip = self.row(row)
+        media = self.prepared.file(str(clip.get("media"))) if self.prepared else None
+        seen = glimpse(media) if media else Glimpse(None, b"", NOT_STORED)
+        return Example(
+            id=str(row.get("id")),
+            verdict=verdict,
+            text=_cut(str(clip.get("text", ""))),
+            label=finite(clip.get("label", row.get("label"))),
+            polarity=str(clip.get("polarity", row.get("true", ""))),
+            body=_cut(str(body or "")),
+            jpeg=seen.jpeg,
+            no_picture=seen.problem,
+        )
+
+
+def _clips(outputs: Outputs, variant: Variant, dataset: str) -> _Clips:
+    return _Clips(outputs.find(variant, "prepare", dataset=dataset))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]} … ({len(text) - LONGEST:,} more characters)"

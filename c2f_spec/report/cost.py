@@ -1,0 +1,76 @@
+"""What the stages took and when they ran, from their records: there is no other clock here."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime
+from statistics import median
+from typing import TYPE_CHECKING
+
+from c2f_spec.report.model import Bar, KindCost
+
+if TYPE_CHECKING:
+    from c2f_spec.plan.model import Plan
+    from c2f_spec.report.outputs import Output, Outputs
+
+
+def timeline(plan: Plan, outputs: Outputs) -> tuple[Bar, ...]:
+    """Of the stages whose record says when they began, the first first."""
+    found = [
+        (start, o) for o in (outputs.of(s.key) for s in plan.stages) if (start := _started(o)) is not None
+    ]
+    if not found:
+        return ()
+    first = min(start for start, _ in found)
+    bars = (
+        Bar(o.stage.label, o.stage.kind, start - first, start - first + _seconds(o)) for start, o in found
+    )
+    return tuple(sorted(bars, key=lambda bar: (bar.start, bar.end, bar.label)))
+
+
+def costs(plan: Plan, outputs: Outputs) -> tuple[KindCost, ...]:
+    """By kind of stage, in the order of the plan."""
+    shared = Counter(key for variant in plan.variants for key in variant.stages)
+    kinds = dict.fromkeys(stage.kind for stage in plan.stages)
+    return tuple(
+        _cost(kind, [outputs.of(s.key) for s in plan.stages if s.kind == kind], shared) for kind in kinds
+    )
+
+
+def _cost(kind: str, found: list[Output], shared: Counter[str]) -> KindCost:
+    done = [o for o in found if o.record is not None]
+    peaks = [float(peak) for o in done if (peak := o.provenance.get("peak_mb"))]
+    gpus, tokens = (_measured(done, name) for name in ("peak_gpu_bytes", "tokens_per_second"))
+    return KindCost(
+        kind=kind,
+        stages=len(found),
+        done=len(done),
+        seconds=sum(map(_seconds, done)),
+        gpu_hours=sum(_seconds(o) * _gpus(o) for o in done) / 3600,
+        peak_mb=max(peaks, default=None),
+        unshared=sum(_seconds(o) * shared[o.stage.key] for o in done),
+        gpu_mb=max(gpus) / 1e6 if gpus else None,
+        tokens_per_second=median(tokens) if tokens else None,
+    )
+
+
+def _measured(done: list[Output], name: str) -> list[float]:
+    """Of the stages that measured it."""
+    return [float(value) for o in done if (value := (o.provenance.get("measured") or {}).get(name))]
+
+
+def _seconds(output: Output) -> float:
+    return float(sum((output.provenance.get("seconds") or {}).values()))
+
+
+def _gpus(output: Output) -> int:
+    placement = (output.provenance.get("ran") or {}).get("placement") or {}
+    return int(placement.get("gpus") or 0) * int(placement.get("nodes") or 1)
+
+
+def _started(output: Output) -> float | None:
+    told = output.provenance.get("started")
+    try:
+        return datetime.fromisoformat(str(told)).timestamp() if told else None
+    except ValueError:
+        return None

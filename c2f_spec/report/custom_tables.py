@@ -1,0 +1,181 @@
+"""`OwnTable` → its cells as text, and its numbers one by one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from c2f_spec.report import numbers
+from c2f_spec.report.paper_tables import clean
+from c2f_spec.report.scores import compared, named
+from c2f_spec.report.tables import PERCENT, Grid, Number, OwnColumn, OwnRow, OwnTable
+from c2f_spec.spec.reporting import METRICS, TableRow
+from c2f_spec.spec.reporting import OwnTable as Asked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from c2f_spec.metrics.effect import Effect
+    from c2f_spec.report.scores import Cells, Group
+
+
+NO_VARIANT = "no variant of this plan"
+
+
+def own_tables(found: Sequence[Group], cells: Cells) -> tuple[OwnTable, ...]:
+    """Each definition once, in the order of the plan."""
+    asked = dict.fromkeys(
+        table for g in found for v in g.variants for table in v.experiment.tables if isinstance(table, Asked)
+    )
+    return tuple(_table(table, found, cells) for table in asked)
+
+
+def _table(asked: Asked, found: Sequence[Group], cells: Cells) -> OwnTable:
+    rows = asked.rows or tuple(TableRow(variant=g.name) for g in found if cells.last(g))
+    columns = _columns(asked, found)
+    base = named(tuple(found), asked.against) if asked.against else None
+    made = [_row(row, columns, base, found, cells) for row in rows]
+    return OwnTable(asked.name, asked.title, columns, tuple(made), asked.aggregate, asked.against or "")
+
+
+def _columns(asked: Asked, found: Sequence[Group]) -> tuple[OwnColumn, ...]:
+    if asked.columns:
+        wanted = [(c.dataset, c.metrics) for c in asked.columns]
+    else:
+        evaluated = (v.experiment.evaluate for g in found for v in g.variants)
+        wanted = [(name, ()) for name in dict.fromkeys(n for e in evaluated if e for n in e.datasets)]
+    known = {name: facts for g in found for name, facts in g.variants[0].experiment.data.known.items()}
+    return tuple(
+        OwnColumn(name, metric)
+        for name, metrics in wanted
+        for metric in (metrics or METRICS[known[name].family])
+    )
+
+
+def _row(
+    asked: TableRow, columns: Sequence[OwnColumn], base: Group | None, found: Sequence[Group], cells: Cells
+) -> OwnRow:
+    group = named(tuple(found), asked.variant)
+    title = asked.title or (f"{asked.variant}, {asked.checkpoint}" if asked.checkpoint else asked.variant)
+    checkpoint = asked.checkpoint or (cells.last(group) if group else None)
+    if group is None or checkpoint is None:
+        return OwnRow(
+            title, f"{NO_VARIANT}: {asked.variant}" if group is None else "not evaluated", {}, {}, ()
+        )
+    own = {name: cells.of(group, checkpoint, name) for name in dict.fromkeys(c.dataset for c in columns)}
+    state = (
+        ""
+        if any(cell.scores for cell in own.values())
+        else "; ".join(dict.fromkeys(m for cell in own.values() for m in cell.missing))
+    )
+    against: dict[OwnColumn, Effect] = {}
+    notes = []
+    last = cells.last(base) if base else None
+    if base is not None and last is not None and (group, checkpoint) != (base, last):
+        for name, cell in own.items():
+            made, why = compared(cell, cells.of(base, last, name), base)
+            against |= {OwnColumn(name, one.metric): one for one in made}
+            notes += [f"{name}: {why}"] if why else []
+    return OwnRow(title, state, own, against, tuple(notes))
+
+
+SHOWS = {
+    "mean_sd": "mean ± standard deviation over seeds",
+    "mean": "mean over seeds",
+    "interval": "mean over seeds with its 95 % interval over clips",
+    "seeds": "one number for each seed",
+}
+
+
+def grid(table: OwnTable) -> Grid:
+    """Variants by test sets and metrics."""
+    several = len({c.dataset for c in table.columns}) > 1
+    heads = (f"{c.metric}, {c.dataset}" if several else c.metric for c in table.columns)
+    only = "" if several or not table.columns else f"On {table.columns[0].dataset}: "
+    against = (
+        f"; in brackets the difference to {table.against} and the p of a paired test" if table.against else ""
+    )
+    return Grid(
+        name=table.name,
+        title=table.title,
+        heads=("variant", *heads),
+        words=1,
+        rows=tuple((row.title, *(shown(table, row, c) for c in table.columns)) for row in table.rows),
+        notes=(f"{only}{SHOWS[table.aggregate]}{against}.", *_notes(table)),
+        cells=tuple(cell for row in table.rows for cell in row.cells.values() if cell.sources),
+    )
+
+
+def shown(table: OwnTable, row: OwnRow, column: OwnColumn) -> str:
+    """A cell for people; a dash where there is no number."""
+    cell = row.cells.get(column.dataset)
+    over = cell.scores.get(column.metric) if cell else None
+    if cell is None or over is None or over.mean is None:
+        return "n/a" if over else "—"
+    show = numbers.percent if column.metric in PERCENT else numbers.three
+    text = show(over.mean)
+    if table.aggregate == "mean_sd" and over.deviation is not None:
+        text = f"{text} ± {show(over.deviation)}"
+    elif table.aggregate == "interval":
+        text = f"{text} {numbers.interval(over.interval, show)}".strip()
+    elif table.aggregate == "seeds":
+        text = ", ".join(show(value) for value in over.each)
+    found = row.effects.get(column)
+    if found is None or found.delta is None:
+        return text
+    gain = numbers.points if column.metric in PERCENT else numbers.signed
+    return f"{text} ({gain(found.delta)}, p {numbers.p_value(found.p)})"
+
+
+def _notes(table: OwnTable) -> Iterator[str]:
+    if table.against and not any(row.effects for row in table.rows):
+        yield f"nothing is compared with {table.against}: it has no results here, or nothing else has"
+    for row in table.rows:
+        if row.state:
+            yield (
+                f"missing: {row.state}"
+                if row.state.startswith(row.title)
+                else f"missing: {row.title}: {row.state}"
+            )
+        for cell in row.cells.values():
+            if not row.state:
+                yield from (f"missing: {row.title} on {cell.dataset}: {why}" for why in cell.missing)
+            if cell.clean:
+                yield f"{row.title} on {cell.dataset}, without the {cell.overlap:,} clips that the training split has: {clean(cell)}"
+        yield from (f"not compared: {row.title} on {note}" for note in row.notes if not row.state)
+
+
+def values(table: OwnTable) -> Iterator[Number]:
+    """Every cell, also those without a number."""
+    for row in table.rows:
+        for column in table.columns:
+            cell, found = row.cells.get(column.dataset), row.effects.get(column)
+            over = cell.scores.get(column.metric) if cell else None
+            scale = 100 if column.metric in PERCENT else 1
+            ends = over.interval if over and over.interval else (None, None)
+            mean, sd, low, high, delta = (
+                None if v is None else scale * v
+                for v in (
+                    over.mean if over else None,
+                    over.deviation if over else None,
+                    *ends,
+                    found.delta if found else None,
+                )
+            )
+            missing = "; ".join(cell.missing) if cell else ""
+            yield Number(
+                table=table.name,
+                model=row.title,
+                test=column.dataset,
+                setting="",
+                metric=column.metric,
+                measured=mean,
+                sd=sd,
+                low=low,
+                high=high,
+                paper=None,
+                delta=delta,
+                equal=None,
+                p=found.p if found else None,
+                cell=cell,
+                note=row.state or missing,
+            )

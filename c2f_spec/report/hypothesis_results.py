@@ -1,0 +1,107 @@
+"""Hypotheses against the results. A claim is judged by the whole interval, not by the difference alone:
+
+- supported: all of it is at least the minimal effect, in the claimed direction
+- not supported: all of it is less
+- undecided: it holds both, or there is nothing to judge by
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from c2f_spec.errors import DataWrong
+from c2f_spec.metrics.effect import Effect, effect
+from c2f_spec.plan.hypotheses import FRACTIONS, claims, history, told
+from c2f_spec.report import numbers
+from c2f_spec.report.model import Verdict
+
+if TYPE_CHECKING:
+    from c2f_spec.plan.hypotheses import Claim, Claimed
+    from c2f_spec.plan.model import Plan, Stage
+    from c2f_spec.report.model import Judgement
+    from c2f_spec.report.outputs import Outputs
+    from c2f_spec.store.protocol import Objects
+
+
+def verdicts(plan: Plan, outputs: Outputs, objects: Objects) -> tuple[Verdict, ...]:
+    """One for each claim of a plan."""
+    made = list(claims(plan))
+    known = history(objects, made) if made else {}
+    return tuple(_verdict(claim, outputs, known.get(claim.pairs[0][1].key, [])) for claim in made)
+
+
+def _verdict(claim: Claim, outputs: Outputs, before: list[Claimed]) -> Verdict:
+    found = _missing(claim, outputs) or _effect(claim, outputs)
+    said = _said(claim, before)
+    if isinstance(found, str):
+        return Verdict(claim.name, told(claim), "undecided", found, said)
+    return Verdict(claim.name, told(claim), _judged(claim, found), _numbers(claim, found), said)
+
+
+def _missing(claim: Claim, outputs: Outputs) -> str:
+    """Why there is nothing to compare; nothing if there is."""
+    for variant, own, baseline in claim.pairs:
+        for name, cell in ((variant.name, own), (claim.hypothesis.baseline, baseline)):
+            if cell is None:
+                return f"the baseline {name} is not in this plan"
+            if state := outputs.of(cell.key).state:
+                return f"{cell.label} of {name}: {state}"
+    return ""
+
+
+def _effect(claim: Claim, outputs: Outputs) -> Effect | str:
+    """The difference of the predictions, or why they cannot be compared."""
+    experiment = claim.pairs[0][0].experiment
+    asked, known = experiment.evaluate, experiment.data.known
+    assert asked is not None
+    pairs = [
+        (_rows(outputs, own), _rows(outputs, other)) for _, own, other in claim.pairs if other is not None
+    ]
+    try:
+        return effect(pairs, claim.hypothesis.metric, known[claim.dataset], asked.unparsable, asked.bootstrap)
+    except DataWrong as error:
+        return error.message
+
+
+def _rows(outputs: Outputs, cell: Stage) -> list[dict[str, object]]:
+    return outputs.of(cell.key).rows("predictions.jsonl")
+
+
+def _judged(claim: Claim, found: Effect) -> Judgement:
+    """An effect of nothing supports no claim, also where the least that counts is 0."""
+    if found.interval is None:
+        return "undecided"
+    low, high = (
+        found.interval if claim.hypothesis.direction == "higher" else [-b for b in reversed(found.interval)]
+    )
+    least = claim.hypothesis.min_effect
+    if low >= least and low > 0:
+        return "supported"
+    return "not supported" if high < least or high <= 0 else "undecided"
+
+
+def _numbers(claim: Claim, found: Effect) -> str:
+    """`74.2 against 71.0: +3.2 points, 95 % interval [+1.0, +5.1], on 457 clips and 3 seeds`."""
+    fraction = claim.hypothesis.metric in FRACTIONS
+    show, gain = (numbers.percent, numbers.points) if fraction else (numbers.three, numbers.signed)
+    unit = " points" if fraction else ""
+    bounds = numbers.interval(found.interval, gain) or "is not defined"
+    seeds = f" and {found.seeds} seeds" if found.seeds > 1 else ""
+    return (
+        f"{show(found.value)} against {show(found.baseline)}: {gain(found.delta)}{unit}, 95 % interval {bounds}, on "
+        f"{numbers.count(found.clips)} clips{seeds}"
+    )
+
+
+def _said(claim: Claim, before: list[Claimed]) -> str:
+    """Whether it stood before the results did, and what else was claimed of them."""
+    own = next((c for c in before if c.hypothesis == claim.hypothesis), None)
+    others = [
+        told(claim._replace(hypothesis=c.hypothesis)) for c in before if c.hypothesis != claim.hypothesis
+    ]
+    also = f" Also claimed of these results: {'; '.join(others)}." if others else ""
+    if own is None:
+        return f"Nobody wrote it down before the results.{also}"
+    return (
+        f"Written {'after there were results' if own.after_results else 'before there were results'}.{also}"
+    )

@@ -1,0 +1,229 @@
+"""`PaperTable` → its cells as text: ours, the paper's, and the difference, with what is missing and what is odd."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.plan.published import RUNS, named, printed, runs
+from c2f_spec.report import numbers
+from c2f_spec.report.tables import PERCENT, Grid, Number, PaperCell, PaperRow, PaperTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from c2f_spec.report.scores import Cell, Cells, Group
+
+
+PRINTED = {True: 0.05, False: 0.0005}
+"""Half of the last digit that the paper prints, of percentages and of the others."""
+TITLES = {
+    "I": "trained on CMU-MOSI, tested on CH-SIMS and CH-SIMS v2",
+    "II": "trained on CMU-MOSI, tested on CMU-MOSI and CMU-MOSEI",
+    "III": "trained on CH-SIMS, tested on CH-SIMS and CH-SIMS v2",
+    "IV": "trained on CH-SIMS, tested on CMU-MOSI and CMU-MOSEI",
+    "V": "stages of training, on CH-SIMS",
+    "VI": "hints for hard samples, on CH-SIMS",
+    "VII": "hard samples, on CH-SIMS",
+}
+NO_EXPERIMENT = "no experiment of this plan"
+
+
+def paper_tables(found: Sequence[Group], cells: Cells) -> tuple[PaperTable, ...]:
+    """The tables that any experiment names, in the paper's order."""
+    asked = {table for g in found for table in named(g.variants[0].experiment)}
+    made = []
+    for table in sorted(asked, key=list(TITLES).index):
+        own = [g for g in found if table in named(g.variants[0].experiment)]
+        rows = [r for row in printed() if row["table"] == table for r in _rows(row, own, cells)]
+        made.append(PaperTable(table, TITLES[table], tuple(rows)))
+    return tuple(made)
+
+
+def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: Cells) -> Iterator[PaperRow]:
+    """One, or one for each experiment where several run it."""
+    run = RUNS.get(row["model"])
+    if run is None:
+        yield _of_others(row, own, cells)
+        return
+    able = [g for g in own if runs(g.variants[0].experiment, row["train"], row["test"], run)]
+    # Two experiments that run a row by the very same evaluations are one row.
+    by_keys = {cells.keys(g, run.checkpoint, row["test"]): g for g in reversed(able)}
+    matched = [g for g in able if g in by_keys.values()]
+    for group in matched:
+        model = row["model"] if len(matched) == 1 else f"{row['model']}: {group.name}"
+        cell = cells.of(group, run.checkpoint, row["test"])
+        yield _row(row, model, cell, "" if cell.scores else "; ".join(cell.missing))
+    if not matched:
+        yield _row(row, row["model"], None, NO_EXPERIMENT)
+
+
+def _of_others(row: Mapping[str, Any], own: Sequence[Group], cells: Cells) -> PaperRow:
+    """A model of another code base: with our metrics of its predictions, if an experiment imports them by its name."""
+    name = row["model"].lower()
+    for group in own:
+        e = group.variants[0].experiment
+        asked = [(one.name, one.dataset) for one in e.evaluate.imported] if e.evaluate else []
+        if e.data.train == row["train"] and (name, row["test"]) in asked:
+            cell = cells.of(group, name, row["test"])
+            return _row(row, row["model"], cell, "" if cell.scores else "; ".join(cell.missing))
+    return _row(row, row["model"], None, "not run here: another code base")
+
+
+def _row(row: Mapping[str, Any], model: str, cell: Cell | None, state: str) -> PaperRow:
+    doubts = (row["doubt"],) if row.get("doubt") else ()
+    return PaperRow(model, row["test"], row["setting"], tuple(_cells(row, cell)), state, cell, doubts)
+
+
+def _cells(row: Mapping[str, Any], cell: Cell | None) -> Iterator[PaperCell]:
+    for metric, paper in row["metrics"].items():
+        percent = metric in PERCENT
+        scale = 100 if percent else 1
+        ours = cell.scores.get(metric) if cell else None
+        mean = None if ours is None or ours.mean is None else scale * ours.mean
+        slack = max(PRINTED[percent], 100 / cell.n if percent and cell and cell.n else 0)
+        delta = None if mean is None else mean - paper
+        yield PaperCell(
+            metric=metric,
+            paper=paper,
+            mean=mean,
+            spread=scale * ours.deviation if ours and ours.deviation is not None else None,
+            interval=(scale * ours.interval[0], scale * ours.interval[1]) if ours and ours.interval else None,
+            delta=delta,
+            equal=delta is not None and abs(delta) <= slack + 1e-9,
+            mark=row.get("read", {}).get(metric, ""),
+        )
+
+
+WORD = re.compile(r"\w+")
+FACTS = ("n", "no score", "coverage, %", "overlap", "seeds")
+EXPLAINED = (
+    "Each cell: measured, then in brackets the paper's number and the difference; = is a difference that the paper's "
+    "printing or one clip makes. A cell with the paper's number alone was not run here. *: the paper's number is not the "
+    "printed one, or is in doubt; the notes say why. Accuracies and F1 in percent. n: test clips. no score: answers "
+    "without one, of each seed. overlap: test clips that the training split has, too."
+)
+
+
+def grid(table: PaperTable) -> Grid:
+    """Its own rows and columns, and what each number must be read with."""
+    metrics = list(dict.fromkeys(cell.metric for row in table.rows for cell in row.cells))
+    rows = []
+    for row in table.rows:
+        own = {cell.metric: cell for cell in row.cells}
+        doubtful = doubted(row)
+        shown_ = (shown(own.get(metric), starred=metric in doubtful) for metric in metrics)
+        rows.append((row.model, row.test, row.setting, *shown_, *facts(row.found)))
+    return Grid(
+        name=f"Table {table.name}",
+        title=table.title,
+        heads=("measured (paper, difference)", "test set", "setting", *metrics, *FACTS),
+        words=3,
+        rows=tuple(rows),
+        notes=tuple(_notes(table)),
+        cells=tuple(row.found for row in table.rows if row.found and row.found.sources),
+    )
+
+
+def doubted(row: PaperRow) -> set[str]:
+    """Metrics that a doubt about the row names; all of them if it names none."""
+    metrics = {cell.metric for cell in row.cells}
+    found = [metrics & set(WORD.findall(doubt)) or metrics for doubt in row.doubts]
+    return set().union(*found)
+
+
+def shown(cell: PaperCell | None, *, starred: bool) -> str:
+    """A cell for people."""
+    if cell is None:
+        return ""
+    paper = f"{number(cell.metric, cell.paper)}{'*' if starred or cell.mark else ''}"
+    if cell.mean is None or cell.delta is None:
+        return f"({paper})"
+    spread = "" if cell.spread is None else f" ± {number(cell.metric, cell.spread)}"
+    difference = (
+        "=" if cell.equal else f"{cell.delta:+.1f}" if cell.metric in PERCENT else f"{cell.delta:+.3f}"
+    )
+    return f"{number(cell.metric, cell.mean)}{spread} ({paper}, {difference})"
+
+
+def number(metric: str, value: float) -> str:
+    return f"{value:.1f}" if metric in PERCENT else f"{value:.3f}"
+
+
+def facts(cell: Cell | None) -> tuple[str, ...]:
+    """What stands next to a row of numbers: `FACTS`."""
+    if cell is None or not cell.sources:
+        return ("",) * len(FACTS)
+    lost = (
+        " ".join(map(str, dict.fromkeys(cell.unparsable)))
+        if len(set(cell.unparsable)) == 1
+        else " ".join(map(str, cell.unparsable))
+    )
+    n = numbers.count(cell.n) if cell.n == cell.expected else f"{cell.n:,} of {cell.expected:,}"
+    return (
+        n,
+        lost,
+        numbers.percent(cell.coverage),
+        numbers.count(cell.overlap),
+        " ".join(map(str, cell.seeds)),
+    )
+
+
+def _notes(table: PaperTable) -> Iterator[str]:
+    """What is missing, and what is odd about the paper's numbers."""
+    for row in table.rows:
+        if row.found:
+            yield from (f"missing: {row.model} on {row.test}: {why}" for why in row.found.missing)
+    missing = [f"{row.model} on {row.test}" for row in table.rows if row.state == NO_EXPERIMENT]
+    if missing:
+        yield f"not in this plan: {', '.join(missing)}"
+    for row in table.rows:
+        if row.found and row.found.clean:
+            yield f"{row.model} on {row.test}, without the {row.found.overlap:,} clips that the training split has: {clean(row.found)}"
+        yield from (f"{row.model} on {row.test}: {doubt}" for doubt in row.doubts)
+    yield from (
+        f"{row.model} on {row.test}, {cell.metric}: {cell.mark}"
+        for row in table.rows
+        for cell in row.cells
+        if cell.mark
+    )
+
+
+def clean(cell: Cell) -> str:
+    """The metrics without the clips that overlap."""
+    found = []
+    for metric, over in cell.clean.items():
+        show = numbers.percent if metric in PERCENT else numbers.three
+        found.append(f"{metric} {show(over.mean)}")
+    return ", ".join(found)
+
+
+def values(table: PaperTable) -> Iterator[Number]:
+    """Every number, also those that only the paper has."""
+    for row in table.rows:
+        for cell in row.cells:
+            low, high = cell.interval or (None, None)
+            yield Number(
+                table=table.name,
+                model=row.model,
+                test=row.test,
+                setting=row.setting,
+                metric=cell.metric,
+                measured=cell.mean,
+                sd=cell.spread,
+                low=low,
+                high=high,
+                paper=cell.paper,
+                delta=cell.delta,
+                equal=None if cell.delta is None else cell.equal,
+                p=None,
+                cell=row.found,
+                note=_note(row, cell),
+            )
+
+
+def _note(row: PaperRow, cell: PaperCell) -> str:
+    missing = row.found.missing if row.found else ()
+    return "; ".join(
+        filter(None, [row.state, *(m for m in missing if m not in row.state), cell.mark, *row.doubts])
+    )

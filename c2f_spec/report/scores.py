@@ -1,0 +1,253 @@
+"""A cell of a table: one experiment's checkpoint on one test set, all its seeds together, with all that must stand beside it.
+
+Test clips that the training split has too, by id, words or recording, are counted, and the metrics are given without
+them as well: CH-SIMS v2 contains CH-SIMS (METHOD 5). Inside one data set equal words are two clips that say the same.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from c2f_spec.errors import DataWrong
+from c2f_spec.keys import content_key
+from c2f_spec.metrics.answers import finite
+from c2f_spec.metrics.effect import effects
+from c2f_spec.metrics.over_seeds import over_seeds
+from c2f_spec.spec.base import identity
+from c2f_spec.spec.reporting import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from c2f_spec.metrics.effect import Effect
+    from c2f_spec.plan.model import Plan, Variant
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from c2f_spec.metrics.over_seeds import OverSeeds
+    from c2f_spec.report.outputs import Outputs
+    from c2f_spec.spec.evaluate import Checkpoint
+    from c2f_spec.spec.reporting import Metric
+
+    Rows = Sequence[Mapping[str, Any]]
+
+ORDER: tuple[Checkpoint, ...] = ("base", "sft", "grpo")
+"""In which checkpoints are made."""
+
+
+class Source(NamedTuple):
+    """The evaluation that a number comes from."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Numbers are over the seeds that have results; `missing` says which have none, and why."""
+
+    group: str
+    checkpoint: str
+    dataset: str
+    scores: Mapping[Metric, OverSeeds]
+    n: int
+    """Clips of the test split that were answered."""
+    expected: int
+    unparsable: tuple[int, ...]
+    """Answers without a score, of each seed."""
+    overlap: int
+    """Clips that the training split has, too."""
+    clean: Mapping[Metric, OverSeeds]
+    """Without those clips; empty if there are none."""
+    seeds: tuple[int, ...]
+    sources: tuple[Source, ...]
+    missing: tuple[str, ...]
+    runs: tuple[Rows, ...] = field(default=(), repr=False, compare=False)
+    """Predictions of each seed."""
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the split that has a score, over all seeds."""
+        asked = self.expected * len(self.unparsable)
+        return (self.n * len(self.unparsable) - sum(self.unparsable)) / asked if asked else None
+
+
+class Cells:
+    """Each is computed once."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        self.outputs = outputs
+        self._known: dict[tuple[str, str, str], Cell] = {}
+        self._shared: dict[tuple[str, str], frozenset[str]] = {}
+
+    def of(self, group: Group, checkpoint: str, dataset: str) -> Cell:
+        place = (group.name, checkpoint, dataset)
+        if place not in self._known:
+            self._known[place] = self._made(group, checkpoint, dataset)
+        return self._known[place]
+
+    def keys(self, group: Group, checkpoint: str, dataset: str) -> tuple[str, ...]:
+        """Of the planned evaluations, whether they ran or not."""
+        spec = {"checkpoint": checkpoint, "dataset": dataset}
+        found = (self.outputs.find(v, "evaluate", **spec) for v in group.variants)
+        return tuple(one.stage.key for one in found if one is not None)
+
+    def last(self, group: Group) -> Checkpoint | None:
+        """The last checkpoint that is evaluated."""
+        asked = group.variants[0].experiment.evaluate
+        return max(asked.checkpoints, key=ORDER.index) if asked else None
+
+    def _made(self, group: Group, checkpoint: str, dataset: str) -> Cell:
+        seeds, runs, sources, missing = [], [], [], []
+        for variant in group.variants:
+            found = self.outputs.answers(variant, checkpoint, dataset)
+            bad = next((str(r.get("id")) for r in found.rows if finite(r.get("label")) is None), None)
+            state = found.state or (f"the clip {bad} has no finite label" if bad else "")
+            if found.stage is None or state:
+                missing.append(f"{variant.name}: {state}")
+                continue
+            seeds.append(variant.experiment.seed)
+            runs.append(found.rows)
+            sources.append(Source(found.stage.name, found.stage.key))
+        shared = self._overlap(group, dataset)
+        own = [r for r in runs[0] if str(r.get("id")) in shared] if runs else []
+        scores: Mapping[Metric, OverSeeds] = {}
+        clean: Mapping[Metric, OverSeeds] = {}
+        try:
+            scores = self._scores(group, runs, dataset)
+            clean = self._scores(group, [_without(r, shared) for r in runs], dataset) if own else {}
+        except DataWrong as error:
+            missing.append(error.message)
+        expected = max((_split(self.outputs.clips(v, dataset)) for v in group.variants), default=0)
+        return Cell(
+            group=group.name,
+            checkpoint=checkpoint,
+            dataset=dataset,
+            scores=scores,
+            n=len(runs[0]) if runs else 0,
+            expected=max(expected, len(runs[0]) if runs else 0),
+            unparsable=tuple(sum(finite(r.get("score")) is None for r in rows) for rows in runs),
+            overlap=len(own),
+            clean=clean,
+            seeds=tuple(seeds),
+            sources=tuple(sources),
+            missing=tuple(missing),
+            runs=tuple(runs),
+        )
+
+    def _scores(self, group: Group, runs: Sequence[Rows], dataset: str) -> Mapping[Metric, OverSeeds]:
+        asked = group.variants[0].experiment.evaluate
+        if asked is None or not runs:
+            return {}
+        facts = group.variants[0].experiment.data.known[dataset]
+        return over_seeds(runs, METRICS[facts.family], facts, asked.unparsable, asked.bootstrap)
+
+    def _overlap(self, group: Group, dataset: str) -> frozenset[str]:
+        """Ids of test clips that the training split has."""
+        variant = group.variants[0]
+        train = variant.experiment.data.train
+        if dataset == train:
+            return frozenset()
+        place = (train, dataset)
+        if place not in self._shared:
+            known = {
+                m for r in self.outputs.clips(variant, train) if r.get("split") == "train" for m in _marks(r)
+            }
+            tests = (r for r in self.outputs.clips(variant, dataset) if r.get("split") == "test")
+            self._shared[place] = frozenset(str(r.get("id")) for r in tests if known & set(_marks(r)))
+        return self._shared[place]
+
+
+def _marks(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What makes two rows one clip."""
+    found = (
+        ("id", row.get("id")),
+        ("text", " ".join(str(row.get("text", "")).split())),
+        ("blake3", row.get("blake3")),
+    )
+    return [(name, str(value)) for name, value in found if value]
+
+
+def _without(rows: Rows, ids: frozenset[str]) -> Rows:
+    return [row for row in rows if str(row.get("id")) not in ids]
+
+
+def _split(clips: Sequence[Mapping[str, Any]]) -> int:
+    return sum(row.get("split") == "test" for row in clips)
+
+
+# Variants that differ in nothing but their seed are one row of every table.
+
+
+class Group(NamedTuple):
+    """One experiment, with the variants that run it with one seed each."""
+
+    name: str
+    variants: tuple[Variant, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(v.experiment.seed for v in self.variants)
+
+
+def groups(plan: Plan) -> tuple[Group, ...]:
+    """In the order of the plan. A seed that is there twice begins another group: it is no second draw."""
+    found: dict[str, list[list[Variant]]] = {}
+    order: list[list[Variant]] = []
+    for variant in plan.variants:
+        spec = identity(variant.experiment)
+        spec.pop("seed", None)
+        open_ = found.setdefault(content_key(spec), [])
+        seed = variant.experiment.seed
+        place = next((g for g in open_ if seed not in (v.experiment.seed for v in g)), None)
+        if place is None:
+            place = []
+            open_.append(place)
+            order.append(place)
+        place.append(variant)
+    return tuple(Group(_name(g), tuple(g)) for g in order)
+
+
+def named(found: tuple[Group, ...], name: str) -> Group | None:
+    """By the group's name, or that of a variant that is alone in its group."""
+    return next(
+        (g for g in found if name in (g.name, *(v.name for v in g.variants[: len(g.variants) == 1]))), None
+    )
+
+
+def _name(variants: list[Variant]) -> str:
+    """What their names have in common without the seed; of one variant its own."""
+    if len(variants) == 1:
+        return variants[0].name
+    bare = {re.sub(rf"-s{v.experiment.seed}$", "", v.name) for v in variants}
+    return bare.pop() if len(bare) == 1 else variants[0].name
+
+
+# Two cells on the same test set, tested as pairs: every metric, all from one draw of the clips.
+
+
+def compared(cell: Cell, other: Cell, base: Group) -> tuple[tuple[Effect, ...], str]:
+    """`cell` minus `other` as the baseline's spec says; or nothing, and why."""
+    asked = base.variants[0].experiment.evaluate
+    if asked is None or not (cell.scores and other.scores):
+        lacking = next((c for c in (cell, other) if not c.scores), other)
+        return (), "; ".join(lacking.missing) or f"{lacking.group} is not evaluated on it"
+    facts = base.variants[0].experiment.data.known[cell.dataset]
+    runs, others = _matched(cell, other)
+    try:
+        found = effects(runs, others, METRICS[facts.family], facts, asked.unparsable, asked.bootstrap)
+    except DataWrong as error:
+        return (), error.message
+    return found, ""
+
+
+def _matched(cell: Cell, other: Cell) -> tuple[Sequence[Any], Sequence[Any]]:
+    """The runs of the seeds that both have, pairwise; all of them where they share none, or one side has one run."""
+    both = [s for s in cell.seeds if s in other.seeds]
+    if not both or len(cell.seeds) == 1 or len(other.seeds) == 1:
+        return cell.runs, other.runs
+    return [cell.runs[cell.seeds.index(s)] for s in both], [other.runs[other.seeds.index(s)] for s in both]

@@ -1,0 +1,164 @@
+"""The files of a model → `models/<repository>/<revision>/<digest>/` of a store, where stages find them.
+
+What no stage reads is left out (pages for people, files that a hub adds for itself), so that a copy has one digest
+from wherever it came. Weights are safetensors: a pickle runs code when it is read, and is never staged.
+
+A killed call is made again: what lies in the store already is not sent twice, and `model.json` is written last.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import struct
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING, NamedTuple
+
+from c2f_spec.errors import WrongUsage
+from c2f_spec.store.digest import digest_file, digest_of, seal
+from c2f_spec.store.protocol import NAME
+from c2f_spec.store.records import model_listing, models_present
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from pathlib import Path
+
+    from c2f_spec.store.protocol import Objects
+
+INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
+WANTED = ("*.json", "*.jinja", "merges.txt", "vocab.txt", "*.model", "*.tiktoken")
+"""Configuration, tokenizer and chat template, as the hub's repositories name them."""
+UNREAD = ("configuration.json", ".*")
+"""ModelScope's own page of facts, and what hubs and git keep beside the files."""
+PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+POINTER = b"version https://git-lfs.github.com/spec/"
+"""How a file begins that was cloned without its content (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md)."""
+LARGEST_HEADER = 100_000_000
+"""Bytes, as the safetensors library takes them."""
+
+
+class Choice(NamedTuple):
+    """The files of a repository."""
+
+    staged: tuple[str, ...]
+    left_out: tuple[str, ...]
+
+
+def choose(where: str, names: Collection[str], read: Callable[[str], bytes]) -> Choice:
+    """Which of the files `names` of `where` are staged; `read` gives the content of a small one.
+
+    Raises `WrongUsage` unless they are a whole model in safetensors.
+    """
+    weights = _weights(where, names, read)
+    if "config.json" not in names:
+        raise WrongUsage(
+            f"{where} is no model: it lacks config.json", hint="a repository as transformers reads it"
+        )
+    read_too = {
+        n for n in names if any(fnmatch(n, p) for p in WANTED) and not any(fnmatch(n, p) for p in UNREAD)
+    }
+    staged = sorted({*weights, *(n for n in read_too if "/" not in n and NAME.fullmatch(n))})
+    return Choice(tuple(staged), tuple(sorted(set(names) - set(staged))))
+
+
+def _weights(where: str, names: Collection[str], read: Callable[[str], bytes]) -> set[str]:
+    """The files of tensors: those of the index, or the only one."""
+    if INDEX in names:
+        try:
+            wanted = {str(name) for name in json.loads(read(INDEX))["weight_map"].values()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise WrongUsage(f"{where}: {INDEX} is no index of tensors", hint="copy it again") from None
+        if outside := sorted(n for n in wanted if "/" in n):
+            raise WrongUsage(
+                f"{where}: {INDEX} names {outside[0]}, which lies elsewhere", hint="copy it again"
+            )
+        if odd := sorted(n for n in wanted if not NAME.fullmatch(n)):
+            raise WrongUsage(
+                f"{where}: {INDEX} names {odd[0]!r}, which no store takes", hint="copy it from elsewhere"
+            )
+        if lacking := sorted(wanted - set(names)):
+            raise WrongUsage(
+                f"{where} lacks {lacking[0]}, which its index names", hint="copy the rest of its files, too"
+            )
+        return wanted
+    if WHOLE in names:
+        return {WHOLE}
+    if pickled := sorted(n for n in names if n.endswith(PICKLES)):
+        raise WrongUsage(
+            f"{where} holds {pickled[0]}, which runs code when it is read, and no safetensors",
+            hint="name a revision whose weights are safetensors",
+        )
+    raise WrongUsage(f"{where} is no model: it lacks {WHOLE}", hint="a repository as transformers reads it")
+
+
+def check_file(path: Path) -> None:
+    """Raises `WrongUsage` if a staged file is cut off, or is something else than its name says."""
+    with path.open("rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            raise WrongUsage(
+                f"{path} is a pointer of Git LFS and not the file itself",
+                hint="run `git lfs pull` in that folder, or take `--from hf`",
+            )
+    if path.suffix == ".safetensors":
+        check_tensors(path)
+    elif path.suffix == ".json":
+        try:
+            json.loads(path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise WrongUsage(f"{path} is no JSON: {error}", hint="copy it again") from None
+
+
+def check_tensors(path: Path) -> None:
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(min(length, LARGEST_HEADER)))
+        end = max((t["data_offsets"][1] for n, t in header.items() if n != "__metadata__"), default=0)
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise WrongUsage(f"{path} holds no tensors: {error}", hint="copy it again") from None
+    if 8 + length + end != size:
+        raise WrongUsage(
+            f"{path} has {size:,} bytes and should have {8 + length + end:,}", hint="copy it again"
+        )
+
+
+def add_model(
+    objects: Objects, name: str, files: Mapping[str, Path], tell: Callable[[str], None], *, give: bool = False
+) -> str:
+    """Store `files`, by their paths in the repository, as a copy of `name` (repository@revision); returns its digest.
+
+    With `give` they are no one else's: a store on the same disk takes them without a second copy. They stay.
+    """
+    entries = {path: digest_file(file) for path, file in sorted(files.items())}
+    digest = digest_of(entries)
+    if digest in models_present(objects, name):
+        return digest
+    listed = model_listing(name, digest)
+    target = listed.rpartition("/")[0]
+    for path, entry in sorted(entries.items(), key=lambda item: item[1].size):
+        stored = f"{target}/files/{path}"
+        if objects.size(stored) == entry.size:  # an object is there whole or not at all
+            continue
+        tell(f"{path}: {entry.size / 1e6:,.1f} MB to the store")
+        if not (give and _linked(objects, files[path], stored)):
+            objects.put_file(files[path], stored)
+    listing = {path: entry.model_dump(exclude_none=True) for path, entry in entries.items()}
+    objects.create(listed, seal({"name": name, "files": listing}))
+    return digest
+
+
+def _linked(objects: Objects, file: Path, name: str) -> bool:
+    """Whether the store could take the file as it lies there."""
+    place = objects.local(name)
+    if place is None:
+        return False
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, place)
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+            raise
+        return False
+    return True

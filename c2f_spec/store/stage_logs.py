@@ -1,0 +1,50 @@
+"""The log of a stage in the store: `work/<kind>/<key>/logs/<attempt>/<number>`, pieces of bounded size in their order.
+
+The runtime writes them while the stage works, secrets masked; they outlive the process, the pod and the node.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from c2f_spec.store.protocol import Objects
+
+
+def piece_name(kind: str, key: str, attempt: str, number: int) -> str:
+    return f"{_prefix(kind, key)}/{attempt}/{number:06}"
+
+
+def stored_log(objects: Objects, kind: str, key: str) -> Iterator[str]:
+    """The lines of every attempt, the earliest first, each below a line with the time of its first piece."""
+    for attempt, began in attempts(objects, kind, key).items():
+        yield f"--- attempt of {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(began))}"
+        yield from lines(objects, kind, key, attempt)
+
+
+def attempts(objects: Objects, kind: str, key: str) -> dict[str, float]:
+    """Attempts that have a log, the earliest first, with the time of their first piece."""
+    began: dict[str, float] = {}
+    for each in objects.listing(_prefix(kind, key)):
+        began.setdefault(each.name.split("/")[-2], each.modified)
+    return dict(sorted(began.items(), key=lambda item: item[1]))
+
+
+def lines(objects: Objects, kind: str, key: str, attempt: str) -> Iterator[str]:
+    """Of one attempt."""
+    named = list(objects.names(f"{_prefix(kind, key)}/{attempt}"))
+    pieces = objects.read_many(named)
+    yield from b"".join(pieces.get(name, b"") for name in named).decode(errors="replace").splitlines()
+
+
+def tail(objects: Objects, kind: str, key: str) -> list[str]:
+    """The lines of the last attempt; none if no attempt has a log."""
+    found = list(attempts(objects, kind, key))
+    return [*lines(objects, kind, key, found[-1])] if found else []
+
+
+def _prefix(kind: str, key: str) -> str:
+    return f"work/{kind}/{key}/logs"

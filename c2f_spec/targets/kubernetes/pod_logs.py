@@ -1,0 +1,231 @@
+"""The log of a stage in a cluster, across its pods: from a pod while there is one, from the store after it is gone.
+
+A pod's uid is the name of its attempt, so both halves of one attempt are known for the same. Where a pod goes away
+while it is read, the store takes over behind the last line that was read; what the boot script prints is in the pod's
+log alone, so lines are compared, not counted.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from c2f_spec.errors import Unreachable
+from c2f_spec.store import stage_logs as stored
+from c2f_spec.targets.kubernetes.errors import ApiError
+from c2f_spec.targets.kubernetes.manifests import names
+from c2f_spec.targets.kubernetes.resources import PODS
+from c2f_spec.targets.kubernetes.status.termination import of_pod
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from c2f_spec.plan.model import Stage
+    from c2f_spec.store.protocol import Objects
+    from c2f_spec.targets.kubernetes.client import Client
+
+Dict = dict[str, Any]
+POLL_SECONDS = 2.0
+KNOWN = 5
+"""Lines by which the place is found again where the store takes over."""
+INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+class Attempt(NamedTuple):
+    """One pod's try at a stage."""
+
+    id: str
+    pod: Dict | None
+    stored: bool
+
+
+def attempt_of(pod: Dict) -> str:
+    """What the runtime calls the attempt of a pod."""
+    return str(pod["metadata"]["uid"]).replace("-", "")
+
+
+class Logs:
+    """Of one stage."""
+
+    def __init__(self, client: Client, objects: Objects, stage: Stage) -> None:
+        self.client, self.objects, self.stage = client, objects, stage
+
+    def all(self) -> Iterator[str]:
+        """Every attempt so far, the earliest first, each below a line that names it."""
+        for number, attempt in enumerate(self._attempts(), 1):
+            yield self._mark(number, attempt)
+            yield from self._lines(attempt)
+
+    def follow(self, over: Callable[[], bool], waiting: Callable[[], str]) -> Iterator[str]:
+        """The same, and on until `over` says that no attempt comes any more.
+
+        `waiting` says what a stage without a running pod waits for; a line tells when that changes.
+        """
+        told: set[str] = set()
+        said = ""
+        while True:
+            ended = over()  # before the look: what was written until then is seen by it
+            attempts = self._attempts()
+            fresh = [a for a in attempts if a.id not in told and (a.stored or _has_log(a.pod))]
+            for attempt in fresh:
+                told.add(attempt.id)
+                yield self._mark(len(told), attempt)
+            live = [a for a in fresh if a.pod is not None and _lives(a.pod)]
+            for attempt in fresh:
+                if attempt not in live:
+                    yield from self._lines(attempt)
+            if live:
+                yield from self._follow(live)
+                continue
+            if ended:
+                return
+            now = waiting()
+            if now and now != said:
+                yield f"--- waiting: {now}"
+                said = now
+            time.sleep(POLL_SECONDS)
+
+    def _attempts(self) -> list[Attempt]:
+        """Those in the store first come, first; then those that only have a pod yet."""
+        labels = f"{names.SHORT_KEY}={self.stage.key[:10]},app.kubernetes.io/component=stage"
+        pods = {attempt_of(p): p for p in self.client.list(PODS, labels=labels)}
+        kept = stored.attempts(self.objects, self.stage.kind, self.stage.key)
+        young = sorted(
+            (p for i, p in pods.items() if i not in kept),
+            key=lambda p: str(p["metadata"].get("creationTimestamp")),
+        )
+        return [
+            *(Attempt(i, pods.get(i), stored=True) for i in kept),
+            *(Attempt(attempt_of(p), p, stored=False) for p in young),
+        ]
+
+    def _mark(self, number: int, attempt: Attempt) -> str:
+        if attempt.pod is None:
+            return f"--- attempt {number} (its pod is gone; from the store)"
+        pod = attempt.pod
+        index = pod["metadata"].get("annotations", {}).get(INDEX)
+        part = f", part {index}" if index is not None else ""
+        end = of_pod(pod)
+        ended = f": {end.words}" if end else ""
+        return f"--- attempt {number}{part}, pod {pod['metadata']['name']} on {pod['spec'].get('nodeName', 'no node')}{ended}"
+
+    def _lines(self, attempt: Attempt) -> Iterator[str]:
+        """Of an attempt that has ended, or as far as it has come."""
+        if attempt.pod is not None and _has_log(attempt.pod):
+            try:
+                yield from self.client.logs(attempt.pod["metadata"]["name"], container=names.STAGE_CONTAINER)
+            except ApiError as error:
+                if not attempt.stored:
+                    yield f"(no log: {error.told})"
+                    return
+            else:
+                return
+        yield from stored.lines(self.objects, self.stage.kind, self.stage.key, attempt.id)
+
+    def _follow(self, live: list[Attempt]) -> Iterator[str]:
+        """Lines of pods as they come, several side by side with their number before each."""
+        if len(live) == 1:
+            yield from self._follow_one(live[0])
+            return
+        lines: queue.Queue[str | BaseException | None] = queue.Queue(maxsize=1000)
+
+        def read(attempt: Attempt) -> None:
+            assert attempt.pod is not None
+            index = attempt.pod["metadata"].get("annotations", {}).get(INDEX, attempt.id[:6])
+            try:
+                for line in self._follow_one(attempt):
+                    lines.put(f"[{index}] {line}")
+                lines.put(None)
+            except BaseException as error:  # noqa: BLE001  raised again where it is read
+                lines.put(error)
+
+        for attempt in live:
+            threading.Thread(target=read, args=(attempt,), name=f"log {attempt.id[:6]}", daemon=True).start()
+        going = len(live)
+        while going:
+            line = lines.get()
+            if isinstance(line, BaseException):
+                raise line
+            if line is None:
+                going -= 1
+            else:
+                yield line
+
+    def _follow_one(self, attempt: Attempt) -> Iterator[str]:
+        """From the pod to its end; where its log cannot be read or the pod goes away, from the store."""
+        assert attempt.pod is not None
+        name, read = attempt.pod["metadata"]["name"], 0
+        last: deque[str] = deque(maxlen=KNOWN)
+        while True:
+            try:
+                lines = self.client.logs(name, container=names.STAGE_CONTAINER, follow=True)
+                for line in islice(lines, read, None):  # after a broken connection, what was read comes again
+                    read += 1
+                    last.append(line)
+                    yield line
+            except ApiError:  # the pod is gone, or the API server does not reach its node
+                yield from self._follow_stored(attempt, list(last))
+                return
+            except Unreachable:
+                time.sleep(POLL_SECONDS)
+                continue
+            if self._is(attempt, living=True):  # a proxy closed the connection, or its end is not seen yet
+                time.sleep(POLL_SECONDS)
+                continue
+            if not self._is(attempt):
+                yield from self._follow_stored(attempt, list(last))
+            return
+
+    def _follow_stored(self, attempt: Attempt, known: list[str]) -> Iterator[str]:
+        """What the store has behind the lines `known`, and what comes there until the pod has ended."""
+        assert attempt.pod is not None
+        told = 0
+        while True:
+            lives = self._is(attempt, living=True)  # before the look: what was stored until its end is seen
+            kept = list(stored.lines(self.objects, self.stage.kind, self.stage.key, attempt.id))
+            rest = after(kept, known)
+            yield from rest[told:]
+            told = len(rest)
+            if not lives:
+                return
+            time.sleep(POLL_SECONDS)
+
+    def _is(self, attempt: Attempt, *, living: bool = False) -> bool:
+        """Whether the pod of an attempt is still there."""
+        assert attempt.pod is not None
+        pod = self.client.get(PODS, attempt.pod["metadata"]["name"])
+        return pod is not None and attempt_of(pod) == attempt.id and (not living or _lives(pod))
+
+
+def after(lines: list[str], known: list[str]) -> list[str]:
+    """What comes after `known` in `lines`; everything, if none of it is there.
+
+    The first of `known` may be missing from `lines`, because the boot script's lines are not in the store, and the last
+    of them, because a pod that was killed had not stored them yet.
+    """
+    for length in range(len(known), 0, -1):
+        tail = known[:length]
+        for end in range(len(lines), 0, -1):
+            most = min(end, length)
+            if lines[end - most : end] == tail[-most:]:
+                return lines[end:]
+    return lines
+
+
+def _has_log(pod: Dict | None) -> bool:
+    """Its container has started once."""
+    if pod is None:
+        return False
+    found = pod.get("status", {})
+    for status in found.get("containerStatuses", ()):
+        if status["name"] == names.STAGE_CONTAINER:
+            return "waiting" not in status.get("state", {})
+    return found.get("phase") in ("Running", "Succeeded", "Failed")  # a node that tells of no containers
+
+
+def _lives(pod: Dict) -> bool:
+    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")

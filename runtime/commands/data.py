@@ -1,0 +1,152 @@
+"""`python -m runtime data add NAME|ALL... --store URL (--from DIR | --fetch)`: copies of data sets -> the store.
+`python -m runtime data check NAME --from DIR [--against NAME=DIR]`: see `runtime/datasets/check.py`.
+
+`add` prints one JSON object a data set: {"name", "digest", "files", "rows"}, and "own", what a spec
+says of it, for a data set that nobody knows by name. Every row is read before anything is stored.
+The digest depends on the files alone, so adding a copy twice, from wherever, changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.errors import C2fError, DataWrong, StageError, Unreachable, WrongUsage
+from c2f_spec.spec.datasets import DATASETS as KNOWN
+from c2f_spec.store.open import open_objects
+from c2f_spec.store.records import add_dataset
+from runtime.commands import Parser
+from runtime.datasets import DATASETS, RECORDED, facts_of, own
+from runtime.datasets.fetch import FETCH
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Sequence
+
+    from c2f_spec.store.protocol import Objects
+
+FETCHED = tuple(name for name, facts in KNOWN.items() if facts.reader in FETCH)
+"""What `ALL` means."""
+INCOMING = "incoming"
+"""Where a data set is put together."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code; a problem is told in one message on stderr."""
+    try:
+        args = _parser().parse_args(argv)
+        if args.verb == "check":
+            return _check(args)
+        objects = open_objects(args.store)
+        names = FETCHED if "ALL" in args.names else tuple(dict.fromkeys(args.names))
+        for name in names if args.fetch else ():
+            _known(name)
+        with _scratch(objects) as scratch:
+            fetched: dict[str, Path] = {}
+            for name in names:
+                reader = KNOWN[name].reader if args.fetch else ""
+                if args.fetch and reader not in fetched:
+                    folder = scratch / reader
+                    folder.mkdir()
+                    fetched[reader] = FETCH[reader](folder)
+                source = fetched[reader] if args.fetch else args.copy
+                print(json.dumps(add(objects, name, source, scratch)), flush=True)
+    except C2fError as error:
+        print(error, file=sys.stderr)
+        return int(error.code if isinstance(error, StageError) else error.exit)
+    except OSError as error:
+        print(_no_room(error), file=sys.stderr)
+        return int(Unreachable.exit)
+    return 0
+
+
+@contextmanager
+def _scratch(objects: Objects) -> Iterator[Path]:
+    """On the disk of a store that is a folder, which then takes the copy as it lies there; `gc` finds what a kill leaves."""
+    place = objects.local(INCOMING)
+    if place is not None:
+        place.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(dir=place) as scratch:
+            yield Path(scratch)
+    finally:
+        if place is not None:
+            with suppress(OSError):  # somebody else's copy is there
+                place.rmdir()
+
+
+def _no_room(error: OSError) -> Unreachable:
+    return Unreachable(
+        f"cannot copy the data set: {error.strerror or error}: {error.filename2 or error.filename}",
+        hint="make room there, or for a store in a bucket name another place with TMPDIR",
+    )
+
+
+def add(objects: Objects, name: str, source: Path, scratch: Path) -> dict[str, Any]:
+    """Stage the files of data set `name` that lie in `source`; returns what is printed."""
+    kind = facts_of(name, source).reader
+    reader = DATASETS[kind]
+    files = [own.HEADER, own.TABLE] if kind == "own" else [reader.FILES[name]]
+    for file in files:
+        if not (source / file).is_file():
+            raise DataWrong(
+                f"{source} has no file {file}",
+                hint=f"`--from` names the folder with {file}; its source is {reader.SOURCE}",
+            )
+    rows = reader.read(name, source)
+    wanted = [source / file for file in files]
+    if kind in RECORDED:
+        wanted += dict.fromkeys(RECORDED[kind].media(name, source, row) for row in rows)
+    folder = scratch / name
+    for path in wanted:
+        copy = folder / path.relative_to(source)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copy)
+    facts = {"name": name, "source": reader.SOURCE, "licence": reader.LICENCE, "rows": len(rows)}
+    digest = add_dataset(objects, name, folder, facts)
+    told = {"name": name, "digest": digest, "files": len(wanted), "rows": len(rows)}
+    if kind == "own":
+        said = own.declared(own.header(name, source), rows)
+        told["own"] = said.model_dump(mode="json", exclude_none=True, exclude={"seconds"})
+    return told
+
+
+def _check(args: argparse.Namespace) -> int:
+    from runtime.datasets.check import check
+
+    others = {}
+    for word in args.against:
+        other, sign, place = word.partition("=")
+        if not sign:
+            raise WrongUsage(f"`{word}` is not NAME=DIR", hint="for example ch-sims=/data/ch-sims")
+        others[other] = Path(place)
+    print(json.dumps(check(args.name, args.copy, others), ensure_ascii=False))
+    return 0
+
+
+def _known(name: str) -> None:
+    if name not in KNOWN:
+        raise WrongUsage(f"no data set is called `{name}`", hint=f"ALL, or some of: {', '.join(KNOWN)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m runtime data", description="Stage copies of data sets into a store.")
+    verbs = parser.add_subparsers(required=True, metavar="add|check", dest="verb")
+    verb = verbs.add_parser("add", help="stage copies of data sets")
+    verb.add_argument("names", nargs="+", metavar="NAME", help="data sets, or ALL")
+    verb.add_argument("--store", required=True, metavar="URL", help="root of the store")
+    origin = verb.add_mutually_exclusive_group(required=True)
+    origin.add_argument(
+        "--from", dest="copy", type=Path, metavar="DIR", help="a folder with the files as distributed"
+    )
+    origin.add_argument("--fetch", action="store_true", help="download them, where the terms allow it")
+    verb = verbs.add_parser("check", help="compare a copy with what is published")
+    verb.add_argument("name", metavar="NAME", help="a data set")
+    verb.add_argument("--from", dest="copy", type=Path, required=True, metavar="DIR", help="the copy")
+    verb.add_argument("--against", action="append", default=[], metavar="NAME=DIR", help="another copy")
+    return parser

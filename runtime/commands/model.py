@@ -1,0 +1,141 @@
+"""`python -m runtime model add REPOSITORY@REVISION --store URL --from DIR|hf|modelscope [--at NAME]`: weights → the store.
+
+Prints one JSON object: {"name", "digest", "files", "bytes", "left_out"}. Needs no torch. The digest depends on the files
+alone, so adding a copy twice, from wherever, changes nothing.
+
+Downloads lie below `$C2F_HOME/incoming` until all are in the store; a killed call goes on there.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from c2f_spec.errors import C2fError, StageError, Unreachable, WrongUsage
+from c2f_spec.store.machine import home
+from c2f_spec.store.model_weights import add_model, check_file, choose
+from c2f_spec.store.open import open_objects
+from c2f_spec.store.transfer import side_by_side
+from runtime.commands import Parser
+from runtime.hub import HUBS
+from runtime.hub.download import download
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from runtime.hub.download import Hub, RemoteFile
+
+AT_ONCE = 4
+"""Files that come at the same time: one connection alone seldom fills the line."""
+TOLD_EVERY = 10.0
+"""Seconds."""
+
+
+def main(argv: Sequence[str]) -> int:
+    """Exit code; a problem is told in one message on stderr."""
+    try:
+        args = _parser().parse_args(argv)
+        print(json.dumps(add(args.name, args.store, args.source, args.at)), flush=True)
+    except C2fError as error:
+        print(error, file=sys.stderr)
+        return int(error.code if isinstance(error, StageError) else error.exit)
+    return 0
+
+
+def add(name: str, store: str, source: str, at: str | None) -> dict[str, Any]:
+    """Stage `name` (repository@revision) from a hub or a folder; returns what is printed."""
+    objects = open_objects(store)
+    repository, _, revision = name.partition("@")
+    if source in HUBS:
+        incoming = home() / "incoming" / source / repository / revision
+        files, left_out = _fetched(HUBS[source], repository, at or revision, incoming)
+    else:
+        files, left_out = _found(Path(source))
+    for file in files.values():
+        check_file(file)
+    digest = add_model(objects, name, files, _say, give=source in HUBS)
+    size = sum(file.stat().st_size for file in files.values())
+    if source in HUBS:
+        shutil.rmtree(incoming)
+    return {"name": name, "digest": digest, "files": len(files), "bytes": size, "left_out": list(left_out)}
+
+
+def _found(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """The files of a model that lies here."""
+    if not folder.is_dir():
+        raise WrongUsage(f"{folder} is no folder", hint="`--from` takes a folder, `hf` or `modelscope`")
+    names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    chosen = choose(str(folder), names, lambda n: (folder / n).read_bytes())
+    return {n: folder / n for n in chosen.staged}, chosen.left_out
+
+
+def _fetched(
+    hub: Hub, repository: str, revision: str, incoming: Path
+) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """The files of a repository, brought to `incoming`."""
+    listed = {file.path: file for file in hub.files(repository, revision)}
+    incoming.mkdir(parents=True, exist_ok=True)
+
+    def read(path: str) -> bytes:
+        download(hub, repository, revision, listed[path], incoming / path, lambda _: None)
+        return (incoming / path).read_bytes()
+
+    chosen = choose(f"{repository}@{revision}", listed.keys(), read)
+    wanted = [listed[path] for path in chosen.staged]
+    _check_room(wanted, incoming)
+    telling = _Telling(sum(file.size for file in wanted))
+    side_by_side(
+        lambda file: download(hub, repository, revision, file, incoming / file.path, telling.came),
+        sorted(wanted, key=lambda file: file.size),
+        at_once=AT_ONCE,
+    )
+    return {file.path: incoming / file.path for file in wanted}, chosen.left_out
+
+
+def _check_room(wanted: Sequence[RemoteFile], incoming: Path) -> None:
+    """Raises `Unreachable` before hours of downloading that could not end well."""
+    there = sum(p.stat().st_size for p in incoming.iterdir() if p.is_file())
+    needed, free = sum(file.size for file in wanted) - there, shutil.disk_usage(incoming).free
+    if needed > free:
+        raise Unreachable(
+            f"{needed / 1e9:.1f} GB are still to come, and {incoming} has {free / 1e9:.1f} GB free",
+            hint="make room there, or name another disk with C2F_HOME",
+        )
+
+
+class _Telling:
+    """Says how far downloads are, every ten seconds."""
+
+    def __init__(self, total: int) -> None:
+        self._total, self._came, self._last = total, 0, time.monotonic()
+        self._lock = threading.Lock()
+
+    def came(self, size: int) -> None:
+        with self._lock:
+            self._came += size
+            if time.monotonic() - self._last >= TOLD_EVERY:
+                self._last = time.monotonic()
+                _say(f"{self._came / 1e9:,.2f} of {self._total / 1e9:,.2f} GB are here")
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m runtime model", description="Stage weights into a store.")
+    verbs = parser.add_subparsers(required=True, metavar="add", dest="verb")
+    verb = verbs.add_parser("add", help="stage the weights of a model")
+    verb.add_argument("name", metavar="REPOSITORY@REVISION", help="what specs call it")
+    verb.add_argument("--store", required=True, metavar="URL", help="root of the store")
+    verb.add_argument(
+        "--from", dest="source", required=True, metavar="DIR|hf|modelscope", help="where it comes from"
+    )
+    verb.add_argument("--at", metavar="NAME", help="what the hub calls that revision, if it is another name")
+    return parser

@@ -1,0 +1,37 @@
+"""`python -m runtime.commands.shell stage.json`: what a stage would find, and then nothing, for two hours.
+
+Inputs are brought and verified as for the stage; where they lie is printed. Nothing is computed and nothing written to
+the store. The pod that it runs in ends with it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+from c2f_spec.errors import C2fError, StageExit
+from c2f_spec.store.open import open_objects
+from runtime.process.stage_file import bring_inputs, read_stage
+
+SECONDS = 2 * 3600
+
+
+def main(path: Path, seconds: float = SECONDS) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    stage = read_stage(path)
+    print(f"stage     {stage.name}: {path}", flush=True)
+    try:
+        for role, folder in bring_inputs(stage, open_objects(stage.store)).items():
+            print(f"{role:<9} {folder}", flush=True)
+    except C2fError as error:
+        print(f"inputs    {error}", flush=True)  # which may be what somebody came to see
+    print(f"run it    {sys.executable} -m runtime {path}", flush=True)
+    print(f"asleep for {seconds / 3600:.0f} h", flush=True)
+    time.sleep(seconds)
+    return StageExit.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,194 @@
+"""vLLM for GRPO: TRL's own handling of it, with the media that TRL would leave out.
+
+TRL 1.16 makes a `VLLMGeneration`, pushes the policy's weights to it when a step has changed them, and generates with
+images only. What is used of it, all private and held by a test:
+
+    _init_vllm()                        ours where vLLM runs here: it is started without weights, which come before use
+    _fix_param_name_to_vllm(name)       the names that vLLM reads are those of the hub
+    sync_weights()                      as it is: adapters merged, parts of ZeRO 3 gathered, one tensor at a time
+    vllm_client, _llm_weights_sleeping  of the server, and of sleeping
+    extract_logprobs(outputs)           log-probabilities of what was drawn, as vLLM computed them
+
+Where vLLM shares the GPUs it sleeps while the model trains (level 2: weights are dropped, and pushed again).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate.utils import broadcast_object_list, gather_object
+from trl.generation.vllm_generation import VLLMGeneration, extract_logprobs
+from trl.trainer.utils import ensure_master_addr_port
+
+from runtime.generation import vllm_server
+from runtime.generation.vllm_requests import MOST, assert_same, parameters, request, sampled
+from runtime.models.layout import hub_name, outer_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from c2f_spec.spec.handoff import VllmPlace
+    from runtime.generation.vllm_requests import Sampling
+    from runtime.media.features import Shown
+    from runtime.process.context import Context
+
+BATCHED_TOKENS = 4096
+"""Of one pass of vLLM; its profile of memory is misled by more (as TRL has it)."""
+
+
+Drawn = tuple[list[list[int]], list[list[float | None]]]
+"""Tokens of the answers, and the log-probability of each; `None` where vLLM could not tell."""
+
+
+class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hints
+    """Generates with the weights of `model` as they are."""
+
+    def __init__(
+        self,
+        *,
+        model: Any,
+        accelerator: Any,
+        processor: Any,
+        place: VllmPlace,
+        sampling: Sampling,
+        longest: int,
+        rows: int,
+        folder: Path,
+    ) -> None:
+        """`longest` in tokens, prompt and answer; `rows` at once; `folder` is written to."""
+        self._sampling = sampling
+        self._folder = outer_folder(model.config, processor, folder / f"vllm-{accelerator.process_index}")
+        super().__init__(
+            model=model,
+            accelerator=accelerator,
+            processing_class=processor,
+            mode=place.mode,
+            server_base_url=place.url,
+            tensor_parallel_size=place.tensor_parallel,
+            gpu_memory_utilization=place.memory,
+            max_model_length=longest,
+            max_num_seqs=rows * place.tensor_parallel,
+            enable_sleep_mode=True,
+        )
+
+    def _init_vllm(self) -> None:
+        if self.mode == "server":
+            super()._init_vllm()
+            if self.accelerator.is_main_process:
+                vllm_server.assert_processed(self.vllm_client)
+            return
+        from vllm import LLM  # type: ignore[import-not-found]
+
+        ranks, ways = self.accelerator.num_processes, self.tensor_parallel_size
+        assert ranks % ways == 0, "the plan refuses GPUs that cannot be shared evenly"
+        if ways > 1:
+            groups = [list(range(first, first + ways)) for first in range(0, ranks, ways)]
+            self.tp_group, _ = torch.distributed.new_subgroups_by_enumeration(groups)  # type: ignore[no-untyped-call]
+        # vLLM reads them where each rank was started by somebody else.
+        os.environ |= {
+            "RANK": str(self.accelerator.process_index),
+            "LOCAL_RANK": str(self.accelerator.local_process_index),
+            "WORLD_SIZE": str(ranks),
+        }
+        ensure_master_addr_port()
+        self.llm = LLM(
+            model=str(self._folder),
+            load_format="dummy",
+            dtype=str(self.model.dtype).removeprefix("torch."),
+            tensor_parallel_size=ways,
+            gpu_memory_utilization=self.gpu_memory_utilization,
+            max_model_len=self.max_model_length,
+            max_num_seqs=self.max_num_seqs,
+            max_num_batched_tokens=BATCHED_TOKENS,
+            limit_mm_per_prompt=MOST,
+            enable_sleep_mode=True,
+            distributed_executor_backend="external_launcher",
+            logprobs_mode="processed_logprobs",  # of the distribution that is drawn from
+            seed=self.accelerator.process_index // ways,  # alike where ranks share a model
+        )
+        self.llm.sleep(level=2)
+        self._llm_weights_sleeping = True
+        self.accelerator.wait_for_everyone()
+
+    def _fix_param_name_to_vllm(self, name: str, extra_prefixes: list[str] | None = None) -> str:
+        return hub_name(super()._fix_param_name_to_vllm(name, extra_prefixes))
+
+    def answer(self, prompts: Sequence[Sequence[int]], shown: Sequence[Shown]) -> Drawn:
+        """One answer to each prompt of this rank, hints that it ends in included; called by all ranks alike."""
+        if self.mode == "server":
+            return self._by_server(prompts, shown)
+        if self._llm_weights_sleeping:
+            self.sync_weights()
+        asked = [(list(p), request(p, s, self.processing_class)) for p, s in zip(prompts, shown, strict=True)]
+        everyone = self._of_group(asked)
+        from vllm import SamplingParams
+
+        self.llm.wake_up(tags=["kv_cache"])
+        outputs = self.llm.generate(
+            [each for _, each in everyone],
+            sampling_params=SamplingParams(
+                **self._parameters(), logprobs=0
+            ),  # of what was drawn and no other
+            use_tqdm=False,
+        )
+        self.llm.sleep(level=2)
+        self._llm_weights_sleeping = True
+        first = self._first(len(asked))
+        own = outputs[first : first + len(asked)]
+        for (prompt, _), output in zip(asked, own, strict=True):
+            assert_same(prompt, output.prompt_token_ids)
+        return [list(output.outputs[0].token_ids) for output in own], sampled(extract_logprobs(own)[0])
+
+    def _parameters(self) -> dict[str, Any]:
+        return parameters(self._sampling, self.processing_class.tokenizer)
+
+    def _of_group(self, asked: list[Any]) -> list[Any]:
+        """Those of all ranks that share a model, in their order: each generates all of them."""
+        if self.tensor_parallel_size == 1:
+            return asked
+        gathered: list[Any] = [None] * self.tensor_parallel_size
+        torch.distributed.all_gather_object(gathered, asked, group=self.tp_group)
+        return [each for part in gathered for each in part]
+
+    def _first(self, count: int) -> int:
+        """Where the answers of this rank begin among those of its group, to which ranks may bring different numbers."""
+        if self.tensor_parallel_size == 1:
+            return 0
+        counts: list[Any] = [None] * self.tensor_parallel_size
+        torch.distributed.all_gather_object(counts, count, group=self.tp_group)
+        first: int = sum(counts[: torch.distributed.get_rank(group=self.tp_group)])
+        return first
+
+    def _by_server(self, prompts: Sequence[Sequence[int]], shown: Sequence[Shown]) -> Drawn:
+        """Rank 0 asks for all ranks."""
+        counts = gather_object([len(prompts)])
+        everyone = gather_object(list(zip(map(list, prompts), shown, strict=True)))
+        told: list[Any] = [None]
+        if self.accelerator.is_main_process:
+            told = [vllm_server.ask(self.vllm_client, everyone, self.processing_class, self._parameters())]
+        broadcast_object_list(told, from_process=0)
+        first = sum(counts[: self.accelerator.process_index])
+        answers, logprobs = told[0]
+        return answers[first : first + len(prompts)], logprobs[first : first + len(prompts)]
+
+
+def started(
+    ctx: Context, sampling: Sampling, processor: Any, *, longest: int, rows: int
+) -> Callable[[Any], PolicyOnVllm] | None:
+    """What makes the engine of a trainer, if the placement has one."""
+    place = ctx.stage.placement.vllm
+    if place is None:
+        return None
+    return lambda trainer: PolicyOnVllm(
+        model=trainer.model,
+        accelerator=trainer.accelerator,
+        processor=processor,
+        place=place,
+        sampling=sampling,
+        longest=longest,
+        rows=rows,
+        folder=Path(ctx.stage.scratch),
+    )

@@ -1,0 +1,114 @@
+"""What the workers of a stage print: on to stdout, and to the store in pieces of bounded size, secrets masked.
+
+A worker must never wait for storage: one thread empties its pipe, another one stores. A store that fails keeps nobody:
+what it did not take is tried again, up to a bound, and the gap is told.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import IO, TYPE_CHECKING
+
+from c2f_spec.errors import Unreachable
+from c2f_spec.masking import masked, secret_values
+from c2f_spec.store.stage_logs import piece_name
+
+if TYPE_CHECKING:
+    from c2f_spec.store.protocol import Objects
+
+PIECE = 64 << 10
+"""Bytes of a piece, about."""
+SECONDS = 5.0
+"""Longest that a line waits to be stored."""
+PIECES = 1024
+"""Most of an attempt: 64 MB. What comes after them is only printed."""
+WAITING = 4 << 20
+"""Most bytes that wait for a store that fails; the oldest are given up first."""
+LINE = 16 << 10
+"""Bytes after which a line is cut in two."""
+
+
+class Log:
+    """Of one attempt."""
+
+    def __init__(self, objects: Objects, kind: str, key: str, attempt: str) -> None:
+        self._objects, self._place = objects, (kind, key, attempt)
+        self._values = secret_values()
+        self._lines: list[bytes] = []
+        self._size = self._number = self._lost = 0
+        self._since = 0.0
+        self._closed = False
+        self._changed = threading.Condition()
+        self._reader: threading.Thread | None = None
+        self._writer = threading.Thread(target=self._store, name="log", daemon=True)
+        self._writer.start()
+
+    def say(self, line: str) -> None:
+        """One line, with or without its end."""
+        text = masked(line.rstrip("\n"), self._values) + "\n"
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        data = text.encode(errors="replace")
+        with self._changed:
+            if not self._lines:
+                self._since = time.monotonic()
+            self._lines.append(data)
+            self._size += len(data)
+            while self._size > WAITING:
+                self._size -= len(self._lines.pop(0))
+                self._lost += 1
+            if self._size >= PIECE:
+                self._changed.notify_all()
+
+    def follow(self, pipe: IO[bytes]) -> None:
+        """Say every line that comes out of `pipe`, until all who write to it are gone."""
+
+        def read() -> None:
+            while line := pipe.readline(LINE):
+                self.say(line.decode(errors="replace"))
+
+        self._reader = threading.Thread(target=read, name="output", daemon=True)
+        self._reader.start()
+
+    def close(self) -> None:
+        """Store what is left. What processes that outlived their parent still print is not waited for."""
+        if self._reader is not None:
+            self._reader.join(timeout=5)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._writer.join(timeout=60)
+
+    def _store(self) -> None:
+        while True:
+            with self._changed:
+                while not self._closed and self._size < PIECE:
+                    due = self._since + SECONDS - time.monotonic() if self._lines else None
+                    if due is not None and due <= 0:
+                        break
+                    self._changed.wait(due)
+                data, self._lines, self._size = b"".join(self._lines), [], 0
+                lost, self._lost = self._lost, 0
+                closed = self._closed
+            if data:
+                self._put(data if not lost else b"(%d lines were lost here)\n" % lost + data, closed=closed)
+            elif closed:
+                return
+
+    def _put(self, data: bytes, *, closed: bool) -> None:
+        if self._number >= PIECES:
+            return
+        if self._number == PIECES - 1:
+            data = data[:PIECE] + b"\n(the log is too long: the rest was printed and is not kept)\n"
+        try:
+            self._objects.create(piece_name(*self._place, self._number), data)
+            self._number += 1
+        except Unreachable as error:
+            print(f"the log is not stored now: {error.message}", flush=True)
+            if not closed:
+                time.sleep(SECONDS)
+                with self._changed:
+                    self._lines.insert(0, data)
+                    self._size += len(data)
