@@ -59,7 +59,7 @@ bench-grpo: env # what a step of training costs, against TRL's own (20 minutes o
 	$(BIN)/python -m tests.bench grpo
 
 screenshots: env # the pages in headless Chromium, kept as pictures in build/screenshots
-	C2F_SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/test_page.py tests/test_browser.py
+	C2F_SCREENSHOTS=build/screenshots $(BIN)/python -m pytest tests/report/test_page.py tests/report/test_browser.py
 
 fuzz: env # hostile text by the thousand; the tests run a few hundred
 	$(BIN)/python -m tests.fuzz 20000

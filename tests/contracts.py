@@ -1,6 +1,6 @@
 """`python -m tests.contracts`: write what this version hands over, to tests/data/contracts/<version>/, once a release.
 
-The files of every release stay, and tests/test_contracts.py reads them all: a plan that was reviewed, a Job that waits
+The files of every release stay, and tests/plan/test_contracts.py reads them all: a plan that was reviewed, a Job that waits
 in a queue and a record of last year are met by a newer program.
 """
 
@@ -20,7 +20,7 @@ from c2f_spec.spec.handoff import FileEntry, Input, Record, StageFile
 from c2f_spec.spec.plan_json import Asked
 from c2f_spec.store import records
 from tests.conftest import load_spec
-from tests.test_plan import PINS
+from tests.plan.test_plan import PINS
 
 FOLDER = Path(__file__).parent / "data" / "contracts"
 SPEC = Path(__file__).parent.parent / "specs" / "smoke.yaml"

@@ -197,10 +197,7 @@ def compile_plan(
     from c2f_spec.plan.capacity import unfit
     from c2f_spec.plan.code import HERE
     from c2f_spec.plan.costs import with_costs
-    from c2f_spec.plan.keys import (
-        Given,
-        build,  # `validate` builds no plan
-    )
+    from c2f_spec.plan.keys import Given, build
     from c2f_spec.plan.model_servers import engineless, unreadable, unserved
     from c2f_spec.plan.placement import misplaced
 

@@ -60,7 +60,7 @@ class Bucket(Protocol):
 
     @property
     def direct(self) -> bool:
-        """whether large objects are read from the server itself, and not through a proxy."""
+        """Whether large objects are read from the server itself, and not through a proxy."""
 
     def read(self, name: str) -> bytes | None: ...
 

@@ -1,6 +1,6 @@
 """What a target is: five functions, the same for a machine and for a cluster.
 
-`tests/test_targets.py` holds every target to it.
+`tests/targets/test_targets.py` holds every target to it.
 """
 
 from __future__ import annotations

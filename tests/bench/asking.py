@@ -16,9 +16,9 @@ from pathlib import Path
 
 from runtime.process.journal import most_lost
 from runtime.process.worker import go_offline
-from tests.distil_world import SAME, rows
-from tests.fake_endpoint import Fake, serving
-from tests.killed_asking import (
+from tests.support.distil_world import SAME, rows
+from tests.support.fake_endpoint import Fake, serving
+from tests.support.killed_asking import (
     PRELOADED,
     Storm,
     judge_stage,
@@ -29,7 +29,7 @@ from tests.killed_asking import (
     teacher_stage,
     teacher_stand,
 )
-from tests.servers import BUCKET, seaweed
+from tests.support.servers import BUCKET, seaweed
 
 JUDGED, MARKS_AT_ONCE, JUDGE_KILLS = 400, 4, 30
 TAUGHT, BATCH, TEACHER_KILLS = 100, 8, 10
@@ -78,7 +78,7 @@ def judged(root: Path, store: str, name: str, k: int) -> list[str]:
 
 
 def taught(root: Path) -> list[str]:
-    from tests import tiny_teacher
+    from tests.support import tiny_teacher
 
     draw, found = random.Random(7), {}
     began = time.monotonic()

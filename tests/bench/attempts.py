@@ -19,7 +19,7 @@ from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
 from c2f_spec.store.open import open_objects
-from tests.servers import BUCKET, seaweed
+from tests.support.servers import BUCKET, seaweed
 
 if TYPE_CHECKING:
     from multiprocessing.synchronize import Barrier

@@ -19,7 +19,7 @@ from c2f_spec.spec.handoff import Placement
 from c2f_spec.spec.resources import Checkpoints
 from runtime.stages import sft
 from runtime.training import checkpoint_callback
-from tests import omni
+from tests.support import omni
 
 EVERY, STEPS, PAIRS = 20, 80, 5
 MOST = 1.03

@@ -24,7 +24,7 @@ from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
 from c2f_spec.targets.kubernetes.resources import JOBS, NAMESPACES
 from tests.bench.cluster_child import client_of
 from tests.bench.rest import at_rest
-from tests.cluster_world import chains
+from tests.support.cluster_world import chains
 
 JOBS_SENT = 1000
 DISK_SECONDS = 0.007

@@ -19,10 +19,10 @@ from pathlib import Path
 from c2f_spec.store.open import open_objects
 from c2f_spec.store.records import add_dataset
 from c2f_spec.targets.kubernetes.resources import JOBS
+from tests.cli.test_apply_cluster import ENVIRONMENT
 from tests.conftest import DOMAINS, HERE, REPOSITORY
 from tests.fake_api import FakeApi, JobController
 from tests.fake_api.pods import Processes
-from tests.test_apply_cluster import ENVIRONMENT
 
 KILLS = 3
 LONGEST_SECONDS = 900.0

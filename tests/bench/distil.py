@@ -28,10 +28,10 @@ from c2f_spec.store import records
 from runtime.endpoints.client import Client, Message, text
 from runtime.process.journal import most_lost
 from runtime.process.units import UNIT
-from tests.distil_world import KEY, MEDIA, SAME, TEACHER, canonical, prepared, rows, words_of
-from tests.fake_endpoint import Fake, serving
-from tests.killed import Stand, _work
-from tests.servers import BUCKET, seaweed
+from tests.support.distil_world import KEY, MEDIA, SAME, TEACHER, canonical, prepared, rows, words_of
+from tests.support.fake_endpoint import Fake, serving
+from tests.support.killed import Stand, _work
+from tests.support.servers import BUCKET, seaweed
 
 CLIPS, SHARDS, KILLS, AT_ONCE = 2000, 8, 50, 4
 SECONDS = 0.5
@@ -160,7 +160,9 @@ def start(path: Path, root: Path, number: int, storm: Storm) -> multiprocessing.
     scratch = root / "scratch" / name
     scratch.mkdir(parents=True)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["runtime.process.worker", "runtime.stages.distil", "tests.killed"])
+    context.set_forkserver_preload(
+        ["runtime.process.worker", "runtime.stages.distil", "tests.support.killed"]
+    )
     env = {**os.environ, "JOB_COMPLETION_INDEX": str(number)}
     child = context.Process(target=_work, args=(path, name, scratch, root / f"log-{number}", env))
     child.start()

@@ -21,10 +21,10 @@ from pathlib import Path
 from c2f_spec.execution.run import save
 from c2f_spec.store.open import open_objects
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
-from tests.cluster_world import chains
-from tests.driver_process import command_of
 from tests.fake_api import FakeApi, Fault, JobController
 from tests.fake_api.pods import Instant
+from tests.support.cluster_world import chains
+from tests.support.driver_process import command_of
 
 KILLS, KILLS_A_RUN = 100, 5
 LEASE_SECONDS = 1.0

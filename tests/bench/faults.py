@@ -11,7 +11,7 @@ from pathlib import Path
 from c2f_spec.store.open import open_objects
 from c2f_spec.store.records import add_dataset
 from tests.conftest import DOMAINS, HERE, TINY_SPEC
-from tests.faults import ENVIRONMENT, processes_in, storm
+from tests.support.faults import ENVIRONMENT, processes_in, storm
 
 KILLS = 50
 

@@ -12,7 +12,7 @@ from runtime.models.tiny import make_tokenizer
 from runtime.text.chains import parse, target
 from runtime.text.clips import Clip, polarity_of
 from runtime.text.prompts import HEADINGS
-from tests.plain_filters import Case, failing
+from tests.support.plain_filters import Case, failing
 
 DEFAULT = ("polarity_match", "tag_score_sign", "score_tolerance", "sections", "length", "no_label_leak",
            "modality_mention", "language", "repetition")  # fmt: skip

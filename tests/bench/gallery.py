@@ -12,8 +12,8 @@ from pathlib import Path
 from c2f_spec.report.gallery import Gallery, Shown, Verdict, glimpses
 from c2f_spec.report.page_gallery import html
 from tests.bench.page import SORT, TYPE, WORDS
-from tests.browser import browser, opened
-from tests.odd_clips import film
+from tests.support.browser import browser, opened
+from tests.support.odd_clips import film
 
 CLIPS = 10_000
 DRAWN = 200

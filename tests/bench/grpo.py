@@ -21,9 +21,9 @@ from runtime.models.rows import Reader
 from runtime.models.student import freeze, load, save, suppressed
 from runtime.training.grpo import GRPOTrainer
 from runtime.training.hints.trainer import HintGRPOTrainer
-from tests import omni, text_policy
 from tests.bench.every_row import EveryRowTrainer
 from tests.bench.paired import Ratio, paired
+from tests.support import omni, text_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,8 +17,8 @@ import torch
 
 from runtime.training.hints import schedule
 from runtime.training.hints.trainer import HintGRPOTrainer
-from tests import text_policy
 from tests.bench.grpo import LARGE, NEVER, SHARES, Steps, media, text, tiny
+from tests.support import text_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,9 +16,9 @@ from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from statistics import median
 
-from tests import omni
-from tests.killed import EVERY, STEPS, Cell, Stand, disturb, together
-from tests.servers import BUCKET, seaweed
+from tests.support import omni
+from tests.support.killed import EVERY, STEPS, Cell, Stand, disturb, together
+from tests.support.servers import BUCKET, seaweed
 
 MOMENTS = 4
 """In each of eight cells."""

@@ -18,7 +18,7 @@ from c2f_spec.spec.evaluate import Bootstrap
 from c2f_spec.store import records
 from c2f_spec.store.open import open_objects
 from c2f_spec.store.protocol import Objects
-from tests.faults import processes_in
+from tests.support.faults import processes_in
 
 ROOT = Path(__file__).parents[2]
 SEEDS = (42, 43, 44)

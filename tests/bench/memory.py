@@ -25,8 +25,8 @@ from c2f_spec.spec.sections import Lora, Tiny
 from runtime import models  # puts in place what the imports below need
 from runtime.models.tiny import HEADS
 from runtime.stages import grpo, sft
-from tests import omni
-from tests.live import Live
+from tests.support import omni
+from tests.support.live import Live
 
 # isort: split
 import trl.trainer.utils

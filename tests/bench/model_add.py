@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.fake_hub import FakeHub, serving
+from tests.support.fake_hub import FakeHub, serving
 
 NAME = "Qwen/Qwen2.5-Omni-7B"
 REVISION = "0" * 40

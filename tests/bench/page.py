@@ -15,8 +15,8 @@ from pathlib import Path
 from c2f_spec.report.cases import CaseSet, Column
 from c2f_spec.report.collect import collect
 from c2f_spec.report.html import html
-from tests.browser import browser, opened
-from tests.report_store import filled
+from tests.support.browser import browser, opened
+from tests.support.report_store import filled
 
 CLIPS = 20_000
 WORDS = [

@@ -1,7 +1,7 @@
 """Plan of 1,000 variants against a store of 5,000 records, and diff of 50 changed specs: whole processes, cold.
 
 The limits are the issue's. The store is on this disk; the requests that a store on a network would get are counted by
-tests/test_annotate.py.
+tests/plan/test_annotate.py.
 """
 
 from __future__ import annotations

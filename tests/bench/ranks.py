@@ -20,9 +20,9 @@ from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests import omni
-from tests.killed import Stand, together
-from tests.ranks import CASES, REPLACED, Case, apart, make_inputs
+from tests.support import omni
+from tests.support.killed import Stand, together
+from tests.support.ranks import CASES, REPLACED, Case, apart, make_inputs
 
 MOST = 1e-5
 PATTERNS = replace(
@@ -69,7 +69,7 @@ def launch(folder: Path, cases: list[Case], world: int, zero: str) -> Path:
         "--nproc-per-node",
         str(world),
         "-m",
-        "tests.ranks",
+        "tests.support.ranks",
     ]
     arguments = [str(folder / "cases.json"), str(out), str(folder), zero]
     began = time.monotonic()

@@ -12,10 +12,10 @@ from c2f_spec.store.open import open_objects
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.resources import JOBS
-from tests.cluster_world import chains
-from tests.driver_process import driver_process
 from tests.fake_api import FakeApi
 from tests.fake_api.pods import commit
+from tests.support.cluster_world import chains
+from tests.support.driver_process import driver_process
 
 FINISHED, RUNNING = 1000, 20
 SETTLE_SECONDS, WATCHED_SECONDS = 15.0, 60.0

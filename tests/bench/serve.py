@@ -21,8 +21,8 @@ import urllib3
 from c2f_spec.spec.endpoint import Client as How
 from c2f_spec.spec.handoff import Endpoint
 from runtime.endpoints.client import Client, said
-from tests.distil_world import context, prepared, run
-from tests.servers import free_port
+from tests.support.distil_world import context, prepared, run
+from tests.support.servers import free_port
 
 CLIPS = 2
 START_SECONDS = 300.0
@@ -32,7 +32,7 @@ def main() -> None:
     wrong = []
     with tempfile.TemporaryDirectory(prefix="serve-") as name:
         root = Path(name)
-        from tests import tiny_teacher
+        from tests.support import tiny_teacher
 
         weights = tiny_teacher.folder()
         whole = prepared(root / "whole", CLIPS)
@@ -91,7 +91,7 @@ def serving(weights: Path, root: Path):
     command = [
         sys.executable,
         "-m",
-        "tests.served",
+        "tests.support.served",
         "serve",
         str(weights),
         "--port",

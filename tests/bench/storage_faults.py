@@ -1,4 +1,4 @@
-"""A storage that fails: whole runs through `tests.fault_proxy`, every tenth request of which goes wrong.
+"""A storage that fails: whole runs through `tests.support.fault_proxy`, every tenth request of which goes wrong.
 
 Fifty runs of three stages without torch and three of specs/smoke.yaml (`FAULTS=n` multiplies), four at a time. Each
 must end, committed and with the files of a run without faults; meanwhile a reader that goes straight to the server
@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Self
 from c2f_spec.store import records
 from c2f_spec.store.open import open_objects
 from tests.conftest import HERE, REPOSITORY, TINY_SPEC
-from tests.fault_proxy import Proxy
-from tests.servers import BUCKET, env_of, seaweed
+from tests.support.fault_proxy import Proxy
+from tests.support.servers import BUCKET, env_of, seaweed
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import Record

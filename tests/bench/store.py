@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.servers import BUCKET, KEY, SECRET, seaweed
+from tests.support.servers import BUCKET, KEY, SECRET, seaweed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

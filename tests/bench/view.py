@@ -9,8 +9,8 @@ from c2f_spec.targets.base import Phase
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.resources import JOBS
 from c2f_spec.targets.kubernetes.snapshot import status_of, view
-from tests.cluster_world import chains, client_of
 from tests.fake_api import FakeApi
+from tests.support.cluster_world import chains, client_of
 
 STAGES = 1000
 RUNS = 5

@@ -15,7 +15,7 @@ from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
 from tests.fake_api.jobs import Ending
-from tests.plain_node import files_of, process_of
+from tests.support.plain_node import files_of, process_of
 
 
 def stage_of(state, pod):

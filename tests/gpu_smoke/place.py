@@ -74,7 +74,7 @@ def rehearsal(folder: Path) -> Place:
     _run(folder, "data", "add", "icwsm2014-movie", "--from", str(ratings), "--accept-terms")
     from runtime.models.layout import as_released
     from runtime.models.student import save
-    from tests import omni  # the machinery of the tests, with torch
+    from tests.support import omni  # the machinery of the tests, with torch
 
     save(omni.student(), folder / "thinker")
     released = as_released(folder / "thinker", folder / "released")

@@ -12,7 +12,7 @@ import pytest
 
 from c2f_spec.store import cache
 from c2f_spec.store.open import open_objects
-from tests.servers import BUCKET, seaweed, unconditional
+from tests.support.servers import BUCKET, seaweed, unconditional
 
 KINDS = ["folder", "seaweed", "unconditional", *(["real"] if "C2F_TEST_S3_URL" in os.environ else [])]
 

@@ -1,0 +1,281 @@
+"""`apply` on a cluster, as its user calls it: a fake API server whose pods are plain processes, driver included."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from c2f_spec.cli.main import main, parser
+from c2f_spec.cli.workspace import open_work
+from c2f_spec.plan.code import bundle
+from c2f_spec.plan.plan_file import to_json
+from c2f_spec.store import records
+from c2f_spec.store.open import open_objects
+from c2f_spec.targets.kubernetes.client import Client
+from c2f_spec.targets.kubernetes.kubeconfig import find_access
+from c2f_spec.targets.kubernetes.manifests.driver import plan_map
+from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, LEASES
+from tests.conftest import REPOSITORY
+from tests.fake_api import FakeApi, JobController, Refusal
+from tests.fake_api.pods import Processes
+from tests.targets.test_client import until
+
+ENVIRONMENT = """\
+c2f: v1
+kind: kubernetes
+namespace: team
+store: {store}
+image: registry.example/c2f@sha256:{zeros}
+python: {python}
+pools:
+  cpu: {{gpus: 0, cpu: "1", memory: 2Gi, ephemeral_storage: 1Gi}}
+cpu_pool: cpu
+scheduler:
+  kind: default
+  priority: research
+demo: true
+"""
+
+
+@pytest.fixture
+def api():
+    with FakeApi() as api:
+        yield api
+
+
+@pytest.fixture
+def place(repository, tiny_spec, api, monkeypatch):
+    """A committed repository with an environment `plain`, pins, and a kubeconfig of the fake."""
+    store = repository / ".c2f" / "store"
+    folder = repository / "k8s" / "environments"
+    folder.mkdir(parents=True)
+    text = ENVIRONMENT.format(store=store, zeros="0" * 64, python=sys.executable)
+    (folder / "plain.yaml").write_text(text)
+    (digest,) = records.datasets_present(open_objects(str(store)), "icwsm2014-movie")
+    (tiny_spec.parent / "c2f.lock").write_text(f"c2f: v1\ndatasets:\n  icwsm2014-movie: {digest}\n")
+    kubeconfig = {
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+        "clusters": [{"name": "k", "cluster": {"server": api.url}}],
+        "users": [{"name": "u", "user": {"token": "t"}}],
+    }
+    (repository / "kubeconfig").write_text(json.dumps(kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(repository / "kubeconfig"))
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    return repository
+
+
+@pytest.fixture
+def apply(capsys, monkeypatch):
+    """`apply("--yes")` in this process: exit code, stdout and stderr."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+
+    def run(*more):
+        code = main([*APPLY, *more])
+        told = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=told.out, stderr=told.err)
+
+    return run
+
+
+APPLY = ("apply", "specs/tiny.yaml", "--on", "plain")
+COMMAND = (sys.executable, "-m", "c2f_spec", *APPLY, "--yes")
+
+
+def committed(place):
+    """Everything is in a commit that a remote has."""
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    (place / ".git").rmdir()
+    (place / ".gitignore").write_text(".c2f\nincoming\nkubeconfig\nnode\nout\n")
+    for command in ("init -q", "add .", "commit -q -m x", "update-ref refs/remotes/origin/main HEAD"):
+        subprocess.run([*git, *command.split()], cwd=place, check=True)
+
+
+def processes(api, place):
+    keep = {"KUBECONFIG": os.environ["KUBECONFIG"], "PYTHONPATH": str(REPOSITORY)}
+    pods = Processes(api.state, place / "node", keep)
+    api.logs = pods.log
+    return JobController(api.state, pods)
+
+
+def test_an_experiment_from_its_spec_to_its_records(place, api, apply):
+    committed(place)
+    with processes(api, place):
+        done = apply("--yes", "--wait")
+        assert done.returncode == 0, done.stdout + done.stderr + logs_of(place)
+        assert done.stdout.count(" done ") == 3
+        until(lambda: all(j["status"].get("conditions") for j in api.state.all(JOBS)), 30)
+        before = len(api.state.writes)
+        again = apply("--yes")
+    assert again.returncode == 0
+    assert "nothing to do: all 3 stages" in again.stdout
+    assert len(api.state.writes) == before
+    store = open_objects(str(place / ".c2f" / "store"))
+    assert len(list(store.names("records"))) == 3
+    assert len(list(store.names("code"))) == 2
+    assert list(store.names("reports"))
+    assert api.state.all(LEASES) == []
+
+
+def logs_of(place):
+    return "\n".join(f"--- {p.parent.name}\n{p.read_text()}" for p in sorted((place / "node").glob("*/log")))
+
+
+def test_applying_twice_while_it_runs_changes_nothing(place, api, apply):
+    committed(place)
+    first = apply("--yes")
+    assert first.returncode == 0, first.stderr
+    assert "driver: driver-" in first.stdout
+    assert "c2f-spec status --on plain specs/tiny.yaml" in first.stdout
+    writes = list(api.state.writes)
+    second = apply("--yes")
+    assert second.returncode == 0
+    assert "is being run already; nothing was changed" in second.stdout
+    assert api.state.writes == writes
+    assert [j["metadata"]["labels"]["app.kubernetes.io/component"] for j in api.state.all(JOBS)] == ["driver"]
+    assert len(api.state.all(CONFIGMAPS)) == 1
+
+
+def test_two_people_at_once_make_one_driver(place, api, apply):
+    committed(place)
+    people = [subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
+    assert [p.wait(120) for p in people] == [0, 0], [p.communicate() for p in people]
+    for p in people:
+        p.stdout.close()
+        p.stderr.close()
+    assert [(v, k) for v, k, _ in api.state.writes] == [("create", "ConfigMap"), ("create", "Job")]
+
+
+def test_what_failed_is_told_with_its_class_and_asks_for_retry(place, api, apply):
+    committed(place)
+    objects = open_objects(str(place / ".c2f" / "store"))
+    plan = open_work(parser().parse_args(["apply", *APPLY[1:]])).plan
+    first = plan.stages[0]
+    failure = {
+        "code": 71,
+        "class": "out of memory",
+        "message": "killed, as a machine does",
+        "hint": "lower `batch`",
+    }
+    records.add_failure(objects, first.kind, first.key, failure)
+    done = apply("--yes")
+    assert done.returncode == 8
+    assert f"{first.name} ({first.label}) failed (out of memory): killed, as a machine does" in done.stderr
+    assert "hint: lower `batch`" in done.stderr
+    assert "c2f-spec retry" in done.stderr
+    assert api.state.writes == [], "nothing that is left could run"
+
+
+def test_nobody_is_here_to_say_yes(place, api, apply):
+    committed(place)
+    done = apply()
+    assert done.returncode == 64
+    assert "3 stages would start in team at http://127.0.0.1" in done.stderr
+    assert "add --yes" in done.stderr
+    assert api.state.writes == []
+
+
+def test_a_refusal_is_told_at_the_line_that_produced_the_field(place, api, apply):
+    committed(place)
+
+    def admission(manifest):
+        if manifest["kind"] == "Pod":
+            raise Refusal(
+                403, "Forbidden", 'pods "x" is forbidden: no PriorityClass with name research was found'
+            )
+
+    api.admission = admission
+    done = apply("--yes")
+    assert done.returncode == 3
+    line = 1 + ENVIRONMENT.splitlines().index("  priority: research")
+    assert f"k8s/environments/plain.yaml:{line}:13: the cluster refuses" in done.stderr.replace(
+        f"{place}/", ""
+    )
+    assert "no PriorityClass with name research was found [C2F461]" in done.stderr
+    assert api.state.writes == []
+
+
+def test_a_warning_is_a_refusal(place, api, apply):
+    committed(place)
+    api.admission = lambda m: (
+        ['would violate PodSecurity \\"restricted:latest\\"'] if m["kind"] == "Job" else None
+    )
+    done = apply("--yes")
+    assert done.returncode == 3
+    assert 'would violate PodSecurity "restricted:latest"' in done.stderr
+    assert api.state.writes == []
+
+
+def test_a_namespace_that_is_not_there_is_told_at_its_line(place, api, apply):
+    committed(place)
+
+    def admission(_):
+        raise Refusal(404, "NotFound", 'namespaces "team" not found')
+
+    api.admission = admission
+    done = apply("--yes")
+    assert done.returncode == 3
+    assert "plain.yaml:3:" in done.stderr
+
+
+def test_a_tree_that_nobody_can_fetch_is_refused(place, api, apply):
+    done = apply("--yes")
+    assert done.returncode == 6
+    assert api.state.writes == []
+
+
+def test_no_cluster_is_told(place, monkeypatch, apply):
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    done = apply("--yes")
+    assert done.returncode == 7
+    assert "KUBECONFIG names no file" in done.stderr
+
+
+def test_following_ends_when_asked_and_the_cluster_goes_on(place, api, apply):
+    committed(place)
+    process = subprocess.Popen(
+        [*COMMAND, "--wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    until(lambda: api.state.all(JOBS) and any("watch=1" in p for _, p in api.asked), 60)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130, err
+    assert "goes on in the cluster" in out
+    assert len(api.state.all(JOBS)) == 1
+
+
+def test_a_plan_that_came_with_the_pod_is_brought_to_the_store(place, api):
+    """As after `render --gitops`: plan and code are beside the driver, and its ConfigMaps are Git's."""
+    committed(place)
+    work = open_work(parser().parse_args(APPLY), to_run=True)
+    given = place / "node" / "given"
+    given.mkdir(parents=True)
+    (given / "plan.json").write_text(json.dumps(to_json(work.plan)))
+    stage = bundle("stage")
+    (given / f"{stage.digest}.zip").write_bytes(stage.data)
+    Client(find_access(), namespace="team").apply(plan_map(work.plan))
+    with processes(api, place):
+        code = main(["driver", "--plan", str(given / "plan.json"), "--digest", work.plan.digest])
+    assert code == 0, logs_of(place)
+    store = open_objects(str(place / ".c2f" / "store"))
+    assert len(list(store.names("records"))) == 3
+    assert any(c["metadata"]["name"].startswith("plan-") for c in api.state.all(CONFIGMAPS))
+
+
+def test_another_plan_than_the_one_named_is_refused(place, api, capsys):
+    committed(place)
+    work = open_work(parser().parse_args(APPLY), to_run=True)
+    (place / "plan.json").write_text(json.dumps(to_json(work.plan)))
+    assert main(["driver", "--plan", str(place / "plan.json"), "--digest", "f" * 64]) == 5
+    assert (
+        main(["driver", "--plan", f"{place}/.c2f/store/plans/{'f' * 64}/plan.json", "--digest", "f" * 64])
+        == 5
+    )
+    assert "is not in the store" in capsys.readouterr().err

@@ -1,0 +1,130 @@
+"""The verbs about a running plan on this machine; tests/targets/test_cluster_control.py has them on a cluster."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from c2f_spec.cli.main import main
+from tests.conftest import TINY_SPEC
+
+SLOW = TINY_SPEC.replace("train: 12", "train: 200")
+"""Its `prepare` draws clips for some seconds."""
+
+
+@pytest.fixture
+def running(repository):
+    """An `apply` in the background, once its first stage runs."""
+    (repository / "specs" / "slow.yaml").write_text(SLOW)
+    command = [sys.executable, "-m", "c2f_spec", "apply", "specs/slow.yaml", "--no-report"]
+    child = subprocess.Popen(command, cwd=repository, stdout=subprocess.DEVNULL)
+    yield child
+    child.terminate()
+    child.wait()
+
+
+@pytest.fixture
+def told(capsys):
+    """`told("status", "specs/x.yaml")` in this process, which starts faster than another: what it printed."""
+
+    def run(*argv, check=0):
+        assert main(argv) == check, capsys.readouterr().err
+        found = capsys.readouterr()
+        return found.out if check == 0 else found.err
+
+    return run
+
+
+def states(told):
+    found = json.loads(told("status", "specs/slow.yaml", "-o", "json"))["stages"]
+    return {row["stage"].split("-")[0]: row for row in found}
+
+
+def until(told, kind, *wanted):
+    for _ in range(100):
+        found = states(told)[kind]
+        if found["state"] in wanted:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{kind} never came to {wanted}: {found}")
+
+
+def test_status_cancel_and_retry_of_a_running_plan(told, running):
+    until(told, "prepare", "starting", "running")
+    waiting = states(told)["filter"]
+    assert waiting["state"] == "waiting-input"
+    assert waiting["detail"].startswith("needs ")
+    stopped = told("cancel", "specs/slow.yaml", "prepare")
+    assert "has stopped" in stopped
+    assert "wait for it: distil-" in stopped
+    assert running.wait(timeout=30) == 8
+    failed = states(told)["prepare"]
+    assert failed["state"] == "failed"
+    assert "cancelled by" in failed["detail"]
+    assert "c2f-spec retry specs/slow.yaml prepare-" in failed["way_out"]
+    again = told("retry", "specs/slow.yaml")
+    assert "will be tried again" in again
+    assert states(told)["prepare"]["state"] == "ready"
+    assert "nothing has failed" in told("retry", "specs/slow.yaml")
+
+
+def test_delete_asks_and_stops_processes(told, running):
+    until(told, "prepare", "starting", "running")
+    assert "add --yes" in told("delete", "specs/slow.yaml", check=64)
+    done = told("delete", "specs/slow.yaml", "--yes")
+    assert "process of prepare-" in done
+    assert "results stay in the store" in done
+    running.wait(timeout=30)
+    assert "nothing of tiny-stages is there" in told("delete", "specs/slow.yaml", "--yes")
+    assert "nothing is running" in told("cancel", "specs/slow.yaml")
+    assert states(told)["prepare"]["state"] == "ready", "who deletes a plan blames no stage"
+
+
+def test_logs_are_followed_to_the_last_line(told, running):
+    until(told, "prepare", "starting", "running")
+    threading.Timer(1, running.terminate).start()  # `apply` asks its stage to stop
+    done = told("logs", "specs/slow.yaml", "prepare", "-f")
+    assert done.count("--- attempt of") == 1
+    assert "stopped" in done.splitlines()[-1]
+
+
+def test_a_shell_is_for_clusters(told, tiny_spec):
+    assert "`shell` is for clusters" in told("shell", "specs/tiny.yaml", "prepare", check=64)
+
+
+def test_a_failure_tells_its_class_and_what_to_do(told, tiny_spec):
+    from c2f_spec.store import records
+    from c2f_spec.store.open import open_objects
+
+    name = told("plan", "specs/tiny.yaml", "-o", "name").splitlines()[0]
+    key = next(s["key"] for s in json.loads(told("plan", "specs/tiny.yaml", "-o", "json"))["stages"])
+    objects = open_objects(".c2f/store")
+    failure = {"code": 71, "class": "out of memory", "message": "killed, as a machine does", "hint": ""}
+    records.add_failure(objects, "prepare", key, failure)
+    table = told("status", "specs/tiny.yaml")
+    assert "out of memory: killed, as a machine does" in table
+    assert f"{name}: lower what the message names" in table
+    told = told("apply", "specs/tiny.yaml", "--no-report", check=8)
+    assert "failed (out of memory): killed, as a machine does" in told
+    assert f"c2f-spec retry specs/tiny.yaml {name}" in told
+
+
+def test_apply_until_runs_a_part_and_a_shell_brings_its_inputs(told, tiny_spec, capsys):
+    from pathlib import Path
+
+    from runtime.commands.shell import main as shell
+
+    assert "2 stages, 0 stored, 2 to run" in told(
+        "apply", "specs/tiny.yaml", "--until", "distil", "--no-report"
+    )
+    assert "no stage of kind `sft`" in told("apply", "specs/tiny.yaml", "--until", "sft", check=64)
+    (path,) = Path(".c2f/store/work/distil").glob("*/stage.json")
+    assert shell(path, seconds=0) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["stage", "prepare", "run", "asleep"]
+    assert Path(lines[1].split()[1]).is_dir()

@@ -1,0 +1,174 @@
+"""A data set of one's own: its table and header, how it is staged, declared, planned and prepared."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from c2f_spec.errors import DataWrong
+from c2f_spec.spec.handoff import StageFile
+from c2f_spec.spec.own_data import Own
+from c2f_spec.store.open import open_objects
+from runtime.datasets import own
+from runtime.process.context import Context
+from runtime.stages import prepare
+from runtime.text.clips import read_facts, read_manifest
+from tests.support.odd_clips import film
+
+HEADER = "language: zh\nlow: -1\nhigh: 1\nfamily: sims\n"
+ROWS = (
+    "a,one.mp4,你好,-0.8,train,negative",
+    'b,sub/two.mp4,"走了, 他说",0.0,train,Neutral',
+    "c-1,sub/one.mp4,三,1,test,",
+)
+TABLE = "id,file,text,label,split,polarity"
+
+
+def folder(path, rows=ROWS, header=HEADER, table=TABLE):
+    (path / "sub").mkdir(parents=True)
+    for name, sound, count in (("one.mp4", 16_000, 4), ("sub/two.mp4", None, 5), ("sub/one.mp4", 16_000, 6)):
+        film(path / name, rate=sound, count=count)
+    (path / "dataset.yaml").write_text(header)
+    (path / "clips.csv").write_text("\n".join((table, *rows)) + "\n", encoding="utf-8-sig")
+    return path
+
+
+def test_rows_are_read_with_their_files(tmp_path):
+    rows = own.read("mine", folder(tmp_path / "mine"))
+    assert [(r.id, r.split, r.text, r.label) for r in rows] == [
+        ("a", "train", "你好", -0.8),
+        ("b", "train", "走了, 他说", 0.0),
+        ("c-1", "test", "三", 1.0),
+    ]
+    assert own.media("mine", tmp_path / "mine", rows[1]) == tmp_path / "mine" / "sub" / "two.mp4"
+
+
+def test_a_header_may_be_written_as_people_write_yaml(tmp_path):
+    header = "---\n# mine\nlanguage: 'zh'\nlow: -1.0  # the least\nhigh: \"1\"\n\nfamily: sims\n"
+    assert own.header("mine", folder(tmp_path, header=header)) == own.header(
+        "mine", folder(tmp_path / "plain")
+    )
+
+
+def test_every_problem_is_told_with_its_line_and_column(tmp_path):
+    wrong = (
+        *ROWS, "a,one.mp4,again,0.2,train,", "x y,one.mp4,t,0.2,train,", "d,none.mp4,t,0.2,train,",
+        "e,../one.mp4,t,0.2,train,", "f,one.mp4,t,much,train,", "g,one.mp4,t,1.5,dev,", "h,one.mp4,t,0.8,test,negative",
+        "i,one.mp4,t,0.8,test,glad", "j,one.mp4,t,nan,test,",
+    )  # fmt: skip
+    with pytest.raises(DataWrong) as caught:
+        own.read("mine", folder(tmp_path, wrong))
+    assert caught.value.message.splitlines() == [
+        f"{tmp_path / 'clips.csv'} has 10 problems:",
+        "  line 5, column `id`: `a` is that of line 2, too",
+        "  line 6, column `id`: `x y` is not made of letters, digits, `_`, `-` and `.`",
+        "  line 7, column `file`: there is no file `none.mp4`",
+        "  line 8, column `file`: `../one.mp4` is no path below the folder",
+        "  line 9, column `label`: `much` is no number",
+        "  line 10, column `split`: `dev` is no split; train, valid or test",
+        "  line 10, column `label`: 1.5 is outside [-1, 1]",
+        "  line 11, column `polarity`: `negative`, and the label is 0.8",
+        "  line 12, column `polarity`: `glad` is none of negative, neutral, positive",
+        "  line 13, column `label`: nan is outside [-1, 1]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("language: fr\nlow: -1\nhigh: 1\n", "`language`: Input should be 'en' or 'zh'"),
+        ("language: en\nlow: -1\n", "`high`: Field required"),
+        ("language: en\nlow: 1\nhigh: -1\n", "`low` is 1 and `high` is -1"),
+        ("language: en\nlow: 1\nhigh: 5\n", "labels go from 1 to 5, and 0 is not in their middle"),
+        ("language: en\nlow: -1\nhigh: 1\nsplit: x\n", "`split`: Extra inputs are not permitted"),
+        ("# mine\n[1, 2]\n", ":2: `[1, 2]` is not `word: value`"),
+        ("low:\n", ":1: `low:` is not `word: value`"),
+    ],
+)
+def test_a_wrong_header_names_its_field(tmp_path, header, told):
+    with pytest.raises(DataWrong) as caught:
+        own.read("mine", folder(tmp_path, header=header))
+    assert told in caught.value.message
+    assert "dataset.yaml" in caught.value.message
+
+
+def test_a_missing_column_a_short_row_and_an_empty_table_are_named(tmp_path):
+    with pytest.raises(DataWrong, match="has no column label, split"):
+        own.read("mine", folder(tmp_path / "1", (), table="id,file,text"))
+    with pytest.raises(DataWrong, match="line 2 has not as many cells as columns"):
+        own.read("mine", folder(tmp_path / "2", ("a,one.mp4,t,0.2",)))
+    with pytest.raises(DataWrong, match="has no rows"):
+        own.read("mine", folder(tmp_path / "3", ()))
+
+
+SPEC = """c2f: v1
+name: own
+data:
+  train: mine
+{declared}
+student: tiny
+format: direct
+sft: {{steps: 1, batch: 2}}
+evaluate: {{checkpoints: [sft], datasets: [mine], decoding: {{max_new_tokens: 4}}}}
+"""
+
+
+def test_it_is_checked_staged_declared_and_planned(c2f, repository):
+    place = folder(repository / "mine")
+    found = json.loads(c2f("data", "check", "mine", "--from", str(place), "-o", "json").stdout)
+    assert (found["splits"], found["problems"]) == ({"train": 2, "test": 1}, [])
+    assert found["notes"] == ["clips without sound, which prompts say: 1"]
+    printed = c2f("data", "add", "mine", "--from", str(place)).stdout
+    declared = printed.split("data:\n")[1].split("pinned")[0]
+    assert declared == (
+        "  own:\n    - {name: mine, language: zh, low: -1, high: 1, family: sims, decimals: 1, clips: {train: 2, test: 1}}\n"
+    )
+    spec = repository / "specs" / "own.yaml"
+    spec.write_text(SPEC.format(declared=declared))
+    c2f("validate", str(spec))
+    stages = json.loads(c2f("plan", str(spec), "-o", "json").stdout)["stages"]
+    made = {stage["kind"]: stage["preimage"] for stage in stages}
+    assert made["prepare"]["spec"]["own"]["clips"] == {"train": 2, "test": 1}
+    assert made["prepare"]["data"]["digest"].startswith(printed.split("digest ")[1][:10])
+    assert "own" not in json.dumps(made["sft"]["spec"]), "what of it matters comes with the prepared clips"
+
+
+def test_what_a_spec_says_is_held_against_the_files(tmp_path):
+    place = folder(tmp_path / "mine")
+    rows = own.read("mine", place)
+    there = own.declared(own.header("mine", place), rows)
+    own.assert_declared(there, place, rows)
+    other = Own.model_validate({**there.model_dump(), "high": 3.0, "clips": {"train": 3, "test": 1}})
+    with pytest.raises(DataWrong) as caught:
+        own.assert_declared(other, place, rows)
+    assert caught.value.message.endswith(
+        "`high` is 1 there and 3 in the spec; `clips` is 2 train, 1 test there and 3 train, 1 test in the spec"
+    )
+
+
+def test_prepared_it_is_like_any_other(tmp_path):
+    place = folder(tmp_path / "mine")
+    said = {
+        "name": "mine",
+        "language": "zh",
+        "low": -1,
+        "high": 1,
+        "family": "sims",
+        "clips": {"train": 2, "test": 1},
+    }
+    preimage = {"stage": "prepare", "spec": {"dataset": "mine", "limit": {}, "own": said}}
+    stage = StageFile(kind="prepare", key="k", name="p", preimage=preimage, store=str(tmp_path), scratch="")
+    out = tmp_path / "out"
+    out.mkdir()
+    summary = prepare.run(Context(stage, {"data": place}, out, open_objects(str(tmp_path / "store"))))
+    assert (summary["clips"], summary["without"]) == (3, {"audio": 1})
+    clips = {clip.id: clip for clip in read_manifest(out)}
+    assert {clip.media for clip in clips.values()} == {
+        "clips/one.mp4",
+        "clips/sub/two.mp4",
+        "clips/sub/one.mp4",
+    }
+    assert clips["b"].lacks == ("audio",)
+    facts = read_facts(out)
+    assert (facts["language"], facts["low"], facts["high"], facts["family"]) == ("zh", -1, 1, "sims")

@@ -1,0 +1,156 @@
+"""Clips decoded ahead of need: in order, bounded, the same rows; a worker that dies or hangs is an error."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from c2f_spec.errors import DataWrong, OutOfMemory
+from runtime.media import prefetch
+from runtime.media.decoded_cache import Kept
+from runtime.media.prefetch import Ahead, Task, spare_cores
+from runtime.models import rows
+from runtime.models.rows import Reader
+from tests.support.odd_work import odd_work
+from tests.support.omni import FMT, MEDIA, prepared, student
+
+
+@pytest.fixture
+def pool(tmp_path):
+    made = started(tmp_path)
+    yield made
+    made.close()
+
+
+def started(folder):
+    """With one worker, which is ready."""
+    pool = Ahead(partial(odd_work, folder), 1)
+    pool.expect([task("first")])
+    until = time.monotonic() + 60
+    while not (folder / "first").is_file() and time.monotonic() < until:
+        time.sleep(0.01)
+    pool.take(task("first"))
+    (folder / "first").unlink()
+    return pool
+
+
+def task(name):
+    return Task(f"{name:a>64}", Path("/clips") / name, ())
+
+
+def test_workers_are_asked_in_order_never_for_more_than_the_window_and_errors_name_the_clip(pool, tmp_path):
+    tasks = [task(f"{n:02}") for n in range(20)]
+    pool.expect([*tasks, *tasks])
+    asked = [len(pool._workers[0].asked)]
+    for each in tasks:
+        pool.take(each)
+        assert (tmp_path / each.path.name).is_file()
+        asked.append(len(pool._workers[0].asked))
+    assert max(asked) <= prefetch.WINDOW
+    assert asked[-1] == 0
+    pool.take(task("never expected"))
+
+    pool.expect([task("bad"), task("good")])
+    pool.take(task("bad"))
+    assert not (tmp_path / "bad").is_file(), "the stage meets the error itself"
+    pool.take(task("good"))
+
+    pool.expect([task("crash")])
+    with pytest.raises(DataWrong, match=r"the decoder crashed at /clips/crash \(SIGSEGV\)"):
+        pool.take(task("crash"))
+
+
+def test_a_worker_that_is_killed_or_hangs_is_an_error(tmp_path, monkeypatch):
+    for name, error, message in (
+        ("killed", OutOfMemory, r"was killed at /clips/killed"),
+        ("broken", RuntimeError, r"ended with 1 at /clips/broken"),
+        ("hang", DataWrong, r"/clips/hang was not decoded within 1 s"),
+    ):
+        monkeypatch.setattr(prefetch, "HANG_SECONDS", 60)
+        pool = started(tmp_path)
+        monkeypatch.setattr(prefetch, "HANG_SECONDS", 1 if name == "hang" else 60)
+        pool.expect([task(name)])
+        with pytest.raises(error, match=message):
+            pool.take(task(name))
+        assert pool._workers == [], "none is left behind"
+
+
+def test_a_worker_that_starts_is_not_waited_for(tmp_path):
+    pool = Ahead(partial(odd_work, tmp_path), 1)
+    pool.expect([task("hang")])
+    pool.take(task("hang"))
+    pool.close()
+
+
+def test_a_reader_starts_workers_when_decoding_takes_long_and_reads_the_same_rows(tmp_path, monkeypatch):
+    plain = Reader(prepared(), student().processor, FMT, MEDIA)
+    ids = plain.ids("train")
+    monkeypatch.setattr(rows, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(rows, "spare_cores", lambda: 1)
+    reader = Reader(prepared(), student().processor, FMT, MEDIA, kept=Kept(tmp_path, 10**9))
+    reader.expect(ids)
+    for name, row in zip(ids, reader.rows(ids), strict=True):
+        assert row.prompt == plain.row(name).prompt
+    processes = [worker.process for worker in reader._ahead._workers]
+    reader.close()
+    assert not any(process.is_alive() for process in processes)
+
+
+def test_a_worker_imports_neither_torch_nor_transformers():
+    code = (
+        "import sys, runtime.process.worker, runtime.media.prefetch, runtime.media.decoded_cache, c2f_spec.spec.sections\n"
+        "assert not {'torch', 'transformers'} & set(sys.modules), 'seconds, for each worker'"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_process_of_a_stage_starts_as_many_as_its_share_of_the_cores_allows(monkeypatch):
+    monkeypatch.setattr(prefetch, "own_cores", lambda: 16)
+    assert spare_cores() == prefetch.MOST
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert spare_cores() == 1
+    monkeypatch.setattr(prefetch, "own_cores", lambda: 8)
+    assert spare_cores() == 0
+
+
+@pytest.mark.parametrize("how", ["exit", "SIGTERM", "SIGKILL"])
+def test_no_worker_outlives_the_stage(tmp_path, how):
+    code = """
+import sys, time
+from functools import partial
+from pathlib import Path
+from runtime.media.ahead import Ahead, Task
+from runtime.stopping import listen
+from tests.odd_work import odd_work
+if __name__ == "__main__":
+    listen()
+    pool = Ahead(partial(odd_work, Path(sys.argv[1])), 1)
+    first = Task("1", Path("first"), ())
+    pool.expect([first, Task("2", Path("hang"), ())])
+    while not (Path(sys.argv[1]) / "first").exists():
+        time.sleep(0.01)
+    pool.take(first)
+    print(pool._workers[0].process.pid, flush=True)
+    time.sleep(600 * (sys.argv[2] != "exit"))
+"""
+    (tmp_path / "stage.py").write_text(code)
+    command = [sys.executable, str(tmp_path / "stage.py"), str(tmp_path), how]
+    env = {**os.environ, "PYTHONPATH": os.getcwd()}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env
+    ) as child:
+        worker = int(child.stdout.readline())
+        if how != "exit":
+            child.send_signal(getattr(signal, how))
+        child.wait(30)
+    until = time.monotonic() + 20
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{worker}").exists()

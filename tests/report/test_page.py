@@ -1,0 +1,128 @@
+"""The report's page in a real browser: light and dark, on a phone, on paper; its cases filtered, sorted and opened.
+
+With `C2F_SCREENSHOTS=FOLDER` pictures of all of them are kept there.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from c2f_spec.report.collect import collect
+from c2f_spec.report.html import html
+from tests.support.browser import browser, opened
+from tests.support.report_store import filled
+
+pytestmark = pytest.mark.skipif(
+    browser() is None, reason="no Chromium: install Debian's `chromium`, or name one in C2F_CHROMIUM"
+)
+READY = "document.querySelectorAll('#cases-view .side').length > 0"
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory):
+    pytest.importorskip("websocket")
+    with opened(tmp_path_factory.mktemp("browser")) as tab:
+        yield tab
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("page")
+    store = filled(folder)
+    path = folder / "report.html"
+    path.write_text(html(collect(store.plan, store.objects)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def cases(tab, page):
+    tab.open(page)
+    tab.wait(READY)
+    return tab
+
+
+def chip(tab, kind: str) -> None:
+    tab.run(f"document.querySelector('[data-kind={kind}]').click()")
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "dark"),
+    [("light", 1200, False), ("dark", 1200, True), ("narrow", 400, False), ("narrow-dark", 400, True)],
+)
+def test_it_fits_and_asks_nobody_for_anything(tab, page, name, width, dark):
+    tab.open(page, width=width, dark=dark)
+    tab.wait(READY)
+    tab.picture(f"report-{name}", whole=True)
+    assert tab.run("document.documentElement.scrollWidth") <= width
+    ground = tab.run("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, ground.removeprefix("rgb(").removesuffix(")").split(","))) < 200) is dark
+    assert tab.complaints() == tab.requests() == []
+
+
+def test_it_prints(tab, page):
+    tab.open(page, media="print")
+    tab.wait(READY)
+    assert tab.run("getComputedStyle(document.querySelector('.tools')).display") == "none"
+    assert tab.printed("report").startswith(b"%PDF")
+
+
+def test_the_filters_count_and_show_what_became_of_clips(cases):
+    told = dict(
+        cases.run(
+            "[...document.querySelectorAll('.chips button')].map((b) => [b.dataset.kind, b.textContent])"
+        )
+    )
+    counts = {kind: int(text.rsplit(" ", 1)[1]) for kind, text in told.items()}
+    assert counts["all"] == 60
+    assert counts["fixed"] > 0
+    chip(cases, "fixed")
+    assert cases.run("document.querySelector('.count').textContent") == f"{counts['fixed']} of 60 clips"
+    changes = cases.run("[...document.querySelectorAll('.row')].map((r) => r.children[6].textContent)")
+    assert set(changes) == {"fixed by RL"}
+    cases.run(
+        "const s = document.querySelector('input[type=search]'); s.value = 'TEST-5'; s.dispatchEvent(new Event('input'))"
+    )
+    chip(cases, "all")
+    ids = cases.run("[...document.querySelectorAll('.row')].map((r) => r.children[0].textContent)")
+    assert ids[0] == "test-5"
+    assert set(ids) <= {"test-5", *(f"test-5{i}" for i in range(10))}
+
+
+def test_a_clip_is_shown_with_its_answers_side_by_side(cases):
+    chip(cases, "broken")
+    cases.run("document.querySelector('.row').click()")
+    heads = cases.wait("[...document.querySelectorAll('.side h4')].map((h) => h.textContent)")
+    assert [h.split()[-1] for h in heads[1:]] == ["right", "wrong"] or heads[2].endswith("answer")
+    assert cases.run("[...document.querySelectorAll('.side .in-polarity')].length") >= 1
+    assert cases.run("document.querySelector('.side .tag').textContent") in ("<polarity>", "(no answer)")
+    cases.picture("report-case", whole=True)
+
+
+def test_it_sorts_by_any_head_and_changes_the_data_set(cases):
+    cases.run("document.querySelectorAll('.rows-head button')[2].click()")
+    labels = cases.run(
+        "[...document.querySelectorAll('.row')].map((r) => parseFloat(r.children[2].textContent.replace('\\u2212', '-')))"
+    )
+    assert labels == sorted(labels)
+    cases.run(
+        "const s = document.querySelector('.tools select'); s.selectedIndex = 1; s.dispatchEvent(new Event('change'))"
+    )
+    cases.wait("document.querySelector('.rows').getAttribute('aria-label').includes('nyt')")
+    assert cases.complaints() == []
+
+
+def test_who_uses_the_keyboard_sees_where_and_stays_there(cases):
+    cases.run("document.querySelector('[data-kind=fixed]').focus()")
+    for kind in ("keyDown", "keyUp"):
+        cases.ask(
+            "Input.dispatchKeyEvent",
+            type=kind,
+            key="Enter",
+            code="Enter",
+            text="\r",
+            windowsVirtualKeyCode=13,
+        )
+    assert cases.run("document.activeElement.dataset.kind") == "fixed"
+    assert cases.run("document.activeElement.getAttribute('aria-pressed')") == "true"
+    cases.run("document.querySelector('.rows-head button').focus({focusVisible: true})")
+    assert cases.run("getComputedStyle(document.activeElement).outlineStyle") == "solid"

@@ -1,0 +1,92 @@
+"""Another placement of stages that are there: what waits is made anew, what runs is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from c2f_spec.store.open import open_objects
+from c2f_spec.targets.kubernetes.bulk_apply import adjust, supersede
+from c2f_spec.targets.kubernetes.manifests import names
+from c2f_spec.targets.kubernetes.plan_objects import running
+from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
+from c2f_spec.targets.kubernetes.target import Kubernetes
+from tests.fake_api import FakeApi
+from tests.support.cluster_world import chains, client_of, wished
+from tests.targets.test_cluster_control import pod
+
+
+@pytest.fixture
+def api():
+    with FakeApi() as fake:
+        yield fake
+
+
+@pytest.fixture
+def objects(tmp_path):
+    return open_objects(str(tmp_path / "store"))
+
+
+def placed(plan, **changes):
+    stages = tuple(replace(s, placement=s.placement.model_copy(update=changes)) for s in plan.stages)
+    return replace(plan, stages=stages, _by_key={})
+
+
+def groups(plan, objects, api):
+    target = Kubernetes(objects, client_of(api), plan)
+    target.glance()
+    return [target.prepare(plan, stage).objects for stage in plan.stages]
+
+
+@pytest.fixture
+def submitted(api, objects):
+    """A plan whose two stages have Jobs; nobody runs them."""
+    plan = chains(objects.url, 2, kinds=("sft",))
+    client = client_of(api)
+    for group in groups(plan, objects, api):
+        for item in group:
+            client.apply(item)
+    return plan
+
+
+def test_what_has_not_begun_is_made_anew_and_what_runs_is_named(api, objects, submitted):
+    waiting, running_one = submitted.stages
+    api.state.load("c2f", pod(running_one, "p", "Running"), pod(waiting, "q", "Pending"))
+    moved = placed(submitted, threads=4)
+    told = [str(found) for found in adjust(client_of(api), groups(moved, objects, api))]
+    assert told == [
+        f"{waiting.name}-r0 had not begun: it is made anew (threads 1 -> 4)",
+        f"{running_one.name}-r0 runs on as it was started (threads 1 -> 4); `cancel` and `apply` move it, from its last checkpoint",
+    ]
+    assert [j["metadata"]["name"] for j in api.state.all(JOBS)] == [f"{running_one.name}-r0"]
+    assert [c["metadata"]["name"] for c in api.state.all(CONFIGMAPS)] == [f"{running_one.name}-r0"]
+    for group in groups(moved, objects, api)[:1]:
+        for item in group:
+            client_of(api).apply(item)  # immutable: were the former still there, this would be refused
+    assert adjust(client_of(api), groups(moved, objects, api)[:1]) == []
+
+
+def test_the_same_plan_again_and_ended_jobs_are_left_alone(api, objects, submitted):
+    client = client_of(api)
+    assert adjust(client, groups(submitted, objects, api)) == []
+    ended = {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}
+    for stage in submitted.stages:
+        api.state.merge(JOBS, "c2f", f"{stage.name}-r0", ended)
+    writes = len(api.state.writes)
+    assert adjust(client, groups(placed(submitted, threads=4), objects, api)) == []
+    assert len(api.state.writes) == writes
+
+
+def test_a_plan_of_the_same_stages_is_withdrawn_and_no_other(api, objects):
+    plan, other = chains(objects.url, 2, kinds=("sft",)), chains(objects.url, 1, kinds=("sft",))
+    client = client_of(api)
+    for each in (plan, other):
+        wished(each, objects, client)
+    moved = placed(plan, threads=4)
+    wished(moved, objects, client)
+    assert supersede(client, moved) == [plan.digest[:10]]
+    assert {p.digest for p in running(client)} == {moved.digest, other.digest}
+    assert supersede(client, moved) == []
+    assert names.plan_name(plan.digest) not in {c["metadata"]["name"] for c in api.state.all(CONFIGMAPS)}
+    assert api.state.all(PODS) == []
