@@ -52,21 +52,6 @@ def test_the_compiler_imports_nothing_heavy(verb):
     assert done.stdout.splitlines()[-1] == "[]", done.stdout
 
 
-def test_validate_waits_for_no_cryptography_and_secrets_are_still_there():
-    command = [sys.executable, "-X", "importtime", "-m", "c2f_spec", "validate", "specs/demo.yaml"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "_hashlib" not in done.stderr
-    script = (
-        "from c2f_spec.__main__ import _no_cryptography\n_no_cryptography()\n"
-        "import secrets\nfrom secrets import token_hex\nfrom pydantic import SecretStr\n"
-        "print(SecretStr('a') == SecretStr('a') != SecretStr('b'), len(token_hex(4)), len(secrets.token_bytes(2)))"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == ["True", "8", "2"]
-
-
 def test_the_supervisor_stays_light():
     script = "import sys, runtime.__main__, runtime.process.supervise; print([m for m in ('torch', 'transformers', 'av') if m in sys.modules])"
     done = subprocess.run(

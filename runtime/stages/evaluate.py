@@ -25,6 +25,7 @@ from c2f_spec.spec.evaluate import Engine as EngineSpec
 from c2f_spec.spec.sections import Student as StudentSpec
 from c2f_spec.spec.student import positions
 from runtime.console import say
+from runtime.generation import imported_predictions
 from runtime.generation.generate import Generating, by_length
 from runtime.generation.vllm_evaluation import Serving, checkpoint_folder, processor_of
 from runtime.models import MODELS
@@ -32,7 +33,6 @@ from runtime.models.rows import Reader
 from runtime.models.student import Student, device
 from runtime.process.context import refuse_unsupported
 from runtime.process.units import UNIT, in_units, shard
-from runtime.stages import imported
 from runtime.text.chains import AnyFormat, parse, without_score
 from runtime.text.clips import seed_of, write_jsonl
 from runtime.training.arguments import memory
@@ -54,7 +54,7 @@ TIMES = ("seconds", "together")
 def run(ctx: Context) -> dict[str, Any] | None:
     """Counts, or `None` while other pods are at their shares."""
     if "import" in ctx.stage.preimage["spec"]:
-        return imported.run(ctx)
+        return imported_predictions.run(ctx)
     if ctx.world != 1:
         raise StageSpecWrong(f"evaluation runs in one process, not in {ctx.world}")
     section = ctx.stage.preimage["spec"]["evaluate"]

@@ -23,7 +23,7 @@ NAME = "Qwen/Qwen2.5-Omni-7B"
 REVISION = "0" * 40
 WATCHED = """
 import sys
-from runtime.model import main
+from runtime.commands.model import main
 code = main(sys.argv[1:])
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 sys.exit(code)

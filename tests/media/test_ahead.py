@@ -126,9 +126,9 @@ def test_no_worker_outlives_the_stage(tmp_path, how):
 import sys, time
 from functools import partial
 from pathlib import Path
-from runtime.media.ahead import Ahead, Task
-from runtime.stopping import listen
-from tests.odd_work import odd_work
+from runtime.media.prefetch import Ahead, Task
+from runtime.process.signals import listen
+from tests.support.odd_work import odd_work
 if __name__ == "__main__":
     listen()
     pool = Ahead(partial(odd_work, Path(sys.argv[1])), 1)

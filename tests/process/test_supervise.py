@@ -26,10 +26,10 @@ from tests.support.servers import free_port
 SCRIPT = textwrap.dedent("""
     import os, sys
     from pathlib import Path
-    from c2f_spec.store.objects import open_objects
-    from runtime.logs import Log
-    from runtime.supervise import gravest
-    from runtime.workers import run_workers
+    from c2f_spec.store.open import open_objects
+    from runtime.process.logs import Log
+    from runtime.process.supervise import gravest
+    from runtime.process.workers import run_workers
     scratch, grace, *how = sys.argv[1:]
     processes = int(os.environ.get("C2F_TEST_PROCESSES", len(how)))
     log = Log(open_objects(f"{scratch}/store"), "sft", "0" * 64, "first")

@@ -47,7 +47,7 @@ OTHER_DISK = Path("/dev/shm")
 def copied(objects, source, into):
     """The script of a process that copies `source` into the store, as a file or as a folder."""
     verb = "put_folder" if source.is_dir() else "put_file"
-    place = f"from pathlib import Path; from c2f_spec.store.protocol import open_objects; o = open_objects({objects.url!r})"
+    place = f"from pathlib import Path; from c2f_spec.store.open import open_objects; o = open_objects({objects.url!r})"
     return [sys.executable, "-c", f"{place}; o.{verb}(Path({str(source)!r}), {into!r})"]
 
 

@@ -1,7 +1,7 @@
 """An endpoint that speaks the OpenAI protocol over HTTP and fails as it is told: 429, 500, stalls, cut and odd replies.
 
 `answer` is called with the request's body and gives the reply's text; the same request is always answered alike.
-`python -m tests.fake_endpoint SECONDS` serves one by itself that answers `hash of the request` after so long.
+`python -m tests.support.fake_endpoint SECONDS` serves one by itself that answers `hash of the request` after so long.
 """
 
 from __future__ import annotations
