@@ -52,8 +52,8 @@ format: env
 golden: env # after an intended change of output; read the diff
 	$(BIN)/python -m pytest --update-golden
 
-bench: env # what the README says of speed
-	$(BIN)/python -m tests.bench
+bench: env # the quick measurements; what they print goes to tests/bench/README.md
+	$(BIN)/python -m tests.bench --write
 
 bench-grpo: env # what a step of training costs, against TRL's own (20 minutes on a quiet machine)
 	$(BIN)/python -m tests.bench grpo
