@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from c2f_spec.plan.compile import load_variants
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
 
 settings.register_profile("c2f", deadline=None)  # machines are shared; speed is measured elsewhere
@@ -59,7 +59,7 @@ def repository(tmp_path, monkeypatch):
     """An empty repository of specs with the excerpt of the ratings staged; the test runs inside it."""
     (tmp_path / ".git").mkdir()
     (tmp_path / "specs").mkdir()
-    objects = open_objects(str(tmp_path / ".c2f" / "store"))
+    objects = open_store(str(tmp_path / ".c2f" / "store"))
     for domain, stem in DOMAINS.items():
         folder = tmp_path / "incoming"
         folder.mkdir()

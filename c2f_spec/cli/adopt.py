@@ -24,7 +24,7 @@ from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder, digest_of
 from c2f_spec.store.model_weights import PICKLES, check_tensors
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.handoff import FileEntry
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 def check_checkpoint(folder: Path) -> int:
@@ -98,7 +98,7 @@ def adopt(args: Namespace) -> int:
     if ADOPTABLE.get(stage.kind) != given:
         kinds = " and ".join(kind for kind, what in ADOPTABLE.items() if what == given)
         raise WrongUsage(f"{stage.name} leaves no {given}", hint=f"--{given} is for {kinds}")
-    objects = open_objects(store_url(environment, root))
+    objects = open_store(store_url(environment, root))
     source = Path(args.checkpoint or args.chains)
     if not source.exists():
         raise WrongUsage(f"{source}: no such file or folder")
@@ -127,7 +127,7 @@ def adopt(args: Namespace) -> int:
     return Exit.OK
 
 
-def _check(source: Path, given: str, objects: Objects, plan: Plan, stage: Stage) -> dict[str, int]:
+def _check(source: Path, given: str, objects: ObjectStore, plan: Plan, stage: Stage) -> dict[str, int]:
     """A summary of what is adopted. Raises `WrongUsage` if it is something else."""
     if given == "checkpoint":
         return {"bytes": check_checkpoint(source)}
@@ -139,7 +139,7 @@ def _check(source: Path, given: str, objects: Objects, plan: Plan, stage: Stage)
     return {"chains": check_chains(source, train)}
 
 
-def _train(objects: Objects, plan: Plan, stage: Stage) -> set[str] | None:
+def _train(objects: ObjectStore, plan: Plan, stage: Stage) -> set[str] | None:
     """Ids of the training split that the stage reads, if it is prepared."""
     if is_adopted(stage):
         return None  # it was looked at when it was adopted; the digest says that it is the same
@@ -163,7 +163,7 @@ def _copy(source: Path, folder: Path, given: str) -> None:
 
 
 def _commit(
-    objects: Objects,
+    objects: ObjectStore,
     stage: Stage,
     key: str,
     folder: Path,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 def cancel(args: Namespace) -> int:
@@ -66,7 +66,7 @@ def _tell_followers(plan: Plan, stage: Stage, others: Collection[str], spec: str
         print("  other plans waited for it: they see it as failed")
 
 
-def _remember(objects: Objects, stages: list[Stage]) -> None:
+def _remember(objects: ObjectStore, stages: list[Stage]) -> None:
     for stage in stages:
         failure = {
             "code": int(StageExit.STOPPED),

@@ -18,7 +18,7 @@ from c2f_spec.plan.compile import store_url
 from c2f_spec.spec.base import NAME_PATTERN
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -166,7 +166,7 @@ def gallery(args: Namespace) -> int:
     from c2f_spec.report.page_gallery import html
 
     _, plan, environment, root = compile_work(args)
-    objects = open_objects(store_url(environment, root))
+    objects = open_store(store_url(environment, root))
     found = clips.gallery(plan, Outputs(plan, objects))
     if not found.sets:
         raise WrongUsage(

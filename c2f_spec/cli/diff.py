@@ -22,7 +22,7 @@ from c2f_spec.errors import C2fError, Exit, WrongUsage, printable
 from c2f_spec.files import DISK
 from c2f_spec.plan.compile import load_environment, load_variants, repository, store_url
 from c2f_spec.plan.plan_file import from_json
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -130,7 +130,7 @@ def of_what_ran(spec: str, on: str | None, environments: Path | None) -> tuple[S
         load_variants(Path(spec))  # raises with every problem at its place
     names = {v.name for v in new.plans[name].variants}
     environment = load_environment(new.plans[name].environment_name, root, environments)
-    objects = open_objects(store_url(environment, root))
+    objects = open_store(store_url(environment, root))
     listed = sorted(objects.listing("plans"), key=lambda item: item.modified, reverse=True)
     for item in listed[:MOST_PLANS]:
         try:

@@ -9,7 +9,7 @@ from c2f_spec.diagnostics.health import Finding, error, ok, warning
 from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import C2fError, Exit, printable
 from c2f_spec.plan.compile import load_environment, repository, store_url
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.store.probe import probe
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _answers(environment: Environment, store: str) -> Iterator[Finding]:
     else:
         yield from _cluster(environment)
     try:
-        objects = open_objects(store)
+        objects = open_store(store)
     except C2fError as problem:
         yield error(f"store {store}", problem.message, problem.hint)
         return

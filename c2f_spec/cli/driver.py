@@ -21,7 +21,7 @@ from c2f_spec.execution.notifications import News
 from c2f_spec.execution.run import save
 from c2f_spec.plan.code import bundle_name
 from c2f_spec.plan.plan_file import from_json
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.client import Client
 from c2f_spec.targets.kubernetes.kubeconfig import find_access
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.execution.run import Event
     from c2f_spec.plan.model import Plan
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 PATIENCE_SECONDS = 900.0
 """So long cluster may be away before the driver ends, to be started again by its Job."""
@@ -66,14 +66,14 @@ def driver(args: Namespace) -> int:
     return Exit.STAGE_FAILED if any(e.what == "failed" for e in events.values()) else Exit.OK
 
 
-def _opened(where: str, digest: str) -> tuple[Plan, Objects, bool]:
+def _opened(where: str, digest: str) -> tuple[Plan, ObjectStore, bool]:
     """The plan, its store, and whether it came with the pod and not from the store. Raises `Stale`, `Unreachable`."""
     name = f"plans/{digest}/plan.json"
     given = not where.endswith(name)
     if given:
         data: bytes | None = Path(where).read_bytes()
     else:
-        objects = open_objects(where.removesuffix(f"/{name}"))
+        objects = open_store(where.removesuffix(f"/{name}"))
         data = objects.read(name)
     if data is None:
         raise Stale(f"{where} is not in the store", hint="`c2f-spec apply` puts it there")
@@ -81,12 +81,12 @@ def _opened(where: str, digest: str) -> tuple[Plan, Objects, bool]:
     if plan.digest != digest:
         raise Stale(f"{where} has the digest {plan.digest}, not {digest}", hint="render the driver again")
     if given:
-        objects = open_objects(plan.environment.store)
+        objects = open_store(plan.environment.store)
         _bring(Path(where).parent, plan, objects)
     return plan, objects, given
 
 
-def _bring(folder: Path, plan: Plan, objects: Objects) -> None:
+def _bring(folder: Path, plan: Plan, objects: ObjectStore) -> None:
     """What came with the pod into the store, where stages look for it."""
     for digest in {stage.code for stage in plan.stages}:
         objects.create(bundle_name(digest), (folder / f"{digest}.zip").read_bytes())
@@ -99,7 +99,7 @@ def _tell(event: Event) -> None:
     print(printable(text.rstrip()), flush=True)
 
 
-def _afterwards(plan: Plan, objects: Objects) -> None:
+def _afterwards(plan: Plan, objects: ObjectStore) -> None:
     """The report and the metrics; neither changes how the plan ended."""
     try:
         print(f"report: {write_report(plan, objects, None)}", flush=True)

@@ -16,7 +16,7 @@ from c2f_spec.plan.compile import store_url
 from c2f_spec.report.card import card
 from c2f_spec.report.outputs import Outputs
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -30,7 +30,7 @@ TRAINED = ("grpo", "sft")
 
 def export(args: Namespace) -> int:
     _, plan, environment, root = compile_work(args)
-    objects = open_objects(store_url(environment, root))
+    objects = open_store(store_url(environment, root))
     folder = Path(args.folder)
     if folder.exists() and any(folder.iterdir()):
         raise WrongUsage(f"{folder} is not empty", hint="name a new folder")

@@ -18,7 +18,7 @@ from c2f_spec.store.gc import Item, garbage, remove
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 DAY = 86_400.0
 MARKS = "gc"
@@ -49,7 +49,7 @@ def gc(args: Namespace) -> int:
     return Exit.OK
 
 
-def _delete(objects: Objects, items: list[Item], *, now: bool, days: float) -> None:
+def _delete(objects: ObjectStore, items: list[Item], *, now: bool, days: float) -> None:
     marked = {item.name for item in items} if now else _marked(objects, before=time.time() - days * DAY)
     going = [item for item in items if item.name in marked]
     for item in going:
@@ -68,7 +68,7 @@ def _delete(objects: Objects, items: list[Item], *, now: bool, days: float) -> N
                 objects.delete(name)
 
 
-def _marked(objects: Objects, before: float) -> set[str]:
+def _marked(objects: ObjectStore, before: float) -> set[str]:
     """Names that were garbage at some time before, and have been in every mark since."""
     marks = sorted((n for n in objects.names(MARKS)), key=_time)
     old = [n for n in marks if _time(n) <= before]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from c2f_spec.plan.pins import Staged
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 ANYWHERE = LocalEnvironment(c2f="v1", kind="local", store=".", demo=True)
 FOOTER = re.compile(r"Plan ([0-9a-f]{16}) in the environment")
@@ -48,7 +48,7 @@ class Found(NamedTuple):
     """Plans of other repositories."""
 
 
-def found(objects: Objects, root: Path, specs: Sequence[str], keep: Sequence[str]) -> Found:
+def found(objects: ObjectStore, root: Path, specs: Sequence[str], keep: Sequence[str]) -> Found:
     """`specs` are files here; if none is named, those of `specs/` on every branch."""
     stages: dict[str, dict[str, object]] = {}
     copies: set[str] = set()
@@ -74,7 +74,11 @@ def found(objects: Objects, root: Path, specs: Sequence[str], keep: Sequence[str
 
 
 def _add(
-    stages: dict[str, dict[str, object]], broken: dict[str, str], place: Place, name: str, objects: Objects
+    stages: dict[str, dict[str, object]],
+    broken: dict[str, str],
+    place: Place,
+    name: str,
+    objects: ObjectStore,
 ) -> None:
     """The stages of one spec of a place, or why there are none."""
     path = place.root / name
@@ -111,7 +115,7 @@ def _copies(preimage: dict[str, object]) -> Iterator[str]:
         yield from (f"models/{name.replace('@', '/')}/{digest}" for name, digest in models.items())
 
 
-def _saved(objects: Objects, repo: Repository) -> tuple[list[dict[str, Any]], int]:
+def _saved(objects: ObjectStore, repo: Repository) -> tuple[list[dict[str, Any]], int]:
     """Plans in the store that reports are of, or other repositories; and how many are another's."""
     pages = objects.read_many(n for n in objects.names("reports") if n.endswith("/report.md"))
     told = {digest for text in pages.values() for digest in FOOTER.findall(text.decode("utf-8", "replace"))}

@@ -12,19 +12,19 @@ from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.plan.compile import store_url
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from c2f_spec.spec.handoff import Record
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 def get(args: Namespace) -> int:
     """Exit 4 if some of the stages have no output yet. Raises `WrongUsage` before it would write over anything."""
     _, plan, environment, root = compile_work(args)
-    objects = open_objects(store_url(environment, root))
+    objects = open_store(store_url(environment, root))
     missing = 0
     for stage in chosen(plan, args.stage):
         record = records.read_record(objects, stage.kind, stage.key)
@@ -39,7 +39,7 @@ def get(args: Namespace) -> int:
     return Exit.DIFFERENCE if missing else Exit.OK
 
 
-def _copied(objects: Objects, record: Record, folder: Path) -> bool:
+def _copied(objects: ObjectStore, record: Record, folder: Path) -> bool:
     """False if it was there already. It appears whole: the copy is made beside it and renamed."""
     if folder.exists():
         here = digest_folder(folder)

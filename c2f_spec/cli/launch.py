@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from c2f_spec.plan.model import Plan
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
-def launched(plan: Plan, objects: Objects, root: Path, *, allow_dirty: bool) -> Plan:
+def launched(plan: Plan, objects: ObjectStore, root: Path, *, allow_dirty: bool) -> Plan:
     """The plan with its origin, which is in the store by then. `root` is the repository of the specs.
 
     Raises `Denied` where a cluster would run a tree that nobody else can fetch; this machine runs any.

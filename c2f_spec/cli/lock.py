@@ -14,7 +14,7 @@ from c2f_spec.errors import Exit, WrongUsage, printable
 from c2f_spec.language.lock_file import Lock, read_lock, write_pins
 from c2f_spec.plan.compile import load_environment, load_variants, repository, store_url
 from c2f_spec.plan.pins import images_of, lock_path, needs, other_images, pinned, staged_copies
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -94,7 +94,7 @@ def _refresh(asked: list[Asked], chosen: dict[str, str]) -> int:
         held = read_lock(a.lock)
         wanted = {n.name: n for n in (*_missing(a, held), *(n for n in a.needed if n.name in chosen))}
         copies = (
-            staged_copies(open_objects(store_url(a.environment, a.root)), wanted.values()) if wanted else {}
+            staged_copies(open_store(store_url(a.environment, a.root)), wanted.values()) if wanted else {}
         )
         for name, need in wanted.items():
             digest, problem = _one_of(copies[name], chosen.get(name))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from c2f_spec.execution.run import Event
     from c2f_spec.plan.compile import Loaded
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 BAR = 12
@@ -61,7 +61,7 @@ def relative(path: Path) -> str:
         return str(path)
 
 
-def failure(event: Event, objects: Objects, spec: str) -> None:
+def failure(event: Event, objects: ObjectStore, spec: str) -> None:
     """What failed, why, and what to do."""
     found = records.failures(objects, event.stage.kind, event.stage.key)
     last = found[-1] if found else {"message": event.detail, "hint": ""}
@@ -91,7 +91,7 @@ def summary(values: dict[str, Any]) -> str:
     return ", ".join(f"{k} {_number(v)}" for k, v in plain[:4])
 
 
-def progress(stage: Stage, objects: Objects) -> str:
+def progress(stage: Stage, objects: ObjectStore) -> str:
     """`45/100 steps, loss 0.53`, or `starting`."""
     state = progress_of(stage, objects)
     if state is None:
@@ -100,12 +100,12 @@ def progress(stage: Stage, objects: Objects) -> str:
     return f"{state['done']}/{state['total']} {state['unit']}{values}"
 
 
-def progress_of(stage: Stage, objects: Objects) -> dict[str, Any] | None:
+def progress_of(stage: Stage, objects: ObjectStore) -> dict[str, Any] | None:
     """What a running stage last told of itself, if it did."""
     return records.progress(objects, stage.kind, stage.key)
 
 
-def _bar(stage: Stage, objects: Objects, since: float) -> str:
+def _bar(stage: Stage, objects: ObjectStore, since: float) -> str:
     """`[####------] 45/100 steps, loss 0.53, 12 s left`."""
     state = progress_of(stage, objects)
     if state is None:
@@ -136,7 +136,7 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
 class Teller:
     """Events as lines; on a terminal a last line that moves with the running stages."""
 
-    def __init__(self, plan: Plan, objects: Objects) -> None:
+    def __init__(self, plan: Plan, objects: ObjectStore) -> None:
         self.plan, self.objects = plan, objects
         self.running: dict[str, tuple[Stage, float]] = {}
         self.ended = 0

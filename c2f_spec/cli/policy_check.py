@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan
     from c2f_spec.policy.load import Verdict
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
-def judged(plan: Plan, root: Path, objects: Objects | None) -> list[Verdict]:
+def judged(plan: Plan, root: Path, objects: ObjectStore | None) -> list[Verdict]:
     """A verdict for each rule; none without a policy. `objects` has the ledger, if the store may be asked.
 
     `root` is the repository of the specs, where the policy's path starts.

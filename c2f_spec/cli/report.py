@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from c2f_spec.cli.workspace import compile_work
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.plan.compile import store_url
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from c2f_spec.plan.model import Plan
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 TABLES = ("tables.csv", "tables.md", "tables.tex")
 
@@ -22,14 +22,14 @@ TABLES = ("tables.csv", "tables.md", "tables.tex")
 def report(args: Namespace) -> int:
     """With `--check`, exit 4 if a table that was committed to a folder is no longer what comes out."""
     _, plan, environment, root = compile_work(args)
-    objects = open_objects(store_url(environment, root))
+    objects = open_store(store_url(environment, root))
     if args.check:
         return _check(pages(plan, objects), Path(args.check))
     print(write_report(plan, objects, Path(args.out) if args.out else None))
     return Exit.OK
 
 
-def pages(plan: Plan, objects: Objects) -> dict[str, str]:
+def pages(plan: Plan, objects: ObjectStore) -> dict[str, str]:
     """Name to text: the page, its Markdown twin, and the tables if a spec names or defines any."""
     from c2f_spec.plan.hypotheses import register
     from c2f_spec.report.collect import collect
@@ -46,7 +46,7 @@ def pages(plan: Plan, objects: Objects) -> dict[str, str]:
     return found
 
 
-def write_report(plan: Plan, objects: Objects, folder: Path | None) -> str:
+def write_report(plan: Plan, objects: ObjectStore, folder: Path | None) -> str:
     """Everything into the store or into `folder`; returns where the HTML page is."""
     found = pages(plan, objects)
     if folder is not None:
@@ -59,14 +59,14 @@ def write_report(plan: Plan, objects: Objects, folder: Path | None) -> str:
     return report_place(plan, objects)
 
 
-def written(plan: Plan, objects: Objects) -> dict[str, bytes]:
+def written(plan: Plan, objects: ObjectStore) -> dict[str, bytes]:
     """The files of the report that is in the store, by name; none if it was not written yet."""
     folder = f"reports/{plan.folder}"
     found = objects.read_many(list(objects.names(folder)))
     return {name.removeprefix(f"{folder}/"): data for name, data in found.items()}
 
 
-def report_place(plan: Plan, objects: Objects) -> str:
+def report_place(plan: Plan, objects: ObjectStore) -> str:
     """A path, or the address in a bucket."""
     name = f"reports/{plan.folder}/report.html"
     return str(objects.local(name) or f"{objects.url}/{name}")

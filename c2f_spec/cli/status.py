@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.handoff import Record
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.base import Status
 
 READY = "ready"
@@ -54,7 +54,7 @@ def status(args: Namespace) -> int:
     return Exit.OK
 
 
-def _records(plan: Plan, objects: Objects) -> dict[str, Record]:
+def _records(plan: Plan, objects: ObjectStore) -> dict[str, Record]:
     """Key to record, of the stages that are done: read side by side, because a sweep has thousands."""
     kinds: dict[str, list[str]] = {}
     for stage in plan.stages:
@@ -80,7 +80,7 @@ def _show(rows: list[Row], name: str, form: str) -> None:
                 print(printable(f"{row.stage}: {row.way_out}"))
 
 
-def _row(stage: Stage, plan: Plan, objects: Objects, known: Status | None, spec: str) -> Row:
+def _row(stage: Stage, plan: Plan, objects: ObjectStore, known: Status | None, spec: str) -> Row:
     if stage.action == "follow" and known is not None:
         phase = known.phase or (Phase.RUNNING if output.progress_of(stage, objects) else Phase.STARTING)
         detail = known.detail
@@ -108,7 +108,7 @@ def _done(stage: Stage, record: Record) -> Row:
     return Row(Phase.DONE.value, stage.name, stage.label, took, output.summary(record.summary), "")
 
 
-def _failed(stage: Stage, objects: Objects, spec: str) -> Row:
+def _failed(stage: Stage, objects: ObjectStore, spec: str) -> Row:
     """By its last failure: the class, what it said, and what to do."""
     found = records.failures(objects, stage.kind, stage.key)
     if not found:
@@ -126,7 +126,7 @@ def failure_words(failure: dict[str, Any]) -> str:
     return f"{kind}: {message}" if kind and not message.startswith(kind) else message
 
 
-def _progress(stage: Stage, objects: Objects) -> str:
+def _progress(stage: Stage, objects: ObjectStore) -> str:
     """`45/100 steps, loss 0.53, 12 min left, 40 s ago`."""
     state = output.progress_of(stage, objects)
     if state is None:

@@ -12,7 +12,7 @@ from c2f_spec.plan.compile import lock_of, store_url
 from c2f_spec.plan.verify import Check, Evidence
 from c2f_spec.plan.verify import verify as links
 from c2f_spec.spec.handoff import StageFile
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.cluster import KubernetesEnvironment
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 SIGNS = {"equal": "=", "moved": "~", "different": "!", "unknown": "?"}
@@ -29,7 +29,7 @@ SIGNS = {"equal": "=", "moved": "~", "different": "!", "unknown": "?"}
 def verify(args: Namespace) -> int:
     compiled = compile_work(args)
     plan, environment = compiled.plan, compiled.environment
-    objects = open_objects(store_url(environment, compiled.root))
+    objects = open_store(store_url(environment, compiled.root))
     accepted = {a.new: a.old for item in compiled.loaded for a in lock_of(item).accept}
     known = {} if environment.kind == "local" else _evidence(environment, plan)
     rendered = _renderer(plan, objects)
@@ -47,7 +47,7 @@ def verify(args: Namespace) -> int:
     return Exit.DIFFERENCE if "different" in states else Exit.OK
 
 
-def _renderer(plan: Plan, objects: Objects) -> Callable[[Stage], StageFile]:
+def _renderer(plan: Plan, objects: ObjectStore) -> Callable[[Stage], StageFile]:
     """What a stage would be given now."""
     if plan.environment.kind == "local":
         from c2f_spec.targets.local import Local

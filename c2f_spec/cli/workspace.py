@@ -28,7 +28,7 @@ from c2f_spec.plan.compile import (
 from c2f_spec.plan.costs import with_measured
 from c2f_spec.plan.pins import lacking, staged_copies, unstaged
 from c2f_spec.plan.reconcile import annotate
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.base import State
 from c2f_spec.targets.local import Local, LocalControl
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from c2f_spec.plan.pins import Staged
     from c2f_spec.spec.cluster import KubernetesEnvironment
     from c2f_spec.spec.environment import Environment
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.base import Control, Target
 
 
@@ -50,7 +50,7 @@ class Work:
 
     loaded: list[Loaded]
     plan: Plan
-    objects: Objects
+    objects: ObjectStore
     target: Target[Any]
     tracking: str | None
     """MLflow tracking URI."""
@@ -68,7 +68,7 @@ class Compiled(NamedTuple):
 def open_work(args: Namespace, *, to_run: bool = False) -> Work:
     """What `compile_work` makes, with the store and the target. Raises as it does."""
     loaded, plan, environment, root = compile_work(args, to_run=to_run)
-    objects = open_objects(store_url(environment, root))
+    objects = open_store(store_url(environment, root))
     target: Target[Any]
     if environment.kind == "local":
         target = Local(objects, slots=environment.parallel)
@@ -77,7 +77,7 @@ def open_work(args: Namespace, *, to_run: bool = False) -> Work:
     return Work(loaded, plan, objects, target, _tracking(environment, root))
 
 
-def _cluster(environment: KubernetesEnvironment, objects: Objects, plan: Plan) -> Target[Any]:
+def _cluster(environment: KubernetesEnvironment, objects: ObjectStore, plan: Plan) -> Target[Any]:
     """One look at a cluster and its store. Raises `Unreachable`."""
     from c2f_spec.targets.kubernetes.client import Client
     from c2f_spec.targets.kubernetes.kubeconfig import find_access
@@ -112,7 +112,7 @@ def compile_work(args: Namespace, *, to_run: bool = False) -> Compiled:
     if getattr(args, "offline", False):
         staged = None
     elif environment.kind == "local":
-        staged = staged_copies(open_objects(store_url(environment, root)), unpinned(loaded))
+        staged = staged_copies(open_store(store_url(environment, root)), unpinned(loaded))
     plan = compile_plan(loaded, staged, environment, name, args.settings)
     tell(pin_warnings(loaded, staged, environment))
     tell(place_warnings(loaded, environment, name))
@@ -163,8 +163,8 @@ class Here(NamedTuple):
         return store_url(self.environment, self.root)
 
     @property
-    def objects(self) -> Objects:
-        return open_objects(self.store)
+    def objects(self) -> ObjectStore:
+        return open_store(self.store)
 
     @property
     def lock(self) -> Path:
@@ -197,7 +197,7 @@ class Controlled(NamedTuple):
     """One call's plan, its store and the place where it runs."""
 
     plan: Plan
-    objects: Objects
+    objects: ObjectStore
     control: Control
     spec: str
     """The spec's file with what it was called with, for the next command to type."""
@@ -206,7 +206,7 @@ class Controlled(NamedTuple):
 def open_control(args: Namespace) -> Controlled:
     """Raises what compiling raises, and `Unreachable`."""
     compiled = compile_work(args)
-    objects = open_objects(store_url(compiled.environment, compiled.root))
+    objects = open_store(store_url(compiled.environment, compiled.root))
     return Controlled(compiled.plan, objects, control_of(compiled.environment, objects), _again(args))
 
 
@@ -216,7 +216,7 @@ def _again(args: Namespace) -> str:
     return shlex.join([*said, *(word for s in args.settings for word in ("--set", s)), *args.specs])
 
 
-def control_of(environment: Environment, objects: Objects) -> Control:
+def control_of(environment: Environment, objects: ObjectStore) -> Control:
     """The place of an environment. Raises `Unreachable` if there is no way into a cluster."""
     if environment.kind == "local":
         return LocalControl(Local(objects, slots=environment.parallel))

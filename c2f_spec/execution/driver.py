@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.execution.run import Event
     from c2f_spec.plan.model import Plan
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.kubernetes.client import Client
 
 LINGER_SECONDS = 120.0
@@ -44,7 +44,7 @@ class Driver:
     def __init__(
         self,
         plan: Plan,
-        objects: Objects,
+        objects: ObjectStore,
         client: Client,
         identity: str,
         *,

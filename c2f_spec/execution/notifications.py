@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.execution.run import Event
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 VARIABLE = "C2F_NOTIFY_URL"
@@ -97,7 +97,7 @@ def body(message: Message, form: str) -> dict[str, Any]:
     return {"format_version": 1, **asdict(message), "text": message.text}
 
 
-def tell(objects: Objects, url: str, form: str, message: Message) -> str:
+def tell(objects: ObjectStore, url: str, form: str, message: Message) -> str:
     """Deliver a message once. Returns why it was not delivered, or nothing."""
     marker = f"plans/{message.plan}/told/{message.name}.json"
     if objects.exists(marker):
@@ -157,7 +157,7 @@ LAST_SECONDS = 60.0
 class News:
     """Of one plan. Without a webhook in its environment, silence."""
 
-    def __init__(self, plan: Plan, objects: Objects, complain: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, objects: ObjectStore, complain: Callable[[str], None]) -> None:
         """`complain` is told why a message was not delivered."""
         self.plan, self.objects, self.complain = plan, objects, complain
         notify = plan.environment.notify if plan.environment.kind == "kubernetes" else None

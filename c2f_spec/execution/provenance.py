@@ -27,7 +27,7 @@ from c2f_spec.store.digest import seal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 NAMED = 100
@@ -103,7 +103,7 @@ def with_patch(origin: Origin, root: Path) -> tuple[Origin, bytes]:
     return origin.model_copy(update=found), patch
 
 
-def save_origin(objects: Objects, origin: Origin, patch: bytes = b"") -> str:
+def save_origin(objects: ObjectStore, origin: Origin, patch: bytes = b"") -> str:
     """Write an origin down, and what it was changed by; returns its digest."""
     if origin.patch:
         objects.create(f"provenance/{origin.patch}.patch", patch)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.base import Target
 
 What = Literal["reused", "following", "started", "done", "failed", "blocked"]
@@ -39,7 +39,7 @@ class Event:
         return self.what in ("reused", "done", "failed", "blocked")
 
 
-def save(plan: Plan, objects: Objects) -> None:
+def save(plan: Plan, objects: ObjectStore) -> None:
     """Write down what is about to run."""
     objects.create(f"plans/{plan.digest}/plan.json", json.dumps(to_json(plan), indent=1).encode())
     records.save_preimages(objects, [(s.kind, s.key, s.preimage) for s in plan.stages])

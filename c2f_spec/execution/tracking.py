@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.handoff import Record
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 BATCH = 1000
 """Most metrics in one call (https://mlflow.org/docs/latest/rest-api.html, log-batch)."""
@@ -44,7 +44,7 @@ MANNERS = {
 REPORT = "report"
 
 
-def catch_up(plan: Plan, objects: Objects, uri: str, pages: Callable[[], dict[str, bytes]]) -> str:
+def catch_up(plan: Plan, objects: ObjectStore, uri: str, pages: Callable[[], dict[str, bytes]]) -> str:
     """Replay what is done and was not replayed yet; returns why the tracker did not take it, or nothing.
 
     `pages` reads the files of the report, name to content; it is called only where there is something new.
@@ -60,7 +60,7 @@ def catch_up(plan: Plan, objects: Objects, uri: str, pages: Callable[[], dict[st
     return ""
 
 
-def _untracked(plan: Plan, objects: Objects) -> list[tuple[Stage, Record]]:
+def _untracked(plan: Plan, objects: ObjectStore) -> list[tuple[Stage, Record]]:
     noted = objects.read_many([_note(stage) for stage in plan.stages])
     return [
         (stage, record)
@@ -71,7 +71,7 @@ def _untracked(plan: Plan, objects: Objects) -> list[tuple[Stage, Record]]:
 
 
 def replay(
-    plan: Plan, done: list[tuple[Stage, Record]], objects: Objects, uri: str, pages: dict[str, bytes]
+    plan: Plan, done: list[tuple[Stage, Record]], objects: ObjectStore, uri: str, pages: dict[str, bytes]
 ) -> None:
     """A run for each stage, with its metrics by step, its settings and its key, and one for the report."""
     client = _client(uri)
@@ -126,7 +126,7 @@ def _forget(client: Any, experiment: str, tag: str, value: str) -> None:
         client.delete_run(old.info.run_id)
 
 
-def _write(client: Any, run: str, stage: Stage, record: Record, objects: Objects) -> None:
+def _write(client: Any, run: str, stage: Stage, record: Record, objects: ObjectStore) -> None:
     from mlflow.entities import Metric, Param
 
     params = [Param(k, str(v)[:LONGEST]) for k, v in leaves(stage.preimage["spec"]).items() if k]

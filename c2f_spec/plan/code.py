@@ -28,7 +28,7 @@ from c2f_spec.keys import code_digest
 
 if TYPE_CHECKING:
     from c2f_spec.files import Files
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 ROOT = Path(c2f_spec.__file__).resolve().parent.parent
@@ -75,7 +75,7 @@ def bundle_of(root: Path, what: What) -> Bundle:
     return Bundle(hashlib.sha256(data).hexdigest(), data)
 
 
-def store_bundle(objects: Objects, made: Bundle) -> None:
+def store_bundle(objects: ObjectStore, made: Bundle) -> None:
     """Put it into the store, unless it is there."""
     if not objects.exists(made.name):
         objects.create(made.name, made.data)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.handoff import Entry
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 TO_RUN = ("run", "unknown")
@@ -108,7 +108,7 @@ ENOUGH = 64
 """Entries of other stages of a kind that are read: enough to know what a kind of stage takes."""
 
 
-def with_measured(plan: Plan, objects: Objects) -> Plan:
+def with_measured(plan: Plan, objects: ObjectStore) -> Plan:
     """Asks nothing of the store for a plan without GPUs."""
     kinds = {s.kind for s in plan.stages if s.load.gpus}
     if not kinds:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 Part = Literal["spec", "data", "models", "code", "inputs"]
@@ -198,12 +198,12 @@ class Cause(NamedTuple):
     change: Change
 
 
-def causes(stage: Stage, old: str, plan: Plan, objects: Objects) -> list[Cause]:
+def causes(stage: Stage, old: str, plan: Plan, objects: ObjectStore) -> list[Cause]:
     """From the stored stage `old` of the same kind to `stage`. An input that differs is followed to its own leaves."""
     return list(_causes(stage, old, plan, objects, set()))
 
 
-def _causes(stage: Stage, old: str, plan: Plan, objects: Objects, seen: set[str]) -> Iterator[Cause]:
+def _causes(stage: Stage, old: str, plan: Plan, objects: ObjectStore, seen: set[str]) -> Iterator[Cause]:
     before = preimage(objects, stage.kind, old)
     if before is None or stage.key in seen:
         return
@@ -222,12 +222,12 @@ def _causes(stage: Stage, old: str, plan: Plan, objects: Objects, seen: set[str]
         yield from _causes(inner, change.old, plan, objects, seen)
 
 
-def preimage(objects: Objects, kind: str, key: str) -> dict[str, Any] | None:
+def preimage(objects: ObjectStore, kind: str, key: str) -> dict[str, Any] | None:
     """What a stored key is the hash of, if it was ever planned here."""
     return records.preimages(objects, kind, [key]).get(key)
 
 
-def stored_key(objects: Objects, kind: str, word: str) -> str | None:
+def stored_key(objects: ObjectStore, kind: str, word: str) -> str | None:
     """The key of a stored stage of `kind` by its name or the start of its key; nothing unless there is exactly one."""
     start = word.removeprefix(f"{kind}-")
     names = [n.rsplit("/", 1)[1].removesuffix(".json") for n in objects.names(f"preimages/{kind}")]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from c2f_spec.plan.model import Plan, Stage, Variant
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 CHECKPOINTS = ("base", "sft", "grpo")
 """In the order in which they are made; the last that is evaluated is the one that a hypothesis is about."""
@@ -86,7 +86,7 @@ def told(claim: Claim) -> str:
     return f"{h.metric} of {claim.checkpoint} on {claim.dataset} is {h.direction} than that of {h.baseline}{missing}{by}"
 
 
-def register(plan: Plan, objects: Objects) -> None:
+def register(plan: Plan, objects: ObjectStore) -> None:
     """Write down every claim that was not written down in these words, beside each cell that it is judged by."""
     made = list(claims(plan))
     if not made:
@@ -105,7 +105,7 @@ def register(plan: Plan, objects: Objects) -> None:
                 number += 1
 
 
-def history(objects: Objects, made: Iterable[Claim]) -> dict[str, list[Claimed]]:
+def history(objects: ObjectStore, made: Iterable[Claim]) -> dict[str, list[Claimed]]:
     """By the key of a cell: what was claimed of it, the oldest first."""
     cells = {cell.key for claim in made for _, cell, _ in claim.pairs}
     names = sorted(n for n in objects.names("hypotheses") if n.split("/")[1] in cells)

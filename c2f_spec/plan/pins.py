@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from c2f_spec.spec.experiment import Experiment
     from c2f_spec.spec.student import Student
     from c2f_spec.spec.teacher import Teacher
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 Staged = dict[str, list[str]]
@@ -231,13 +231,13 @@ Copy = tuple[str, str]
 """Section of the lock and name."""
 
 
-def staged_copies(objects: Objects, needed: Iterable[Need]) -> Staged:
+def staged_copies(objects: ObjectStore, needed: Iterable[Need]) -> Staged:
     """Digests of the staged copies, by name."""
     present = {"datasets": records.datasets_present, "models": records.models_present}
     return {need.name: present[need.section](objects, need.name) for need in needed}
 
 
-def lacking(objects: Objects, plan: Plan) -> frozenset[Copy]:
+def lacking(objects: ObjectStore, plan: Plan) -> frozenset[Copy]:
     """Pinned copies that a stage which is to run would read, and the store does not have."""
     asked = {copy for stage in plan.stages if stage.action == "run" for copy in _read(stage)}
     return frozenset(
@@ -255,7 +255,7 @@ def _read(stage: Stage) -> Iterator[tuple[str, str, str]]:
             yield "models", name, digest
 
 
-def _has(objects: Objects, section: str, name: str, digest: str) -> bool:
+def _has(objects: ObjectStore, section: str, name: str, digest: str) -> bool:
     if digest == UNPINNED:
         return True  # told elsewhere
     listing = records.dataset_listing if section == "datasets" else records.model_listing

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
-def annotate(plan: Plan, objects: Objects, running: Callable[[Stage], bool]) -> Plan:
+def annotate(plan: Plan, objects: ObjectStore, running: Callable[[Stage], bool]) -> Plan:
     """Look every stage up; `running` asks the target whether somebody is computing it now."""
     look = _Look(plan, Stored(objects), running)
     return replace(plan, stages=tuple(map(look.at, plan.stages)), _by_key={})
@@ -81,7 +81,7 @@ AT_ONCE = 32
 class Stored:
     """A look at the store, for the stages of one plan. What it says was true when it was first asked."""
 
-    objects: Objects
+    objects: ObjectStore
     listed: dict[str, dict[str, float]] = field(default_factory=dict)
     """Prefix to key to time."""
     counted: dict[str, dict[str, int]] = field(default_factory=dict)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Stage
     from c2f_spec.spec.handoff import Record, StageFile
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 State = Literal["equal", "moved", "different", "unknown"]
 
@@ -47,7 +47,7 @@ class Evidence(NamedTuple):
 
 
 def verify(
-    stage: Stage, objects: Objects, rendered: StageFile, accepted: Mapping[str, str], evidence: Evidence
+    stage: Stage, objects: ObjectStore, rendered: StageFile, accepted: Mapping[str, str], evidence: Evidence
 ) -> list[Check]:
     """All links of a stage that is done; none of one that is not. `rendered` is what it would be given now."""
     record = records.read_record(objects, stage.kind, stage.key)
@@ -57,7 +57,7 @@ def verify(
     return [*found, *_manifest(evidence), *_image(record, evidence), _outputs(record, objects)]
 
 
-def _preimage(stage: Stage, objects: Objects) -> Check:
+def _preimage(stage: Stage, objects: ObjectStore) -> Check:
     data = objects.read(f"preimages/{stage.kind}/{stage.key}.json")
     if data is None:
         return Check("key", "unknown", "its preimage is not stored")
@@ -136,7 +136,7 @@ def _image(record: Record, evidence: Evidence) -> Iterator[Check]:
     yield Check("image", "equal" if same else "different", detail)
 
 
-def _outputs(record: Record, objects: Objects) -> Check:
+def _outputs(record: Record, objects: ObjectStore) -> Check:
     try:
         records.verify(objects, record)
     except Unreachable as error:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from c2f_spec.plan.model import Plan, Variant
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 def not_in_the_paper(model: SpecModel, path: str = "") -> Iterator[Default]:
@@ -61,7 +61,7 @@ def _shown(value: Any, field: FieldInfo) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def collect(plan: Plan, objects: Objects) -> Report:
+def collect(plan: Plan, objects: ObjectStore) -> Report:
     """What the store holds of a plan. The same store content gives an equal report."""
     outputs = Outputs(plan, objects)
     found, cells = groups(plan), Cells(outputs)

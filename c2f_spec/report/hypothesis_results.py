@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.report.model import Judgement
     from c2f_spec.report.outputs import Outputs
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
-def verdicts(plan: Plan, outputs: Outputs, objects: Objects) -> tuple[Verdict, ...]:
+def verdicts(plan: Plan, outputs: Outputs, objects: ObjectStore) -> tuple[Verdict, ...]:
     """One for each claim of a plan."""
     made = list(claims(plan))
     known = history(objects, made) if made else {}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage, Variant
     from c2f_spec.spec.handoff import Record
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Output:
 
     stage: Stage
     record: Record | None
-    objects: Objects
+    objects: ObjectStore
     state: str
     """Empty if the files can be read."""
 
@@ -85,7 +85,7 @@ class Answers:
 class Outputs:
     """The outputs of a plan's stages, each looked up once."""
 
-    def __init__(self, plan: Plan, objects: Objects) -> None:
+    def __init__(self, plan: Plan, objects: ObjectStore) -> None:
         self.plan, self.objects = plan, objects
         self._known: dict[str, Output] = {}
         self._answers: dict[str, Answers] = {}

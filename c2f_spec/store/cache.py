@@ -157,7 +157,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from c2f_spec.spec.handoff import FileEntry
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
     Item = tuple[str, FileEntry]
     Files = Mapping[str, FileEntry]
@@ -168,8 +168,8 @@ GAP = 256 << 10
 """Bytes between two missing files of a shard up to which both come with one request."""
 
 
-def stage(
-    objects: Objects, name: str, files: Files, into: Path | None, way_out: str, tell: Tell | None = None
+def fetch_verified(
+    objects: ObjectStore, name: str, files: Files, into: Path | None, way_out: str, tell: Tell | None = None
 ) -> Path:
     """A folder with `files` of the stored folder `name`: itself, if it lies here, else one that is read only and stays
     for as long as this process lives. `into` becomes a link to that, for other processes to find it.
@@ -201,15 +201,15 @@ def stage(
     return into
 
 
-def stage_file(objects: Objects, name: str, path: str, entry: FileEntry, way_out: str) -> Path:
+def fetch_verified_file(objects: ObjectStore, name: str, path: str, entry: FileEntry, way_out: str) -> Path:
     """One file of a stored folder, as `stage` has it."""
     if (folder := objects.local(name)) is not None:
         _verify(folder / path, entry, way_out)
         return folder / path
-    return stage(objects, name, {path: entry}, None, way_out) / path
+    return fetch_verified(objects, name, {path: entry}, None, way_out) / path
 
 
-def check(objects: Objects, name: str, files: Files, way_out: str) -> None:
+def verify_stored(objects: ObjectStore, name: str, files: Files, way_out: str) -> None:
     """Read every byte of `files` as the store has it, past any cache. Raises as `stage`."""
     folder = objects.local(name)
 
@@ -233,7 +233,9 @@ def check(objects: Objects, name: str, files: Files, way_out: str) -> None:
     transfer.side_by_side(look, list(files.items()), at_once=transfer.PARTS_AT_ONCE)
 
 
-def _fill(cache: Cache, objects: Objects, name: str, files: Files, way_out: str, tell: Tell | None) -> None:
+def _fill(
+    cache: Cache, objects: ObjectStore, name: str, files: Files, way_out: str, tell: Tell | None
+) -> None:
     """Bring what the cache lacks of `files`."""
     lacking = {path: entry for path, entry in files.items() if not cache.has(entry)}
     total = sum(entry.size for entry in files.values())
@@ -269,7 +271,7 @@ def _fill(cache: Cache, objects: Objects, name: str, files: Files, way_out: str,
     told(sum(transfer.side_by_side(one, small)))
 
 
-def _bring(cache: Cache, objects: Objects, name: str, entry: FileEntry, way_out: str) -> None:
+def _bring(cache: Cache, objects: ObjectStore, name: str, entry: FileEntry, way_out: str) -> None:
     with cache.fetching(entry.blake3[:3]):
         if cache.has(entry):
             return  # another stage was faster
@@ -282,7 +284,7 @@ def _bring(cache: Cache, objects: Objects, name: str, entry: FileEntry, way_out:
         cache.keep(path, entry)
 
 
-def _bring_shard(cache: Cache, objects: Objects, name: str, items: list[Item], way_out: str) -> None:
+def _bring_shard(cache: Cache, objects: ObjectStore, name: str, items: list[Item], way_out: str) -> None:
     """What is missing of a shard's files."""
     with cache.fetching(hashlib.sha256(name.encode()).hexdigest()[:3] + "-shard"):
         lacking = sorted((i for i in items if not cache.has(i[1])), key=lambda item: item[1].offset or 0)
@@ -310,7 +312,7 @@ def _end(entry: FileEntry) -> int:
     return (entry.offset or 0) + entry.size
 
 
-def _bring_run(cache: Cache, objects: Objects, name: str, run: list[Item], way_out: str) -> None:
+def _bring_run(cache: Cache, objects: ObjectStore, name: str, run: list[Item], way_out: str) -> None:
     """Neighbouring files of a shard, by one request."""
     start, length = run[0][1].offset or 0, _end(run[-1][1]) - (run[0][1].offset or 0)
     wrong = ""

@@ -19,7 +19,7 @@ from blake3 import blake3
 
 from c2f_spec.errors import Damaged, Unreachable
 from c2f_spec.store.digest import digest_file, digest_folder
-from c2f_spec.store.protocol import Listed, check_name
+from c2f_spec.store.protocol import ObjectInfo, check_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from c2f_spec.spec.handoff import FileEntry
 
 
-class FolderObjects:
-    """`c2f_spec.store.protocol.Objects` over a folder."""
+class FolderStore:
+    """`c2f_spec.store.protocol.ObjectStore` over a folder."""
 
     def __init__(self, path: str) -> None:
         self.url = path
@@ -107,7 +107,7 @@ class FolderObjects:
     def names(self, prefix: str) -> Iterator[str]:
         return (item.name for item in self.listing(prefix))
 
-    def listing(self, prefix: str) -> Iterator[Listed]:
+    def listing(self, prefix: str) -> Iterator[ObjectInfo]:
         base = self._path(prefix) if prefix else self.root
         found = []
         for folder, _, files in os.walk(base):
@@ -120,7 +120,7 @@ class FolderObjects:
                 facts = os.stat(path)  # noqa: PTH116
             except FileNotFoundError:
                 continue  # removed since
-            yield Listed(name, facts.st_size, facts.st_mtime)
+            yield ObjectInfo(name, facts.st_size, facts.st_mtime)
 
     def put_file(self, path: Path, name: str) -> None:
         """What a killed copy left of the same file is written over; a copy that fails leaves nothing."""

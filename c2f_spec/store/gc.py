@@ -22,7 +22,7 @@ from c2f_spec.store import records
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from c2f_spec.store.protocol import Listed, Objects
+    from c2f_spec.store.protocol import ObjectInfo, ObjectStore
 
 HOUR = 3600.0
 """Seconds. A running stage tells of itself far more often."""
@@ -63,13 +63,13 @@ class _Group:
     size: int = 0
     modified: float = 0.0
 
-    def add(self, item: Listed) -> None:
+    def add(self, item: ObjectInfo) -> None:
         self.names.append(item.name)
         self.size += item.size
         self.modified = max(self.modified, item.modified)
 
 
-def garbage(objects: Objects, reached: Reached, now: float | None = None) -> list[Item]:
+def garbage(objects: ObjectStore, reached: Reached, now: float | None = None) -> list[Item]:
     """Everything that could go, the largest first."""
     listed = list(objects.listing(""))
     before = (time.time() if now is None else now) - HOUR
@@ -122,7 +122,7 @@ def _of_stage(
             yield _item(work, "the stage is committed", [group])
 
 
-def _winners(objects: Objects, stages: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _winners(objects: ObjectStore, stages: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The attempt that each record names, by key."""
     by_kind: dict[str, list[str]] = {}
     for kind, key in stages:
@@ -158,7 +158,7 @@ def _item(name: str, why: str, groups: Iterable[_Group]) -> Item:
     return Item(name, why, names, sum(g.size for g in parts), max(g.modified for g in parts))
 
 
-def remove(objects: Objects, item: Item) -> None:
+def remove(objects: ObjectStore, item: Item) -> None:
     """Every object of an item. Killed at any moment, it leaves garbage and nothing that misleads a reader."""
     first, *others = item.objects
     objects.delete(first)

@@ -26,7 +26,7 @@ from c2f_spec.store.machine import home
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 SECONDS, BEAT = 90.0, 15.0
 """Without a beat a lease is stale; between two beats. One slow request must not cost a lease."""
@@ -42,7 +42,7 @@ def machine() -> str:
 class Lease:
     """What a holder knows of its own lease."""
 
-    objects: Objects
+    objects: ObjectStore
     name: str
     holder: str
     here: str
@@ -73,7 +73,7 @@ class Lease:
 class Watch:
     """Tells live leases from stale ones by looking again; keep one for as long as you look."""
 
-    objects: Objects
+    objects: ObjectStore
     here: str = field(default_factory=machine)
     seen: dict[str, tuple[str, float]] = field(default_factory=dict)
     """Name → version and when it was first seen."""
@@ -96,7 +96,7 @@ def lease_name(kind: str, key: str, part: int | None = None) -> str:
 
 
 def take(
-    objects: Objects, name: str, holder: str, *, seconds: float = SECONDS, here: str | None = None
+    objects: ObjectStore, name: str, holder: str, *, seconds: float = SECONDS, here: str | None = None
 ) -> Lease | None:
     """The lease, or `None` if another holder is alive. Watches a lease that may be stale for up to `seconds`.
 
@@ -158,7 +158,7 @@ def _told(holder: str | None, here: str, count: int, seconds: float) -> bytes:
     return seal({"holder": holder, "machine": here, "count": count, "seconds": seconds})
 
 
-def _read(objects: Objects, name: str) -> tuple[dict[str, Any], str | None]:
+def _read(objects: ObjectStore, name: str) -> tuple[dict[str, Any], str | None]:
     """What a lease says, and its version, if there is one.
 
     A damaged one says nothing and is nobody's: what it guards against is waste, and to wait for ever would be more.

@@ -21,7 +21,7 @@ from c2f_spec.store.records import work_name
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 WAY_OUT = "restore it from a copy of the store, or remove it: its hours are then not counted"
@@ -29,7 +29,7 @@ AT_ONCE = 32
 """Requests that wait for a store at the same time."""
 
 
-def charge(objects: Objects, accounts: Mapping[tuple[str, str], Account]) -> None:
+def charge(objects: ObjectStore, accounts: Mapping[tuple[str, str], Account]) -> None:
     """Say, by kind and key, whose hours the next attempts at some stages are."""
     texts = {
         _account_name(*stage): seal(account.model_dump(mode="json")) for stage, account in accounts.items()
@@ -38,7 +38,7 @@ def charge(objects: Objects, accounts: Mapping[tuple[str, str], Account]) -> Non
         list(pool.map(lambda name: objects.replace(name, texts[name]), texts))
 
 
-def account(objects: Objects, kind: str, key: str) -> Account | None:
+def account(objects: ObjectStore, kind: str, key: str) -> Account | None:
     """Whose hours an attempt is that begins now; nobody's, if it was not launched by `apply` or the driver."""
     value = read_sealed(objects, _account_name(kind, key), "remove it: the hours are then nobody's")
     return Account.model_validate(value) if value is not None else None
@@ -48,13 +48,13 @@ def _account_name(kind: str, key: str) -> str:
     return f"{work_name(kind, key)}/account.json"
 
 
-def add(objects: Objects, entry: Entry) -> bool:
+def add(objects: ObjectStore, entry: Entry) -> bool:
     """Write an entry; false if this attempt has one."""
     name = f"ledger/{entry.started[:7]}/{entry.kind}-{entry.key}-{entry.attempt}.json"
     return objects.create(name, seal(entry.model_dump(mode="json")))
 
 
-def read(objects: Objects, months: Iterable[str] | None = None) -> list[Entry]:
+def read(objects: ObjectStore, months: Iterable[str] | None = None) -> list[Entry]:
     """The entries of some months (`2026-11`), or all, in the order in which their attempts began.
 
     One listing a month and the contents side by side. Raises `Unreachable` naming an entry that is damaged.
@@ -63,7 +63,7 @@ def read(objects: Objects, months: Iterable[str] | None = None) -> list[Entry]:
     return _read(objects, [name for prefix in prefixes for name in objects.names(prefix)])
 
 
-def sample(objects: Objects, kinds: Collection[str], keys: Collection[str], most: int) -> list[Entry]:
+def sample(objects: ObjectStore, kinds: Collection[str], keys: Collection[str], most: int) -> list[Entry]:
     """Entries of the stages `keys`, and `most` others of each of `kinds`, of the newest months. Raises as `read` does."""
     wanted: list[str] = []
     others = dict.fromkeys(kinds, 0)
@@ -77,7 +77,7 @@ def sample(objects: Objects, kinds: Collection[str], keys: Collection[str], most
     return _read(objects, wanted)
 
 
-def _read(objects: Objects, names: list[str]) -> list[Entry]:
+def _read(objects: ObjectStore, names: list[str]) -> list[Entry]:
     found = []
     for name, value in read_all_sealed(objects, names, WAY_OUT).items():
         try:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.errors import Unreachable
 
 if TYPE_CHECKING:
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 LEAST = 256 << 20
@@ -31,7 +31,7 @@ def home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "c2f-spec"
 
 
-def work_folder(objects: Objects, kind: str, key: str) -> Path:
+def work_folder(objects: ObjectStore, kind: str, key: str) -> Path:
     """Where the processes of a stage on this machine lock, scratch and log. It need not exist yet."""
     name = f"work/{kind}/{key}"
     return objects.local(name) or home() / "stores" / _short(objects.url) / name

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
 WANTED = ("*.json", "*.jinja", "merges.txt", "vocab.txt", "*.model", "*.tiktoken")
@@ -125,7 +125,12 @@ def check_tensors(path: Path) -> None:
 
 
 def add_model(
-    objects: Objects, name: str, files: Mapping[str, Path], tell: Callable[[str], None], *, give: bool = False
+    objects: ObjectStore,
+    name: str,
+    files: Mapping[str, Path],
+    tell: Callable[[str], None],
+    *,
+    give: bool = False,
 ) -> str:
     """Store `files`, by their paths in the repository, as a copy of `name` (repository@revision); returns its digest.
 
@@ -149,7 +154,7 @@ def add_model(
     return digest
 
 
-def _linked(objects: Objects, file: Path, name: str) -> bool:
+def _linked(objects: ObjectStore, file: Path, name: str) -> bool:
     """Whether the store could take the file as it lies there."""
     place = objects.local(name)
     if place is None:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from c2f_spec.errors import Unreachable
 
 if TYPE_CHECKING:
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
-def open_objects(url: str) -> Objects:
+def open_store(url: str) -> ObjectStore:
     """The store at `url`: a folder's path, `file://…` or `s3://bucket/prefix`.
 
     Raises `Unreachable` if this version has no way there, or if the address carries more than an address.
@@ -32,13 +32,13 @@ def open_objects(url: str) -> Objects:
             hint="an address is shown, logged and stored; credentials come from the environment or a profile",
         )
     if scheme in ("file", "local"):
-        from c2f_spec.store.folder import FolderObjects
+        from c2f_spec.store.folder import FolderStore
 
-        return FolderObjects(rest)
+        return FolderStore(rest)
     if scheme == "s3":
-        from c2f_spec.store.s3 import S3Objects
+        from c2f_spec.store.s3 import BucketStore
 
-        return S3Objects(url)
+        return BucketStore(url)
     raise Unreachable(
         f"the store `{url}` is on `{scheme}`, which this version cannot reach",
         hint="name a folder, or `s3://bucket/prefix` for S3, MinIO, Ceph, OSS, COS and whatever else speaks S3",

@@ -16,13 +16,13 @@ from c2f_spec.errors import Unreachable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 SKEW_SECONDS = 60.0
 """S3 refuses signatures that are a quarter of an hour off; a minute says that a clock is not set at all."""
 
 
-def probe(objects: Objects) -> list[Finding]:
+def probe(objects: ObjectStore) -> list[Finding]:
     """Write, read, conditional create, swap, list, remove, in that order; what fails ends it."""
     found: list[Finding] = []
     name = f"doctor/{uuid.uuid4().hex}"
@@ -38,7 +38,7 @@ def probe(objects: Objects) -> list[Finding]:
     return [*found, *_removed(objects, (name, f"{name}-lease"))]
 
 
-def _steps(objects: Objects, name: str) -> Iterator[Finding]:
+def _steps(objects: ObjectStore, name: str) -> Iterator[Finding]:
     what = f"store {objects.url}"
     before = time.time()
     objects.create(name, b"first")
@@ -72,7 +72,7 @@ def _steps(objects: Objects, name: str) -> Iterator[Finding]:
         yield ok(what, f"its clock agrees with ours to {max(1.0, skew):.0f} s")
 
 
-def _removed(objects: Objects, names: tuple[str, ...]) -> list[Finding]:
+def _removed(objects: ObjectStore, names: tuple[str, ...]) -> list[Finding]:
     try:
         for name in names:
             objects.delete(name)

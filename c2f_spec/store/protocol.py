@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from c2f_spec.spec.handoff import FileEntry
 
 
-class Listed(NamedTuple):
+class ObjectInfo(NamedTuple):
     """One line of a listing."""
 
     name: str
@@ -30,7 +30,7 @@ class Listed(NamedTuple):
     """Seconds since the epoch by the clock of the store, which need not be ours."""
 
 
-class Objects(Protocol):
+class ObjectStore(Protocol):
     """A store's root."""
 
     url: str
@@ -81,7 +81,7 @@ class Objects(Protocol):
         """Names of the objects below `prefix`, in order."""
         ...
 
-    def listing(self, prefix: str) -> Iterator[Listed]:
+    def listing(self, prefix: str) -> Iterator[ObjectInfo]:
         """The objects below `prefix` in the order of their names, with size and time."""
         ...
 

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from c2f_spec.errors import MEANING, StageExit, Unreachable
 from c2f_spec.keys import canonical
 from c2f_spec.spec.handoff import FileEntry, Record
-from c2f_spec.store.cache import check, stage, stage_file
+from c2f_spec.store.cache import fetch_verified, fetch_verified_file, verify_stored
 from c2f_spec.store.digest import digest_folder, digest_of, read_all_sealed, read_sealed, seal
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from c2f_spec.store.cache import Tell
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 def model_add(name: str) -> str:
@@ -57,19 +57,19 @@ def attempt_name(kind: str, key: str, attempt: str) -> str:
     return f"{work_name(kind, key)}/attempts/{attempt}"
 
 
-def read_record(objects: Objects, kind: str, key: str) -> Record | None:
+def read_record(objects: ObjectStore, kind: str, key: str) -> Record | None:
     """The record of a stage, or `None` if it is not done."""
     value = read_sealed(objects, record_name(kind, key), RESTORE)
     return None if value is None else _record(objects, record_name(kind, key), value)
 
 
-def read_records(objects: Objects, kind: str, keys: Iterable[str]) -> list[Record]:
+def read_records(objects: ObjectStore, kind: str, keys: Iterable[str]) -> list[Record]:
     """The records of those stages that are done, read side by side."""
     found = read_all_sealed(objects, [record_name(kind, key) for key in keys], RESTORE)
     return [_record(objects, name, value) for name, value in found.items()]
 
 
-def _record(objects: Objects, name: str, value: dict[str, Any]) -> Record:
+def _record(objects: ObjectStore, name: str, value: dict[str, Any]) -> Record:
     try:
         return Record.model_validate(value)
     except ValidationError as error:
@@ -79,7 +79,7 @@ def _record(objects: Objects, name: str, value: dict[str, Any]) -> Record:
         ) from error
 
 
-def commit(objects: Objects, record: Record, folder: Path) -> Record:
+def commit(objects: ObjectStore, record: Record, folder: Path) -> Record:
     """Store `folder` and then `record`; returns the record that stands, which may be another attempt's."""
     files = objects.put_folder(folder, _folder(record), record.files)
     record = record.model_copy(update={"files": files})
@@ -96,25 +96,25 @@ def written(record: Record) -> bytes:
     return seal({**record.model_dump(), "files": files})
 
 
-def fetch(objects: Objects, record: Record, tell: Tell | None = None) -> Path:
+def fetch(objects: ObjectStore, record: Record, tell: Tell | None = None) -> Path:
     """A folder with the files of a committed output, every one verified, for as long as this process. Read only.
 
     Raises `Unreachable` naming the first file that is missing or differs from its record.
     """
     way_out = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
-    return stage(objects, _folder(record), record.files, None, way_out, tell)
+    return fetch_verified(objects, _folder(record), record.files, None, way_out, tell)
 
 
-def fetch_file(objects: Objects, record: Record, path: str) -> Path:
+def fetch_file(objects: ObjectStore, record: Record, path: str) -> Path:
     """One file of a committed output, verified. Raises `Unreachable` naming it if it is missing or differs."""
     way_out = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
-    return stage_file(objects, _folder(record), path, record.files[path], way_out)
+    return fetch_verified_file(objects, _folder(record), path, record.files[path], way_out)
 
 
-def verify(objects: Objects, record: Record) -> None:
+def verify(objects: ObjectStore, record: Record) -> None:
     """Read every file of a committed output where it is stored. Raises `Damaged` naming one that is not as committed."""
     way_out = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
-    check(objects, _folder(record), record.files, way_out)
+    verify_stored(objects, _folder(record), record.files, way_out)
 
 
 def dataset_listing(name: str, digest: str) -> str:
@@ -127,7 +127,7 @@ def model_listing(name: str, digest: str) -> str:
     return f"models/{name.replace('@', '/')}/{digest}/model.json"
 
 
-def fetch_dataset(objects: Objects, name: str, digest: str, tell: Tell | None = None) -> Path:
+def fetch_dataset(objects: ObjectStore, name: str, digest: str, tell: Tell | None = None) -> Path:
     """A folder with the files of a staged copy of a data set, every one verified. Raises `Unreachable`."""
     listed = dataset_listing(name, digest)
     folder = listed.rpartition("/")[0]
@@ -139,11 +139,11 @@ def fetch_dataset(objects: Objects, name: str, digest: str, tell: Tell | None = 
             hint=f"c2f-spec data add {name} stages it",
         )
     files = {path: FileEntry(**entry) for path, entry in listing["files"].items()}
-    return stage(objects, f"{folder}/files", files, None, way_out, tell)
+    return fetch_verified(objects, f"{folder}/files", files, None, way_out, tell)
 
 
 def fetch_model(
-    objects: Objects,
+    objects: ObjectStore,
     name: str,
     digest: str,
     tell: Tell | None = None,
@@ -163,15 +163,15 @@ def fetch_model(
             hint=f"{model_add(name)} stages it",
         )
     files = {path: FileEntry(**entry) for path, entry in listing["files"].items() if wanted(path)}
-    return stage(objects, f"{folder}/files", files, None, way_out, tell)
+    return fetch_verified(objects, f"{folder}/files", files, None, way_out, tell)
 
 
-def intact(objects: Objects, record: Record) -> bool:
+def intact(objects: ObjectStore, record: Record) -> bool:
     """Whether every file of a record is there with its size. Cheap; `fetch` compares the digests."""
     return _present(objects, _folder(record), record.files)
 
 
-def _present(objects: Objects, folder: str, files: dict[str, FileEntry]) -> bool:
+def _present(objects: ObjectStore, folder: str, files: dict[str, FileEntry]) -> bool:
     sizes = {item.name: item.size for item in objects.listing(folder)}
     return all(
         sizes.get(f"{folder}/{path}") == entry.size
@@ -185,14 +185,14 @@ def _folder(record: Record) -> str:
     return attempt_name(record.kind, record.key, record.attempt)
 
 
-def save_preimages(objects: Objects, stages: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
+def save_preimages(objects: ObjectStore, stages: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
     """Write down what the key of each stage (kind, key, preimage) is the hash of, unless it is there."""
     texts = {f"preimages/{kind}/{key}.json": canonical(preimage) for kind, key, preimage in stages}
     there = {n for kind in {name.split("/")[1] for name in texts} for n in objects.names(f"preimages/{kind}")}
     objects.create_many({name: text.encode() for name, text in texts.items() if name not in there})
 
 
-def preimages(objects: Objects, kind: str, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+def preimages(objects: ObjectStore, kind: str, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Key to preimage, of those of `keys` that were ever planned to run here.
 
     A preimage is what its key is the digest of, so one that is damaged shows; it only explains, and is left out.
@@ -204,7 +204,7 @@ def preimages(objects: Objects, kind: str, keys: Iterable[str]) -> dict[str, dic
     return found
 
 
-def progress(objects: Objects, kind: str, key: str) -> dict[str, Any] | None:
+def progress(objects: ObjectStore, kind: str, key: str) -> dict[str, Any] | None:
     """What a running stage last told of itself, if it did. Advisory: what cannot be read was not told."""
     try:
         state = json.loads(objects.read(f"{work_name(kind, key)}/progress.json") or b"null")
@@ -214,7 +214,7 @@ def progress(objects: Objects, kind: str, key: str) -> dict[str, Any] | None:
     return state if told and all(isinstance(state[name], type_) for name, type_ in PROGRESS.items()) else None
 
 
-def failures(objects: Objects, kind: str, key: str) -> list[dict[str, Any]]:
+def failures(objects: ObjectStore, kind: str, key: str) -> list[dict[str, Any]]:
     """The failures of a stage, oldest first."""
     prefix = f"failures/{kind}/{key}"
     way_out = f"remove the objects below {prefix} and retries/{kind}/{key}"
@@ -222,22 +222,22 @@ def failures(objects: Objects, kind: str, key: str) -> list[dict[str, Any]]:
     return [found[name] for name in sorted(found, key=_number)]
 
 
-def add_failure(objects: Objects, kind: str, key: str, failure: dict[str, Any]) -> None:
+def add_failure(objects: ObjectStore, kind: str, key: str, failure: dict[str, Any]) -> None:
     _append(objects, f"failures/{kind}/{key}", failure)
 
 
-def is_failed(objects: Objects, kind: str, key: str) -> bool:
+def is_failed(objects: ObjectStore, kind: str, key: str) -> bool:
     """A stage is failed while it failed more often than somebody asked for another try."""
     return _count(objects, f"failures/{kind}/{key}") > _count(objects, f"retries/{kind}/{key}")
 
 
-def retry(objects: Objects, kind: str, key: str) -> None:
+def retry(objects: ObjectStore, kind: str, key: str) -> None:
     """Forgive every failure so far; they stay readable."""
     while is_failed(objects, kind, key):
         _append(objects, f"retries/{kind}/{key}", {})
 
 
-def datasets_present(objects: Objects, name: str) -> list[str]:
+def datasets_present(objects: ObjectStore, name: str) -> list[str]:
     """Digests of the copies of a data set that are staged here."""
     return sorted(
         parts[2]
@@ -246,14 +246,14 @@ def datasets_present(objects: Objects, name: str) -> list[str]:
     )
 
 
-def models_present(objects: Objects, name: str) -> list[str]:
+def models_present(objects: ObjectStore, name: str) -> list[str]:
     """Digests of the staged copies of a model, which is called repository@revision."""
     prefix = f"models/{name.replace('@', '/')}"
     below = (n.removeprefix(f"{prefix}/").split("/") for n in objects.names(prefix))
     return sorted(parts[0] for parts in below if parts[1:] == ["model.json"])
 
 
-def add_dataset(objects: Objects, name: str, folder: Path, facts: dict[str, Any]) -> str:
+def add_dataset(objects: ObjectStore, name: str, folder: Path, facts: dict[str, Any]) -> str:
     """Move `folder` into the store as a copy of the data set `name`; returns its digest."""
     files = digest_folder(folder)
     digest = digest_of(files)
@@ -266,14 +266,14 @@ def add_dataset(objects: Objects, name: str, folder: Path, facts: dict[str, Any]
     return digest
 
 
-def _append(objects: Objects, prefix: str, value: dict[str, Any]) -> None:
+def _append(objects: ObjectStore, prefix: str, value: dict[str, Any]) -> None:
     number = _count(objects, prefix)
     data = seal({**value, "nonce": uuid.uuid4().hex})  # two that say the same are two
     while not objects.create(f"{prefix}/{number}.json", data):
         number += 1
 
 
-def _count(objects: Objects, prefix: str) -> int:
+def _count(objects: ObjectStore, prefix: str) -> int:
     return sum(1 for _ in objects.names(prefix))
 
 
@@ -295,13 +295,15 @@ MOVES = 3
 """Attempts that one stage makes on other machines by itself."""
 
 
-def avoided(objects: Objects, kind: str, key: str) -> tuple[str, ...]:
+def avoided(objects: ObjectStore, kind: str, key: str) -> tuple[str, ...]:
     """Machines that had a fault under this stage, the first one first."""
     found = failures(objects, kind, key)
     return tuple(dict.fromkeys(str(f["node"]) for f in found if f.get("hardware") and f.get("node")))
 
 
-def add_fault(objects: Objects, kind: str, key: str, *, pod: str, node: str, what: str, line: str) -> None:
+def add_fault(
+    objects: ObjectStore, kind: str, key: str, *, pod: str, node: str, what: str, line: str
+) -> None:
     """Remember that `node` failed the pod with the uid `pod`; once, however often it is seen."""
     if any(f.get("pod") == pod for f in failures(objects, kind, key)):
         return
@@ -317,7 +319,7 @@ def add_fault(objects: Objects, kind: str, key: str, *, pod: str, node: str, wha
     add_failure(objects, kind, key, failure)
 
 
-def forgive_fault(objects: Objects, kind: str, key: str) -> bool:
+def forgive_fault(objects: ObjectStore, kind: str, key: str) -> bool:
     """Whether a failed stage gets another attempt because its last failure was a machine's."""
     found = failures(objects, kind, key)
     faults = sum(bool(f.get("hardware")) for f in found)

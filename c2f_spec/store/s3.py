@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 from c2f_spec.errors import Unreachable
 from c2f_spec.store import transfer
 from c2f_spec.store.digest import digest_folder, read_sealed, seal
-from c2f_spec.store.protocol import Listed, check_name
+from c2f_spec.store.protocol import ObjectInfo, check_name
 from c2f_spec.store.s3_requests import account, again, endpoint_of
 from c2f_spec.store.shards import packed, stored
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from c2f_spec.spec.handoff import FileEntry
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 SETTLE = 2.0
@@ -38,8 +38,8 @@ STALE = 60.0
 """Seconds after which a claim whose writer put nothing counts no more."""
 
 
-def create_by_claim(objects: Objects, name: str, data: bytes) -> bool:
-    """As `Objects.create`, for an `objects` whose `replace` is a plain PUT."""
+def create_by_claim(objects: ObjectStore, name: str, data: bytes) -> bool:
+    """As `ObjectStore.create`, for an `objects` whose `replace` is a plain PUT."""
     standing = objects.read(name)
     if standing is not None:
         return standing == data
@@ -76,8 +76,8 @@ PAGE = 1000
 """Objects of one page of a listing, S3's most."""
 
 
-class S3Objects:
-    """`c2f_spec.store.protocol.Objects` over a bucket and a prefix in it."""
+class BucketStore:
+    """`c2f_spec.store.protocol.ObjectStore` over a bucket and a prefix in it."""
 
     def __init__(self, url: str) -> None:
         """`url` is `s3://bucket/prefix`. Raises `Unreachable` if it is not, or what `account` raises."""
@@ -179,11 +179,11 @@ class S3Objects:
     def names(self, prefix: str) -> Iterator[str]:
         return (item.name for item in self.listing(prefix))
 
-    def listing(self, prefix: str) -> Iterator[Listed]:
+    def listing(self, prefix: str) -> Iterator[ObjectInfo]:
         after: str | None = None
         while True:
             page = self._page(prefix, after)
-            yield from (Listed(m["path"], m["size"], m["last_modified"].timestamp()) for m in page)
+            yield from (ObjectInfo(m["path"], m["size"], m["last_modified"].timestamp()) for m in page)
             if len(page) < PAGE:
                 return
             after = page[-1]["path"]

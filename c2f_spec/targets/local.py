@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.gpus import Taken
 
 
@@ -61,7 +61,7 @@ class Request:
 class Local:
     """Runs stages as processes of the user."""
 
-    def __init__(self, objects: Objects, *, slots: int) -> None:
+    def __init__(self, objects: ObjectStore, *, slots: int) -> None:
         self.objects, self.slots = objects, slots
         self._gpus = Gpus()
         self._children: dict[str, subprocess.Popen[bytes]] = {}

@@ -29,7 +29,7 @@ from c2f_spec.store.digest import read_sealed, seal
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 MANIFEST = "manifest.json"
@@ -86,7 +86,7 @@ class Place(NamedTuple):
         return "/".join(self.folder.split("/")[-2:])
 
 
-def places(objects: Objects, kind: str, key: str) -> list[Place]:
+def places(objects: ObjectStore, kind: str, key: str) -> list[Place]:
     """The checkpoints of a stage, the newest step first; of one step, the one stored last."""
     found: dict[str, Place] = {}
     for each in objects.listing(checkpoints_name(kind, key)):
@@ -100,13 +100,13 @@ def places(objects: Objects, kind: str, key: str) -> list[Place]:
     return sorted(found.values(), reverse=True)
 
 
-def newest_step(objects: Objects, kind: str, key: str) -> int:
+def newest_step(objects: ObjectStore, kind: str, key: str) -> int:
     """Of the newest checkpoint that has a manifest; 0 if there is none."""
     return max((place.step for place in places(objects, kind, key) if place.whole), default=0)
 
 
 def read_manifest(
-    objects: Objects, place: Place, kind: str, key: str, world: int | None = None, zero: Zero = "off"
+    objects: ObjectStore, place: Place, kind: str, key: str, world: int | None = None, zero: Zero = "off"
 ) -> Manifest:
     """The manifest at `place`. Raises `ValueError`, in words for people, if it is not one of this stage.
 

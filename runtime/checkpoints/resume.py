@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from c2f_spec.errors import Damaged
-from c2f_spec.store.cache import stage
+from c2f_spec.store.cache import fetch_verified
 from runtime.checkpoints.manifest import Manifest, places, read_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from c2f_spec.spec.resources import Zero
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Search:
         return "\n".join((start, *(f"  skipped {reason}" for reason in self.skipped)))
 
 
-def newest(objects: Objects, kind: str, key: str, world: int, zero: Zero = "off") -> Search:
+def newest(objects: ObjectStore, kind: str, key: str, world: int, zero: Zero = "off") -> Search:
     """Look through the checkpoints of a stage, newest first, until one is whole.
 
     Raises `Unreachable` if the store is: then it is not known what is there, and to start afresh would throw work away.
@@ -53,7 +53,7 @@ def newest(objects: Objects, kind: str, key: str, world: int, zero: Zero = "off"
     for place in places(objects, kind, key):
         try:
             manifest = read_manifest(objects, place, kind, key, world, zero)
-            folder = stage(objects, manifest.folder, manifest.files, None, "an older one is tried")
+            folder = fetch_verified(objects, manifest.folder, manifest.files, None, "an older one is tried")
         except (ValueError, Damaged) as error:
             skipped.append(f"{place}: {error.message if isinstance(error, Damaged) else error}")
             continue

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.handoff import StageFile
     from c2f_spec.spec.resources import Zero
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
     from runtime.checkpoints.snapshot import Snapshot
 
 
@@ -65,7 +65,7 @@ class Saver:
 
     def __init__(
         self,
-        objects: Objects,
+        objects: ObjectStore,
         stage: StageFile,
         attempt: str,
         scratch: Path,

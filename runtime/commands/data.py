@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import C2fError, DataWrong, StageError, Unreachable, WrongUsage
 from c2f_spec.spec.datasets import DATASETS as KNOWN
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
 from runtime.commands import Parser
 from runtime.datasets import DATASETS, RECORDED, facts_of, own
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Sequence
 
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 FETCHED = tuple(name for name, facts in KNOWN.items() if facts.reader in FETCH)
 """What `ALL` means."""
@@ -42,7 +42,7 @@ def main(argv: Sequence[str]) -> int:
         args = _parser().parse_args(argv)
         if args.verb == "check":
             return _check(args)
-        objects = open_objects(args.store)
+        objects = open_store(args.store)
         names = FETCHED if "ALL" in args.names else tuple(dict.fromkeys(args.names))
         for name in names if args.fetch else ():
             _known(name)
@@ -66,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 @contextmanager
-def _scratch(objects: Objects) -> Iterator[Path]:
+def _scratch(objects: ObjectStore) -> Iterator[Path]:
     """On the disk of a store that is a folder, which then takes the copy as it lies there; `gc` finds what a kill leaves."""
     place = objects.local(INCOMING)
     if place is not None:
@@ -87,7 +87,7 @@ def _no_room(error: OSError) -> Unreachable:
     )
 
 
-def add(objects: Objects, name: str, source: Path, scratch: Path) -> dict[str, Any]:
+def add(objects: ObjectStore, name: str, source: Path, scratch: Path) -> dict[str, Any]:
     """Stage the files of data set `name` that lie in `source`; returns what is printed."""
     kind = facts_of(name, source).reader
     reader = DATASETS[kind]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import C2fError, StageError, Unreachable, WrongUsage
 from c2f_spec.store.machine import home
 from c2f_spec.store.model_weights import add_model, check_file, choose
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.store.transfer import side_by_side
 from runtime.commands import Parser
 from runtime.hub import HUBS
@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
 
 def add(name: str, store: str, source: str, at: str | None) -> dict[str, Any]:
     """Stage `name` (repository@revision) from a hub or a folder; returns what is printed."""
-    objects = open_objects(store)
+    objects = open_store(store)
     repository, _, revision = name.partition("@")
     if source in HUBS:
         incoming = home() / "incoming" / source / repository / revision

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from c2f_spec.errors import C2fError, StageExit
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.process.stage_file import bring_inputs, read_stage
 
 SECONDS = 2 * 3600
@@ -23,7 +23,7 @@ def main(path: Path, seconds: float = SECONDS) -> int:
     stage = read_stage(path)
     print(f"stage     {stage.name}: {path}", flush=True)
     try:
-        for role, folder in bring_inputs(stage, open_objects(stage.store)).items():
+        for role, folder in bring_inputs(stage, open_store(stage.store)).items():
             print(f"{role:<9} {folder}", flush=True)
     except C2fError as error:
         print(f"inputs    {error}", flush=True)  # which may be what somebody came to see

@@ -16,7 +16,7 @@ from pathlib import Path
 from c2f_spec.errors import StageExit, Unreachable
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 
 def main(argv: list[str]) -> int:
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     teacher = stage.preimage["spec"]["teacher"]
     name = f"{teacher['model']}@{teacher['revision']}"
     try:
-        folder = records.fetch_model(open_objects(stage.store), name, stage.preimage["models"][name])
+        folder = records.fetch_model(open_store(stage.store), name, stage.preimage["models"][name])
     except Unreachable as error:
         print(error, flush=True)
         return StageExit.TRANSIENT

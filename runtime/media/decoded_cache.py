@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from c2f_spec.spec.sections import Media
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 Arrays = dict[str, "NDArray[np.generic]"]
 
@@ -58,7 +58,7 @@ LEFT = 3600.0
 """Seconds after which a file that is being written is not being written any more."""
 
 
-def features_of(objects: Objects) -> Kept:
+def features_of(objects: ObjectStore) -> Kept:
     """Beside a store that is a folder, else in this machine's cache."""
     root = Path(objects.local("features") or machine_cache().root / "features")
     return Kept(root, most_bytes(root))

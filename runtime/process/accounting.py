@@ -19,7 +19,7 @@ from c2f_spec.store.digest import seal, unseal
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 STEP = re.compile(r"/checkpoints/step-(\d+)/[^/]+/manifest\.json$")
 TRAINING = ("sft", "grpo")
@@ -38,7 +38,7 @@ class Begun(NamedTuple):
     """Whose hours it is; nobody's: it is in no ledger."""
 
 
-def begin(stage: StageFile, objects: Objects, attempt: str) -> Begun:
+def begin(stage: StageFile, objects: ObjectStore, attempt: str) -> Begun:
     """Also settles the account of an attempt before it that was killed outright."""
     account, step = ledger.account(objects, stage.kind, stage.key), saved_step(stage, objects)
     killed = _held(stage, objects)
@@ -51,7 +51,7 @@ def begin(stage: StageFile, objects: Objects, attempt: str) -> Begun:
     return begun
 
 
-def end(stage: StageFile, objects: Objects, begun: Begun, code: StageExit) -> None:
+def end(stage: StageFile, objects: ObjectStore, begun: Begun, code: StageExit) -> None:
     """Write the entry. A store that refuses it is told of, and changes nothing of how the attempt ended."""
     try:
         _add(stage, objects, begun, code, time.time())
@@ -60,7 +60,7 @@ def end(stage: StageFile, objects: Objects, begun: Begun, code: StageExit) -> No
         print(f"{stage.name}: not in the ledger: {error.message}", flush=True)
 
 
-def _add(stage: StageFile, objects: Objects, begun: Begun, code: StageExit, until: float) -> None:
+def _add(stage: StageFile, objects: ObjectStore, begun: Begun, code: StageExit, until: float) -> None:
     if begun.account is None:
         return
     record = records.read_record(objects, stage.kind, stage.key) if code is StageExit.DONE else None
@@ -86,7 +86,7 @@ def _add(stage: StageFile, objects: Objects, begun: Begun, code: StageExit, unti
     ledger.add(objects, entry)
 
 
-def saved_step(stage: StageFile, objects: Objects) -> int:
+def saved_step(stage: StageFile, objects: ObjectStore) -> int:
     """Of the newest whole checkpoint; 0 if there is none."""
     if stage.kind not in TRAINING:
         return 0
@@ -94,7 +94,7 @@ def saved_step(stage: StageFile, objects: Objects) -> int:
     return max((int(found[1]) for name in names if (found := STEP.search(name))), default=0)
 
 
-def _reached(stage: StageFile, objects: Objects, since: float) -> tuple[int, float]:
+def _reached(stage: StageFile, objects: ObjectStore, since: float) -> tuple[int, float]:
     """Steps that were done, and when that was told last; nothing that was told before `since`."""
     state = records.progress(objects, stage.kind, stage.key)
     if not state or state["time"] < since:
@@ -102,13 +102,13 @@ def _reached(stage: StageFile, objects: Objects, since: float) -> tuple[int, flo
     return int(state["done"]) if state["unit"] == "steps" else 0, float(state["time"])
 
 
-def _logged(stage: StageFile, objects: Objects, attempt: str) -> float:
+def _logged(stage: StageFile, objects: ObjectStore, attempt: str) -> float:
     """When an attempt wrote the last of its log."""
     logs = objects.listing(f"{records.work_name(stage.kind, stage.key)}/logs/{attempt}")
     return max((each.modified for each in logs), default=0.0)
 
 
-def _held(stage: StageFile, objects: Objects) -> Begun | None:
+def _held(stage: StageFile, objects: ObjectStore) -> Begun | None:
     """The attempt before this one, if it has not ended by itself. Of a damaged note nobody's hours can be told."""
     left = unseal(objects.read(_held_name(stage)) or b"")
     if not left:

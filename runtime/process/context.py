@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from c2f_spec.spec.handoff import StageFile
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
     from runtime.checkpoints.resume import Found
 
 
@@ -42,7 +42,7 @@ class Context:
     """Role to folder of a committed output, verified. Read only."""
     out: Path
     """Whatever lies here when the stage returns is committed, whole."""
-    objects: Objects
+    objects: ObjectStore
     rank: int = 0
     world: int = 1
     attempt: str = "attempt"

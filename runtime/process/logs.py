@@ -16,7 +16,7 @@ from c2f_spec.masking import masked, secret_values
 from c2f_spec.store.stage_logs import piece_name
 
 if TYPE_CHECKING:
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 PIECE = 64 << 10
 """Bytes of a piece, about."""
@@ -33,7 +33,7 @@ LINE = 16 << 10
 class Log:
     """Of one attempt."""
 
-    def __init__(self, objects: Objects, kind: str, key: str, attempt: str) -> None:
+    def __init__(self, objects: ObjectStore, kind: str, key: str, attempt: str) -> None:
         self._objects, self._place = objects, (kind, key, attempt)
         self._values = secret_values()
         self._lines: list[bytes] = []

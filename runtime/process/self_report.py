@@ -17,7 +17,7 @@ from c2f_spec.store.digest import read_sealed, seal
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 ROOT = Path(runtime.__file__).resolve().parent.parent
@@ -47,7 +47,7 @@ RECORDED_PACKAGES = (
 GPU_FACTS = ("name", "driver_version", "memory.total", "uuid")
 
 
-def machine(objects: Objects) -> dict[str, Any]:
+def machine(objects: ObjectStore) -> dict[str, Any]:
     """Facts for a record. Every installed package is in `provenance/<digest>.json`, written once for all stages."""
     packages = dict(sorted((d.metadata["Name"], d.version) for d in distributions() if d.metadata["Name"]))
     digest = content_key(packages)
@@ -82,7 +82,7 @@ def accelerators() -> dict[str, Any]:
     return found
 
 
-def origin(objects: Objects) -> dict[str, Any]:
+def origin(objects: ObjectStore) -> dict[str, Any]:
     """Commit and state of the tree that launched this stage, if the launcher wrote one down."""
     digest = os.environ.get("C2F_ORIGIN", "")
     way_out = "apply again: it is written anew once it is removed"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 def read_stage(path: Path) -> StageFile:
@@ -49,7 +49,7 @@ TOLD_EVERY = 10.0
 """Seconds."""
 
 
-def bring_inputs(stage: StageFile, objects: Objects) -> dict[str, Path]:
+def bring_inputs(stage: StageFile, objects: ObjectStore) -> dict[str, Path]:
     """Role to folder, every file verified; for `prepare` the staged copy of the data set.
 
     `weights` are a model's that the stage reads as it was released.

@@ -15,14 +15,14 @@ from runtime.checkpoints.manifest import newest_step
 from runtime.process.workers import End
 
 if TYPE_CHECKING:
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 MOST = 5
 SAVED = frozenset({"sft", "grpo"})
 """Kinds of stages that are saved on the way."""
 
 
-def counted(objects: Objects, kind: str, key: str, attempt: str, stop: End) -> End:
+def counted(objects: ObjectStore, kind: str, key: str, attempt: str, stop: End) -> End:
     """`stop`, noted in the store; the end of the stage, if it is the fifth without a new checkpoint."""
     step = newest_step(objects, kind, key)
     # Those before a failure do not count again: somebody asked for another try since.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import MEANING, StageExit, StageSpecWrong, Unreachable
 from c2f_spec.store import leases, records
 from c2f_spec.store.machine import make_scratch, try_lock
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.process import accounting
 from runtime.process.launch import Nodes
 from runtime.process.logs import Log
@@ -27,7 +27,7 @@ from runtime.process.workers import End, run_workers
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 GRAVITY = (
     StageExit.DONE,
@@ -57,7 +57,7 @@ def supervise(path: Path, *, lock: Path | None) -> int:
         print(f"{stage.name}: another process is at it", flush=True)
         return StageExit.TRANSIENT
     try:
-        objects = open_objects(stage.store)
+        objects = open_store(stage.store)
         if records.read_record(objects, stage.kind, stage.key) is not None:
             print(f"{stage.name}: done before", flush=True)
             return StageExit.DONE
@@ -80,7 +80,7 @@ def attempt_name(*, alone: bool) -> str:
     return pod or uuid.uuid4().hex
 
 
-def _leased(stage: StageFile, path: Path, objects: Objects, attempt: str, held: int | None) -> StageExit:
+def _leased(stage: StageFile, path: Path, objects: ObjectStore, attempt: str, held: int | None) -> StageExit:
     """`_attempt` while this attempt has the lease. Who loses it stops: done if somebody committed, else to try again."""
     shared = stage.placement.shards > 1 or stage.placement.nodes > 1
     part = int(os.environ.get("JOB_COMPLETION_INDEX", "0")) if shared else None
@@ -99,12 +99,12 @@ def _leased(stage: StageFile, path: Path, objects: Objects, attempt: str, held: 
     return code
 
 
-def _standing(stage: StageFile, objects: Objects) -> StageExit:
+def _standing(stage: StageFile, objects: ObjectStore) -> StageExit:
     done = records.read_record(objects, stage.kind, stage.key) is not None
     return StageExit.DONE if done else StageExit.STOPPED
 
 
-def _attempt(stage: StageFile, path: Path, objects: Objects, attempt: str, held: int | None) -> StageExit:
+def _attempt(stage: StageFile, path: Path, objects: ObjectStore, attempt: str, held: int | None) -> StageExit:
     """One attempt, with its log; how it ended is noted in the store where that matters to the next one."""
     scratch = Path(stage.scratch) / attempt
     make_scratch(scratch)

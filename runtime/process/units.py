@@ -24,7 +24,7 @@ from c2f_spec.store.digest import believed
 from runtime.console import say
 
 if TYPE_CHECKING:
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
     from runtime.process.context import Context
 
 UNIT = 64
@@ -88,7 +88,7 @@ def _opened(number: int, data: bytes) -> Rows | None:
     return [json.loads(line) for line in lines] if whole else None
 
 
-def _read(objects: Objects, number: int, name: str, data: bytes) -> Rows:
+def _read(objects: ObjectStore, number: int, name: str, data: bytes) -> Rows:
     damaged = Damaged(
         f"{name} was changed since it was written", hint="remove it to have its clips done again"
     )

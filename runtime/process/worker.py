@@ -23,7 +23,7 @@ from c2f_spec.hardware_faults import fault
 from c2f_spec.spec.handoff import Record, StageFile
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.checkpoints.resume import Found, newest
 from runtime.console import say, visible_rank
 from runtime.process.context import Context
@@ -37,7 +37,7 @@ from runtime.process.stop_budget import SAVED
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 
 COMMIT_WITHIN = timedelta(hours=6)
@@ -96,7 +96,7 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
     started = time.time()
     go_offline()
     stage = read_stage(path)
-    objects = open_objects(stage.store)
+    objects = open_store(stage.store)
     out = Path(stage.scratch) / attempt / "out"
     out.mkdir(parents=True, exist_ok=True)
     found = _start(stage, objects, world) if rank == 0 else None
@@ -142,7 +142,7 @@ def _gathered() -> Callable[[], None]:
     return lambda: torch.distributed.barrier(group)
 
 
-def _start(stage: StageFile, objects: Objects, world: int) -> Found | None:
+def _start(stage: StageFile, objects: ObjectStore, world: int) -> Found | None:
     """The checkpoint that the stage goes on from; the first line of the log tells it, or why there is none."""
     if stage.kind not in SAVED:
         say(f"{stage.name}: fresh start because this kind of stage has no checkpoints")
@@ -159,7 +159,7 @@ def _measured(context: Context) -> dict[str, Any]:
 
 def _commit(
     stage: StageFile,
-    objects: Objects,
+    objects: ObjectStore,
     out: Path,
     attempt: str,
     summary: dict[str, Any],

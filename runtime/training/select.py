@@ -23,7 +23,7 @@ from c2f_spec.errors import StageSpecWrong
 from c2f_spec.metrics.score import score
 from c2f_spec.spec.datasets import Dataset
 from c2f_spec.spec.handoff import FileEntry
-from c2f_spec.store.cache import stage
+from c2f_spec.store.cache import fetch_verified
 from c2f_spec.store.digest import digest_folder
 from runtime.checkpoints import tensors
 from runtime.checkpoints.snapshot import restore_weights, saved_weights
@@ -78,7 +78,7 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
         best = self._best()
         assert best is not None, "the last step is a candidate"
         files = {name: FileEntry.model_validate(entry) for name, entry in best["files"].items()}
-        folder = stage(self._ctx.objects, best["folder"], files, None, "start the stage again")
+        folder = fetch_verified(self._ctx.objects, best["folder"], files, None, "start the stage again")
         restore_weights(self._trainer, folder)
         say(f"selected step {best['step']}: MAE {best['mae']:.4f} on {len(self._ids)} validation clips")
         return {"selected_step": best["step"], "valid_mae": best["mae"]}

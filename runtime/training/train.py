@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch.distributed
 
-from c2f_spec.store.cache import stage
+from c2f_spec.store.cache import fetch_verified
 from runtime.checkpoints.resume import Found
 from runtime.checkpoints.zero_partitions import main_place, wanted
 from runtime.process.context import METRICS
@@ -51,7 +51,8 @@ def _agreed(ctx: Context) -> Found | None:
     if found is not None and ctx.rank != 0:
         files = {n: e for n, e in found.manifest.files.items() if wanted(n, ctx.rank)}
         found = Found(
-            found.manifest, stage(ctx.objects, found.manifest.folder, files, None, "start the stage again")
+            found.manifest,
+            fetch_verified(ctx.objects, found.manifest.folder, files, None, "start the stage again"),
         )
     torch.distributed.barrier()
     return found

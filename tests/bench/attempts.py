@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.support.servers import BUCKET, seaweed
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def race(place: str, count: int, rounds: int) -> None:
     racers = [spawn.Process(target=_attempts, args=(place, rounds, i, start, told)) for i in range(count)]
     for racer in racers:
         racer.start()
-    objects, wins, began = open_objects(place), dict.fromkeys(range(count), 0), time.monotonic()
+    objects, wins, began = open_store(place), dict.fromkeys(range(count), 0), time.monotonic()
     for number in range(rounds):
         start.wait()
         said = dict(told.get() for _ in range(count))
@@ -65,7 +65,7 @@ def race(place: str, count: int, rounds: int) -> None:
 
 
 def _attempts(place: str, rounds: int, number: int, start: Barrier, told: Any) -> None:
-    objects = open_objects(place)
+    objects = open_store(place)
     for round_ in range(rounds):
         attempt = f"{number}-{uuid.uuid4().hex}"
         out = Path(tempfile.mkdtemp())

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
 from c2f_spec.targets.kubernetes.resources import JOBS
 from tests.cli.test_apply_cluster import ENVIRONMENT
@@ -49,7 +49,7 @@ def main() -> None:
             subprocess.run(command, cwd=root, env={**os.environ, **env}, check=True)
             killed = _drive(api, pods)
         jobs = Counter(n for verb, kind, n in api.state.writes if (verb, kind) == ("create", "Job"))
-        records = list(open_objects(str(root / ".c2f" / "store")).names("records"))
+        records = list(open_store(str(root / ".c2f" / "store")).names("records"))
     twice = [n for n, count in jobs.items() if count > 1]
     print(
         f"smoke on a cluster of processes: {len(records)} of 8 stages committed, {len(jobs)} Jobs, {len(twice)} made twice"
@@ -77,7 +77,7 @@ def _repository(root: Path, api) -> dict[str, str]:
     for folder in ("specs", "k8s/environments", "incoming", "home"):
         (root / folder).mkdir(parents=True)
     shutil.copy(HERE / "data" / "icwsm2014" / f"{DOMAINS['movie']}_GroundTruth.txt", data)
-    digest = add_dataset(open_objects(str(store)), "icwsm2014-movie", data, {"name": "icwsm2014-movie"})
+    digest = add_dataset(open_store(str(store)), "icwsm2014-movie", data, {"name": "icwsm2014-movie"})
     shutil.copy(REPOSITORY / "specs" / "smoke.yaml", root / "specs")
     (root / "specs" / "c2f.lock").write_text(f"c2f: v1\ndatasets:\n  icwsm2014-movie: {digest}\n")
     text = ENVIRONMENT.format(store=store, zeros="0" * 64, python=sys.executable)

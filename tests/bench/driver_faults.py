@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from c2f_spec.execution.run import save
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
 from tests.fake_api import FakeApi, Fault, JobController
 from tests.fake_api.pods import Instant
@@ -45,7 +45,7 @@ class Run:
 
     def __init__(self, api, folder, *, number, seconds, count=3) -> None:
         self.api, self.folder, self.count = api, folder, count
-        self.objects = open_objects(str(folder / "store"))
+        self.objects = open_store(str(folder / "store"))
         self.plan = chains(self.objects.url, count, name=f"run {number}")
         save(self.plan, self.objects)
         api.state.load("c2f", plan_map(self.plan))

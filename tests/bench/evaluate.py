@@ -26,7 +26,7 @@ import torch
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f, Media
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.media.render import render
 from runtime.models import MODELS
 from runtime.models.batches import prompt_batch
@@ -139,7 +139,7 @@ def context(folder: Path, kind: str, inputs: dict[str, Path], store: Path, **spe
     out = Path(tempfile.mkdtemp(dir=folder))
     sections = {"seed": 1, "student": STUDENT, "format": {"kind": "c2f"}, "media": MEDIA.model_dump(), **spec}
     file = StageFile(kind=kind, key="0" * 64, name=kind, preimage={"spec": sections}, store=str(store), scratch=str(folder))  # fmt: skip
-    return Context(file, {"prepare": folder / "prepared", **inputs}, out, open_objects(str(store)))
+    return Context(file, {"prepare": folder / "prepared", **inputs}, out, open_store(str(store)))
 
 
 def plain(folder: Path, model: Path, most: int) -> tuple[float, list[str]]:

@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
 from tests.conftest import DOMAINS, HERE, TINY_SPEC
 from tests.support.faults import ENVIRONMENT, processes_in, storm
@@ -27,7 +27,7 @@ def main() -> None:
         (root / "incoming").mkdir()
         shutil.copy(HERE / "data" / "icwsm2014" / f"{DOMAINS['movie']}_GroundTruth.txt", root / "incoming")
         add_dataset(
-            open_objects(str(root / ".c2f" / "store")),
+            open_store(str(root / ".c2f" / "store")),
             "icwsm2014-movie",
             root / "incoming",
             {"name": "icwsm2014-movie"},

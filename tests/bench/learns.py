@@ -16,8 +16,8 @@ from c2f_spec.metrics.score import difference, majority_rows, score
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import Bootstrap
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
-from c2f_spec.store.protocol import Objects
+from c2f_spec.store.open import open_store
+from c2f_spec.store.protocol import ObjectStore
 from tests.support.faults import processes_in
 
 ROOT = Path(__file__).parents[2]
@@ -78,8 +78,8 @@ def resident(pid: int) -> int:
         return 0
 
 
-def objects_of(plan: dict) -> Objects:
-    return open_objects(str(ROOT / plan["environment"]["store"]))
+def objects_of(plan: dict) -> ObjectStore:
+    return open_store(str(ROOT / plan["environment"]["store"]))
 
 
 def show(seed: int, plan: dict) -> None:

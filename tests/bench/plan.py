@@ -20,7 +20,7 @@ from typing import NamedTuple
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.bench.sweep import SWEEP
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +77,7 @@ def plan_seconds(root: Path) -> tuple[Took, int, int]:
 
 def fill(root: Path) -> None:
     """Commit `RECORDS` stages: a part of the sweep that is planned, and another sweep beside it."""
-    objects = open_objects(str(root / ".c2f" / "store"))
+    objects = open_store(str(root / ".c2f" / "store"))
     environment = load_environment("local", ROOT, None)
     stages = {}
     for spec in ("1000", *(f"other{k}" for k in range(1, OTHERS + 1))):

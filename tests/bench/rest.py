@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from c2f_spec.execution.run import save
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.resources import JOBS
@@ -26,7 +26,7 @@ def at_rest() -> None:
     """Print memory, share of a processor and requests of the real command, over a minute."""
     with tempfile.TemporaryDirectory() as name, FakeApi() as api:
         folder = Path(name)
-        objects = open_objects(str(folder / "store"))
+        objects = open_store(str(folder / "store"))
         plan = chains(objects.url, FINISHED + RUNNING, kinds=("evaluate",))
         save(plan, objects)
         api.state.load("c2f", plan_map(plan))

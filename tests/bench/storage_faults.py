@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.conftest import HERE, REPOSITORY, TINY_SPEC
 from tests.support.fault_proxy import Proxy
 from tests.support.servers import BUCKET, env_of, seaweed
@@ -87,7 +87,7 @@ def _run(folder: Path, spec: str, port: int) -> tuple[str, float, int]:
     copy.mkdir()
     file = "movieReviewSnippets_GroundTruth.txt"
     (copy / file).write_bytes((HERE / "data" / "icwsm2014" / file).read_bytes())
-    records.add_dataset(open_objects(place), DATA, copy, {"name": DATA})
+    records.add_dataset(open_store(place), DATA, copy, {"name": DATA})
     with _Reader(place) as reader:
         started = time.monotonic()
         command = [
@@ -125,7 +125,7 @@ class _Reader:
 
     def __init__(self, place: str) -> None:
         self.verified = 0
-        self._objects, self._end, self._errors = open_objects(place), threading.Event(), list[BaseException]()
+        self._objects, self._end, self._errors = open_store(place), threading.Event(), list[BaseException]()
         self._thread = threading.Thread(target=self._read, daemon=True)
 
     def __enter__(self) -> Self:
@@ -155,7 +155,7 @@ class _Reader:
 
 def _record(place: str, name: str) -> Record:
     _, kind, file = name.split("/")
-    record = records.read_record(open_objects(place), kind, file.removesuffix(".json"))
+    record = records.read_record(open_store(place), kind, file.removesuffix(".json"))
     assert record is not None
     return record
 
@@ -163,7 +163,7 @@ def _record(place: str, name: str) -> Record:
 def _outputs(place: str) -> dict[str, dict[str, str]]:
     """Name of each record to the digests of its files, all of them verified."""
     found = {}
-    objects = open_objects(place)
+    objects = open_store(place)
     for name in objects.names("records"):
         record = _record(place, name)
         records.verify(objects, record)

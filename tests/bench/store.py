@@ -105,11 +105,11 @@ def _command(client: str, way: str, local: Path, prefix: str) -> list[str]:
 
 def ours(way: str, local: Path, prefix: str) -> None:
     from c2f_spec.spec.handoff import FileEntry
-    from c2f_spec.store.cache import stage
+    from c2f_spec.store.cache import fetch_verified
     from c2f_spec.store.digest import read_sealed, seal
-    from c2f_spec.store.open import open_objects
+    from c2f_spec.store.open import open_store
 
-    objects = open_objects(f"s3://{BUCKET}/{prefix}")
+    objects = open_store(f"s3://{BUCKET}/{prefix}")
     if way == "up":
         layout = objects.put_folder(local, "files")
         objects.create("layout.json", seal({"files": {p: e.model_dump() for p, e in layout.items()}}))
@@ -118,7 +118,7 @@ def ours(way: str, local: Path, prefix: str) -> None:
     assert listing is not None
     local.mkdir(parents=True, exist_ok=True)
     files = {path: FileEntry(**entry) for path, entry in listing["files"].items()}
-    view = stage(objects, "files", files, None, "")
+    view = fetch_verified(objects, "files", files, None, "")
     view.rename(local / "out")  # the bytes are compared after this process has ended
 
 

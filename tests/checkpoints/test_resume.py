@@ -20,7 +20,7 @@ from c2f_spec.errors import Diverged, Stopped, Unreachable
 from c2f_spec.spec.handoff import Placement, StageFile
 from c2f_spec.spec.resources import Checkpoints, Guard
 from c2f_spec.store.digest import unseal
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.checkpoints.manifest import (
     MANIFEST,
     Keep,
@@ -278,7 +278,7 @@ class Store:
     """A folder that takes its time, or fails."""
 
     def __init__(self, folder: Path) -> None:
-        self._objects = open_objects(str(folder))
+        self._objects = open_store(str(folder))
         self.open, self.failing, self.begun = threading.Event(), 0, threading.Semaphore(0)
 
     def __getattr__(self, name: str):

@@ -20,7 +20,7 @@ from c2f_spec.plan.pins import needed_datasets
 from c2f_spec.spec.handoff import Placement, StageFile
 from c2f_spec.spec.resources import resolve_zero
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.local import Local
 from runtime.checkpoints import snapshot, tensors, zero_partitions
 from runtime.checkpoints.manifest import Keep
@@ -111,7 +111,7 @@ def test_training_on_this_machine_takes_every_visible_gpu(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     tiny_spec.write_text(TINY_SPEC + "format: c2f\n" + stage)
     loaded = load_spec(tiny_spec)
-    objects = open_objects(str(repository / ".c2f" / "store"))
+    objects = open_store(str(repository / ".c2f" / "store"))
     staged = {d: records.datasets_present(objects, d) for d in needed_datasets(loaded.experiment)}
     plan = compile_plan([loaded], staged, load_environment("local", repository, None), "local")
     place = {s.kind: Local(objects, slots=1).prepare(plan, s).file.placement for s in plan.stages}
@@ -210,7 +210,7 @@ class Ranks:
     """Savers of two ranks in one process, which hear of each other as those of two processes do."""
 
     def __init__(self, folder, failing=None) -> None:
-        self.objects, self.told = open_objects(str(folder / "store")), [None, None]
+        self.objects, self.told = open_store(str(folder / "store")), [None, None]
         self.met = threading.Barrier(2)
         stage = StageFile(kind="sft", key="0" * 64, name="sft", preimage={}, store="", scratch="")
         self.savers = [

@@ -17,7 +17,7 @@ from c2f_spec.cli.workspace import open_work
 from c2f_spec.plan.code import bundle
 from c2f_spec.plan.plan_file import to_json
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.client import Client
 from c2f_spec.targets.kubernetes.kubeconfig import find_access
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
@@ -58,7 +58,7 @@ def place(repository, tiny_spec, api, monkeypatch):
     folder.mkdir(parents=True)
     text = ENVIRONMENT.format(store=store, zeros="0" * 64, python=sys.executable)
     (folder / "plain.yaml").write_text(text)
-    (digest,) = records.datasets_present(open_objects(str(store)), "icwsm2014-movie")
+    (digest,) = records.datasets_present(open_store(str(store)), "icwsm2014-movie")
     (tiny_spec.parent / "c2f.lock").write_text(f"c2f: v1\ndatasets:\n  icwsm2014-movie: {digest}\n")
     kubeconfig = {
         "current-context": "c",
@@ -117,7 +117,7 @@ def test_an_experiment_from_its_spec_to_its_records(place, api, apply):
     assert again.returncode == 0
     assert "nothing to do: all 3 stages" in again.stdout
     assert len(api.state.writes) == before
-    store = open_objects(str(place / ".c2f" / "store"))
+    store = open_store(str(place / ".c2f" / "store"))
     assert len(list(store.names("records"))) == 3
     assert len(list(store.names("code"))) == 2
     assert list(store.names("reports"))
@@ -155,7 +155,7 @@ def test_two_people_at_once_make_one_driver(place, api, apply):
 
 def test_what_failed_is_told_with_its_class_and_asks_for_retry(place, api, apply):
     committed(place)
-    objects = open_objects(str(place / ".c2f" / "store"))
+    objects = open_store(str(place / ".c2f" / "store"))
     plan = open_work(parser().parse_args(["apply", *APPLY[1:]])).plan
     first = plan.stages[0]
     failure = {
@@ -264,7 +264,7 @@ def test_a_plan_that_came_with_the_pod_is_brought_to_the_store(place, api):
     with processes(api, place):
         code = main(["driver", "--plan", str(given / "plan.json"), "--digest", work.plan.digest])
     assert code == 0, logs_of(place)
-    store = open_objects(str(place / ".c2f" / "store"))
+    store = open_store(str(place / ".c2f" / "store"))
     assert len(list(store.names("records"))) == 3
     assert any(c["metadata"]["name"].startswith("plan-") for c in api.state.all(CONFIGMAPS))
 

@@ -99,11 +99,11 @@ def test_a_shell_is_for_clusters(told, tiny_spec):
 
 def test_a_failure_tells_its_class_and_what_to_do(told, tiny_spec):
     from c2f_spec.store import records
-    from c2f_spec.store.open import open_objects
+    from c2f_spec.store.open import open_store
 
     name = told("plan", "specs/tiny.yaml", "-o", "name").splitlines()[0]
     key = next(s["key"] for s in json.loads(told("plan", "specs/tiny.yaml", "-o", "json"))["stages"])
-    objects = open_objects(".c2f/store")
+    objects = open_store(".c2f/store")
     failure = {"code": 71, "class": "out of memory", "message": "killed, as a machine does", "hint": ""}
     records.add_failure(objects, "prepare", key, failure)
     table = told("status", "specs/tiny.yaml")

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from c2f_spec.store import records
-from c2f_spec.store.protocol import Objects
+from c2f_spec.store.protocol import ObjectStore
 from tests.support.faults import ENVIRONMENT, Findings, apply, inspect, kill, processes_in, store_of, storm
 
 
@@ -68,7 +68,7 @@ def test_a_worker_whose_supervisor_is_killed_ends_too(repository, tiny_spec):
     assert not records.is_failed(objects, "distil", key)
 
 
-def holder_of(kind: str, objects: Objects) -> tuple[str, int]:
+def holder_of(kind: str, objects: ObjectStore) -> tuple[str, int]:
     """Key and process of the stage of `kind`, as soon as it runs."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

@@ -14,7 +14,7 @@ from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
 from c2f_spec.store.gc import HOUR, Reached, garbage, remove
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.cli.test_ci import commit, git
 from tests.conftest import TINY_SPEC, load_spec
 from tests.plan.test_plan import HERE_ENVIRONMENT
@@ -25,7 +25,7 @@ NEEDED, OTHER = content_key("needed"), content_key("other")
 
 @pytest.fixture
 def store(tmp_path):
-    return open_objects(str(tmp_path / "store"))
+    return open_store(str(tmp_path / "store"))
 
 
 def done(store, folder, kind, key, attempt="a1"):
@@ -121,7 +121,7 @@ def branches(c2f, repository, tiny_spec, tmp_path, monkeypatch):
     (repository / ".git").rmdir()
     git(repository, "init", "--quiet", "--initial-branch=main")
     (repository / ".gitignore").write_text(".c2f\nout\n")
-    store = open_objects(str(repository / ".c2f" / "store"))
+    store = open_store(str(repository / ".c2f" / "store"))
     copy = records.datasets_present(store, "icwsm2014-movie")
     plans = {}
     for name in ("main", "branch", "report", "nobody"):

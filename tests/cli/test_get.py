@@ -9,7 +9,7 @@ import pytest
 from c2f_spec.cli.main import main
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.conftest import TINY_SPEC
 
 
@@ -31,7 +31,7 @@ def test_copies_are_whole_and_nothing_is_written_over(repository, prepared, caps
     folder = repository / "mine" / f"prepare-{prepared[:10]}"
     assert told[0].startswith(f"mine/{folder.name}  prepare icwsm2014-movie: ")
     assert all(line.endswith(": not done") for line in told[1:])
-    record = records.read_record(open_objects(str(repository / ".c2f" / "store")), "prepare", prepared)
+    record = records.read_record(open_store(str(repository / ".c2f" / "store")), "prepare", prepared)
     assert digest_folder(folder) == {
         n: e.model_copy(update={"shard": None, "offset": None}) for n, e in record.files.items()
     }

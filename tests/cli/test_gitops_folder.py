@@ -8,7 +8,7 @@ import sys
 import yaml
 
 from c2f_spec.cli.main import main
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.client import Client
 from c2f_spec.targets.kubernetes.kubeconfig import find_access
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS
@@ -25,7 +25,7 @@ def test_a_merged_folder_runs_the_experiment_and_another_sync_changes_nothing(pl
     objects = [o for name in resources for o in yaml.safe_load_all((folder / name).read_text())]
     assert {o["kind"] for o in objects} == {"ConfigMap", "Job"}
     git = Client(find_access(), namespace="team")
-    store = open_objects(str(place / ".c2f" / "store"))
+    store = open_store(str(place / ".c2f" / "store"))
     with processes(api, place):
         for item in objects:
             git.apply(item)

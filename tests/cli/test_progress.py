@@ -7,7 +7,7 @@ import time
 
 from c2f_spec.cli.status import duration
 from c2f_spec.spec.handoff import StageFile
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.process.context import TELL_SECONDS, Context
 
 
@@ -16,7 +16,7 @@ def told(objects):
 
 
 def test_rate_and_time_left_are_of_this_attempt(tmp_path, monkeypatch):
-    objects = open_objects(str(tmp_path))
+    objects = open_store(str(tmp_path))
     stage = StageFile(
         kind="sft", key="k", name="sft-k", preimage={"spec": {}}, store=str(tmp_path), scratch=str(tmp_path)
     )

@@ -18,7 +18,7 @@ import yaml
 
 from c2f_spec.cli.main import main
 from c2f_spec.plan.code import bundle, bundle_of, store_bundle
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.client import Client
 from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody
 from c2f_spec.targets.kubernetes.manifests.stage import BOOT
@@ -230,7 +230,7 @@ def boot(tmp_path, *argv, check=0, env=()):
 def stored(tmp_path):
     """A store that holds the bundle of stages."""
     store = tmp_path / "store"
-    store_bundle(open_objects(str(store)), bundle("stage"))
+    store_bundle(open_store(str(store)), bundle("stage"))
     return store
 
 
@@ -294,6 +294,6 @@ def test_a_reward_added_in_a_pull_request_runs_without_an_image_build(tmp_path):
     made = bundle_of(root, "stage")
     assert made.digest != bundle("stage").digest
     store = tmp_path / "store"
-    store_bundle(open_objects(str(store)), made)
+    store_bundle(open_store(str(store)), made)
     call = ["--store", str(store), "--code", made.digest]
     assert boot(tmp_path, *call, "runtime.rewards.brevity") == "the new reward\n"

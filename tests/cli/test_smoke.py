@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.conftest import REPOSITORY
 
 
@@ -31,7 +31,7 @@ def test_from_ratings_to_report_and_again(c2f, repository, applied):
         assert "sound and picture are drawn from the rating" in text, "it must say plainly what is drawn"
 
     plan = json.loads(c2f("plan", "specs/smoke.yaml", "-o", "json").stdout)
-    objects = open_objects(str(repository / ".c2f/store"))
+    objects = open_store(str(repository / ".c2f/store"))
     by_kind = {s["kind"]: records.read_record(objects, s["kind"], s["key"]) for s in plan["stages"]}
     funnel = json.loads((records.fetch(objects, by_kind["filter"]) / "funnel.json").read_text())
     assert funnel["in"] == funnel["kept"] + sum(funnel["dropped"].values()) == 16

@@ -15,7 +15,7 @@ from c2f_spec.cli.main import main as c2f
 from c2f_spec.language.lock_file import read_lock, write_pins
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder, digest_of
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.commands.model import main
 from tests.conftest import REPOSITORY
 from tests.language.test_lock import REVISION, SPEC, STUDENT
@@ -65,7 +65,7 @@ def add(tmp_path, source, *more):
 
 
 def copies(tmp_path):
-    return records.models_present(open_objects(str(tmp_path / "store")), STUDENT)
+    return records.models_present(open_store(str(tmp_path / "store")), STUDENT)
 
 
 def digest_of_released(tmp_path):
@@ -79,7 +79,7 @@ def test_a_copy_has_one_digest_from_wherever_it_came(source, hub, tmp_path, caps
     told = json.loads(capsys.readouterr().out)
     assert (told["name"], told["files"], told["left_out"]) == (STUDENT, len(STAGED), sorted(OWN))
     assert [told["digest"]] == copies(tmp_path) == [digest_of_released(tmp_path)]
-    found = records.fetch_model(open_objects(str(tmp_path / "store")), STUDENT, told["digest"])
+    found = records.fetch_model(open_store(str(tmp_path / "store")), STUDENT, told["digest"])
     assert {p.name: p.read_bytes() for p in found.iterdir()} == {n: released()[n] for n in STAGED}
     assert not (tmp_path / "home" / "incoming" / source / NAME / REVISION).exists()
 
@@ -122,7 +122,7 @@ def test_a_killed_call_goes_on_where_it_was(hub, tmp_path):
 
 
 def test_what_is_in_the_store_is_not_sent_twice(tmp_path, capsys):
-    store = open_objects(str(tmp_path / "store"))
+    store = open_store(str(tmp_path / "store"))
     given = folder_of(tmp_path / "folder")
     assert add(tmp_path, given) == 0
     digest = copies(tmp_path)[0]

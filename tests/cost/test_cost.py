@@ -32,7 +32,7 @@ from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.handoff import Placement
 from c2f_spec.spec.student import Lora, Media
 from c2f_spec.store import ledger
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.bench.sharing import LEAST, paper_plan
 from tests.plan.test_placement import REAL, cluster, experiment
 from tests.plan.test_plan import HERE_ENVIRONMENT
@@ -257,7 +257,7 @@ def test_a_measured_peak_stands_in_place_of_the_estimate():
 
 
 def test_a_plan_says_what_stored_stages_took_and_scales_the_rest(paper, tmp_path):
-    store = open_objects(str(tmp_path))
+    store = open_store(str(tmp_path))
     done = next(s for s in paper.stages if s.kind == "grpo")
     owner = account(gpus=4, low=1.8, high=11.0, shape=done.load.shape, work_seconds=done.load.work)
     ledger.add(store, entry(done.key, hours=7.1, account=owner))

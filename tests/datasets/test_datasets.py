@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from c2f_spec.errors import DataWrong
 from c2f_spec.spec.datasets import DATASETS as KNOWN
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.store.records import datasets_present
 from runtime.commands import data
 from runtime.datasets import DATASETS, RECORDED, icwsm2014
@@ -123,7 +123,7 @@ def test_adding_twice_gives_one_copy_with_only_its_own_file(tmp_path, capsys):
     assert printed(capsys) == first
     assert sorted((p, p.stat().st_mtime_ns) for p in store.rglob("*")) == before
     assert [(r["name"], r["rows"]) for r in first] == [("icwsm2014-nyt", 60), ("icwsm2014-movie", 200)]
-    assert datasets_present(open_objects(str(store)), "icwsm2014-nyt") == [first[0]["digest"]]
+    assert datasets_present(open_store(str(store)), "icwsm2014-nyt") == [first[0]["digest"]]
     files = store / "datasets" / "icwsm2014-nyt" / first[0]["digest"] / "files"
     assert [p.name for p in files.iterdir()] == [NYT]
     facts = json.loads((files.parent / "dataset.json").read_text())

@@ -9,7 +9,7 @@ import pytest
 from c2f_spec.errors import DataWrong
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.own_data import Own
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.datasets import own
 from runtime.process.context import Context
 from runtime.stages import prepare
@@ -161,7 +161,7 @@ def test_prepared_it_is_like_any_other(tmp_path):
     stage = StageFile(kind="prepare", key="k", name="p", preimage=preimage, store=str(tmp_path), scratch="")
     out = tmp_path / "out"
     out.mkdir()
-    summary = prepare.run(Context(stage, {"data": place}, out, open_objects(str(tmp_path / "store"))))
+    summary = prepare.run(Context(stage, {"data": place}, out, open_store(str(tmp_path / "store"))))
     assert (summary["clips"], summary["without"]) == (3, {"audio": 1})
     clips = {clip.id: clip for clip in read_manifest(out)}
     assert {clip.media for clip in clips.values()} == {

@@ -12,7 +12,7 @@ import pytest
 from c2f_spec.errors import DataWrong
 from c2f_spec.language.lock_file import read_lock
 from c2f_spec.spec.handoff import StageFile
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.commands import data
 from runtime.datasets import thuiar
 from runtime.media.decode import probe
@@ -192,7 +192,7 @@ def prepared(tmp_path, folder):
     stage = StageFile(kind="prepare", key="k", name="p", preimage=preimage, store=str(tmp_path), scratch="")
     out = tmp_path / "out"
     out.mkdir(parents=True)
-    summary = prepare.run(Context(stage, {"data": folder}, out, open_objects(str(tmp_path / "store"))))
+    summary = prepare.run(Context(stage, {"data": folder}, out, open_store(str(tmp_path / "store"))))
     return out, summary
 
 
@@ -228,7 +228,7 @@ def test_adding_takes_the_table_and_its_clips_and_no_more(tmp_path, capsys):
     printed = json.loads(capsys.readouterr().out)
     assert (printed["files"], printed["rows"]) == (5, 4)
     listing = json.loads(
-        open_objects(str(tmp_path / "store")).read(f"datasets/ch-sims/{printed['digest']}/dataset.json")
+        open_store(str(tmp_path / "store")).read(f"datasets/ch-sims/{printed['digest']}/dataset.json")
     )
     assert sorted(listing["files"]) == sorted(["label.csv", *(f"Raw/{name}.mp4" for name in FILES)])
 

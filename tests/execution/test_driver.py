@@ -11,7 +11,7 @@ import pytest
 from c2f_spec.errors import StageExit
 from c2f_spec.execution.driver import Driver, Halted, Withdrawn
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes import target as targets
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, LEASES
@@ -28,7 +28,7 @@ def api():
 
 @pytest.fixture
 def objects(tmp_path):
-    return open_objects(str(tmp_path / "store"))
+    return open_store(str(tmp_path / "store"))
 
 
 @pytest.fixture(autouse=True)

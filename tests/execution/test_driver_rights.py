@@ -7,7 +7,7 @@ import re
 from ruamel.yaml import YAML
 
 from c2f_spec.execution.driver import Driver
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.conftest import REPOSITORY
 from tests.fake_api import Ending, FakeApi, JobController
 from tests.fake_api.pods import Instant
@@ -49,7 +49,7 @@ def needed(asked):
 
 
 def test_the_driver_needs_no_more_than_its_role(tmp_path):
-    objects = open_objects(str(tmp_path / "store"))
+    objects = open_store(str(tmp_path / "store"))
     with FakeApi() as api:
         api.logs = lambda *_: ["NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."]
         plan = chains(objects.url, 1)

@@ -10,7 +10,7 @@ import pytest
 
 from c2f_spec.execution import notifications
 from c2f_spec.execution.notifications import Message, body, clean, tell
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 
 class Receiver(ThreadingHTTPServer):
@@ -85,7 +85,7 @@ step 12"""
     ],
 )
 def test_each_receiver_gets_its_form_once(receiver, tmp_path, form, answer, text):
-    server, objects = receiver((200, answer)), open_objects(str(tmp_path))
+    server, objects = receiver((200, answer)), open_store(str(tmp_path))
     assert tell(objects, server.url, form, FAILED) == ""
     assert tell(objects, server.url, form, FAILED) == ""
     assert [text(b) for b in server.got] == [TEXT]
@@ -120,7 +120,7 @@ def test_news_is_told_again_only_if_it_is_news():
     ],
 )
 def test_a_refusal_is_told_and_names_no_url(receiver, tmp_path, answers, problem):
-    server, objects = receiver(*answers), open_objects(str(tmp_path))
+    server, objects = receiver(*answers), open_store(str(tmp_path))
     told = tell(objects, server.url, "json", FAILED)
     assert problem in told
     assert "canary" not in told
@@ -130,12 +130,12 @@ def test_a_refusal_is_told_and_names_no_url(receiver, tmp_path, answers, problem
 
 def test_a_second_try_may_succeed(receiver, tmp_path):
     server = receiver((503, ""), (200, "ok"))
-    assert tell(open_objects(str(tmp_path)), server.url, "json", FAILED) == ""
+    assert tell(open_store(str(tmp_path)), server.url, "json", FAILED) == ""
     assert len(server.got) == 2
 
 
 def test_nobody_there_and_nonsense(tmp_path):
-    objects = open_objects(str(tmp_path))
+    objects = open_store(str(tmp_path))
     assert "ConnectionRefusedError" in tell(objects, "http://127.0.0.1:9/x", "json", FAILED)
     assert "not an http" in tell(objects, "file:///etc/passwd", "json", FAILED)
 
@@ -158,7 +158,7 @@ def test_the_driver_tells_of_a_failure_and_of_the_end(receiver, tmp_path, monkey
     from c2f_spec.store.stage_logs import piece_name
     from tests.support.cluster_world import chains
 
-    server, objects = receiver((200, '{"code":0}')), open_objects(str(tmp_path))
+    server, objects = receiver((200, '{"code":0}')), open_store(str(tmp_path))
     monkeypatch.setenv("C2F_NOTIFY_URL", server.url)
     plan = chains(objects.url, 1, notify=Notify(format="feishu", secret="notify"))
     stage, *rest = plan.stages
@@ -200,7 +200,7 @@ def test_a_receiver_that_hangs_holds_up_nothing(receiver, tmp_path, monkeypatch)
 
     monkeypatch.setattr(notifications, "TIMEOUT", 0.2)
     monkeypatch.setenv("C2F_NOTIFY_URL", "http://10.255.255.1/x")  # nobody answers, nobody refuses
-    objects = open_objects(str(tmp_path))
+    objects = open_store(str(tmp_path))
     plan = chains(objects.url, 3, notify=Notify(secret="notify"))
     problems = []
     told = module.News(plan, objects, problems.append)
@@ -221,5 +221,5 @@ def test_an_environment_without_a_webhook_is_silent(tmp_path, monkeypatch):
     monkeypatch.setenv("C2F_NOTIFY_URL", "http://127.0.0.1:9/x")
     plan = chains(str(tmp_path), 1)
     problems = []
-    News(plan, open_objects(str(tmp_path)), problems.append).ended([Event(s, "done") for s in plan.stages])
+    News(plan, open_store(str(tmp_path)), problems.append).ended([Event(s, "done") for s in plan.stages])
     assert problems == []

@@ -12,7 +12,7 @@ from c2f_spec.execution.provenance import changed_files, origin_of, refuse_unpub
 from c2f_spec.plan.compile import compile_plan, load_environment
 from c2f_spec.plan.plan_file import from_json, to_json
 from c2f_spec.spec.environment import LocalEnvironment
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.conftest import REPOSITORY, load_spec
 
 HERE = LocalEnvironment(c2f="v1", kind="local", store="store", demo=True)
@@ -117,7 +117,7 @@ def planned(environment=HERE):
 
 
 def test_a_launch_writes_its_tree_down_and_a_dirty_one_is_another_plan(tree, tmp_path):
-    store = open_objects(str(tmp_path / "store"))
+    store = open_store(str(tmp_path / "store"))
     plan = planned()
     clean = launched(plan, store, tree, allow_dirty=False)
     assert clean.digest == plan.digest
@@ -131,7 +131,7 @@ def test_a_launch_writes_its_tree_down_and_a_dirty_one_is_another_plan(tree, tmp
 
 
 def test_a_cluster_takes_a_dirty_tree_only_when_it_is_allowed(tree, tmp_path):
-    store = open_objects(str(tmp_path / "store"))
+    store = open_store(str(tmp_path / "store"))
     plan = replace(planned(), environment=load_environment("a800", REPOSITORY, None), _by_key={})
     launched(plan, store, tree, allow_dirty=False)
     (tree / "spec.yaml").write_text("a: 5\n")

@@ -6,7 +6,7 @@ from c2f_spec.execution.run import run, save
 from c2f_spec.plan.keys import Given, Pins, build
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.base import State
 from tests.conftest import load_spec
 from tests.support.fake_target import FakeTarget
@@ -81,7 +81,7 @@ def test_what_somebody_else_runs_is_followed_and_taken_over_if_it_vanishes():
 
 
 def test_the_plan_and_the_preimages_are_written_before_anything_runs(tmp_path):
-    plan, objects = plan_of("smoke"), open_objects(str(tmp_path))
+    plan, objects = plan_of("smoke"), open_store(str(tmp_path))
     save(plan, objects)
     save(plan, objects)
     assert objects.exists(f"plans/{plan.digest}/plan.json")

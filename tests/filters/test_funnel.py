@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from c2f_spec.errors import DataWrong
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.filters.base import Failed
 from runtime.filters.filter_chain import Verdict, funnels, total
 from runtime.process.context import Context
@@ -42,7 +42,7 @@ def filtered(tmp_path, labels, chains, failed=(), **filters):
     spec = {"filters": {"polarity_match": {}, "min_keep_fraction": 0.0, **filters}}
     file = StageFile(kind="filter", key="0" * 64, name="x", preimage={"spec": spec}, store=str(tmp_path / "store"), scratch=str(tmp_path))  # fmt: skip
     inputs = {name: tmp_path / name for name in ("prepare", "distil")}
-    found = stage.run(Context(file, inputs, tmp_path / "out", open_objects(file.store)))
+    found = stage.run(Context(file, inputs, tmp_path / "out", open_store(file.store)))
     return found, *(list(read_jsonl(tmp_path / "out" / f"{name}.jsonl")) for name in ("chains", "dropped"))
 
 

@@ -14,7 +14,7 @@ from c2f_spec.spec.experiment import Experiment
 from c2f_spec.spec.filters import Filters, Judge
 from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
 from c2f_spec.spec.sections import C2f
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.filters.judge import HOPELESS, TRIES, Mark, read_mark, wanting
 from runtime.process.context import Context
 from runtime.process.journal import Journal
@@ -61,7 +61,7 @@ def filtered(tmp_path, url, out="out", chains=CLIPS, **judge):
     file = StageFile(kind="filter", key="0" * 64, name="x", preimage={"spec": {"filters": filters}},
                      placement=Placement(endpoint=Endpoint(url=url)), store=str(tmp_path / "store"), scratch=str(tmp_path))  # fmt: skip
     inputs = {name: tmp_path / name for name in ("prepare", "distil")}
-    ctx = Context(file, inputs, tmp_path / out, open_objects(file.store))
+    ctx = Context(file, inputs, tmp_path / out, open_store(file.store))
     return stage.run(ctx), ctx
 
 

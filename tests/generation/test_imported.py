@@ -15,7 +15,7 @@ from c2f_spec.plan.pins import needs
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.experiment import Experiment
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.store.records import datasets_present
 from runtime.stages import evaluate
 from runtime.text.clips import read_jsonl
@@ -155,7 +155,7 @@ def test_predictions_are_staged_by_digest_and_pinned(c2f, tmp_path):
     said = c2f("data", "add", "panda-movie", "--predictions", str(path)).stdout
     assert "panda-movie: 1 predictions, digest" in said
     pin = read_lock(tmp_path / "specs" / "c2f.lock").datasets["panda-movie"]
-    assert datasets_present(open_objects(str(tmp_path / ".c2f" / "store")), "panda-movie") == [pin]
+    assert datasets_present(open_store(str(tmp_path / ".c2f" / "store")), "panda-movie") == [pin]
     assert (
         "is the name of a data set"
         in c2f("data", "add", "ch-sims", "--predictions", str(path), check=64).stderr

@@ -11,7 +11,7 @@ from c2f_spec.language.lock_file import UNPINNED, Acceptance, Lock, read_lock, w
 from c2f_spec.plan.compile import compile_plan, load_environment, pin_warnings
 from c2f_spec.plan.pins import Need, images_of, staged_copies
 from c2f_spec.spec.environment import LocalEnvironment
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.conftest import REPOSITORY, load_spec
 
 HERE = LocalEnvironment(c2f="v1", kind="local", store="store")
@@ -191,7 +191,7 @@ def test_two_specs_may_mean_two_copies_by_one_name(tmp_path):
 
 
 def test_copies_of_a_model_are_found_in_the_store(tmp_path):
-    store = open_objects(str(tmp_path))
+    store = open_store(str(tmp_path))
     store.create(f"models/Qwen/Qwen2.5-Omni-7B/{REVISION}/{A}/model.json", b"{}")
     store.create(f"models/Qwen/Qwen2.5-Omni-7B/{REVISION}/{B}/files/half", b"")
     assert staged_copies(store, [Need("models", STUDENT, ())]) == {STUDENT: [A]}

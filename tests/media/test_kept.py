@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from c2f_spec.errors import WrongUsage
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.media import decode, decoded_cache
 from runtime.media.decoded_cache import Kept, features_of, key_of, most_bytes
 from runtime.models.rows import Reader
@@ -119,7 +119,7 @@ def test_a_full_disk_is_told_once_and_rows_are_decoded(keep, decoded, monkeypatc
 
 
 def test_where_and_how_much(tmp_path, monkeypatch):
-    objects = open_objects(str(tmp_path / "store"))
+    objects = open_store(str(tmp_path / "store"))
     assert features_of(objects).root == tmp_path / "store" / "features"
     monkeypatch.setenv("C2F_FEATURES_GB", "0.5")
     assert most_bytes(tmp_path) == 500_000_000

@@ -11,14 +11,14 @@ from c2f_spec.plan.reconcile import annotate
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import seal, unseal
-from c2f_spec.store.folder import FolderObjects
+from c2f_spec.store.folder import FolderStore
 from tests.conftest import load_spec
 from tests.plan.test_plan import HERE_ENVIRONMENT, PINS
 
 SPECS = Path(__file__).parents[2] / "specs"
 
 
-class CountingObjects(FolderObjects):
+class CountingObjects(FolderStore):
     """A folder that counts what a store on a network would be asked for."""
 
     def __init__(self, path):

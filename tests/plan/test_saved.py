@@ -10,7 +10,7 @@ from c2f_spec.cli.main import main
 from c2f_spec.errors import Stale
 from c2f_spec.plan.keys import Given, build
 from c2f_spec.plan.plan_file import from_json, moved, to_json
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.conftest import load_spec
 from tests.plan.test_annotate import finish
 from tests.plan.test_plan import HERE_ENVIRONMENT, PINS
@@ -137,7 +137,7 @@ def test_apply_of_a_plan_runs_it_or_says_what_moved(repository, tiny_spec, capsy
     assert called("plan", "specs/tiny.yaml", "--detailed-exitcode")[0] == 2
     assert called("plan", "specs/tiny.yaml", "--out", "plan.json")[0] == 0
     reviewed = from_json(Path("plan.json").read_bytes(), "plan.json")
-    objects = open_objects(".c2f/store")
+    objects = open_store(".c2f/store")
     finish(objects, reviewed)
     assert called("plan", "specs/tiny.yaml", "--detailed-exitcode")[0] == 0
     code, text = called("apply", "plan.json", "--no-report")

@@ -14,7 +14,7 @@ from c2f_spec.plan.verify import verify as links
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import seal
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.local import Local
 from tests.conftest import REPOSITORY
 from tests.plan.test_annotate import finish
@@ -25,12 +25,12 @@ def stored(repository):
     """The smoke spec, whose stages are all done."""
     text = (REPOSITORY / "specs" / "smoke.yaml").read_text()
     Path("specs/smoke.yaml").write_text(text + "seed: 42\n")
-    finish(open_objects(".c2f/store"), plan_of())
+    finish(open_store(".c2f/store"), plan_of())
 
 
 def plan_of():
     environment = load_environment("local", Path.cwd(), None)
-    objects = open_objects(".c2f/store")
+    objects = open_store(".c2f/store")
     staged = {"icwsm2014-movie": records.datasets_present(objects, "icwsm2014-movie")}
     return compile_plan(load_variants(Path("specs/smoke.yaml")), staged, environment, "local")
 
@@ -77,7 +77,7 @@ def test_the_leaf_is_found_in_the_stage_that_it_belongs_to(stored, told):
 
 
 def test_changed_code_is_named_with_what_the_lock_would_take(stored, told):
-    objects = open_objects(".c2f/store")
+    objects = open_store(".c2f/store")
     stage = next(s for s in plan_of().stages if s.kind == "sft")
     older = {
         **stage.preimage,
@@ -110,7 +110,7 @@ def test_changed_code_is_named_with_what_the_lock_would_take(stored, told):
 
 def test_any_stored_stage_can_be_compared_with(stored, told):
     edit("seed: 42", "seed: 43")
-    finish(open_objects(".c2f/store"), plan_of())
+    finish(open_store(".c2f/store"), plan_of())
     seeded = next(s for s in plan_of().stages if s.kind == "sft")
     edit("seed: 43", "seed: 44")
     assert "seed 43 -> 44" in told("why", "specs/smoke.yaml", "sft", "--against", seeded.name)
@@ -154,7 +154,7 @@ def checks(changed=(), evidence=NOTHING_KNOWN, accepted=None, **ran):
     """Links of a stage whose runtime said `ran`, and the stage as it is rendered `changed`."""
     plan = plan_of()
     stage = plan.stages[0]
-    objects = open_objects(".c2f/store")
+    objects = open_store(".c2f/store")
     file = Local(objects, slots=1).prepare(plan, stage).file
     own = {
         "stage_file": stage_digest(file),

@@ -17,7 +17,7 @@ from c2f_spec.policy.check import judge
 from c2f_spec.policy.limits import Asked
 from c2f_spec.policy.load import load_policy
 from c2f_spec.store import ledger
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.plan.test_plan import PINS
 from tests.store.test_ledger import account, entry
 
@@ -182,7 +182,7 @@ def test_a_budget_is_held_against_the_ledger(repository, tiny_spec, capsys):
     """What has no GPU-hours takes nothing of a budget, whatever was spent."""
     (repository / "local.yaml").write_text(ENVIRONMENT)
     (repository / "policy.yaml").write_text(f"{HEAD}limits: {{everyone: {{total: 1}}}}\n")
-    ledger.add(open_objects(str(repository / ".c2f" / "store")), entry(hours=5))
+    ledger.add(open_store(str(repository / ".c2f" / "store")), entry(hours=5))
     assert main(["plan", "specs/tiny.yaml", "--environments", "."]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "policy: 1 kept of 1 rules"
 

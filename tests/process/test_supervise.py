@@ -14,7 +14,7 @@ import pytest
 from c2f_spec.errors import StageExit
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.store.stage_logs import stored_log
 from runtime.process.context import Context
 from runtime.process.heartbeat import Beat, beats
@@ -26,13 +26,13 @@ from tests.support.servers import free_port
 SCRIPT = textwrap.dedent("""
     import os, sys
     from pathlib import Path
-    from c2f_spec.store.open import open_objects
+    from c2f_spec.store.open import open_store
     from runtime.process.logs import Log
     from runtime.process.supervise import gravest
     from runtime.process.workers import run_workers
     scratch, grace, *how = sys.argv[1:]
     processes = int(os.environ.get("C2F_TEST_PROCESSES", len(how)))
-    log = Log(open_objects(f"{scratch}/store"), "sft", "0" * 64, "first")
+    log = Log(open_store(f"{scratch}/store"), "sft", "0" * 64, "first")
     worst = gravest(run_workers(["tests.workers.gloo", *how], processes, Path(scratch), log=log, grace=float(grace)))
     log.say(f"worst: {worst.message}")
     log.close()
@@ -138,7 +138,7 @@ def test_a_step_that_hangs_is_ended_with_the_stacks_of_all_ranks(tmp_path):
 def test_a_stage_is_alive_from_its_first_step_to_its_last(tmp_path, monkeypatch):
     monkeypatch.setenv("C2F_EXIT_DIR", str(tmp_path))
     file = StageFile(kind="sft", key="k", name="sft", preimage={}, store="", scratch="")
-    ctx = Context(file, {}, tmp_path, open_objects(str(tmp_path / "store")))
+    ctx = Context(file, {}, tmp_path, open_store(str(tmp_path / "store")))
     limits = []
     for done in (0, 1, 2):
         ctx.progress(done, 2, "steps")
@@ -153,7 +153,7 @@ def test_a_stage_is_alive_from_its_first_step_to_its_last(tmp_path, monkeypatch)
 
 @pytest.fixture
 def objects(tmp_path):
-    return open_objects(str(tmp_path / "store"))
+    return open_store(str(tmp_path / "store"))
 
 
 def pieces(objects) -> list[bytes]:
@@ -185,7 +185,7 @@ def test_a_log_is_stored_in_pieces_of_bounded_size(objects):
 
 def test_a_log_without_a_store_goes_on(tmp_path, capsys):
     (tmp_path / "store").write_text("a file where a folder should be")
-    log = Log(open_objects(str(tmp_path / "store")), "sft", "k", "a")
+    log = Log(open_store(str(tmp_path / "store")), "sft", "k", "a")
     log.say("still here")
     log.close()
     out = capsys.readouterr().out

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import runtime.process.context
 from c2f_spec.errors import Damaged
 from c2f_spec.spec.handoff import Placement, StageFile
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.process.context import Context
 from runtime.process.units import UNIT, in_units
 
@@ -28,7 +28,7 @@ def context(root, shards=1):
         store=str(root),
         scratch="",
     )
-    return Context(stage, {}, root, open_objects(str(root)))
+    return Context(stage, {}, root, open_store(str(root)))
 
 
 def each(make):

@@ -17,7 +17,7 @@ from c2f_spec.errors import DataWrong, OutOfMemory, StageSpecWrong
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.digest import digest_file, digest_folder
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.models.tiny import make_tokenizer
 from runtime.process.context import Context
 from runtime.process.parallel import over_cores
@@ -39,7 +39,7 @@ def run(stage, folder, inputs, **spec):
         kind=stage.__name__.rsplit(".", 1)[1], key="0" * 64, name="x", preimage={"spec": spec},
         store=str(folder.parent / "store"), scratch=str(folder.parent),
     )  # fmt: skip
-    return stage.run(Context(file, inputs, folder, open_objects(file.store)))
+    return stage.run(Context(file, inputs, folder, open_store(file.store)))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from c2f_spec.store import cache
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.support.servers import BUCKET, seaweed, unconditional
 
 KINDS = ["folder", "seaweed", "unconditional", *(["real"] if "C2F_TEST_S3_URL" in os.environ else [])]
@@ -54,4 +54,4 @@ def url_of(servers, tmp_path, monkeypatch):
 
 @pytest.fixture(params=KINDS)
 def objects(request, url_of):
-    return open_objects(url_of(request.param))
+    return open_store(url_of(request.param))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.store.s3_requests import account, again, endpoint_of
 
 
@@ -70,7 +70,7 @@ def test_an_endpoint_is_an_address_and_nothing_more(monkeypatch, url):
 
 
 def test_wrong_credentials_are_told_at_once_and_not_shown(url_of, monkeypatch):
-    objects = open_objects(url_of("seaweed"))
+    objects = open_store(url_of("seaweed"))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "w40ng-s3cret")
     with pytest.raises(Unreachable, match="403 SignatureDoesNotMatch") as caught:
         objects.read("a")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.conftest import DOMAINS, HERE
 
 
@@ -16,7 +16,7 @@ def test_from_data_to_report_in_a_bucket(url_of, c2f, repository, tiny_spec, tmp
         f"c2f: v1\nkind: local\nstore: {url}\ntracking: sqlite:///.c2f/mlflow.db\nparallel: 2\ndemo: true\n"
     )
     place = ("--on", "here", "--environments", ".")
-    objects = open_objects(url)
+    objects = open_store(url)
     incoming = tmp_path / "copy"
     incoming.mkdir()
     file = f"{DOMAINS['movie']}_GroundTruth.txt"

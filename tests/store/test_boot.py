@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from c2f_spec.plan.code import bundle, store_bundle
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.manifests.stage import BOOT
 from tests.store.conftest import KINDS
 
@@ -18,7 +18,7 @@ from tests.store.conftest import KINDS
 @pytest.mark.parametrize("kind", KINDS)
 def test_code_comes_from_the_store(kind, url_of, tmp_path):
     url, code = url_of(kind), bundle("stage")
-    store_bundle(open_objects(url), code)
+    store_bundle(open_store(url), code)
     script = shutil.copy(BOOT, tmp_path / "boot.py")
     call = [sys.executable, "-P", script, "--store", url, "--code"]
     env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"} | {"C2F_SCRATCH": str(tmp_path / "pod")}

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.store.cache import stage, stage_file
+from c2f_spec.store.cache import fetch_verified, fetch_verified_file
 from c2f_spec.store.digest import digest_file, digest_folder
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 
 def test_an_object_is_created_once(objects):
@@ -120,13 +120,17 @@ def test_a_folder_comes_back_as_it_was(objects, folder, tmp_path):
         path: (e.size, e.blake3) for path, e in files.items()
     }
     told = []
-    staged = stage(objects, "work/a", layout, None, "way out", lambda done, total: told.append((done, total)))
+    staged = fetch_verified(
+        objects, "work/a", layout, None, "way out", lambda done, total: told.append((done, total))
+    )
     assert digest_folder(staged) == files
     if objects.local("x") is None:
         total = sum(e.size for e in files.values())
         assert told[0] == (0, total)
         assert told[-1] == (total, total)
-        stage(objects, "work/a", layout, None, "way out", lambda done, total: told.append((done, total)))
+        fetch_verified(
+            objects, "work/a", layout, None, "way out", lambda done, total: told.append((done, total))
+        )
         assert told[-2] == (total, total), "the second time everything is there"
 
 
@@ -137,7 +141,7 @@ def test_small_files_share_an_object(objects, folder):
         return
     assert names == ["work/a/shards/00000.tar", "work/a/weights.bin"]
     assert layout["clips/03.mp4"].shard == "shards/00000.tar"
-    clip = stage_file(objects, "work/a", "clips/03.mp4", layout["clips/03.mp4"], "")
+    clip = fetch_verified_file(objects, "work/a", "clips/03.mp4", layout["clips/03.mp4"], "")
     assert digest_file(clip).same(layout["clips/03.mp4"])
 
 
@@ -150,7 +154,7 @@ def test_a_changed_byte_is_noticed_and_named(objects, folder, tmp_path):
         content[offset + entry.size // 2] ^= 1
         objects.replace(name, bytes(content))
         with pytest.raises(Unreachable, match=f"{path} .*was changed") as caught:
-            stage(objects, "work/a", layout, None, "the way out")
+            fetch_verified(objects, "work/a", layout, None, "the way out")
         assert caught.value.hint == "the way out"
         content[offset + entry.size // 2] ^= 1
         objects.replace(name, bytes(content))
@@ -160,7 +164,7 @@ def test_a_missing_file_is_named(objects, folder):
     layout = objects.put_folder(folder, "work/a")
     objects.delete("work/a/weights.bin")
     with pytest.raises(Unreachable, match="weights.bin is missing"):
-        stage(objects, "work/a", layout, None, "the way out")
+        fetch_verified(objects, "work/a", layout, None, "the way out")
 
 
 def test_one_file_there_and_back(objects, folder, tmp_path):
@@ -179,18 +183,18 @@ def test_one_file_there_and_back(objects, folder, tmp_path):
 def test_addresses_with_credentials_are_refused():
     for url in ("s3://key:secret@bucket/p", "s3://bucket/p?secret=x"):
         with pytest.raises(Unreachable, match="holds credentials") as caught:
-            open_objects(url)
+            open_store(url)
         assert "secret" not in str(caught.value).replace("credentials", "")
 
 
 def test_other_storage_is_refused_by_name():
     with pytest.raises(Unreachable, match="`gs`"):
-        open_objects("gs://bucket/c2f")
+        open_store("gs://bucket/c2f")
 
 
 def test_a_killed_download_goes_on_where_it_was(url_of, tmp_path):
     """Its finished ranges are noted; one that was damaged meanwhile costs the whole, and is not believed."""
-    objects = open_objects(url_of("seaweed"))
+    objects = open_store(url_of("seaweed"))
     source = tmp_path / "weights.bin"
     source.write_bytes(os.urandom((70 << 20) + 5))
     entry = digest_file(source)

@@ -11,7 +11,7 @@ from c2f_spec.errors import C2fError
 from c2f_spec.plan.plan_file import from_json
 from c2f_spec.store import ledger, records
 from c2f_spec.store.digest import read_sealed
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.process.units import _read
 
 ADVISORY = (
@@ -59,7 +59,7 @@ def read(objects, name: str) -> None:
 def test_every_kind_of_file(c2f, repository, tiny_spec, monkeypatch):
     monkeypatch.setenv("C2F_HOME", str(repository / "home"))
     c2f("apply", str(tiny_spec.relative_to(repository)), "--no-report")
-    objects = open_objects(str(repository / ".c2f" / "store"))
+    objects = open_store(str(repository / ".c2f" / "store"))
     records.add_failure(objects, "sft", "k", {"code": 70, "message": "a bug"})
     numbers, seen = random.Random(7), {}
     every = [p.relative_to(objects.root).as_posix() for p in sorted(objects.root.rglob("*")) if p.is_file()]
@@ -94,7 +94,7 @@ def kind_of(name: str) -> str:
 
 
 def test_advisory_files_that_are_damaged_are_not_told(repository):
-    objects = open_objects(str(repository / ".c2f" / "store"))
+    objects = open_store(str(repository / ".c2f" / "store"))
     for text in (b"{", b"\xff\x00", json.dumps({"done": "x"}).encode(), b"[]"):
         objects.replace("work/sft/k/progress.json", text)
         assert records.progress(objects, "sft", "k") is None

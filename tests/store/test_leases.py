@@ -11,14 +11,14 @@ import pytest
 
 from c2f_spec.store import leases, records
 from c2f_spec.store.digest import seal
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 NAME = leases.lease_name("sft", "k")
 
 
 @pytest.fixture(params=["folder", "seaweed"])
 def objects(request, url_of):
-    return open_objects(url_of(request.param))
+    return open_store(url_of(request.param))
 
 
 def of_another_machine(objects, seconds: float, holder: str | None = "theirs") -> None:

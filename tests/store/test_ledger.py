@@ -12,7 +12,7 @@ from c2f_spec.errors import StageExit, Unreachable
 from c2f_spec.spec.handoff import Account, Entry, Placement, StageFile
 from c2f_spec.store import ledger
 from c2f_spec.store.ledger import split, summed
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.process import accounting
 
 
@@ -47,7 +47,7 @@ def entry(key: str = "k", *, attempt: str = "a", hours: float = 1.0, code: int =
 
 @pytest.fixture
 def objects(tmp_path):
-    return open_objects(str(tmp_path / "store"))
+    return open_store(str(tmp_path / "store"))
 
 
 def test_an_entry_is_written_once_and_read_by_month(objects):
@@ -145,7 +145,7 @@ def test_a_store_that_refuses_the_entry_is_told_of(objects, capsys, tmp_path):
 def test_every_stage_of_a_run_is_in_the_ledger(c2f, repository, tiny_spec):
     """Whole: launched by the command, written by the runtime."""
     c2f("apply", "specs/tiny.yaml", "--no-report")
-    entries = ledger.read(open_objects(str(repository / ".c2f" / "store")))
+    entries = ledger.read(open_store(str(repository / ".c2f" / "store")))
     assert sorted(e.kind for e in entries) == ["distil", "filter", "prepare"]
     for found in entries:
         assert (found.code, found.committed, found.gpus, found.account.project) == (0, True, 0, "default")
@@ -202,7 +202,7 @@ def test_sums_are_by_whom_and_priced_by_pool():
 
 
 def test_usage_prints_the_ledger_of_a_store(repository, capsys):
-    store = open_objects(str(repository / ".c2f" / "store"))
+    store = open_store(str(repository / ".c2f" / "store"))
     for each in (entry("x", attempt="a", hours=2, code=77), entry("x", attempt="b", hours=3, waited=360)):
         ledger.add(store, each)
     assert main(["usage"]) == 0

@@ -16,12 +16,12 @@ from c2f_spec.errors import Unreachable
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_file, digest_folder, digest_of
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 
 @pytest.fixture
 def objects(tmp_path):
-    return open_objects(str(tmp_path / "store"))
+    return open_store(str(tmp_path / "store"))
 
 
 def attempt(tmp_path, objects, name: str, text: str = "x") -> Record:
@@ -47,7 +47,7 @@ OTHER_DISK = Path("/dev/shm")
 def copied(objects, source, into):
     """The script of a process that copies `source` into the store, as a file or as a folder."""
     verb = "put_folder" if source.is_dir() else "put_file"
-    place = f"from pathlib import Path; from c2f_spec.store.open import open_objects; o = open_objects({objects.url!r})"
+    place = f"from pathlib import Path; from c2f_spec.store.open import open_store; o = open_store({objects.url!r})"
     return [sys.executable, "-c", f"{place}; o.{verb}(Path({str(source)!r}), {into!r})"]
 
 
@@ -62,7 +62,7 @@ def test_what_a_killed_copy_left_is_written_over(kind, tmp_path):
         large.parent.mkdir(exist_ok=True)
         large.write_bytes(bytes(range(256)) * (1 << 19))
         before = digest_file(large)
-        objects, part = open_objects(str(store)), store / "m" / "w.part"
+        objects, part = open_store(str(store)), store / "m" / "w.part"
         child = subprocess.Popen(copied(objects, source, "m/w"))
         while not any(path.stat().st_size for path in (part, part / "large") if path.is_file()):
             assert child.poll() is None, "it was copied before it could be killed"
@@ -173,7 +173,7 @@ def test_a_folders_digest_is_of_names_and_contents(tmp_path):
 def test_a_store_that_cannot_be_written_is_named_with_the_way_out(tmp_path, act):
     blocker = tmp_path / "store"
     blocker.write_text("a file where the folder should be")
-    objects = open_objects(str(blocker))
+    objects = open_store(str(blocker))
     with pytest.raises(Unreachable, match=r"cannot write .* in the store") as caught:
         if act == "create":
             objects.create("a", b"1")

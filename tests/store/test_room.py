@@ -12,8 +12,8 @@ import pytest
 
 from c2f_spec.errors import StageExit, Unreachable
 from c2f_spec.spec.handoff import StageFile
-from c2f_spec.store.cache import stage
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.cache import fetch_verified
+from c2f_spec.store.open import open_store
 from runtime.process.supervise import supervise
 
 
@@ -37,7 +37,7 @@ def files_of_at_most(size: int):
 
 
 def test_a_full_disk_leaves_no_part_of_an_object(tmp_path):
-    objects = open_objects(str(tmp_path / "store"))
+    objects = open_store(str(tmp_path / "store"))
     with files_of_at_most(1000), pytest.raises(Unreachable, match="cannot write `a`") as caught:
         objects.create("a", bytes(5000))
     assert "space left" in caught.value.hint
@@ -50,20 +50,20 @@ def test_a_full_disk_leaves_no_part_of_an_object(tmp_path):
 
 
 def test_inputs_that_do_not_fit_are_told_before_any_is_fetched(url_of, tmp_path, monkeypatch):
-    objects = open_objects(url_of("seaweed"))
+    objects = open_store(url_of("seaweed"))
     folder = tmp_path / "out"
     folder.mkdir()
     (folder / "weights").write_bytes(os.urandom(2_000_000))
     layout = objects.put_folder(folder, "work/a")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**12, 10**12, 1_000_000))
     with pytest.raises(Unreachable, match=r"need 0.0 GB and .* has 0.0 GB free") as caught:
-        stage(objects, "work/a", layout, None, "")
+        fetch_verified(objects, "work/a", layout, None, "")
     assert "C2F_CACHE" in caught.value.hint
     monkeypatch.undo()
 
 
 def test_the_least_recently_used_goes_first(url_of, tmp_path, monkeypatch):
-    objects = open_objects(url_of("seaweed"))
+    objects = open_store(url_of("seaweed"))
     monkeypatch.setenv("C2F_CACHE_GB", "0.0025")
     layouts = {}
     for name in "abc":
@@ -71,7 +71,7 @@ def test_the_least_recently_used_goes_first(url_of, tmp_path, monkeypatch):
         folder.mkdir()
         (folder / "weights").write_bytes(os.urandom(1_000_000))
         layouts[name] = objects.put_folder(folder, f"work/{name}")
-    views = {name: stage(objects, f"work/{name}", layouts[name], None, "") for name in "abac"}
+    views = {name: fetch_verified(objects, f"work/{name}", layouts[name], None, "") for name in "abac"}
     blobs = {p.name for p in (tmp_path / "home" / "cache" / "blobs").glob("*/*")}
     assert blobs == {layouts[name]["weights"].blake3 for name in "ac"}
     assert (views["b"] / "weights").stat().st_size == 1_000_000, "who uses it keeps it"

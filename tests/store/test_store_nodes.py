@@ -1,7 +1,7 @@
 """A machine that failed a stage is remembered, avoided, and not blamed for ever."""
 
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 STAGE = ("grpo", "0" * 64)
 
@@ -11,7 +11,7 @@ def fail_on(objects, node, pod):
 
 
 def test_a_fault_is_remembered_once_a_pod(tmp_path):
-    objects = open_objects(str(tmp_path))
+    objects = open_store(str(tmp_path))
     for pod, node in (("1", "a"), ("1", "a"), ("2", "b"), ("3", "a")):
         fail_on(objects, node, pod)
     assert records.avoided(objects, *STAGE) == ("a", "b")
@@ -20,7 +20,7 @@ def test_a_fault_is_remembered_once_a_pod(tmp_path):
 
 
 def test_a_fault_is_forgiven_as_often_as_there_are_other_machines_to_try(tmp_path):
-    objects = open_objects(str(tmp_path))
+    objects = open_store(str(tmp_path))
     for number in range(records.MOVES):
         fail_on(objects, f"n{number}", str(number))
         assert records.is_failed(objects, *STAGE)
@@ -32,7 +32,7 @@ def test_a_fault_is_forgiven_as_often_as_there_are_other_machines_to_try(tmp_pat
 
 
 def test_a_failure_of_the_stage_itself_is_not_forgiven(tmp_path):
-    objects = open_objects(str(tmp_path))
+    objects = open_store(str(tmp_path))
     records.add_failure(objects, *STAGE, {"code": 70, "message": "a bug"})
     assert not records.forgive_fault(objects, *STAGE)
     assert records.avoided(objects, *STAGE) == ()

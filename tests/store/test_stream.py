@@ -11,7 +11,7 @@ import pytest
 from obstore.exceptions import GenericError
 
 from c2f_spec.store import transfer
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 
 DATA = random.Random(1).randbytes(300_000)
 START, LENGTH = 1000, 250_000
@@ -39,7 +39,7 @@ def answering(monkeypatch):
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "c2f")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "never-shown")
-        return open_objects("s3://bucket/prefix")
+        return open_store("s3://bucket/prefix")
 
     yield serve
     for server in servers:
@@ -83,7 +83,7 @@ def test_a_server_that_is_not_there_may_come_back(answering, tmp_path, monkeypat
     objects = answering(206, b"")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(GenericError, match="the connection failed: ConnectionRefusedError"):
-        read(open_objects(objects.url), tmp_path)
+        read(open_store(objects.url), tmp_path)
 
 
 def test_a_proxy_is_heeded(answering, monkeypatch):

@@ -11,7 +11,7 @@ from pathlib import Path
 from c2f_spec.spec.endpoint import Client
 from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
 from c2f_spec.spec.sections import C2f
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.media.render import render
 from runtime.process.context import Context
 from runtime.stages import distil
@@ -71,7 +71,7 @@ def context(
         placement=Placement(shards=shards, endpoint=Endpoint(url=url, client=how, variable=variable)),
         store=store, scratch=str(root),
     )  # fmt: skip
-    return Context(stage, {"prepare": folder}, out, open_objects(store), attempt=attempt)
+    return Context(stage, {"prepare": folder}, out, open_store(store), attempt=attempt)
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
-from c2f_spec.store.protocol import Objects
+from c2f_spec.store.open import open_store
+from c2f_spec.store.protocol import ObjectStore
 
 
 @dataclass
@@ -75,8 +75,8 @@ def apply(repository: Path, spec: Path) -> subprocess.Popen[str]:
     )
 
 
-def store_of(repository: Path) -> Objects:
-    return open_objects(str(repository / ".c2f" / "store"))
+def store_of(repository: Path) -> ObjectStore:
+    return open_store(str(repository / ".c2f" / "store"))
 
 
 def kill(child: subprocess.Popen[str]) -> None:
@@ -103,7 +103,7 @@ def inspect(repository: Path, found: Findings) -> None:
     found.wrong += [f"{name} vanished" for name in gone]
 
 
-def forget(objects: Objects, found: Findings) -> None:
+def forget(objects: ObjectStore, found: Findings) -> None:
     """Take the records back, as if nothing had been done; the debris of earlier attempts stays."""
     for name in list(objects.names("records")):
         objects.delete(name)

@@ -26,11 +26,11 @@ from c2f_spec.spec.handoff import Input, Placement, Record, StageFile
 from c2f_spec.spec.resources import Checkpoints
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from tests.support.faults import kill_all_in
 
 if TYPE_CHECKING:
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
 
 EVERY = 4
 STEPS = {"sft": 32, "grpo": 20}
@@ -83,7 +83,7 @@ class Stand:
 
     def __init__(self, folder: Path, store: str, inputs: dict[str, Path]) -> None:
         self.folder, self.store = folder, store
-        self.objects: Objects = open_objects(store)
+        self.objects: ObjectStore = open_store(store)
         self.inputs = {name: self._commit(name, path) for name, path in inputs.items()}
 
     def _commit(self, name: str, path: Path) -> Input:

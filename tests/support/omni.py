@@ -12,7 +12,7 @@ import torch
 from c2f_spec.spec.handoff import Placement, StageFile
 from c2f_spec.spec.sections import C2f, Media, Tiny
 from c2f_spec.store.digest import digest_file
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.media.render import render
 from runtime.models import MODELS
 from runtime.models.rows import Reader
@@ -104,7 +104,7 @@ def context(
         store=str(store or folder / "store"),
         scratch=str(folder),
     )
-    return Context(stage, inputs, folder / "out", open_objects(str(store or folder / "store")))
+    return Context(stage, inputs, folder / "out", open_store(str(store or folder / "store")))
 
 
 @functools.cache

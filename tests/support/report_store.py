@@ -16,8 +16,8 @@ from c2f_spec.spec.experiment import Experiment
 from c2f_spec.spec.handoff import Placement, Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.open import open_objects
-from c2f_spec.store.protocol import Objects
+from c2f_spec.store.open import open_store
+from c2f_spec.store.protocol import ObjectStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ CLIPS = 60
 
 @dataclass
 class Store:
-    objects: Objects
+    objects: ObjectStore
     plan: Plan
     scratch: Path
 
@@ -151,7 +151,7 @@ def _stages(e: Experiment) -> list[Stage]:
 
 def filled(folder: Path, *experiments: Experiment, skip: tuple[str, ...] = ()) -> Store:
     """A store in which every stage is done but those whose label is in `skip`."""
-    store = Store(open_objects(str(folder / "store")), plan(*experiments), folder / "scratch")
+    store = Store(open_store(str(folder / "store")), plan(*experiments), folder / "scratch")
     for stage in store.plan.stages:
         if stage.label not in skip:
             _fill(store, stage)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.bulk_apply import adjust, supersede
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.plan_objects import running
@@ -25,7 +25,7 @@ def api():
 
 @pytest.fixture
 def objects(tmp_path):
-    return open_objects(str(tmp_path / "store"))
+    return open_store(str(tmp_path / "store"))
 
 
 def placed(plan, **changes):

@@ -9,7 +9,7 @@ import pytest
 
 from c2f_spec.execution.driver import Driver, Withdrawn
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.store.stage_logs import piece_name
 from c2f_spec.targets.base import Phase, State
 from c2f_spec.targets.kubernetes.control import Cluster, shell_objects
@@ -29,7 +29,7 @@ def api():
 
 @pytest.fixture
 def objects(tmp_path):
-    return open_objects(str(tmp_path / "store"))
+    return open_store(str(tmp_path / "store"))
 
 
 def cluster(api, objects, plan):

@@ -11,7 +11,7 @@ import pytest
 
 from c2f_spec.cli.main import main
 from c2f_spec.spec.cluster import KubernetesEnvironment
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.store.probe import probe
 from c2f_spec.targets.kubernetes.client import Client
 from c2f_spec.targets.kubernetes.doctor import Site, images, nodes, permissions, queues, server
@@ -366,14 +366,14 @@ def test_a_pull_secret_opens_a_closed_registry(api, registry):
 
 
 def test_a_store_that_keeps_its_promises(tmp_path):
-    objects = open_objects(str(tmp_path))
+    objects = open_store(str(tmp_path))
     assert {f.level for f in probe(objects)} == {"ok"}
     assert list(objects.names("doctor")) == []
 
 
 def test_a_store_that_overwrites_is_an_error(tmp_path):
     """As rclone's and juicefs' servers do: they ignore If-None-Match."""
-    objects = open_objects(str(tmp_path))
+    objects = open_store(str(tmp_path))
 
     class Careless(type(objects)):
         def create(self, name, data):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.resources import JOBS
 from tests.fake_api import Ending, FakeApi, JobController
 from tests.fake_api.pods import Instant
@@ -41,7 +41,7 @@ def logs(*lines):
 
 
 def test_the_next_attempt_is_on_another_machine_and_nobody_calls_it_a_failure(api, tmp_path):
-    objects = open_objects(str(tmp_path))
+    objects = open_store(str(tmp_path))
     plan = chains(objects.url, 1, kinds=("sft",))
     wished(plan, objects, client_of(api))
     api.logs = logs(XID)
@@ -66,7 +66,7 @@ def test_the_next_attempt_is_on_another_machine_and_nobody_calls_it_a_failure(ap
 
 
 def test_a_failure_that_is_not_the_machines_stays_where_it_is(api, tmp_path):
-    objects = open_objects(str(tmp_path))
+    objects = open_store(str(tmp_path))
     plan = chains(objects.url, 1, kinds=("sft",))
     wished(plan, objects, client_of(api))
     api.logs = logs("ConnectionError: the store does not answer")
@@ -80,7 +80,7 @@ def test_a_failure_that_is_not_the_machines_stays_where_it_is(api, tmp_path):
 
 
 def test_a_pool_that_is_broken_altogether_ends_in_a_failure(api, tmp_path):
-    objects = open_objects(str(tmp_path))
+    objects = open_store(str(tmp_path))
     plan = chains(objects.url, 1, kinds=("sft",))
     wished(plan, objects, client_of(api))
     api.logs = logs(XID)

@@ -11,7 +11,7 @@ from c2f_spec.spec.cluster import KubernetesEnvironment
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder, digest_of, seal
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.manifests.validation import complaints
 from runtime.commands.weights import main as weights_main
@@ -19,7 +19,7 @@ from tests.support.plain_node import run_job
 
 
 def test_stages_run_from_their_objects_alone(repository, tiny_spec, tmp_path):
-    objects = open_objects(str(repository / ".c2f" / "store"))
+    objects = open_store(str(repository / ".c2f" / "store"))
     environment = KubernetesEnvironment(
         c2f="v1",
         kind="kubernetes",
@@ -50,7 +50,7 @@ def test_stages_run_from_their_objects_alone(repository, tiny_spec, tmp_path):
 
 def test_the_weights_of_a_teacher_come_verified_from_the_store(tmp_path):
     store, weights = tmp_path / "store", tmp_path / "weights"
-    objects = open_objects(str(store))
+    objects = open_store(str(store))
     given = tmp_path / "given"
     (given / "sub").mkdir(parents=True)
     (given / "model.safetensors").write_bytes(b"weights")

@@ -12,7 +12,7 @@ from c2f_spec.plan.compile import compile_plan, load_environment
 from c2f_spec.plan.pins import needed_datasets
 from c2f_spec.spec.handoff import VllmPlace
 from c2f_spec.store import records
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from c2f_spec.targets.base import State
 from c2f_spec.targets.gpus import Gpus, visible
 from c2f_spec.targets.kubernetes.outcomes import Settler
@@ -34,7 +34,7 @@ def world(request):
 @pytest.fixture
 def kubernetes_world(tmp_path):
     """Jobs of a fake cluster, whose pods take a fifth of a second and commit."""
-    objects = open_objects(str(tmp_path / "store"))
+    objects = open_store(str(tmp_path / "store"))
     with FakeApi() as api, JobController(api.state, Instant(api.state, objects, seconds=0.2)):
         plan = chains(objects.url, 1)
         target = Kubernetes(objects, client_of(api), plan, resync=1.0)
@@ -52,7 +52,7 @@ def kubernetes_world(tmp_path):
 @pytest.fixture
 def plan_of_tiny(repository, tiny_spec):
     """Three stages of a second or two, and the store they run in."""
-    objects = open_objects(str(repository / ".c2f" / "store"))
+    objects = open_store(str(repository / ".c2f" / "store"))
     loaded = load_spec(tiny_spec)
     staged = {d: records.datasets_present(objects, d) for d in needed_datasets(loaded.experiment)}
     plan = compile_plan([loaded], staged, load_environment("local", repository, None), "local")
@@ -166,7 +166,7 @@ def test_stages_on_gpus_wait_for_each_other_and_others_do_not(repository, monkey
         "evaluate: {checkpoints: [sft, grpo], datasets: [icwsm2014-movie]}\n"
     )
     loaded = load_spec(spec)
-    objects = open_objects(str(repository / ".c2f" / "store"))
+    objects = open_store(str(repository / ".c2f" / "store"))
     staged = {d: records.datasets_present(objects, d) for d in needed_datasets(loaded.experiment)}
     plan = compile_plan([loaded], staged, load_environment("local", repository, None), "local")
     target, of = Local(objects, slots=3), {}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.cluster import KubernetesEnvironment
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.base import Status
     from c2f_spec.targets.kubernetes.client import Client
 
@@ -42,7 +42,7 @@ HEED_SECONDS = 1.5
 class Cluster:
     """The stages of plans in one namespace."""
 
-    def __init__(self, client: Client, objects: Objects, environment: KubernetesEnvironment) -> None:
+    def __init__(self, client: Client, objects: ObjectStore, environment: KubernetesEnvironment) -> None:
         self.client, self.objects, self.environment = client, objects, environment
 
     def statuses(self, stages: Sequence[Stage]) -> dict[str, Status]:

@@ -19,7 +19,7 @@ from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, resource_of
 
 if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.kubernetes.client import Client
     from c2f_spec.targets.kubernetes.resources import Resource
 
@@ -46,7 +46,7 @@ def ended(job: dict[str, Any]) -> str:
     )
 
 
-def store_code(objects: Objects) -> None:
+def store_code(objects: ObjectStore) -> None:
     """The reviewed code, for stages and for the driver; no image is built for it."""
     for what in ("stage", "driver"):
         store_bundle(objects, bundle(what))

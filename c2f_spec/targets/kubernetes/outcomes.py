@@ -19,7 +19,7 @@ from c2f_spec.targets.kubernetes.status.termination import of_job, of_pod
 
 if TYPE_CHECKING:
     from c2f_spec.plan.model import Stage
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.kubernetes.client import Client
     from c2f_spec.targets.kubernetes.target import Held, Kubernetes
 
@@ -33,7 +33,7 @@ def broken_pods(client: Client, job: str) -> list[tuple[dict[str, Any], Fault]]:
 
 def move(
     client: Client,
-    objects: Objects,
+    objects: ObjectStore,
     stage: Stage,
     job: str,
     uid: str,
@@ -47,7 +47,7 @@ def move(
     records.forgive_fault(objects, stage.kind, stage.key)
 
 
-def blame_node(objects: Objects, stage: Stage, pod: dict[str, Any], found: Fault) -> None:
+def blame_node(objects: ObjectStore, stage: Stage, pod: dict[str, Any], found: Fault) -> None:
     """Remember the machine of a pod, once."""
     uid, node = pod["metadata"]["uid"], pod["spec"]["nodeName"]
     records.add_fault(objects, stage.kind, stage.key, pod=uid, node=node, what=found.what, line=found.line)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from c2f_spec.plan.model import Stage
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.kubernetes.client import Client
 
 Dict = dict[str, Any]
@@ -51,7 +51,7 @@ def attempt_of(pod: Dict) -> str:
 class Logs:
     """Of one stage."""
 
-    def __init__(self, client: Client, objects: Objects, stage: Stage) -> None:
+    def __init__(self, client: Client, objects: ObjectStore, stage: Stage) -> None:
         self.client, self.objects, self.stage = client, objects, stage
 
     def all(self) -> Iterator[str]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.store.protocol import Objects
+    from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.kubernetes.client import Client
 
 
@@ -43,7 +43,7 @@ class Standing:
         """More failures than forgiven ones."""
         return self.failures[key] > self.retries[key]
 
-    def look(self, objects: Objects, stage: Stage) -> None:
+    def look(self, objects: ObjectStore, stage: Stage) -> None:
         """Ask the store about one stage."""
         if objects.exists(records.record_name(stage.kind, stage.key)):
             self.done.add(stage.key)
@@ -52,7 +52,7 @@ class Standing:
             counts[stage.key] = sum(1 for _ in objects.names(f"{name}/{stage.kind}/{stage.key}"))
 
 
-def standing(objects: Objects, stages: Iterable[Stage]) -> Standing:
+def standing(objects: ObjectStore, stages: Iterable[Stage]) -> Standing:
     """Look everything up."""
     stages = list(stages)
     kinds = sorted({stage.kind for stage in stages})
@@ -64,7 +64,7 @@ def standing(objects: Objects, stages: Iterable[Stage]) -> Standing:
     )
 
 
-def _counts(objects: Objects, folder: str, kinds: list[str]) -> Counter[str]:
+def _counts(objects: ObjectStore, folder: str, kinds: list[str]) -> Counter[str]:
     return Counter(name.split("/")[2] for kind in kinds for name in objects.names(f"{folder}/{kind}"))
 
 
@@ -118,7 +118,7 @@ class Kubernetes:
 
     def __init__(
         self,
-        objects: Objects,
+        objects: ObjectStore,
         client: Client,
         plan: Plan,
         *,

@@ -11,7 +11,7 @@ from transformers import TrainerCallback
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.hint import OfflineList
 from c2f_spec.spec.sections import Direct
-from c2f_spec.store.open import open_objects
+from c2f_spec.store.open import open_store
 from runtime.text.chains import AnyFormat, hint, parse, spoken, target
 from runtime.text.clips import POLARITIES, polarity_of
 from runtime.training.hints.answer_facts import Facts
@@ -111,7 +111,7 @@ def listed(trigger: Any, uri: str | None) -> frozenset[str]:
     if uri is None:
         raise StageSpecWrong("`grpo.hint.trigger` is a list of hard samples, and nobody said where it lies")
     folder, _, name = uri.rpartition("/")
-    data = open_objects(folder or ".").read(name)
+    data = open_store(folder or ".").read(name)
     if data is None:
         raise DataWrong(
             f"the list of hard samples `{uri}` does not exist", hint="see `grpo.hint.trigger.uri`"
