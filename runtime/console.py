@@ -6,7 +6,7 @@ import os
 import sys
 
 
-def say(message: str) -> None:
+def log_line(message: str) -> None:
     """One line of the stage's log."""
     try:
         print(message, flush=True)

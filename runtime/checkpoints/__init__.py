@@ -1,14 +1,12 @@
-"""Training that goes on after an interruption, to the same bits (DESIGN: "Runtime contract").
+"""Checkpoints of a training: taken, stored, verified and resumed, to the same bits (DESIGN: "Runtime contract").
 
-    manifest.py    what a checkpoint is in the store, and how a damaged one is known
-    tensors.py     tensors to safetensors files of bounded size, and back
-    generators.py  the random states of a rank
-    parts.py       what ZeRO leaves to one rank
-    snapshot.py    a trainer's state as tensors and JSON, and back into a trainer
-    saver.py       writing, storing and retiring them, beside the training
-    find.py        the newest one that is whole
+    manifest.py          the layout of a checkpoint in the store, its manifest, and which checkpoints expire
+    resume.py            how a checkpoint is verified, and the newest one that passes
+    snapshot.py          a trainer's state as tensors and JSON, its random states, and back into a trainer
+    zero_partitions.py   the part of the state that ZeRO leaves to one rank
+    saver.py             a thread that writes and stores snapshots, and deletes expired checkpoints
 
-`runtime.training.checkpoint_callback` decides when one is taken, `runtime.training.resumable` is where a trainer takes it up.
-None of it may change what training computes: tests hold that an interrupted run ends in the bits of one that was not,
-and so this package is in no stage's key (`c2f_spec.plan.code`).
+`runtime.training.checkpoint_callback` decides when a checkpoint is taken; `runtime.training.resumable` restores one into a trainer.
+Nothing here may change what training computes: tests hold that an interrupted run ends in the bits of one that was not
+interrupted, and so this package is in no stage's key (`c2f_spec.plan.code`).
 """

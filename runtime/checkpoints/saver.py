@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 from c2f_spec.errors import Unreachable
 from c2f_spec.spec.handoff import FileEntry
 from c2f_spec.store.digest import digest_folder
-from runtime.checkpoints.manifest import MANIFEST, Keep, Manifest, places, read_manifest, retired
-from runtime.checkpoints.zero_partitions import place
-from runtime.console import say
+from runtime.checkpoints.manifest import MANIFEST, Manifest, Retention, find_expired, list_checkpoints
+from runtime.checkpoints.resume import verify_manifest
+from runtime.checkpoints.zero_partitions import rank_folder
+from runtime.console import log_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SaveRequest:
     """A snapshot, and what goes with it."""
 
     snapshot: Snapshot
@@ -52,7 +53,7 @@ Stored = dict[str, FileEntry] | str
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class RankGroup:
     """A saver among those of all ranks."""
 
     rank: int
@@ -69,22 +70,22 @@ class Saver:
         stage: StageFile,
         attempt: str,
         scratch: Path,
-        keep: Keep,
-        together: Together | None = None,
+        keep: Retention,
+        together: RankGroup | None = None,
     ) -> None:
         """`together` if every rank has one."""
         self.step = 0
         self._together = together
         self._objects, self._stage, self._attempt = objects, stage, attempt
         self._scratch, self._keep = scratch, keep
-        self._waiting: Order | None = None
+        self._waiting: SaveRequest | None = None
         self._busy = False
         self._bug: BaseException | None = None
         self._changed = threading.Condition()
         # It may be under way when the stage is done, and must not keep the process.
         threading.Thread(target=self._work, name="checkpoints", daemon=True).start()
 
-    def offer(self, order: Order) -> None:
+    def offer(self, order: SaveRequest) -> None:
         """Store this one next, instead of any that waits. Returns at once; raises what went wrong in the thread."""
         with self._changed:
             if self._bug is not None:
@@ -104,7 +105,7 @@ class Saver:
         with self._changed:
             return self._changed.wait_for(lambda: self._waiting is None and not self._busy, seconds)
 
-    def forget(self) -> None:
+    def drop_waiting(self) -> None:
         """Do not begin another one."""
         with self._changed:
             self._waiting = None
@@ -118,7 +119,7 @@ class Saver:
             try:
                 self._store(order)
             except (Unreachable, OSError) as error:
-                _tell(order, _why(error))
+                _log_failure(order, _reason(error))
             except BaseException as error:  # noqa: BLE001  the training thread raises it
                 self._bug = error
             del order  # its memory is needed for the next
@@ -126,7 +127,7 @@ class Saver:
                 self._busy = False
                 self._changed.notify_all()
 
-    def _store(self, order: Order) -> None:
+    def _store(self, order: SaveRequest) -> None:
         started = time.monotonic()
         step = order.snapshot.step
         named = Manifest(
@@ -142,16 +143,16 @@ class Saver:
         files: dict[str, FileEntry] = {}
         for part in parts:
             if isinstance(part, str):
-                _tell(order, part)
+                _log_failure(order, part)
                 return
             files |= part
         whole = named.model_copy(update={"files": files})
         self._objects.create(f"{whole.folder}/{MANIFEST}", whole.to_bytes())
         self.step = step
-        say(f"checkpoint of step {step}: stored in {time.monotonic() - started:.1f} s")
+        log_line(f"checkpoint of step {step}: stored in {time.monotonic() - started:.1f} s")
         self._retire()
 
-    def _put(self, order: Order, name: str) -> dict[str, FileEntry]:
+    def _put(self, order: SaveRequest, name: str) -> dict[str, FileEntry]:
         """Write what this rank has of a snapshot and store it below `name`."""
         folder = self._scratch / f"step-{order.snapshot.step}"
         shutil.rmtree(folder, ignore_errors=True)  # of an upload that failed
@@ -163,26 +164,28 @@ class Saver:
         shutil.rmtree(folder, ignore_errors=True)
         return files
 
-    def _put_part(self, order: Order, name: str, rank: int) -> Stored:
+    def _put_part(self, order: SaveRequest, name: str, rank: int) -> Stored:
         """The others wait for a word, whatever became of it."""
         try:
-            files = self._put(order, f"{name}/{place(rank)}")
+            files = self._put(order, f"{name}/{rank_folder(rank)}")
         except (Unreachable, OSError) as error:
-            return _why(error)
-        return {f"{place(rank)}/{path}": _below(place(rank), entry) for path, entry in files.items()}
+            return _reason(error)
+        return {
+            f"{rank_folder(rank)}/{path}": _below(rank_folder(rank), entry) for path, entry in files.items()
+        }
 
     def _retire(self) -> None:
         """Manifests go first: what has one is whole."""
-        for manifest in retired(self._stored(), self._keep):
+        for manifest in find_expired(self._stored(), self._keep):
             self._objects.delete(f"{manifest.folder}/{MANIFEST}")
             for name in list(self._objects.names(manifest.folder)):
                 self._objects.delete(name)
 
     def _stored(self) -> list[Manifest]:
         found = []
-        for each in places(self._objects, self._stage.kind, self._stage.key):
+        for each in list_checkpoints(self._objects, self._stage.kind, self._stage.key):
             try:
-                found.append(read_manifest(self._objects, each, self._stage.kind, self._stage.key))
+                found.append(verify_manifest(self._objects, each, self._stage.kind, self._stage.key))
             except ValueError:
                 continue  # not ours to judge: whoever resumes tells why it is passed over, and `gc` collects it
         return found
@@ -192,11 +195,11 @@ def _below(folder: str, entry: FileEntry) -> FileEntry:
     return entry.model_copy(update={"shard": f"{folder}/{entry.shard}"}) if entry.shard else entry
 
 
-def _tell(order: Order, why: str) -> None:
-    say(f"the checkpoint of step {order.snapshot.step} was not stored: {why}")
+def _log_failure(order: SaveRequest, why: str) -> None:
+    log_line(f"the checkpoint of step {order.snapshot.step} was not stored: {why}")
 
 
-def _why(error: Unreachable | OSError) -> str:
+def _reason(error: Unreachable | OSError) -> str:
     return error.message if isinstance(error, Unreachable) else f"{error.strerror}: {error.filename}"
 
 

@@ -2,61 +2,71 @@
 
 The trained weights under the names of the parameters (of adapters, theirs), with the buffers that `state_dict` has;
 moments and step counts of the optimizer under <index of the parameter>.<name>, or under ZeRO the part of each rank
-(`parts.py`); in `state.json` the rest: groups of the optimizer, schedule, random states of every rank, and what the
-trainer counts for itself, like the history of hints. Frozen weights are not saved: they are those that the stage starts from.
+(`zero_partitions.py`); in `state.json` the rest: groups of the optimizer, schedule, random states of every rank, and what
+the trainer counts for itself, like the history of hints. Frozen weights are not saved: the stage starts from them.
 
 transformers would save pickles, and would load weights with `strict=False`: the layout of an omni model's files on the
-hub is not that of its parameters, so 1 tensor of 89 is restored and training goes on from the start. Here a tensor that
-is missing, left over or of another shape is an error.
+hub is not that of its parameters, so 1 tensor of 89 would be restored and training would begin anew. Here a tensor that is
+missing, left over or of another shape is an error.
 """
 
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 
-from runtime.checkpoints import tensors, zero_partitions
-from runtime.console import say
+from runtime.checkpoints import zero_partitions
+from runtime.console import log_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+
 STATE = "state.json"
+MAX_FILE_BYTES = 1 << 30
+"""Bytes of one file of tensors: it is read into memory at once, and sent again whole if its upload fails."""
 TRAINER_STATE = "trainer_state.json"
-"""Where transformers looks for the counters of a trainer that resumes."""
+"""The file from which transformers reads the counters of a trainer that resumes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Nothing in it changes any more: training goes on while it is written."""
+    """A copy of the state at one step. It does not change while training goes on and it is written."""
 
     step: int
     tensors: dict[str, dict[str, torch.Tensor]]
-    """By the stem of their files' names."""
+    """Tensors by name, by the stem of their files' names."""
     state: dict[str, Any] | None = None
-    """Of rank 0."""
+    """Content of `state.json`; rank 0 alone has it."""
     counters: Any = None
-    """Of rank 0, the trainer's own: step, epoch, tokens. In the format of transformers, which reads them from a file."""
+    """The `TrainerState` of transformers (step, epoch, tokens); rank 0 alone has it."""
 
     def write(self, folder: Path) -> None:
-        """Into the files of a checkpoint."""
+        """Write the files of a checkpoint into `folder`."""
         for stem, named in self.tensors.items():
-            tensors.write(named, folder, stem)
+            write_tensors(named, folder, stem)
         if self.state is not None:
             (folder / STATE).write_text(json.dumps(self.state, allow_nan=False))
             self.counters.save_to_json(str(folder / TRAINER_STATE))
 
 
-def take(trainer: Any, random: list[dict[str, Any]], running: dict[str, Any]) -> Snapshot:
-    """A copy of all that `trainer` would need to go on from here; `random` has the states of all ranks.
+def take(trainer: Any, rng_states: list[dict[str, Any]], running: dict[str, Any]) -> Snapshot:
+    """Return a copy of all that `trainer` needs to go on from here; `rng_states` has the random states of all ranks.
 
-    The only part of saving for which training waits. Raises `TypeError` for state that is neither tensor nor JSON.
+    Training waits for this part of saving alone. Raises `TypeError` for state that is neither tensor nor JSON.
     """
-    if zero_partitions.is_split(trainer):
-        kept, rest = {zero_partitions.STEM: zero_partitions.part(trainer)}, zero_partitions.facts(trainer)
+    if zero_partitions.is_partitioned(trainer):
+        kept, rest = (
+            {zero_partitions.STEM: zero_partitions.rank_tensors(trainer)},
+            zero_partitions.partition_facts(trainer),
+        )
     else:
         moments, rest = _split(trainer.optimizer.state_dict())
         kept = {"optimizer": moments}
@@ -66,7 +76,7 @@ def take(trainer: Any, random: list[dict[str, Any]], running: dict[str, Any]) ->
         state={
             "optimizer": rest,
             "schedule": trainer.lr_scheduler.state_dict(),
-            "random": random,
+            "random": rng_states,
             "running": running,
         },
         counters=replace(trainer.state, log_history=[], stateful_callbacks={}),
@@ -74,13 +84,16 @@ def take(trainer: Any, random: list[dict[str, Any]], running: dict[str, Any]) ->
 
 
 def take_part(trainer: Any) -> Snapshot:
-    """What only this rank has, where ZeRO spreads the state; rank 0 has the rest."""
-    return Snapshot(trainer.state.global_step, {zero_partitions.STEM: _copies(zero_partitions.part(trainer))})
+    """Return a copy of what this rank alone has under ZeRO; rank 0 has the rest."""
+    return Snapshot(
+        trainer.state.global_step, {zero_partitions.STEM: _copies(zero_partitions.rank_tensors(trainer))}
+    )
 
 
 def saved_weights(trainer: Any) -> dict[str, torch.Tensor]:
-    """Name to trained parameter or kept buffer, of the model without its wrappers; of a parameter that ZeRO 3 spreads
-    there is nothing here, since the parts have it.
+    """Return trained parameters and saved buffers by name, of the model without its wrappers.
+
+    Parameters that ZeRO 3 partitions are left out: the parts have them.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
     trained = {
@@ -97,10 +110,10 @@ def read_state(folder: Path) -> dict[str, Any]:
 
 
 def restore_weights(trainer: Any, folder: Path) -> int:
-    """How many tensors were restored: all that are trained. Raises `LookupError` otherwise."""
+    """Restore all trained tensors and return their number. Raises `LookupError` if one is missing or does not fit."""
     wanted = saved_weights(trainer)
     left = set(wanted)
-    for part in tensors.read(folder, "weights"):
+    for part in read_tensors(folder, "weights"):
         for name, saved in part.items():
             here = wanted.get(name)
             if here is None or (here.shape, here.dtype) != (saved.shape, saved.dtype):
@@ -116,18 +129,17 @@ def restore_weights(trainer: Any, folder: Path) -> int:
 
 
 def restore_optimizer(trainer: Any, folder: Path) -> None:
-    """Optimizer and schedule. Raises `LookupError` if a parameter's moments are missing or of another shape."""
+    """Restore optimizer and schedule. Raises `LookupError` if a parameter's moments are missing or of another shape."""
     state = read_state(folder)
-    if zero_partitions.is_split(trainer):
+    if zero_partitions.is_partitioned(trainer):
         rank = trainer.args.process_index
-        count = zero_partitions.restore(
-            trainer, folder.parent / zero_partitions.place(rank), rank, state["optimizer"]
-        )
-        say(f"restored {count} tensors of the model, all that are trained: the part of rank {rank}")
+        files = read_tensors(folder.parent / zero_partitions.rank_folder(rank), zero_partitions.STEM)
+        count = zero_partitions.restore_partition(trainer, files, rank, state["optimizer"])
+        log_line(f"restored {count} tensors of the model, all that are trained: the part of rank {rank}")
         trainer.lr_scheduler.load_state_dict(state["schedule"])
         return
     saved: dict[str, torch.Tensor] = {}
-    for part in tensors.read(folder, "optimizer"):
+    for part in read_tensors(folder, "optimizer"):
         saved.update(part)
     joined = _join(saved, state["optimizer"])
     shapes = [p.shape for group in trainer.optimizer.param_groups for p in group["params"]]
@@ -147,7 +159,7 @@ def _copies(named: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _split(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """An optimizer's state as tensors by `<index>.<name>`, and the rest as JSON."""
+    """Return an optimizer's state as tensors by `<index>.<name>`, and the rest as JSON."""
     found, plain = {}, {}
     for index, moments in state["state"].items():
         for name, value in moments.items():
@@ -168,3 +180,61 @@ def _join(found: dict[str, torch.Tensor], rest: dict[str, Any]) -> dict[str, Any
         state.setdefault(int(index), {})[moment] = value
     groups = [{k: tuple(v) if k == "betas" else v for k, v in group.items()} for group in rest["groups"]]
     return {"state": state, "param_groups": groups}
+
+
+def capture_rng() -> dict[str, Any]:
+    """Return the random states of this rank as JSON, 20 KB: of Python, numpy, torch and its GPU.
+
+    The libraries of training draw from these global generators.
+    """
+    version, words, gauss = random.getstate()
+    numpy: Any = np.random.get_state(legacy=False)  # noqa: NPY002  the libraries draw from it
+    return {
+        "python": [version, list(words), gauss],
+        "numpy": {**numpy, "state": {**numpy["state"], "key": numpy["state"]["key"].tolist()}},
+        "torch": torch.get_rng_state().tolist(),
+        "cuda": torch.cuda.get_rng_state().tolist() if torch.cuda.is_available() else None,
+    }
+
+
+def restore_rng(states: dict[str, Any]) -> None:
+    """Restore what `capture_rng` returned. Raises `LookupError` if only one of the two ranks has a GPU."""
+    if (states["cuda"] is not None) != torch.cuda.is_available():
+        raise LookupError(
+            "the random states are of a rank with a GPU, or this rank has one and they have none"
+        )
+    version, words, gauss = states["python"]
+    random.setstate((version, tuple(words), gauss))
+    numpy = states["numpy"]
+    keys = np.array(numpy["state"]["key"], dtype=np.uint32)
+    np.random.set_state({**numpy, "state": {**numpy["state"], "key": keys}})  # noqa: NPY002
+    torch.set_rng_state(torch.tensor(states["torch"], dtype=torch.uint8))
+    if states["cuda"] is not None:
+        torch.cuda.set_rng_state(torch.tensor(states["cuda"], dtype=torch.uint8))
+
+
+def write_tensors(
+    tensors: Mapping[str, torch.Tensor], folder: Path, stem: str, most: int = MAX_FILE_BYTES
+) -> None:
+    """Write `<stem>-00000.safetensors` and so on. Tensors must be on the CPU and must not change meanwhile."""
+    for number, part in enumerate(_parts(tensors, most)):
+        save_file(part, folder / f"{stem}-{number:05}.safetensors")
+
+
+def read_tensors(folder: Path, stem: str) -> Iterator[dict[str, torch.Tensor]]:
+    """Yield the tensors of each file of `write_tensors`, one file in memory at a time."""
+    for path in sorted(folder.glob(f"{stem}-*.safetensors")):
+        yield load_file(path)
+
+
+def _parts(tensors: Mapping[str, torch.Tensor], most: int) -> Iterator[dict[str, torch.Tensor]]:
+    part: dict[str, torch.Tensor] = {}
+    size = 0
+    for name, tensor in tensors.items():
+        if part and size + tensor.nbytes > most:
+            yield part
+            part, size = {}, 0
+        part[name] = tensor
+        size += tensor.nbytes
+    if part:
+        yield part

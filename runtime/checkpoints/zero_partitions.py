@@ -1,10 +1,10 @@
-"""What ZeRO leaves to one rank: its part of the weights in float32, and the optimiser's state of that part.
+"""The part of the state that ZeRO leaves to one rank: its weights in float32, and the optimizer's state for them.
 
-Each group of the optimiser's parameters is one flat tensor, cut into as many parts as there are ranks. A part is saved
-under <number of the group>.<name>: `weights` and, once a step was made, the moments and the step count of AdamW. What
-the parameters were goes into `state.json`, since two models of the same size have the same parts.
+Each group of the optimizer's parameters is one flat tensor, cut into as many parts as there are ranks. A part is saved
+under <number of the group>.<name>: `weights` and, after the first step, the moments and the step count of AdamW. Names
+and shapes of the parameters go into `state.json`, since two models of the same size have the same parts.
 
-DeepSpeed's own checkpoints are pickles in folders of its own, which nobody could verify file by file.
+DeepSpeed's own checkpoints are pickles, in folders that cannot be verified file by file.
 """
 
 from __future__ import annotations
@@ -13,40 +13,43 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from runtime.checkpoints import tensors
-
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 STEM = "part"
-"""Of the names of files with a part."""
+"""Stem of the names of files with a part."""
 WEIGHTS = "weights"
 
 
-def is_split(trainer: Any) -> bool:
-    """Whether each rank has a part of the state."""
+def is_partitioned(trainer: Any) -> bool:
+    """Return whether each rank has a part of the state."""
     return bool(trainer.is_deepspeed_enabled)
 
 
-def place(rank: int) -> str:
-    """The folder of a rank in a checkpoint; that of rank 0 has what is everybody's too."""
+def rank_folder(rank: int) -> str:
+    """Return the folder of a rank in a checkpoint; that of rank 0 also has what all ranks share."""
     return f"rank-{rank:05}"
 
 
-def main_place(folder: Path) -> Path:
-    """Where a checkpoint has what is everybody's: itself, or with parts the folder of rank 0."""
-    own = folder / place(0)
+def main_folder(folder: Path) -> Path:
+    """Return the folder with what all ranks share: the checkpoint's own, or under ZeRO that of rank 0."""
+    own = folder / rank_folder(0)
     return own if own.is_dir() else folder
 
 
-def wanted(file: str, rank: int) -> bool:
-    """Whether this rank needs a file of a checkpoint: its own, and everybody's."""
+def needed_by_rank(file: str, rank: int) -> bool:
+    """Return whether this rank needs a file of a checkpoint: its own part, or what all ranks share."""
     folder, slash, name = file.rpartition("/")
-    return not slash or folder == place(rank) or (folder == place(0) and not name.startswith(f"{STEM}-"))
+    return (
+        not slash
+        or folder == rank_folder(rank)
+        or (folder == rank_folder(0) and not name.startswith(f"{STEM}-"))
+    )
 
 
-def part(trainer: Any) -> dict[str, torch.Tensor]:
-    """The tensors of this rank, not copied."""
+def rank_tensors(trainer: Any) -> dict[str, torch.Tensor]:
+    """Return the tensors of this rank, not copied."""
     optimizer = trainer.optimizer.optimizer
     found = {}
     for number, master in enumerate(_masters(optimizer)):
@@ -56,35 +59,37 @@ def part(trainer: Any) -> dict[str, torch.Tensor]:
     return found
 
 
-def facts(trainer: Any) -> dict[str, Any]:
-    """What the parts are of, as JSON: name and shape of every trained parameter, and the groups without them."""
+def partition_facts(trainer: Any) -> dict[str, Any]:
+    """Return name and shape of every trained parameter, and the optimizer's groups without them, as JSON."""
     model = trainer.accelerator.unwrap_model(trainer.model)
-    shapes = {name: list(shape(p)) for name, p in model.named_parameters() if p.requires_grad}
+    shapes = {name: list(full_shape(p)) for name, p in model.named_parameters() if p.requires_grad}
     groups = [{k: v for k, v in g.items() if k != "params"} for g in trainer.optimizer.param_groups]
     return {"shapes": shapes, "groups": groups}
 
 
-def shape(parameter: torch.Tensor) -> torch.Size:
-    """Of the whole parameter, also where this rank has a part of it."""
+def full_shape(parameter: torch.Tensor) -> torch.Size:
+    """Return the shape of the whole parameter, even if this rank has only a part of it."""
     return getattr(parameter, "ds_shape", parameter.shape)
 
 
-def restore(trainer: Any, folder: Path, rank: int, saved: dict[str, Any]) -> int:
-    """Bring a rank's part back: weights in float32, those that the model computes with, moments. `folder` is the rank's.
-    Returns of how many trained tensors.
+def restore_partition(
+    trainer: Any, files: Iterable[dict[str, torch.Tensor]], rank: int, saved: dict[str, Any]
+) -> int:
+    """Restore this rank's part: weights in float32, the weights that the model computes with, moments of the optimizer.
 
-    Raises `LookupError` unless every tensor is there and fits.
+    `files` are the tensors of the rank's files, `saved` is what `partition_facts` returned when they were written. Return
+    the number of trained tensors. Raises `LookupError` if a tensor is missing or has another shape.
     """
-    here = facts(trainer)
+    here = partition_facts(trainer)
     if here["shapes"] != saved["shapes"]:
-        odd = sorted(
+        different = sorted(
             name
             for name in here["shapes"] | saved["shapes"]
             if here["shapes"].get(name) != saved["shapes"].get(name)
         )
-        raise LookupError(f"the checkpoint is of other parameters, among them `{odd[0]}`")
+        raise LookupError(f"the checkpoint has other parameters, among them `{different[0]}`")
     groups: dict[int, dict[str, torch.Tensor]] = {}
-    for file in tensors.read(folder, STEM):
+    for file in files:
         for name, tensor in file.items():
             index, _, kind = name.partition(".")
             groups.setdefault(int(index), {})[kind] = tensor
@@ -98,15 +103,14 @@ def restore(trainer: Any, folder: Path, rank: int, saved: dict[str, Any]) -> int
         _restore_group(optimizer.optimizer, master, groups[number], f"group {number} of rank {rank}")
     for group, was in zip(trainer.optimizer.param_groups, saved["groups"], strict=True):
         group.update({k: tuple(v) if k == "betas" else v for k, v in was.items()})
-    _refresh(optimizer)
+    _update_model_weights(optimizer)
     return len(here["shapes"])
 
 
 def _restore_group(optimizer: Any, master: torch.Tensor, saved: dict[str, torch.Tensor], what: str) -> None:
     for name, tensor in saved.items():
-        if tensor.shape != master.shape and (
-            tensor.dim() or name == WEIGHTS
-        ):  # a count of steps has no shape
+        # A step count is a scalar and has no shape.
+        if tensor.shape != master.shape and (tensor.dim() or name == WEIGHTS):
             raise LookupError(f"the checkpoint's `{name}` of {what} has another shape")
     if WEIGHTS not in saved:
         raise LookupError(f"the checkpoint lacks the weights of {what}")
@@ -117,16 +121,16 @@ def _restore_group(optimizer: Any, master: torch.Tensor, saved: dict[str, torch.
 
 
 def _masters(optimizer: Any) -> list[torch.Tensor]:
-    """The flat parts in float32 of this rank, of a `DeepSpeedZeroOptimizer` of stage 2 or 3."""
+    """Return this rank's flat float32 tensors of a `DeepSpeedZeroOptimizer` of stage 2 or 3."""
     spread = getattr(optimizer, "fp32_partitioned_groups_flat", None)
     found: list[torch.Tensor] = spread if spread is not None else optimizer.single_partition_of_fp32_groups
     return found
 
 
-def _refresh(optimizer: Any) -> None:
-    """The weights that the model computes with, from those in float32. Called by all ranks."""
+def _update_model_weights(optimizer: Any) -> None:
+    """Copy the float32 weights into those that the model computes with. All ranks must call this."""
     if not hasattr(optimizer, "fp32_partitioned_groups_flat"):
-        return  # under ZeRO 2 every rank has them all, and rank 0 saved them
+        return  # under ZeRO 2 every rank has all weights, and rank 0 saved them
     with torch.no_grad():
         for flat, master in zip(
             optimizer.fp16_partitioned_groups_flat, optimizer.fp32_partitioned_groups_flat, strict=True

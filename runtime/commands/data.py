@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
+import tarfile
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,17 +23,15 @@ from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
 from runtime.commands import Parser
-from runtime.datasets import DATASETS, RECORDED, facts_of, own
-from runtime.datasets.fetch import FETCH
+from runtime.datasets import DATASETS, RECORDED, find_dataset, icwsm2014, own
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from c2f_spec.store.protocol import ObjectStore
 
-FETCHED = tuple(name for name, facts in KNOWN.items() if facts.reader in FETCH)
-"""What `ALL` means."""
+
 INCOMING = "incoming"
 """Where a data set is put together."""
 
@@ -45,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
         objects = open_store(args.store)
         names = FETCHED if "ALL" in args.names else tuple(dict.fromkeys(args.names))
         for name in names if args.fetch else ():
-            _known(name)
+            _check_known(name)
         with _scratch(objects) as scratch:
             fetched: dict[str, Path] = {}
             for name in names:
@@ -60,7 +60,7 @@ def main(argv: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return int(error.code if isinstance(error, StageError) else error.exit)
     except OSError as error:
-        print(_no_room(error), file=sys.stderr)
+        print(_copy_failed(error), file=sys.stderr)
         return int(Unreachable.exit)
     return 0
 
@@ -80,7 +80,7 @@ def _scratch(objects: ObjectStore) -> Iterator[Path]:
                 place.rmdir()
 
 
-def _no_room(error: OSError) -> Unreachable:
+def _copy_failed(error: OSError) -> Unreachable:
     return Unreachable(
         f"cannot copy the data set: {error.strerror or error}: {error.filename2 or error.filename}",
         hint="make room there, or for a store in a bucket name another place with TMPDIR",
@@ -89,7 +89,7 @@ def _no_room(error: OSError) -> Unreachable:
 
 def add(objects: ObjectStore, name: str, source: Path, scratch: Path) -> dict[str, Any]:
     """Stage the files of data set `name` that lie in `source`; returns what is printed."""
-    kind = facts_of(name, source).reader
+    kind = find_dataset(name, source).reader
     reader = DATASETS[kind]
     files = [own.HEADER, own.TABLE] if kind == "own" else [reader.FILES[name]]
     for file in files:
@@ -101,7 +101,7 @@ def add(objects: ObjectStore, name: str, source: Path, scratch: Path) -> dict[st
     rows = reader.read(name, source)
     wanted = [source / file for file in files]
     if kind in RECORDED:
-        wanted += dict.fromkeys(RECORDED[kind].media(name, source, row) for row in rows)
+        wanted += dict.fromkeys(RECORDED[kind].clip_path(name, source, row) for row in rows)
     folder = scratch / name
     for path in wanted:
         copy = folder / path.relative_to(source)
@@ -111,7 +111,7 @@ def add(objects: ObjectStore, name: str, source: Path, scratch: Path) -> dict[st
     digest = add_dataset(objects, name, folder, facts)
     told = {"name": name, "digest": digest, "files": len(wanted), "rows": len(rows)}
     if kind == "own":
-        said = own.declared(own.header(name, source), rows)
+        said = own.declare(own.read_header(name, source), rows)
         told["own"] = said.model_dump(mode="json", exclude_none=True, exclude={"seconds"})
     return told
 
@@ -129,7 +129,7 @@ def _check(args: argparse.Namespace) -> int:
     return 0
 
 
-def _known(name: str) -> None:
+def _check_known(name: str) -> None:
     if name not in KNOWN:
         raise WrongUsage(f"no data set is called `{name}`", hint=f"ALL, or some of: {', '.join(KNOWN)}")
 
@@ -150,3 +150,77 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--from", dest="copy", type=Path, required=True, metavar="DIR", help="the copy")
     verb.add_argument("--against", action="append", default=[], metavar="NAME=DIR", help="another copy")
     return parser
+
+
+# Copies of the data sets that may be fetched -> a folder. Run by hand through `data add`, never by a stage.
+#
+# The ICWSM 2014 ratings lie in the source distribution of vaderSentiment 2.5 on PyPI. pip downloads it: it knows the
+# mirrors, proxies and certificates of this machine. Its hash is pinned here, and pip compares it before it unpacks or
+# runs anything of the archive (pip then asks the archive's setup.py for its name). Nothing else is downloaded: no
+# dependencies, and no build tools, which pip would take without a hash; setuptools must be installed.
+
+
+SDIST = "vaderSentiment==2.5 --hash=sha256:b960c954831f5ca58afee61780cc04ed48e551b91e783bfcbfb2c18bb8081a84"
+NESTED = "vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz"
+FOLDER = "hutto_ICWSM_2014"
+PIP = (
+    "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--retries", "2", "--require-hashes",
+    "--no-deps", "--no-binary", ":all:", "--no-build-isolation",
+)  # fmt: skip
+
+
+def icwsm2014_ratings(scratch: Path) -> Path:
+    """Download into `scratch`; returns the folder with the four files. Raises `Unreachable` without a network."""
+    requirements = scratch / "requirements.txt"
+    requirements.write_text(f"{SDIST}\n")
+    done = subprocess.run(
+        [sys.executable, *PIP, "--dest", str(scratch), "--requirement", str(requirements)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise _failed(done.stderr)
+    return unpack(scratch / "vaderSentiment-2.5.tar.gz", scratch)
+
+
+def unpack(sdist: Path, scratch: Path) -> Path:
+    """The folder with the files of ratings, taken out of the archive inside the archive."""
+    wanted = {f"{FOLDER}/{file}" for file in icwsm2014.FILES.values()}
+    try:
+        with tarfile.open(sdist) as outer:
+            inner_file = outer.extractfile(NESTED)
+            assert inner_file is not None
+            with tarfile.open(fileobj=inner_file) as inner:
+                # Read, not extracted: the `filter` that makes extraction safe came with Python 3.11.4.
+                for member in inner:
+                    file = inner.extractfile(member) if member.name in wanted else None
+                    if file is not None:
+                        (scratch / FOLDER).mkdir(parents=True, exist_ok=True)
+                        (scratch / member.name).write_bytes(file.read())
+    except (OSError, KeyError, tarfile.TarError) as error:
+        raise DataWrong(
+            f"{sdist.name} does not hold {NESTED}: {error}", hint="report this: the hash is pinned"
+        ) from error
+    return scratch / FOLDER
+
+
+def _failed(stderr: str) -> DataWrong | Unreachable:
+    if "DO NOT MATCH THE HASHES" in stderr:
+        return DataWrong(
+            "the vaderSentiment 2.5 that was downloaded is not the one pinned in runtime/commands/data.py",
+            hint="do not use it; ask who runs your package index",
+        )
+    lines = [line for line in stderr.splitlines() if "ERROR" in line or "No module named" in line]
+    reason = lines[-1].removeprefix("ERROR: ").strip() if lines else "pip failed without a reason"
+    return Unreachable(
+        f"cannot download vaderSentiment 2.5 from the package index: {reason}",
+        hint="with no network, put the `*_GroundTruth.txt` files (in that archive: "
+        f"{NESTED.split('/', 1)[1]}) into a folder ./icwsm2014 and run: c2f-spec data add NAME... --from ./icwsm2014",
+    )
+
+
+FETCH: dict[str, Callable[[Path], Path]] = {"icwsm2014": icwsm2014_ratings}
+"""By `Dataset.reader`."""
+FETCHED = tuple(name for name, facts in KNOWN.items() if facts.reader in FETCH)
+"""What `ALL` means."""

@@ -67,7 +67,7 @@ def export(folders: dict[str, Path], out: Path, job: dict[str, Any]) -> None:
     }
     (out / "c2f.json").write_text(json.dumps(facing, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     if "filter" in folders:
-        asked = Asked(
+        asked = Prompt(
             prompts[facts["language"]],
             spoken(fmt, facts["language"]).language,
             media.audio == "in_video",
@@ -91,7 +91,7 @@ def model(source: Path, out: Path) -> None:
     config.save_pretrained(out)
 
 
-class Asked(NamedTuple):
+class Prompt(NamedTuple):
     """What stands in the user's turn."""
 
     question: str
@@ -101,7 +101,7 @@ class Asked(NamedTuple):
     """Sound comes with the video."""
 
 
-def chains(kept: Path, prepared: Path, asked: Asked, out: Path) -> None:
+def chains(kept: Path, prepared: Path, asked: Prompt, out: Path) -> None:
     """Conversations about the clips, which lie beside them, as in the prepared data set; paths are relative to `train.jsonl`.
 
     A clip is named as often as the student saw it: not for sound that it lacks, in whose place a sentence stands.

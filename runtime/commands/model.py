@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
     from runtime.hub.download import Hub, RemoteFile
 
-AT_ONCE = 4
+PARALLEL_FILES = 4
 """Files that come at the same time: one connection alone seldom fills the line."""
-TOLD_EVERY = 10.0
+LOG_SECONDS = 10.0
 """Seconds."""
 
 
@@ -54,19 +54,19 @@ def add(name: str, store: str, source: str, at: str | None) -> dict[str, Any]:
     repository, _, revision = name.partition("@")
     if source in HUBS:
         incoming = home() / "incoming" / source / repository / revision
-        files, left_out = _fetched(HUBS[source], repository, at or revision, incoming)
+        files, left_out = _downloaded_files(HUBS[source], repository, at or revision, incoming)
     else:
-        files, left_out = _found(Path(source))
+        files, left_out = _local_files(Path(source))
     for file in files.values():
         check_file(file)
-    digest = add_model(objects, name, files, _say, give=source in HUBS)
+    digest = add_model(objects, name, files, _log, give=source in HUBS)
     size = sum(file.stat().st_size for file in files.values())
     if source in HUBS:
         shutil.rmtree(incoming)
     return {"name": name, "digest": digest, "files": len(files), "bytes": size, "left_out": list(left_out)}
 
 
-def _found(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+def _local_files(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
     """The files of a model that lies here."""
     if not folder.is_dir():
         raise WrongUsage(f"{folder} is no folder", hint="`--from` takes a folder, `hf` or `modelscope`")
@@ -75,7 +75,7 @@ def _found(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
     return {n: folder / n for n in chosen.staged}, chosen.left_out
 
 
-def _fetched(
+def _downloaded_files(
     hub: Hub, repository: str, revision: str, incoming: Path
 ) -> tuple[dict[str, Path], tuple[str, ...]]:
     """The files of a repository, brought to `incoming`."""
@@ -89,11 +89,11 @@ def _fetched(
     chosen = choose(f"{repository}@{revision}", listed.keys(), read)
     wanted = [listed[path] for path in chosen.staged]
     _check_room(wanted, incoming)
-    telling = _Telling(sum(file.size for file in wanted))
+    telling = _Progress(sum(file.size for file in wanted))
     side_by_side(
-        lambda file: download(hub, repository, revision, file, incoming / file.path, telling.came),
+        lambda file: download(hub, repository, revision, file, incoming / file.path, telling.add),
         sorted(wanted, key=lambda file: file.size),
-        at_once=AT_ONCE,
+        at_once=PARALLEL_FILES,
     )
     return {file.path: incoming / file.path for file in wanted}, chosen.left_out
 
@@ -109,22 +109,22 @@ def _check_room(wanted: Sequence[RemoteFile], incoming: Path) -> None:
         )
 
 
-class _Telling:
+class _Progress:
     """Says how far downloads are, every ten seconds."""
 
     def __init__(self, total: int) -> None:
         self._total, self._came, self._last = total, 0, time.monotonic()
         self._lock = threading.Lock()
 
-    def came(self, size: int) -> None:
+    def add(self, size: int) -> None:
         with self._lock:
             self._came += size
-            if time.monotonic() - self._last >= TOLD_EVERY:
+            if time.monotonic() - self._last >= LOG_SECONDS:
                 self._last = time.monotonic()
-                _say(f"{self._came / 1e9:,.2f} of {self._total / 1e9:,.2f} GB are here")
+                _log(f"{self._came / 1e9:,.2f} of {self._total / 1e9:,.2f} GB are here")
 
 
-def _say(message: str) -> None:
+def _log(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 

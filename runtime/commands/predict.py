@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".flv")
 """Of clips; other files of the folder are let be."""
-AT_ONCE = 8
+BATCH = 8
 """Clips that are answered together."""
 
 
@@ -44,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--without-text", action="store_true")
     args = parser.parse_args(argv)
     try:
-        facing = read_facing(args.model)
+        facing = read_export_facts(args.model)
         found = clips(args.clips, without_text=args.without_text)
         if args.out is None:
             write(facing, args, found, sys.stdout)
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def read_facing(model: Path) -> dict[str, Any]:
+def read_export_facts(model: Path) -> dict[str, Any]:
     """`c2f.json` of an exported student. Raises `DataWrong` if the folder has none."""
     if not (model / "c2f.json").is_file():
         raise DataWrong(
@@ -90,8 +90,8 @@ def write(
 ) -> None:
     """A line a clip, in order; a clip that cannot be read has an `error` and no score."""
     with tempfile.TemporaryDirectory() as scratch:
-        problems = prepared(Path(scratch), facing, found, args.language)
-        said = _answered(
+        problems = write_prepared(Path(scratch), facing, found, args.language)
+        said = _predict(
             args.model, facing, Path(scratch), [i for i in range(len(found)) if i not in problems]
         )
         for number, (path, _) in enumerate(found):
@@ -105,7 +105,7 @@ def write(
             file.flush()
 
 
-def prepared(
+def write_prepared(
     folder: Path, facing: dict[str, Any], found: list[tuple[Path, str]], language: str | None
 ) -> dict[int, str]:
     """Make `folder` a prepared data set, which is what a `Reader` reads; returns what is wrong with which clips.
@@ -133,7 +133,7 @@ def prepared(
     return problems
 
 
-def _answered(
+def _predict(
     model: Path, facing: dict[str, Any], folder: Path, numbers: list[int]
 ) -> Iterator[dict[str, Any]]:
     """What the student says of each of these clips, in order."""
@@ -143,10 +143,10 @@ def _answered(
     logging.set_verbosity_error()  # of the talker, which is not here
     student = load(model)
     student.model.eval().to(device())
-    engine = Generating(student, Decoding(max_new_tokens=facing["max_new_tokens"]), AT_ONCE)
+    engine = Generating(student, Decoding(max_new_tokens=facing["max_new_tokens"]), BATCH)
     reader = Reader(folder, student.processor, fmt, Media.model_validate(facing["media"]))
-    for start in range(0, len(numbers), AT_ONCE):
-        rows = [reader.row(str(number)) for number in numbers[start : start + AT_ONCE]]
+    for start in range(0, len(numbers), BATCH):
+        rows = [reader.row(str(number)) for number in numbers[start : start + BATCH]]
         said_of = {said.id: said for ended in engine.answer(rows, {}) for said in ended}
         for said in (said_of[row.id] for row in rows):
             answer = parse(fmt, said.text)

@@ -13,17 +13,17 @@ from pathlib import Path
 
 from c2f_spec.errors import C2fError, StageExit
 from c2f_spec.store.open import open_store
-from runtime.process.stage_file import bring_inputs, read_stage
+from runtime.process.stage_file import fetch_inputs, read_stage_file
 
 SECONDS = 2 * 3600
 
 
 def main(path: Path, seconds: float = SECONDS) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    stage = read_stage(path)
+    stage = read_stage_file(path)
     print(f"stage     {stage.name}: {path}", flush=True)
     try:
-        for role, folder in bring_inputs(stage, open_store(stage.store)).items():
+        for role, folder in fetch_inputs(stage, open_store(stage.store)).items():
             print(f"{role:<9} {folder}", flush=True)
     except C2fError as error:
         print(f"inputs    {error}", flush=True)  # which may be what somebody came to see

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from runtime.datasets import icwsm2014, own, thuiar
-from runtime.datasets.own import assert_declared as assert_declared
-from runtime.datasets.own import facts_of as facts_of
+from runtime.datasets.own import check_declared as check_declared
+from runtime.datasets.own import find_dataset as find_dataset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,17 +27,17 @@ class Reader(Protocol):
         ...
 
 
-class Recorded(Reader, Protocol):
+class RecordingReader(Reader, Protocol):
     """One whose clips are recordings."""
 
-    def table(self, name: str, folder: Path) -> tuple[list[Row], list[str]]:
+    def read_table(self, name: str, folder: Path) -> tuple[list[Row], list[str]]:
         """The rows that are right, and what is wrong with the others; `DataWrong` for what is no table at all."""
         ...
 
-    def media(self, name: str, folder: Path, row: Row) -> Path:
+    def clip_path(self, name: str, folder: Path, row: Row) -> Path:
         """The file of a clip; `DataWrong` if there is none."""
         ...
 
 
 DATASETS: dict[str, Reader] = {"icwsm2014": icwsm2014, "own": own, "thuiar": thuiar}
-RECORDED: dict[str, Recorded] = {"own": own, "thuiar": thuiar}
+RECORDED: dict[str, RecordingReader] = {"own": own, "thuiar": thuiar}

@@ -15,9 +15,9 @@ from c2f_spec.errors import DataWrong
 from c2f_spec.spec.datasets import ALL
 from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.store.digest import digest_file
-from runtime.datasets import DATASETS, RECORDED, facts_of
+from runtime.datasets import DATASETS, RECORDED, find_dataset
 from runtime.media.decode import probe
-from runtime.process.parallel import over_cores
+from runtime.process.parallel import map_processes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ EXAMPLES = 5
 LACKING = {"audio": "sound", "video": "picture"}
 
 
-class Found(NamedTuple):
+class ClipFile(NamedTuple):
     """What a clip's file holds."""
 
     problem: str
@@ -42,10 +42,10 @@ class Found(NamedTuple):
 
 def check(name: str, folder: Path, others: Mapping[str, Path]) -> dict[str, Any]:
     """Raises `DataWrong` if there is no table, or nothing in it is right."""
-    facts = facts_of(name, folder)
-    rows, wrong = _table(facts, folder)
-    files = _files(facts, folder, rows)
-    problems = [*_counts(facts, rows), *_media(rows, files), *_twins(rows, files)]
+    facts = find_dataset(name, folder)
+    rows, wrong = _read_rows(facts, folder)
+    files = _probe_files(facts, folder, rows)
+    problems = [*_split_problems(facts, rows), *_media_problems(rows, files), *_duplicates(rows, files)]
     if wrong:
         problems.insert(0, _problem("rows that are wrong", wrong))
     overlap = [_overlap(rows, files, other, place) for other, place in others.items()]
@@ -58,40 +58,40 @@ def check(name: str, folder: Path, others: Mapping[str, Path]) -> dict[str, Any]
         "labels": [min(labels), max(labels)],
         "seconds": round(sum(found.seconds for found in files.values()), 1),
         "problems": problems,
-        "notes": [*_notes(files), *_leaks(facts)],
+        "notes": [*_media_notes(files), *_leak_notes(facts)],
         "overlap": overlap,
     }
 
 
-def _table(facts: Dataset, folder: Path) -> tuple[list[Row], list[str]]:
+def _read_rows(facts: Dataset, folder: Path) -> tuple[list[Row], list[str]]:
     """Rows, and what is wrong with others."""
     if facts.reader not in RECORDED:
         return DATASETS[facts.reader].read(facts.name, folder), []
-    rows, wrong = RECORDED[facts.reader].table(facts.name, folder)
+    rows, wrong = RECORDED[facts.reader].read_table(facts.name, folder)
     return rows or DATASETS[facts.reader].read(facts.name, folder), wrong
 
 
-def _files(facts: Dataset, folder: Path, rows: Sequence[Row]) -> dict[str, Found]:
+def _probe_files(facts: Dataset, folder: Path, rows: Sequence[Row]) -> dict[str, ClipFile]:
     """By id; empty where clips are drawn."""
     reader = RECORDED.get(facts.reader)
     if reader is None:
         return {}
-    found: dict[str, Found] = {}
+    found: dict[str, ClipFile] = {}
     paths: dict[str, Path] = {}
     for row in rows:
         try:
-            paths[row.id] = reader.media(facts.name, folder, row)
+            paths[row.id] = reader.clip_path(facts.name, folder, row)
         except DataWrong as error:
-            found[row.id] = Found(error.message)
-    return found | dict(zip(paths, over_cores(_look, list(paths.values())), strict=True))
+            found[row.id] = ClipFile(error.message)
+    return found | dict(zip(paths, map_processes(_probe_file, list(paths.values())), strict=True))
 
 
-def _look(path: Path) -> Found:
+def _probe_file(path: Path) -> ClipFile:
     seen = probe(path)
-    return Found(seen.problem, digest_file(path).blake3, seen.duration_s, seen.lacks)
+    return ClipFile(seen.problem, digest_file(path).blake3, seen.duration_s, seen.lacks)
 
 
-def _counts(facts: Dataset, rows: Sequence[Row]) -> Iterable[dict[str, Any]]:
+def _split_problems(facts: Dataset, rows: Sequence[Row]) -> Iterable[dict[str, Any]]:
     published = facts.counts
     if published is None or facts.name not in KNOWN:
         return
@@ -105,7 +105,7 @@ def _counts(facts: Dataset, rows: Sequence[Row]) -> Iterable[dict[str, Any]]:
         yield _problem("splits of another size", off)
 
 
-def _media(rows: Sequence[Row], files: Mapping[str, Found]) -> Iterable[dict[str, Any]]:
+def _media_problems(rows: Sequence[Row], files: Mapping[str, ClipFile]) -> Iterable[dict[str, Any]]:
     by: defaultdict[str, list[str]] = defaultdict(list)
     for row in rows:
         if row.id in files and files[row.id].problem:
@@ -113,7 +113,7 @@ def _media(rows: Sequence[Row], files: Mapping[str, Found]) -> Iterable[dict[str
     yield from (_problem(what, examples) for what, examples in by.items())
 
 
-def _notes(files: Mapping[str, Found]) -> Iterable[str]:
+def _media_notes(files: Mapping[str, ClipFile]) -> Iterable[str]:
     """What is no problem and yet worth knowing."""
     lacking = Counter(kind for found in files.values() if not found.problem for kind in found.lacks)
     yield from (
@@ -122,7 +122,7 @@ def _notes(files: Mapping[str, Found]) -> Iterable[str]:
     )
 
 
-def _leaks(facts: Dataset) -> Iterable[str]:
+def _leak_notes(facts: Dataset) -> Iterable[str]:
     """What is known of a data set before anybody compares its clips."""
     across = dict.fromkeys(facts.contains, "contains")
     across |= {other.name: "lies in" for other in KNOWN.values() if facts.name in other.contains}
@@ -133,7 +133,7 @@ def _leaks(facts: Dataset) -> Iterable[str]:
         )
 
 
-def _twins(rows: Sequence[Row], files: Mapping[str, Found]) -> Iterable[dict[str, Any]]:
+def _duplicates(rows: Sequence[Row], files: Mapping[str, ClipFile]) -> Iterable[dict[str, Any]]:
     """The same recording under two ids; in two splits it leaks."""
     by: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
@@ -150,11 +150,11 @@ def _twins(rows: Sequence[Row], files: Mapping[str, Found]) -> Iterable[dict[str
         )
 
 
-def _overlap(rows: Sequence[Row], files: Mapping[str, Found], other: str, folder: Path) -> dict[str, Any]:
+def _overlap(rows: Sequence[Row], files: Mapping[str, ClipFile], other: str, folder: Path) -> dict[str, Any]:
     """Clips that `other` has too: how many by id, by words and by recording, and which."""
-    facts = facts_of(other, folder)
-    theirs, _ = _table(facts, folder)
-    their_files = {found.blake3 for found in _files(facts, folder, theirs).values() if found.blake3}
+    facts = find_dataset(other, folder)
+    theirs, _ = _read_rows(facts, folder)
+    their_files = {found.blake3 for found in _probe_files(facts, folder, theirs).values() if found.blake3}
     ids, texts = {row.id for row in theirs}, {row.text for row in theirs}
     shared = {
         "id": [row.id for row in rows if row.id in ids],

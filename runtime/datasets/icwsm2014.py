@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.errors import DataWrong
 from c2f_spec.spec.datasets import DATASETS
-from runtime.datasets.rows import Row, draw
+from runtime.datasets.rows import Row, hash_fraction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,5 +85,5 @@ def _row(name: str, line: str, seen: Mapping[str, int]) -> Row:
 
 
 def _split(clip: str) -> Split:
-    drawn = draw(clip, "split")
+    drawn = hash_fraction(clip, "split")
     return "train" if drawn < 0.7 else "valid" if drawn < 0.8 else "test"

@@ -41,20 +41,20 @@ COLUMNS = ("id", "file", "text", "label", "split")
 LICENCE = "its owner's"
 SOURCE = "the folder that it was staged from"
 ID = re.compile(r"[\w-][\w.-]*", re.ASCII)
-MANY = 10
+MAX_PROBLEMS = 10
 """Problems that a message shows."""
 EXAMPLE = "it says `language: en`, `low: -3`, `high: 3` and, if its classes are those of SIMS, `family: sims`"
 
 
-def is_own(folder: Path) -> bool:
+def is_user_folder(folder: Path) -> bool:
     return (folder / HEADER).is_file()
 
 
-def header(name: str, folder: Path) -> Own:
+def read_header(name: str, folder: Path) -> Own:
     """What `dataset.yaml` says. Raises `DataWrong` naming the field."""
     path = folder / HEADER
     try:
-        said = dict(_said(path))
+        said = dict(_header_fields(path))
         own = Own.model_validate({**said, "name": name})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
@@ -68,7 +68,7 @@ def header(name: str, folder: Path) -> Own:
     return own
 
 
-def _said(path: Path) -> Iterator[tuple[str, str]]:
+def _header_fields(path: Path) -> Iterator[tuple[str, str]]:
     """Words and values of a map of one level, which is all that a header is."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
@@ -81,38 +81,38 @@ def _said(path: Path) -> Iterator[tuple[str, str]]:
             continue
         if not colon or not word.isidentifier() or not value.strip():
             raise DataWrong(f"{path}:{number}: `{told}` is not `word: value`", hint=EXAMPLE)
-        yield word, _bare(value.strip())
+        yield word, _unquote(value.strip())
 
 
-def _bare(value: str) -> str:
+def _unquote(value: str) -> str:
     """Without the quotes that YAML allows around it."""
     quoted = len(value) > 1 and value[0] in "'\"" and value[0] == value[-1]
     return value[1:-1] if quoted else value
 
 
-def facts_of(name: str, folder: Path) -> Dataset:
+def find_dataset(name: str, folder: Path) -> Dataset:
     """Of a data set that is known by name, or that `folder` tells of itself. Raises `WrongUsage` if it is neither."""
     if name in DATASETS:
         return DATASETS[name]
-    if is_own(folder):
-        return header(name, folder).facts
+    if is_user_folder(folder):
+        return read_header(name, folder).facts
     raise WrongUsage(
         f"no data set is called `{name}`, and {folder} has no {HEADER} that would tell of one's own",
         hint=f"one of {', '.join(DATASETS)}; or write {HEADER}: {EXAMPLE}",
     )
 
 
-def declared(own: Own, rows: Sequence[Row]) -> Own:
+def declare(own: Own, rows: Sequence[Row]) -> Own:
     """With the clips counted: what a spec says of it."""
     counted = Counter(row.split for row in rows)
     return Own.model_validate({**own.model_dump(), "clips": dict(counted)})
 
 
-def assert_declared(said: Own, folder: Path, rows: Sequence[Row]) -> None:
+def check_declared(said: Own, folder: Path, rows: Sequence[Row]) -> None:
     """What the spec says is what the files say. Raises `DataWrong` naming each difference."""
-    there = declared(header(said.name, folder), rows)
+    there = declare(read_header(said.name, folder), rows)
     differ = [
-        f"`{field}` is {_told(getattr(there, field))} there and {_told(getattr(said, field))} in the spec"
+        f"`{field}` is {_format_value(getattr(there, field))} there and {_format_value(getattr(said, field))} in the spec"
         for field in Own.model_fields
         if field != "seconds" and getattr(there, field) != getattr(said, field)
     ]
@@ -123,7 +123,7 @@ def assert_declared(said: Own, folder: Path, rows: Sequence[Row]) -> None:
         )
 
 
-def _told(value: Any) -> str:
+def _format_value(value: Any) -> str:
     if isinstance(value, Splits):
         return ", ".join(f"{count} {split}" for split, count in value if count) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -131,11 +131,11 @@ def _told(value: Any) -> str:
 
 def read(name: str, folder: Path) -> list[Row]:
     """Every row. Raises `DataWrong` with each wrong line and column, the first ones of many."""
-    rows, problems = table(name, folder)
+    rows, problems = read_table(name, folder)
     path = folder / TABLE
     if problems:
-        more = f"\n  and {len(problems) - MANY} more" if len(problems) > MANY else ""
-        told = "".join(f"\n  {problem}" for problem in problems[:MANY])
+        more = f"\n  and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
+        told = "".join(f"\n  {problem}" for problem in problems[:MAX_PROBLEMS])
         raise DataWrong(
             f"{path} has {len(problems)} problems:{told}{more}", hint="correct them and try again"
         )
@@ -144,14 +144,17 @@ def read(name: str, folder: Path) -> list[Row]:
     return rows
 
 
-def table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
+def read_table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
     """The rows that are right, and what is wrong with others. Raises `DataWrong` for what is no such table."""
-    facts = header(name, folder).facts
+    facts = read_header(name, folder).facts
     rows: dict[str, Row] = {}
     lines: dict[str, int] = {}
     problems: list[str] = []
     for number, cells in _cells(folder / TABLE):
-        wrong = [f"line {number}, column `{column}`: {what}" for column, what in _wrong(facts, folder, cells)]
+        wrong = [
+            f"line {number}, column `{column}`: {what}"
+            for column, what in _cell_problems(facts, folder, cells)
+        ]
         clip = cells["id"].strip()
         if clip in lines:
             wrong.append(f"line {number}, column `id`: `{clip}` is that of line {lines[clip]}, too")
@@ -165,7 +168,7 @@ def table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
     return list(rows.values()), problems
 
 
-def media(name: str, folder: Path, row: Row) -> Path:
+def clip_path(name: str, folder: Path, row: Row) -> Path:
     """The file of a clip; that it is there was looked at by `read`."""
     del name
     assert row.source is not None
@@ -197,7 +200,7 @@ def _cells(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
         raise DataWrong(f"{path} is not a table in UTF-8: {error}", hint="save it as CSV in UTF-8") from error
 
 
-def _wrong(facts: Dataset, folder: Path, cells: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _cell_problems(facts: Dataset, folder: Path, cells: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Column and problem."""
     clip, file, split = (cells[name].strip() for name in ("id", "file", "split"))
     if not ID.fullmatch(clip):

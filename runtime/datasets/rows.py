@@ -30,16 +30,16 @@ class Row:
     """Video and clip of a recording; none where voice and face are drawn."""
 
 
-def draw(id: str, what: str) -> float:  # noqa: A002
+def hash_fraction(id: str, what: str) -> float:  # noqa: A002
     """A number in [0, 1) that depends on nothing but `id` and on `what` it is for."""
     return int.from_bytes(hashlib.sha256(f"{what}:{id}".encode()).digest()[:6], "big") / 2**48
 
 
-def limited(rows: Iterable[Row], limit: Mapping[str, int | None]) -> list[Row]:
+def limit_rows(rows: Iterable[Row], limit: Mapping[str, int | None]) -> list[Row]:
     """At most `limit[split]` rows of each split (absent or `None`: all), split by split in the order of a hash.
 
     A smaller limit keeps a subset of what a larger one keeps.
     """
-    ordered = sorted(rows, key=lambda row: (draw(row.id, "limit"), row.id))
+    ordered = sorted(rows, key=lambda row: (hash_fraction(row.id, "limit"), row.id))
     by_split = {split: [row for row in ordered if row.split == split] for split in ALL}
     return [row for split, members in by_split.items() for row in members[: limit.get(split)]]

@@ -40,7 +40,7 @@ MANY = 10
 
 def read(name: str, folder: Path) -> list[Row]:
     """Every row of data set `name`. Raises `DataWrong` with each wrong line, the first ones of many."""
-    rows, problems = table(name, folder)
+    rows, problems = read_table(name, folder)
     path = folder / FILES[name]
     if problems:
         more = f"\n  and {len(problems) - MANY} more" if len(problems) > MANY else ""
@@ -51,7 +51,7 @@ def read(name: str, folder: Path) -> list[Row]:
     return rows
 
 
-def table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
+def read_table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
     """The rows that are right, and what is wrong with each other one. Raises `DataWrong` for what is no such table.
 
     `annotation`, where it is there, must have the polarity of the label.
@@ -73,7 +73,7 @@ def table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
     return list(rows.values()), problems
 
 
-def media(name: str, folder: Path, row: Row) -> Path:
+def clip_path(name: str, folder: Path, row: Row) -> Path:
     """The file of a clip. Raises `DataWrong` naming the places that were looked at."""
     assert row.source is not None
     video, clip = row.source

@@ -30,7 +30,7 @@ class Budget:
         self._lock = threading.Condition()
 
     @contextmanager
-    def reserved(self, max_tokens: int) -> Iterator[None]:
+    def reserve(self, max_tokens: int) -> Iterator[None]:
         """Room for one request: the longest prompt so far and the longest reply. Raises `StageSpecWrong` without.
 
         What is under way may cost less than was set aside for it, so nobody is refused before that is known.
@@ -62,7 +62,7 @@ class Budget:
         amount = self._client.cost(self._longest_in, max_tokens)
         return known and self.spent + self._reserved + amount <= self._most
 
-    def settle(self, reply: Reply) -> float:
+    def charge(self, reply: Reply) -> float:
         """Cost of a reply. Raises `StageSpecWrong` for one without counts, where a budget is to be kept."""
         if reply.tokens_in is None or reply.tokens_out is None:
             if self._most is not None:

@@ -28,7 +28,7 @@ import urllib3
 from c2f_spec.errors import StageSpecWrong, Unreachable
 from c2f_spec.masking import masked
 from runtime.endpoints.budget import Budget
-from runtime.endpoints.replies import Again, Reply, RequestFailed, read
+from runtime.endpoints.replies import Reply, RequestFailed, RetryableError, parse_reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from c2f_spec.spec.handoff import Endpoint
 
 
-def key_of(endpoint: Endpoint) -> str | None:
+def read_api_key(endpoint: Endpoint) -> str | None:
     """The key; `None` for an endpoint that wants none. Raises `StageSpecWrong` naming the variable that lacks it."""
     name = endpoint.variable
     if name is None:
@@ -60,7 +60,7 @@ def key_of(endpoint: Endpoint) -> str | None:
 # When the next request may be sent: so many a minute, and none while the endpoint asks for a pause.
 
 
-class Pace:
+class RateLimit:
     """Shared by the threads of a client."""
 
     def __init__(self, per_minute: float | None) -> None:
@@ -91,7 +91,7 @@ PATIENCE = 300.0
 """Seconds for which a request waits for an endpoint that is busy or away."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 CONNECT_SECONDS = 10.0
-MOST_BYTES = 16 << 20
+MAX_REPLY_BYTES = 16 << 20
 """Of a reply."""
 CHUNK = 1 << 16
 
@@ -105,17 +105,17 @@ class Message:
     """Each is the JSON of one part."""
 
 
-def text(words: str) -> bytes:
+def text_part(words: str) -> bytes:
     """A part of words."""
     return json.dumps({"type": "text", "text": words}, ensure_ascii=False).encode()
 
 
-def said(role: str, words: str) -> Message:
+def text_message(role: str, words: str) -> Message:
     """A turn of words alone."""
-    return Message(role, (text(words),))
+    return Message(role, (text_part(words),))
 
 
-class Client:
+class ChatClient:
     """Safe to use from `endpoint.client.concurrency` threads, each with a connection of its own."""
 
     def __init__(
@@ -137,8 +137,8 @@ class Client:
             patience,
         )
         self.budget = Budget(how, shards, spent)
-        self._pace = Pace(how.requests_per_minute / shards if how.requests_per_minute else None)
-        self._key = key_of(endpoint)
+        self._pace = RateLimit(how.requests_per_minute / shards if how.requests_per_minute else None)
+        self._key = read_api_key(endpoint)
         self._pool = _pool(self.url, how.concurrency)
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self._key:
@@ -158,23 +158,23 @@ class Client:
         """The answer. Raises `RequestFailed`, `Unreachable`, or `StageSpecWrong` for key, URL, model or budget."""
         settings = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
         body = _body(self.model, messages, {k: v for k, v in settings.items() if v is not None})
-        with self.budget.reserved(max_tokens):
-            reply = self._asked(body)
-            self.budget.settle(reply)
+        with self.budget.reserve(max_tokens):
+            reply = self._send_with_retries(body)
+            self.budget.charge(reply)
         return reply
 
     def close(self) -> None:
         """Requests that wait for another try end: nobody wants their answer any more."""
         self._closed = True
 
-    def _asked(self, body: bytes) -> Reply:
+    def _send_with_retries(self, body: bytes) -> Reply:
         began, failures, waits = time.monotonic(), 0, 0
         while True:
             self._pace.wait()
             try:
-                reply = self._once(body)
-            except Again as again:
-                if again.of_the_endpoint:
+                reply = self._send(body)
+            except RetryableError as again:
+                if again.endpoint_is_busy:
                     waits += 1
                     pause = _backoff(waits) if again.wait is None else max(again.wait, _backoff(1))
                     if self._closed or time.monotonic() + pause > began + self.patience:
@@ -193,7 +193,7 @@ class Client:
                 self._answered = time.monotonic()
                 return reply
 
-    def _once(self, body: bytes) -> Reply:
+    def _send(self, body: bytes) -> Reply:
         """One request and its answer, which must be whole within `timeout` seconds."""
         began = time.monotonic()
         try:
@@ -207,16 +207,18 @@ class Client:
                 redirect=False,
                 preload_content=False,
             )
-            data = _whole(answer, began + self.timeout)
+            data = _read_body(answer, began + self.timeout)
         except (urllib3.exceptions.ReadTimeoutError, TimeoutError) as error:
-            raise Again("timeout", f"no whole reply within {self.timeout:g} s") from error
+            raise RetryableError("timeout", f"no whole reply within {self.timeout:g} s") from error
         except urllib3.exceptions.ProtocolError as error:
             cut = isinstance(error.args[-1], urllib3.exceptions.IncompleteRead | IncompleteRead)
-            raise Again("truncated" if cut else "broken", f"the connection broke: {error}") from error
+            raise RetryableError(
+                "truncated" if cut else "broken", f"the connection broke: {error}"
+            ) from error
         except urllib3.exceptions.HTTPError as error:
-            raise Again("connection", f"{type(error).__name__}: {error}") from error
+            raise RetryableError("connection", f"{type(error).__name__}: {error}") from error
         seconds = time.monotonic() - began
-        return read(answer.status, answer.headers, data, seconds, self.url, self._masked)
+        return parse_reply(answer.status, answer.headers, data, seconds, self.url, self._masked)
 
     def _alive(self) -> bool:
         """Whether the endpoint answers anything at all; what it says of its models does not matter."""
@@ -228,7 +230,7 @@ class Client:
             return False
         return answer.status < 500
 
-    def _unreachable(self, again: Again) -> Unreachable:
+    def _unreachable(self, again: RetryableError) -> Unreachable:
         return Unreachable(
             f"{self.url} does not answer ({again.reason}): {self._masked(again.message)}",
             hint="what was answered is kept; the stage goes on where it was",
@@ -248,7 +250,7 @@ def _body(model: str, messages: Sequence[Message], settings: dict[str, float]) -
     return b'%s,"messages":[%s]}' % (head[:-1], b",".join(turns))
 
 
-def _whole(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+def _read_body(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
     """The body. A server that sends a byte now and then stalls as well as one that sends none."""
     pieces, size = [], 0
     while piece := answer.read1(CHUNK):
@@ -257,9 +259,9 @@ def _whole(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
         if time.monotonic() > deadline:
             answer.close()
             raise TimeoutError
-        if size > MOST_BYTES:
+        if size > MAX_REPLY_BYTES:
             answer.close()
-            raise Again("malformed", f"a reply of more than {MOST_BYTES >> 20} MB")
+            raise RetryableError("malformed", f"a reply of more than {MAX_REPLY_BYTES >> 20} MB")
     answer.release_conn()
     return b"".join(pieces)
 

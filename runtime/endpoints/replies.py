@@ -17,11 +17,11 @@ from c2f_spec.errors import StageSpecWrong
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-BUSY = frozenset({408, 425, 429, 503, 529})
+BUSY_STATUS = frozenset({408, 425, 429, 503, 529})
 """The endpoint is well and wants to be asked later."""
-REFUSED = frozenset({400, 413, 415, 422})
+REFUSED_STATUS = frozenset({400, 413, 415, 422})
 """Of this request, for what is in it."""
-SHOWN = 300
+MAX_MESSAGE_CHARS = 300
 """Characters of an endpoint's own words in a message."""
 
 
@@ -51,7 +51,7 @@ class RequestFailed(Exception):
         self.message = message
 
 
-class Again(Exception):
+class RetryableError(Exception):
     """To be sent once more, after `wait` seconds if the endpoint says so."""
 
     def __init__(self, reason: str, message: str, *, wait: float | None = None) -> None:
@@ -59,12 +59,12 @@ class Again(Exception):
         self.reason, self.message, self.wait = reason, message, wait
 
     @property
-    def of_the_endpoint(self) -> bool:
+    def endpoint_is_busy(self) -> bool:
         """It is the endpoint's state and not this request that is in the way."""
         return self.reason in ("busy", "connection")
 
 
-def read(
+def parse_reply(
     status: int,
     headers: Mapping[str, str],
     body: bytes,
@@ -81,7 +81,7 @@ def read(
         if "error" not in data or "choices" in data:
             return _reply(data, seconds)
         status = _status(data["error"])  # as gateways tell of the endpoint behind them
-    said = _said(body, mask)
+    said = _error_text(body, mask)
     if status in (401, 403):
         raise StageSpecWrong(
             f"{url} does not accept the key ({status}): {said}",
@@ -91,12 +91,12 @@ def read(
         raise StageSpecWrong(
             f"{url} has no credit left ({status}): {said}", hint="pay, then `c2f-spec retry`"
         )
-    if status in BUSY:
-        raise Again("busy", f"{status}: {said}", wait=_retry_after(headers.get("Retry-After")))
-    if status in REFUSED:
+    if status in BUSY_STATUS:
+        raise RetryableError("busy", f"{status}: {said}", wait=_retry_after(headers.get("Retry-After")))
+    if status in REFUSED_STATUS:
         raise RequestFailed("refused", f"{status}: {said}")
     if status >= 500:
-        raise Again("error", f"{status}: {said}")
+        raise RetryableError("error", f"{status}: {said}")
     raise StageSpecWrong(
         f"{url} answers {status} to a chat completion: {said}",
         hint="the URL ends in `/v1`, and the model's name is the endpoint's",
@@ -107,9 +107,9 @@ def _json(body: bytes) -> dict[str, Any]:
     try:
         data = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise Again("malformed", f"not a chat completion: {type(error).__name__}") from error
+        raise RetryableError("malformed", f"not a chat completion: {type(error).__name__}") from error
     if not isinstance(data, dict):
-        raise Again("malformed", "not a chat completion: no object")
+        raise RetryableError("malformed", "not a chat completion: no object")
     return data
 
 
@@ -128,23 +128,23 @@ def _reply(data: dict[str, Any], seconds: float) -> Reply:
         usage = data.get("usage") or {}
         tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
     except (LookupError, TypeError, AttributeError) as error:
-        raise Again("malformed", f"not a chat completion: {type(error).__name__}") from error
+        raise RetryableError("malformed", f"not a chat completion: {type(error).__name__}") from error
     if finish == "content_filter" or choice["message"].get("refusal"):
         raise RequestFailed("refused", "the endpoint's filter withheld the answer")
     if text is None and (finish == "length" or reasoning):
         text = ""  # all of its tokens went into thinking: the same request would be answered the same
     right = isinstance(text, str) and isinstance(finish, str) and isinstance(reasoning, str)
     if not right or not all(t is None or (isinstance(t, int) and t >= 0) for t in tokens):
-        raise Again("malformed", "not a chat completion: a field is of another type")
-    return Reply(_whole(text), tokens[0], tokens[1], seconds, finish, _whole(reasoning))
+        raise RetryableError("malformed", "not a chat completion: a field is of another type")
+    return Reply(_valid_unicode(text), tokens[0], tokens[1], seconds, finish, _valid_unicode(reasoning))
 
 
-def _whole(text: str) -> str:
+def _valid_unicode(text: str) -> str:
     """With U+FFFD for halves of characters, which JSON may hold where `max_tokens` cut one, and UTF-8 may not."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _said(body: bytes, mask: Callable[[str], str]) -> str:
+def _error_text(body: bytes, mask: Callable[[str], str]) -> str:
     """The endpoint's own words, or the start of whatever came."""
     try:
         data: Any = json.loads(body)
@@ -153,9 +153,9 @@ def _said(body: bytes, mask: Callable[[str], str]) -> str:
             f"{error.get('message', error)} {error.get('code') or ''}" if isinstance(error, dict) else error
         )
     except (ValueError, AttributeError, RecursionError):
-        said = body[: 4 * SHOWN].decode(errors="replace")
+        said = body[: 4 * MAX_MESSAGE_CHARS].decode(errors="replace")
     text = " ".join(mask(str(said)).split())
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    return text if len(text) <= MAX_MESSAGE_CHARS else f"{text[:MAX_MESSAGE_CHARS]}..."
 
 
 def _retry_after(value: str | None) -> float | None:

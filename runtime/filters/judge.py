@@ -12,12 +12,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import StageSpecWrong
-from runtime.console import say
-from runtime.endpoints.client import Client, said
+from runtime.console import log_line
+from runtime.endpoints.client import ChatClient, text_message
 from runtime.endpoints.replies import RequestFailed
 from runtime.filters.base import Failed
-from runtime.process.journal import Journal
-from runtime.process.worker_threads import side_by_side
+from runtime.process.parallel import map_threads
+from runtime.process.units import Journal
 from runtime.text.clips import seed_of, write_jsonl
 
 if TYPE_CHECKING:
@@ -96,20 +96,20 @@ class Judging:
             marks = {row["id"]: Mark(**row) for row in journal.rows() if row["id"] in wanted}
             spent = sum(endpoint.client.cost(mark.tokens_in, mark.tokens_out) for mark in marks.values())
             left = [(clip, answer) for clip, answer in chains if clip.id not in marks]
-            say(f"{len(marks)} of {len(chains)} marks are in the journal")
-            client = Client(endpoint, self._spec.model, spent=spent)
+            log_line(f"{len(marks)} of {len(chains)} marks are in the journal")
+            client = ChatClient(endpoint, self._spec.model, spent=spent)
             # Until one is given it may be the endpoint, so that there is none is not kept, and asked again.
             unsure: list[Mark] = []
             sure = bool(marks)
             work = partial(self._mark, client)
-            with closing(side_by_side(work, left, endpoint.client.concurrency, client.close)) as asked:
+            with closing(map_threads(work, left, endpoint.client.concurrency, client.close)) as asked:
                 for mark in asked:
                     marks[mark.id] = mark
                     unsure.append(mark)
                     sure = sure or mark.value is not None
                     if sure:
                         for each in unsure:
-                            journal.note(asdict(each))
+                            journal.append(asdict(each))
                         unsure.clear()
                     elif len(unsure) == HOPELESS:
                         break
@@ -122,7 +122,7 @@ class Judging:
         write_jsonl(self._ctx.out / "marks.jsonl", (asdict(marks[clip.id]) for clip, _ in chains))
         return marks
 
-    def _mark(self, client: Client, chain: tuple[Clip, Answer]) -> Mark:
+    def _mark(self, client: ChatClient, chain: tuple[Clip, Answer]) -> Mark:
         clip, answer = chain
         question = RUBRIC[self._language].format(text=clip.text, polarity=answer.polarity, think=answer.think)
         tokens_in = tokens_out = 0
@@ -130,7 +130,7 @@ class Judging:
         for tried in range(TRIES):
             try:
                 reply = client.chat(
-                    [said("user", question)],
+                    [text_message("user", question)],
                     max_tokens=LONGEST,
                     temperature=0.0 if tried == 0 else 0.7,
                     seed=seed_of(self._ctx.stage.key, clip.id, 0, tried),

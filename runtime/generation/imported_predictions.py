@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import DataWrong
 from c2f_spec.metrics.imported_predictions import FILE, Imported, read_imported
-from runtime.console import say
+from runtime.console import log_line
 from runtime.text.clips import read_manifest, write_jsonl
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def run(ctx: Context) -> dict[str, Any]:
     write_jsonl(ctx.out / "predictions.jsonl", rows)
     missing = sum(clip.id not in answers for clip in clips)
     if missing:
-        say(
+        log_line(
             f"warning: `{name}` has no prediction for {missing} of {len(clips)} clips; they count as unparsable"
         )
     return {"clips": len(rows), "scored": sum(r["score"] is not None for r in rows), "missing": missing}

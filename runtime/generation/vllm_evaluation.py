@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from c2f_spec.spec.evaluate import Decoding
     from c2f_spec.spec.handoff import VllmPlace
     from c2f_spec.spec.sections import Student as StudentSpec
-    from runtime.media.features import Shown
+    from runtime.media.features import DecodedClip
     from runtime.models.rows import Row
     from runtime.process.context import Context
 
@@ -51,7 +51,7 @@ class Serving:
         processor: Any,
         decoding: Decoding,
         place: VllmPlace,
-        shown: Callable[[str], Shown],
+        shown: Callable[[str], DecodedClip],
         *,
         half: bool,
         longest: int,

@@ -23,7 +23,7 @@ from runtime.models.student import suppressed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runtime.media.features import Shown
+    from runtime.media.features import DecodedClip
 
 NEVER = -100.0
 """Added to a logit; the least that vLLM takes."""
@@ -52,7 +52,7 @@ def assert_installed() -> None:
         )
 
 
-def request(prompt: Sequence[int], shown: Shown, processor: Any) -> dict[str, Any]:
+def request(prompt: Sequence[int], shown: DecodedClip, processor: Any) -> dict[str, Any]:
     """One of `LLM.generate`'s prompts."""
     media: dict[str, Any] = {}
     options: dict[str, Any] = {}

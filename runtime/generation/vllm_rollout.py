@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.handoff import VllmPlace
     from runtime.generation.vllm_requests import Sampling
-    from runtime.media.features import Shown
+    from runtime.media.features import DecodedClip
     from runtime.process.context import Context
 
 BATCHED_TOKENS = 4096
@@ -116,7 +116,7 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
     def _fix_param_name_to_vllm(self, name: str, extra_prefixes: list[str] | None = None) -> str:
         return hub_name(super()._fix_param_name_to_vllm(name, extra_prefixes))
 
-    def answer(self, prompts: Sequence[Sequence[int]], shown: Sequence[Shown]) -> Drawn:
+    def answer(self, prompts: Sequence[Sequence[int]], shown: Sequence[DecodedClip]) -> Drawn:
         """One answer to each prompt of this rank, hints that it ends in included; called by all ranks alike."""
         if self.mode == "server":
             return self._by_server(prompts, shown)
@@ -162,7 +162,7 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
         first: int = sum(counts[: torch.distributed.get_rank(group=self.tp_group)])
         return first
 
-    def _by_server(self, prompts: Sequence[Sequence[int]], shown: Sequence[Shown]) -> Drawn:
+    def _by_server(self, prompts: Sequence[Sequence[int]], shown: Sequence[DecodedClip]) -> Drawn:
         """Rank 0 asks for all ranks."""
         counts = gather_object([len(prompts)])
         everyone = gather_object(list(zip(map(list, prompts), shown, strict=True)))

@@ -24,14 +24,14 @@ from runtime.media.decode import RATE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from runtime.media.features import Shown
+    from runtime.media.features import DecodedClip
 
 AT_ONCE = 64
 """Requests; each is of one prompt."""
 
 
 def ask(
-    client: Any, asked: Sequence[tuple[list[int], Shown]], processor: Any, parameters: dict[str, Any]
+    client: Any, asked: Sequence[tuple[list[int], DecodedClip]], processor: Any, parameters: dict[str, Any]
 ) -> tuple[list[list[int]], list[list[float | None]]]:
     """The tokens of one answer to each prompt, and their log-probabilities."""
     tokens = {"video": processor.video_token_id, "audio": processor.audio_token_id}
@@ -65,7 +65,7 @@ TAKEN = ("n", "max_tokens", "temperature", "top_p", "top_k")
 """Parameters that TRL's client has arguments for."""
 
 
-def _features(client: Any, prompt: list[int], shown: Shown, processor: Any) -> dict[str, Any]:
+def _features(client: Any, prompt: list[int], shown: DecodedClip, processor: Any) -> dict[str, Any]:
     """What the server makes of the media, in a conversation that is thrown away."""
     options = request(prompt, shown, processor).get("mm_processor_kwargs", {})
     message = {"role": "user", "content": parts(shown)}
@@ -80,7 +80,7 @@ def _features(client: Any, prompt: list[int], shown: Shown, processor: Any) -> d
     return features
 
 
-def parts(shown: Shown) -> list[dict[str, Any]]:
+def parts(shown: DecodedClip) -> list[dict[str, Any]]:
     """Media as the parts of a message: frames one by one and without loss, sound as WAV."""
     import soundfile
     from PIL import Image

@@ -29,7 +29,7 @@ PAUSES = (0.2, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds before a request is made again, if not one byte more has come since."""
 LONGEST_PAUSE = 120.0
 """Seconds that a hub may ask us to wait before we say that it does."""
-AGAIN = (408, 425, 429, 500, 502, 503, 504)
+RETRY_STATUS = (408, 425, 429, 500, 502, 503, 504)
 LARGEST_LIST = 64 << 20
 """Bytes of one page of a listing: repositories have tens of files."""
 
@@ -59,7 +59,7 @@ class Hub:
     """The variable that holds it."""
 
 
-class Busy(Exception):
+class RetryableError(Exception):
     """A request that may be made again, in `seconds` if the server said so."""
 
     def __init__(self, why: str, seconds: float | None = None) -> None:
@@ -87,29 +87,31 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 OPENER = urllib.request.build_opener(_Redirects())
 
 
-def opened(url: str, headers: Mapping[str, str], what: str, token: str) -> Any:
+def open_url(url: str, headers: Mapping[str, str], what: str, token: str) -> Any:
     """The answer to a GET. Raises `Busy`, or `Unreachable` where asking again is no use."""
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity", **headers})  # noqa: S310  ours
     try:
         return OPENER.open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code in AGAIN:
-            raise Busy(f"{bare(url)} answers {error.code}", _seconds(error.headers)) from error
-        raise refused(error.code, url, what, token) from error
+        if error.code in RETRY_STATUS:
+            raise RetryableError(
+                f"{without_query(url)} answers {error.code}", _seconds(error.headers)
+            ) from error
+        raise refusal(error.code, url, what, token) from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise Busy(f"{urllib.parse.urlsplit(url).netloc}: {reason}") from error
+        raise RetryableError(f"{urllib.parse.urlsplit(url).netloc}: {reason}") from error
 
 
-def refused(code: int, url: str, what: str, token: str) -> C2fError:
+def refusal(code: int, url: str, what: str, token: str) -> C2fError:
     if code in (401, 403):
         hint = f"if its terms must be accepted, do so on its page, and put a token of yours into {token}"
         return Unreachable(f"{what}: the hub refuses us ({code})", hint=hint)
     if code == 404:
         hint = "check the repository and `--revision`; a hub may call a commit by another name (`--at`)"
-        return Unreachable(f"{what} is not on the hub ({bare(url)})", hint=hint)
-    return Unreachable(f"{what}: the hub answers {code} ({bare(url)})", hint="try again later")
+        return Unreachable(f"{what} is not on the hub ({without_query(url)})", hint=hint)
+    return Unreachable(f"{what}: the hub answers {code} ({without_query(url)})", hint="try again later")
 
 
 def _seconds(headers: Any) -> float | None:
@@ -120,13 +122,13 @@ def _seconds(headers: Any) -> float | None:
         return None
 
 
-class Patience:
+class Backoff:
     """Waits before a request is made again."""
 
     def __init__(self, hint: str) -> None:
         self._hint, self._tries = hint, 0
 
-    def wait(self, busy: Busy) -> None:
+    def wait(self, busy: RetryableError) -> None:
         """Raises `Unreachable` when there were enough tries, or if the hub wants too long a pause."""
         if self._tries == len(PAUSES):
             raise Unreachable(str(busy), hint=self._hint) from busy
@@ -137,21 +139,21 @@ class Patience:
         time.sleep(seconds)
 
 
-def listed(url: str, headers: Mapping[str, str], what: str, token: str) -> tuple[Any, str]:
+def get_page(url: str, headers: Mapping[str, str], what: str, token: str) -> tuple[Any, str]:
     """A JSON answer and the address of its next page, or nothing."""
-    patience = Patience("`--from DIR` stages a copy that you have; behind a proxy, set https_proxy")
+    patience = Backoff("`--from DIR` stages a copy that you have; behind a proxy, set https_proxy")
     while True:
         try:
-            with opened(url, headers, what, token) as answer:
+            with open_url(url, headers, what, token) as answer:
                 data, link = answer.read(LARGEST_LIST), answer.headers.get("Link", "")
             return json.loads(data), _next(link)
-        except Busy as busy:
+        except RetryableError as busy:
             patience.wait(busy)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            patience.wait(Busy(f"{bare(url)}: {error}"))
+            patience.wait(RetryableError(f"{without_query(url)}: {error}"))
 
 
-def bare(url: str) -> str:
+def without_query(url: str) -> str:
     """For messages: what stands behind `?` may be a signature."""
     return url.partition("?")[0]
 
@@ -184,8 +186,8 @@ def download(
     part = to.with_name(f"{to.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(TRIES):
-        _bring(hub, hub.url(repository, revision, file.path), file, part, tell)
-        if _right(part, file):
+        _download_part(hub, hub.url(repository, revision, file.path), file, part, tell)
+        if _digest_matches(part, file):
             with part.open("rb") as whole:
                 os.fsync(whole.fileno())
             part.replace(to)
@@ -197,32 +199,32 @@ def download(
     )
 
 
-def _bring(hub: Hub, url: str, file: RemoteFile, part: Path, tell: Callable[[int], None]) -> None:
+def _download_part(hub: Hub, url: str, file: RemoteFile, part: Path, tell: Callable[[int], None]) -> None:
     """All bytes of `file` in `part`. Progress buys new tries: a long file over a bad line comes in many pieces."""
     part.touch()
     if part.stat().st_size > file.size:
         part.unlink()
         part.touch()
     tell(part.stat().st_size)
-    patience, most = _patience(file), 0
+    patience, most = _backoff(file), 0
     while (have := part.stat().st_size) < file.size:
         if have > most:
-            patience, most = _patience(file), have
+            patience, most = _backoff(file), have
         try:
-            _go_on(hub, url, file, part, tell)
-        except Busy as busy:
+            _append(hub, url, file, part, tell)
+        except RetryableError as busy:
             patience.wait(busy)
 
 
-def _patience(file: RemoteFile) -> Patience:
-    return Patience(f"run it again: it goes on where it was in {file.path}")
+def _backoff(file: RemoteFile) -> Backoff:
+    return Backoff(f"run it again: it goes on where it was in {file.path}")
 
 
-def _go_on(hub: Hub, url: str, file: RemoteFile, part: Path, tell: Callable[[int], None]) -> None:
+def _append(hub: Hub, url: str, file: RemoteFile, part: Path, tell: Callable[[int], None]) -> None:
     """Append what is missing, by one request. Raises `Busy` if it ends before all is there."""
     have = part.stat().st_size
     headers = hub.headers() | ({"Range": f"bytes={have}-"} if have else {})
-    with opened(url, headers, file.path, hub.token) as answer, part.open("r+b", buffering=0) as out:
+    with open_url(url, headers, file.path, hub.token) as answer, part.open("r+b", buffering=0) as out:
         if have and not _continues(answer, have):
             tell(-have)  # it sends the whole from the start
             have = 0
@@ -234,9 +236,9 @@ def _go_on(hub: Hub, url: str, file: RemoteFile, part: Path, tell: Callable[[int
                 have += len(data)
                 tell(len(data))
         except (OSError, http.client.HTTPException) as error:
-            raise Busy(f"{bare(url)}: {error}") from error
+            raise RetryableError(f"{without_query(url)}: {error}") from error
     if have < file.size:
-        raise Busy(f"{bare(url)} ended after {have:,} of {file.size:,} bytes")
+        raise RetryableError(f"{without_query(url)} ended after {have:,} of {file.size:,} bytes")
 
 
 def _continues(answer: Any, have: int) -> bool:
@@ -245,7 +247,7 @@ def _continues(answer: Any, have: int) -> bool:
     return answer.status == 206 and said.startswith(f"bytes {have}-")
 
 
-def _right(path: Path, file: RemoteFile) -> bool:
+def _digest_matches(path: Path, file: RemoteFile) -> bool:
     if path.stat().st_size != file.size:
         return False
     hasher = (

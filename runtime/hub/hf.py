@@ -12,7 +12,7 @@ import os
 from urllib.parse import quote
 
 from c2f_spec.errors import Unreachable
-from runtime.hub.download import Hub, RemoteFile, listed
+from runtime.hub.download import Hub, RemoteFile, get_page
 
 TOKEN = "HF_TOKEN"  # noqa: S105  the name of the variable
 
@@ -30,7 +30,7 @@ def files(repository: str, revision: str) -> list[RemoteFile]:
     url = f"{endpoint()}/api/models/{quote(repository)}/tree/{quote(revision, safe='')}?recursive=true"
     what, found = f"{repository}@{revision}", []
     while url:
-        page, url = listed(url, headers(), what, TOKEN)
+        page, url = get_page(url, headers(), what, TOKEN)
         try:
             found += [_file(entry) for entry in page if entry["type"] == "file"]
         except (KeyError, TypeError) as error:

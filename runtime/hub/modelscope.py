@@ -13,7 +13,7 @@ import os
 from urllib.parse import quote, urlencode
 
 from c2f_spec.errors import Unreachable
-from runtime.hub.download import Hub, RemoteFile, listed
+from runtime.hub.download import Hub, RemoteFile, get_page
 
 TOKEN = "MODELSCOPE_API_TOKEN"  # noqa: S105  the name of the variable
 
@@ -30,7 +30,7 @@ def headers() -> dict[str, str]:
 def files(repository: str, revision: str) -> list[RemoteFile]:
     query = urlencode({"Revision": revision, "Recursive": "true"})
     what = f"{repository}@{revision}"
-    page, _ = listed(f"{_repo(repository)}/files?{query}", headers(), what, TOKEN)
+    page, _ = get_page(f"{_repo(repository)}/files?{query}", headers(), what, TOKEN)
     try:
         found = [
             RemoteFile(f["Path"], int(f["Size"]), f["Sha256"])

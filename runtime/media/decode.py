@@ -36,9 +36,9 @@ class Probe:
     problem: str = ""
 
 
-TOLD = ("mp4", "matroska")
+FORMATS_WITH_DURATION = ("mp4", "matroska")
 """Formats whose head tells how long the file is; of others the length is guessed from their size."""
-WHOLE = 0.9
+MIN_DURATION_SHARE = 0.9
 """Of that length; less of it is there when a copy broke off. Heads are off by some."""
 
 
@@ -48,15 +48,15 @@ def probe(path: Path) -> Probe:
 
     try:
         with av.open(str(path)) as container:
-            known = any(name in container.format.name for name in TOLD)
+            known = any(name in container.format.name for name in FORMATS_WITH_DURATION)
             told, end = (container.duration or 0) / av.time_base if known else 0.0, 0.0
             for packet in container.demux():
                 if packet.pts is not None and packet.time_base is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
-            lacks = tuple(kind for kind in ("video", "audio") if not _comes_out(container, kind))
+            lacks = tuple(kind for kind in ("video", "audio") if not _decodes(container, kind))
     except (av.FFmpegError, OSError, ValueError) as error:
         return Probe(0.0, problem=f"it cannot be decoded: {str(error).strip() or type(error).__name__}")
-    if end < WHOLE * told:
+    if end < MIN_DURATION_SHARE * told:
         return Probe(0.0, lacks, f"it breaks off after {end:.1f} of {told:.1f} s")
     if len(lacks) == 2:
         return Probe(0.0, lacks, "nothing in it can be decoded")
@@ -65,7 +65,7 @@ def probe(path: Path) -> Probe:
     return Probe(round(end, 3), lacks)
 
 
-def _comes_out(container: InputContainer, kind: str) -> bool:
+def _decodes(container: InputContainer, kind: str) -> bool:
     """Whether the file has moving pictures, or sound. A cover, as files of music have, is neither."""
     from av.stream import Disposition
 
@@ -108,11 +108,11 @@ def _by_decord(path: Path, media: Media) -> NDArray[np.uint8]:
         probe = decord.VideoReader(str(path), num_threads=1)
         count, fps = len(probe), probe.get_avg_fps()
         height, width = probe[0].shape[:2]
-        size = fitted(height, width, media.max_pixels, media.min_pixels)
+        size = fit_size(height, width, media.max_pixels, media.min_pixels)
         reader = probe
         if size != (height, width):
             reader = decord.VideoReader(str(path), width=size[1], height=size[0], num_threads=1)
-        taken: NDArray[np.uint8] = reader.get_batch(spread(count, fps, media)).asnumpy()
+        taken: NDArray[np.uint8] = reader.get_batch(frame_indices(count, fps, media)).asnumpy()
     except (decord.DECORDError, RuntimeError, IndexError, ZeroDivisionError) as error:
         raise _undecodable(path, "video", error, media) from error
     return taken
@@ -127,16 +127,16 @@ def _by_pyav(path: Path, media: Media) -> NDArray[np.uint8]:
             stream = container.streams.video[0]
             count = sum(packet.size > 0 for packet in container.demux(stream))
             rate, size = float(stream.average_rate or 0), (stream.height, stream.width)
-        fit = fitted(*size, media.max_pixels, media.min_pixels)
-        taken, held = _taken(path, spread(count, rate, media), fit)
+        fit = fit_size(*size, media.max_pixels, media.min_pixels)
+        taken, held = _read_frames(path, frame_indices(count, rate, media), fit)
         if not taken:  # some packets held no frame
-            taken, _ = _taken(path, spread(held, rate, media), fit)
+            taken, _ = _read_frames(path, frame_indices(held, rate, media), fit)
     except (av.FFmpegError, OSError, ValueError, IndexError, ZeroDivisionError) as error:
         raise _undecodable(path, "video", error, media) from error
     return np.stack(taken)
 
 
-def _taken(path: Path, wanted: list[int], size: tuple[int, int]) -> tuple[list[NDArray[np.uint8]], int]:
+def _read_frames(path: Path, wanted: list[int], size: tuple[int, int]) -> tuple[list[NDArray[np.uint8]], int]:
     """The frames with the numbers `wanted`, scaled; or, if they are not all there, none, and how many there are."""
     import av
     from av.video.reformatter import Interpolation
@@ -161,14 +161,14 @@ DECODERS: dict[str, Callable[[Path, Media], NDArray[np.uint8]]] = {"decord": _by
 """By `media.decoder`."""
 
 
-def spread(count: int, fps: float, media: Media) -> list[int]:
+def frame_indices(count: int, fps: float, media: Media) -> list[int]:
     """Which of `count` frames are taken: the middles of equal spans of time."""
     pairs = min(media.max_frames // 2, math.floor(count / fps * media.fps / 2 + 0.5))
     number = 2 * max(1, pairs)
     return [min(count - 1, int((n + 0.5) * count / number)) for n in range(number)]
 
 
-def fitted(height: int, width: int, max_pixels: int, min_pixels: int | None = None) -> tuple[int, int]:
+def fit_size(height: int, width: int, max_pixels: int, min_pixels: int | None = None) -> tuple[int, int]:
     """Height and width near the given ones, both multiples of 28, within `max_pixels`, and not under `min_pixels`
     unless no size is both.
     """

@@ -35,7 +35,7 @@ from safetensors.numpy import save_file
 
 from c2f_spec.errors import WrongUsage
 from c2f_spec.store.cache import SPARE, machine_cache
-from runtime.console import say
+from runtime.console import log_line
 from runtime.media import decode
 
 if TYPE_CHECKING:
@@ -51,35 +51,35 @@ Arrays = dict[str, "NDArray[np.generic]"]
 
 LIBRARIES = ("av", "decord", "librosa", "numpy")
 """That decode."""
-MOST_GB = 50.0
+DEFAULT_GB = 50.0
 SWEEP = 0.05
 """Share of the room that a process writes between two looks at how much there is, and that a look makes free."""
-LEFT = 3600.0
+ABANDONED_SECONDS = 3600.0
 """Seconds after which a file that is being written is not being written any more."""
 
 
-def features_of(objects: ObjectStore) -> Kept:
+def open_cache(objects: ObjectStore) -> DecodedCache:
     """Beside a store that is a folder, else in this machine's cache."""
     root = Path(objects.local("features") or machine_cache().root / "features")
-    return Kept(root, most_bytes(root))
+    return DecodedCache(root, cache_limit(root))
 
 
-def most_bytes(root: Path) -> int:
+def cache_limit(root: Path) -> int:
     """Raises `WrongUsage` for a `C2F_FEATURES_GB` that is no number."""
     given = os.environ.get("C2F_FEATURES_GB", "")
     try:
-        limit = int(float(given or MOST_GB) * 1e9)
+        limit = int(float(given or DEFAULT_GB) * 1e9)
     except ValueError as error:
         raise WrongUsage(f"C2F_FEATURES_GB is `{given}`", hint="a number of gigabytes, 0 for none") from error
     root.mkdir(parents=True, exist_ok=True)
     return limit if given else min(limit, shutil.disk_usage(root).total // 8)
 
 
-def key_of(clip_blake3: str, how: str) -> str:
+def cache_key(clip_blake3: str, how: str) -> str:
     return sha256(f"{clip_blake3} {how}".encode()).hexdigest()
 
 
-def how_decoded(media: Media) -> str:
+def decoding_digest(media: Media) -> str:
     """Digest of all that a decoded clip depends on besides its bytes: settings, libraries, and code."""
     settings = {
         "media": media.model_dump(mode="json", exclude={"audio"}),  # the prompt's business
@@ -90,11 +90,11 @@ def how_decoded(media: Media) -> str:
 
 
 @dataclass
-class Kept:
+class DecodedCache:
     """Picklable, as it goes to the processes that decode ahead of need."""
 
     root: Path
-    most: int
+    max_bytes: int
     """Bytes."""
     _written: int | None = field(default=None, repr=False)
     """By this process since it last looked how much there is; `None` before the first look."""
@@ -116,14 +116,14 @@ class Kept:
             whole = False
         if whole:
             return arrays
-        say(f"the decoded clip {path} is damaged; it is removed and made again")
+        log_line(f"the decoded clip {path} is damaged; it is removed and made again")
         path.unlink(missing_ok=True)
         return None
 
     def put(self, key: str, arrays: Arrays) -> None:
         """Keep what was made. A disk that is full is told once, and costs time and nothing else."""
         size = sum(array.nbytes for array in arrays.values())
-        if self._full or size > self.most:
+        if self._full or size > self.max_bytes:
             return
         path = self.path(key)
         part = path.with_name(f"{uuid.uuid4().hex}.part")
@@ -136,12 +136,12 @@ class Kept:
             part.unlink(missing_ok=True)
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
                 raise
-            say(f"decoded clips are not kept from here on: {self.root}: {error.strerror}")
+            log_line(f"decoded clips are not kept from here on: {self.root}: {error.strerror}")
             self._full = True
 
     def _make_room(self, size: int) -> None:
         """Look how much there is once in a while, and then make room until the next look."""
-        slack = int(self.most * SWEEP)
+        slack = int(self.max_bytes * SWEEP)
         if self._written is not None and self._written + size <= slack:
             self._written += size
             return
@@ -150,7 +150,7 @@ class Kept:
         descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-            self._evict(self.most - max(slack, size))
+            self._evict(self.max_bytes - max(slack, size))
         finally:
             os.close(descriptor)
 
@@ -173,7 +173,7 @@ class Kept:
                     found = path.stat()
                 except FileNotFoundError:  # renamed meanwhile, or removed
                     continue
-                if path.suffix != ".part" or time.time() - found.st_mtime > LEFT:
+                if path.suffix != ".part" or time.time() - found.st_mtime > ABANDONED_SECONDS:
                     yield path, found.st_size
 
 

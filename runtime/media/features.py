@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class DecodedClip:
     """As the decoder gives it."""
 
     frames: NDArray[np.uint8] | None
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Maker:
+class FeatureMaker:
     """Of a student."""
 
     video_processor: Any
@@ -55,10 +55,10 @@ class Maker:
 
         Raises `DataWrong` naming `path` for more sound than the student hears.
         """
-        seen = self._seen(decoded[FRAMES]) if FRAMES in decoded else {}
-        return seen | (self._heard(decoded[SOUND], path) if SOUND in decoded else {})
+        seen = self._frame_features(decoded[FRAMES]) if FRAMES in decoded else {}
+        return seen | (self._sound_features(decoded[SOUND], path) if SOUND in decoded else {})
 
-    def _seen(self, frames: NDArray[Any]) -> Tensors:
+    def _frame_features(self, frames: NDArray[Any]) -> Tensors:
         made = self.video_processor(
             [frames],
             do_resize=False,  # sized by the decoder already
@@ -68,7 +68,7 @@ class Maker:
         )
         return {name: made[name] for name in ("pixel_values_videos", "video_grid_thw")}
 
-    def _heard(self, sound: NDArray[Any], path: Path) -> Tensors:
+    def _sound_features(self, sound: NDArray[Any], path: Path) -> Tensors:
         """Samples of one channel at 16 kHz. The last window looks `n_fft` samples beyond the end: at silence."""
         extractor = self.feature_extractor
         if len(sound) > extractor.n_samples:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.errors import DataWrong, OutOfMemory, StageError
 from runtime.media import decode
-from runtime.process.parallel import as_child, own_cores
+from runtime.process.parallel import available_cores, init_child
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from c2f_spec.spec.sections import Media
-    from runtime.media.decoded_cache import Kept
+    from runtime.media.decoded_cache import DecodedCache
 
 WINDOW = 32
-MOST = 4
+MAX_WORKERS = 4
 """Workers of one process of a stage (METHOD 8.4 asks for four CPUs a GPU)."""
 HANG_SECONDS = 300.0
 READY = ""
@@ -57,34 +57,34 @@ Work = Callable[[Task], None]
 """What a worker does with each clip. Picklable."""
 
 
-def decode_and_keep(media: Media, kept: Kept, task: Task) -> None:
+def decode_to_cache(media: Media, kept: DecodedCache, task: Task) -> None:
     """Unless it is there."""
     if not kept.path(task.key).is_file():
         kept.put(task.key, decode.clip(task.path, media, task.lacks))
 
 
-def spare_cores() -> int:
+def prefetch_workers() -> int:
     """Workers that this process of a stage may start: its share of the cores but the one that it needs itself."""
-    share = own_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return max(0, min(MOST, share - 1))
+    share = available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max(0, min(MAX_WORKERS, share - 1))
 
 
 @dataclass
 class _Worker:
     process: SpawnProcess
     pipe: Connection
-    asked: deque[Task] = field(default_factory=deque)
+    tasks: deque[Task] = field(default_factory=deque)
     since: float = 0.0
     """When it began with the first of `asked`."""
     ready: bool = False
     """It has imported what it needs."""
 
 
-class Ahead:
+class Prefetcher:
     """`expect` the clips in the order of need, then `take` each before it is read."""
 
     def __init__(self, work: Work, workers: int) -> None:
-        self._workers = [_started() for _ in range(workers)]
+        self._workers = [_start_worker() for _ in range(workers)]
         for worker in self._workers:
             # Not as an argument of the process: one that dies over a long argument leaves its parent writing for ever.
             worker.pipe.send(work)
@@ -95,21 +95,21 @@ class Ahead:
         self._reached = 0
         atexit.register(self.close)  # before multiprocessing's own, which would wait for the workers
 
-    def expect(self, tasks: Sequence[Task]) -> None:
+    def schedule(self, tasks: Sequence[Task]) -> None:
         """From now on these are needed, in this order; what was expected before is not."""
         self._order = list({task.key: task for task in tasks}.values())
         self._place = {task.key: number for number, task in enumerate(self._order)}
         self._asked = self._reached = 0
-        self._ask()
+        self._send_tasks()
 
-    def take(self, task: Task) -> None:
+    def wait_for(self, task: Task) -> None:
         """Returns when no worker that has started is at `task` or has it before it. Raises `StageError` for a worker
         that is no more.
         """
         self._reached = max(self._reached, self._place.get(task.key, -1) + 1)
-        self._ask()
-        while (worker := self._at(task)) is not None:
-            self._hear(worker)
+        self._send_tasks()
+        while (worker := self._worker_of(task)) is not None:
+            self._receive(worker)
 
     def close(self) -> None:
         """End the workers now, whatever they are at."""
@@ -121,64 +121,64 @@ class Ahead:
             worker.pipe.close()
         self._workers = []
 
-    def _ask(self) -> None:
+    def _send_tasks(self) -> None:
         """Fill the window. Clips that other ranks take from the same order count as reached when a later one is."""
         end = min(len(self._order), self._reached + WINDOW * len(self._workers))
         for worker in self._workers:
-            self._hear(worker, block=False)
+            self._receive(worker, block=False)
         self._asked = max(self._asked, self._reached)
         while self._asked < end:
-            worker = min(self._workers, key=lambda each: len(each.asked))
-            if len(worker.asked) >= WINDOW:
+            worker = min(self._workers, key=lambda each: len(each.tasks))
+            if len(worker.tasks) >= WINDOW:
                 return
             task = self._order[self._asked]
             self._asked += 1
-            if not worker.asked:
+            if not worker.tasks:
                 worker.since = time.monotonic()
-            worker.asked.append(task)
+            worker.tasks.append(task)
             try:
                 worker.pipe.send(task)
             except OSError:
-                self._died(worker)
+                self._raise_died(worker)
 
-    def _at(self, task: Task) -> _Worker | None:
-        return next((w for w in self._workers if w.ready and any(t.key == task.key for t in w.asked)), None)
+    def _worker_of(self, task: Task) -> _Worker | None:
+        return next((w for w in self._workers if w.ready and any(t.key == task.key for t in w.tasks)), None)
 
-    def _hear(self, worker: _Worker, *, block: bool = True) -> None:
+    def _receive(self, worker: _Worker, *, block: bool = True) -> None:
         """Take note of what a worker has done; with `block`, wait until it has done something."""
-        while worker.asked:
+        while worker.tasks:
             left = worker.since + HANG_SECONDS - time.monotonic()
             if not wait([worker.pipe, worker.process.sentinel], max(0.0, left) if block else 0.0):
                 if left <= 0:
-                    self._hung(worker)
+                    self._raise_hung(worker)
                 return
             try:
                 said = worker.pipe.recv()
             except (EOFError, OSError):
-                self._died(worker)
+                self._raise_died(worker)
             if said == READY:
                 worker.ready = True
             else:
-                worker.asked.popleft()
+                worker.tasks.popleft()
             worker.since = time.monotonic()
             block = False
 
-    def _hung(self, worker: _Worker) -> None:
-        path = worker.asked[0].path
+    def _raise_hung(self, worker: _Worker) -> None:
+        path = worker.tasks[0].path
         self.close()
         raise DataWrong(
             f"{path} was not decoded within {HANG_SECONDS:.0f} s",
             hint="replace the file, or try the other value of `media.decoder`",
         )
 
-    def _died(self, worker: _Worker) -> None:
+    def _raise_died(self, worker: _Worker) -> None:
         worker.process.join(5)
-        code, path = worker.process.exitcode, worker.asked[0].path if worker.asked else None
+        code, path = worker.process.exitcode, worker.tasks[0].path if worker.tasks else None
         self.close()
-        raise_dead(code, path)
+        raise_worker_death(code, path)
 
 
-def raise_dead(code: int | None, path: Path | None) -> None:
+def raise_worker_death(code: int | None, path: Path | None) -> None:
     """Raises what the end of a worker means."""
     at = f" at {path}" if path else ""
     if code is not None and code < 0 and -code not in (signal.SIGKILL, signal.SIGTERM):
@@ -195,17 +195,17 @@ def raise_dead(code: int | None, path: Path | None) -> None:
     raise RuntimeError(f"a process that decodes clips ended with {code}{at}; what it said stands above")
 
 
-def _started() -> _Worker:
+def _start_worker() -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs,), daemon=True)
+    process = context.Process(target=_run_worker, args=(theirs,), daemon=True)
     process.start()
     theirs.close()
     return _Worker(process, ours, since=time.monotonic())
 
 
-def _serve(pipe: Connection) -> None:
-    as_child()
+def _run_worker(pipe: Connection) -> None:
+    init_child()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     work: Work = pipe.recv()
     pipe.send(READY)

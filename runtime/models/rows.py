@@ -21,9 +21,9 @@ from transformers.models.qwen2_5_omni.processing_qwen2_5_omni import _get_feat_e
 
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from runtime.media import decode
-from runtime.media.decoded_cache import Kept, features_of, how_decoded, key_of
-from runtime.media.features import Maker, Shown
-from runtime.media.prefetch import Ahead, Task, decode_and_keep, spare_cores
+from runtime.media.decoded_cache import DecodedCache, cache_key, decoding_digest, open_cache
+from runtime.media.features import DecodedClip, FeatureMaker
+from runtime.media.prefetch import Prefetcher, Task, decode_to_cache, prefetch_workers
 from runtime.models.student import marks_in
 from runtime.text.chains import AnyFormat, prompt, spoken
 from runtime.text.clips import read_facts, read_manifest
@@ -105,7 +105,7 @@ class Reader:
         media: Media,
         *,
         score_range: tuple[float, float] | None = None,
-        kept: Kept | None = None,
+        kept: DecodedCache | None = None,
     ) -> None:
         """`score_range` is the range that the prompt names, by default the data set's own; `kept` what is kept on disk."""
         facts = read_facts(folder)
@@ -116,12 +116,12 @@ class Reader:
         self._folder, self._processor, self._media = folder, processor, media
         self._format = spoken(fmt, self.language)
         self._range = score_range or (self.low, self.high)
-        self._maker = Maker(processor.video_processor, processor.feature_extractor)
-        self._how = how_decoded(media)
+        self._maker = FeatureMaker(processor.video_processor, processor.feature_extractor)
+        self._how = decoding_digest(media)
         self._kept = kept
         self._rows: OrderedDict[str, Row] = OrderedDict()
         self._bytes = 0
-        self._ahead: Ahead | None = None
+        self._ahead: Prefetcher | None = None
         self._expected: list[Task] = []
         self._spent = 0.0
         """Seconds of decoding in this process."""
@@ -131,7 +131,7 @@ class Reader:
         """That of a stage. Raises `StageSpecWrong` for clips without sound or picture under ZeRO 3, where a rank whose
         rows have none would leave the others waiting for its part of a tower, for ever.
         """
-        kept = features_of(ctx.objects)
+        kept = open_cache(ctx.store)
         folder = ctx.inputs["prepare"]
         reader = cls(folder, processor, ctx.format, ctx.media, score_range=score_range, kept=kept)
         lacking = [clip.id for clip in reader.clips.values() if clip.lacks]
@@ -151,11 +151,11 @@ class Reader:
 
     def expect(self, ids: Iterable[str]) -> None:
         """These are needed next, in this order: what is decoded ahead of need. It changes no row."""
-        if self._kept is None or self._kept.most == 0 or spare_cores() == 0:
+        if self._kept is None or self._kept.max_bytes == 0 or prefetch_workers() == 0:
             return
         self._expected = [self._task(self.clips[i]) for i in dict.fromkeys(ids) if i not in self._rows]
         if self._ahead is not None:
-            self._ahead.expect(self._expected)
+            self._ahead.schedule(self._expected)
 
     def rows(self, ids: Iterable[str]) -> list[Row]:
         return [self.row(clip_id) for clip_id in ids]
@@ -172,11 +172,11 @@ class Reader:
             self._bytes -= self._rows.popitem(last=False)[1].bytes
         return row
 
-    def shown(self, clip_id: str) -> Shown:
+    def shown(self, clip_id: str) -> DecodedClip:
         """What the decoder gives of a clip, for an engine with a processor of its own."""
         clip = self.clips[clip_id]
         path = self._folder / clip.media
-        return Shown(
+        return DecodedClip(
             frames=None if "video" in clip.lacks else decode.frames(path, self._media),
             sound=None if "audio" in clip.lacks else decode.audio(path),
             seconds=clip.duration_s,
@@ -224,7 +224,7 @@ class Reader:
             return decode.clip(self._folder / clip.media, self._media, clip.lacks)
         task = self._task(clip)
         if self._ahead is not None:
-            self._ahead.take(task)
+            self._ahead.wait_for(task)
         found = self._kept.get(task.key)
         if found is not None:
             return found
@@ -233,12 +233,12 @@ class Reader:
         self._kept.put(task.key, made)
         self._spent += time.monotonic() - began
         if self._spent > PATIENCE_SECONDS and self._expected and self._ahead is None:
-            self._ahead = Ahead(partial(decode_and_keep, self._media, self._kept), spare_cores())
-            self._ahead.expect(self._expected)
+            self._ahead = Prefetcher(partial(decode_to_cache, self._media, self._kept), prefetch_workers())
+            self._ahead.schedule(self._expected)
         return made
 
     def _task(self, clip: Clip) -> Task:
-        return Task(key_of(clip.blake3, self._how), self._folder / clip.media, clip.lacks)
+        return Task(cache_key(clip.blake3, self._how), self._folder / clip.media, clip.lacks)
 
     def _assert_media_arrived(self, row: Row) -> None:
         """A prompt whose placeholders have no media behind them, or none at all, runs without an error."""

@@ -15,17 +15,20 @@ from typing import TYPE_CHECKING, NamedTuple
 from c2f_spec.errors import StageExit, Unreachable
 from c2f_spec.spec.handoff import Account, Entry
 from c2f_spec.store import ledger, records
-from c2f_spec.store.digest import seal, unseal
+from c2f_spec.store.digest import read_all_sealed, seal, unseal
+from runtime.checkpoints.manifest import newest_step
+from runtime.process.workers import RankEnd
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
     from c2f_spec.store.protocol import ObjectStore
 
+
 STEP = re.compile(r"/checkpoints/step-(\d+)/[^/]+/manifest\.json$")
 TRAINING = ("sft", "grpo")
 
 
-class Begun(NamedTuple):
+class AttemptStart(NamedTuple):
     """The start of an attempt."""
 
     attempt: str
@@ -38,29 +41,31 @@ class Begun(NamedTuple):
     """Whose hours it is; nobody's: it is in no ledger."""
 
 
-def begin(stage: StageFile, objects: ObjectStore, attempt: str) -> Begun:
+def begin(stage: StageFile, objects: ObjectStore, attempt: str) -> AttemptStart:
     """Also settles the account of an attempt before it that was killed outright."""
     account, step = ledger.account(objects, stage.kind, stage.key), saved_step(stage, objects)
-    killed = _held(stage, objects)
+    killed = _unfinished_attempt(stage, objects)
     if killed is not None:
-        last = max(killed.at, _reached(stage, objects, killed.at)[1], _logged(stage, objects, killed.attempt))
+        last = max(
+            killed.at, _progress(stage, objects, killed.at)[1], _last_log_time(stage, objects, killed.attempt)
+        )
         _add(stage, objects, killed, StageExit.TRANSIENT, last)
-    begun = Begun(attempt, time.time(), step, stage.placement.gpus, account)
+    begun = AttemptStart(attempt, time.time(), step, stage.placement.gpus, account)
     left = {**begun._asdict(), "account": account.model_dump() if account else None}
-    objects.replace(_held_name(stage), seal(left))
+    objects.replace(_note_name(stage), seal(left))
     return begun
 
 
-def end(stage: StageFile, objects: ObjectStore, begun: Begun, code: StageExit) -> None:
+def end(stage: StageFile, objects: ObjectStore, begun: AttemptStart, code: StageExit) -> None:
     """Write the entry. A store that refuses it is told of, and changes nothing of how the attempt ended."""
     try:
         _add(stage, objects, begun, code, time.time())
-        objects.replace(_held_name(stage), seal({}))
+        objects.replace(_note_name(stage), seal({}))
     except Unreachable as error:
         print(f"{stage.name}: not in the ledger: {error.message}", flush=True)
 
 
-def _add(stage: StageFile, objects: ObjectStore, begun: Begun, code: StageExit, until: float) -> None:
+def _add(stage: StageFile, objects: ObjectStore, begun: AttemptStart, code: StageExit, until: float) -> None:
     if begun.account is None:
         return
     record = records.read_record(objects, stage.kind, stage.key) if code is StageExit.DONE else None
@@ -79,7 +84,7 @@ def _add(stage: StageFile, objects: ObjectStore, begun: Begun, code: StageExit, 
         code=int(code),
         committed=mine,
         began=begun.step,
-        reached=max(begun.step, saved, _reached(stage, objects, begun.at)[0]),
+        reached=max(begun.step, saved, _progress(stage, objects, begun.at)[0]),
         saved=saved,
         measured=provenance.get("measured", {}),
     )
@@ -94,7 +99,7 @@ def saved_step(stage: StageFile, objects: ObjectStore) -> int:
     return max((int(found[1]) for name in names if (found := STEP.search(name))), default=0)
 
 
-def _reached(stage: StageFile, objects: ObjectStore, since: float) -> tuple[int, float]:
+def _progress(stage: StageFile, objects: ObjectStore, since: float) -> tuple[int, float]:
     """Steps that were done, and when that was told last; nothing that was told before `since`."""
     state = records.progress(objects, stage.kind, stage.key)
     if not state or state["time"] < since:
@@ -102,23 +107,54 @@ def _reached(stage: StageFile, objects: ObjectStore, since: float) -> tuple[int,
     return int(state["done"]) if state["unit"] == "steps" else 0, float(state["time"])
 
 
-def _logged(stage: StageFile, objects: ObjectStore, attempt: str) -> float:
+def _last_log_time(stage: StageFile, objects: ObjectStore, attempt: str) -> float:
     """When an attempt wrote the last of its log."""
     logs = objects.listing(f"{records.work_name(stage.kind, stage.key)}/logs/{attempt}")
     return max((each.modified for each in logs), default=0.0)
 
 
-def _held(stage: StageFile, objects: ObjectStore) -> Begun | None:
+def _unfinished_attempt(stage: StageFile, objects: ObjectStore) -> AttemptStart | None:
     """The attempt before this one, if it has not ended by itself. Of a damaged note nobody's hours can be told."""
-    left = unseal(objects.read(_held_name(stage)) or b"")
+    left = unseal(objects.read(_note_name(stage)) or b"")
     if not left:
         return None
     account = Account(**left["account"]) if left["account"] else None
-    return Begun(**{**left, "account": account})
+    return AttemptStart(**{**left, "account": account})
 
 
-def _held_name(stage: StageFile) -> str:
+def _note_name(stage: StageFile) -> str:
     """Of several pods that share a stage, each has its own."""
     shared = stage.placement.shards > 1 or stage.placement.nodes > 1
     part = f"-{os.environ.get('JOB_COMPLETION_INDEX', '0')}" if shared else ""
     return f"{records.work_name(stage.kind, stage.key)}/held{part}.json"
+
+
+# Stops that lead nowhere: a stage that is stopped five times without a new checkpoint in between is given up.
+#
+# Stops are not counted by whoever retries, because machines that are taken back are normal. But a grace period that is
+# too short for a checkpoint, or steps that take longer than the machine is lent for, would be retried for ever.
+
+
+MAX_STOPS = 5
+SAVED = frozenset({"sft", "grpo"})
+"""Kinds of stages that are saved on the way."""
+
+
+def count_stop(objects: ObjectStore, kind: str, key: str, attempt: str, stop: RankEnd) -> RankEnd:
+    """`stop`, noted in the store; the end of the stage, if it is the fifth without a new checkpoint."""
+    step = newest_step(objects, kind, key)
+    # Those before a failure do not count again: somebody asked for another try since.
+    place = f"work/{kind}/{key}/stops/{len(records.failures(objects, kind, key))}"
+    objects.create(f"{place}/{attempt}.json", seal({"step": step}))
+    listed = sorted(objects.listing(place), key=lambda each: each.modified)
+    notes = read_all_sealed(
+        objects, [each.name for each in listed[-MAX_STOPS:]], f"remove the objects below {place}"
+    )
+    steps = [note["step"] for note in notes.values()]
+    if len(steps) < MAX_STOPS or any(s != step for s in steps):
+        return stop
+    message = f"stopped {MAX_STOPS} times without a checkpoint after step {step}"
+    hint = (
+        "lower `checkpoints.every`, or raise `grace_seconds` of the environment; `c2f-spec retry` tries again"
+    )
+    return RankEnd(stop.rank, StageExit.BUG, message, hint)

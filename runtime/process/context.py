@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from c2f_spec.errors import StageSpecWrong
 from c2f_spec.spec.sections import Format, Media, QwenOmni
 from c2f_spec.spec.support import shown, unsupported
-from runtime.process.heartbeat import Heart
+from runtime.process.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.handoff import StageFile
     from c2f_spec.store.protocol import ObjectStore
-    from runtime.checkpoints.resume import Found
+    from runtime.checkpoints.resume import VerifiedCheckpoint
 
 
 T = TypeVar("T")
 
-TELL_SECONDS = (0.5, 5.0)
+PROGRESS_SECONDS = (0.5, 5.0)
 """Between two tellings of progress: in a folder, and in a bucket, where each is a request that is paid for."""
 
 METRICS = "metrics.jsonl"
@@ -42,11 +42,11 @@ class Context:
     """Role to folder of a committed output, verified. Read only."""
     out: Path
     """Whatever lies here when the stage returns is committed, whole."""
-    objects: ObjectStore
+    store: ObjectStore
     rank: int = 0
     world: int = 1
     attempt: str = "attempt"
-    found: Found | None = None
+    checkpoint: VerifiedCheckpoint | None = None
     """The checkpoint that a stage which trains goes on from."""
     measured: dict[str, float] = field(default_factory=dict)
     """What the stage cost here; recorded, never keyed."""
@@ -56,19 +56,19 @@ class Context:
 
     def section(self, name: str, kind: Any) -> Any:
         """The section `name` of the spec, as a model; what the preimage leaves out is at its default."""
-        given = self._with_place(name, self.stage.preimage["spec"].get(name, {}))
+        given = self._with_endpoint(name, self.stage.preimage["spec"].get(name, {}))
         section = TypeAdapter(kind).validate_python(given)
         refuse_unsupported(section, name)
-        return self._placed(section)
+        return self._with_attention(section)
 
-    def _placed(self, section: Any) -> Any:
+    def _with_attention(self, section: Any) -> Any:
         """With what the placement says of it: that is in no key, and so not in the preimage."""
         place = self.stage.placement
         if isinstance(section, QwenOmni) and place.attention is not None:
             return section.model_copy(update={"attention": place.attention})
         return section
 
-    def _with_place(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    def _with_endpoint(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
         """A section with the endpoint that it must name, which is in no key and so not in the preimage either."""
         endpoint = self.stage.placement.endpoint
         if endpoint is None or endpoint.url is None:
@@ -93,8 +93,8 @@ class Context:
         return int(self.stage.preimage["spec"].get("seed", 42))
 
     @cached_property
-    def _heart(self) -> Heart:
-        return Heart(self.rank, self.stage.placement.hang_seconds)
+    def _heart(self) -> Heartbeat:
+        return Heartbeat(self.rank, self.stage.placement.hang_seconds)
 
     def log(self, step: int, **values: float) -> None:
         """Append metrics of one step. They are committed with the outputs and replayed to tracking by the launcher."""
@@ -111,7 +111,7 @@ class Context:
             self._heart.beat(last=done >= total)
         now = time.monotonic()
         name = f"work/{self.stage.kind}/{self.stage.key}/progress.json"
-        often = TELL_SECONDS[self.objects.local(name) is None]
+        often = PROGRESS_SECONDS[self.store.local(name) is None]
         if self.rank != 0 or (now - self._last < often and done < total):
             return
         self._last = now
@@ -121,7 +121,7 @@ class Context:
         if done > before:  # what was done before this attempt says nothing of how fast it is
             rate = (done - before) / (now - began)
             state |= {"rate": round(rate, 6), "eta": round((total - done) / rate, 1)}
-        self.objects.replace(name, json.dumps(state).encode())
+        self.store.replace(name, json.dumps(state).encode())
 
 
 def refuse_unsupported(section: Any, *at: str) -> None:

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-STACKS = signal.SIGUSR1
+STACKS_SIGNAL = signal.SIGUSR1
 """Makes a worker write the stack of every thread to its log, from C: it works when Python does not."""
-STEPS = 10
+HANG_FACTOR = 10
 """A step is hung when it takes so many times the median."""
 WINDOW = 101
 """Of steps, for the median."""
-SELDOM = 0.2
+WRITE_SECONDS = 0.2
 """Seconds between two beats that are written down."""
 
 
@@ -44,7 +44,7 @@ class Beat:
         return waited if self.limit is not None and waited > self.limit else 0.0
 
 
-class Heart:
+class Heartbeat:
     """Of one worker; without `C2F_EXIT_DIR` nobody listens."""
 
     def __init__(self, rank: int, least: float) -> None:
@@ -61,8 +61,8 @@ class Heart:
         if self._last is not None:
             self._took.append(now - self._last)
         self._last = now
-        if now - self._written >= SELDOM or last:
-            slow = STEPS * median(self._took) if self._took else 0.0
+        if now - self._written >= WRITE_SECONDS or last:
+            slow = HANG_FACTOR * median(self._took) if self._took else 0.0
             self._write(now, None if last else max(self._least, slow))
 
     def _write(self, now: float, limit: float | None) -> None:
@@ -71,15 +71,15 @@ class Heart:
             _write(self._path, Beat(self._rank, os.getpid(), now, limit))
 
 
-def announce(rank: int) -> None:
+def register_worker(rank: int) -> None:
     """Say who this worker is, and listen to `STACKS`."""
-    faulthandler.register(STACKS, all_threads=True)
+    faulthandler.register(STACKS_SIGNAL, all_threads=True)
     _write(
         Path(os.environ["C2F_EXIT_DIR"], f"beat-{rank}.json"), Beat(rank, os.getpid(), time.monotonic(), None)
     )
 
 
-def beats(folder: Path) -> list[Beat]:
+def read_beats(folder: Path) -> list[Beat]:
     """The last sign of every worker that gave one."""
     return [Beat(**json.loads(path.read_text())) for path in sorted(folder.glob("beat-*.json"))]
 

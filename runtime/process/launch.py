@@ -35,7 +35,13 @@ def main(scratch: Path, processes: str, grace: str, module: list[str]) -> int:
     end_with_parent()
     os.environ["C2F_PARENT"] = str(os.getpid())
     # Workers that are told to stop save first: torchrun must not kill them before `runtime.process.workers` would.
-    options = [*Nodes.here().torchrun(), "--nproc-per-node", processes, "--max-restarts", "0"]
+    options = [
+        *Nodes.from_environment().torchrun_options(),
+        "--nproc-per-node",
+        processes,
+        "--max-restarts",
+        "0",
+    ]
     options += ["--shutdown-timeout", str(int(float(grace)) + 1), "--module"]
     try:
         run.run(run.parse_args([*options, *module]))  # type: ignore[no-untyped-call]
@@ -60,11 +66,11 @@ class Nodes:
     """The nodes of one training, seen from one of them."""
 
     count: int
-    this: int
-    meet: str
+    index: int
+    rendezvous: str
 
     @classmethod
-    def here(cls) -> Nodes:
+    def from_environment(cls) -> Nodes:
         count = int(os.environ.get("C2F_NODES", "1"))
         if count == 1:
             return cls(1, 0, "")
@@ -72,15 +78,15 @@ class Nodes:
 
     def ranks(self, processes: int) -> range:
         """Of the workers on this node, with as many on each."""
-        return range(self.this * processes, (self.this + 1) * processes)
+        return range(self.index * processes, (self.index + 1) * processes)
 
-    def torchrun(self) -> list[str]:
+    def torchrun_options(self) -> list[str]:
         """Options that make torchrun's groups of all nodes one. Nodes keep their numbers, whichever comes first."""
         if self.count == 1:
             return ["--standalone"]
-        host, _, port = self.meet.rpartition(":")
+        host, _, port = self.rendezvous.rpartition(":")
         meet = ["--master-addr", host, "--master-port", port]
-        return ["--nnodes", str(self.count), "--node-rank", str(self.this), *meet]
+        return ["--nnodes", str(self.count), "--node-rank", str(self.index), *meet]
 
 
 if __name__ == "__main__":

@@ -18,15 +18,15 @@ from c2f_spec.store.stage_logs import piece_name
 if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
-PIECE = 64 << 10
+PIECE_BYTES = 64 << 10
 """Bytes of a piece, about."""
-SECONDS = 5.0
+STORE_SECONDS = 5.0
 """Longest that a line waits to be stored."""
-PIECES = 1024
+MAX_PIECES = 1024
 """Most of an attempt: 64 MB. What comes after them is only printed."""
-WAITING = 4 << 20
+MAX_WAITING_BYTES = 4 << 20
 """Most bytes that wait for a store that fails; the oldest are given up first."""
-LINE = 16 << 10
+LINE_BYTES = 16 << 10
 """Bytes after which a line is cut in two."""
 
 
@@ -45,7 +45,7 @@ class Log:
         self._writer = threading.Thread(target=self._store, name="log", daemon=True)
         self._writer.start()
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         """One line, with or without its end."""
         text = masked(line.rstrip("\n"), self._values) + "\n"
         sys.stdout.write(text)
@@ -56,18 +56,18 @@ class Log:
                 self._since = time.monotonic()
             self._lines.append(data)
             self._size += len(data)
-            while self._size > WAITING:
+            while self._size > MAX_WAITING_BYTES:
                 self._size -= len(self._lines.pop(0))
                 self._lost += 1
-            if self._size >= PIECE:
+            if self._size >= PIECE_BYTES:
                 self._changed.notify_all()
 
     def follow(self, pipe: IO[bytes]) -> None:
         """Say every line that comes out of `pipe`, until all who write to it are gone."""
 
         def read() -> None:
-            while line := pipe.readline(LINE):
-                self.say(line.decode(errors="replace"))
+            while line := pipe.readline(LINE_BYTES):
+                self.write(line.decode(errors="replace"))
 
         self._reader = threading.Thread(target=read, name="output", daemon=True)
         self._reader.start()
@@ -84,8 +84,8 @@ class Log:
     def _store(self) -> None:
         while True:
             with self._changed:
-                while not self._closed and self._size < PIECE:
-                    due = self._since + SECONDS - time.monotonic() if self._lines else None
+                while not self._closed and self._size < PIECE_BYTES:
+                    due = self._since + STORE_SECONDS - time.monotonic() if self._lines else None
                     if due is not None and due <= 0:
                         break
                     self._changed.wait(due)
@@ -98,17 +98,17 @@ class Log:
                 return
 
     def _put(self, data: bytes, *, closed: bool) -> None:
-        if self._number >= PIECES:
+        if self._number >= MAX_PIECES:
             return
-        if self._number == PIECES - 1:
-            data = data[:PIECE] + b"\n(the log is too long: the rest was printed and is not kept)\n"
+        if self._number == MAX_PIECES - 1:
+            data = data[:PIECE_BYTES] + b"\n(the log is too long: the rest was printed and is not kept)\n"
         try:
             self._objects.create(piece_name(*self._place, self._number), data)
             self._number += 1
         except Unreachable as error:
             print(f"the log is not stored now: {error.message}", flush=True)
             if not closed:
-                time.sleep(SECONDS)
+                time.sleep(STORE_SECONDS)
                 with self._changed:
                     self._lines.insert(0, data)
                     self._size += len(data)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ROOT = Path(runtime.__file__).resolve().parent.parent
 
 
-def witness(stage: StageFile) -> dict[str, Any]:
+def stage_report(stage: StageFile) -> dict[str, Any]:
     """For a record: the digest of the stage file, where and with which bundle it was to run, and in `code` each file of
     the key whose digest here is another one, with that digest; a file that is not here has none.
 
@@ -47,7 +47,7 @@ RECORDED_PACKAGES = (
 GPU_FACTS = ("name", "driver_version", "memory.total", "uuid")
 
 
-def machine(objects: ObjectStore) -> dict[str, Any]:
+def machine_report(objects: ObjectStore) -> dict[str, Any]:
     """Facts for a record. Every installed package is in `provenance/<digest>.json`, written once for all stages."""
     packages = dict(sorted((d.metadata["Name"], d.version) for d in distributions() if d.metadata["Name"]))
     digest = content_key(packages)
@@ -60,12 +60,12 @@ def machine(objects: ObjectStore) -> dict[str, Any]:
         "host": platform.node(),
         "platform": platform.platform(),
         "peak_mb": peak,
-        **accelerators(),
-        **origin(objects),
+        **gpu_report(),
+        **launch_origin(objects),
     }
 
 
-def accelerators() -> dict[str, Any]:
+def gpu_report() -> dict[str, Any]:
     """GPUs as their driver names them, and what torch, if it is in use, was built for; nothing without a GPU."""
     found: dict[str, Any] = {}
     try:
@@ -82,7 +82,7 @@ def accelerators() -> dict[str, Any]:
     return found
 
 
-def origin(objects: ObjectStore) -> dict[str, Any]:
+def launch_origin(objects: ObjectStore) -> dict[str, Any]:
     """Commit and state of the tree that launched this stage, if the launcher wrote one down."""
     digest = os.environ.get("C2F_ORIGIN", "")
     way_out = "apply again: it is written anew once it is removed"

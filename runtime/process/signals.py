@@ -17,42 +17,42 @@ if TYPE_CHECKING:
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Request:
+class StopRequest:
     """Somebody who can stop at a better moment looks here."""
 
-    made = False
-    answer = "stopped by a signal"
+    requested = False
+    message = "stopped by a signal"
     """For the log."""
 
 
-_awaited: list[Request] = []
+_open_requests: list[StopRequest] = []
 """Signals belong to the process, and so does who waits for them."""
 
 
-def listen() -> None:
+def install_handlers() -> None:
     """From now on a signal raises `Stopped`, or is a request inside `deferred`."""
     for number in SIGNALS:
         signal.signal(number, _on_signal)
 
 
 @contextmanager
-def deferred() -> Iterator[Request]:
+def deferred_stop() -> Iterator[StopRequest]:
     """Inside, a signal only makes the request; leaving then raises `Stopped` with its answer."""
-    request = Request()
-    _awaited.append(request)
+    request = StopRequest()
+    _open_requests.append(request)
     try:
         yield request
     finally:
-        _awaited.remove(request)
-    if request.made:
-        raise Stopped(request.answer)
+        _open_requests.remove(request)
+    if request.requested:
+        raise Stopped(request.message)
 
 
 def _on_signal(_number: int, _frame: object) -> None:
-    if _awaited:
-        _awaited[-1].made = True
+    if _open_requests:
+        _open_requests[-1].requested = True
         return
     # A second signal must not interrupt what is done about the first one.
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    raise Stopped(Request.answer)
+    raise Stopped(StopRequest.message)

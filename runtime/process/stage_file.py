@@ -13,7 +13,7 @@ from c2f_spec.errors import StageSpecWrong, Unreachable
 from c2f_spec.spec.experiment import reads_weights
 from c2f_spec.spec.handoff import STAGE_VERSION, StageFile
 from c2f_spec.store import records
-from runtime.console import say
+from runtime.console import log_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 
-def read_stage(path: Path) -> StageFile:
+def read_stage_file(path: Path) -> StageFile:
     """Raises `StageSpecWrong`: told before anything is staged or computed, and not worth another try."""
     try:
         return StageFile.model_validate_json(path.read_bytes())
@@ -45,11 +45,11 @@ def _refused(path: Path, error: ValidationError) -> StageSpecWrong:
     )
 
 
-TOLD_EVERY = 10.0
+LOG_SECONDS = 10.0
 """Seconds."""
 
 
-def bring_inputs(stage: StageFile, objects: ObjectStore) -> dict[str, Path]:
+def fetch_inputs(stage: StageFile, objects: ObjectStore) -> dict[str, Path]:
     """Role to folder, every file verified; for `prepare` the staged copy of the data set.
 
     `weights` are a model's that the stage reads as it was released.
@@ -59,30 +59,32 @@ def bring_inputs(stage: StageFile, objects: ObjectStore) -> dict[str, Path]:
         record = records.read_record(objects, given.kind, given.key)
         if record is None:
             raise Unreachable(f"the input `{role}` ({given.kind} {given.key[:10]}) is not in the store")
-        found[role] = records.fetch(objects, record, _telling(role))
+        found[role] = records.fetch(objects, record, _progress_logger(role))
     data = stage.preimage.get("data")
     if data:
-        found["data"] = records.fetch_dataset(objects, data["name"], data["digest"], _telling("data"))
+        found["data"] = records.fetch_dataset(objects, data["name"], data["digest"], _progress_logger("data"))
     served = stage.placement.endpoint
     if reads_weights(stage.preimage, stage.inputs) or (served is not None and served.url is None):
         for name, digest in stage.preimage["models"].items():
-            found["weights"] = records.fetch_model(objects, name, digest, _telling("weights"), _wanted(stage))
+            found["weights"] = records.fetch_model(
+                objects, name, digest, _progress_logger("weights"), _weights_filter(stage)
+            )
     return found
 
 
-def _wanted(stage: StageFile) -> Callable[[str], bool]:
+def _weights_filter(stage: StageFile) -> Callable[[str], bool]:
     """Which files of a model: a filter counts tokens and needs no tensors."""
     return lambda path: stage.kind != "filter" or not path.endswith(".safetensors")
 
 
-def _telling(role: str) -> Callable[[int, int], None]:
+def _progress_logger(role: str) -> Callable[[int, int], None]:
     """Says how far an input has come: when it begins, every ten seconds, and when it is there."""
     last = [0.0]
 
     def tell(done: int, total: int) -> None:
-        if done < total and time.monotonic() - last[0] < TOLD_EVERY:
+        if done < total and time.monotonic() - last[0] < LOG_SECONDS:
             return
         last[0] = time.monotonic()
-        say(f"input {role}: {done / 1e6:,.1f} of {total / 1e6:,.1f} MB are here")
+        log_line(f"input {role}: {done / 1e6:,.1f} of {total / 1e6:,.1f} MB are here")
 
     return tell

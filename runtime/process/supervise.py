@@ -19,17 +19,17 @@ from c2f_spec.store import leases, records
 from c2f_spec.store.machine import make_scratch, try_lock
 from c2f_spec.store.open import open_store
 from runtime.process import accounting
+from runtime.process.accounting import SAVED, count_stop
 from runtime.process.launch import Nodes
 from runtime.process.logs import Log
-from runtime.process.stage_file import read_stage
-from runtime.process.stop_budget import SAVED, counted
-from runtime.process.workers import End, run_workers
+from runtime.process.stage_file import read_stage_file
+from runtime.process.workers import RankEnd, run_workers
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
     from c2f_spec.store.protocol import ObjectStore
 
-GRAVITY = (
+SEVERITY = (
     StageExit.DONE,
     StageExit.STOPPED,
     StageExit.TRANSIENT,
@@ -48,11 +48,11 @@ def supervise(path: Path, *, lock: Path | None) -> int:
     In a store on this machine the lock keeps two attempts apart, elsewhere a lease does.
     """
     try:
-        stage = read_stage(path)
+        stage = read_stage_file(path)
     except StageSpecWrong as error:
         print(error, flush=True)
         return error.code
-    held = _take(lock) if lock else None
+    held = _take_lock(lock) if lock else None
     if lock and held is None:
         print(f"{stage.name}: another process is at it", flush=True)
         return StageExit.TRANSIENT
@@ -87,7 +87,7 @@ def _leased(stage: StageFile, path: Path, objects: ObjectStore, attempt: str, he
     lease = leases.take(objects, leases.lease_name(stage.kind, stage.key, part), attempt)
     if lease is None:
         print(f"{stage.name}: another attempt is at it", flush=True)
-        return _standing(stage, objects)
+        return _code_without_lease(stage, objects)
     try:
         with leases.beating(lease, stage.kind, stage.key, lambda: os.kill(os.getpid(), signal.SIGTERM)):
             code = _attempt(stage, path, objects, attempt, held)
@@ -95,11 +95,11 @@ def _leased(stage: StageFile, path: Path, objects: ObjectStore, attempt: str, he
         lease.release()
     if lease.lost and code is not StageExit.DONE:
         print(f"{stage.name}: stopped, since {lease.lost}", flush=True)
-        return _standing(stage, objects)
+        return _code_without_lease(stage, objects)
     return code
 
 
-def _standing(stage: StageFile, objects: ObjectStore) -> StageExit:
+def _code_without_lease(stage: StageFile, objects: ObjectStore) -> StageExit:
     done = records.read_record(objects, stage.kind, stage.key) is not None
     return StageExit.DONE if done else StageExit.STOPPED
 
@@ -114,12 +114,12 @@ def _attempt(stage: StageFile, path: Path, objects: ObjectStore, attempt: str, h
         worker = ["runtime.process.worker", str(path), "--attempt", attempt]
         begun = accounting.begin(stage, objects, attempt)
         ends = run_workers(worker, place.processes, scratch, log=log, grace=place.grace_seconds, hold=held)
-        worst = gravest(ends)
-        if worst.code is StageExit.STOPPED and stage.kind in SAVED and Nodes.here().this == 0:
-            worst = counted(objects, stage.kind, stage.key, attempt, worst)
+        worst = most_severe(ends)
+        if worst.code is StageExit.STOPPED and stage.kind in SAVED and Nodes.from_environment().index == 0:
+            worst = count_stop(objects, stage.kind, stage.key, attempt, worst)
         accounting.end(stage, objects, begun, worst.code)
-        if worst.message and not worst.told:
-            log.say(f"{stage.name}: {worst.code.name.lower()} ({int(worst.code)}): {worst.message}")
+        if worst.message and not worst.logged:
+            log.write(f"{stage.name}: {worst.code.name.lower()} ({int(worst.code)}): {worst.message}")
         if worst.code.permanent:
             records.add_failure(objects, stage.kind, stage.key, _failure(worst))
         return worst.code
@@ -127,12 +127,12 @@ def _attempt(stage: StageFile, path: Path, objects: ObjectStore, attempt: str, h
         log.close()
 
 
-def gravest(ends: list[End]) -> End:
+def most_severe(ends: list[RankEnd]) -> RankEnd:
     """The end that decides what becomes of the stage."""
-    return max(ends, key=lambda end: GRAVITY.index(end.code))
+    return max(ends, key=lambda end: SEVERITY.index(end.code))
 
 
-def _failure(worst: End) -> dict[str, Any]:
+def _failure(worst: RankEnd) -> dict[str, Any]:
     return {
         "code": int(worst.code),
         "class": MEANING[worst.code],
@@ -142,7 +142,7 @@ def _failure(worst: End) -> dict[str, Any]:
     }
 
 
-def _take(path: Path) -> int | None:
+def _take_lock(path: Path) -> int | None:
     """A lock on `path` for the life of this process, whose number it then tells, or `None` if somebody has it."""
     descriptor = try_lock(path)
     if descriptor is None:

@@ -24,15 +24,15 @@ from c2f_spec.spec.handoff import Record, StageFile
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
 from c2f_spec.store.open import open_store
-from runtime.checkpoints.resume import Found, newest
-from runtime.console import say, visible_rank
+from runtime.checkpoints.resume import VerifiedCheckpoint, find_newest
+from runtime.console import log_line, visible_rank
+from runtime.process.accounting import SAVED
 from runtime.process.context import Context
-from runtime.process.heartbeat import announce
+from runtime.process.heartbeat import register_worker
 from runtime.process.launch import end_with_parent
-from runtime.process.self_report import machine, witness
-from runtime.process.signals import listen
-from runtime.process.stage_file import bring_inputs, read_stage
-from runtime.process.stop_budget import SAVED
+from runtime.process.self_report import machine_report, stage_report
+from runtime.process.signals import install_handlers
+from runtime.process.stage_file import fetch_inputs, read_stage_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 
-COMMIT_WITHIN = timedelta(hours=6)
+COMMIT_TIMEOUT = timedelta(hours=6)
 STAGES = {
     "prepare": "runtime.stages.prepare",
     "distil": "runtime.stages.distil",
@@ -59,30 +59,30 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--attempt", required=True)
     args = parser.parse_args(argv)
     rank, world = visible_rank()
-    return guarded(lambda: work(args.stage, args.attempt, rank, world), rank)
+    return run_guarded(lambda: run_stage(args.stage, args.attempt, rank, world), rank)
 
 
-def guarded(act: Callable[[], None], rank: int) -> int:
+def run_guarded(act: Callable[[], None], rank: int) -> int:
     """Run `act`; turn how it ended into a code and leave it behind. SIGTERM and SIGINT raise `Stopped` inside it."""
-    listen()
+    install_handlers()
     message = hint = ""
     try:
-        announce(rank)
+        register_worker(rank)
         end_with_parent()
         act()
-        _part()
+        _leave_process_group()
         code = StageExit.DONE
     except BaseException as error:  # noqa: BLE001  every way to end has a code
-        code, message, hint = _classified(error)
+        code, message, hint = classify_error(error)
         if code is StageExit.BUG:
             traceback.print_exc()
-        say(f"{code.name.lower()}: {message}" + (f"\n  hint: {hint}" if hint else ""))
+        log_line(f"{code.name.lower()}: {message}" + (f"\n  hint: {hint}" if hint else ""))
     end = {"rank": rank, "code": int(code), "message": message, "hint": hint}
     Path(os.environ["C2F_EXIT_DIR"], f"exit-{rank}.json").write_text(json.dumps(end))
     return code
 
 
-def _part() -> None:
+def _leave_process_group() -> None:
     """Leave the group of ranks, if there is one: a thread of it that still runs when Python ends aborts the process, and
     the other nodes' torchrun then waits minutes for this one's.
     """
@@ -91,24 +91,24 @@ def _part() -> None:
         distributed.destroy_process_group()
 
 
-def work(path: Path, attempt: str, rank: int, world: int) -> None:
+def run_stage(path: Path, attempt: str, rank: int, world: int) -> None:
     """One attempt at a stage, from its file to its record."""
     started = time.time()
     go_offline()
-    stage = read_stage(path)
+    stage = read_stage_file(path)
     objects = open_store(stage.store)
     out = Path(stage.scratch) / attempt / "out"
     out.mkdir(parents=True, exist_ok=True)
-    found = _start(stage, objects, world) if rank == 0 else None
+    found = _find_checkpoint(stage, objects, world) if rank == 0 else None
     module = importlib.import_module(STAGES[stage.kind])
     assert_offline()
     ready = time.time()
-    inputs = bring_inputs(stage, objects)
+    inputs = fetch_inputs(stage, objects)
     context = Context(stage, inputs, out, objects, rank, world, attempt, found)
     summary = module.run(context)
-    together = _gathered() if world > 1 else None
+    together = _wait_for_ranks() if world > 1 else None
     if summary is None:
-        say(f"{stage.name}: the last of the pods that share it commits it")
+        log_line(f"{stage.name}: the last of the pods that share it commits it")
     elif rank == 0:
         seconds = {"start": round(ready - started, 2), "work": round(time.time() - ready, 2)}
         _commit(
@@ -120,8 +120,8 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
             {
                 "seconds": seconds,
                 "started": _utc(started),
-                "ran": witness(stage),
-                **machine(objects),
+                "ran": stage_report(stage),
+                **machine_report(objects),
                 **_measured(context),
             },
         )
@@ -129,7 +129,7 @@ def work(path: Path, attempt: str, rank: int, world: int) -> None:
         together()
 
 
-def _gathered() -> Callable[[], None]:
+def _wait_for_ranks() -> Callable[[], None]:
     """Wait for all ranks here, and again where the result is called, after the commit.
 
     A node that ended well before the record stands would be missing, should the first one have to start again. By
@@ -137,20 +137,20 @@ def _gathered() -> Callable[[], None]:
     """
     import torch.distributed
 
-    group = torch.distributed.new_group(backend="gloo", timeout=COMMIT_WITHIN)
+    group = torch.distributed.new_group(backend="gloo", timeout=COMMIT_TIMEOUT)
     torch.distributed.barrier(group)
     return lambda: torch.distributed.barrier(group)
 
 
-def _start(stage: StageFile, objects: ObjectStore, world: int) -> Found | None:
+def _find_checkpoint(stage: StageFile, objects: ObjectStore, world: int) -> VerifiedCheckpoint | None:
     """The checkpoint that the stage goes on from; the first line of the log tells it, or why there is none."""
     if stage.kind not in SAVED:
-        say(f"{stage.name}: fresh start because this kind of stage has no checkpoints")
+        log_line(f"{stage.name}: fresh start because this kind of stage has no checkpoints")
         return None
     zero = stage.placement.spread(world)
-    search = newest(objects, stage.kind, stage.key, world, zero)
-    say(f"{stage.name}: {search}")
-    return search.found
+    search = find_newest(objects, stage.kind, stage.key, world, zero)
+    log_line(f"{stage.name}: {search}")
+    return search.checkpoint
 
 
 def _measured(context: Context) -> dict[str, Any]:
@@ -176,12 +176,12 @@ def _commit(
     )
     standing = records.commit(objects, record, out)
     if standing.nonce == record.nonce:
-        say(f"{stage.name}: committed {len(record.files)} files in {provenance['seconds']['work']} s")
+        log_line(f"{stage.name}: committed {len(record.files)} files in {provenance['seconds']['work']} s")
     else:
-        say(f"{stage.name}: another attempt committed first; its result stands")
+        log_line(f"{stage.name}: another attempt committed first; its result stands")
 
 
-def _classified(error: BaseException) -> tuple[StageExit, str, str]:
+def classify_error(error: BaseException) -> tuple[StageExit, str, str]:
     """Code, message and hint of an exception that ended a stage."""
     if isinstance(error, StageError):
         return error.code, error.message, error.hint

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import StageExit
-from runtime.process.heartbeat import STACKS, beats
+from runtime.process.heartbeat import STACKS_SIGNAL, read_beats
 from runtime.process.launch import Nodes
 
 if TYPE_CHECKING:
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
     from runtime.process.logs import Log
 
-LOOK = 0.25
+POLL_SECONDS = 0.25
 """Seconds between two looks at the workers."""
-TO_WRITE = 1.0
+STACKS_SECONDS = 1.0
 """Seconds for a worker to write down its stacks."""
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class RankEnd:
     """How a rank ended, in its own words or in those of whoever ended it."""
 
     rank: int
     code: StageExit
     message: str = ""
     hint: str = ""
-    told: bool = False
+    logged: bool = False
     """Whether the log has it already."""
 
 
@@ -48,14 +48,14 @@ def run_workers(
     log: Log,
     grace: float = 30.0,
     hold: int | None = None,
-) -> list[End]:
+) -> list[RankEnd]:
     """Run `python -m module…` once, or under torchrun in several processes; how each rank of this node ended.
 
     SIGTERM and SIGINT are passed on and waited for, because a worker saves before it stops: but not longer than
     `grace` allows. A worker that hangs is ended after the stacks of all are in the log. The worker inherits the lock
     `hold`, so that if this process is killed outright, nobody takes the stage for free while the worker still ends.
     """
-    argv, nodes = [sys.executable, "-m", *module], Nodes.here()
+    argv, nodes = [sys.executable, "-m", *module], Nodes.from_environment()
     if processes * nodes.count > 1:
         argv = [
             sys.executable,
@@ -96,13 +96,13 @@ def _signals() -> Iterator[list[int]]:
 
 def _watch(
     child: subprocess.Popen[bytes], received: list[int], scratch: Path, log: Log, grace: float
-) -> End | None:
+) -> RankEnd | None:
     """Wait for the end of `child`; what is to be said of ranks that were ended from here, if they were."""
     passed = 0
     ends_at: float | None = None
     while True:
         with suppress(subprocess.TimeoutExpired):
-            child.wait(LOOK)
+            child.wait(POLL_SECONDS)
             return None
         for number in received[passed:]:
             child.send_signal(number)
@@ -115,35 +115,35 @@ def _watch(
                 f"had not saved when the {grace:g} s to stop were over; the last complete checkpoint stands"
             )
             hint = "raise `grace_seconds` of the environment, or lower `checkpoints.every`"
-            return End(0, StageExit.STOPPED, message, hint)
-        late = max((beat.overdue(time.monotonic()) for beat in beats(scratch)), default=0.0)
+            return RankEnd(0, StageExit.STOPPED, message, hint)
+        late = max((beat.overdue(time.monotonic()) for beat in read_beats(scratch)), default=0.0)
         if late and ends_at is None:
-            _show_stacks(scratch, log, late)
+            _log_stacks(scratch, log, late)
             _kill(child, scratch)
-            return End(
+            return RankEnd(
                 0, StageExit.TRANSIENT, f"no step for {late:.0f} s; the log has the stacks of all ranks"
             )
 
 
-def _show_stacks(scratch: Path, log: Log, late: float) -> None:
-    log.say(f"no step for {late:.0f} s: the stacks of all threads of all ranks follow")
-    for beat in beats(scratch):
-        log.say(f"--- rank {beat.rank}, process {beat.pid}")
+def _log_stacks(scratch: Path, log: Log, late: float) -> None:
+    log.write(f"no step for {late:.0f} s: the stacks of all threads of all ranks follow")
+    for beat in read_beats(scratch):
+        log.write(f"--- rank {beat.rank}, process {beat.pid}")
         with suppress(ProcessLookupError):
-            os.kill(beat.pid, STACKS)
-        time.sleep(TO_WRITE)
+            os.kill(beat.pid, STACKS_SIGNAL)
+        time.sleep(STACKS_SECONDS)
 
 
 def _kill(child: subprocess.Popen[bytes], scratch: Path) -> None:
     """Every worker, and what launched them. A rank that had its last word keeps it."""
-    for beat in beats(scratch):  # before their parent, whose death they would take for a signal to stop
+    for beat in read_beats(scratch):  # before their parent, whose death they would take for a signal to stop
         with suppress(ProcessLookupError):
             os.kill(beat.pid, signal.SIGKILL)
     child.kill()
     child.wait()
 
 
-def _end(scratch: Path, rank: int, returncode: int, verdict: End | None) -> End:
+def _end(scratch: Path, rank: int, returncode: int, verdict: RankEnd | None) -> RankEnd:
     """How a rank ended: its own word, or that of who ended it, or what killed it."""
     for name in (f"exit-{rank}.json", f"killed-{rank}.json"):
         try:
@@ -151,16 +151,16 @@ def _end(scratch: Path, rank: int, returncode: int, verdict: End | None) -> End:
         except (FileNotFoundError, json.JSONDecodeError):
             continue
         if "signal" not in told:
-            return End(rank, StageExit(told["code"]), told["message"], told["hint"], told=True)
+            return RankEnd(rank, StageExit(told["code"]), told["message"], told["hint"], logged=True)
         returncode = -int(told["signal"])
     if verdict is not None:
-        return End(rank, verdict.code, verdict.message, verdict.hint)
+        return RankEnd(rank, verdict.code, verdict.message, verdict.hint)
     if returncode == -signal.SIGKILL:
         hint = (
             "lower `resources.*.micro_batch`, `media.max_pixels` or `max_new_tokens`, or give it more memory"
         )
-        return End(rank, StageExit.MEMORY, "killed, as a machine does when memory runs out", hint)
+        return RankEnd(rank, StageExit.MEMORY, "killed, as a machine does when memory runs out", hint)
     if returncode in (-signal.SIGTERM, -signal.SIGINT):
-        return End(rank, StageExit.STOPPED, "stopped before it could save")
+        return RankEnd(rank, StageExit.STOPPED, "stopped before it could save")
     cause = f"signal {signal.Signals(-returncode).name}" if returncode < 0 else f"code {returncode}"
-    return End(rank, StageExit.BUG, f"ended by {cause} without a word")
+    return RankEnd(rank, StageExit.BUG, f"ended by {cause} without a word")

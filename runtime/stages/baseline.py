@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from c2f_spec.errors import DataWrong
-from runtime.console import say
+from runtime.console import log_line
 from runtime.media.measure import measure
-from runtime.process.parallel import over_cores
+from runtime.process.parallel import map_processes
 from runtime.text.clips import read_facts, read_manifest, write_jsonl
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def run(ctx: Context) -> dict[str, Any]:
     folders = [train_folder] * (len(train) + len(valid)) + [ctx.inputs[r] for r in roles for _ in tests[r]]
     paths = [(folder / clip.media, clip.lacks) for folder, clip in zip(folders, clips, strict=True)]
     measured = []
-    for numbers in over_cores(partial(_measure, ctx.media), paths):
+    for numbers in map_processes(partial(_measure, ctx.media), paths):
         measured.append(numbers)
         ctx.progress(len(measured), len(paths), "clips")
     fitted = predict(clips, filled(np.array(measured), len(train)), train=len(train), valid=len(valid))
@@ -76,7 +76,7 @@ def run(ctx: Context) -> dict[str, Any]:
         ]
         labels = np.array([clip.label for clip in tests[role]])
         summary[name] = {column: corr(predicted[column], labels) for column in COLUMNS}
-        say(f"{name}: " + ", ".join(f"{c} {v}" for c, v in summary[name].items()) + " (Corr)")
+        log_line(f"{name}: " + ", ".join(f"{c} {v}" for c, v in summary[name].items()) + " (Corr)")
     write_jsonl(ctx.out / "predictions.jsonl", rows)
     return {"clips": len(rows), "corr": summary}
 

@@ -20,8 +20,8 @@ from c2f_spec.errors import DataWrong
 from c2f_spec.spec.endpoint import Client
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import Teacher as TeacherSpec
-from runtime.console import say
-from runtime.process.units import in_units
+from runtime.console import log_line
+from runtime.process.units import run_units
 from runtime.teachers import TEACHERS
 from runtime.teachers.base import Task
 from runtime.teachers.distillation import asked, computed, cost_of, spent
@@ -68,7 +68,7 @@ def run(ctx: Context) -> dict[str, Any] | None:
         weights=ctx.inputs.get("weights"),
     )
     make = TEACHERS[spec.kind]
-    say(f"{spec.kind} writes chains for {len(clips)} clips of {facts['name']}")
+    log_line(f"{spec.kind} writes chains for {len(clips)} clips of {facts['name']}")
 
     def written(units: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[Row] | int]]:
         if not units:
@@ -79,7 +79,7 @@ def run(ctx: Context) -> dict[str, Any] | None:
         finally:
             teacher.close()
 
-    rows = in_units(ctx, list(clips), written)
+    rows = run_units(ctx, list(clips), written)
     return None if rows is None else write(ctx, asking, list(clips), rows)
 
 

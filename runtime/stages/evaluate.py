@@ -24,7 +24,7 @@ from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.evaluate import Engine as EngineSpec
 from c2f_spec.spec.sections import Student as StudentSpec
 from c2f_spec.spec.student import positions
-from runtime.console import say
+from runtime.console import log_line
 from runtime.generation import imported_predictions
 from runtime.generation.generate import Generating, by_length
 from runtime.generation.vllm_evaluation import Serving, checkpoint_folder, processor_of
@@ -32,7 +32,7 @@ from runtime.models import MODELS
 from runtime.models.rows import Reader
 from runtime.models.student import Student, device
 from runtime.process.context import refuse_unsupported
-from runtime.process.units import UNIT, in_units, shard
+from runtime.process.units import UNIT, run_units, shard_index
 from runtime.text.chains import AnyFormat, parse, without_score
 from runtime.text.clips import seed_of, write_jsonl
 from runtime.training.arguments import memory
@@ -85,7 +85,7 @@ def run(ctx: Context) -> dict[str, Any] | None:
                 yield number, [made[clip_id] for clip_id in window[number]]
 
     with memory("evaluate"):
-        made = in_units(ctx, ids, answered)
+        made = run_units(ctx, ids, answered)
     reader.close()
     return None if made is None else write(ctx, made)
 
@@ -120,7 +120,7 @@ def windows(
     go on from one window to the next for the same reason.
     """
     units = -(-len(ids) // UNIT)
-    share = range(shard(), units, shards)
+    share = range(shard_index(), units, shards)
     size = max(1, ROUNDS * most // UNIT)
     for start in range(0, len(share), size):
         window = share[start : start + size]
@@ -135,7 +135,7 @@ def readable(reader: Reader, clips: Sequence[Clip], others: dict[str, dict[str, 
             row = reader.row(clip.id)
         except DataWrong as error:
             others[clip.id] = unreadable(clip, error.message)
-            say(f"warning: no answer is asked for: {error.message}")
+            log_line(f"warning: no answer is asked for: {error.message}")
         else:
             yield row
 

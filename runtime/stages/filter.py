@@ -20,7 +20,7 @@ from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.sections import Student as StudentSpec
-from runtime.console import say
+from runtime.console import log_line
 from runtime.filters.filter_chain import Verdict, at_most, cap, chosen, compare, each, funnels
 from runtime.text.chains import parse, spoken, target
 from runtime.text.clips import read_facts, read_jsonl, read_manifest, write_jsonl
@@ -143,9 +143,9 @@ def with_label(fmt: AnyFormat, answer: Answer, clip: Clip) -> str:
 
 def _refuse_too_few(result: dict[str, Any], spec: Filters) -> None:
     """Refuse to train on too little of all, or of one polarity (METHOD 3)."""
-    say(f"kept {result['kept']} of {result['in']} clips; dropped: {result['dropped'] or 'none'}")
+    log_line(f"kept {result['kept']} of {result['in']} clips; dropped: {result['dropped'] or 'none'}")
     if "failed" in result:
-        say(f"the teacher gave no answer to {sum(result['failed'].values())}: {result['failed']}")
+        log_line(f"the teacher gave no answer to {sum(result['failed'].values())}: {result['failed']}")
     fraction = result["kept"] / result["in"] if result["in"] else 0.0
     if result["kept"] == 0 or fraction < spec.min_keep_fraction:
         raise DataWrong(
@@ -158,7 +158,7 @@ def _refuse_too_few(result: dict[str, Any], spec: Filters) -> None:
         if part["kept"] >= spec.min_keep_polarity:
             continue
         if part["in"] < 2 * spec.min_keep_polarity:
-            say(f"warning: {few}, and the set has hardly more; the student may never say it")
+            log_line(f"warning: {few}, and the set has hardly more; the student may never say it")
             continue
         raise DataWrong(
             f"{few}, fewer than `filters.min_keep_polarity` = {spec.min_keep_polarity}; dropped: {part['dropped']}",

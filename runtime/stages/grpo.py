@@ -24,7 +24,7 @@ from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.grpo import REWARD_NAMES, Grpo, Rewards
 from c2f_spec.spec.sections import Student as StudentSpec
 from c2f_spec.spec.student import positions
-from runtime.console import say
+from runtime.console import log_line
 from runtime.generation.vllm_requests import Sampling, assert_installed
 from runtime.generation.vllm_rollout import started
 from runtime.models import MODELS
@@ -169,7 +169,7 @@ def told_of_hints(seen: history.History) -> dict[str, int]:
     always = seen.every_visit()
     if always:
         named = ", ".join(f"`{clip}`" for clip in always[:NAMED]) + (" …" if len(always) > NAMED else "")
-        say(f"hinted at every visit, {len(always)} of {len(seen.samples)} clips: {named}")
+        log_line(f"hinted at every visit, {len(always)} of {len(seen.samples)} clips: {named}")
     return {"hinted_every_visit": len(always)} if any(s.hinted for s in seen.samples.values()) else {}
 
 

@@ -20,12 +20,12 @@ from c2f_spec.errors import DataWrong
 from c2f_spec.spec.own_data import Own
 from c2f_spec.spec.sections import Limit
 from c2f_spec.store.digest import digest_file
-from runtime.console import say
-from runtime.datasets import DATASETS, RECORDED, assert_declared, facts_of
-from runtime.datasets.rows import limited
+from runtime.console import log_line
+from runtime.datasets import DATASETS, RECORDED, check_declared, find_dataset
+from runtime.datasets.rows import limit_rows
 from runtime.media.decode import probe
 from runtime.media.render import SECONDS, render
-from runtime.process.parallel import over_cores
+from runtime.process.parallel import map_processes
 from runtime.text.clips import Clip, polarity_of, write_manifest
 
 if TYPE_CHECKING:
@@ -44,20 +44,20 @@ NOTE = "text and ratings are human; voice and face are rendered"
 def run(ctx: Context) -> dict[str, Any]:
     """Counts by split, by polarity, and of clips without sound or picture."""
     spec = ctx.stage.preimage["spec"]
-    facts = facts_of(spec["dataset"], ctx.inputs["data"])
+    facts = find_dataset(spec["dataset"], ctx.inputs["data"])
     limit: Limit = ctx.section("limit", Limit)
     rows = DATASETS[facts.reader].read(facts.name, ctx.inputs["data"])
     if "own" in spec:
-        assert_declared(Own.model_validate(spec["own"]), ctx.inputs["data"], rows)
-    rows = limited(rows, limit.model_dump())
+        check_declared(Own.model_validate(spec["own"]), ctx.inputs["data"], rows)
+    rows = limit_rows(rows, limit.model_dump())
     splits = dict(Counter(row.split for row in rows))
-    say(f"{facts.name}: " + ", ".join(f"{count} {split}" for split, count in splits.items()))
+    log_line(f"{facts.name}: " + ", ".join(f"{count} {split}" for split, count in splits.items()))
 
     make = partial(_render, ctx.out, int(spec.get("render_seed") or 0))
     if facts.reader in RECORDED:
         make = partial(_copy, facts.reader, facts.name, ctx.inputs["data"], ctx.out)
     clips = []
-    for row, made in zip(rows, over_cores(make, rows), strict=True):
+    for row, made in zip(rows, map_processes(make, rows), strict=True):
         polarity = polarity_of(row.label, facts.family, facts.high)
         clips.append(Clip(row.id, facts.name, row.split, row.text, row.label, polarity, *made))
         ctx.progress(len(clips), len(rows), "clips")
@@ -94,7 +94,7 @@ def _render(out: Path, seed: int, row: Row) -> Media:
 def _copy(reader: str, name: str, data: Path, out: Path, row: Row) -> Media:
     """Raises `DataWrong` for a clip that no student could see and hear."""
     assert row.source is not None
-    source = RECORDED[reader].media(name, data, row)
+    source = RECORDED[reader].clip_path(name, data, row)
     found = probe(source)
     if found.problem:
         raise DataWrong(

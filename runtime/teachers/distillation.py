@@ -12,12 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import DataWrong, StageSpecWrong
-from runtime.console import say
+from runtime.console import log_line
 from runtime.endpoints.replies import RequestFailed
-from runtime.process.journal import Journal
-from runtime.process.parallel import over_cores
-from runtime.process.units import UNIT, shard
-from runtime.process.worker_threads import side_by_side
+from runtime.process.parallel import map_processes, map_threads
+from runtime.process.units import UNIT, Journal, shard_index
 from runtime.text.clips import seed_of
 
 if TYPE_CHECKING:
@@ -45,7 +43,7 @@ def computed(
 ) -> Iterator[tuple[int, list[Row]]]:
     """By processes: nothing is waited for, and what is lost is computed again."""
     questions = [asking.questions(clips[clip_id])[0] for part in units.values() for clip_id in part]
-    replies = over_cores(partial(_alone, teacher), questions)
+    replies = map_processes(partial(_alone, teacher), questions)
     for number, part in units.items():
         yield (
             number,
@@ -72,7 +70,7 @@ def asked(
             if row["id"] in unit_of:
                 rows[unit_of[row["id"]]].setdefault((row["id"], row["sample"]), row)
         before = sum(map(len, rows.values()))
-        say(f"{before} of {sum(map(len, questions.values()))} answers are in the journal")
+        log_line(f"{before} of {sum(map(len, questions.values()))} answers are in the journal")
         # Batches are the same after whatever interruption, and so are the answers of a model that sees them together.
         batches = [
             batch
@@ -95,7 +93,7 @@ def asked(
 
         def keep(each: Asked) -> Iterator[tuple[int, list[Row] | int]]:
             row = _row(each)
-            journal.note(row)
+            journal.append(row)
             number = unit_of[row["id"]]
             there = rows[number]
             there.setdefault((row["id"], row["sample"]), row)
@@ -150,7 +148,7 @@ def spent(ctx: Context, ids: Sequence[str]) -> float:
     endpoint = ctx.stage.placement.endpoint
     if endpoint is None or endpoint.client.max_cost is None:
         return 0.0
-    share = {i for n, i in enumerate(ids) if n // UNIT % ctx.stage.placement.shards == shard()}
+    share = {i for n, i in enumerate(ids) if n // UNIT % ctx.stage.placement.shards == shard_index()}
     with Journal(ctx, 1) as journal:
         return sum(
             cost_of(endpoint.client, t) for row in journal.rows() if row["id"] in share for t in row["tries"]
@@ -208,9 +206,9 @@ def ask_all(
     seed: Callable[[Question, int], int],
     retry: int,
 ) -> Iterator[list[Asked]]:
-    """Each batch when all of its questions are settled, in any order. Ends as `side_by_side` does."""
+    """Each batch when all of its questions are settled, in any order. Ends as `map_threads` does."""
     settle = partial(_settle, teacher, acceptable=acceptable, seed=seed, retry=retry)
-    return side_by_side(settle, batches, teacher.at_once, teacher.give_up)
+    return map_threads(settle, batches, teacher.at_once, teacher.give_up)
 
 
 def _settle(

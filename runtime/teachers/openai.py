@@ -9,7 +9,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Literal
 
 from c2f_spec.errors import DataWrong, StageSpecWrong
-from runtime.endpoints.client import Client, Message, text
+from runtime.endpoints.client import ChatClient, Message, text_part
 from runtime.endpoints.replies import RequestFailed
 from runtime.media import decode, encode
 from runtime.text.prompts import turn
@@ -42,7 +42,9 @@ class Parts:
         """Each part as JSON. Raises `DataWrong` for media that cannot be decoded."""
         media = self._encoded(question)
         parts = turn(question.prompt, self._language, question.lacks)
-        return tuple(text(part["text"]) if part["type"] == "text" else media[part["type"]] for part in parts)
+        return tuple(
+            text_part(part["text"]) if part["type"] == "text" else media[part["type"]] for part in parts
+        )
 
     def _encoded(self, question: Question) -> dict[str, bytes]:
         """By one thread: others that want the same clip, for another sample of it, wait for that one."""
@@ -108,7 +110,7 @@ class Served:
     ) -> None:
         self.spec = spec
         self.at_once = endpoint.client.concurrency
-        self.client = Client(endpoint, spec.model, shards=task.shards, spent=task.spent)
+        self.client = ChatClient(endpoint, spec.model, shards=task.shards, spent=task.spent)
         self._parts = Parts(task.media, video, task.language)
 
     def write(self, questions: Sequence[Question]) -> list[Reply | RequestFailed]:

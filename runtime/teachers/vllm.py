@@ -22,7 +22,7 @@ import urllib3
 from c2f_spec.errors import StageSpecWrong, Unreachable
 from c2f_spec.spec import teacher as served
 from c2f_spec.spec.handoff import Endpoint
-from runtime.console import say
+from runtime.console import log_line
 from runtime.teachers.openai import Served
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def start(spec: VllmTeacher, task: Task, endpoint: Endpoint) -> tuple[subprocess
         tensor_parallel=endpoint.tensor_parallel,
         memory=endpoint.memory,
     )
-    say(f"starting {' '.join(command)}")
+    log_line(f"starting {' '.join(command)}")
     child = subprocess.Popen(
         [program, *command[1:]],
         stdin=subprocess.DEVNULL,
@@ -112,7 +112,7 @@ def _wait(child: subprocess.Popen[bytes], health: str) -> None:
             )
         try:
             if pool.request("GET", health, timeout=LOOK_SECONDS, retries=False).status == 200:
-                say(f"vLLM answers after {time.monotonic() - began:.0f} s")
+                log_line(f"vLLM answers after {time.monotonic() - began:.0f} s")
                 return
         except urllib3.exceptions.HTTPError:
             time.sleep(LOOK_SECONDS)

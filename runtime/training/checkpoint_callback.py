@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import torch.distributed
 from transformers import TrainerCallback
 
-from runtime.checkpoints import rng_state
-from runtime.checkpoints.manifest import Keep
-from runtime.checkpoints.saver import Order, Saver, Together
+from runtime.checkpoints import snapshot
+from runtime.checkpoints.manifest import Retention
+from runtime.checkpoints.saver import RankGroup, Saver, SaveRequest
 from runtime.checkpoints.snapshot import take, take_part
 
 if TYPE_CHECKING:
     from c2f_spec.spec.resources import Zero
     from runtime.checkpoints.saver import Stored
     from runtime.process.context import Context
-    from runtime.process.signals import Request
+    from runtime.process.signals import StopRequest
     from runtime.training.metrics_callback import Watch
 
 EVERY = 50
@@ -35,7 +35,9 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
     what follows then is the result itself.
     """
 
-    def __init__(self, ctx: Context, watch: Watch, request: Request, per_generation: int, zero: Zero) -> None:
+    def __init__(
+        self, ctx: Context, watch: Watch, request: StopRequest, per_generation: int, zero: Zero
+    ) -> None:
         """`per_generation` is the number of steps between two generations of answers. Made by all ranks at once."""
         asked = ctx.stage.placement.checkpoints
         self._stopping = False
@@ -46,9 +48,9 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         if zero != "off":
             attempt, together = _shared(ctx.attempt), _together(ctx.rank, ctx.world)
         if ctx.rank == 0 or zero != "off":
-            keep = Keep(asked.keep, asked.keep_best, asked.keep_every)
+            keep = Retention(asked.keep, asked.keep_best, asked.keep_every)
             scratch = ctx.out.parent / "checkpoints" / str(ctx.rank)
-            self._saver = Saver(ctx.objects, ctx.stage, attempt, scratch, keep, together)
+            self._saver = Saver(ctx.store, ctx.stage, attempt, scratch, keep, together)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called by the trainer after each optimiser step."""
@@ -59,7 +61,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         control.should_save = stop or (passed and step < state.max_steps)
         control.should_training_stop |= stop
         if stop:  # one rank's signal is everybody's
-            self._stopping = self._request.made = True
+            self._stopping = self._request.requested = True
 
     def save(self, trainer: Any) -> None:
         """Take a snapshot and go on; called by all ranks. Rank 0 has what the others have, but for random states, and
@@ -68,7 +70,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         if self._zero != "off" and not self._all_ready(trainer.args.device):
             return
         states: list[Any] = [None] * self._ctx.world
-        own = rng_state.capture()
+        own = snapshot.capture_rng()
         if self._ctx.world == 1:
             states = [own]
         else:
@@ -78,7 +80,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
             return
         main = self._ctx.rank == 0
         self._saver.offer(
-            Order(
+            SaveRequest(
                 snapshot=take(trainer, states, trainer.running()) if main else take_part(trainer),
                 total=trainer.state.max_steps,
                 world=self._ctx.world,
@@ -92,12 +94,12 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         """After training. If a stop was asked for, all ranks wait until the last checkpoint is stored, or cannot be."""
         if not self._stopping:
             if self._saver is not None:
-                self._saver.forget()
+                self._saver.drop_waiting()
             return
         if self._saver is not None:
             self._saver.wait(FOREVER)
         if self._saver is not None and self._ctx.rank == 0:
-            self._request.answer = (
+            self._request.message = (
                 f"stopped by a signal; the store has the checkpoint of step {self._saver.step}"
             )
         if self._ctx.world > 1:
@@ -105,7 +107,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
 
     def _all_stop(self, device: Any) -> bool:
         """Whether any rank was asked to: they get the signal at different moments and must stop at the same step."""
-        return self._request.made if self._ctx.world == 1 else _any(self._request.made, device)
+        return self._request.requested if self._ctx.world == 1 else _any(self._request.requested, device)
 
     def _all_ready(self, device: Any) -> bool:
         """Whether every rank can store a part now. Parts of one step are whole together, so while any is still under
@@ -130,7 +132,7 @@ def _shared(attempt: str) -> str:
     return name[0]
 
 
-def _together(rank: int, world: int) -> Together:
+def _together(rank: int, world: int) -> RankGroup:
     """For the savers' threads, in a group of their own: training has collective operations under way meanwhile."""
     group = torch.distributed.new_group(backend="gloo", timeout=STORED_WITHIN)
 
@@ -139,4 +141,4 @@ def _together(rank: int, world: int) -> Together:
         torch.distributed.gather_object(stored, told if rank == 0 else None, group=group)
         return told if rank == 0 else []
 
-    return Together(rank, gather)
+    return RankGroup(rank, gather)

@@ -9,7 +9,7 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
 from c2f_spec.errors import Diverged
-from runtime.console import say
+from runtime.console import log_line
 from runtime.training.divergence_guard import broken
 from runtime.training.throughput import Measure
 
@@ -64,7 +64,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no type 
             state.global_step, state.max_steps, "steps", loss=float(logs["loss"]), **self.measure.so_far()
         )
         if state.global_step % max(1, state.max_steps // LINES) == 0 and self._context.rank == 0:
-            say(f"step {state.global_step} of {state.max_steps}: loss {float(logs['loss']):.4g}")
+            log_line(f"step {state.global_step} of {state.max_steps}: loss {float(logs['loss']):.4g}")
         wrong = broken(self.rows, self._context.stage.placement.guard)
         if wrong is not None:
             raise Diverged(f"{wrong[0]}, at step {state.global_step}", hint=wrong[1])

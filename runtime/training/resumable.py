@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import RandomSampler, Sampler
 
-from runtime.checkpoints import rng_state
+from runtime.checkpoints import snapshot
 from runtime.checkpoints.snapshot import read_state, restore_optimizer, restore_weights
-from runtime.checkpoints.zero_partitions import is_split
-from runtime.console import say
+from runtime.checkpoints.zero_partitions import is_partitioned
+from runtime.console import log_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +47,7 @@ class Resumable:
 
     def restore(self, folder: str) -> None:
         """The weights of a checkpoint, to make no step more."""
-        if is_split(self):
+        if is_partitioned(self):
             total = self.state.max_steps  # type: ignore[attr-defined]
             self._prepare_for_training(total, self.get_train_dataloader(), folder)  # type: ignore[attr-defined]
         else:
@@ -57,7 +57,7 @@ class Resumable:
         self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: str | None
     ) -> Any:
         """Under ZeRO the engine has to be there first; the trainer would then look for DeepSpeed's own checkpoints."""
-        if not is_split(self) or resume_from_checkpoint is None:
+        if not is_partitioned(self) or resume_from_checkpoint is None:
             return super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)  # type: ignore[misc]
         prepared = super()._prepare_for_training(max_steps, train_dataloader, None)  # type: ignore[misc]
         self._load_from_checkpoint(resume_from_checkpoint)
@@ -67,8 +67,8 @@ class Resumable:
     def _load_from_checkpoint(self, folder: str, model: Any = None) -> None:
         del model
         count = restore_weights(self, Path(folder))
-        rest = "all that every rank has; the parts follow" if is_split(self) else "all that are trained"
-        say(f"restored {count} tensors of the model, {rest}")
+        rest = "all that every rank has; the parts follow" if is_partitioned(self) else "all that are trained"
+        log_line(f"restored {count} tensors of the model, {rest}")
 
     def _load_optimizer_and_scheduler(self, folder: str | None) -> None:
         if folder is not None:
@@ -81,7 +81,7 @@ class Resumable:
 
     def _load_rng_state(self, folder: str | None) -> None:
         if folder is not None:
-            rng_state.restore(read_state(Path(folder))["random"][self.args.process_index])  # type: ignore[attr-defined]
+            snapshot.restore_rng(read_state(Path(folder))["random"][self.args.process_index])  # type: ignore[attr-defined]
 
     def _get_train_sampler(self, *arguments: Any) -> Any:
         sampler = super()._get_train_sampler(*arguments)  # type: ignore[misc]

@@ -25,9 +25,9 @@ from c2f_spec.spec.datasets import Dataset
 from c2f_spec.spec.handoff import FileEntry
 from c2f_spec.store.cache import fetch_verified
 from c2f_spec.store.digest import digest_folder
-from runtime.checkpoints import tensors
+from runtime.checkpoints import snapshot
 from runtime.checkpoints.snapshot import restore_weights, saved_weights
-from runtime.console import say
+from runtime.console import log_line
 from runtime.models.batches import prompt_batch
 from runtime.models.student import generation
 from runtime.text.chains import parse
@@ -78,9 +78,9 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
         best = self._best()
         assert best is not None, "the last step is a candidate"
         files = {name: FileEntry.model_validate(entry) for name, entry in best["files"].items()}
-        folder = fetch_verified(self._ctx.objects, best["folder"], files, None, "start the stage again")
+        folder = fetch_verified(self._ctx.store, best["folder"], files, None, "start the stage again")
         restore_weights(self._trainer, folder)
-        say(f"selected step {best['step']}: MAE {best['mae']:.4f} on {len(self._ids)} validation clips")
+        log_line(f"selected step {best['step']}: MAE {best['mae']:.4f} on {len(self._ids)} validation clips")
         return {"selected_step": best["step"], "valid_mae": best["mae"]}
 
     def mae(self) -> float:
@@ -120,7 +120,7 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
         ]
 
     def _best(self) -> dict[str, Any] | None:
-        data = self._ctx.objects.read(f"{self._name}.json")
+        data = self._ctx.store.read(f"{self._name}.json")
         return None if data is None else json.loads(data)
 
     def _keep(self, step: int, mae: float, before: dict[str, Any] | None) -> None:
@@ -131,15 +131,15 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
             name: t.detach().to("cpu", copy=True).contiguous()
             for name, t in saved_weights(self._trainer).items()
         }
-        tensors.write(weights, folder, "weights")
+        snapshot.write_tensors(weights, folder, "weights")
         name = f"{self._name}/{self._ctx.attempt}-{step}"
-        files = self._ctx.objects.put_folder(folder, name, digest_folder(folder))
+        files = self._ctx.store.put_folder(folder, name, digest_folder(folder))
         found = {"step": step, "mae": mae, "folder": name}
         told = {**found, "files": {path: entry.model_dump(mode="json") for path, entry in files.items()}}
-        self._ctx.objects.replace(f"{self._name}.json", json.dumps(told).encode())
+        self._ctx.store.replace(f"{self._name}.json", json.dumps(told).encode())
         if before is not None and before["folder"] != name:
-            for old in list(self._ctx.objects.names(before["folder"])):
-                self._ctx.objects.delete(old)
+            for old in list(self._ctx.store.names(before["folder"])):
+                self._ctx.store.delete(old)
 
 
 def candidates(steps: int) -> set[int]:

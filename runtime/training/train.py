@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch.distributed
 
 from c2f_spec.store.cache import fetch_verified
-from runtime.checkpoints.resume import Found
-from runtime.checkpoints.zero_partitions import main_place, wanted
+from runtime.checkpoints.resume import VerifiedCheckpoint
+from runtime.checkpoints.zero_partitions import main_folder, needed_by_rank
 from runtime.process.context import METRICS
-from runtime.process.signals import deferred
+from runtime.process.signals import deferred_stop
 from runtime.training.checkpoint_callback import Keeper
 from runtime.training.metrics_callback import PrinterCallback, Watch
 
@@ -27,40 +27,40 @@ def train(ctx: Context, trainer: Any, watch: Watch) -> None:
     trainer.add_callback(watch.measure)
     if found is not None:
         _bring_back(ctx, found, watch)
-    with deferred() as request:
+    with deferred_stop() as request:
         zero = ctx.stage.placement.spread(ctx.world)
         trainer.keeper = Keeper(ctx, watch, request, trainer.per_generation(), zero)
         trainer.add_callback(trainer.keeper)
         if found is not None and found.manifest.step == found.manifest.total:
             # The trainer's loop would make one step more.
             trainer.state.global_step = trainer.state.max_steps = found.manifest.step
-            trainer.restore(str(main_place(found.folder)))
+            trainer.restore(str(main_folder(found.folder)))
         else:
-            trainer.train(resume_from_checkpoint=str(main_place(found.folder)) if found else None)
+            trainer.train(resume_from_checkpoint=str(main_folder(found.folder)) if found else None)
             trainer.keeper.finish()
     ctx.measured = watch.measure.told(trainer)
 
 
-def _agreed(ctx: Context) -> Found | None:
+def _agreed(ctx: Context) -> VerifiedCheckpoint | None:
     """The checkpoint that rank 0 found, here: every rank has what it needs of it brought to its machine."""
     if ctx.world == 1:
-        return ctx.found
-    chosen: list[Any] = [ctx.found]
+        return ctx.checkpoint
+    chosen: list[Any] = [ctx.checkpoint]
     torch.distributed.broadcast_object_list(chosen)
-    found: Found | None = chosen[0]
+    found: VerifiedCheckpoint | None = chosen[0]
     if found is not None and ctx.rank != 0:
-        files = {n: e for n, e in found.manifest.files.items() if wanted(n, ctx.rank)}
-        found = Found(
+        files = {n: e for n, e in found.manifest.files.items() if needed_by_rank(n, ctx.rank)}
+        found = VerifiedCheckpoint(
             found.manifest,
-            fetch_verified(ctx.objects, found.manifest.folder, files, None, "start the stage again"),
+            fetch_verified(ctx.store, found.manifest.folder, files, None, "start the stage again"),
         )
     torch.distributed.barrier()
     return found
 
 
-def _bring_back(ctx: Context, found: Found, watch: Watch) -> None:
+def _bring_back(ctx: Context, found: VerifiedCheckpoint, watch: Watch) -> None:
     """Metrics and answers up to the checkpoint, as the attempt before wrote them."""
-    folder = main_place(found.folder)
+    folder = main_folder(found.folder)
     if ctx.rank == 0:
         for path in folder.glob("*.jsonl"):
             shutil.copyfile(path, ctx.out / path.name)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from c2f_spec.spec.sections import Full, Lora
-from runtime.checkpoints.zero_partitions import shape
+from runtime.checkpoints.zero_partitions import full_shape
 from runtime.models.student import save
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ def _whole(model: Any) -> Iterator[None]:
 
     with deepspeed.zero.GatheredParameters(spread):
         for name, parameter in parameters.items():
-            if parameter.shape != shape(parameter):
+            if parameter.shape != full_shape(parameter):
                 raise LookupError(
-                    f"`{name}` was not gathered: {tuple(parameter.shape)} of {tuple(shape(parameter))}"
+                    f"`{name}` was not gathered: {tuple(parameter.shape)} of {tuple(full_shape(parameter))}"
                 )
         yield
 

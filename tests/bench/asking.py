@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from runtime.process.journal import most_lost
+from runtime.process.units import max_lost_rows
 from runtime.process.worker import go_offline
 from tests.support.distil_world import SAME, rows
 from tests.support.fake_endpoint import Fake, serving
@@ -53,7 +53,7 @@ def main() -> None:
         with seaweed(root / "seaweed") as server:
             os.environ.update(server.env)
             wrong += judged(root / "folder", str(root / "store"), "judge, folder", MARKS_AT_ONCE)
-            wrong += judged(root / "s3", f"s3://{BUCKET}/c2f", "judge, S3", most_lost(MARKS_AT_ONCE))
+            wrong += judged(root / "s3", f"s3://{BUCKET}/c2f", "judge, S3", max_lost_rows(MARKS_AT_ONCE))
         wrong += taught(root / "taught")
     print("\n".join(wrong))
     sys.exit(1 if wrong else 0)

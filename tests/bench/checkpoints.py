@@ -73,7 +73,7 @@ def train(folder: Path, every: int, upload: float) -> dict[str, float]:
         placement=Placement(checkpoints=Checkpoints(every=every)),
         student=STUDENT, sft={"steps": STEPS, "batch": 4, "learning_rate": 1e-3},
     )  # fmt: skip
-    ctx.objects = SlowStore(ctx.objects, upload)
+    ctx.store = SlowStore(ctx.store, upload)
     spent = {"cpu": 0.0, "wall": 0.0, "stall": 0.0, "saves": 0}
 
     def timed(owner: Any, name: str, wall: str, cpu: str | None = None, count: str | None = None) -> Any:

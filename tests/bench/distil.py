@@ -25,9 +25,8 @@ from statistics import median
 from c2f_spec.spec.endpoint import Client as How
 from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
 from c2f_spec.store import records
-from runtime.endpoints.client import Client, Message, text
-from runtime.process.journal import most_lost
-from runtime.process.units import UNIT
+from runtime.endpoints.client import ChatClient, Message, text_part
+from runtime.process.units import UNIT, max_lost_rows
 from tests.support.distil_world import KEY, MEDIA, SAME, TEACHER, canonical, prepared, rows, words_of
 from tests.support.fake_endpoint import Fake, serving
 from tests.support.killed import Stand, _work
@@ -83,7 +82,7 @@ def storms(root: Path) -> list[str]:
                 for kind, n in (("q", 0), ("k", KILLS))
             )
             same = quiet[1] == storm[1]
-            found, k = storm[0], AT_ONCE if name == "folder" else most_lost(AT_ONCE)
+            found, k = storm[0], AT_ONCE if name == "folder" else max_lost_rows(AT_ONCE)
             found.wrong += [] if same else [f"{name}: other bytes than undisturbed"]
             found.wrong += [
                 f"{name}: {n} clips asked again for one kill, {k} allowed" for n in found.again if n > k
@@ -209,7 +208,7 @@ def overhead() -> None:
     with instant() as url:
         for size in (100_000, 1_000_000):
             message = Message(
-                "user", (b'{"type":"video_url","video_url":{"url":"%s"}}' % (b"A" * size), text("Say."))
+                "user", (b'{"type":"video_url","video_url":{"url":"%s"}}' % (b"A" * size), text_part("Say."))
             )
             for width in (1, 8):
                 latency, processor = timed(url, message, width)
@@ -223,7 +222,7 @@ def timed(url: str, message: Message, width: int, requests: int = 400) -> tuple[
     """Median latency of a request, and processor time of all divided by their number."""
     from concurrent.futures import ThreadPoolExecutor
 
-    client = Client(Endpoint(url=url, client=How(concurrency=width)), "m")
+    client = ChatClient(Endpoint(url=url, client=How(concurrency=width)), "m")
 
     def one(_: int) -> float:
         began = time.perf_counter()

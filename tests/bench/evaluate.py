@@ -33,7 +33,7 @@ from runtime.models.batches import prompt_batch
 from runtime.models.rows import Reader
 from runtime.models.student import generation, load
 from runtime.process.context import Context
-from runtime.process.parallel import over_cores
+from runtime.process.parallel import map_processes
 from runtime.stages import evaluate, sft
 from runtime.text.chains import target
 from runtime.text.clips import Clip, polarity_of, read_manifest, write_jsonl, write_manifest
@@ -92,7 +92,7 @@ def make_clips(folder: Path) -> None:
     draw = random.Random(1)
     numbers = range(CLIPS + TRAINED)
     ratings = [round(draw.uniform(-4, 4), 1) for _ in numbers]
-    for _ in over_cores(Drawn(folder), list(enumerate(ratings))):
+    for _ in map_processes(Drawn(folder), list(enumerate(ratings))):
         pass
     clips = [
         Clip(f"c{n:04}", "icwsm2014-movie", "test" if n < CLIPS else "train",

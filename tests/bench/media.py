@@ -23,7 +23,7 @@ from transformers import WhisperFeatureExtractor
 from c2f_spec.spec.sections import C2f, Media, Tiny
 from c2f_spec.store.digest import digest_file
 from runtime.media import decode
-from runtime.media.decoded_cache import Kept
+from runtime.media.decoded_cache import DecodedCache
 from runtime.media.render import render
 from runtime.models import MODELS, rows
 from runtime.models.rows import Reader
@@ -55,7 +55,7 @@ def _told(what: str, folder: Path, processor, media: Media, scratch: Path) -> No
     plain = Reader(folder, processor, C2f(), media)
     ids = plain.ids("train")[:16]
     whole = [_seconds(partial(_whole, plain, folder, i, processor, media)) for i in ids]
-    kept = Kept(scratch / what.replace(" ", "-"), GB)
+    kept = DecodedCache(scratch / what.replace(" ", "-"), GB)
     first = Reader(folder, processor, C2f(), media, kept=kept)
     again = Reader(folder, processor, C2f(), media, kept=kept)
     passes = {
@@ -88,8 +88,10 @@ def _ahead(folder: Path, processor, scratch: Path) -> None:
     """Steps that wait, as for a GPU, as long as decoding takes; the last half of the clips, when a worker is there."""
     told = {}
     for name, workers in (("here", 0), ("ahead, by one other process", 1)):
-        reader = Reader(folder, processor, C2f(), Media(), kept=Kept(scratch / f"ahead-{workers}", GB))
-        rows.PATIENCE_SECONDS, rows.spare_cores = 0.0, lambda workers=workers: workers
+        reader = Reader(
+            folder, processor, C2f(), Media(), kept=DecodedCache(scratch / f"ahead-{workers}", GB)
+        )
+        rows.PATIENCE_SECONDS, rows.prefetch_workers = 0.0, lambda workers=workers: workers
         ids = reader.ids("train")
         reader.expect(ids)
         waits = []

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from runtime.media.render import render
-from runtime.process.parallel import over_cores
+from runtime.process.parallel import map_processes
 
 CLIPS = 600
 
@@ -17,7 +17,7 @@ CLIPS = 600
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        made = sum(1 for _ in over_cores(partial(draw, Path(folder)), list(range(CLIPS))))
+        made = sum(1 for _ in map_processes(partial(draw, Path(folder)), list(range(CLIPS))))
         seconds = time.perf_counter() - start
     cores = len(os.sched_getaffinity(0))
     print(f"rendering: {made} clips in {seconds:.1f} s on {cores} cores, {made / seconds:.0f} clips a second")

@@ -20,7 +20,7 @@ import urllib3
 
 from c2f_spec.spec.endpoint import Client as How
 from c2f_spec.spec.handoff import Endpoint
-from runtime.endpoints.client import Client, said
+from runtime.endpoints.client import ChatClient, text_message
 from tests.support.distil_world import context, prepared, run
 from tests.support.servers import free_port
 
@@ -40,8 +40,10 @@ def main() -> None:
         with serving(weights, root) as url:
             wrong += ask(root, whole, url, str(weights), "pictures, sound, words")
             wrong += ask(root, heard, url, str(weights), "sound, words")
-            client = Client(Endpoint(url=url, client=How(timeout=120)), str(weights))
-            reply = client.chat([said("user", "Say something.")], max_tokens=8, temperature=0.7, seed=3)
+            client = ChatClient(Endpoint(url=url, client=How(timeout=120)), str(weights))
+            reply = client.chat(
+                [text_message("user", "Say something.")], max_tokens=8, temperature=0.7, seed=3
+            )
             print(f"words alone: {reply.tokens_in} tokens in, {reply.tokens_out} out, {reply.seconds:.2f} s")
     print("\n".join(wrong))
     sys.exit(1 if wrong else 0)

@@ -23,15 +23,15 @@ from c2f_spec.store.digest import unseal
 from c2f_spec.store.open import open_store
 from runtime.checkpoints.manifest import (
     MANIFEST,
-    Keep,
     Manifest,
+    Retention,
     checkpoints_name,
+    find_expired,
+    list_checkpoints,
     newest_step,
-    places,
-    retired,
 )
-from runtime.checkpoints.resume import newest
-from runtime.checkpoints.saver import Order, Saver
+from runtime.checkpoints.resume import find_newest
+from runtime.checkpoints.saver import Saver, SaveRequest
 from runtime.checkpoints.snapshot import Snapshot
 from runtime.stages import grpo, sft
 from runtime.training.divergence_guard import broken
@@ -63,8 +63,8 @@ def attempt(store: Path, kind: str, name: str, *, tuner=None, placement=OFTEN):
     folder = store.parent / name
     ctx = omni.context(folder, kind, inputs, placement=placement, store=store, **{kind: section})
     ctx.attempt = name
-    search = newest(ctx.objects, kind, ctx.stage.key, 1)
-    ctx.found = search.found
+    search = find_newest(ctx.store, kind, ctx.stage.key, 1)
+    ctx.checkpoint = search.checkpoint
     return ctx, str(search)
 
 
@@ -95,7 +95,7 @@ def die() -> None:
 def settle(ctx, step: int) -> None:
     """Wait until the checkpoint of a step is stored: what a killed process had under way is lost, or is not."""
     deadline = time.monotonic() + 20
-    while newest_step(ctx.objects, ctx.stage.kind, ctx.stage.key) < step:
+    while newest_step(ctx.store, ctx.stage.kind, ctx.stage.key) < step:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -135,10 +135,10 @@ def test_the_bits_are_those_of_something_learned():
 
 @pytest.fixture
 def stoppable():
-    from runtime.process.signals import SIGNALS, listen
+    from runtime.process.signals import SIGNALS, install_handlers
 
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    listen()
+    install_handlers()
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
@@ -185,15 +185,15 @@ def damage(name: str, folder: Path) -> None:
 
 
 DAMAGES = {
-    "torn": "it has no manifest, so it was never whole",
+    "torn": "it has no manifest, so its upload was never finished",
     "truncated": "was changed since",
     "missing file": "is missing since",
     "flipped bit": "was changed since",
     "flipped bit of the manifest": "its manifest is damaged",
-    "other stage": "it is of another stage",
-    "other processes": "processes that made it: 2, and now: 1",
-    "moved": "it was made at another place",
-    "pickle": "no checkpoint has (`optimizer.pt`)",
+    "other stage": "it belongs to another stage",
+    "other processes": "processes that wrote it: 2, and now: 1",
+    "moved": "it was written to another folder",
+    "pickle": "unknown file `optimizer.pt`",
 }
 
 
@@ -235,8 +235,8 @@ def test_every_byte_of_a_manifest_counts(tmp_path):
         data[at] ^= 1 << rng.randrange(8)
         manifest.write_bytes(data)
         ctx = omni.context(tmp_path / f"byte-{at}", "sft", {}, store=store)
-        search = newest(ctx.objects, "sft", ctx.stage.key, 1)
-        assert search.found.manifest.step == 4, at
+        search = find_newest(ctx.store, "sft", ctx.stage.key, 1)
+        assert search.checkpoint.manifest.step == 4, at
 
 
 def a_checkpoint(step: int, score: float | None) -> Manifest:
@@ -248,18 +248,18 @@ def a_checkpoint(step: int, score: float | None) -> Manifest:
 @pytest.mark.parametrize(
     ("keep", "stay"),
     [
-        (Keep(last=1), [60]),
-        (Keep(last=2), [50, 60]),
-        (Keep(last=1, best=1), [20, 60]),
-        (Keep(last=1, best=2), [20, 40, 60]),
-        (Keep(last=2, every=30), [30, 50, 60]),
-        (Keep(last=9), [10, 20, 30, 40, 50, 60]),
+        (Retention(last=1), [60]),
+        (Retention(last=2), [50, 60]),
+        (Retention(last=1, best=1), [20, 60]),
+        (Retention(last=1, best=2), [20, 40, 60]),
+        (Retention(last=2, every=30), [30, 50, 60]),
+        (Retention(last=9), [10, 20, 30, 40, 50, 60]),
     ],
 )
 def test_retention(keep, stay):
     scores = {10: None, 20: 0.9, 30: 0.1, 40: 0.8, 50: 0.2, 60: 0.3}
     made = [a_checkpoint(step, score) for step, score in scores.items()]
-    gone = {m.step for m in retired(reversed(made), keep)}
+    gone = {m.step for m in find_expired(reversed(made), keep)}
     assert sorted(scores.keys() - gone) == stay
 
 
@@ -297,19 +297,21 @@ class Store:
 def saver(tmp_path):
     store = Store(tmp_path / "store")
     file = StageFile(kind="sft", key="0" * 64, name="sft", preimage={}, store="", scratch="")
-    return Saver(store, file, "first", tmp_path / "scratch", Keep(last=9)), store
+    return Saver(store, file, "first", tmp_path / "scratch", Retention(last=9)), store
 
 
-def order(step: int) -> Order:
+def order(step: int) -> SaveRequest:
     from transformers import TrainerState  # after what our own imports put in place for it
 
     weights = {"w": torch.full((4,), float(step))}
     counters = TrainerState(global_step=step)
-    return Order(Snapshot(step, {"weights": weights}, {}, counters), total=9, world=1, score=None, logs={})
+    return SaveRequest(
+        Snapshot(step, {"weights": weights}, {}, counters), total=9, world=1, score=None, logs={}
+    )
 
 
 def stored(store) -> list[int]:
-    return sorted(place.step for place in places(store, "sft", "0" * 64) if place.whole)
+    return sorted(place.step for place in list_checkpoints(store, "sft", "0" * 64) if place.complete)
 
 
 def test_the_newest_snapshot_that_waits_replaces_older_ones(saver):

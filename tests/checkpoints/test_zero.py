@@ -22,10 +22,10 @@ from c2f_spec.spec.resources import resolve_zero
 from c2f_spec.store import records
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.local import Local
-from runtime.checkpoints import snapshot, tensors, zero_partitions
-from runtime.checkpoints.manifest import Keep
-from runtime.checkpoints.resume import newest
-from runtime.checkpoints.saver import Order, Saver, Together
+from runtime.checkpoints import snapshot, zero_partitions
+from runtime.checkpoints.manifest import Retention
+from runtime.checkpoints.resume import find_newest
+from runtime.checkpoints.saver import RankGroup, Saver, SaveRequest
 from runtime.checkpoints.snapshot import Snapshot
 from runtime.training import arguments
 from tests.conftest import TINY_SPEC, load_spec
@@ -151,9 +151,9 @@ class Spread(torch.nn.Module):
 def test_a_part_goes_out_and_comes_back_to_the_same_bits(tmp_path):
     trained, fresh = Spread(1.0), Spread(2.0)
     trained.step()
-    tensors.write(zero_partitions.part(trained.trainer()), tmp_path, zero_partitions.STEM)
-    saved = json.loads(json.dumps(zero_partitions.facts(trained.trainer())))
-    assert zero_partitions.restore(fresh.trainer(), tmp_path, 1, saved) == 2
+    snapshot.write_tensors(zero_partitions.rank_tensors(trained.trainer()), tmp_path, zero_partitions.STEM)
+    saved = json.loads(json.dumps(zero_partitions.partition_facts(trained.trainer())))
+    assert zero_partitions.restore_partition(fresh.trainer(), files(tmp_path), 1, saved) == 2
     for both in (trained, fresh):
         both.step()
     for one, other in zip(trained.masters, fresh.masters, strict=True):
@@ -164,11 +164,13 @@ def test_a_part_goes_out_and_comes_back_to_the_same_bits(tmp_path):
 def test_a_resume_from_parts_is_told_as_the_first_hour_on_gpus_looks_for_it(tmp_path, capsys):
     trained = Spread(1.0)
     trained.step()
-    (tmp_path / zero_partitions.place(0)).mkdir()
-    tensors.write(
-        zero_partitions.part(trained.trainer()), tmp_path / zero_partitions.place(0), zero_partitions.STEM
+    (tmp_path / zero_partitions.rank_folder(0)).mkdir()
+    snapshot.write_tensors(
+        zero_partitions.rank_tensors(trained.trainer()),
+        tmp_path / zero_partitions.rank_folder(0),
+        zero_partitions.STEM,
     )
-    state = {"optimizer": zero_partitions.facts(trained.trainer()), "schedule": {}}
+    state = {"optimizer": zero_partitions.partition_facts(trained.trainer()), "schedule": {}}
     (tmp_path / "main").mkdir()
     (tmp_path / "main" / snapshot.STATE).write_text(json.dumps(state))
     trainer = trained.trainer()
@@ -177,6 +179,10 @@ def test_a_resume_from_parts_is_told_as_the_first_hour_on_gpus_looks_for_it(tmp_
     trainer.is_deepspeed_enabled = True
     snapshot.restore_optimizer(trainer, tmp_path / "main")
     assert re.search(RESTORED, capsys.readouterr().out)[1] == "2"
+
+
+def files(folder):
+    return snapshot.read_tensors(folder, zero_partitions.STEM)
 
 
 @pytest.mark.parametrize(
@@ -191,19 +197,21 @@ def test_a_resume_from_parts_is_told_as_the_first_hour_on_gpus_looks_for_it(tmp_
 def test_a_part_that_does_not_fit_is_refused(tmp_path, spoil, says):
     trained = Spread(1.0)
     trained.step()
-    saved = zero_partitions.part(trained.trainer())
+    saved = zero_partitions.rank_tensors(trained.trainer())
     spoil(saved)
-    tensors.write(saved, tmp_path, zero_partitions.STEM)
+    snapshot.write_tensors(saved, tmp_path, zero_partitions.STEM)
     with pytest.raises(LookupError, match=says):
-        zero_partitions.restore(trained.trainer(), tmp_path, 0, zero_partitions.facts(trained.trainer()))
+        zero_partitions.restore_partition(
+            trained.trainer(), files(tmp_path), 0, zero_partitions.partition_facts(trained.trainer())
+        )
 
 
 def test_parts_of_other_parameters_are_refused(tmp_path):
     trained = Spread(1.0)
-    saved = zero_partitions.facts(trained.trainer())
+    saved = zero_partitions.partition_facts(trained.trainer())
     saved["shapes"] = {**saved["shapes"], "b": [3]}
     with pytest.raises(LookupError, match="other parameters, among them `b`"):
-        zero_partitions.restore(trained.trainer(), tmp_path, 0, saved)
+        zero_partitions.restore_partition(trained.trainer(), [], 0, saved)
 
 
 class Ranks:
@@ -216,7 +224,7 @@ class Ranks:
         self.savers = [
             Saver(
                 Failing(self.objects) if rank == failing else self.objects,
-                stage, "first", folder / str(rank), Keep(), Together(rank, lambda stored, rank=rank: self.gather(stored, rank)),
+                stage, "first", folder / str(rank), Retention(), RankGroup(rank, lambda stored, rank=rank: self.gather(stored, rank)),
             )
             for rank in (0, 1)
         ]  # fmt: skip
@@ -234,11 +242,13 @@ class Ranks:
         for rank, saver in enumerate(self.savers):
             named = {zero_partitions.STEM: {"0.weights": torch.full((2,), float(rank))}}
             main = {"state": {}, "counters": TrainerState(global_step=step)} if rank == 0 else {}
-            saver.offer(Order(Snapshot(step, named, **main), total=9, world=2, score=None, logs={}, zero="2"))
+            saver.offer(
+                SaveRequest(Snapshot(step, named, **main), total=9, world=2, score=None, logs={}, zero="2")
+            )
         assert all(saver.wait(20) for saver in self.savers)
 
     def found(self, zero="2"):
-        return newest(self.objects, "sft", "0" * 64, 2, zero)
+        return find_newest(self.objects, "sft", "0" * 64, 2, zero)
 
 
 class Failing:
@@ -257,27 +267,29 @@ class Failing:
 def test_the_parts_of_all_ranks_are_one_checkpoint(tmp_path):
     ranks = Ranks(tmp_path)
     ranks.save(1)
-    found = ranks.found().found
+    found = ranks.found().checkpoint
     everybodys = ["rank-00000/state.json", "rank-00000/trainer_state.json"]
     both = ["rank-00000/part-00000.safetensors", "rank-00001/part-00000.safetensors"]
     assert sorted(found.manifest.files) == sorted([*everybodys, *both])
     for rank in (0, 1):
-        files = [name for name in found.manifest.files if zero_partitions.wanted(name, rank)]
+        files = [name for name in found.manifest.files if zero_partitions.needed_by_rank(name, rank)]
         assert sorted(files) == sorted([*everybodys, both[rank]])
-        (part,) = tensors.read(found.folder / zero_partitions.place(rank), zero_partitions.STEM)
+        (part,) = snapshot.read_tensors(
+            found.folder / zero_partitions.rank_folder(rank), zero_partitions.STEM
+        )
         assert part["0.weights"].tolist() == [rank, rank]
-    assert zero_partitions.main_place(found.folder) == found.folder / "rank-00000"
+    assert zero_partitions.main_folder(found.folder) == found.folder / "rank-00000"
 
 
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_checkpoint_without_the_part_of_a_rank_is_none(tmp_path, capsys, failing):
     ranks = Ranks(tmp_path, failing)
     ranks.save(1)
-    assert ranks.found().found is None
+    assert ranks.found().checkpoint is None
     assert "the checkpoint of step 1 was not stored: the network is down" in capsys.readouterr().out
 
 
 def test_a_checkpoint_is_of_one_zero_stage(tmp_path):
     ranks = Ranks(tmp_path)
     ranks.save(1)
-    assert "ZeRO of the processes that made it: 2, and now: 3" in str(ranks.found("3"))
+    assert "ZeRO of the processes that wrote it: 2, and now: 3" in str(ranks.found("3"))

@@ -8,7 +8,7 @@ import time
 from c2f_spec.cli.status import duration
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store.open import open_store
-from runtime.process.context import TELL_SECONDS, Context
+from runtime.process.context import PROGRESS_SECONDS, Context
 
 
 def told(objects):
@@ -29,7 +29,7 @@ def test_rate_and_time_left_are_of_this_attempt(tmp_path, monkeypatch):
     context.progress(220, 300, "steps", loss=0.5)
     found = told(objects)
     assert (found["rate"], found["eta"]) == (2.0, 40.0)
-    now[0] += TELL_SECONDS[0] / 2
+    now[0] += PROGRESS_SECONDS[0] / 2
     context.progress(221, 300, "steps")
     assert told(objects)["done"] == 220, "not more often than that"
     context.progress(300, 300, "steps")

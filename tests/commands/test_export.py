@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from c2f_spec.errors import DataWrong
 from runtime.commands import predict
-from runtime.commands.export import Asked, export
+from runtime.commands.export import Prompt, export
 from runtime.commands.export import chains as chains_of
 from runtime.models.student import load
 from runtime.stages import evaluate
@@ -111,7 +111,7 @@ def test_what_is_said_must_be_there(tmp_path, files, message):
 
 def test_a_folder_that_export_did_not_make(tmp_path):
     with pytest.raises(DataWrong, match="is no exported student"):
-        predict.read_facing(tmp_path)
+        predict.read_export_facts(tmp_path)
 
 
 def test_clips_of_one_name_stay_apart_and_what_a_clip_lacks_is_not_named(tmp_path):
@@ -129,7 +129,7 @@ def test_clips_of_one_name_stay_apart_and_what_a_clip_lacks_is_not_named(tmp_pat
     kept.mkdir()
     write_jsonl(kept / "chains.jsonl", ({"id": clip.id, "text": "so"} for clip in named))
 
-    asked = Asked("What of {text}?", "en", interleaved=False)
+    asked = Prompt("What of {text}?", "en", interleaved=False)
     chains_of(kept, folder, asked, tmp_path / "apart")
     rows = lines(tmp_path / "apart" / "train.jsonl")
     for row, clip in zip(rows, named, strict=True):

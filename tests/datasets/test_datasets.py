@@ -18,9 +18,9 @@ from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.store.open import open_store
 from c2f_spec.store.records import datasets_present
 from runtime.commands import data
+from runtime.commands.data import FETCH, FOLDER, NESTED, unpack
 from runtime.datasets import DATASETS, RECORDED, icwsm2014
-from runtime.datasets.fetch import FETCH, FOLDER, NESTED, unpack
-from runtime.datasets.rows import Row, draw, limited
+from runtime.datasets.rows import Row, hash_fraction, limit_rows
 
 RATINGS = Path(__file__).parents[1] / "data" / "icwsm2014"
 NYT = icwsm2014.FILES["icwsm2014-nyt"]
@@ -97,16 +97,16 @@ def test_a_missing_or_empty_file_is_refused(tmp_path, content):
 def test_a_smaller_limit_keeps_a_subset(a, b):
     rows = [Row(f"x-{n}", "train" if n % 3 else "test", "", 0.0) for n in range(40)]
     few, many = sorted((a, b))
-    small, large = ([r.id for r in limited(rows, {"train": n})] for n in (few, many))
+    small, large = ([r.id for r in limit_rows(rows, {"train": n})] for n in (few, many))
     assert [i for i in large if i in set(small)] == small
     assert len(large) == min(many, 26) + 14
-    assert limited(rows[::-1], {}) == limited(rows, {})
+    assert limit_rows(rows[::-1], {}) == limit_rows(rows, {})
 
 
 @given(st.text(), st.text())
 def test_a_draw_is_in_range_and_repeats(name, what):
-    assert 0 <= draw(name, what) < 1
-    assert draw(name, what) == draw(name, what)
+    assert 0 <= hash_fraction(name, what) < 1
+    assert hash_fraction(name, what) == hash_fraction(name, what)
 
 
 def printed(capsys):

@@ -41,12 +41,12 @@ def test_rows_are_read_with_their_files(tmp_path):
         ("b", "train", "走了, 他说", 0.0),
         ("c-1", "test", "三", 1.0),
     ]
-    assert own.media("mine", tmp_path / "mine", rows[1]) == tmp_path / "mine" / "sub" / "two.mp4"
+    assert own.clip_path("mine", tmp_path / "mine", rows[1]) == tmp_path / "mine" / "sub" / "two.mp4"
 
 
 def test_a_header_may_be_written_as_people_write_yaml(tmp_path):
     header = "---\n# mine\nlanguage: 'zh'\nlow: -1.0  # the least\nhigh: \"1\"\n\nfamily: sims\n"
-    assert own.header("mine", folder(tmp_path, header=header)) == own.header(
+    assert own.read_header("mine", folder(tmp_path, header=header)) == own.read_header(
         "mine", folder(tmp_path / "plain")
     )
 
@@ -137,11 +137,11 @@ def test_it_is_checked_staged_declared_and_planned(c2f, repository):
 def test_what_a_spec_says_is_held_against_the_files(tmp_path):
     place = folder(tmp_path / "mine")
     rows = own.read("mine", place)
-    there = own.declared(own.header("mine", place), rows)
-    own.assert_declared(there, place, rows)
+    there = own.declare(own.read_header("mine", place), rows)
+    own.check_declared(there, place, rows)
     other = Own.model_validate({**there.model_dump(), "high": 3.0, "clips": {"train": 3, "test": 1}})
     with pytest.raises(DataWrong) as caught:
-        own.assert_declared(other, place, rows)
+        own.check_declared(other, place, rows)
     assert caught.value.message.endswith(
         "`high` is 1 there and 3 in the spec; `clips` is 2 train, 1 test there and 3 train, 1 test in the spec"
     )

@@ -81,12 +81,12 @@ def test_ids_stay_text_and_cells_keep_their_quotes(tmp_path, bom):
 
 def test_a_file_may_be_padded_to_four_digits(tmp_path):
     rows = thuiar.read("ch-sims", copy(tmp_path))
-    assert [str(thuiar.media("ch-sims", tmp_path, row).relative_to(tmp_path / "Raw")) for row in rows] == [
-        f"{name}.mp4" for name in FILES
-    ]
+    assert [
+        str(thuiar.clip_path("ch-sims", tmp_path, row).relative_to(tmp_path / "Raw")) for row in rows
+    ] == [f"{name}.mp4" for name in FILES]
     with pytest.raises(DataWrong, match=r"`12345\$_\$0003` has no file .*12345/0003.mp4"):
         (tmp_path / "Raw" / "12345" / "0003.mp4").unlink()
-        thuiar.media("ch-sims", tmp_path, rows[3])
+        thuiar.clip_path("ch-sims", tmp_path, rows[3])
 
 
 def test_older_tables_have_fewer_columns(tmp_path):

@@ -15,8 +15,8 @@ from c2f_spec.errors import StageSpecWrong, Unreachable
 from c2f_spec.spec.endpoint import Client as How
 from c2f_spec.spec.handoff import Endpoint
 from runtime.endpoints import client as module
-from runtime.endpoints.client import ATTEMPTS, Client, Message, said, text
-from runtime.endpoints.replies import Again, RequestFailed, _retry_after, read
+from runtime.endpoints.client import ATTEMPTS, ChatClient, Message, text_message, text_part
+from runtime.endpoints.replies import RequestFailed, RetryableError, _retry_after, parse_reply
 from tests.support.fake_endpoint import Fake, completion, serving
 
 SHORT = 1.0
@@ -30,19 +30,19 @@ def hasty(monkeypatch):
 
 def client_of(url, *, model="m", shards=1, patience=5.0, variable=None, **how):
     endpoint = Endpoint(url=url, variable=variable, client=How(**{"timeout": 30.0, **how}))
-    return Client(endpoint, model, shards=shards, patience=patience)
+    return ChatClient(endpoint, model, shards=shards, patience=patience)
 
 
 def ask(client, words="hello", **settings):
-    return client.chat([said("user", words)], **{"max_tokens": 20, **settings})
+    return client.chat([text_message("user", words)], **{"max_tokens": 20, **settings})
 
 
 def test_a_request_says_what_was_asked_and_a_reply_what_came():
     fake = Fake(lambda body: "a “reply” 好")
-    parts = (b'{"type":"video_url","video_url":{"url":"data:video/mp4;base64,AAAA"}}', text("say “好”"))
+    parts = (b'{"type":"video_url","video_url":{"url":"data:video/mp4;base64,AAAA"}}', text_part("say “好”"))
     with serving(fake) as url:
         reply = client_of(url).chat(
-            [said("system", "be brief"), Message("user", parts)],
+            [text_message("system", "be brief"), Message("user", parts)],
             max_tokens=7,
             temperature=0.5,
             top_p=0.9,
@@ -192,13 +192,13 @@ def test_a_budget_needs_counts():
 
 
 def answered(status=200, body=b"", **headers):
-    return read(status, headers, body, 0.1, "http://e/v1")
+    return parse_reply(status, headers, body, 0.1, "http://e/v1")
 
 
 @pytest.mark.parametrize(
     ("error", "raised", "words"),
-    [({"message": "slow down", "code": 429}, Again, "busy"), ({"message": "behind it all broke"}, Again, "behind it all broke"),
-     ({"message": "too long", "code": 400}, RequestFailed, "too long"), ("no", Again, "500: no"), ({"code": 401}, StageSpecWrong, "key")],
+    [({"message": "slow down", "code": 429}, RetryableError, "busy"), ({"message": "behind it all broke"}, RetryableError, "behind it all broke"),
+     ({"message": "too long", "code": 400}, RequestFailed, "too long"), ("no", RetryableError, "500: no"), ({"code": 401}, StageSpecWrong, "key")],
 )  # fmt: skip
 def test_an_error_inside_of_an_answer_of_200_is_that_error(error, raised, words):
     with pytest.raises(raised, match=words):
@@ -228,9 +228,9 @@ def test_the_models_own_thinking_is_kept_apart():
      b"<html>", b"[" * 100_000, b'{"choices": [{"message": {"content": "x"}, "finish_reason": 3}]}'],
 )  # fmt: skip
 def test_hostile_replies_are_malformed(body):
-    with pytest.raises(Again, match="malformed"):
+    with pytest.raises(RetryableError, match="malformed"):
         answered(body=body)
-    with pytest.raises(Again):
+    with pytest.raises(RetryableError):
         answered(500, body)
 
 
@@ -244,7 +244,7 @@ def test_tokens_that_all_went_into_thinking_are_an_answer_without_words():
     thought = reply_of({"content": None, "reasoning_content": "on and on"}, "length")
     assert (thought.text, thought.reasoning, thought.finish) == ("", "on and on", "length")
     assert reply_of({"content": None}, "length").text == ""
-    with pytest.raises(Again, match="malformed"):
+    with pytest.raises(RetryableError, match="malformed"):
         reply_of({"content": None})
 
 

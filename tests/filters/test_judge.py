@@ -17,7 +17,7 @@ from c2f_spec.spec.sections import C2f
 from c2f_spec.store.open import open_store
 from runtime.filters.judge import HOPELESS, TRIES, Mark, read_mark, wanting
 from runtime.process.context import Context
-from runtime.process.journal import Journal
+from runtime.process.units import Journal
 from runtime.stages import filter as stage
 from runtime.text.chains import target
 from runtime.text.clips import Clip, read_jsonl, write_jsonl, write_manifest

@@ -13,7 +13,7 @@ from c2f_spec.spec.handoff import Placement, VllmPlace
 from c2f_spec.spec.sections import Lora
 from runtime.generation import vllm_server
 from runtime.generation.vllm_requests import MOST, collapsed, placeholders
-from runtime.media.features import Shown
+from runtime.media.features import DecodedClip
 from runtime.models.batches import prompt_batch
 from runtime.models.student import generation, suppressed
 from runtime.text.chains import hint
@@ -195,7 +195,7 @@ class FakeClient:
 
 
 PROCESSOR = SimpleNamespace(video_token_id=7, audio_token_id=8)
-SHOWN = Shown(
+SHOWN = DecodedClip(
     np.arange(2 * 28 * 28 * 3, dtype=np.uint8).reshape(2, 28, 28, 3), np.zeros(160, np.float32), 1.0
 )
 PROMPT = [1, 7, 7, 2, 8, 8, 8, 3]

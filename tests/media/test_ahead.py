@@ -14,8 +14,8 @@ import pytest
 
 from c2f_spec.errors import DataWrong, OutOfMemory
 from runtime.media import prefetch
-from runtime.media.decoded_cache import Kept
-from runtime.media.prefetch import Ahead, Task, spare_cores
+from runtime.media.decoded_cache import DecodedCache
+from runtime.media.prefetch import Prefetcher, Task, prefetch_workers
 from runtime.models import rows
 from runtime.models.rows import Reader
 from tests.support.odd_work import odd_work
@@ -31,12 +31,12 @@ def pool(tmp_path):
 
 def started(folder):
     """With one worker, which is ready."""
-    pool = Ahead(partial(odd_work, folder), 1)
-    pool.expect([task("first")])
+    pool = Prefetcher(partial(odd_work, folder), 1)
+    pool.schedule([task("first")])
     until = time.monotonic() + 60
     while not (folder / "first").is_file() and time.monotonic() < until:
         time.sleep(0.01)
-    pool.take(task("first"))
+    pool.wait_for(task("first"))
     (folder / "first").unlink()
     return pool
 
@@ -76,16 +76,16 @@ def test_a_worker_that_is_killed_or_hangs_is_an_error(tmp_path, monkeypatch):
         monkeypatch.setattr(prefetch, "HANG_SECONDS", 60)
         pool = started(tmp_path)
         monkeypatch.setattr(prefetch, "HANG_SECONDS", 1 if name == "hang" else 60)
-        pool.expect([task(name)])
+        pool.schedule([task(name)])
         with pytest.raises(error, match=message):
-            pool.take(task(name))
+            pool.wait_for(task(name))
         assert pool._workers == [], "none is left behind"
 
 
 def test_a_worker_that_starts_is_not_waited_for(tmp_path):
-    pool = Ahead(partial(odd_work, tmp_path), 1)
-    pool.expect([task("hang")])
-    pool.take(task("hang"))
+    pool = Prefetcher(partial(odd_work, tmp_path), 1)
+    pool.schedule([task("hang")])
+    pool.wait_for(task("hang"))
     pool.close()
 
 
@@ -94,7 +94,7 @@ def test_a_reader_starts_workers_when_decoding_takes_long_and_reads_the_same_row
     ids = plain.ids("train")
     monkeypatch.setattr(rows, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(rows, "spare_cores", lambda: 1)
-    reader = Reader(prepared(), student().processor, FMT, MEDIA, kept=Kept(tmp_path, 10**9))
+    reader = Reader(prepared(), student().processor, FMT, MEDIA, kept=DecodedCache(tmp_path, 10**9))
     reader.expect(ids)
     for name, row in zip(ids, reader.rows(ids), strict=True):
         assert row.prompt == plain.row(name).prompt
@@ -112,12 +112,12 @@ def test_a_worker_imports_neither_torch_nor_transformers():
 
 
 def test_a_process_of_a_stage_starts_as_many_as_its_share_of_the_cores_allows(monkeypatch):
-    monkeypatch.setattr(prefetch, "own_cores", lambda: 16)
-    assert spare_cores() == prefetch.MOST
+    monkeypatch.setattr(prefetch, "available_cores", lambda: 16)
+    assert prefetch_workers() == prefetch.MAX_WORKERS
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
-    assert spare_cores() == 1
-    monkeypatch.setattr(prefetch, "own_cores", lambda: 8)
-    assert spare_cores() == 0
+    assert prefetch_workers() == 1
+    monkeypatch.setattr(prefetch, "available_cores", lambda: 8)
+    assert prefetch_workers() == 0
 
 
 @pytest.mark.parametrize("how", ["exit", "SIGTERM", "SIGKILL"])

@@ -13,7 +13,7 @@ import torch
 from c2f_spec.errors import WrongUsage
 from c2f_spec.store.open import open_store
 from runtime.media import decode, decoded_cache
-from runtime.media.decoded_cache import Kept, features_of, key_of, most_bytes
+from runtime.media.decoded_cache import DecodedCache, cache_key, cache_limit, open_cache
 from runtime.models.rows import Reader
 from tests.support.omni import FMT, MEDIA, prepared, student
 
@@ -32,7 +32,7 @@ def same(a, b):
 
 @pytest.fixture
 def keep(tmp_path):
-    return Kept(tmp_path / "features", 10**9)
+    return DecodedCache(tmp_path / "features", 10**9)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_other_settings_and_other_bytes_are_other_entries(keep, decoded):
     assert decoded == ["toy-00"] * 5
     reading(keep, audio="in_video").row("toy-00")
     assert len(decoded) == 5, "where sound stands is the prompt's business"
-    assert key_of("a", "m") != key_of("b", "m") != key_of("b", "n")
+    assert cache_key("a", "m") != cache_key("b", "m") != cache_key("b", "n")
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "text"])
@@ -80,7 +80,7 @@ def test_a_damaged_entry_is_told_and_made_again(keep, decoded, capsys, damage):
 
 def test_the_room_is_kept_and_some_clips_stay_however_often_all_are_read(tmp_path):
     arrays = {"frames": np.zeros(10_000, np.uint8)}
-    keep = Kept(tmp_path, 200_000)
+    keep = DecodedCache(tmp_path, 200_000)
     hits = 0
     for _ in range(5):
         for n in range(40):
@@ -88,22 +88,22 @@ def test_the_room_is_kept_and_some_clips_stay_however_often_all_are_read(tmp_pat
             hits += found is not None
             if found is None:
                 keep.put(f"{n:064}", arrays)
-            assert sum(p.stat().st_size for p in tmp_path.glob("*/*")) <= keep.most + 12_000
+            assert sum(p.stat().st_size for p in tmp_path.glob("*/*")) <= keep.max_bytes + 12_000
     assert hits > 20, "evicting what was not used for longest would find none"
 
 
 def test_what_is_larger_than_the_room_is_not_kept(tmp_path):
-    Kept(tmp_path, 100).put("a" * 64, {"frames": np.zeros(200, np.uint8)})
+    DecodedCache(tmp_path, 100).put("a" * 64, {"frames": np.zeros(200, np.uint8)})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_killed_process_left_is_removed_and_what_is_being_written_is_not(tmp_path):
-    keep = Kept(tmp_path, 1000)
+    keep = DecodedCache(tmp_path, 1000)
     (tmp_path / "aa").mkdir()
     old, new = tmp_path / "aa" / "old.part", tmp_path / "aa" / "new.part"
     for path in (old, new):
         path.write_bytes(bytes(5000))
-    os.utime(old, (time.time() - 2 * decoded_cache.LEFT,) * 2)
+    os.utime(old, (time.time() - 2 * decoded_cache.ABANDONED_SECONDS,) * 2)
     keep.put("b" * 64, {"frames": np.zeros(100, np.uint8)})
     assert (old.exists(), new.exists()) == (False, True)
 
@@ -120,9 +120,9 @@ def test_a_full_disk_is_told_once_and_rows_are_decoded(keep, decoded, monkeypatc
 
 def test_where_and_how_much(tmp_path, monkeypatch):
     objects = open_store(str(tmp_path / "store"))
-    assert features_of(objects).root == tmp_path / "store" / "features"
+    assert open_cache(objects).root == tmp_path / "store" / "features"
     monkeypatch.setenv("C2F_FEATURES_GB", "0.5")
-    assert most_bytes(tmp_path) == 500_000_000
+    assert cache_limit(tmp_path) == 500_000_000
     monkeypatch.setenv("C2F_FEATURES_GB", "much")
     with pytest.raises(WrongUsage, match="C2F_FEATURES_GB is `much`"):
-        most_bytes(tmp_path)
+        cache_limit(tmp_path)

@@ -131,11 +131,11 @@ def test_large_frames_are_scaled_down(tmp_path):
 @given(st.integers(1, 4000), st.integers(1, 4000), st.integers(28 * 28, 200_000), st.floats(0.01, 1))
 def test_fitted_sides_are_multiples_of_28_within_the_limits(height, width, most, part):
     for least in (None, max(1, int(most * part))):
-        sides = decode.fitted(height, width, most, least)
+        sides = decode.fit_size(height, width, most, least)
         assert all(side % 28 == 0 and side >= 28 for side in sides)
         assert sides[0] * sides[1] <= most
-    larger = decode.fitted(height, width, most, least)
-    smaller = decode.fitted(height, width, most)
+    larger = decode.fit_size(height, width, most, least)
+    smaller = decode.fit_size(height, width, most)
     assert larger[0] * larger[1] >= min(least, smaller[0] * smaller[1])
 
 
@@ -149,7 +149,7 @@ def test_small_frames_are_scaled_up(tmp_path):
 
 @given(st.integers(1, 500), st.floats(0.1, 60), st.floats(0.1, 10), st.integers(1, 64))
 def test_frames_are_spread_in_pairs(count, fps, wanted, most):
-    taken = decode.spread(count, fps, Media(fps=wanted, max_frames=most))
+    taken = decode.frame_indices(count, fps, Media(fps=wanted, max_frames=most))
     assert len(taken) % 2 == 0
     assert 2 <= len(taken) <= max(2, most)
     assert taken == sorted(taken)

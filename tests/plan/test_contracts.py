@@ -13,7 +13,7 @@ from c2f_spec.keys import content_key
 from c2f_spec.plan.plan_file import from_json, to_json
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store.digest import unseal
-from runtime.process.stage_file import read_stage
+from runtime.process.stage_file import read_stage_file
 from tests.contracts import FOLDER
 
 RELEASES = sorted(FOLDER.iterdir())
@@ -35,7 +35,7 @@ def test_a_plan_of_each_release_is_read(release):
 
 @pytest.mark.parametrize("release", RELEASES, ids=lambda r: r.name)
 def test_a_stage_and_a_record_of_each_release_are_read(release):
-    stage = read_stage(release / "stage.json")
+    stage = read_stage_file(release / "stage.json")
     assert content_key(stage.preimage) == stage.key
     record = Record.model_validate(unseal((release / "record.json").read_bytes()))
     assert (record.kind, record.key) == (stage.kind, stage.key)
@@ -54,7 +54,7 @@ def test_a_stage_of_another_version_is_refused_by_the_runtime(tmp_path, change, 
     path = tmp_path / "stage.json"
     path.write_text(json.dumps({**json.loads((RELEASES[-1] / "stage.json").read_bytes()), **change}))
     with pytest.raises(StageSpecWrong, match=told) as caught:
-        read_stage(path)
+        read_stage_file(path)
     assert caught.value.code == StageExit.SPEC
     done = subprocess.run(
         [sys.executable, "-m", "runtime", str(path)], cwd=ROOT, capture_output=True, text=True, check=False

@@ -47,13 +47,14 @@ def test_only_the_end_of_a_log_counts():
 
 def test_a_stage_that_sees_it_is_tried_again_and_not_called_a_bug():
     from c2f_spec.errors import StageExit
-    from runtime.process.worker import _classified
+    from runtime.process.worker import classify_error
 
-    code, message, _ = _classified(RuntimeError("CUDA error: uncorrectable ECC error encountered"))
+    code, message, _ = classify_error(RuntimeError("CUDA error: uncorrectable ECC error encountered"))
     assert code is StageExit.TRANSIENT
     assert "ECC" in message
     assert (
-        _classified(RuntimeError("CUDA error: an illegal memory access was encountered"))[0] is StageExit.BUG
+        classify_error(RuntimeError("CUDA error: an illegal memory access was encountered"))[0]
+        is StageExit.BUG
     )
 
 

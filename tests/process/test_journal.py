@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from runtime.process.journal import Journal, most_lost
-from runtime.process.worker_threads import side_by_side
+from runtime.process.parallel import map_threads
+from runtime.process.units import Journal, max_lost_rows
 from tests.support.distil_world import context
 
 ROWS = [{"id": f"clip-{n}", "sample": 0, "tries": [{"text": f"“{n}”\u2028 好\n"}]} for n in range(40)]
@@ -31,7 +31,7 @@ class Bucket:
 def ctx(request, tmp_path):
     found = context(tmp_path, tmp_path)
     if request.param == "bucket":
-        found.objects = Bucket(found.objects)
+        found.store = Bucket(found.store)
     return found
 
 
@@ -44,7 +44,7 @@ def test_rows_come_back_whoever_wrote_them(ctx):
     for part in (ROWS[:25], ROWS[25:]):
         with Journal(ctx, 4) as journal:
             for row in part:
-                journal.note(row)
+                journal.append(row)
     assert kept(ctx) == ROWS
 
 
@@ -53,17 +53,17 @@ def test_a_killed_attempt_loses_no_more_than_it_says(ctx, at_once):
     """What waits, together with what may be under way, is at most K, at every moment."""
     with Journal(ctx, at_once) as journal:
         for written, row in enumerate(ROWS, start=1):
-            journal.note(row)
+            journal.append(row)
             lost = written - len(kept(ctx))
-            assert lost + at_once <= most_lost(at_once)
-            assert lost == 0 or ctx.objects.local("x") is None
+            assert lost + at_once <= max_lost_rows(at_once)
+            assert lost == 0 or ctx.store.local("x") is None
 
 
 def test_half_a_line_and_a_damaged_one_are_told_and_cost_only_themselves(tmp_path, capsys):
     ctx = context(tmp_path, tmp_path)
     with Journal(ctx, 1) as journal:
         for row in ROWS[:5]:
-            journal.note(row)
+            journal.append(row)
     (path,) = (tmp_path / "store").rglob("journal/*.jsonl")
     whole = path.read_bytes()
     path.write_bytes(whole[:-9])
@@ -82,7 +82,7 @@ def test_half_a_line_and_a_damaged_one_are_told_and_cost_only_themselves(tmp_pat
 def test_no_more_is_asked_than_what_would_be_lost_is_written_down():
     """Whoever writes is slow: threads that answered wait for it before they ask anew."""
     begun, written = [], 0
-    for _ in side_by_side(begun.append, range(12), 3, lambda: None):
+    for _ in map_threads(begun.append, range(12), 3, lambda: None):
         time.sleep(0.02)
         assert len(begun) <= written + 3
         written += 1
@@ -91,7 +91,7 @@ def test_no_more_is_asked_than_what_would_be_lost_is_written_down():
 
 def test_threads_that_wait_end_with_whoever_left():
     before = threading.active_count()
-    asked = side_by_side(lambda item: item, range(100), 4, lambda: None)
+    asked = map_threads(lambda item: item, range(100), 4, lambda: None)
     next(asked)
     asked.close()
     until = time.monotonic() + 5
@@ -109,6 +109,6 @@ def test_an_error_comes_when_the_others_have_ended_and_nothing_of_them_is_lost()
 
     found = []
     with pytest.raises(ValueError, match="2"):
-        for made in side_by_side(work, range(50), 4, lambda: None):
+        for made in map_threads(work, range(50), 4, lambda: None):
             found += [made]
     assert sorted(found) == [0, 1, 3]

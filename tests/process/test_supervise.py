@@ -16,11 +16,11 @@ from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store import records
 from c2f_spec.store.open import open_store
 from c2f_spec.store.stage_logs import stored_log
+from runtime.process.accounting import count_stop
 from runtime.process.context import Context
-from runtime.process.heartbeat import Beat, beats
+from runtime.process.heartbeat import Beat, read_beats
 from runtime.process.logs import Log
-from runtime.process.stop_budget import counted
-from runtime.process.workers import End
+from runtime.process.workers import RankEnd
 from tests.support.servers import free_port
 
 SCRIPT = textwrap.dedent("""
@@ -28,13 +28,13 @@ SCRIPT = textwrap.dedent("""
     from pathlib import Path
     from c2f_spec.store.open import open_store
     from runtime.process.logs import Log
-    from runtime.process.supervise import gravest
+    from runtime.process.supervise import most_severe
     from runtime.process.workers import run_workers
     scratch, grace, *how = sys.argv[1:]
     processes = int(os.environ.get("C2F_TEST_PROCESSES", len(how)))
     log = Log(open_store(f"{scratch}/store"), "sft", "0" * 64, "first")
-    worst = gravest(run_workers(["tests.workers.gloo", *how], processes, Path(scratch), log=log, grace=float(grace)))
-    log.say(f"worst: {worst.message}")
+    worst = most_severe(run_workers(["tests.workers.gloo", *how], processes, Path(scratch), log=log, grace=float(grace)))
+    log.write(f"worst: {worst.message}")
     log.close()
     sys.exit(worst.code)
 """)
@@ -60,7 +60,7 @@ def start(tmp_path, *how: str, grace: float = 30, **variables: str) -> subproces
     ],
     ids=lambda v: "-".join(v) if isinstance(v, tuple) else v.name,
 )
-def test_the_gravest_code_is_returned(tmp_path, how, code):
+def test_the_most_severe_code_is_returned(tmp_path, how, code):
     child = start(tmp_path, *how)
     out, _ = child.communicate(timeout=120)
     assert child.returncode == code, out
@@ -142,7 +142,7 @@ def test_a_stage_is_alive_from_its_first_step_to_its_last(tmp_path, monkeypatch)
     limits = []
     for done in (0, 1, 2):
         ctx.progress(done, 2, "steps")
-        limits.append([beat.limit for beat in beats(tmp_path)])
+        limits.append([beat.limit for beat in read_beats(tmp_path)])
     assert limits == [[], [600.0], [None]], "loading a model and storing a result have bounds of their own"
     beat = Beat(0, 1, at=100.0, limit=600.0)
     assert (beat.overdue(700.0), beat.overdue(701.0)) == (0.0, 601.0)
@@ -163,7 +163,7 @@ def pieces(objects) -> list[bytes]:
 def test_secrets_never_reach_the_log(objects, monkeypatch, capsys):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMIK7MDENG")
     log = Log(objects, "sft", "k", "a")
-    log.say("using wJalrXUtnFEMIK7MDENG to sign")
+    log.write("using wJalrXUtnFEMIK7MDENG to sign")
     log.close()
     assert b"".join(pieces(objects)) == b"using *** to sign\n"
     assert "wJalr" not in capsys.readouterr().out
@@ -186,7 +186,7 @@ def test_a_log_is_stored_in_pieces_of_bounded_size(objects):
 def test_a_log_without_a_store_goes_on(tmp_path, capsys):
     (tmp_path / "store").write_text("a file where a folder should be")
     log = Log(open_store(str(tmp_path / "store")), "sft", "k", "a")
-    log.say("still here")
+    log.write("still here")
     log.close()
     out = capsys.readouterr().out
     assert "still here" in out
@@ -197,14 +197,14 @@ def test_a_log_without_a_store_goes_on(tmp_path, capsys):
 
 
 def test_five_stops_without_a_new_checkpoint_are_the_end(objects):
-    stop = End(0, StageExit.STOPPED, "stopped")
+    stop = RankEnd(0, StageExit.STOPPED, "stopped")
     for n in range(4):
-        assert counted(objects, "sft", "k", f"a{n}", stop) is stop
+        assert count_stop(objects, "sft", "k", f"a{n}", stop) is stop
     objects.create("work/sft/k/checkpoints/step-20/x/manifest.json", b"{}")
     for n in range(4, 8):
-        assert counted(objects, "sft", "k", f"a{n}", stop) is stop, "there was a new checkpoint since"
-    end = counted(objects, "sft", "k", "a8", stop)
+        assert count_stop(objects, "sft", "k", f"a{n}", stop) is stop, "there was a new checkpoint since"
+    end = count_stop(objects, "sft", "k", "a8", stop)
     assert end.code is StageExit.BUG
     assert "stopped 5 times without a checkpoint after step 20" in end.message
     records.add_failure(objects, "sft", "k", {})
-    assert counted(objects, "sft", "k", "a9", stop) is stop, "after a retry it has five again"
+    assert count_stop(objects, "sft", "k", "a9", stop) is stop, "after a retry it has five again"

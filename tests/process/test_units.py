@@ -13,7 +13,7 @@ from c2f_spec.errors import Damaged
 from c2f_spec.spec.handoff import Placement, StageFile
 from c2f_spec.store.open import open_store
 from runtime.process.context import Context
-from runtime.process.units import UNIT, in_units
+from runtime.process.units import UNIT, run_units
 
 IDS = [f"clip-{n}" for n in range(3 * UNIT + 5)]
 
@@ -54,26 +54,24 @@ def test_all_rows_in_order_and_made_once(tmp_path):
         made.append(unit)
         return rows_of(unit, ids)
 
-    first = in_units(context(tmp_path), IDS, each(make))
+    first = run_units(context(tmp_path), IDS, each(make))
     assert [row["id"] for row in first] == IDS
-    assert in_units(context(tmp_path), IDS, each(make)) == first
+    assert run_units(context(tmp_path), IDS, each(make)) == first
     assert made == [0, 1, 2, 3]
 
 
 def test_clips_of_a_unit_that_is_not_whole_count_as_done(tmp_path, monkeypatch):
-    monkeypatch.setattr(runtime.process.context, "TELL_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(runtime.process.context, "PROGRESS_SECONDS", (0.0, 0.0))
     ctx, told = context(tmp_path), []
 
     def make(units):
         for number, ids in units.items():
             for more in (3, 0, 2):
                 yield number, more
-                told.append(
-                    json.loads(ctx.objects.read("work/distil/" + "k" * 64 + "/progress.json"))["done"]
-                )
+                told.append(json.loads(ctx.store.read("work/distil/" + "k" * 64 + "/progress.json"))["done"])
             yield number, rows_of(number, ids)
 
-    in_units(ctx, IDS[: UNIT + 10], make)
+    run_units(ctx, IDS[: UNIT + 10], make)
     assert told == [3, 3, 5, UNIT + 3, UNIT + 3, UNIT + 5]
 
 
@@ -85,7 +83,7 @@ def test_shards_in_any_order_with_deaths_make_the_same_rows_and_one_sees_the_who
     tmp_path_factory, shards, order, deaths
 ):
     root, alone = tmp_path_factory.mktemp("store"), tmp_path_factory.mktemp("alone")
-    expected = in_units(context(alone), IDS, rows)
+    expected = run_units(context(alone), IDS, rows)
     answered = []
 
     def make(unit, ids):
@@ -100,7 +98,7 @@ def test_shards_in_any_order_with_deaths_make_the_same_rows_and_one_sees_the_who
             patch.setenv("JOB_COMPLETION_INDEX", str(number))
             while True:
                 try:
-                    results.append(in_units(context(root, shards), IDS, each(make)))
+                    results.append(run_units(context(root, shards), IDS, each(make)))
                     break
                 except Killed:
                     continue
@@ -113,19 +111,19 @@ def test_two_at_one_unit_end_with_one_result(tmp_path):
     """The slower one's rows are thrown away."""
 
     def overtaken(unit, ids):
-        in_units(context(tmp_path), IDS[:10], rows)
+        run_units(context(tmp_path), IDS[:10], rows)
         return [{"id": "late"}]
 
-    assert in_units(context(tmp_path), IDS[:10], each(overtaken)) == rows_of(0, IDS[:10])
+    assert run_units(context(tmp_path), IDS[:10], each(overtaken)) == rows_of(0, IDS[:10])
 
 
 @pytest.mark.parametrize("at", [3, 60, 200])
 def test_a_damaged_unit_is_named(tmp_path, at):
-    in_units(context(tmp_path), IDS, rows)
+    run_units(context(tmp_path), IDS, rows)
     path = next(tmp_path.rglob("00001.jsonl"))
     data = bytearray(path.read_bytes())
     data[at] ^= 1
     path.write_bytes(data)
     with pytest.raises(Damaged, match=r"units/00001\.jsonl was changed") as caught:
-        in_units(context(tmp_path), IDS, rows)
+        run_units(context(tmp_path), IDS, rows)
     assert "remove it" in caught.value.hint

@@ -20,7 +20,7 @@ from c2f_spec.store.digest import digest_file, digest_folder
 from c2f_spec.store.open import open_store
 from runtime.models.tiny import make_tokenizer
 from runtime.process.context import Context
-from runtime.process.parallel import over_cores
+from runtime.process.parallel import map_processes
 from runtime.stages import baseline, distil, prepare
 from runtime.stages import filter as filter_stage
 from runtime.text.chains import parse
@@ -82,12 +82,12 @@ def test_prepare_without_a_limit_takes_every_row_on_all_cores(tmp_path):
 
 
 def test_results_of_many_cores_come_in_order():
-    assert list(over_cores(abs, range(-300, 0), least=1)) == list(range(300, 0, -1))
+    assert list(map_processes(abs, range(-300, 0), least=1)) == list(range(300, 0, -1))
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one core: no other processes")
 def test_workers_end_with_a_stage_that_is_killed():
-    code = "import time; from runtime.process.parallel import over_cores; list(over_cores(time.sleep, [0.1] * 9999))"
+    code = "import time; from runtime.process.parallel import map_processes; list(map_processes(time.sleep, [0.1] * 9999))"
     stage = subprocess.Popen([sys.executable, "-c", code])
     children = Path(f"/proc/{stage.pid}/task/{stage.pid}/children")
     workers = wait_for(lambda: [p for p in children.read_text().split() if "spawn_main" in command(p)])
@@ -99,7 +99,7 @@ def test_workers_end_with_a_stage_that_is_killed():
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one core: no other processes")
 def test_a_worker_that_dies_is_told():
     with pytest.raises(OutOfMemory, match="was killed"):
-        list(over_cores(os._exit, [1] * 3, least=1))
+        list(map_processes(os._exit, [1] * 3, least=1))
 
 
 def command(pid):

@@ -12,7 +12,7 @@ from c2f_spec.plan.plan_file import from_json
 from c2f_spec.store import ledger, records
 from c2f_spec.store.digest import read_sealed
 from c2f_spec.store.open import open_store
-from runtime.process.units import _read
+from runtime.process.units import _read_unit
 
 ADVISORY = (
     "progress.json",
@@ -41,7 +41,7 @@ def read(objects, name: str) -> None:
         records.verify(objects, records.read_record(objects, kind, rest[0]))
     elif top == "work" and "/units/" in name:
         units = list(objects.names(name.rpartition("/")[0]))
-        _read(objects, units.index(name), name, objects.read(name))
+        _read_unit(objects, units.index(name), name, objects.read(name))
     elif top == "datasets":
         records.fetch_dataset(objects, kind, rest[0])
     elif top == "ledger":

@@ -23,7 +23,7 @@ from c2f_spec.targets.kubernetes.manifests.quantities import amount, bytes_of, c
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.manifests.validation import KINDS, PATH, complaints, wrong
 from c2f_spec.targets.kubernetes.manifests.yaml_text import document, emit
-from runtime.process.parallel import own_cores
+from runtime.process.parallel import available_cores
 from tests import kubernetes_schemas
 
 ROOT = Path(__file__).parents[2]
@@ -273,11 +273,11 @@ def test_a_stage_is_told_how_many_cores_are_its_own(monkeypatch):
         [container] = containers(job_in(prepare(plan, first(plan, kind))))
         assert {"name": "C2F_CORES", "value": its} in container["env"]
         assert container["resources"]["limits"]["cpu"] == its
-    seen = own_cores()
+    seen = available_cores()
     monkeypatch.setenv("C2F_CORES", "1")
-    assert own_cores() == 1
+    assert available_cores() == 1
     monkeypatch.setenv("C2F_CORES", "100000")
-    assert own_cores() == seen
+    assert available_cores() == seen
 
 
 def test_a_stage_without_gpus_in_a_pool_with_them_takes_the_share_of_one():

@@ -293,9 +293,9 @@ def test_the_last_clips_may_fail_where_others_were_answered_before(many, tmp_pat
         first = context(tmp_path, many, url)
         run(first)
         unit = f"{records.work_name('distil', KEY)}/units/00001.jsonl"
-        first.objects.delete(unit)
-        for name in list(first.objects.names(f"{records.work_name('distil', KEY)}/journal")):
-            first.objects.delete(name)
+        first.store.delete(unit)
+        for name in list(first.store.names(f"{records.work_name('distil', KEY)}/journal")):
+            first.store.delete(name)
         summary, _ = run(context(tmp_path, many, url))
     assert (summary["kept"], summary["failed"]) == (UNIT, {"refused": CLIPS - UNIT})
 
@@ -313,7 +313,7 @@ def test_progress_counts_clips_however_many_samples_they_have(folder, tmp_path):
 
 def test_an_outage_ends_the_attempt_and_keeps_what_was_answered(many, tmp_path, monkeypatch):
     hasty = {"shards": 1, "spent": 0.0, "patience": 0.2}
-    monkeypatch.setattr(client_module.Client.__init__, "__kwdefaults__", hasty)
+    monkeypatch.setattr(client_module.ChatClient.__init__, "__kwdefaults__", hasty)
     answered = Counter()
 
     def answer(body):

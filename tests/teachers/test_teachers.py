@@ -12,7 +12,7 @@ import pytest
 from c2f_spec.errors import DataWrong, StageSpecWrong
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f, Direct, LexiconTeacher, Media
-from runtime.endpoints.client import text
+from runtime.endpoints.client import text_part
 from runtime.filters import FILTERS
 from runtime.media.measure import Measures
 from runtime.media.render import render
@@ -73,7 +73,7 @@ def test_media_of_a_clip_are_encoded_once_for_all_its_questions(tmp_path):
     parts = Parts(TASK.media, "mp4", "en")
     with ThreadPoolExecutor(4) as pool:
         found = [*pool.map(parts.of, questions), parts.of(questions[0])]
-    assert [made[2] for made in found] == [text(q.prompt) for q in (*questions, questions[0])]
+    assert [made[2] for made in found] == [text_part(q.prompt) for q in (*questions, questions[0])]
     assert all(made[kind] is found[0][kind] for made in found for kind in (0, 1))
     gone = Question("d", 0, "w", "Say", tmp_path / "d.mp4", 2.0)
     for _ in range(2):

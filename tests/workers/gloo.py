@@ -17,8 +17,8 @@ import torch.distributed as dist
 
 from c2f_spec.errors import DataWrong, Diverged
 from runtime.console import visible_rank
-from runtime.process.heartbeat import Heart
-from runtime.process.worker import guarded
+from runtime.process.heartbeat import Heartbeat
+from runtime.process.worker import run_guarded
 
 RAISE = ("data", "bug", "diverged")
 
@@ -43,7 +43,7 @@ def act(rank: int, world: int, how: str) -> None:
     if how == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if how == "hang":
-        heart = Heart(rank, least=0.5)
+        heart = Heartbeat(rank, least=0.5)
         for _ in range(2):
             heart.beat()
             time.sleep(0.3)
@@ -59,7 +59,7 @@ def a_step_that_never_ends() -> None:
 def main(argv: list[str]) -> int:
     """The first end stops the others, so who raises waits for the others who raise: each is to tell its own."""
     rank, world = visible_rank()
-    code = guarded(lambda: act(rank, world, argv[rank]), rank)
+    code = run_guarded(lambda: act(rank, world, argv[rank]), rank)
     ends = [Path(os.environ["C2F_EXIT_DIR"], f"exit-{r}.json") for r in range(world) if argv[r] in RAISE]
     while argv[rank] in RAISE and not all(end.exists() for end in ends):
         time.sleep(0.01)
