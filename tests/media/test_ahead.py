@@ -47,24 +47,24 @@ def task(name):
 
 def test_workers_are_asked_in_order_never_for_more_than_the_window_and_errors_name_the_clip(pool, tmp_path):
     tasks = [task(f"{n:02}") for n in range(20)]
-    pool.expect([*tasks, *tasks])
-    asked = [len(pool._workers[0].asked)]
+    pool.schedule([*tasks, *tasks])
+    asked = [len(pool._workers[0].tasks)]
     for each in tasks:
-        pool.take(each)
+        pool.wait_for(each)
         assert (tmp_path / each.path.name).is_file()
-        asked.append(len(pool._workers[0].asked))
+        asked.append(len(pool._workers[0].tasks))
     assert max(asked) <= prefetch.WINDOW
     assert asked[-1] == 0
-    pool.take(task("never expected"))
+    pool.wait_for(task("never expected"))
 
-    pool.expect([task("bad"), task("good")])
-    pool.take(task("bad"))
+    pool.schedule([task("bad"), task("good")])
+    pool.wait_for(task("bad"))
     assert not (tmp_path / "bad").is_file(), "the stage meets the error itself"
-    pool.take(task("good"))
+    pool.wait_for(task("good"))
 
-    pool.expect([task("crash")])
+    pool.schedule([task("crash")])
     with pytest.raises(DataWrong, match=r"the decoder crashed at /clips/crash \(SIGSEGV\)"):
-        pool.take(task("crash"))
+        pool.wait_for(task("crash"))
 
 
 def test_a_worker_that_is_killed_or_hangs_is_an_error(tmp_path, monkeypatch):
@@ -93,7 +93,7 @@ def test_a_reader_starts_workers_when_decoding_takes_long_and_reads_the_same_row
     plain = Reader(prepared(), student().processor, FMT, MEDIA)
     ids = plain.ids("train")
     monkeypatch.setattr(rows, "PATIENCE_SECONDS", 0.0)
-    monkeypatch.setattr(rows, "spare_cores", lambda: 1)
+    monkeypatch.setattr(rows, "prefetch_workers", lambda: 1)
     reader = Reader(prepared(), student().processor, FMT, MEDIA, kept=DecodedCache(tmp_path, 10**9))
     reader.expect(ids)
     for name, row in zip(ids, reader.rows(ids), strict=True):
@@ -126,17 +126,17 @@ def test_no_worker_outlives_the_stage(tmp_path, how):
 import sys, time
 from functools import partial
 from pathlib import Path
-from runtime.media.prefetch import Ahead, Task
-from runtime.process.signals import listen
+from runtime.media.prefetch import Prefetcher, Task
+from runtime.process.signals import install_handlers
 from tests.support.odd_work import odd_work
 if __name__ == "__main__":
-    listen()
-    pool = Ahead(partial(odd_work, Path(sys.argv[1])), 1)
+    install_handlers()
+    pool = Prefetcher(partial(odd_work, Path(sys.argv[1])), 1)
     first = Task("1", Path("first"), ())
-    pool.expect([first, Task("2", Path("hang"), ())])
+    pool.schedule([first, Task("2", Path("hang"), ())])
     while not (Path(sys.argv[1]) / "first").exists():
         time.sleep(0.01)
-    pool.take(first)
+    pool.wait_for(first)
     print(pool._workers[0].process.pid, flush=True)
     time.sleep(600 * (sys.argv[2] != "exit"))
 """
