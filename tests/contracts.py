@@ -47,7 +47,7 @@ def write(folder: Path) -> None:
     folder.mkdir(parents=True)
     (folder / "plan.json").write_text(json.dumps(to_json(plan), indent=1, ensure_ascii=False) + "\n")
     (folder / "stage.json").write_text(stage.model_dump_json(indent=1) + "\n")
-    (folder / "record.json").write_bytes(records.written(record))
+    (folder / "record.json").write_bytes(records.record_bytes(record))
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from c2f_spec.cli.policy_check import judged, refuse_broken
 from c2f_spec.cli.report import report_place, write_report, written
 from c2f_spec.cli.workspace import Work, annotated, open_work, refuse_unstaged
 from c2f_spec.errors import Exit, Stale, WrongUsage, printable
-from c2f_spec.execution.run import run, save
+from c2f_spec.execution.run import run, save_plan
 from c2f_spec.plan.compile import repository
 from c2f_spec.plan.model import until
 from c2f_spec.plan.plan_file import AGAIN, moved, read_plan
@@ -84,7 +84,7 @@ def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> in
     refuse_broken(judged(plan, work.loaded[0].root, work.objects))
     plan = launched(plan, work.objects, work.loaded[0].root, allow_dirty=allow_dirty)
     print(f"{plan.name} on {plan.environment_name}: {counts(plan)}")
-    save(plan, work.objects)
+    save_plan(plan, work.objects)
     teller = output.Teller(plan, work.objects)
     pause = POLL_SECONDS if work.objects.local("records") is not None else POLL_SECONDS_REMOTE
     events: dict[str, Event] = {}
@@ -100,7 +100,7 @@ def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> in
     place = write_report(work.plan, work.objects, None) if report else None
     _track(work, plan)
     output.pointer(place)
-    failed = [e for e in events.values() if e.what == "failed"]
+    failed = [e for e in events.values() if e.status == "failed"]
     for event in failed:
         output.failure(event, work.objects, work.loaded[0].document.text.path)
     return Exit.STAGE_FAILED if failed else Exit.OK
@@ -110,9 +110,9 @@ def _track(work: Work, plan: Plan) -> None:
     """After the report, which it takes along. A tracker that is away changes nothing else."""
     if work.tracking is None:
         return
-    from c2f_spec.execution.tracking import catch_up
+    from c2f_spec.execution.tracking import track_new
 
-    if problem := catch_up(plan, work.objects, work.tracking, lambda: written(plan, work.objects)):
+    if problem := track_new(plan, work.objects, work.tracking, lambda: written(plan, work.objects)):
         output.note(problem)
 
 
@@ -126,7 +126,7 @@ def _interrupted(work: Work, events: dict[str, Event], teller: output.Teller) ->
     """Stop what this call started; what somebody else runs goes on, and is named."""
     teller.clear()
     for event in [e for e in events.values() if not e.final]:
-        if event.what == "started":
+        if event.status == "started":
             print(f"stopping {event.stage.name} ...", flush=True)
             work.target.cancel(event.stage)
         else:

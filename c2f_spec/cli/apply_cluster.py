@@ -15,7 +15,7 @@ from c2f_spec.cli.report import report_place
 from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
 from c2f_spec.errors import Exit, Unreachable, WrongUsage
 from c2f_spec.execution.provenance import save_origin
-from c2f_spec.execution.run import Event, run, save
+from c2f_spec.execution.run import Event, run, save_plan
 from c2f_spec.plan.compile import environment_document
 from c2f_spec.targets.kubernetes.bulk_apply import adjust, supersede
 from c2f_spec.targets.kubernetes.launch import driven, driver_objects, ended, start, store_code
@@ -91,7 +91,7 @@ def _start(work: Work, plan: Plan, patch: bytes, target: Kubernetes, options: Op
     assert plan.origin is not None
     save_origin(work.objects, plan.origin, patch)
     store_code(work.objects)
-    save(plan, work.objects)
+    save_plan(plan, work.objects)
     _make_room(plan, target)
     start(target.client, plan)
 
@@ -154,7 +154,7 @@ def follow(plan: Plan, target: Kubernetes, work: Work) -> int:
     target.open()
     try:
         with noted() as heed:
-            for event in run(plan, target, wait=lambda: wait(heed), act=False):
+            for event in run(plan, target, wait=lambda: wait(heed), submit=False):
                 events[event.stage.key] = event
                 teller.tell(event)
     except KeyboardInterrupt:
@@ -164,7 +164,7 @@ def follow(plan: Plan, target: Kubernetes, work: Work) -> int:
     finally:
         teller.clear()
         target.close()
-    failed = [e for e in events.values() if e.what == "failed"]
+    failed = [e for e in events.values() if e.status == "failed"]
     for event in failed:
         output.failure(event, work.objects, _spec(work))
     return Exit.STAGE_FAILED if failed else _told(plan, work, target)

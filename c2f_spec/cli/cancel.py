@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def cancel(args: Namespace) -> int:
     """Of a whole plan, nothing more is started, either; one stage alone is remembered as cancelled."""
     plan, objects, control, spec = open_control(args)
-    others = control.others(plan)
+    others = control.plans_that_need(plan)
     if args.stage is None:
         control.withdraw(plan)
     known = control.statuses(plan.stages)
@@ -39,7 +39,7 @@ def cancel(args: Namespace) -> int:
         # Whoever drives a plan that needs it would start it again.
         wanted = stopping if args.stage is not None else [s for s in stopping if s.key in others]
         _remember(objects, wanted)
-        control.forgiven(plan)
+        control.notify_retry(plan)
     control.cancel(stopping, note)
     if args.stage is None:  # a driver may have been in the middle of starting one when its plan was withdrawn
         known = control.statuses(plan.stages)

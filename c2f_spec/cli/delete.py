@@ -18,9 +18,9 @@ SHOWN = 20
 def delete(args: Namespace) -> int:
     """Names everything first. Exit 4 if something does not go."""
     plan, _, control, _ = open_control(args)
-    others = control.others(plan)
+    others = control.plans_that_need(plan)
     kept = () if args.force else tuple(others)
-    found = control.belongings(plan, kept)
+    found = control.deletable(plan, kept)
     staying = [plan.stage(key).name for key in kept if key in {s.key for s in plan.stages}]
     if staying:
         print(f"kept for others: {', '.join(sorted(staying))} (--force removes them all the same)")

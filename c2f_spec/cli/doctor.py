@@ -64,7 +64,7 @@ def _cluster(environment: KubernetesEnvironment) -> Iterator[Finding]:
 def _machine() -> Iterator[Finding]:
     from importlib.util import find_spec
 
-    from c2f_spec.targets.gpus import visible
+    from c2f_spec.targets.gpus import visible_gpus
 
     missing = [name for name in ("torch", "transformers", "trl", "av") if find_spec(name) is None]
     if missing:
@@ -75,7 +75,7 @@ def _machine() -> Iterator[Finding]:
         )
     else:
         yield ok("runtime", "its packages are installed")
-    gpus = len(visible())
+    gpus = len(visible_gpus())
     if gpus:
         yield ok("GPUs", str(gpus))
     else:

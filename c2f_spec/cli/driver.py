@@ -17,8 +17,8 @@ from c2f_spec.cli.output import WORDS, note
 from c2f_spec.cli.report import write_report, written
 from c2f_spec.errors import Exit, Stale, printable
 from c2f_spec.execution.driver import Driver, Halted, Withdrawn
-from c2f_spec.execution.notifications import News
-from c2f_spec.execution.run import save
+from c2f_spec.execution.notifications import Notifier
+from c2f_spec.execution.run import save_plan
 from c2f_spec.plan.code import bundle_name
 from c2f_spec.plan.plan_file import from_json
 from c2f_spec.store.open import open_store
@@ -43,16 +43,16 @@ def driver(args: Namespace) -> int:
     assert environment.kind == "kubernetes", "the digest says that this plan was made for a cluster"
     client = Client(find_access(), namespace=environment.namespace, patience=PATIENCE_SECONDS)
     identity = f"{platform.node()}-{uuid.uuid4().hex[:8]}"
-    drives = Driver(plan, objects, client, identity, lease_seconds=args.lease, keep_wish=given)
+    drives = Driver(plan, objects, client, identity, lease_seconds=args.lease, keep_plan_object=given)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: drives.halt())
-    news = News(plan, objects, note)
+    news = Notifier(plan, objects, note)
     events: dict[str, Event] = {}
     try:
         for event in drives.events():
             events[event.stage.key] = event
             _tell(event)
-            news.saw(event)
+            news.on_event(event)
     except Halted:
         print("asked to stop; what runs goes on, and so does the next driver", flush=True)
         return Exit.INTERRUPTED
@@ -61,9 +61,9 @@ def driver(args: Namespace) -> int:
         drives.finish()
         return Exit.OK
     _afterwards(plan, objects)
-    news.ended(events.values())
+    news.on_end(events.values())
     drives.finish()
-    return Exit.STAGE_FAILED if any(e.what == "failed" for e in events.values()) else Exit.OK
+    return Exit.STAGE_FAILED if any(e.status == "failed" for e in events.values()) else Exit.OK
 
 
 def _opened(where: str, digest: str) -> tuple[Plan, ObjectStore, bool]:
@@ -90,12 +90,12 @@ def _bring(folder: Path, plan: Plan, objects: ObjectStore) -> None:
     """What came with the pod into the store, where stages look for it."""
     for digest in {stage.code for stage in plan.stages}:
         objects.create(bundle_name(digest), (folder / f"{digest}.zip").read_bytes())
-    save(plan, objects)
+    save_plan(plan, objects)
 
 
 def _tell(event: Event) -> None:
     now = time.strftime("%H:%M:%S")
-    text = f"{now} {WORDS[event.what]:<9} {event.stage.name:<20} {event.stage.label}  {event.detail}"
+    text = f"{now} {WORDS[event.status]:<9} {event.stage.name:<20} {event.stage.label}  {event.detail}"
     print(printable(text.rstrip()), flush=True)
 
 
@@ -107,7 +107,7 @@ def _afterwards(plan: Plan, objects: ObjectStore) -> None:
         traceback.print_exc()
         note("the report could not be written; `c2f-spec report` tries again")
     if plan.environment.tracking is not None:
-        from c2f_spec.execution.tracking import catch_up
+        from c2f_spec.execution.tracking import track_new
 
-        if problem := catch_up(plan, objects, plan.environment.tracking, lambda: written(plan, objects)):
+        if problem := track_new(plan, objects, plan.environment.tracking, lambda: written(plan, objects)):
             note(problem)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.cli import gc_roots, output
 from c2f_spec.cli.workspace import here
 from c2f_spec.errors import Exit, SpecInvalid, printable
-from c2f_spec.store.gc import Item, garbage, remove
+from c2f_spec.store.gc import Garbage, find_garbage, remove
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -29,7 +29,7 @@ def gc(args: Namespace) -> int:
     place = here(args)
     objects = place.objects
     found = gc_roots.found(objects, place.root, args.specs, args.keep)
-    items = garbage(objects, found.reached)
+    items = find_garbage(objects, found.reached)
     _show(items, args.output)
     for name, why in found.broken.items():
         output.note(f"warning: {name} does not compile, so what it reaches is not known: {why}")
@@ -49,7 +49,7 @@ def gc(args: Namespace) -> int:
     return Exit.OK
 
 
-def _delete(objects: ObjectStore, items: list[Item], *, now: bool, days: float) -> None:
+def _delete(objects: ObjectStore, items: list[Garbage], *, now: bool, days: float) -> None:
     marked = {item.name for item in items} if now else _marked(objects, before=time.time() - days * DAY)
     going = [item for item in items if item.name in marked]
     for item in going:
@@ -85,19 +85,19 @@ def _time(mark: str) -> float:
     return int(mark.rsplit("/", 1)[1].removesuffix(".json")) / 1000
 
 
-def _show(items: list[Item], form: str) -> None:
+def _show(items: list[Garbage], form: str) -> None:
     total = sum(item.size for item in items)
     if form == "json":
-        told = [{"name": i.name, "why": i.why, "objects": len(i.objects), "bytes": i.size} for i in items]
+        told = [{"name": i.name, "why": i.reason, "objects": len(i.names), "bytes": i.size} for i in items]
         print(json.dumps({"format_version": 1, "bytes": total, "items": told}, indent=1))
     elif form == "name":
-        print("\n".join(printable(name) for item in items for name in item.objects))
+        print("\n".join(printable(name) for item in items for name in item.names))
     elif not items:
         print("no garbage")
     else:
-        rows = [(readable(i.size), f"{len(i.objects):,}", i.name, i.why) for i in items]
+        rows = [(readable(i.size), f"{len(i.names):,}", i.name, i.reason) for i in items]
         output.table(("SIZE", "OBJECTS", "WHAT", "WHY"), rows)
-        print(f"{readable(total)} in {sum(len(i.objects) for i in items):,} objects")
+        print(f"{readable(total)} in {sum(len(i.names) for i in items):,} objects")
 
 
 def readable(size: float) -> str:

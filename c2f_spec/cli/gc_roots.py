@@ -21,7 +21,7 @@ from c2f_spec.language.lock_file import UNPINNED, read_lock
 from c2f_spec.plan.compile import compile_plan, load_variants, unpinned
 from c2f_spec.plan.pins import staged_copies
 from c2f_spec.spec.environment import LocalEnvironment
-from c2f_spec.store.gc import Reached
+from c2f_spec.store.gc import Reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ PARAMS = re.compile(rb"^params:", re.MULTILINE)
 class Found(NamedTuple):
     """What is reached, and specs of which that cannot be said."""
 
-    reached: Reached
+    reached: Reachable
     broken: dict[str, str]
     """Specs here that do not compile, with the reason: what they would reach is not known."""
     elsewhere: int
@@ -70,7 +70,7 @@ def found(objects: ObjectStore, root: Path, specs: Sequence[str], keep: Sequence
     for plan in (*saved, *(json.loads(Path(p).read_bytes()) for p in keep)):
         stages |= {s["key"]: s["preimage"] for s in plan["stages"]}
     copies |= {name for preimage in stages.values() for name in _copies(preimage)}
-    return Found(Reached(frozenset(stages), frozenset(copies)), broken, elsewhere, foreign)
+    return Found(Reachable(frozenset(stages), frozenset(copies)), broken, elsewhere, foreign)
 
 
 def _add(

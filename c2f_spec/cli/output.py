@@ -63,7 +63,7 @@ def relative(path: Path) -> str:
 
 def failure(event: Event, objects: ObjectStore, spec: str) -> None:
     """What failed, why, and what to do."""
-    found = records.failures(objects, event.stage.kind, event.stage.key)
+    found = records.read_failures(objects, event.stage.kind, event.stage.key)
     last = found[-1] if found else {"message": event.detail, "hint": ""}
     kind = f" ({last['class']})" if last.get("class") else ""
     note(f"\n{event.stage.name} ({event.stage.label}) failed{kind}: {last['message']}")
@@ -102,7 +102,7 @@ def progress(stage: Stage, objects: ObjectStore) -> str:
 
 def progress_of(stage: Stage, objects: ObjectStore) -> dict[str, Any] | None:
     """What a running stage last told of itself, if it did."""
-    return records.progress(objects, stage.kind, stage.key)
+    return records.read_progress(objects, stage.kind, stage.key)
 
 
 def _bar(stage: Stage, objects: ObjectStore, since: float) -> str:
@@ -149,16 +149,16 @@ class Teller:
             self.ended += 1
         else:
             self.running[stage.key] = (stage, now)
-        if event.what == "reused":
+        if event.status == "reused":
             return
         took, detail = "", event.detail
-        if event.what == "done":
+        if event.status == "done":
             took = f" {now - since:6.1f} s"
             record = records.read_record(self.objects, stage.kind, stage.key)
             detail = summary(record.summary) if record else ""
         self.clear()
         count = f"[{self.ended}/{len(self.plan.stages)}]"
-        text = f"{count:>7} {WORDS[event.what]:<9}{took:<9} {stage.name:<20} {stage.label}"
+        text = f"{count:>7} {WORDS[event.status]:<9}{took:<9} {stage.name:<20} {stage.label}"
         print(printable(f"{text}  {detail}".rstrip()), flush=True)
 
     def draw(self) -> None:

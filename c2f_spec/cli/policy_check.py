@@ -30,7 +30,7 @@ def judged(plan: Plan, root: Path, objects: ObjectStore | None) -> list[Verdict]
     from c2f_spec.policy.load import load_policy
 
     levels = load_policy(root / plan.environment.policy, root, relative)
-    user = plan.origin.author if plan.origin else provenance.origin_of(root, ()).author
+    user = plan.origin.author if plan.origin else provenance.read_origin(root, ()).author
     month = datetime.now(UTC).strftime("%Y-%m")
     spent = None
     if objects is not None and has_budgets(levels):

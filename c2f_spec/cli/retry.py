@@ -18,11 +18,11 @@ def retry(args: Namespace) -> int:
     failed = [s for s in chosen(plan, args.stage) if records.is_failed(objects, s.kind, s.key)]
     for stage in failed:
         records.retry(objects, stage.kind, stage.key)
-        avoided = records.avoided(objects, stage.kind, stage.key)
+        avoided = records.faulty_nodes(objects, stage.kind, stage.key)
         elsewhere = f", not on {', '.join(avoided)}" if avoided else ""
         print(f"{stage.name} will be tried again by `apply`{elsewhere}")
     if failed:
-        control.forgiven(plan)
+        control.notify_retry(plan)
         print(f"next: c2f-spec apply {spec}")
     else:
         print("nothing has failed")

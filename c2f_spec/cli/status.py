@@ -86,11 +86,11 @@ def _row(stage: Stage, plan: Plan, objects: ObjectStore, known: Status | None, s
         detail = known.detail
         if phase in (Phase.RUNNING, Phase.SAVING):
             detail = ", ".join(filter(None, (_progress(stage, objects), known.detail)))
-        return Row(phase.value, stage.name, stage.label, None, detail, known.way_out)
+        return Row(phase.value, stage.name, stage.label, None, detail, known.remedy)
     if stage.action == "failed":
         return _failed(stage, objects, spec)
     if known is not None and known.state is State.FAILED:
-        return Row(Phase.FAILED.value, stage.name, stage.label, None, known.detail, known.way_out)
+        return Row(Phase.FAILED.value, stage.name, stage.label, None, known.detail, known.remedy)
     if known is not None and known.state is State.DONE:
         return Row(
             Phase.SAVING.value, stage.name, stage.label, None, "has ended; its record is not seen yet", ""
@@ -110,7 +110,7 @@ def _done(stage: Stage, record: Record) -> Row:
 
 def _failed(stage: Stage, objects: ObjectStore, spec: str) -> Row:
     """By its last failure: the class, what it said, and what to do."""
-    found = records.failures(objects, stage.kind, stage.key)
+    found = records.read_failures(objects, stage.kind, stage.key)
     if not found:
         return Row(Phase.FAILED.value, stage.name, stage.label, None, stage.reason, "")
     last = found[-1]

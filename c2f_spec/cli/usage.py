@@ -11,7 +11,7 @@ from c2f_spec.cost.site import prices_of
 from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.store import ledger
-from c2f_spec.store.ledger import Sum, summed
+from c2f_spec.store.ledger import HourTotals, sum_hours
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -25,7 +25,7 @@ def usage(args: Namespace) -> int:
     place = here(args)
     entries = ledger.read(place.objects, args.month or None)
     prices = prices_of(place.environment)
-    sums = summed(entries, args.by, prices)
+    sums = sum_hours(entries, args.by, prices)
     if args.output == "json":
         found = {"format_version": 1, "by": args.by, "sums": {w: s.to_json() for w, s in sums.items()}}
         print(json_text(found))
@@ -39,7 +39,7 @@ def usage(args: Namespace) -> int:
     return Exit.OK
 
 
-def _tell(by: str, sums: dict[str, Sum], *, priced: bool) -> None:
+def _tell(by: str, sums: dict[str, HourTotals], *, priced: bool) -> None:
     head = [
         by.upper(),
         "STAGES",

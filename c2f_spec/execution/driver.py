@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.kubernetes.client import Client
 
-LINGER_SECONDS = 120.0
+LAST_JOBS_SECONDS = 120.0
 """A stage that has committed ends within moments; so long its Job is waited for, to be let go."""
 
 
@@ -44,30 +44,32 @@ class Driver:
     def __init__(
         self,
         plan: Plan,
-        objects: ObjectStore,
+        store: ObjectStore,
         client: Client,
         identity: str,
         *,
         lease_seconds: float = SECONDS,
         resync: float = RESYNC_SECONDS,
-        keep_wish: bool = False,
+        keep_plan_object: bool = False,
     ) -> None:
         """With `keep_wish`, the plan's ConfigMap is somebody else's and stays when all is done: Git's, say."""
-        self.plan, self.objects, self.client, self.keep_wish = plan, objects, client, keep_wish
+        self.plan, self.store, self.client, self.keep_plan_object = plan, store, client, keep_plan_object
         labels = names.plan_labels(plan.digest, "driver")
         impatient = client.with_patience(lease_seconds / 4)
         self.lease = Lease(
             impatient, names.driver_name(plan.digest), identity, labels=labels, seconds=lease_seconds
         )
         self.target = Kubernetes(
-            objects, client, plan, guard=self._may_act, admit=self._may_begin, resync=resync
+            store, client, plan, guard=self._check_may_write, admit=self._check_plan_exists, resync=resync
         )
         wish = f"{names.PLAN}={plan.digest[:10]},app.kubernetes.io/component=plan"
-        self._wishes = Mirror(client, CONFIGMAPS, labels=wish, keep=_version, changed=self._poke)
+        self._plan_object = Mirror(
+            client, CONFIGMAPS, labels=wish, keep=_version, changed=self._on_plan_changed
+        )
         environment = plan.environment
         assert environment.kind == "kubernetes"
         self._settler = Settler(self.target, environment.limits.ttl_seconds)
-        self._poked = self._halted = False
+        self._refresh_needed = self._halted = False
 
     def halt(self) -> None:
         """Stop soon: what runs goes on, and the next driver with it."""
@@ -95,53 +97,53 @@ class Driver:
         The ConfigMap goes last, because a pod of the driver mounts it: one that is killed before this can come again.
         """
         self.client.delete(LEASES, self.lease.name)
-        if not self.keep_wish:
+        if not self.keep_plan_object:
             self.client.delete(CONFIGMAPS, names.plan_name(self.plan.digest))
 
     def _drive(self) -> Iterator[Event]:
         """The loop, for as long as the lease is ours; everything is looked at from the beginning."""
         try:
-            self._wishes.start()
+            self._plan_object.start()
             self.target.open()
             self._settler.settle()
             yield from run(self.plan, self.target, wait=self._wait)
-            self._linger()
+            self._wait_for_last_jobs()
         finally:
             self.target.close()
-            self._wishes.stop()
+            self._plan_object.stop()
 
     def _wait(self) -> None:
         self.target.wait()
-        self._may_act()
-        self._wishes.check()
-        if self._poked:
-            self._poked = False
+        self._check_may_write()
+        self._plan_object.check()
+        if self._refresh_needed:
+            self._refresh_needed = False
             self.target.look()
         self._settler.settle()
 
-    def _linger(self) -> None:
+    def _wait_for_last_jobs(self) -> None:
         """Jobs whose stage has committed end within moments; they are let go, too."""
-        end = time.monotonic() + LINGER_SECONDS
+        end = time.monotonic() + LAST_JOBS_SECONDS
         while any(not job.ended for job in self.target.jobs.values()) and time.monotonic() < end:
             self.target.changed.wait(1.0)
             self.target.changed.clear()
-            self._may_act()
+            self._check_may_write()
         self._settler.settle()
 
-    def _poke(self) -> None:
+    def _on_plan_changed(self) -> None:
         """Somebody touched the plan's ConfigMap: a stage was forgiven, or the plan is not wanted any more."""
-        self._poked = True
+        self._refresh_needed = True
         self.target.changed.set()
 
-    def _may_act(self) -> None:
+    def _check_may_write(self) -> None:
         """Before every write."""
         if self._halted:
             raise Halted
         self.lease.check()
-        if not self._wishes.items:
+        if not self._plan_object.items:
             raise Withdrawn
 
-    def _may_begin(self) -> None:
+    def _check_plan_exists(self) -> None:
         """Before new Jobs: a watch may be late, and what was cancelled a moment ago must not begin again."""
         if self.client.get(CONFIGMAPS, names.plan_name(self.plan.digest)) is None:
             raise Withdrawn

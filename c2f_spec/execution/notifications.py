@@ -24,7 +24,7 @@ from c2f_spec.errors import REMEDY, StageExit, Unreachable, printable
 from c2f_spec.keys import content_key
 from c2f_spec.masking import masked, secret_values
 from c2f_spec.store import records
-from c2f_spec.store.stage_logs import tail
+from c2f_spec.store.stage_logs import last_attempt_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 
 VARIABLE = "C2F_NOTIFY_URL"
-LINES = 20
+TAIL_LINES = 20
 """Of the end of a log."""
-WIDTH = 300
+MAX_LINE = 300
 """Characters of a line; robots refuse bodies of more than 20 KB."""
 TIMEOUT = 10.0
 """Seconds, for each of `TRIES`: a receiver that hangs must not hold up the driver."""
@@ -80,13 +80,13 @@ class Message:
         return "\n".join([*lines, *(["", *self.tail] if self.tail else [])])
 
 
-def clean(lines: Sequence[str]) -> tuple[str, ...]:
+def clean_lines(lines: Sequence[str]) -> tuple[str, ...]:
     """The last lines of a log, without secrets, control characters and more than `WIDTH`."""
     values = secret_values()
-    return tuple(printable(masked(line, values))[:WIDTH] for line in lines[-LINES:])
+    return tuple(printable(masked(line, values))[:MAX_LINE] for line in lines[-TAIL_LINES:])
 
 
-def body(message: Message, form: str) -> dict[str, Any]:
+def render_body(message: Message, form: str) -> dict[str, Any]:
     """What a receiver of `form` understands."""
     if form == "feishu":
         return {"msg_type": "text", "content": {"text": message.text}}
@@ -97,16 +97,16 @@ def body(message: Message, form: str) -> dict[str, Any]:
     return {"format_version": 1, **asdict(message), "text": message.text}
 
 
-def tell(objects: ObjectStore, url: str, form: str, message: Message) -> str:
+def deliver(store: ObjectStore, url: str, form: str, message: Message) -> str:
     """Deliver a message once. Returns why it was not delivered, or nothing."""
     marker = f"plans/{message.plan}/told/{message.name}.json"
-    if objects.exists(marker):
+    if store.exists(marker):
         return ""
     problem = ""
     for _ in range(TRIES):
-        problem = _post(url, json.dumps(body(message, form), ensure_ascii=False).encode())
+        problem = _post(url, json.dumps(render_body(message, form), ensure_ascii=False).encode())
         if not problem:
-            objects.create(marker, json.dumps({"text": message.text}, ensure_ascii=False).encode())
+            store.create(marker, json.dumps({"text": message.text}, ensure_ascii=False).encode())
             return ""
     return f"the webhook of `notify` was not told of it: {problem}"
 
@@ -124,7 +124,7 @@ def _post(url: str, data: bytes) -> str:
     )
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
-            return _refusal(answer.read(4096))
+            return _error_in_answer(answer.read(4096))
     except urllib.error.HTTPError as error:
         return f"it answered {error.code}"
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -132,7 +132,7 @@ def _post(url: str, data: bytes) -> str:
         return f"{type(reason).__name__}: {masked(str(reason), (url,))[:120]}"
 
 
-def _refusal(answer: bytes) -> str:
+def _error_in_answer(answer: bytes) -> str:
     """Feishu and DingTalk refuse with status 200 and a code in the body."""
     try:
         given = json.loads(answer)
@@ -154,12 +154,12 @@ LAST_SECONDS = 60.0
 """The driver's pod waits so long for its last messages to be taken."""
 
 
-class News:
+class Notifier:
     """Of one plan. Without a webhook in its environment, silence."""
 
-    def __init__(self, plan: Plan, objects: ObjectStore, complain: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, store: ObjectStore, warn: Callable[[str], None]) -> None:
         """`complain` is told why a message was not delivered."""
-        self.plan, self.objects, self.complain = plan, objects, complain
+        self.plan, self.store, self.warn = plan, store, warn
         notify = plan.environment.notify if plan.environment.kind == "kubernetes" else None
         self.form = notify.format if notify else None
         self.url = os.environ.get(VARIABLE, "")
@@ -172,14 +172,14 @@ class News:
         if self.form is not None:
             self._thread.start()
 
-    def saw(self, event: Event) -> None:
+    def on_event(self, event: Event) -> None:
         """A stage that failed for good is news at once; everything else waits for the end."""
-        if event.what == "failed":
+        if event.status == "failed":
             self._tell(lambda: self._failed(event.stage, event.detail))
 
-    def ended(self, events: Iterable[Event]) -> None:
+    def on_end(self, events: Iterable[Event]) -> None:
         """The experiment has ended; `events` are the last ones of its stages. Waits for what is still to be told."""
-        counts: Counter[str] = Counter(event.what for event in events)
+        counts: Counter[str] = Counter(event.status for event in events)
         self._tell(lambda: self._ended(counts))
         self.close()
 
@@ -190,7 +190,7 @@ class News:
             self._thread.join(LAST_SECONDS)
 
     def _failed(self, stage: Stage, detail: str) -> Message:
-        found = records.failures(self.objects, stage.kind, stage.key)
+        found = records.read_failures(self.store, stage.kind, stage.key)
         last = found[-1] if found else {}
         code = last.get("code")
         remedy = REMEDY.get(StageExit(code), "") if code in set(StageExit) else ""
@@ -201,9 +201,9 @@ class News:
             plan=self.plan.digest,
             stage=stage.name,
             label=stage.label,
-            cause=clean([str(last.get("message") or detail)])[0],
-            hint=clean([str(last.get("hint") or remedy)])[0],
-            tail=clean(tail(self.objects, stage.kind, stage.key)),
+            cause=clean_lines([str(last.get("message") or detail)])[0],
+            hint=clean_lines([str(last.get("hint") or remedy)])[0],
+            tail=clean_lines(last_attempt_lines(self.store, stage.kind, stage.key)),
             next=f"c2f-spec retry {self.spec} {stage.name} && c2f-spec apply {self.spec}",
             attempt=len(found),
         )
@@ -229,8 +229,8 @@ class News:
         assert self.form is not None
         while (message := self._messages.get()) is not None:
             try:
-                problem = tell(self.objects, self.url, self.form, message())
+                problem = deliver(self.store, self.url, self.form, message())
             except Unreachable as error:  # the store, which the loop itself will complain of
                 problem = f"a message was not told: {error.message}"
             if problem:
-                self.complain(problem)
+                self.warn(problem)

@@ -30,26 +30,28 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 
-NAMED = 100
+MAX_CHANGED_FILES = 100
 """So many changed files an origin names."""
-LARGEST_PATCH = 5_000_000
+MAX_PATCH_BYTES = 5_000_000
 """Bytes. More is data, and belongs into the store by `data add`."""
 
 
-def origin_of(root: Path, argv: Sequence[str]) -> Origin:
+def read_origin(root: Path, argv: Sequence[str]) -> Origin:
     """The state of the repository at `root`. Without git, or outside of a repository, there is no commit."""
     commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
     values = secret_values()
     if not commit:
-        return Origin(version=c2f_spec.VERSION, commit=None, author=author(root), argv=_shown(argv, values))
+        return Origin(
+            version=c2f_spec.VERSION, commit=None, author=author(root), argv=_masked_argv(argv, values)
+        )
     return Origin(
         version=c2f_spec.VERSION,
         commit=commit,
         branch=_git(root, "symbolic-ref", "--short", "--quiet", "HEAD").strip() or None,
         pushed=bool(_git(root, "for-each-ref", "--contains", "HEAD", "--count=1", "refs/remotes")),
-        changed=tuple(changed_files(root)[:NAMED]),
+        changed=tuple(changed_files(root)[:MAX_CHANGED_FILES]),
         author=author(root),
-        argv=_shown(argv, values),
+        argv=_masked_argv(argv, values),
     )
 
 
@@ -61,7 +63,7 @@ def changed_files(root: Path) -> list[str]:
 
 def refuse_unpublished(origin: Origin, *, allow_dirty: bool) -> None:
     """Raises `Denied` if others could not fetch what is about to run on a cluster."""
-    way_out = "; --allow-dirty runs it all the same, stores the difference and marks every result"
+    remedy = "; --allow-dirty runs it all the same, stores the difference and marks every result"
     if origin.commit is None:
         raise Denied(
             "the specs are in no commit, so a cluster's results could not name one",
@@ -71,11 +73,11 @@ def refuse_unpublished(origin: Origin, *, allow_dirty: bool) -> None:
         return
     if origin.dirty:
         some = ", ".join(origin.changed[:3]) + (", ..." if len(origin.changed) > 3 else "")
-        count = f"{len(origin.changed)}{' or more' if len(origin.changed) == NAMED else ''}"
+        count = f"{len(origin.changed)}{' or more' if len(origin.changed) == MAX_CHANGED_FILES else ''}"
         message = f"the tree is not as committed, in {count} files: {some}"
-        raise Denied(printable(message), hint=f"commit and push{way_out}")
+        raise Denied(printable(message), hint=f"commit and push{remedy}")
     if not origin.pushed:
-        raise Denied(f"no remote is known to have the commit {origin.commit[:10]}", hint=f"git push{way_out}")
+        raise Denied(f"no remote is known to have the commit {origin.commit[:10]}", hint=f"git push{remedy}")
 
 
 def with_patch(origin: Origin, root: Path) -> tuple[Origin, bytes]:
@@ -87,9 +89,9 @@ def with_patch(origin: Origin, root: Path) -> tuple[Origin, bytes]:
     remotes = _git(root, "for-each-ref", "--format=%(objectname)", "refs/remotes").split()
     base = (_git(root, "merge-base", "HEAD", *remotes).strip() if remotes else "") or "HEAD"
     patch = _difference(root, base)
-    if len(patch) > LARGEST_PATCH:
+    if len(patch) > MAX_PATCH_BYTES:
         raise Denied(
-            f"the difference to the commit has {len(patch):,} bytes, at most {LARGEST_PATCH:,} are stored",
+            f"the difference to the commit has {len(patch):,} bytes, at most {MAX_PATCH_BYTES:,} are stored",
             hint="name data and outputs in .gitignore",
         )
     for part in patch.decode("utf-8", "replace").split("\ndiff --git "):
@@ -103,12 +105,12 @@ def with_patch(origin: Origin, root: Path) -> tuple[Origin, bytes]:
     return origin.model_copy(update=found), patch
 
 
-def save_origin(objects: ObjectStore, origin: Origin, patch: bytes = b"") -> str:
+def save_origin(store: ObjectStore, origin: Origin, patch: bytes = b"") -> str:
     """Write an origin down, and what it was changed by; returns its digest."""
     if origin.patch:
-        objects.create(f"provenance/{origin.patch}.patch", patch)
+        store.create(f"provenance/{origin.patch}.patch", patch)
     digest = digest_of(origin)
-    objects.create(f"provenance/{digest}.json", seal(origin.model_dump(mode="json")))
+    store.create(f"provenance/{digest}.json", seal(origin.model_dump(mode="json")))
     return digest
 
 
@@ -133,7 +135,7 @@ def author(root: Path) -> str:
     return f"{name} <{mail}>" if name and mail else name or mail or getpass.getuser()
 
 
-def _shown(argv: Sequence[str], values: Sequence[str]) -> tuple[str, ...]:
+def _masked_argv(argv: Sequence[str], values: Sequence[str]) -> tuple[str, ...]:
     return tuple(masked(word, values) for word in argv)
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.base import Target
 
-What = Literal["reused", "following", "started", "done", "failed", "blocked"]
+EventStatus = Literal["reused", "following", "started", "done", "failed", "blocked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,25 +31,25 @@ class Event:
     """A stage came to a new place."""
 
     stage: Stage
-    what: What
+    status: EventStatus
     detail: str = ""
 
     @property
     def final(self) -> bool:
-        return self.what in ("reused", "done", "failed", "blocked")
+        return self.status in ("reused", "done", "failed", "blocked")
 
 
-def save(plan: Plan, objects: ObjectStore) -> None:
+def save_plan(plan: Plan, store: ObjectStore) -> None:
     """Write down what is about to run."""
-    objects.create(f"plans/{plan.digest}/plan.json", json.dumps(to_json(plan), indent=1).encode())
-    records.save_preimages(objects, [(s.kind, s.key, s.preimage) for s in plan.stages])
+    store.create(f"plans/{plan.digest}/plan.json", json.dumps(to_json(plan), indent=1).encode())
+    records.save_preimages(store, [(s.kind, s.key, s.preimage) for s in plan.stages])
     # What somebody else runs, or ran, is on that one's account.
     own = [s for s in plan.stages if s.action not in ("reuse", "follow")]
-    ledger.charge(objects, accounts_of(plan, own))
-    register(plan, objects)
+    ledger.charge(store, accounts_of(plan, own))
+    register(plan, store)
 
 
-def run(plan: Plan, target: Target[Any], *, wait: Callable[[], None], act: bool = True) -> Iterator[Event]:
+def run(plan: Plan, target: Target[Any], *, wait: Callable[[], None], submit: bool = True) -> Iterator[Event]:
     """Bring every stage to an end, each after its inputs; a failure stops what needs it and nothing else.
 
     Without `act` somebody else does that, and here it is only told.
@@ -61,39 +61,39 @@ def run(plan: Plan, target: Target[Any], *, wait: Callable[[], None], act: bool 
     while True:
         news = []
         for stage in plan.stages:
-            event = _look(stage, target, last)
-            if event is not None and (act or event.what != "started"):
+            event = _next_event(stage, target, last)
+            if event is not None and (submit or event.status != "started"):
                 last[stage.key] = event
                 news.append(event)
-        target.submit(*(target.prepare(plan, e.stage) for e in news if e.what == "started"))
+        target.submit(*(target.prepare(plan, e.stage) for e in news if e.status == "started"))
         yield from news
         if len(last) == len(plan.stages) and all(e.final for e in last.values()):
             return
         wait()
 
 
-def _look(stage: Stage, target: Target[Any], last: dict[str, Event]) -> Event | None:
+def _next_event(stage: Stage, target: Target[Any], last: dict[str, Event]) -> Event | None:
     """What is new about a stage; `started` if its time has come."""
     before = last.get(stage.key)
-    if before is not None and before.what in ("reused", "done"):
+    if before is not None and before.status in ("reused", "done"):
         return None
     status = target.state(stage)
     if status.state is State.DONE:
         return Event(stage, "reused" if before is None else "done")
     if status.state is State.FAILED:
-        return None if before and before.what == "failed" else Event(stage, "failed", status.detail)
+        return None if before and before.status == "failed" else Event(stage, "failed", status.detail)
     if status.state is State.RUNNING:
         return Event(stage, "following") if before is None or before.final else None
     # Absent: never begun, or what we followed ended without a result and it is ours to start.
     needed = [last.get(key) for key in stage.inputs.values()]
-    stopped = next((e for e in needed if e is not None and e.what in ("failed", "blocked")), None)
+    stopped = next((e for e in needed if e is not None and e.status in ("failed", "blocked")), None)
     if stopped is not None:
-        blocked = before is not None and before.what == "blocked"
+        blocked = before is not None and before.status == "blocked"
         return None if blocked else Event(stage, "blocked", f"needs {stopped.stage.name}")
     if any(event is None or not event.final for event in needed):
         return None
     if is_adopted(stage):
-        failed = before is not None and before.what == "failed"
+        failed = before is not None and before.status == "failed"
         return None if failed else Event(stage, "failed", "what was adopted for it is not in this store")
     beside = [event.stage for key, event in last.items() if key != stage.key and not event.final]
     return Event(stage, "started") if target.room(stage, beside) else None

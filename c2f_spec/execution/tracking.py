@@ -34,7 +34,7 @@ PARAMS = 100
 """Most parameters in one call."""
 LONGEST = 6000
 """Characters of a parameter's value; MLflow refuses longer ones."""
-MANNERS = {
+CLIENT_DEFAULTS = {
     # With MLflow's own, two minutes and seven tries, a server that is down would hold the end of `apply` up for minutes.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -44,51 +44,51 @@ MANNERS = {
 REPORT = "report"
 
 
-def catch_up(plan: Plan, objects: ObjectStore, uri: str, pages: Callable[[], dict[str, bytes]]) -> str:
+def track_new(plan: Plan, store: ObjectStore, uri: str, pages: Callable[[], dict[str, bytes]]) -> str:
     """Replay what is done and was not replayed yet; returns why the tracker did not take it, or nothing.
 
     `pages` reads the files of the report, name to content; it is called only where there is something new.
     """
-    new = _untracked(plan, objects)
+    new = _untracked(plan, store)
     if not new:
         return ""
     try:
-        replay(plan, new, objects, uri, pages())
+        replay(plan, new, store, uri, pages())
     except Exception as error:  # noqa: BLE001  any failure of a tracker is the same to us
         reason = f"{type(error).__name__}: {str(error)[:200]}"
         return f"tracking: {uri} did not take the metrics ({reason}); they are in the store, and the next apply tries again"
     return ""
 
 
-def _untracked(plan: Plan, objects: ObjectStore) -> list[tuple[Stage, Record]]:
-    noted = objects.read_many([_note(stage) for stage in plan.stages])
+def _untracked(plan: Plan, store: ObjectStore) -> list[tuple[Stage, Record]]:
+    noted = store.read_many([_marker(stage) for stage in plan.stages])
     return [
         (stage, record)
         for stage in plan.stages
-        if noted.get(_note(stage)) is None
-        and (record := records.read_record(objects, stage.kind, stage.key)) is not None
+        if noted.get(_marker(stage)) is None
+        and (record := records.read_record(store, stage.kind, stage.key)) is not None
     ]
 
 
 def replay(
-    plan: Plan, done: list[tuple[Stage, Record]], objects: ObjectStore, uri: str, pages: dict[str, bytes]
+    plan: Plan, done: list[tuple[Stage, Record]], store: ObjectStore, uri: str, pages: dict[str, bytes]
 ) -> None:
     """A run for each stage, with its metrics by step, its settings and its key, and one for the report."""
     client = _client(uri)
     experiment = _experiment(client, plan.name, uri)
     for stage, record in done:
         tags = {"c2f.key": stage.key, "c2f.kind": stage.kind, "c2f.plan": plan.digest}
-        _forget(client, experiment, "c2f.key", stage.key)
+        _delete_runs(client, experiment, "c2f.key", stage.key)
         start, end = _times(record)
         run = client.create_run(experiment, run_name=stage.label, tags=tags, start_time=start)
-        _write(client, run.info.run_id, stage, record, objects)
+        _write(client, run.info.run_id, stage, record, store)
         client.set_terminated(run.info.run_id, end_time=end)
-        objects.create(_note(stage), b"{}")
+        store.create(_marker(stage), b"{}")
     _report(client, experiment, plan, pages)
 
 
 def _client(uri: str) -> Any:
-    for name, value in MANNERS.items():
+    for name, value in CLIENT_DEFAULTS.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
@@ -111,7 +111,7 @@ def _report(client: Any, experiment: str, plan: Plan, pages: dict[str, bytes]) -
     """The newest report, in the place of the one before."""
     if not pages:
         return
-    _forget(client, experiment, "c2f.kind", REPORT)
+    _delete_runs(client, experiment, "c2f.kind", REPORT)
     tags = {"c2f.kind": REPORT, "c2f.plan": plan.digest}
     run = client.create_run(experiment, run_name=REPORT, tags=tags).info.run_id
     with tempfile.TemporaryDirectory() as folder:
@@ -121,19 +121,19 @@ def _report(client: Any, experiment: str, plan: Plan, pages: dict[str, bytes]) -
     client.set_terminated(run)
 
 
-def _forget(client: Any, experiment: str, tag: str, value: str) -> None:
+def _delete_runs(client: Any, experiment: str, tag: str, value: str) -> None:
     for old in client.search_runs([experiment], filter_string=f"tags.`{tag}` = '{value}'"):
         client.delete_run(old.info.run_id)
 
 
-def _write(client: Any, run: str, stage: Stage, record: Record, objects: ObjectStore) -> None:
+def _write(client: Any, run: str, stage: Stage, record: Record, store: ObjectStore) -> None:
     from mlflow.entities import Metric, Param
 
     params = [Param(k, str(v)[:LONGEST]) for k, v in leaves(stage.preimage["spec"]).items() if k]
     told = {**leaves(record.summary), **leaves({"measured": record.provenance.get("measured", {})})}
     rows = [(0, k, v) for k, v in told.items() if _is_number(v)]
     has_metrics = "metrics.jsonl" in record.files
-    text = records.fetch_file(objects, record, "metrics.jsonl").read_text() if has_metrics else ""
+    text = records.fetch_file(store, record, "metrics.jsonl").read_text() if has_metrics else ""
     for line in text.splitlines():
         row = json.loads(line)
         rows += [(row["step"], k, v) for k, v in row.items() if k != "step" and _is_number(v)]
@@ -156,5 +156,5 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _note(stage: Stage) -> str:
+def _marker(stage: Stage) -> str:
     return f"{records.work_name(stage.kind, stage.key)}/tracked.json"

@@ -113,7 +113,7 @@ def with_measured(plan: Plan, objects: ObjectStore) -> Plan:
     kinds = {s.kind for s in plan.stages if s.load.gpus}
     if not kinds:
         return plan
-    entries = ledger.sample(objects, kinds, {s.key for s in plan.stages}, ENOUGH)
+    entries = ledger.read_sample(objects, kinds, {s.key for s in plan.stages}, ENOUGH)
     seen = observed(entries)
     own = {e.key: e for e in entries if e.committed}
     stages = tuple(

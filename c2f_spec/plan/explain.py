@@ -224,7 +224,7 @@ def _causes(stage: Stage, old: str, plan: Plan, objects: ObjectStore, seen: set[
 
 def preimage(objects: ObjectStore, kind: str, key: str) -> dict[str, Any] | None:
     """What a stored key is the hash of, if it was ever planned here."""
-    return records.preimages(objects, kind, [key]).get(key)
+    return records.read_preimages(objects, kind, [key]).get(key)
 
 
 def stored_key(objects: ObjectStore, kind: str, word: str) -> str | None:

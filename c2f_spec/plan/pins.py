@@ -22,7 +22,7 @@ from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.experiment import reads_weights
 from c2f_spec.spec.sections import QwenOmni, TransformersTeacher, VllmTeacher
 from c2f_spec.store import records
-from c2f_spec.store.records import model_add
+from c2f_spec.store.records import model_add_command
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -85,7 +85,7 @@ class Need(NamedTuple):
     @property
     def _command(self) -> str:
         if self.section == "models":
-            return model_add(self.name)
+            return model_add_command(self.name)
         if self.loc[:2] == ("evaluate", "import"):
             return f"c2f-spec data add {self.name} --predictions FILE"
         source = "--fetch" if self.name in DATASETS and DATASETS[self.name].rendered else "--from DIR"

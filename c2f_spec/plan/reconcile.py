@@ -53,7 +53,7 @@ class _Look:
         if self.running(stage):
             return replace(stage, action="follow", reason="running now")
         if self.stored.is_failed(stage):
-            last = records.failures(self.stored.objects, stage.kind, stage.key)[-1]
+            last = records.read_failures(self.stored.objects, stage.kind, stage.key)[-1]
             return replace(stage, action="failed", reason=str(last.get("message", "failed before")))
         needed = next((self.stopped[key] for key in stage.inputs.values() if key in self.stopped), None)
         if needed:
@@ -108,7 +108,7 @@ class Stored:
                 done.setdefault(stage.kind, []).append(stage.key)
         found = [r for kind, keys in done.items() for r in records.read_records(self.objects, kind, keys)]
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            intact = pool.map(lambda record: records.intact(self.objects, record), found)
+            intact = pool.map(lambda record: records.files_present(self.objects, record), found)
             return {record.key for record, good in zip(found, intact, strict=True) if not good}
 
     def nearest(self, stage: Stage) -> tuple[str, dict[str, Any]] | None:
@@ -116,7 +116,7 @@ class Stored:
         if stage.kind not in self.known:
             done, planned = self.done(stage.kind), self.planned(stage.kind)
             newest = sorted((k for k in done if k in planned), key=lambda k: (-done[k], k))[:MOST_COMPARED]
-            found = records.preimages(self.objects, stage.kind, newest)
+            found = records.read_preimages(self.objects, stage.kind, newest)
             self.known[stage.kind] = Nearest({key: found[key] for key in newest if key in found})
         return self.known[stage.kind].to(stage.preimage)
 

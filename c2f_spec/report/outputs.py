@@ -137,14 +137,16 @@ class Outputs:
         if record is None:
             return Output(stage, None, self.objects, self._absent(stage))
         state = (
-            "" if records.intact(self.objects, record) else "damaged: files are missing or have another size"
+            ""
+            if records.files_present(self.objects, record)
+            else "damaged: files are missing or have another size"
         )
         return Output(stage, record, self.objects, state)
 
     def _absent(self, stage: Stage) -> str:
         if not records.is_failed(self.objects, stage.kind, stage.key):
             return "not run"
-        failed = records.failures(self.objects, stage.kind, stage.key)
+        failed = records.read_failures(self.objects, stage.kind, stage.key)
         message = " ".join(str(failed[-1].get("message", "")).split())
         return f"failed: {message}" if message else "failed"
 

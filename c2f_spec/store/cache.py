@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from c2f_spec.spec.handoff import FileEntry
 
 
-MOST_GB = 200.0
-SPARE = 256 << 20
+DEFAULT_GB = 200.0
+SPARE_BYTES = 256 << 20
 """Bytes of a disk that stay free: a full one breaks more than this."""
 
 
@@ -46,8 +46,8 @@ class Cache:
             for name in ("blobs", "views", "locks"):
                 (root / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise unusable(root, error) from error
-        self._held: list[int] = []
+            raise unwritable(root, error) from error
+        self._view_locks: list[int] = []
 
     def blob(self, entry: FileEntry) -> Path:
         """Where a file is or will be."""
@@ -65,7 +65,7 @@ class Cache:
         return True
 
     @contextmanager
-    def fetching(self, name: str) -> Iterator[None]:
+    def lock(self, name: str) -> Iterator[None]:
         """Held by one at a time, in this process or another, for whatever has this `name`."""
         lock = self.root / "locks" / name
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
@@ -75,7 +75,7 @@ class Cache:
         finally:
             os.close(descriptor)
 
-    def keep(self, path: Path, entry: FileEntry) -> None:
+    def add(self, path: Path, entry: FileEntry) -> None:
         """Take a file that was verified, by moving it."""
         target = self.blob(entry)
         target.parent.mkdir(exist_ok=True)
@@ -87,19 +87,19 @@ class Cache:
         path = self.root / "views" / uuid.uuid4().hex
         descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        self._held.append(descriptor)  # closed by the end of the process, whichever way it ends
+        self._view_locks.append(descriptor)  # closed by the end of the process, whichever way it ends
         path.mkdir()
         return path
 
     def make_room(self, needed: int) -> None:
         """Evict what was not used for longest, so that `needed` more bytes fit. Raises `Unreachable` if they cannot."""
-        with self.fetching("evict"):
-            self._sweep()
+        with self.lock("evict"):
+            self._remove_dead_views()
             blobs = sorted((b.stat().st_mtime, b.stat().st_size, b) for b in self.root.glob("blobs/*/*"))
-            total, most = sum(size for _, size, _ in blobs), _most(self.root)
+            total, most = sum(size for _, size, _ in blobs), _size_limit(self.root)
             free = shutil.disk_usage(self.root).free
             for _, size, path in blobs:
-                if total + needed <= most and free >= needed + SPARE:
+                if total + needed <= most and free >= needed + SPARE_BYTES:
                     break
                 path.unlink(missing_ok=True)
                 total, free = total - size, free + size
@@ -110,7 +110,7 @@ class Cache:
                     hint="make room, or name a larger disk with C2F_CACHE",
                 )
 
-    def _sweep(self) -> None:
+    def _remove_dead_views(self) -> None:
         """Remove the views of processes that ended."""
         for lock in self.root.glob("views/*.lock"):
             descriptor = os.open(lock, os.O_RDWR)
@@ -131,17 +131,17 @@ def machine_cache() -> Cache:
     return Cache(Path(given).absolute() if given else home() / "cache")
 
 
-def unusable(place: Path, error: OSError) -> Unreachable:
+def unwritable(place: Path, error: OSError) -> Unreachable:
     return Unreachable(
         f"cannot write in {place}: {error.strerror}",
         hint="make room, or name another disk with C2F_CACHE and C2F_HOME",
     )
 
 
-def _most(root: Path) -> float:
+def _size_limit(root: Path) -> float:
     given = os.environ.get("C2F_CACHE_GB", "")
     try:
-        limit = float(given or MOST_GB)
+        limit = float(given or DEFAULT_GB)
     except ValueError as error:
         raise WrongUsage(f"C2F_CACHE_GB is `{given}`", hint="a number of gigabytes") from error
     return limit * 1e9 if given else min(limit * 1e9, shutil.disk_usage(root).total / 4)
@@ -161,15 +161,20 @@ if TYPE_CHECKING:
 
     Item = tuple[str, FileEntry]
     Files = Mapping[str, FileEntry]
-    Tell = Callable[[int, int], None]
+    OnProgress = Callable[[int, int], None]
     """Bytes that are there, of all."""
 
-GAP = 256 << 10
+MAX_GAP = 256 << 10
 """Bytes between two missing files of a shard up to which both come with one request."""
 
 
 def fetch_verified(
-    objects: ObjectStore, name: str, files: Files, into: Path | None, way_out: str, tell: Tell | None = None
+    store: ObjectStore,
+    name: str,
+    files: Files,
+    into: Path | None,
+    remedy: str,
+    tell: OnProgress | None = None,
 ) -> Path:
     """A folder with `files` of the stored folder `name`: itself, if it lies here, else one that is read only and stays
     for as long as this process lives. `into` becomes a link to that, for other processes to find it.
@@ -177,13 +182,13 @@ def fetch_verified(
     Raises `Damaged` naming the first file that is missing or differs, with `way_out` as the hint; `Unreachable` if the
     store is, or the machine has no room.
     """
-    if (folder := objects.local(name)) is not None:
+    if (folder := store.local(name)) is not None:
         for path, entry in files.items():
-            _verify(folder / path, entry, way_out)
+            _verify(folder / path, entry, remedy)
         return folder
     cache = machine_cache()
     try:
-        _fill(cache, objects, name, files, way_out, tell)
+        _fill(cache, store, name, files, remedy, tell)
         view = cache.view()
         for path, entry in files.items():
             (view / path).parent.mkdir(parents=True, exist_ok=True)
@@ -193,7 +198,7 @@ def fetch_verified(
             raise Unreachable(
                 f"{cache.root} is too small for what runs here", hint="raise C2F_CACHE_GB"
             ) from error
-        raise unusable(cache.root, error) from error
+        raise unwritable(cache.root, error) from error
     if into is None:
         return view
     into.parent.mkdir(parents=True, exist_ok=True)
@@ -201,40 +206,40 @@ def fetch_verified(
     return into
 
 
-def fetch_verified_file(objects: ObjectStore, name: str, path: str, entry: FileEntry, way_out: str) -> Path:
+def fetch_verified_file(store: ObjectStore, name: str, path: str, entry: FileEntry, remedy: str) -> Path:
     """One file of a stored folder, as `stage` has it."""
-    if (folder := objects.local(name)) is not None:
-        _verify(folder / path, entry, way_out)
+    if (folder := store.local(name)) is not None:
+        _verify(folder / path, entry, remedy)
         return folder / path
-    return fetch_verified(objects, name, {path: entry}, None, way_out) / path
+    return fetch_verified(store, name, {path: entry}, None, remedy) / path
 
 
-def verify_stored(objects: ObjectStore, name: str, files: Files, way_out: str) -> None:
+def verify_stored(store: ObjectStore, name: str, files: Files, remedy: str) -> None:
     """Read every byte of `files` as the store has it, past any cache. Raises as `stage`."""
-    folder = objects.local(name)
+    folder = store.local(name)
 
     def look(item: Item) -> None:
         path, entry = item
         if folder is not None:
-            _verify(folder / path, entry, way_out)
+            _verify(folder / path, entry, remedy)
             return
         hasher, start = blake3(), entry.offset or 0
         try:
             for at in range(start, start + entry.size, transfer.PART):
                 length = min(transfer.PART, start + entry.size - at)
-                hasher.update(objects.read_range(f"{name}/{entry.shard or path}", at, length))
+                hasher.update(store.read_range(f"{name}/{entry.shard or path}", at, length))
         except FileNotFoundError:
             raise Damaged(
-                f"{objects.url}/{name}/{path} is missing since it was committed", hint=way_out
+                f"{store.url}/{name}/{path} is missing since it was committed", hint=remedy
             ) from None
         if hasher.hexdigest() != entry.blake3:
-            raise Damaged(f"{objects.url}/{name}/{path} was changed since it was committed", hint=way_out)
+            raise Damaged(f"{store.url}/{name}/{path} was changed since it was committed", hint=remedy)
 
-    transfer.side_by_side(look, list(files.items()), at_once=transfer.PARTS_AT_ONCE)
+    transfer.map_parallel(look, list(files.items()), at_once=transfer.PARTS_AT_ONCE)
 
 
 def _fill(
-    cache: Cache, objects: ObjectStore, name: str, files: Files, way_out: str, tell: Tell | None
+    cache: Cache, store: ObjectStore, name: str, files: Files, remedy: str, tell: OnProgress | None
 ) -> None:
     """Bring what the cache lacks of `files`."""
     lacking = {path: entry for path, entry in files.items() if not cache.has(entry)}
@@ -253,7 +258,7 @@ def _fill(
     small = [item for item in alone if item[1].size <= transfer.PART]
 
     def one(item: Item) -> int:
-        _bring(cache, objects, f"{name}/{item[0]}", item[1], way_out)
+        _bring(cache, store, f"{name}/{item[0]}", item[1], remedy)
         return item[1].size
 
     def told(size: int) -> None:
@@ -264,32 +269,32 @@ def _fill(
 
     told(0)
     for shard, items in shards.items():
-        _bring_shard(cache, objects, f"{name}/{shard}", items, way_out)
+        _bring_shard(cache, store, f"{name}/{shard}", items, remedy)
         told(sum(entry.size for _, entry in items))
     for item in large:
         told(one(item))
-    told(sum(transfer.side_by_side(one, small)))
+    told(sum(transfer.map_parallel(one, small)))
 
 
-def _bring(cache: Cache, objects: ObjectStore, name: str, entry: FileEntry, way_out: str) -> None:
-    with cache.fetching(entry.blake3[:3]):
+def _bring(cache: Cache, store: ObjectStore, name: str, entry: FileEntry, remedy: str) -> None:
+    with cache.lock(entry.blake3[:3]):
         if cache.has(entry):
             return  # another stage was faster
         path = cache.blob(entry).with_suffix(".new")
         path.parent.mkdir(exist_ok=True)
         try:
-            objects.get_file(name, path, entry)
+            store.get_file(name, path, entry)
         except Damaged as error:
-            raise Damaged(error.message, hint=way_out) from error
-        cache.keep(path, entry)
+            raise Damaged(error.message, hint=remedy) from error
+        cache.add(path, entry)
 
 
-def _bring_shard(cache: Cache, objects: ObjectStore, name: str, items: list[Item], way_out: str) -> None:
+def _bring_shard(cache: Cache, store: ObjectStore, name: str, items: list[Item], remedy: str) -> None:
     """What is missing of a shard's files."""
-    with cache.fetching(hashlib.sha256(name.encode()).hexdigest()[:3] + "-shard"):
+    with cache.lock(hashlib.sha256(name.encode()).hexdigest()[:3] + "-shard"):
         lacking = sorted((i for i in items if not cache.has(i[1])), key=lambda item: item[1].offset or 0)
-        transfer.side_by_side(
-            lambda run: _bring_run(cache, objects, name, run, way_out),
+        transfer.map_parallel(
+            lambda run: _bring_run(cache, store, name, run, remedy),
             _runs(lacking),
             at_once=transfer.PARTS_AT_ONCE,
         )
@@ -300,7 +305,7 @@ def _runs(items: list[Item]) -> list[list[Item]]:
     runs: list[list[Item]] = []
     for item in items:
         start = item[1].offset or 0
-        near = bool(runs) and start - _end(runs[-1][-1][1]) < GAP
+        near = bool(runs) and start - _end(runs[-1][-1][1]) < MAX_GAP
         if near and _end(item[1]) - (runs[-1][0][1].offset or 0) <= transfer.PART:
             runs[-1].append(item)
         else:
@@ -312,17 +317,15 @@ def _end(entry: FileEntry) -> int:
     return (entry.offset or 0) + entry.size
 
 
-def _bring_run(cache: Cache, objects: ObjectStore, name: str, run: list[Item], way_out: str) -> None:
+def _bring_run(cache: Cache, store: ObjectStore, name: str, run: list[Item], remedy: str) -> None:
     """Neighbouring files of a shard, by one request."""
     start, length = run[0][1].offset or 0, _end(run[-1][1]) - (run[0][1].offset or 0)
     wrong = ""
     for _ in range(transfer.TRIES):
         try:
-            data = memoryview(objects.read_range(name, start, length))
+            data = memoryview(store.read_range(name, start, length))
         except FileNotFoundError:
-            raise Unreachable(
-                f"{objects.url}/{name} is missing since it was committed", hint=way_out
-            ) from None
+            raise Unreachable(f"{store.url}/{name} is missing since it was committed", hint=remedy) from None
         wrong = ""
         for path, entry in run:
             begin = (entry.offset or 0) - start
@@ -333,16 +336,16 @@ def _bring_run(cache: Cache, objects: ObjectStore, name: str, run: list[Item], w
                 wrong = path
         if not wrong:
             return
-    raise Damaged(f"{wrong} in {objects.url}/{name} was changed since it was committed", hint=way_out)
+    raise Damaged(f"{wrong} in {store.url}/{name} was changed since it was committed", hint=remedy)
 
 
 def _keep(cache: Cache, content: memoryview, entry: FileEntry) -> None:
     path = cache.root / f"{uuid.uuid4().hex}.new"
     path.write_bytes(content)
-    cache.keep(path, entry)
+    cache.add(path, entry)
 
 
-def _verify(file: Path, entry: FileEntry, way_out: str) -> None:
+def _verify(file: Path, entry: FileEntry, remedy: str) -> None:
     problem = "is missing" if not file.is_file() else "" if digest_file(file).same(entry) else "was changed"
     if problem:
-        raise Damaged(f"{file} {problem} since it was committed", hint=way_out)
+        raise Damaged(f"{file} {problem} since it was committed", hint=remedy)

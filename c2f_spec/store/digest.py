@@ -74,25 +74,25 @@ def unseal(data: bytes) -> dict[str, Any] | None:
     return value if seal(value) == data else None
 
 
-def read_sealed(objects: ObjectStore, name: str, way_out: str) -> dict[str, Any] | None:
+def read_sealed(store: ObjectStore, name: str, remedy: str) -> dict[str, Any] | None:
     """The value of an object, or `None` if there is none. Raises `Damaged` naming it if it is damaged."""
-    return _opened(objects, name, objects.read(name), way_out)
+    return _opened(store, name, store.read(name), remedy)
 
 
-def read_all_sealed(objects: ObjectStore, names: Iterable[str], way_out: str) -> dict[str, dict[str, Any]]:
+def read_all_sealed(store: ObjectStore, names: Iterable[str], remedy: str) -> dict[str, dict[str, Any]]:
     """Name to value, of those that exist."""
-    found = objects.read_many(names).items()
-    values = ((name, _opened(objects, name, data, way_out)) for name, data in found)
+    found = store.read_many(names).items()
+    values = ((name, _opened(store, name, data, remedy)) for name, data in found)
     return {name: value for name, value in values if value is not None}
 
 
-def _opened(objects: ObjectStore, name: str, data: bytes | None, way_out: str) -> dict[str, Any] | None:
-    damaged = Damaged(f"{name} in {objects.url} is damaged", hint=way_out)
-    return None if data is None else believed(objects, name, data, unseal, damaged)
+def _opened(store: ObjectStore, name: str, data: bytes | None, remedy: str) -> dict[str, Any] | None:
+    damaged = Damaged(f"{name} in {store.url} is damaged", hint=remedy)
+    return None if data is None else reread_until_valid(store, name, data, unseal, damaged)
 
 
-def believed(
-    objects: ObjectStore, name: str, data: bytes, opened: Callable[[bytes], T | None], damaged: Damaged
+def reread_until_valid(
+    store: ObjectStore, name: str, data: bytes, opened: Callable[[bytes], T | None], damaged: Damaged
 ) -> T:
     """What `opened` makes of an object's bytes, which are asked for again while it makes nothing of them.
 
@@ -102,5 +102,5 @@ def believed(
         value = opened(data)
         if value is not None:
             return value
-        data = objects.read(name) or b""
+        data = store.read(name) or b""
     raise damaged

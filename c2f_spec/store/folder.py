@@ -127,7 +127,7 @@ class FolderStore:
         target = self._path(name)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with _alone(target) as part:
+            with _exclusive_part(target) as part:
                 try:
                     shutil.copyfile(path, part)
                     _flush_folder(part)
@@ -167,7 +167,7 @@ class FolderStore:
             except OSError as error:
                 if error.errno != errno.EXDEV:
                     raise
-                with _alone(path) as part:
+                with _exclusive_part(path) as part:
                     shutil.rmtree(part, ignore_errors=True)
                     try:
                         shutil.copytree(folder, part)
@@ -217,7 +217,7 @@ class FolderStore:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[Path]:
+def _exclusive_part(path: Path) -> Iterator[Path]:
     """Where a copy of `path` may be put together, by one process at a time."""
     with _locked(path) as lock:
         try:

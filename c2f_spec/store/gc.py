@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
     from c2f_spec.store.protocol import ObjectInfo, ObjectStore
 
-HOUR = 3600.0
+MIN_AGE_SECONDS = 3600.0
 """Seconds. A running stage tells of itself far more often."""
 AT_ONCE = 16
 """Objects that are removed side by side."""
-ON_THE_WAY = ("checkpoints", "units", "journal")
+INTERMEDIATE = ("checkpoints", "units", "journal")
 """Below the work of a stage: what it needs until it is committed."""
-LEFT_BEHIND = ("claims", "doctor", "incoming")
+TRANSIENT = ("claims", "doctor", "incoming")
 """Prefixes of what is taken away by who made it, unless it was killed."""
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class Reachable:
     """What must stay, whatever its age."""
 
     stages: frozenset[str]
@@ -44,12 +44,12 @@ class Reached:
     """`datasets/<name>/<digest>` and `models/<repository>/<revision>/<digest>`."""
 
 
-class Item(NamedTuple):
+class Garbage(NamedTuple):
     """Objects that go together, by what their names begin with."""
 
     name: str
-    why: str
-    objects: tuple[str, ...]
+    reason: str
+    names: tuple[str, ...]
     """In the order in which they are removed: a record before the files that it names."""
     size: int
     """Bytes."""
@@ -69,10 +69,10 @@ class _Group:
         self.modified = max(self.modified, item.modified)
 
 
-def garbage(objects: ObjectStore, reached: Reached, now: float | None = None) -> list[Item]:
+def find_garbage(store: ObjectStore, reached: Reachable, now: float | None = None) -> list[Garbage]:
     """Everything that could go, the largest first."""
-    listed = list(objects.listing(""))
-    before = (time.time() if now is None else now) - HOUR
+    listed = list(store.listing(""))
+    before = (time.time() if now is None else now) - MIN_AGE_SECONDS
     committed = {
         parts[2].removesuffix(".json") for i in listed if (parts := i.name.split("/"))[0] == "records"
     }
@@ -83,26 +83,28 @@ def garbage(objects: ObjectStore, reached: Reached, now: float | None = None) ->
         if parts[0] in ("records", "failures", "retries", "work") and len(parts) > 2:
             at = (parts[1], parts[2].removesuffix(".json"))
             stages.setdefault(at, {}).setdefault(_part(parts), _Group()).add(item)
-        elif name := _copy_of(parts) or (parts[0] if parts[0] in LEFT_BEHIND else ""):
+        elif name := _copy_of(parts) or (parts[0] if parts[0] in TRANSIENT else ""):
             others.setdefault(name, _Group()).add(item)
-    winners = _winners(objects, [at for at in stages if at[1] in committed])
+    winners = _winners(store, [at for at in stages if at[1] in committed])
     found = [
-        i for at, parts in stages.items() for i in _of_stage(at, parts, at[1] in committed, winners, reached)
+        i
+        for at, parts in stages.items()
+        for i in _garbage_of_stage(at, parts, at[1] in committed, winners, reached)
     ]
     for name, group in others.items():
         if name not in reached.copies:
-            why = "left behind" if name in LEFT_BEHIND else "in no lock and no reached stage"
+            why = "left behind" if name in TRANSIENT else "in no lock and no reached stage"
             found.append(_item(name, why, [group]))
     return sorted((i for i in found if i.modified < before), key=lambda i: (-i.size, i.name))
 
 
-def _of_stage(
+def _garbage_of_stage(
     at: tuple[str, str],
     parts: dict[str, _Group],
     committed: bool,
     winners: dict[str, str],
-    reached: Reached,
-) -> Iterator[Item]:
+    reached: Reachable,
+) -> Iterator[Garbage]:
     """All of a stage that nothing reaches; of one that is reached, what its record has replaced."""
     kind, key = at
     newest = max(group.modified for group in parts.values())
@@ -118,11 +120,11 @@ def _of_stage(
             yield _item(work, "an attempt that another one was faster than", [group])
         elif head == "attempts" and not committed:
             yield _item(work, "an attempt that ended before its commit", [group])._replace(modified=newest)
-        elif head in ON_THE_WAY and committed:
+        elif head in INTERMEDIATE and committed:
             yield _item(work, "the stage is committed", [group])
 
 
-def _winners(objects: ObjectStore, stages: Iterable[tuple[str, str]]) -> dict[str, str]:
+def _winners(store: ObjectStore, stages: Iterable[tuple[str, str]]) -> dict[str, str]:
     """The attempt that each record names, by key."""
     by_kind: dict[str, list[str]] = {}
     for kind, key in stages:
@@ -130,7 +132,7 @@ def _winners(objects: ObjectStore, stages: Iterable[tuple[str, str]]) -> dict[st
     return {
         record.key: record.attempt
         for kind, keys in by_kind.items()
-        for record in records.read_records(objects, kind, keys)
+        for record in records.read_records(store, kind, keys)
     }
 
 
@@ -140,7 +142,7 @@ def _part(parts: list[str]) -> str:
         return "record"
     if parts[0] == "work" and len(parts) > 4 and parts[3] == "attempts":
         return f"attempts/{parts[4]}"
-    return parts[3] if parts[0] == "work" and len(parts) > 4 and parts[3] in ON_THE_WAY else "rest"
+    return parts[3] if parts[0] == "work" and len(parts) > 4 and parts[3] in INTERMEDIATE else "rest"
 
 
 def _copy_of(parts: list[str]) -> str:
@@ -152,15 +154,15 @@ def _copy_of(parts: list[str]) -> str:
     return "/".join(parts[:-1]) if parts[0] == "models" and parts[-1] == "model.json" else ""
 
 
-def _item(name: str, why: str, groups: Iterable[_Group]) -> Item:
+def _item(name: str, why: str, groups: Iterable[_Group]) -> Garbage:
     parts = list(groups)
     names = tuple(n for group in parts for n in group.names)
-    return Item(name, why, names, sum(g.size for g in parts), max(g.modified for g in parts))
+    return Garbage(name, why, names, sum(g.size for g in parts), max(g.modified for g in parts))
 
 
-def remove(objects: ObjectStore, item: Item) -> None:
+def remove(store: ObjectStore, item: Garbage) -> None:
     """Every object of an item. Killed at any moment, it leaves garbage and nothing that misleads a reader."""
-    first, *others = item.objects
-    objects.delete(first)
+    first, *others = item.names
+    store.delete(first)
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(objects.delete, others))
+        list(pool.map(store.delete, others))

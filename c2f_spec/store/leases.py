@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from c2f_spec.store.protocol import ObjectStore
 
-SECONDS, BEAT = 90.0, 15.0
+LEASE_SECONDS, BEAT_SECONDS = 90.0, 15.0
 """Without a beat a lease is stale; between two beats. One slow request must not cost a lease."""
 
 
-def machine() -> str:
+def machine_id() -> str:
     """This machine or pod since it was started, as this user's file locks see it."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return f"{socket.gethostname()}:{boot.read_text().strip() if boot.is_file() else ''}:{home()}"
@@ -42,21 +42,21 @@ def machine() -> str:
 class Lease:
     """What a holder knows of its own lease."""
 
-    objects: ObjectStore
+    store: ObjectStore
     name: str
     holder: str
-    here: str
+    machine: str
     version: str
     count: int = 0
-    seconds: float = SECONDS
+    seconds: float = LEASE_SECONDS
     lost: str = ""
     """Why it is held no longer, if so."""
 
     def beat(self) -> bool:
         """Say that we are alive; false if somebody else has it now."""
-        data = _told(self.holder, self.here, self.count + 1, self.seconds)
-        self.objects.swap(self.name, data, self.version)
-        state, version = _read(self.objects, self.name)
+        data = _lease_bytes(self.holder, self.machine, self.count + 1, self.seconds)
+        self.store.swap(self.name, data, self.version)
+        state, version = _read(self.store, self.name)
         if (state.get("holder"), state.get("count")) != (self.holder, self.count + 1):
             self.lost = "another attempt has taken over"
             return False
@@ -66,28 +66,30 @@ class Lease:
     def release(self) -> None:
         """Let the next one in at once. Without an answer it must wait for `seconds`, which is no harm."""
         with contextlib.suppress(Unreachable):
-            self.objects.swap(self.name, _told(None, self.here, self.count + 1, self.seconds), self.version)
+            self.store.swap(
+                self.name, _lease_bytes(None, self.machine, self.count + 1, self.seconds), self.version
+            )
 
 
 @dataclass
-class Watch:
+class LeaseWatch:
     """Tells live leases from stale ones by looking again; keep one for as long as you look."""
 
-    objects: ObjectStore
-    here: str = field(default_factory=machine)
-    seen: dict[str, tuple[str, float]] = field(default_factory=dict)
+    store: ObjectStore
+    machine: str = field(default_factory=machine_id)
+    observed: dict[str, tuple[str, float]] = field(default_factory=dict)
     """Name → version and when it was first seen."""
 
     def alive(self, name: str) -> bool:
         """Whether somebody may hold it. One of this machine never counts: there a file lock tells, and at once."""
-        state, version = _read(self.objects, name)
-        if version is None or state.get("holder") is None or state.get("machine") == self.here:
+        state, version = _read(self.store, name)
+        if version is None or state.get("holder") is None or state.get("machine") == self.machine:
             return False
-        before, since = self.seen.get(name, ("", 0.0))
+        before, since = self.observed.get(name, ("", 0.0))
         if before != version:
             since = time.monotonic()
-            self.seen[name] = (version, since)
-        return time.monotonic() - since < float(state.get("seconds", SECONDS))
+            self.observed[name] = (version, since)
+        return time.monotonic() - since < float(state.get("seconds", LEASE_SECONDS))
 
 
 def lease_name(kind: str, key: str, part: int | None = None) -> str:
@@ -95,31 +97,31 @@ def lease_name(kind: str, key: str, part: int | None = None) -> str:
     return f"{records.work_name(kind, key)}/lease{'' if part is None else f'-{part}'}.json"
 
 
-def take(
-    objects: ObjectStore, name: str, holder: str, *, seconds: float = SECONDS, here: str | None = None
+def acquire(
+    store: ObjectStore, name: str, holder: str, *, seconds: float = LEASE_SECONDS, machine: str | None = None
 ) -> Lease | None:
     """The lease, or `None` if another holder is alive. Watches a lease that may be stale for up to `seconds`.
 
     Of several that find it stale, one gets it. Callers of one machine (`here`) hold a file lock on the stage meanwhile.
     """
-    here = here or machine()
-    watch = Watch(objects, here)
+    machine = machine or machine_id()
+    watch = LeaseWatch(store, machine)
     while True:
-        state, version = _read(objects, name)
+        state, version = _read(store, name)
         if version is None or not watch.alive(name):
-            objects.swap(name, _told(holder, here, 0, seconds), version)
-            state, version = _read(objects, name)
+            store.swap(name, _lease_bytes(holder, machine, 0, seconds), version)
+            state, version = _read(store, name)
             mine = version is not None and state.get("holder") == holder
-            return Lease(objects, name, holder, here, str(version), 0, seconds) if mine else None
-        time.sleep(min(BEAT, float(state["seconds"])) / 3)
-        after, now = _read(objects, name)
+            return Lease(store, name, holder, machine, str(version), 0, seconds) if mine else None
+        time.sleep(min(BEAT_SECONDS, float(state["seconds"])) / 3)
+        after, now = _read(store, name)
         if now != version and after.get("holder") is not None:
             return None  # it beats
 
 
 @contextlib.contextmanager
-def beating(
-    lease: Lease, kind: str, key: str, lost: Callable[[], None], every: float = BEAT
+def heartbeat(
+    lease: Lease, kind: str, key: str, lost: Callable[[], None], every: float = BEAT_SECONDS
 ) -> Iterator[None]:
     """Keep `lease` alive meanwhile; call `lost` once if it is taken, cannot be kept, or the stage was done by another.
 
@@ -132,7 +134,7 @@ def beating(
             with contextlib.suppress(Unreachable):
                 if lease.beat():
                     last[0] = time.monotonic()
-                    if lease.objects.exists(records.record_name(kind, key)):
+                    if lease.store.exists(records.record_name(kind, key)):
                         lease.lost = "another attempt committed first"
 
     def guard() -> None:
@@ -154,18 +156,18 @@ def beating(
         threads[1].join()
 
 
-def _told(holder: str | None, here: str, count: int, seconds: float) -> bytes:
+def _lease_bytes(holder: str | None, here: str, count: int, seconds: float) -> bytes:
     return seal({"holder": holder, "machine": here, "count": count, "seconds": seconds})
 
 
-def _read(objects: ObjectStore, name: str) -> tuple[dict[str, Any], str | None]:
+def _read(store: ObjectStore, name: str) -> tuple[dict[str, Any], str | None]:
     """What a lease says, and its version, if there is one.
 
     A damaged one says nothing and is nobody's: what it guards against is waste, and to wait for ever would be more.
     """
     version = None
     for _ in range(TRIES):
-        found = objects.read_version(name)
+        found = store.read_version(name)
         if found is None:
             return {}, None
         version, state = found[1], unseal(found[0])

@@ -24,23 +24,23 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 
-WAY_OUT = "restore it from a copy of the store, or remove it: its hours are then not counted"
+REMEDY = "restore it from a copy of the store, or remove it: its hours are then not counted"
 AT_ONCE = 32
 """Requests that wait for a store at the same time."""
 
 
-def charge(objects: ObjectStore, accounts: Mapping[tuple[str, str], Account]) -> None:
+def charge(store: ObjectStore, accounts: Mapping[tuple[str, str], Account]) -> None:
     """Say, by kind and key, whose hours the next attempts at some stages are."""
     texts = {
         _account_name(*stage): seal(account.model_dump(mode="json")) for stage, account in accounts.items()
     }
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda name: objects.replace(name, texts[name]), texts))
+        list(pool.map(lambda name: store.replace(name, texts[name]), texts))
 
 
-def account(objects: ObjectStore, kind: str, key: str) -> Account | None:
+def read_account(store: ObjectStore, kind: str, key: str) -> Account | None:
     """Whose hours an attempt is that begins now; nobody's, if it was not launched by `apply` or the driver."""
-    value = read_sealed(objects, _account_name(kind, key), "remove it: the hours are then nobody's")
+    value = read_sealed(store, _account_name(kind, key), "remove it: the hours are then nobody's")
     return Account.model_validate(value) if value is not None else None
 
 
@@ -48,44 +48,44 @@ def _account_name(kind: str, key: str) -> str:
     return f"{work_name(kind, key)}/account.json"
 
 
-def add(objects: ObjectStore, entry: Entry) -> bool:
+def add(store: ObjectStore, entry: Entry) -> bool:
     """Write an entry; false if this attempt has one."""
     name = f"ledger/{entry.started[:7]}/{entry.kind}-{entry.key}-{entry.attempt}.json"
-    return objects.create(name, seal(entry.model_dump(mode="json")))
+    return store.create(name, seal(entry.model_dump(mode="json")))
 
 
-def read(objects: ObjectStore, months: Iterable[str] | None = None) -> list[Entry]:
+def read(store: ObjectStore, months: Iterable[str] | None = None) -> list[Entry]:
     """The entries of some months (`2026-11`), or all, in the order in which their attempts began.
 
     One listing a month and the contents side by side. Raises `Unreachable` naming an entry that is damaged.
     """
     prefixes = ["ledger"] if months is None else [f"ledger/{month}" for month in months]
-    return _read(objects, [name for prefix in prefixes for name in objects.names(prefix)])
+    return _read(store, [name for prefix in prefixes for name in store.names(prefix)])
 
 
-def sample(objects: ObjectStore, kinds: Collection[str], keys: Collection[str], most: int) -> list[Entry]:
+def read_sample(store: ObjectStore, kinds: Collection[str], keys: Collection[str], most: int) -> list[Entry]:
     """Entries of the stages `keys`, and `most` others of each of `kinds`, of the newest months. Raises as `read` does."""
     wanted: list[str] = []
     others = dict.fromkeys(kinds, 0)
-    for name in sorted(objects.names("ledger"), reverse=True):
+    for name in sorted(store.names("ledger"), reverse=True):
         kind, key, *_ = name.rsplit("/", 1)[1].split("-")
         if key in keys:
             wanted.append(name)
         elif others.get(kind, most) < most:
             others[kind] += 1
             wanted.append(name)
-    return _read(objects, wanted)
+    return _read(store, wanted)
 
 
-def _read(objects: ObjectStore, names: list[str]) -> list[Entry]:
+def _read(store: ObjectStore, names: list[str]) -> list[Entry]:
     found = []
-    for name, value in read_all_sealed(objects, names, WAY_OUT).items():
+    for name, value in read_all_sealed(store, names, REMEDY).items():
         try:
             found.append(Entry.model_validate(value))
         except ValidationError as error:
             raise Unreachable(
-                f"another version of c2f-spec wrote the entry {name} of the ledger in {objects.url}",
-                hint=WAY_OUT,
+                f"another version of c2f-spec wrote the entry {name} of the ledger in {store.url}",
+                hint=REMEDY,
             ) from error
     return sorted(found, key=lambda entry: (entry.started, entry.attempt))
 
@@ -102,7 +102,7 @@ def _read(objects: ObjectStore, names: list[str]) -> list[Entry]:
 
 
 By = Literal["user", "project", "month"]
-WHOSE: dict[str, Callable[[Entry], str]] = {
+GROUP_BY: dict[str, Callable[[Entry], str]] = {
     "user": lambda e: e.account.user,
     "project": lambda e: e.account.project,
     "month": lambda e: e.started[:7],
@@ -110,7 +110,7 @@ WHOSE: dict[str, Callable[[Entry], str]] = {
 
 
 @dataclass(slots=True)
-class Sum:
+class HourTotals:
     """GPU-hours of many attempts."""
 
     stages: int = 0
@@ -137,14 +137,14 @@ class Sum:
         return {name: round(getattr(self, name), 4) for name in names}
 
 
-def summed(entries: Iterable[Entry], by: By, prices: Mapping[str, float]) -> dict[str, Sum]:
+def sum_hours(entries: Iterable[Entry], by: By, prices: Mapping[str, float]) -> dict[str, HourTotals]:
     """Whose → what. `prices` are those of a GPU-hour, by pool; others cost nothing."""
-    found: dict[str, Sum] = {}
+    found: dict[str, HourTotals] = {}
     given = list(entries)
     committed = {e.key for e in given if e.committed}
     for entry in given:
-        at = found.setdefault(WHOSE[by](entry), Sum())
-        used, failed, redone, waiting = split(entry, done=entry.key in committed)
+        at = found.setdefault(GROUP_BY[by](entry), HourTotals())
+        used, failed, redone, waiting = split_hours(entry, done=entry.key in committed)
         at.stages += entry.committed
         at.attempts += 1
         at.hours += entry.seconds / 3600
@@ -160,7 +160,7 @@ def gpu_hours(entry: Entry) -> float:
     return entry.gpus * entry.seconds / 3600
 
 
-def split(entry: Entry, *, done: bool) -> tuple[float, float, float, float]:
+def split_hours(entry: Entry, *, done: bool) -> tuple[float, float, float, float]:
     """GPU-hours used, failed, redone and waiting of an attempt; `done`: some attempt at its stage came to a result."""
     hours = gpu_hours(entry)
     if entry.code == StageExit.DONE:

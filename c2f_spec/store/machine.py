@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 
-LEAST = 256 << 20
+MIN_FREE_BYTES = 256 << 20
 """Bytes below which a stage is not begun; what its inputs need is asked when they are known."""
 
 
@@ -31,10 +31,10 @@ def home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "c2f-spec"
 
 
-def work_folder(objects: ObjectStore, kind: str, key: str) -> Path:
+def work_folder(store: ObjectStore, kind: str, key: str) -> Path:
     """Where the processes of a stage on this machine lock, scratch and log. It need not exist yet."""
     name = f"work/{kind}/{key}"
-    return objects.local(name) or home() / "stores" / _short(objects.url) / name
+    return store.local(name) or home() / "stores" / _short(store.url) / name
 
 
 def make_scratch(path: Path) -> None:
@@ -49,9 +49,9 @@ def make_scratch(path: Path) -> None:
             f"cannot write in {path}: {error.strerror}",
             hint="make room there, or name another disk with C2F_HOME",
         ) from error
-    if free < LEAST:
+    if free < MIN_FREE_BYTES:
         raise Unreachable(
-            f"{path} has {free >> 20} MB free, and a stage needs at least {LEAST >> 20}",
+            f"{path} has {free >> 20} MB free, and a stage needs at least {MIN_FREE_BYTES >> 20}",
             hint="make room there, or name another disk with C2F_HOME",
         )
 

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
-WANTED = ("*.json", "*.jinja", "merges.txt", "vocab.txt", "*.model", "*.tiktoken")
+TEXT_FILES = ("*.json", "*.jinja", "merges.txt", "vocab.txt", "*.model", "*.tiktoken")
 """Configuration, tokenizer and chat template, as the hub's repositories name them."""
-UNREAD = ("configuration.json", ".*")
+IGNORED_FILES = ("configuration.json", ".*")
 """ModelScope's own page of facts, and what hubs and git keep beside the files."""
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
-POINTER = b"version https://git-lfs.github.com/spec/"
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 """How a file begins that was cloned without its content (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md)."""
 LARGEST_HEADER = 100_000_000
 """Bytes, as the safetensors library takes them."""
@@ -45,7 +45,7 @@ class Choice(NamedTuple):
     left_out: tuple[str, ...]
 
 
-def choose(where: str, names: Collection[str], read: Callable[[str], bytes]) -> Choice:
+def choose_files(where: str, names: Collection[str], read: Callable[[str], bytes]) -> Choice:
     """Which of the files `names` of `where` are staged; `read` gives the content of a small one.
 
     Raises `WrongUsage` unless they are a whole model in safetensors.
@@ -56,7 +56,9 @@ def choose(where: str, names: Collection[str], read: Callable[[str], bytes]) -> 
             f"{where} is no model: it lacks config.json", hint="a repository as transformers reads it"
         )
     read_too = {
-        n for n in names if any(fnmatch(n, p) for p in WANTED) and not any(fnmatch(n, p) for p in UNREAD)
+        n
+        for n in names
+        if any(fnmatch(n, p) for p in TEXT_FILES) and not any(fnmatch(n, p) for p in IGNORED_FILES)
     }
     staged = sorted({*weights, *(n for n in read_too if "/" not in n and NAME.fullmatch(n))})
     return Choice(tuple(staged), tuple(sorted(set(names) - set(staged))))
@@ -95,7 +97,7 @@ def _weights(where: str, names: Collection[str], read: Callable[[str], bytes]) -
 def check_file(path: Path) -> None:
     """Raises `WrongUsage` if a staged file is cut off, or is something else than its name says."""
     with path.open("rb") as file:
-        if file.read(len(POINTER)) == POINTER:
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
             raise WrongUsage(
                 f"{path} is a pointer of Git LFS and not the file itself",
                 hint="run `git lfs pull` in that folder, or take `--from hf`",
@@ -125,12 +127,12 @@ def check_tensors(path: Path) -> None:
 
 
 def add_model(
-    objects: ObjectStore,
+    store: ObjectStore,
     name: str,
     files: Mapping[str, Path],
-    tell: Callable[[str], None],
+    log: Callable[[str], None],
     *,
-    give: bool = False,
+    may_link: bool = False,
 ) -> str:
     """Store `files`, by their paths in the repository, as a copy of `name` (repository@revision); returns its digest.
 
@@ -138,25 +140,25 @@ def add_model(
     """
     entries = {path: digest_file(file) for path, file in sorted(files.items())}
     digest = digest_of(entries)
-    if digest in models_present(objects, name):
+    if digest in models_present(store, name):
         return digest
     listed = model_listing(name, digest)
     target = listed.rpartition("/")[0]
     for path, entry in sorted(entries.items(), key=lambda item: item[1].size):
         stored = f"{target}/files/{path}"
-        if objects.size(stored) == entry.size:  # an object is there whole or not at all
+        if store.size(stored) == entry.size:  # an object is there whole or not at all
             continue
-        tell(f"{path}: {entry.size / 1e6:,.1f} MB to the store")
-        if not (give and _linked(objects, files[path], stored)):
-            objects.put_file(files[path], stored)
+        log(f"{path}: {entry.size / 1e6:,.1f} MB to the store")
+        if not (may_link and _try_hard_link(store, files[path], stored)):
+            store.put_file(files[path], stored)
     listing = {path: entry.model_dump(exclude_none=True) for path, entry in entries.items()}
-    objects.create(listed, seal({"name": name, "files": listing}))
+    store.create(listed, seal({"name": name, "files": listing}))
     return digest
 
 
-def _linked(objects: ObjectStore, file: Path, name: str) -> bool:
+def _try_hard_link(store: ObjectStore, file: Path, name: str) -> bool:
     """Whether the store could take the file as it lies there."""
-    place = objects.local(name)
+    place = store.local(name)
     if place is None:
         return False
     place.parent.mkdir(parents=True, exist_ok=True)

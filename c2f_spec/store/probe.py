@@ -22,41 +22,41 @@ SKEW_SECONDS = 60.0
 """S3 refuses signatures that are a quarter of an hour off; a minute says that a clock is not set at all."""
 
 
-def probe(objects: ObjectStore) -> list[Finding]:
+def probe(store: ObjectStore) -> list[Finding]:
     """Write, read, conditional create, swap, list, remove, in that order; what fails ends it."""
     found: list[Finding] = []
     name = f"doctor/{uuid.uuid4().hex}"
     try:
-        for finding in _steps(objects, name):
+        for finding in _steps(store, name):
             found.append(finding)
             if finding.level == "error":
                 break
     except Unreachable as problem:
         found.append(
-            error(f"store {objects.url}", problem.message, problem.hint or "see its credentials and address")
+            error(f"store {store.url}", problem.message, problem.hint or "see its credentials and address")
         )
-    return [*found, *_removed(objects, (name, f"{name}-lease"))]
+    return [*found, *_removed(store, (name, f"{name}-lease"))]
 
 
-def _steps(objects: ObjectStore, name: str) -> Iterator[Finding]:
-    what = f"store {objects.url}"
+def _steps(store: ObjectStore, name: str) -> Iterator[Finding]:
+    what = f"store {store.url}"
     before = time.time()
-    objects.create(name, b"first")
+    store.create(name, b"first")
     after = time.time()
-    if objects.read(name) != b"first":
+    if store.read(name) != b"first":
         yield error(what, "what was written is not what is read", "is there a cache in between?")
     yield ok(what, "can be written and read")
-    if objects.create(name, b"second") or objects.read(name) != b"first":
+    if store.create(name, b"second") or store.read(name) != b"first":
         fix = "use a store with conditional writes (If-None-Match): S3, MinIO, Ceph, SeaweedFS"
         yield error(what, "an object that exists was overwritten: two attempts could both win", fix)
     yield ok(what, "refuses to overwrite what exists")
     lease = f"{name}-lease"
-    objects.swap(lease, b"1", None)
-    held = objects.read_version(lease)
-    if held is None or not objects.swap(lease, b"2", held[1]) or objects.swap(lease, b"3", held[1]):
+    store.swap(lease, b"1", None)
+    held = store.read_version(lease)
+    if held is None or not store.swap(lease, b"2", held[1]) or store.swap(lease, b"3", held[1]):
         yield error(what, "compare-and-swap does not hold (If-Match)", "leases need it; use another store")
     yield ok(what, "compares and swaps")
-    listed = [item for item in objects.listing("doctor") if item.name == name]
+    listed = [item for item in store.listing("doctor") if item.name == name]
     if not listed:
         yield error(
             what, "a listing does not show what was just written", "use a store with consistent listings"
@@ -72,11 +72,11 @@ def _steps(objects: ObjectStore, name: str) -> Iterator[Finding]:
         yield ok(what, f"its clock agrees with ours to {max(1.0, skew):.0f} s")
 
 
-def _removed(objects: ObjectStore, names: tuple[str, ...]) -> list[Finding]:
+def _removed(store: ObjectStore, names: tuple[str, ...]) -> list[Finding]:
     try:
         for name in names:
-            objects.delete(name)
+            store.delete(name)
     except Unreachable:
         # As it should be of stages: no role but that of `gc` may delete.
-        return [ok(f"store {objects.url}", f"may not be deleted from: {names[0]} stays, and `gc` removes it")]
+        return [ok(f"store {store.url}", f"may not be deleted from: {names[0]} stays, and `gc` removes it")]
     return []

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from c2f_spec.store.cache import Tell
+    from c2f_spec.store.cache import OnProgress
     from c2f_spec.store.protocol import ObjectStore
 
 
-def model_add(name: str) -> str:
+def model_add_command(name: str) -> str:
     """What stages a model, which is called repository@revision."""
     repository, _, revision = name.partition("@")
     return f"c2f-spec model add {repository} --revision {revision} --from DIR|hf|modelscope"
@@ -57,64 +57,64 @@ def attempt_name(kind: str, key: str, attempt: str) -> str:
     return f"{work_name(kind, key)}/attempts/{attempt}"
 
 
-def read_record(objects: ObjectStore, kind: str, key: str) -> Record | None:
+def read_record(store: ObjectStore, kind: str, key: str) -> Record | None:
     """The record of a stage, or `None` if it is not done."""
-    value = read_sealed(objects, record_name(kind, key), RESTORE)
-    return None if value is None else _record(objects, record_name(kind, key), value)
+    value = read_sealed(store, record_name(kind, key), RESTORE)
+    return None if value is None else _record(store, record_name(kind, key), value)
 
 
-def read_records(objects: ObjectStore, kind: str, keys: Iterable[str]) -> list[Record]:
+def read_records(store: ObjectStore, kind: str, keys: Iterable[str]) -> list[Record]:
     """The records of those stages that are done, read side by side."""
-    found = read_all_sealed(objects, [record_name(kind, key) for key in keys], RESTORE)
-    return [_record(objects, name, value) for name, value in found.items()]
+    found = read_all_sealed(store, [record_name(kind, key) for key in keys], RESTORE)
+    return [_record(store, name, value) for name, value in found.items()]
 
 
-def _record(objects: ObjectStore, name: str, value: dict[str, Any]) -> Record:
+def _record(store: ObjectStore, name: str, value: dict[str, Any]) -> Record:
     try:
         return Record.model_validate(value)
     except ValidationError as error:
         raise Unreachable(
-            f"another version of c2f-spec wrote the record {name} in {objects.url}",
+            f"another version of c2f-spec wrote the record {name} in {store.url}",
             hint="use the newer version, or remove the file to run the stage again",
         ) from error
 
 
-def commit(objects: ObjectStore, record: Record, folder: Path) -> Record:
+def commit(store: ObjectStore, record: Record, folder: Path) -> Record:
     """Store `folder` and then `record`; returns the record that stands, which may be another attempt's."""
-    files = objects.put_folder(folder, _folder(record), record.files)
+    files = store.put_folder(folder, _folder(record), record.files)
     record = record.model_copy(update={"files": files})
-    if objects.create(record_name(record.kind, record.key), written(record)):
+    if store.create(record_name(record.kind, record.key), record_bytes(record)):
         return record
-    standing = read_record(objects, record.kind, record.key)
+    standing = read_record(store, record.kind, record.key)
     assert standing is not None, "the record was there a moment ago and is never removed"
     return standing
 
 
-def written(record: Record) -> bytes:
+def record_bytes(record: Record) -> bytes:
     """The bytes of a record in the store."""
     files = {path: entry.model_dump(exclude_none=True) for path, entry in record.files.items()}
     return seal({**record.model_dump(), "files": files})
 
 
-def fetch(objects: ObjectStore, record: Record, tell: Tell | None = None) -> Path:
+def fetch(store: ObjectStore, record: Record, tell: OnProgress | None = None) -> Path:
     """A folder with the files of a committed output, every one verified, for as long as this process. Read only.
 
     Raises `Unreachable` naming the first file that is missing or differs from its record.
     """
-    way_out = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
-    return fetch_verified(objects, _folder(record), record.files, None, way_out, tell)
+    remedy = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
+    return fetch_verified(store, _folder(record), record.files, None, remedy, tell)
 
 
-def fetch_file(objects: ObjectStore, record: Record, path: str) -> Path:
+def fetch_file(store: ObjectStore, record: Record, path: str) -> Path:
     """One file of a committed output, verified. Raises `Unreachable` naming it if it is missing or differs."""
-    way_out = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
-    return fetch_verified_file(objects, _folder(record), path, record.files[path], way_out)
+    remedy = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
+    return fetch_verified_file(store, _folder(record), path, record.files[path], remedy)
 
 
-def verify(objects: ObjectStore, record: Record) -> None:
+def verify(store: ObjectStore, record: Record) -> None:
     """Read every file of a committed output where it is stored. Raises `Damaged` naming one that is not as committed."""
-    way_out = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
-    verify_stored(objects, _folder(record), record.files, way_out)
+    remedy = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
+    verify_stored(store, _folder(record), record.files, remedy)
 
 
 def dataset_listing(name: str, digest: str) -> str:
@@ -127,26 +127,26 @@ def model_listing(name: str, digest: str) -> str:
     return f"models/{name.replace('@', '/')}/{digest}/model.json"
 
 
-def fetch_dataset(objects: ObjectStore, name: str, digest: str, tell: Tell | None = None) -> Path:
+def fetch_dataset(store: ObjectStore, name: str, digest: str, tell: OnProgress | None = None) -> Path:
     """A folder with the files of a staged copy of a data set, every one verified. Raises `Unreachable`."""
     listed = dataset_listing(name, digest)
     folder = listed.rpartition("/")[0]
-    way_out = f"remove {folder} from the store {objects.url} and stage the data set again"
-    listing = read_sealed(objects, listed, way_out)
+    remedy = f"remove {folder} from the store {store.url} and stage the data set again"
+    listing = read_sealed(store, listed, remedy)
     if listing is None:
         raise Unreachable(
             f"data set `{name}` is not in the store with digest {digest[:10]}",
             hint=f"c2f-spec data add {name} stages it",
         )
     files = {path: FileEntry(**entry) for path, entry in listing["files"].items()}
-    return fetch_verified(objects, f"{folder}/files", files, None, way_out, tell)
+    return fetch_verified(store, f"{folder}/files", files, None, remedy, tell)
 
 
 def fetch_model(
-    objects: ObjectStore,
+    store: ObjectStore,
     name: str,
     digest: str,
-    tell: Tell | None = None,
+    tell: OnProgress | None = None,
     wanted: Callable[[str], bool] = lambda _: True,
 ) -> Path:
     """A folder with the `wanted` files of a staged model (`repository@revision`), every one verified.
@@ -155,24 +155,24 @@ def fetch_model(
     """
     listed = model_listing(name, digest)
     folder = listed.rpartition("/")[0]
-    way_out = f"remove {folder} from the store {objects.url} and stage the model again"
-    listing = read_sealed(objects, listed, way_out)
+    remedy = f"remove {folder} from the store {store.url} and stage the model again"
+    listing = read_sealed(store, listed, remedy)
     if listing is None:
         raise Unreachable(
             f"model `{name}` is not in the store with digest {digest[:10]}",
-            hint=f"{model_add(name)} stages it",
+            hint=f"{model_add_command(name)} stages it",
         )
     files = {path: FileEntry(**entry) for path, entry in listing["files"].items() if wanted(path)}
-    return fetch_verified(objects, f"{folder}/files", files, None, way_out, tell)
+    return fetch_verified(store, f"{folder}/files", files, None, remedy, tell)
 
 
-def intact(objects: ObjectStore, record: Record) -> bool:
+def files_present(store: ObjectStore, record: Record) -> bool:
     """Whether every file of a record is there with its size. Cheap; `fetch` compares the digests."""
-    return _present(objects, _folder(record), record.files)
+    return _present(store, _folder(record), record.files)
 
 
-def _present(objects: ObjectStore, folder: str, files: dict[str, FileEntry]) -> bool:
-    sizes = {item.name: item.size for item in objects.listing(folder)}
+def _present(store: ObjectStore, folder: str, files: dict[str, FileEntry]) -> bool:
+    sizes = {item.name: item.size for item in store.listing(folder)}
     return all(
         sizes.get(f"{folder}/{path}") == entry.size
         if entry.shard is None
@@ -185,96 +185,96 @@ def _folder(record: Record) -> str:
     return attempt_name(record.kind, record.key, record.attempt)
 
 
-def save_preimages(objects: ObjectStore, stages: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
+def save_preimages(store: ObjectStore, stages: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
     """Write down what the key of each stage (kind, key, preimage) is the hash of, unless it is there."""
     texts = {f"preimages/{kind}/{key}.json": canonical(preimage) for kind, key, preimage in stages}
-    there = {n for kind in {name.split("/")[1] for name in texts} for n in objects.names(f"preimages/{kind}")}
-    objects.create_many({name: text.encode() for name, text in texts.items() if name not in there})
+    there = {n for kind in {name.split("/")[1] for name in texts} for n in store.names(f"preimages/{kind}")}
+    store.create_many({name: text.encode() for name, text in texts.items() if name not in there})
 
 
-def preimages(objects: ObjectStore, kind: str, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+def read_preimages(store: ObjectStore, kind: str, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Key to preimage, of those of `keys` that were ever planned to run here.
 
     A preimage is what its key is the digest of, so one that is damaged shows; it only explains, and is left out.
     """
     found = {}
-    for name, data in objects.read_many([f"preimages/{kind}/{key}.json" for key in keys]).items():
+    for name, data in store.read_many([f"preimages/{kind}/{key}.json" for key in keys]).items():
         if hashlib.sha256(data).hexdigest() == _key(name):
             found[_key(name)] = json.loads(data)
     return found
 
 
-def progress(objects: ObjectStore, kind: str, key: str) -> dict[str, Any] | None:
+def read_progress(store: ObjectStore, kind: str, key: str) -> dict[str, Any] | None:
     """What a running stage last told of itself, if it did. Advisory: what cannot be read was not told."""
     try:
-        state = json.loads(objects.read(f"{work_name(kind, key)}/progress.json") or b"null")
+        state = json.loads(store.read(f"{work_name(kind, key)}/progress.json") or b"null")
     except ValueError:
         return None
     told = isinstance(state, dict) and PROGRESS.keys() <= state.keys()
     return state if told and all(isinstance(state[name], type_) for name, type_ in PROGRESS.items()) else None
 
 
-def failures(objects: ObjectStore, kind: str, key: str) -> list[dict[str, Any]]:
+def read_failures(store: ObjectStore, kind: str, key: str) -> list[dict[str, Any]]:
     """The failures of a stage, oldest first."""
     prefix = f"failures/{kind}/{key}"
-    way_out = f"remove the objects below {prefix} and retries/{kind}/{key}"
-    found = read_all_sealed(objects, objects.names(prefix), way_out)
+    remedy = f"remove the objects below {prefix} and retries/{kind}/{key}"
+    found = read_all_sealed(store, store.names(prefix), remedy)
     return [found[name] for name in sorted(found, key=_number)]
 
 
-def add_failure(objects: ObjectStore, kind: str, key: str, failure: dict[str, Any]) -> None:
-    _append(objects, f"failures/{kind}/{key}", failure)
+def add_failure(store: ObjectStore, kind: str, key: str, failure: dict[str, Any]) -> None:
+    _append(store, f"failures/{kind}/{key}", failure)
 
 
-def is_failed(objects: ObjectStore, kind: str, key: str) -> bool:
+def is_failed(store: ObjectStore, kind: str, key: str) -> bool:
     """A stage is failed while it failed more often than somebody asked for another try."""
-    return _count(objects, f"failures/{kind}/{key}") > _count(objects, f"retries/{kind}/{key}")
+    return _count(store, f"failures/{kind}/{key}") > _count(store, f"retries/{kind}/{key}")
 
 
-def retry(objects: ObjectStore, kind: str, key: str) -> None:
+def retry(store: ObjectStore, kind: str, key: str) -> None:
     """Forgive every failure so far; they stay readable."""
-    while is_failed(objects, kind, key):
-        _append(objects, f"retries/{kind}/{key}", {})
+    while is_failed(store, kind, key):
+        _append(store, f"retries/{kind}/{key}", {})
 
 
-def datasets_present(objects: ObjectStore, name: str) -> list[str]:
+def datasets_present(store: ObjectStore, name: str) -> list[str]:
     """Digests of the copies of a data set that are staged here."""
     return sorted(
         parts[2]
-        for parts in (n.split("/") for n in objects.names(f"datasets/{name}"))
+        for parts in (n.split("/") for n in store.names(f"datasets/{name}"))
         if len(parts) == 4 and parts[3] == "dataset.json"
     )
 
 
-def models_present(objects: ObjectStore, name: str) -> list[str]:
+def models_present(store: ObjectStore, name: str) -> list[str]:
     """Digests of the staged copies of a model, which is called repository@revision."""
     prefix = f"models/{name.replace('@', '/')}"
-    below = (n.removeprefix(f"{prefix}/").split("/") for n in objects.names(prefix))
+    below = (n.removeprefix(f"{prefix}/").split("/") for n in store.names(prefix))
     return sorted(parts[0] for parts in below if parts[1:] == ["model.json"])
 
 
-def add_dataset(objects: ObjectStore, name: str, folder: Path, facts: dict[str, Any]) -> str:
+def add_dataset(store: ObjectStore, name: str, folder: Path, facts: dict[str, Any]) -> str:
     """Move `folder` into the store as a copy of the data set `name`; returns its digest."""
     files = digest_folder(folder)
     digest = digest_of(files)
-    if digest not in datasets_present(objects, name):
+    if digest not in datasets_present(store, name):
         target = f"datasets/{name}/{digest}"
-        if not _present(objects, f"{target}/files", files):
-            files = objects.put_folder(folder, f"{target}/files", files)
+        if not _present(store, f"{target}/files", files):
+            files = store.put_folder(folder, f"{target}/files", files)
         listing = {path: entry.model_dump(exclude_none=True) for path, entry in files.items()}
-        objects.create(f"{target}/dataset.json", seal({**facts, "files": listing}))
+        store.create(f"{target}/dataset.json", seal({**facts, "files": listing}))
     return digest
 
 
-def _append(objects: ObjectStore, prefix: str, value: dict[str, Any]) -> None:
-    number = _count(objects, prefix)
+def _append(store: ObjectStore, prefix: str, value: dict[str, Any]) -> None:
+    number = _count(store, prefix)
     data = seal({**value, "nonce": uuid.uuid4().hex})  # two that say the same are two
-    while not objects.create(f"{prefix}/{number}.json", data):
+    while not store.create(f"{prefix}/{number}.json", data):
         number += 1
 
 
-def _count(objects: ObjectStore, prefix: str) -> int:
-    return sum(1 for _ in objects.names(prefix))
+def _count(store: ObjectStore, prefix: str) -> int:
+    return sum(1 for _ in store.names(prefix))
 
 
 def _number(name: str) -> int:
@@ -291,21 +291,21 @@ def _key(name: str) -> str:
 # `MOVES`: then it is the stage, or the whole pool, and somebody should look.
 
 
-MOVES = 3
+MAX_MOVES = 3
 """Attempts that one stage makes on other machines by itself."""
 
 
-def avoided(objects: ObjectStore, kind: str, key: str) -> tuple[str, ...]:
+def faulty_nodes(store: ObjectStore, kind: str, key: str) -> tuple[str, ...]:
     """Machines that had a fault under this stage, the first one first."""
-    found = failures(objects, kind, key)
+    found = read_failures(store, kind, key)
     return tuple(dict.fromkeys(str(f["node"]) for f in found if f.get("hardware") and f.get("node")))
 
 
-def add_fault(
-    objects: ObjectStore, kind: str, key: str, *, pod: str, node: str, what: str, line: str
+def add_node_fault(
+    store: ObjectStore, kind: str, key: str, *, pod: str, node: str, what: str, line: str
 ) -> None:
     """Remember that `node` failed the pod with the uid `pod`; once, however often it is seen."""
-    if any(f.get("pod") == pod for f in failures(objects, kind, key)):
+    if any(f.get("pod") == pod for f in read_failures(store, kind, key)):
         return
     failure = {
         "code": int(StageExit.TRANSIENT),
@@ -316,14 +316,14 @@ def add_fault(
         "node": node,
         "pod": pod,
     }
-    add_failure(objects, kind, key, failure)
+    add_failure(store, kind, key, failure)
 
 
-def forgive_fault(objects: ObjectStore, kind: str, key: str) -> bool:
+def retry_after_node_fault(store: ObjectStore, kind: str, key: str) -> bool:
     """Whether a failed stage gets another attempt because its last failure was a machine's."""
-    found = failures(objects, kind, key)
+    found = read_failures(store, kind, key)
     faults = sum(bool(f.get("hardware")) for f in found)
-    if not found or not found[-1].get("hardware") or faults > MOVES:
+    if not found or not found[-1].get("hardware") or faults > MAX_MOVES:
         return False
-    retry(objects, kind, key)
+    retry(store, kind, key)
     return True

@@ -21,8 +21,8 @@ from c2f_spec.errors import Unreachable
 from c2f_spec.store import transfer
 from c2f_spec.store.digest import digest_folder, read_sealed, seal
 from c2f_spec.store.protocol import ObjectInfo, check_name
-from c2f_spec.store.s3_requests import account, again, endpoint_of
-from c2f_spec.store.shards import packed, stored
+from c2f_spec.store.s3_requests import client_settings, server_name, with_retries
+from c2f_spec.store.shards import assign_shards, objects_to_upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -32,45 +32,45 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 
-SETTLE = 2.0
+LISTING_DELAY = 2.0
 """Seconds; listings tell whole seconds."""
-STALE = 60.0
+CLAIM_SECONDS = 60.0
 """Seconds after which a claim whose writer put nothing counts no more."""
 
 
-def create_by_claim(objects: ObjectStore, name: str, data: bytes) -> bool:
-    """As `ObjectStore.create`, for an `objects` whose `replace` is a plain PUT."""
-    standing = objects.read(name)
+def create_by_claim(store: ObjectStore, name: str, data: bytes) -> bool:
+    """As `ObjectStore.create`, for an `store` whose `replace` is a plain PUT."""
+    standing = store.read(name)
     if standing is not None:
         return standing == data
     started, mine = time.monotonic(), f"claims/{name}/{uuid.uuid4().hex}"
-    objects.replace(mine, b"")
+    store.replace(mine, b"")
     try:
-        time.sleep(SETTLE)
-        claims = {item.name: item.modified for item in objects.listing(f"claims/{name}")}
+        time.sleep(LISTING_DELAY)
+        claims = {item.name: item.modified for item in store.listing(f"claims/{name}")}
         since = claims.get(mine)
         if since is None:
             raise Unreachable(
-                f"the store {objects.url} does not list what was just written",
+                f"the store {store.url} does not list what was just written",
                 hint="this storage cannot keep two writers apart; use one with conditional writes",
             )
-        live = [(time_, claim) for claim, time_ in claims.items() if time_ > since - STALE]
-        while not objects.exists(name):
-            if min(live)[1] == mine and time.monotonic() - started < STALE / 2:
-                objects.replace(name, data)
-            elif time.monotonic() - started > STALE:
+        live = [(time_, claim) for claim, time_ in claims.items() if time_ > since - CLAIM_SECONDS]
+        while not store.exists(name):
+            if min(live)[1] == mine and time.monotonic() - started < CLAIM_SECONDS / 2:
+                store.replace(name, data)
+            elif time.monotonic() - started > CLAIM_SECONDS:
                 raise Unreachable(
-                    f"another writer claimed `{name}` in the store {objects.url} and wrote nothing",
+                    f"another writer claimed `{name}` in the store {store.url} and wrote nothing",
                     hint="try again: its claim has expired",
                 )
             else:
-                time.sleep(SETTLE / 4)
-        return objects.read(name) == data
+                time.sleep(LISTING_DELAY / 4)
+        return store.read(name) == data
     finally:
-        objects.delete(mine)
+        store.delete(mine)
 
 
-READINGS = 3
+READBACKS = 3
 """Of what stands, before bytes that differ from ours are taken for another's."""
 PAGE = 1000
 """Objects of one page of a listing, S3's most."""
@@ -100,7 +100,7 @@ class BucketStore:
         """Whether large objects are read from the server itself, and not through a proxy."""
         import obstore
 
-        return transfer.direct(obstore.sign(self.client, "GET", "x", transfer.SIGNED_FOR))
+        return transfer.is_direct(obstore.sign(self.client, "GET", "x", transfer.SIGNED_FOR))
 
     @cached_property
     def bulk(self) -> Any:
@@ -114,13 +114,13 @@ class BucketStore:
             return bytes(obstore.get(self.client, check_name(name)).bytes())
 
         try:
-            return again(get, "read", name, self.url)
+            return with_retries(get, "read", name, self.url)
         except FileNotFoundError:
             return None
 
     def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
         names = list(names)
-        found = zip(names, transfer.side_by_side(self.read, names), strict=True)
+        found = zip(names, transfer.map_parallel(self.read, names), strict=True)
         return {name: data for name, data in found if data is not None}
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
@@ -134,7 +134,9 @@ class BucketStore:
 
         try:
             return int(
-                again(lambda: obstore.head(self.client, check_name(name))["size"], "find", name, self.url)
+                with_retries(
+                    lambda: obstore.head(self.client, check_name(name))["size"], "find", name, self.url
+                )
             )
         except FileNotFoundError:
             return None
@@ -145,12 +147,12 @@ class BucketStore:
         return self._put_if(name, data, "create")
 
     def create_many(self, objects: Mapping[str, bytes]) -> None:
-        transfer.side_by_side(lambda item: self.create(*item), list(objects.items()))
+        transfer.map_parallel(lambda item: self.create(*item), list(objects.items()))
 
     def replace(self, name: str, data: bytes) -> None:
         import obstore
 
-        again(lambda: obstore.put(self.client, check_name(name), data), "write", name, self.url)
+        with_retries(lambda: obstore.put(self.client, check_name(name), data), "write", name, self.url)
 
     def read_version(self, name: str) -> tuple[bytes, str] | None:
         import obstore
@@ -160,7 +162,7 @@ class BucketStore:
             return bytes(result.bytes()), str(result.meta["e_tag"])
 
         try:
-            return again(get, "read", name, self.url)
+            return with_retries(get, "read", name, self.url)
         except FileNotFoundError:
             return None
 
@@ -196,7 +198,7 @@ class BucketStore:
             pages = obstore.list(self.client, prefix or None, offset=after, chunk_size=PAGE)
             return list(next(iter(pages), []))
 
-        return again(get, "list", prefix, self.url)
+        return with_retries(get, "list", prefix, self.url)
 
     def put_file(self, path: Path, name: str) -> None:
         transfer.upload(self, path, name)
@@ -207,15 +209,15 @@ class BucketStore:
     def put_folder(
         self, folder: Path, name: str, files: Mapping[str, FileEntry] | None = None
     ) -> dict[str, FileEntry]:
-        layout = packed(files if files is not None else digest_folder(folder))
-        transfer.upload_all(self, stored(folder, layout), name)
+        layout = assign_shards(files if files is not None else digest_folder(folder))
+        transfer.upload_all(self, objects_to_upload(folder, layout), name)
         return layout
 
     def delete(self, name: str) -> None:
         import obstore
 
         try:
-            again(lambda: obstore.delete(self.client, check_name(name)), "remove", name, self.url)
+            with_retries(lambda: obstore.delete(self.client, check_name(name)), "remove", name, self.url)
         except FileNotFoundError:
             return
 
@@ -226,7 +228,7 @@ class BucketStore:
     @cached_property
     def conditional(self) -> bool:
         """Whether the server keeps two writers apart; found out once and written down for this server and bucket."""
-        server = hashlib.sha256(endpoint_of(self.bucket).encode()).hexdigest()[:16]
+        server = hashlib.sha256(server_name(self.bucket).encode()).hexdigest()[:16]
         name = f"capabilities/{server}.json"
         known = read_sealed(self, name, "remove it: it will be found out again")
         if known is None:
@@ -244,12 +246,12 @@ class BucketStore:
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         try:
-            again(
+            with_retries(
                 lambda: obstore.put(self.client, check_name(name), data, mode=mode), "write", name, self.url
             )
         except (AlreadyExistsError, PreconditionError, FileNotFoundError):
             # Not one reading either: a bit may flip on the way.
-            return any(self.read(name) == data for _ in range(READINGS))
+            return any(self.read(name) == data for _ in range(READBACKS))
         return True
 
 
@@ -260,5 +262,5 @@ def _client(bucket: str, prefix: str, retries: dict[str, Any]) -> Any:
         raise Unreachable(
             "object storage needs the package `obstore`", hint="pip install 'c2f-spec[s3]'"
         ) from error
-    settings: dict[str, Any] = dict(zip(("config", "client_options"), account(bucket), strict=True))
+    settings: dict[str, Any] = dict(zip(("config", "client_options"), client_settings(bucket), strict=True))
     return S3Store(bucket, prefix=prefix or None, retry_config=cast("Any", retries), **settings)

@@ -32,7 +32,7 @@ CONNECT_TIMEOUT, SILENCE_TIMEOUT, REQUEST_TIMEOUT = "5s", "12s", "120s"
 """To connect; without a byte; for one request, of which none carries more than a part of a file."""
 
 
-def account(bucket: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def client_settings(bucket: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Settings of obstore's `S3Store` and of its HTTP client. Raises `Unreachable` if a named file cannot be read."""
     profile = _profile()
     endpoint = (
@@ -61,9 +61,9 @@ def account(bucket: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return config, client
 
 
-def endpoint_of(bucket: str) -> str:
+def server_name(bucket: str) -> str:
     """Names a server and a bucket, for what is known of the two together."""
-    return f"{account(bucket)[0].get('endpoint', 'aws')}/{bucket}"
+    return f"{client_settings(bucket)[0].get('endpoint', 'aws')}/{bucket}"
 
 
 def _endpoint(url: str, bucket: str) -> str:
@@ -125,8 +125,8 @@ DEADLINE = 240.0
 FIRST_WAIT, LONGEST_WAIT = 0.1, 10.0
 STATUS = re.compile(r"status code: (\d{3})")
 CODE = re.compile(r"<Code>(\w+)</Code>")
-AGAIN_4XX = {"408", "409", "425", "429"}
-AGAIN_CODES = {
+RETRY_STATUSES = {"408", "409", "425", "429"}
+RETRY_CODES = {
     "RequestTimeout",  # a body that came too slowly, told as 400
     "BadDigest",  # the body was damaged on its way
     "XAmzContentSHA256Mismatch",
@@ -145,7 +145,7 @@ HINTS = {
 SKEW = "the clock of this machine and the storage's differ: set the clock"
 
 
-def again(act: Callable[[], T], verb: str, name: str, url: str, *, deadline: float = DEADLINE) -> T:
+def with_retries(act: Callable[[], T], verb: str, name: str, url: str, *, deadline: float = DEADLINE) -> T:
     """`act()`, tried again while its error may pass. Raises `Unreachable`, or what `act` raises for "it is not there"
     and "it was there": `FileNotFoundError`, obstore's `AlreadyExistsError` and `PreconditionError`.
     """
@@ -159,34 +159,34 @@ def again(act: Callable[[], T], verb: str, name: str, url: str, *, deadline: flo
             raise
         except FileNotFoundError as error:
             if "NoSuchBucket" in str(error):
-                raise _refused(error, verb, name, url) from error
+                raise _explain(error, verb, name, url) from error
             raise
         except BaseError as error:
             left = deadline - (time.monotonic() - started)
-            if not _may_pass(str(error)) or left < wait:
-                raise _refused(error, verb, name, url) from error
+            if not _is_transient(str(error)) or left < wait:
+                raise _explain(error, verb, name, url) from error
         time.sleep(random.uniform(wait / 2, wait))  # noqa: S311  spreads clients, guards nothing
         wait = min(2 * wait, LONGEST_WAIT)
 
 
-def _may_pass(text: str) -> bool:
-    status, code = _told(text)
-    if code in AGAIN_CODES:
+def _is_transient(text: str) -> bool:
+    status, code = _status_and_code(text)
+    if code in RETRY_CODES:
         return True
     if code in FULL_CODES or status == "507":
         return False
-    return not status.startswith("4") or status in AGAIN_4XX
+    return not status.startswith("4") or status in RETRY_STATUSES
 
 
-def _told(text: str) -> tuple[str, str]:
+def _status_and_code(text: str) -> tuple[str, str]:
     """HTTP status and S3's own code, each empty if the error has none."""
     status, code = STATUS.search(text), CODE.search(text)
     return status[1] if status else "", code[1] if code else ""
 
 
-def _refused(error: Exception, verb: str, name: str, url: str) -> Unreachable:
+def _explain(error: Exception, verb: str, name: str, url: str) -> Unreachable:
     """In our words: a client's message may hold more of a request than should be shown."""
-    status, code = _told(str(error))
+    status, code = _status_and_code(str(error))
     reason = " ".join(filter(None, [status, code])) or "no answer"
     hint = HINTS.get(
         "507" if code in FULL_CODES else status, "check the endpoint (AWS_ENDPOINT_URL_S3) and the network"

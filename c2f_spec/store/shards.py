@@ -29,7 +29,7 @@ CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class UploadObject:
     """One object of a stored folder, and what goes into it."""
 
     name: str
@@ -52,7 +52,7 @@ class Stored:
             yield bytes(2 * BLOCK)  # tar's end
 
 
-def packed(files: Mapping[str, FileEntry]) -> dict[str, FileEntry]:
+def assign_shards(files: Mapping[str, FileEntry]) -> dict[str, FileEntry]:
     """`files` with the place of each: in the order of their names, small ones with up to `SHARD` bytes of others."""
     small = [path for path, entry in sorted(files.items()) if entry.size < SMALL]
     if len(small) < FEW:
@@ -71,20 +71,20 @@ def packed(files: Mapping[str, FileEntry]) -> dict[str, FileEntry]:
     return layout
 
 
-def stored(folder: Path, layout: Mapping[str, FileEntry]) -> list[Stored]:
+def objects_to_upload(folder: Path, layout: Mapping[str, FileEntry]) -> list[UploadObject]:
     """The objects that hold the files of `folder`, largest first: so the last to end is a small one."""
     shards: dict[str, list[str]] = {}
     objects = []
     for path, entry in layout.items():
         if entry.shard is None:
-            objects.append(Stored(path, entry.size, ((path, folder / path),), shard=False))
+            objects.append(UploadObject(path, entry.size, ((path, folder / path),), shard=False))
         else:
             shards.setdefault(entry.shard, []).append(path)
     for name, paths in shards.items():
         paths.sort(key=lambda path: layout[path].offset or 0)
         last = layout[paths[-1]]
         size = (last.offset or 0) + last.size + -last.size % BLOCK + 2 * BLOCK
-        objects.append(Stored(name, size, tuple((path, folder / path) for path in paths), shard=True))
+        objects.append(UploadObject(name, size, tuple((path, folder / path) for path in paths), shard=True))
     return sorted(objects, key=lambda item: (-item.size, item.name))
 
 

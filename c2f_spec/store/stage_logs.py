@@ -18,32 +18,32 @@ def piece_name(kind: str, key: str, attempt: str, number: int) -> str:
     return f"{_prefix(kind, key)}/{attempt}/{number:06}"
 
 
-def stored_log(objects: ObjectStore, kind: str, key: str) -> Iterator[str]:
+def read_log(store: ObjectStore, kind: str, key: str) -> Iterator[str]:
     """The lines of every attempt, the earliest first, each below a line with the time of its first piece."""
-    for attempt, began in attempts(objects, kind, key).items():
+    for attempt, began in attempts(store, kind, key).items():
         yield f"--- attempt of {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(began))}"
-        yield from lines(objects, kind, key, attempt)
+        yield from attempt_lines(store, kind, key, attempt)
 
 
-def attempts(objects: ObjectStore, kind: str, key: str) -> dict[str, float]:
+def attempts(store: ObjectStore, kind: str, key: str) -> dict[str, float]:
     """Attempts that have a log, the earliest first, with the time of their first piece."""
     began: dict[str, float] = {}
-    for each in objects.listing(_prefix(kind, key)):
+    for each in store.listing(_prefix(kind, key)):
         began.setdefault(each.name.split("/")[-2], each.modified)
     return dict(sorted(began.items(), key=lambda item: item[1]))
 
 
-def lines(objects: ObjectStore, kind: str, key: str, attempt: str) -> Iterator[str]:
+def attempt_lines(store: ObjectStore, kind: str, key: str, attempt: str) -> Iterator[str]:
     """Of one attempt."""
-    named = list(objects.names(f"{_prefix(kind, key)}/{attempt}"))
-    pieces = objects.read_many(named)
+    named = list(store.names(f"{_prefix(kind, key)}/{attempt}"))
+    pieces = store.read_many(named)
     yield from b"".join(pieces.get(name, b"") for name in named).decode(errors="replace").splitlines()
 
 
-def tail(objects: ObjectStore, kind: str, key: str) -> list[str]:
+def last_attempt_lines(store: ObjectStore, kind: str, key: str) -> list[str]:
     """The lines of the last attempt; none if no attempt has a log."""
-    found = list(attempts(objects, kind, key))
-    return [*lines(objects, kind, key, found[-1])] if found else []
+    found = list(attempts(store, kind, key))
+    return [*attempt_lines(store, kind, key, found[-1])] if found else []
 
 
 def _prefix(kind: str, key: str) -> str:

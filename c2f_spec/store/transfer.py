@@ -26,20 +26,20 @@ from c2f_spec.errors import Damaged
 from c2f_spec.spec.handoff import FileEntry
 from c2f_spec.store.digest import digest_file
 from c2f_spec.store.protocol import check_name
-from c2f_spec.store.s3_requests import account, again
+from c2f_spec.store.s3_requests import client_settings, with_retries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from c2f_spec.store.shards import Stored
+    from c2f_spec.store.shards import UploadObject
 
 
 BUFFER = 1 << 20
-SILENCE, LONGEST = 12.0, 180.0
+SILENCE_SECONDS, RANGE_SECONDS = 12.0, 180.0
 """Seconds without a byte, and for one range: a trickle is no answer."""
 SIGNED_FOR = timedelta(minutes=10)
-TOLD = 2000
+MAX_ERROR_BODY = 2000
 """Bytes of an error's body that may hold S3's code."""
 PARTIAL, WHOLE, MISSING = 206, 200, 404
 
@@ -69,13 +69,13 @@ class NoRanges(Exception):
     """The server answers a range with the whole object."""
 
 
-def direct(url: str) -> bool:
+def is_direct(url: str) -> bool:
     """Whether the server is asked without a proxy."""
     parts = urlsplit(url)
     return parts.scheme not in getproxies() or bool(proxy_bypass(parts.hostname or ""))
 
 
-def into(bucket: Bucket, name: str, descriptor: int, start: int, length: int) -> None:
+def stream_range(bucket: Bucket, name: str, descriptor: int, start: int, length: int) -> None:
     """Write the range to the same place of the file.
 
     Raises `FileNotFoundError`, `NoRanges`, and obstore's `GenericError` for what a retry may cure.
@@ -89,7 +89,7 @@ def into(bucket: Bucket, name: str, descriptor: int, start: int, length: int) ->
         with closing(_connection(url, bucket.bucket)) as connection:
             connection.request("GET", f"{url.path}?{url.query}", headers=headers)
             with connection.getresponse() as answer:
-                _refuse(answer)
+                _check_partial(answer)
                 _copy(answer, descriptor, start, length)
     except FileNotFoundError:
         raise
@@ -98,21 +98,21 @@ def into(bucket: Bucket, name: str, descriptor: int, start: int, length: int) ->
         raise GenericError(f"the connection failed: {type(error).__name__}") from None
 
 
-def _refuse(answer: http.client.HTTPResponse) -> None:
+def _check_partial(answer: http.client.HTTPResponse) -> None:
     """Whatever is not the range."""
     from obstore.exceptions import GenericError
 
     if answer.status == WHOLE:
         raise NoRanges
     if answer.status != PARTIAL:
-        told = answer.read(TOLD).decode(errors="replace")
+        told = answer.read(MAX_ERROR_BODY).decode(errors="replace")
         if answer.status == MISSING:
             raise FileNotFoundError(told)
         raise GenericError(f"status code: {answer.status} {told}")
 
 
 def _copy(answer: http.client.HTTPResponse, descriptor: int, start: int, length: int) -> None:
-    buffer, at, until = memoryview(bytearray(min(BUFFER, length))), start, time.monotonic() + LONGEST
+    buffer, at, until = memoryview(bytearray(min(BUFFER, length))), start, time.monotonic() + RANGE_SECONDS
     while at < start + length:
         count = answer.readinto(buffer[: start + length - at])
         if not count:
@@ -128,11 +128,11 @@ def _copy(answer: http.client.HTTPResponse, descriptor: int, start: int, length:
 def _connection(url: SplitResult, bucket: str) -> http.client.HTTPConnection:
     assert url.hostname
     if url.scheme == "http":
-        return http.client.HTTPConnection(url.hostname, url.port, timeout=SILENCE)
+        return http.client.HTTPConnection(url.hostname, url.port, timeout=SILENCE_SECONDS)
     trusted = ssl.create_default_context()
-    if bundle := account(bucket)[1].get("root_certificate"):
+    if bundle := client_settings(bucket)[1].get("root_certificate"):
         trusted.load_verify_locations(cadata=bundle.decode())
-    return http.client.HTTPSConnection(url.hostname, url.port, timeout=SILENCE, context=trusted)
+    return http.client.HTTPSConnection(url.hostname, url.port, timeout=SILENCE_SECONDS, context=trusted)
 
 
 T = TypeVar("T")
@@ -157,12 +157,12 @@ def part_retries() -> dict[str, Any]:
     return {"max_retries": 8, "retry_timeout": timedelta(seconds=100), "backoff": backoff}
 
 
-def side_by_side(act: Callable[[T], R], items: Sequence[T], *, at_once: int = AT_ONCE) -> list[R]:
+def map_parallel(act: Callable[[T], R], items: Sequence[T], *, at_once: int = AT_ONCE) -> list[R]:
     """`act` of each, in order. The first error ends it: what has not started is not started."""
-    return [act(item) for item in items] if len(items) < 2 else list(in_order(act, items, at_once))
+    return [act(item) for item in items] if len(items) < 2 else list(imap_parallel(act, items, at_once))
 
 
-def in_order(act: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator[R]:
+def imap_parallel(act: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator[R]:
     """`act` of each, handed out in order as they end, while those that follow go on."""
     with ThreadPoolExecutor(at_once) as pool:
         try:
@@ -177,7 +177,7 @@ def upload(bucket: Bucket, path: Path, name: str) -> None:
     _put(bucket, name, path.stat().st_size, lambda: path)
 
 
-def upload_all(bucket: Bucket, items: Iterable[Stored], prefix: str) -> None:
+def upload_all(bucket: Bucket, items: Iterable[UploadObject], prefix: str) -> None:
     """Everything below `prefix`: large objects one after another, each in parts; small ones side by side."""
     small = []
     for item in items:
@@ -185,7 +185,7 @@ def upload_all(bucket: Bucket, items: Iterable[Stored], prefix: str) -> None:
             _put(bucket, f"{prefix}/{item.name}", item.size, _source(item))
         else:
             small.append(item)
-    side_by_side(lambda item: _put(bucket, f"{prefix}/{item.name}", item.size, _source(item)), small)
+    map_parallel(lambda item: _put(bucket, f"{prefix}/{item.name}", item.size, _source(item)), small)
 
 
 def download(bucket: Bucket, name: str, path: Path, entry: FileEntry) -> None:
@@ -222,15 +222,15 @@ def read_range(bucket: Bucket, name: str, start: int, length: int) -> bytes:
         except obstore.exceptions.GenericError as error:
             if WITHOUT_RANGES not in str(error):
                 raise
-            return _cut(obstore.get(bucket.client, check_name(name)), start, length)
+            return _range_of_whole(obstore.get(bucket.client, check_name(name)), start, length)
 
-    data = again(get, "read", name, bucket.url)
+    data = with_retries(get, "read", name, bucket.url)
     if len(data) != length:
         raise Damaged(f"{bucket.url}/{name} was changed: it is shorter than recorded")
     return data
 
 
-def _cut(answer: Iterable[Any], start: int, length: int) -> bytes:
+def _range_of_whole(answer: Iterable[Any], start: int, length: int) -> bytes:
     """The range out of the whole, for a server that sends no parts: slow, and right."""
     found, at = bytearray(), 0
     for chunk in answer:
@@ -249,7 +249,7 @@ def _fetch(bucket: Bucket, name: str, part: Path, size: int) -> FileEntry:
         part.write_bytes(data)
         return FileEntry(size=len(data), blake3=blake3(data).hexdigest())
     journal = part.with_name(f"{part.name}.parts")
-    done = _done(part, journal, size)
+    done = _finished_ranges(part, journal, size)
     lock, starts = threading.Lock(), range(0, size, RANGE)
     descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -264,7 +264,7 @@ def _fetch(bucket: Bucket, name: str, part: Path, size: int) -> FileEntry:
                         note.flush()
                 return start
 
-            side_by_side(fetch, starts, at_once=RANGES_AT_ONCE)
+            map_parallel(fetch, starts, at_once=RANGES_AT_ONCE)
     finally:
         os.close(descriptor)
     journal.unlink()
@@ -277,13 +277,13 @@ def _fetch_range(bucket: Bucket, name: str, descriptor: int, start: int, length:
     def get() -> None:
         try:
             if bucket.direct:
-                into(bucket, name, descriptor, start, length)
+                stream_range(bucket, name, descriptor, start, length)
             else:
                 _by_client(bucket, name, descriptor, start, length)
         except NoRanges:
             os.pwrite(descriptor, read_range(bucket, name, start, length), start)
 
-    again(get, "read", name, bucket.url)
+    with_retries(get, "read", name, bucket.url)
 
 
 def _by_client(bucket: Bucket, name: str, descriptor: int, start: int, length: int) -> None:
@@ -301,7 +301,7 @@ def _by_client(bucket: Bucket, name: str, descriptor: int, start: int, length: i
         raise
 
 
-def _done(part: Path, journal: Path, size: int) -> set[int]:
+def _finished_ranges(part: Path, journal: Path, size: int) -> set[int]:
     """First bytes of the parts that are there; none if the two files do not belong together."""
     if part.is_file() and journal.is_file() and part.stat().st_size == size:
         return {int(line) for line in journal.read_text().split("\n")[:-1]}
@@ -316,7 +316,7 @@ def _whole(bucket: Bucket, name: str) -> bytes:
     return data
 
 
-def _source(item: Stored) -> Callable[[], Any]:
+def _source(item: UploadObject) -> Callable[[], Any]:
     if item.shard:
         return item.chunks
     if item.size > PART:
@@ -338,4 +338,4 @@ def _put(bucket: Bucket, name: str, size: int, source: Callable[[], Any]) -> Non
             max_concurrency=PARTS_AT_ONCE,
         )
 
-    again(put, "write", name, bucket.url)
+    with_retries(put, "write", name, bucket.url)

@@ -26,7 +26,7 @@ class Control(Protocol):
         """Lines of every attempt, oldest first, below a line that names it; with `follow`, until none comes any more."""
         ...
 
-    def others(self, plan: Plan) -> dict[str, tuple[str, ...]]:
+    def plans_that_need(self, plan: Plan) -> dict[str, tuple[str, ...]]:
         """By key, names of other plans that are running and need the stage."""
         ...
 
@@ -38,11 +38,11 @@ class Control(Protocol):
         """Ask them to save and stop, and wait until they have. `say` is told what is waited for."""
         ...
 
-    def forgiven(self, plan: Plan) -> None:
+    def notify_retry(self, plan: Plan) -> None:
         """Failures were forgiven, or made: whoever drives a plan that needs its stages should look again."""
         ...
 
-    def belongings(self, plan: Plan, kept: Iterable[str]) -> list[str]:
+    def deletable(self, plan: Plan, kept: Iterable[str]) -> list[str]:
         """What `delete` would remove, by name; stages with a key in `kept` stay."""
         ...
 
@@ -89,7 +89,7 @@ class Status:
     detail: str = ""
     phase: Phase | None = None
     """Where the target knows more than the state says."""
-    way_out: str = ""
+    remedy: str = ""
     """What somebody can do about it; empty where waiting is enough."""
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Taken(NamedTuple):
+class GpuSet(NamedTuple):
     """GPUs that a process is given."""
 
     names: list[str]
@@ -34,7 +34,7 @@ class Gpus:
 
     @cached_property
     def names(self) -> list[str]:
-        return visible()
+        return visible_gpus()
 
     def free(self) -> int:
         """How many nobody has just now."""
@@ -43,9 +43,9 @@ class Gpus:
         taken.close()
         return len(taken.names)
 
-    def take(self, count: int, *, at_least: int | None = None) -> Taken | None:
+    def take(self, count: int, *, at_least: int | None = None) -> GpuSet | None:
         """`count` GPUs, or `None` if fewer than `at_least` of them, by default all, are free."""
-        taken = Taken([], [])
+        taken = GpuSet([], [])
         for name, lock in self._unlocked() if count else ():
             taken.names.append(name)
             taken.locks.append(lock)
@@ -64,7 +64,7 @@ class Gpus:
                 yield name, lock
 
 
-def visible() -> list[str]:
+def visible_gpus() -> list[str]:
     """Names of GPUs as CUDA_VISIBLE_DEVICES takes them, without importing torch."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:

@@ -27,7 +27,7 @@ from c2f_spec.spec.resources import resolve_zero
 from c2f_spec.spec.sections import Sft
 from c2f_spec.store import leases, records
 from c2f_spec.store.machine import work_folder
-from c2f_spec.store.stage_logs import stored_log
+from c2f_spec.store.stage_logs import read_log
 from c2f_spec.targets.base import State, Status
 from c2f_spec.targets.gpus import Gpus
 
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.store.protocol import ObjectStore
-    from c2f_spec.targets.gpus import Taken
+    from c2f_spec.targets.gpus import GpuSet
 
 
-OWN_NAMES = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104  names of this machine, nothing is bound
+LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104  names of this machine, nothing is bound
 LAUNCH_LOG = "launch.log"
 """On this machine: what a stage's first process had to say outside its log."""
 
@@ -61,23 +61,23 @@ class Request:
 class Local:
     """Runs stages as processes of the user."""
 
-    def __init__(self, objects: ObjectStore, *, slots: int) -> None:
-        self.objects, self.slots = objects, slots
+    def __init__(self, store: ObjectStore, *, slots: int) -> None:
+        self.store, self.slots = store, slots
         self._gpus = Gpus()
         self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._watch = leases.Watch(objects)
+        self._watch = leases.LeaseWatch(store)
 
     def prepare(self, plan: Plan, stage: Stage) -> Request:
         work = self._work(stage)
-        gpus = _held(stage, len(self._gpus.names))
+        gpus = gpus_needed(stage, len(self._gpus.names))
         file = StageFile(
             kind=stage.kind,
             key=stage.key,
             name=stage.name,
             preimage=stage.preimage,
-            placement=stage.placement.model_copy(update={"gpus": gpus, **_together(stage, gpus)}),
+            placement=stage.placement.model_copy(update={"gpus": gpus, **_training_layout(stage, gpus)}),
             inputs={role: Input(kind=plan.stage(key).kind, key=key) for role, key in stage.inputs.items()},
-            store=self.objects.url,
+            store=self.store.url,
             scratch=str(work / "scratch"),
         )
         argv = (sys.executable, "-m", "runtime", str(work / "stage.json"), "--lock", str(work / "lock"))
@@ -93,9 +93,9 @@ class Local:
         if len(beside) >= self.slots:
             return False
         visible = len(self._gpus.names)
-        wanted = _held(stage, visible)
-        held = sum(_held(other, visible) + _of_server(other) for other in beside)
-        return wanted == 0 or (wanted + _of_server(stage) <= visible - held and wanted <= self._gpus.free())
+        wanted = gpus_needed(stage, visible)
+        held = sum(gpus_needed(other, visible) + server_gpus(other) for other in beside)
+        return wanted == 0 or (wanted + server_gpus(stage) <= visible - held and wanted <= self._gpus.free())
 
     def submit(self, *requests: Request) -> None:
         for request in requests:
@@ -111,11 +111,11 @@ class Local:
         with contextlib.closing(gpus):
             self._spawn(request, gpus)
 
-    def _spawn(self, request: Request, gpus: Taken) -> None:
+    def _spawn(self, request: Request, gpus: GpuSet) -> None:
         """Its first process inherits the locks on its GPUs."""
         stage = request.stage
         progress = f"{records.work_name(stage.kind, stage.key)}/progress.json"
-        self.objects.replace(progress, b"null")  # an earlier attempt's is no news
+        self.store.replace(progress, b"null")  # an earlier attempt's is no news
         work = self._work(stage)
         try:
             work.mkdir(parents=True, exist_ok=True)
@@ -139,7 +139,7 @@ class Local:
             )
 
     def state(self, stage: Stage) -> Status:
-        if records.read_record(self.objects, stage.kind, stage.key) is not None:
+        if records.read_record(self.store, stage.kind, stage.key) is not None:
             self._reap(stage)
             return Status(State.DONE)
         child = self._children.get(stage.key)
@@ -147,15 +147,15 @@ class Local:
             return Status(State.RUNNING)
         if child is not None:
             # It may have committed between our look at the record and its end.
-            done = records.read_record(self.objects, stage.kind, stage.key) is not None
-            return Status(State.DONE) if done else Status(State.FAILED, _told(child.returncode))
-        if records.is_failed(self.objects, stage.kind, stage.key):
-            last = records.failures(self.objects, stage.kind, stage.key)[-1]
+            done = records.read_record(self.store, stage.kind, stage.key) is not None
+            return Status(State.DONE) if done else Status(State.FAILED, _describe_exit(child.returncode))
+        if records.is_failed(self.store, stage.kind, stage.key):
+            last = records.read_failures(self.store, stage.kind, stage.key)[-1]
             return Status(State.FAILED, str(last.get("message", "")))
         return Status(State.ABSENT)
 
     def logs(self, stage: Stage) -> Iterator[str]:
-        yield from stored_log(self.objects, stage.kind, stage.key)
+        yield from read_log(self.store, stage.kind, stage.key)
         trouble = self._work(stage) / LAUNCH_LOG
         if trouble.is_file():
             yield from trouble.read_text(errors="replace").splitlines()
@@ -175,12 +175,12 @@ class Local:
                 time.sleep(0.05)
 
     def _work(self, stage: Stage) -> Path:
-        return work_folder(self.objects, stage.kind, stage.key)
+        return work_folder(self.store, stage.kind, stage.key)
 
     def _lock(self, stage: Stage) -> Path:
         return self._work(stage) / "lock"
 
-    def busy(self, stage: Stage) -> bool:
+    def is_locked(self, stage: Stage) -> bool:
         """Whether a process is at it, were it only to store the last lines of its log."""
         return self._held(stage)
 
@@ -200,7 +200,7 @@ class Local:
 
     def _elsewhere(self, stage: Stage) -> bool:
         """Whether another machine may be at it; in a store that only this one has, none is."""
-        if self.objects.local(stage.key) is not None:
+        if self.store.local(stage.key) is not None:
             return False
         return self._watch.alive(leases.lease_name(stage.kind, stage.key))
 
@@ -218,11 +218,11 @@ class Local:
             child.wait()
 
 
-def _held(stage: Stage, visible: int) -> int:
+def gpus_needed(stage: Stage, visible: int) -> int:
     """GPUs that a stage uses: training and a teacher as many as they say, else all; a student that answers one."""
     if _trains(stage):
-        left = max(0, visible - _of_server(stage))
-        return _sharing(stage, min(left, stage.placement.gpus or left))
+        left = max(0, visible - server_gpus(stage))
+        return _even_share(stage, min(left, stage.placement.gpus or left))
     if stage.kind == "distil":
         served = stage.placement.endpoint
         own = served is not None and served.url is None
@@ -234,14 +234,14 @@ def _held(stage: Stage, visible: int) -> int:
     return min(visible, vllm.tensor_parallel if vllm else 1)
 
 
-def _of_server(stage: Stage) -> int:
+def server_gpus(stage: Stage) -> int:
     """The last of the GPUs, which a server of vLLM on this machine has (METHOD 8.4): whoever starts it keeps to them."""
     vllm = stage.placement.vllm
-    here = vllm is not None and vllm.mode == "server" and urlsplit(vllm.url or "").hostname in OWN_NAMES
+    here = vllm is not None and vllm.mode == "server" and urlsplit(vllm.url or "").hostname in LOCAL_HOSTS
     return vllm.tensor_parallel if vllm and here else 0
 
 
-def _sharing(stage: Stage, gpus: int) -> int:
+def _even_share(stage: Stage, gpus: int) -> int:
     """As many of the `gpus` as share the rows of a step evenly, which are answers in GRPO."""
     if not gpus:
         return 0
@@ -254,7 +254,7 @@ def _sharing(stage: Stage, gpus: int) -> int:
     return next(n for n in range(gpus, 0, -1) if rows % n == 0)
 
 
-def _together(stage: Stage, gpus: int) -> dict[str, Any]:
+def _training_layout(stage: Stage, gpus: int) -> dict[str, Any]:
     """How training uses its GPUs, as fields of a placement: a process each, spread as the spec says or as fits them."""
     if not _trains(stage):
         return {"processes": 1}
@@ -274,7 +274,7 @@ def _python_path() -> str:
     return os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
-def _told(code: int) -> str:
+def _describe_exit(code: int) -> str:
     """What an exit code of a stage means."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
@@ -300,7 +300,7 @@ class LocalControl:
     def logs(self, stage: Stage, *, follow: bool = False) -> Iterator[str]:
         seen = 0
         while True:
-            running = self.target.busy(stage)  # before the look, so that nothing is missed
+            running = self.target.is_locked(stage)  # before the look, so that nothing is missed
             lines = list(self.target.logs(stage))
             yield from lines[seen:]
             seen = len(lines)
@@ -308,7 +308,7 @@ class LocalControl:
                 return
             time.sleep(POLL_SECONDS)
 
-    def others(self, plan: Plan) -> dict[str, tuple[str, ...]]:  # noqa: ARG002
+    def plans_that_need(self, plan: Plan) -> dict[str, tuple[str, ...]]:  # noqa: ARG002
         return {}  # another `apply` that follows a stage starts it again if it ends without a result
 
     def withdraw(self, plan: Plan) -> None:
@@ -319,15 +319,15 @@ class LocalControl:
             say(f"{stage.name} saves and stops")
             self.target.cancel(stage)
 
-    def forgiven(self, plan: Plan) -> None:
+    def notify_retry(self, plan: Plan) -> None:
         """`apply` looks at the store by itself."""
 
-    def belongings(self, plan: Plan, kept: Iterable[str]) -> list[str]:  # noqa: ARG002
+    def deletable(self, plan: Plan, kept: Iterable[str]) -> list[str]:  # noqa: ARG002
         return [f"process of {plan.stage(key).name}" for key in self.statuses(plan.stages)]
 
     def delete(self, plan: Plan, kept: Iterable[str], say: Callable[[str], None]) -> list[str]:
         self.cancel([plan.stage(key) for key in self.statuses(plan.stages)], say)
-        return self.belongings(plan, kept)
+        return self.deletable(plan, kept)
 
     def shell(self, plan: Plan, stage: Stage) -> str:  # noqa: ARG002
         raise WrongUsage(

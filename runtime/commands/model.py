@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import C2fError, StageError, Unreachable, WrongUsage
 from c2f_spec.store.machine import home
-from c2f_spec.store.model_weights import add_model, check_file, choose
+from c2f_spec.store.model_weights import add_model, check_file, choose_files
 from c2f_spec.store.open import open_store
-from c2f_spec.store.transfer import side_by_side
+from c2f_spec.store.transfer import map_parallel
 from runtime.commands import Parser
 from runtime.hub import HUBS
 from runtime.hub.download import download
@@ -59,7 +59,7 @@ def add(name: str, store: str, source: str, at: str | None) -> dict[str, Any]:
         files, left_out = _local_files(Path(source))
     for file in files.values():
         check_file(file)
-    digest = add_model(objects, name, files, _log, give=source in HUBS)
+    digest = add_model(objects, name, files, _log, may_link=source in HUBS)
     size = sum(file.stat().st_size for file in files.values())
     if source in HUBS:
         shutil.rmtree(incoming)
@@ -71,7 +71,7 @@ def _local_files(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
     if not folder.is_dir():
         raise WrongUsage(f"{folder} is no folder", hint="`--from` takes a folder, `hf` or `modelscope`")
     names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
-    chosen = choose(str(folder), names, lambda n: (folder / n).read_bytes())
+    chosen = choose_files(str(folder), names, lambda n: (folder / n).read_bytes())
     return {n: folder / n for n in chosen.staged}, chosen.left_out
 
 
@@ -86,11 +86,11 @@ def _downloaded_files(
         download(hub, repository, revision, listed[path], incoming / path, lambda _: None)
         return (incoming / path).read_bytes()
 
-    chosen = choose(f"{repository}@{revision}", listed.keys(), read)
+    chosen = choose_files(f"{repository}@{revision}", listed.keys(), read)
     wanted = [listed[path] for path in chosen.staged]
     _check_room(wanted, incoming)
     telling = _Progress(sum(file.size for file in wanted))
-    side_by_side(
+    map_parallel(
         lambda file: download(hub, repository, revision, file, incoming / file.path, telling.add),
         sorted(wanted, key=lambda file: file.size),
         at_once=PARALLEL_FILES,

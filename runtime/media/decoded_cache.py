@@ -34,7 +34,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from c2f_spec.errors import WrongUsage
-from c2f_spec.store.cache import SPARE, machine_cache
+from c2f_spec.store.cache import SPARE_BYTES, machine_cache
 from runtime.console import log_line
 from runtime.media import decode
 
@@ -159,7 +159,7 @@ class DecodedCache:
         entries = list(self._entries())
         random.Random(len(entries)).shuffle(entries)  # noqa: S311  no secret
         total = sum(size for _, size in entries)
-        short = SPARE - shutil.disk_usage(self.root).free
+        short = SPARE_BYTES - shutil.disk_usage(self.root).free
         while entries and (total > most or short > 0):
             path, size = entries.pop()
             path.unlink(missing_ok=True)

@@ -43,7 +43,7 @@ class AttemptStart(NamedTuple):
 
 def begin(stage: StageFile, objects: ObjectStore, attempt: str) -> AttemptStart:
     """Also settles the account of an attempt before it that was killed outright."""
-    account, step = ledger.account(objects, stage.kind, stage.key), saved_step(stage, objects)
+    account, step = ledger.read_account(objects, stage.kind, stage.key), saved_step(stage, objects)
     killed = _unfinished_attempt(stage, objects)
     if killed is not None:
         last = max(
@@ -101,7 +101,7 @@ def saved_step(stage: StageFile, objects: ObjectStore) -> int:
 
 def _progress(stage: StageFile, objects: ObjectStore, since: float) -> tuple[int, float]:
     """Steps that were done, and when that was told last; nothing that was told before `since`."""
-    state = records.progress(objects, stage.kind, stage.key)
+    state = records.read_progress(objects, stage.kind, stage.key)
     if not state or state["time"] < since:
         return 0, 0.0
     return int(state["done"]) if state["unit"] == "steps" else 0, float(state["time"])
@@ -144,7 +144,7 @@ def count_stop(objects: ObjectStore, kind: str, key: str, attempt: str, stop: Ra
     """`stop`, noted in the store; the end of the stage, if it is the fifth without a new checkpoint."""
     step = newest_step(objects, kind, key)
     # Those before a failure do not count again: somebody asked for another try since.
-    place = f"work/{kind}/{key}/stops/{len(records.failures(objects, kind, key))}"
+    place = f"work/{kind}/{key}/stops/{len(records.read_failures(objects, kind, key))}"
     objects.create(f"{place}/{attempt}.json", seal({"step": step}))
     listed = sorted(objects.listing(place), key=lambda each: each.modified)
     notes = read_all_sealed(

@@ -84,12 +84,12 @@ def _leased(stage: StageFile, path: Path, objects: ObjectStore, attempt: str, he
     """`_attempt` while this attempt has the lease. Who loses it stops: done if somebody committed, else to try again."""
     shared = stage.placement.shards > 1 or stage.placement.nodes > 1
     part = int(os.environ.get("JOB_COMPLETION_INDEX", "0")) if shared else None
-    lease = leases.take(objects, leases.lease_name(stage.kind, stage.key, part), attempt)
+    lease = leases.acquire(objects, leases.lease_name(stage.kind, stage.key, part), attempt)
     if lease is None:
         print(f"{stage.name}: another attempt is at it", flush=True)
         return _code_without_lease(stage, objects)
     try:
-        with leases.beating(lease, stage.kind, stage.key, lambda: os.kill(os.getpid(), signal.SIGTERM)):
+        with leases.heartbeat(lease, stage.kind, stage.key, lambda: os.kill(os.getpid(), signal.SIGTERM)):
             code = _attempt(stage, path, objects, attempt, held)
     finally:
         lease.release()

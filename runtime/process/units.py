@@ -21,7 +21,7 @@ from blake3 import blake3
 
 from c2f_spec.errors import Damaged
 from c2f_spec.store import records
-from c2f_spec.store.digest import believed
+from c2f_spec.store.digest import reread_until_valid
 from runtime.console import log_line
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _read_unit(objects: ObjectStore, number: int, name: str, data: bytes) -> Row
     damaged = Damaged(
         f"{name} was changed since it was written", hint="remove it to have its clips done again"
     )
-    return believed(objects, name, data, partial(_open_unit, number), damaged)
+    return reread_until_valid(objects, name, data, partial(_open_unit, number), damaged)
 
 
 # What a stage over clips has of a unit that is not whole yet, so that a restart asks only for the rest.

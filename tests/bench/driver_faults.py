@@ -18,7 +18,7 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
-from c2f_spec.execution.run import save
+from c2f_spec.execution.run import save_plan
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
 from tests.fake_api import FakeApi, Fault, JobController
@@ -47,7 +47,7 @@ class Run:
         self.api, self.folder, self.count = api, folder, count
         self.objects = open_store(str(folder / "store"))
         self.plan = chains(self.objects.url, count, name=f"run {number}")
-        save(self.plan, self.objects)
+        save_plan(self.plan, self.objects)
         api.state.load("c2f", plan_map(self.plan))
         self.pods = Instant(api.state, self.objects, seconds=seconds)
 

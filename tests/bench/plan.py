@@ -89,7 +89,7 @@ def fill(root: Path) -> None:
         record = Record(
             kind=stage.kind, key=stage.key, attempt="a", nonce="n", files={}, summary={}, provenance={}
         )
-        objects.create(records.record_name(stage.kind, stage.key), records.written(record))
+        objects.create(records.record_name(stage.kind, stage.key), records.record_bytes(record))
     assert len(stages) >= RECORDS, f"only {len(stages)} stages to store"
 
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from c2f_spec.execution.run import save
+from c2f_spec.execution.run import save_plan
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
@@ -28,7 +28,7 @@ def at_rest() -> None:
         folder = Path(name)
         objects = open_store(str(folder / "store"))
         plan = chains(objects.url, FINISHED + RUNNING, kinds=("evaluate",))
-        save(plan, objects)
+        save_plan(plan, objects)
         api.state.load("c2f", plan_map(plan))
         for number, stage in enumerate(plan.stages):
             done = number < FINISHED

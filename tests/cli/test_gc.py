@@ -13,13 +13,13 @@ from c2f_spec.plan.plan_file import to_json
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.store.gc import HOUR, Reached, garbage, remove
+from c2f_spec.store.gc import MIN_AGE_SECONDS, Reachable, find_garbage, remove
 from c2f_spec.store.open import open_store
 from tests.cli.test_ci import commit, git
 from tests.conftest import TINY_SPEC, load_spec
 from tests.plan.test_plan import HERE_ENVIRONMENT
 
-LATER = time.time() + 2 * HOUR
+LATER = time.time() + 2 * MIN_AGE_SECONDS
 NEEDED, OTHER = content_key("needed"), content_key("other")
 
 
@@ -40,7 +40,7 @@ def done(store, folder, kind, key, attempt="a1"):
 
 
 def told(store, stages=(), copies=(), now=LATER):
-    found = garbage(store, Reached(frozenset(stages), frozenset(copies)), now)
+    found = find_garbage(store, Reachable(frozenset(stages), frozenset(copies)), now)
     return {
         re.sub(r"[0-9a-f]{64}", lambda m: {NEEDED: "N", OTHER: "O"}.get(m[0], "?"), i.name): i for i in found
     }
@@ -55,7 +55,7 @@ def test_a_stage_that_nothing_reaches_goes_whole_its_record_first(store, tmp_pat
     found = told(store, [NEEDED])
     assert list(found) == ["sft O"]
     item = found["sft O"]
-    assert item.objects[0] == f"records/sft/{OTHER}.json"
+    assert item.names[0] == f"records/sft/{OTHER}.json"
     assert item.size >= 1000
     remove(store, item)
     assert [n for n in store.names("") if OTHER in n] == [f"preimages/sft/{OTHER}.json"]
@@ -77,7 +77,7 @@ def test_of_a_committed_stage_losers_checkpoints_and_units_go(store, tmp_path):
     for item in found.values():
         remove(store, item)
     record = records.read_record(store, "evaluate", NEEDED)
-    assert records.intact(store, record)
+    assert records.files_present(store, record)
     assert told(store, [NEEDED]) == {}
 
 

@@ -340,14 +340,14 @@ def test_a_missing_object_is_told(repo):
 
 
 def test_a_spec_and_what_ran_of_it(repo, told):
-    from c2f_spec.execution.run import save
+    from c2f_spec.execution.run import save_plan
     from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
     from c2f_spec.store.open import open_store
 
     plan = compile_plan(
         load_variants(Path("specs/base.yaml")), None, load_environment("local", repo, None), "local"
     )
-    save(plan, open_store(".c2f/store"))
+    save_plan(plan, open_store(".c2f/store"))
     write(base=BASE.replace("steps: 2", "steps: 5"))
     found = diff_of(told, "specs/base.yaml")
     assert found["old"] == f"what ran (plan {plan.digest[:10]})"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from c2f_spec.execution.run import save
+from c2f_spec.execution.run import save_plan
 from c2f_spec.plan.hypotheses import claims, register, told
 from c2f_spec.report.collect import collect
 from c2f_spec.report.html import html
@@ -88,7 +88,7 @@ def test_a_claim_of_nothing_is_not_supported_by_nothing(tmp_path):
 def test_a_claim_before_results_is_told_from_one_that_came_after(tmp_path):
     cell = "evaluate grpo on icwsm2014-movie"
     store = filled(tmp_path, *pair(), skip=(cell,))
-    save(store.plan, store.objects)
+    save_plan(store.plan, store.objects)
     stage = store.stage(cell)
     store.write(stage, {"predictions.jsonl": ""}, clips=0)
     (before,) = collect(store.plan, store.objects).verdicts

@@ -48,7 +48,7 @@ def driver_of(plan, objects, api, name="one", **settings):
 
 def story(driver):
     """(kind, what) of every event, in order."""
-    told = [(e.stage.kind, e.what) for e in driver.events()]
+    told = [(e.stage.kind, e.status) for e in driver.events()]
     driver.finish()
     return told
 
@@ -122,9 +122,9 @@ def test_a_stage_that_could_not_say_why_it_failed_is_written_down(api, objects):
     ends = {"sft": [Ending(137, "OOMKilled")]}
     with JobController(api.state, Instant(api.state, objects, ends=ends)):
         events = list(driver_of(plan, objects, api).events())
-    assert [(e.stage.kind, e.what) for e in events][-2:] == [("sft", "failed"), ("evaluate", "blocked")]
+    assert [(e.stage.kind, e.status) for e in events][-2:] == [("sft", "failed"), ("evaluate", "blocked")]
     failed = plan.stages[1]
-    (failure,) = records.failures(objects, "sft", failed.key)
+    (failure,) = records.read_failures(objects, "sft", failed.key)
     assert failure["code"] == StageExit.MEMORY
     assert "out of memory" in events[-2].detail
     assert api.state.get(JOBS, "c2f", f"{failed.name}-r0")["spec"]["ttlSecondsAfterFinished"]
@@ -142,7 +142,7 @@ def test_a_failure_that_the_stage_stored_is_not_written_twice(api, objects):
     with JobController(api.state, run):
         (_, failed) = driver_of(plan, objects, api).events()
     assert failed.detail == "the loss is not finite"
-    assert len(records.failures(objects, "sft", key)) == 1
+    assert len(records.read_failures(objects, "sft", key)) == 1
 
 
 def test_retry_makes_another_job(api, objects):
@@ -181,7 +181,7 @@ def test_a_retry_while_the_driver_runs_is_noticed_when_the_plan_is_touched(api, 
     with JobController(api.state, run):
         told = []
         for event in driver_of(plan, objects, api).events():
-            told.append((event.stage.key, event.what))
+            told.append((event.stage.key, event.status))
             if told[-1] == (plan.stages[1].key, "failed"):
                 records.retry(objects, "sft", plan.stages[1].key)
                 patch = {"metadata": {"annotations": {"c2f-spec/retried": "now"}}}
@@ -202,7 +202,7 @@ def test_broken_hardware_is_forgiven_and_its_node_avoided(api, objects):
     with JobController(api.state, Instant(api.state, objects, ends=ends)):
         told = story(driver_of(plan, objects, api))
     assert told == [("sft", "started"), ("sft", "started"), ("sft", "done")]
-    assert records.avoided(objects, "sft", plan.stages[0].key) == ("fake-node",)
+    assert records.faulty_nodes(objects, "sft", plan.stages[0].key) == ("fake-node",)
     again = api.state.get(JOBS, "c2f", f"{plan.stages[0].name}-r1")
     assert "fake-node" in str(again["spec"]["template"]["spec"]["affinity"])
 
@@ -224,7 +224,7 @@ def test_a_job_that_fails_on_a_broken_machine_and_goes_on_is_moved(api, objects)
     with JobController(api.state, run):
         told = story(driver_of(plan, objects, api))
     assert told == [("sft", "started"), ("sft", "started"), ("sft", "done")]
-    assert records.avoided(objects, "sft", plan.stages[0].key) == ("fake-node",)
+    assert records.faulty_nodes(objects, "sft", plan.stages[0].key) == ("fake-node",)
     assert [n[-3:] for n in created(api)] == ["-r0", "-r1"]
 
 
@@ -234,7 +234,7 @@ def test_a_plan_that_is_not_wanted_any_more_is_not_driven(api, objects):
     wished(plan, objects, client)
     with JobController(api.state, Instant(api.state, objects)), pytest.raises(Withdrawn):
         for event in driver_of(plan, objects, api).events():
-            if (event.stage.kind, event.what) == ("prepare", "started"):
+            if (event.stage.kind, event.status) == ("prepare", "started"):
                 client.delete(CONFIGMAPS, names.plan_name(plan.digest))
     assert len(created(api)) == 1
 
@@ -280,7 +280,7 @@ def test_a_driver_whose_lease_was_taken_stands_by(api, objects):
     with JobController(api.state, Instant(api.state, objects, seconds=1.0)):
         told = []
         for event in driver.events():
-            told.append((event.stage.kind, event.what))
+            told.append((event.stage.kind, event.status))
             if told == [("prepare", "started")]:
                 lease = client.get(LEASES, names.driver_name(plan.digest))
                 change = {"spec": {"holderIdentity": "thief"}}

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from c2f_spec.execution import notifications
-from c2f_spec.execution.notifications import Message, body, clean, tell
+from c2f_spec.execution.notifications import Message, clean_lines, deliver, render_body
 from c2f_spec.store.open import open_store
 
 
@@ -86,13 +86,13 @@ step 12"""
 )
 def test_each_receiver_gets_its_form_once(receiver, tmp_path, form, answer, text):
     server, objects = receiver((200, answer)), open_store(str(tmp_path))
-    assert tell(objects, server.url, form, FAILED) == ""
-    assert tell(objects, server.url, form, FAILED) == ""
+    assert deliver(objects, server.url, form, FAILED) == ""
+    assert deliver(objects, server.url, form, FAILED) == ""
     assert [text(b) for b in server.got] == [TEXT]
 
 
 def test_the_generic_form_has_every_part_by_name():
-    found = body(FAILED, "json")
+    found = render_body(FAILED, "json")
     assert found["format_version"] == 1
     assert (found["event"], found["stage"], found["cause"]) == ("failed", "grpo-0123456789", "out of memory")
     assert found["tail"] == ("step 11", "step 12")
@@ -121,7 +121,7 @@ def test_news_is_told_again_only_if_it_is_news():
 )
 def test_a_refusal_is_told_and_names_no_url(receiver, tmp_path, answers, problem):
     server, objects = receiver(*answers), open_store(str(tmp_path))
-    told = tell(objects, server.url, "json", FAILED)
+    told = deliver(objects, server.url, "json", FAILED)
     assert problem in told
     assert "canary" not in told
     assert len(server.got) == notifications.TRIES
@@ -130,28 +130,28 @@ def test_a_refusal_is_told_and_names_no_url(receiver, tmp_path, answers, problem
 
 def test_a_second_try_may_succeed(receiver, tmp_path):
     server = receiver((503, ""), (200, "ok"))
-    assert tell(open_store(str(tmp_path)), server.url, "json", FAILED) == ""
+    assert deliver(open_store(str(tmp_path)), server.url, "json", FAILED) == ""
     assert len(server.got) == 2
 
 
 def test_nobody_there_and_nonsense(tmp_path):
     objects = open_store(str(tmp_path))
-    assert "ConnectionRefusedError" in tell(objects, "http://127.0.0.1:9/x", "json", FAILED)
-    assert "not an http" in tell(objects, "file:///etc/passwd", "json", FAILED)
+    assert "ConnectionRefusedError" in deliver(objects, "http://127.0.0.1:9/x", "json", FAILED)
+    assert "not an http" in deliver(objects, "file:///etc/passwd", "json", FAILED)
 
 
 def test_the_tail_of_a_log_is_short_and_clean(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "c2f-canary-0123456789")
     lines = [*(f"step {i}" for i in range(100)), "key c2f-canary-0123456789\x1b[2J", "x" * 5000]
-    tail = clean(lines)
-    assert len(tail) == notifications.LINES
-    assert max(map(len, tail)) <= notifications.WIDTH
+    tail = clean_lines(lines)
+    assert len(tail) == notifications.TAIL_LINES
+    assert max(map(len, tail)) <= notifications.MAX_LINE
     assert "canary" not in "".join(tail)
     assert "\x1b" not in "".join(tail)
 
 
 def test_the_driver_tells_of_a_failure_and_of_the_end(receiver, tmp_path, monkeypatch):
-    from c2f_spec.execution.notifications import News
+    from c2f_spec.execution.notifications import Notifier
     from c2f_spec.execution.run import Event
     from c2f_spec.spec.cluster import Notify
     from c2f_spec.store import records
@@ -172,10 +172,10 @@ def test_the_driver_tells_of_a_failure_and_of_the_end(receiver, tmp_path, monkey
     )
     for _ in range(2):  # a driver that was killed, and the next one: they see the same
         problems = []
-        news = News(plan, objects, problems.append)
-        news.saw(Event(stage, "failed", "killed"))
-        news.saw(Event(rest[0], "blocked", f"needs {stage.name}"))
-        news.ended([Event(stage, "failed"), *(Event(s, "blocked") for s in rest)])
+        news = Notifier(plan, objects, problems.append)
+        news.on_event(Event(stage, "failed", "killed"))
+        news.on_event(Event(rest[0], "blocked", f"needs {stage.name}"))
+        news.on_end([Event(stage, "failed"), *(Event(s, "blocked") for s in rest)])
         assert problems == []
     failed, ended = (b["content"]["text"] for b in server.got)
     assert f"{stage.name} (prepare 0) failed: killed" in failed
@@ -203,10 +203,10 @@ def test_a_receiver_that_hangs_holds_up_nothing(receiver, tmp_path, monkeypatch)
     objects = open_store(str(tmp_path))
     plan = chains(objects.url, 3, notify=Notify(secret="notify"))
     problems = []
-    told = module.News(plan, objects, problems.append)
+    told = module.Notifier(plan, objects, problems.append)
     begin = time.monotonic()
     for stage in plan.stages:
-        told.saw(Event(stage, "failed", "x"))
+        told.on_event(Event(stage, "failed", "x"))
     assert time.monotonic() - begin < 0.5
     told.close()
     assert len(problems) == len(plan.stages)
@@ -214,12 +214,12 @@ def test_a_receiver_that_hangs_holds_up_nothing(receiver, tmp_path, monkeypatch)
 
 
 def test_an_environment_without_a_webhook_is_silent(tmp_path, monkeypatch):
-    from c2f_spec.execution.notifications import News
+    from c2f_spec.execution.notifications import Notifier
     from c2f_spec.execution.run import Event
     from tests.support.cluster_world import chains
 
     monkeypatch.setenv("C2F_NOTIFY_URL", "http://127.0.0.1:9/x")
     plan = chains(str(tmp_path), 1)
     problems = []
-    News(plan, open_store(str(tmp_path)), problems.append).ended([Event(s, "done") for s in plan.stages])
+    Notifier(plan, open_store(str(tmp_path)), problems.append).on_end([Event(s, "done") for s in plan.stages])
     assert problems == []

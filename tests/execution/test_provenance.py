@@ -8,7 +8,7 @@ import pytest
 
 from c2f_spec.cli.launch import launched
 from c2f_spec.errors import Denied
-from c2f_spec.execution.provenance import changed_files, origin_of, refuse_unpublished, with_patch
+from c2f_spec.execution.provenance import changed_files, read_origin, refuse_unpublished, with_patch
 from c2f_spec.plan.compile import compile_plan, load_environment
 from c2f_spec.plan.plan_file import from_json, to_json
 from c2f_spec.spec.environment import LocalEnvironment
@@ -41,7 +41,7 @@ def tree(tmp_path, monkeypatch):
 
 def test_a_pushed_tree_names_its_commit(tree):
     (tree / "ignored").write_text("x")
-    origin = origin_of(tree, ["apply", "spec.yaml"])
+    origin = read_origin(tree, ["apply", "spec.yaml"])
     assert (origin.commit, origin.pushed, origin.changed) == (git(tree, "rev-parse", "HEAD"), True, ())
     assert origin.argv == ("apply", "spec.yaml")
     refuse_unpublished(origin, allow_dirty=False)
@@ -52,7 +52,7 @@ def test_changed_new_and_removed_files_are_refused_by_name(tree):
     (tree / "spec.yaml").write_text("a: 2\n")
     assert changed_files(tree) == ["new 名.yaml", "spec.yaml"]
     with pytest.raises(Denied, match=r"not as committed, in 2 files: new 名.yaml, spec.yaml") as caught:
-        refuse_unpublished(origin_of(tree, []), allow_dirty=False)
+        refuse_unpublished(read_origin(tree, []), allow_dirty=False)
     assert caught.value.exit == 6
     git(tree, "rm", "--quiet", "--force", "spec.yaml")
     assert changed_files(tree) == ["new 名.yaml", "spec.yaml"]
@@ -61,12 +61,12 @@ def test_changed_new_and_removed_files_are_refused_by_name(tree):
 def test_a_commit_that_no_remote_has_is_refused(tree):
     git(tree, "commit", "--quiet", "--allow-empty", "-m", "two")
     with pytest.raises(Denied, match="no remote is known to have the commit"):
-        refuse_unpublished(origin_of(tree, []), allow_dirty=False)
+        refuse_unpublished(read_origin(tree, []), allow_dirty=False)
 
 
 def test_outside_of_a_repository_there_is_nothing_to_allow(tmp_path):
     (tmp_path / "elsewhere").mkdir()
-    origin = origin_of(tmp_path / "elsewhere", [])
+    origin = read_origin(tmp_path / "elsewhere", [])
     assert origin.commit is None
     with pytest.raises(Denied, match="in no commit"):
         refuse_unpublished(origin, allow_dirty=True)
@@ -81,7 +81,7 @@ def test_the_patch_leads_from_the_pushed_commit_to_the_tree_and_touches_nothing(
     (tree / "new.yaml").write_text("c: 3\n")
     (tree / "ignored").write_text("x")
     before = sorted(p.name for p in (tree / ".git" / "objects").rglob("*"))
-    origin, patch = with_patch(origin_of(tree, []), tree)
+    origin, patch = with_patch(read_origin(tree, []), tree)
     assert origin.base == pushed
     assert sorted(p.name for p in (tree / ".git" / "objects").rglob("*")) == before
     assert git(tree, "status", "--porcelain") == "M spec.yaml\n?? new.yaml"
@@ -98,16 +98,16 @@ def test_the_patch_leads_from_the_pushed_commit_to_the_tree_and_touches_nothing(
 def test_a_patch_with_a_credential_or_of_data_is_not_stored(tree):
     (tree / "secret.env").write_text("AWS_SECRET_ACCESS_KEY=abcdefghijklmnop\n")
     with pytest.raises(Denied, match=r"secret.env holds what looks like a credential"):
-        with_patch(origin_of(tree, []), tree)
+        with_patch(read_origin(tree, []), tree)
     (tree / "secret.env").unlink()
     (tree / "data.txt").write_text("".join(f"{i * 7919 % 10007} line\n" for i in range(500_000)))
     with pytest.raises(Denied, match=r"at most 5,000,000 are stored"):
-        with_patch(origin_of(tree, []), tree)
+        with_patch(read_origin(tree, []), tree)
 
 
 def test_secrets_of_the_command_line_are_not_recorded(tree, monkeypatch):
     monkeypatch.setenv("MY_TOKEN", "sesame-opens")
-    origin = origin_of(tree, ["apply", "--set", "x=sesame-opens"])
+    origin = read_origin(tree, ["apply", "--set", "x=sesame-opens"])
     assert origin.argv == ("apply", "--set", "x=***")
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from c2f_spec.execution.run import run, save
+from c2f_spec.execution.run import run, save_plan
 from c2f_spec.plan.keys import Given, Pins, build
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
@@ -26,7 +26,7 @@ def plan_of(name: str):
 
 def story(target, plan=None) -> list[tuple[str, str]]:
     return [
-        (e.stage.label.removesuffix("icwsm2014-movie").strip(), e.what)
+        (e.stage.label.removesuffix("icwsm2014-movie").strip(), e.status)
         for e in run(plan or plan_of("smoke"), target, wait=target.tick)
     ]
 
@@ -82,7 +82,7 @@ def test_what_somebody_else_runs_is_followed_and_taken_over_if_it_vanishes():
 
 def test_the_plan_and_the_preimages_are_written_before_anything_runs(tmp_path):
     plan, objects = plan_of("smoke"), open_store(str(tmp_path))
-    save(plan, objects)
-    save(plan, objects)
+    save_plan(plan, objects)
+    save_plan(plan, objects)
     assert objects.exists(f"plans/{plan.digest}/plan.json")
     assert all(objects.exists(f"preimages/{s.kind}/{s.key}.json") for s in plan.stages)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.execution.tracking import BATCH, catch_up
+from c2f_spec.execution.tracking import BATCH, track_new
 from c2f_spec.store import records
 from tests.support.report_store import filled
 from tests.support.servers import free_port, mlflow_server
@@ -39,7 +39,7 @@ def runs(client, name):
 
 def test_every_stage_is_a_run_with_its_settings_curves_and_the_report_beside(server, client, tmp_path):
     store = filled(tmp_path)
-    assert catch_up(store.plan, store.objects, server, lambda: PAGES) == ""
+    assert track_new(store.plan, store.objects, server, lambda: PAGES) == ""
     found = {run.info.run_name: run for run in runs(client, "demo")}
     assert set(found) == {stage.label for stage in store.plan.stages} | {"report"}
 
@@ -57,7 +57,7 @@ def test_every_stage_is_a_run_with_its_settings_curves_and_the_report_beside(ser
     page = client.download_artifacts(report, "report.html", str(tmp_path))
     assert Path(page).read_bytes() == PAGES["report.html"]
 
-    assert catch_up(store.plan, store.objects, server, lambda: pytest.fail("there is nothing new")) == ""
+    assert track_new(store.plan, store.objects, server, lambda: pytest.fail("there is nothing new")) == ""
     assert len(runs(client, "demo")) == len(found)
 
 
@@ -65,11 +65,11 @@ def test_a_replay_that_broke_off_is_written_anew(server, client, tmp_path):
     from tests.support.report_store import experiment
 
     store = filled(tmp_path, experiment(name="broke-off"))
-    catch_up(store.plan, store.objects, server, dict)
+    track_new(store.plan, store.objects, server, dict)
     before = runs(client, "broke-off")
     stage = store.stage("supervised fine-tuning")
     store.objects.delete(f"{records.work_name(stage.kind, stage.key)}/tracked.json")
-    assert catch_up(store.plan, store.objects, server, dict) == ""
+    assert track_new(store.plan, store.objects, server, dict) == ""
     after = runs(client, "broke-off")
     assert len(after) == len(before)
     assert {r.info.run_id for r in after} ^ {r.info.run_id for r in before}, (
@@ -83,7 +83,7 @@ def test_more_metrics_than_one_call_takes(server, client, tmp_path):
     store = filled(tmp_path, experiment(name="long"), skip=("supervised fine-tuning",))
     rows = "".join(f'{{"step": {i}, "loss": 1.5, "kl": 0.1, "done": true}}\n' for i in range(BATCH))
     store.write(store.stage("supervised fine-tuning"), {"metrics.jsonl": rows})
-    assert catch_up(store.plan, store.objects, server, dict) == ""
+    assert track_new(store.plan, store.objects, server, dict) == ""
     run = next(r for r in runs(client, "long") if r.info.run_name == "supervised fine-tuning")
     assert len(client.get_metric_history(run.info.run_id, "kl")) == BATCH
     assert "done" not in run.data.metrics
@@ -94,8 +94,8 @@ def test_a_server_that_is_down_is_told_of_and_given_everything_later(server, cli
 
     store = filled(tmp_path, experiment(name="later"))
     away = f"http://127.0.0.1:{free_port()}"
-    told = catch_up(store.plan, store.objects, away, dict)
+    told = track_new(store.plan, store.objects, away, dict)
     assert told.startswith(f"tracking: {away} did not take the metrics")
     assert told.endswith("they are in the store, and the next apply tries again")
-    assert catch_up(store.plan, store.objects, server, dict) == ""
+    assert track_new(store.plan, store.objects, server, dict) == ""
     assert len(runs(client, "later")) == len(store.plan.stages)

@@ -56,7 +56,7 @@ def finish(objects, plan, kinds=None):
             record = Record(
                 kind=stage.kind, key=stage.key, attempt="a", nonce="n", files={}, summary={}, provenance={}
             )
-            objects.create(records.record_name(stage.kind, stage.key), records.written(record))
+            objects.create(records.record_name(stage.kind, stage.key), records.record_bytes(record))
 
 
 def looked(plan, objects, running=()):

@@ -167,7 +167,7 @@ def checks(changed=(), evidence=NOTHING_KNOWN, accepted=None, **ran):
     record = Record(
         kind=stage.kind, key=stage.key, attempt="a", nonce="n", files={}, summary={}, provenance=said
     )
-    objects.create(records.record_name(stage.kind, stage.key), records.written(record))
+    objects.create(records.record_name(stage.kind, stage.key), records.record_bytes(record))
     rendered = file.model_copy(update=dict(changed))
     found = links(stage, objects, rendered, accepted or {}, evidence)
     return {c.link: (c.state, c.detail) for c in found}, stage, file

@@ -15,7 +15,7 @@ from c2f_spec.errors import StageExit
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store import records
 from c2f_spec.store.open import open_store
-from c2f_spec.store.stage_logs import stored_log
+from c2f_spec.store.stage_logs import read_log
 from runtime.process.accounting import count_stop
 from runtime.process.context import Context
 from runtime.process.heartbeat import Beat, read_beats
@@ -179,7 +179,7 @@ def test_a_log_is_stored_in_pieces_of_bounded_size(objects):
             file.write("\n".join(lines) + "\n")
         log.close()
     assert b"".join(pieces(objects)).decode().splitlines() == lines
-    assert list(stored_log(objects, "sft", "k"))[1:] == lines
+    assert list(read_log(objects, "sft", "k"))[1:] == lines
     assert len(pieces(objects)) > 1
 
 

@@ -36,7 +36,7 @@ def read(objects, name: str) -> None:
     if top == "records":
         records.read_record(objects, kind, key)
     elif top == "preimages":
-        assert records.preimages(objects, kind, [key]), f"{name}: it is not what its key is the hash of"
+        assert records.read_preimages(objects, kind, [key]), f"{name}: it is not what its key is the hash of"
     elif top == "work" and "/attempts/" in name:
         records.verify(objects, records.read_record(objects, kind, rest[0]))
     elif top == "work" and "/units/" in name:
@@ -47,7 +47,7 @@ def read(objects, name: str) -> None:
     elif top == "ledger":
         ledger.read(objects)
     elif top == "failures":
-        records.failures(objects, kind, rest[0])
+        records.read_failures(objects, kind, rest[0])
     elif top == "plans":
         from_json(objects.read(name), name)
     elif top == "provenance":
@@ -97,4 +97,4 @@ def test_advisory_files_that_are_damaged_are_not_told(repository):
     objects = open_store(str(repository / ".c2f" / "store"))
     for text in (b"{", b"\xff\x00", json.dumps({"done": "x"}).encode(), b"[]"):
         objects.replace("work/sft/k/progress.json", text)
-        assert records.progress(objects, "sft", "k") is None
+        assert records.read_progress(objects, "sft", "k") is None

@@ -28,7 +28,7 @@ def of_another_machine(objects, seconds: float, holder: str | None = "theirs") -
 
 def test_of_eight_who_want_it_one_gets_it(objects):
     def want(i: int) -> bool:
-        lease = leases.take(objects, NAME, f"a{i}", seconds=1.5, here=f"machine {i}")
+        lease = leases.acquire(objects, NAME, f"a{i}", seconds=1.5, machine=f"machine {i}")
         for _ in range(20 if lease else 0):  # those who came late look whether it beats
             assert lease.beat()
             time.sleep(0.1)
@@ -39,22 +39,22 @@ def test_of_eight_who_want_it_one_gets_it(objects):
 
 
 def test_a_holder_beats_and_lets_go(objects):
-    lease = leases.take(objects, NAME, "mine")
+    lease = leases.acquire(objects, NAME, "mine")
     assert lease.beat()
     assert lease.beat()
     lease.release()
     assert json.loads(objects.read(NAME))["holder"] is None
-    assert leases.take(objects, NAME, "next") is not None
+    assert leases.acquire(objects, NAME, "next") is not None
 
 
 def test_a_stale_one_is_taken_after_its_time_and_a_free_one_at_once(objects):
     of_another_machine(objects, seconds=0.6)
     start = time.monotonic()
-    assert leases.take(objects, NAME, "mine") is not None
+    assert leases.acquire(objects, NAME, "mine") is not None
     assert time.monotonic() - start > 0.6
     of_another_machine(objects, seconds=60, holder=None)
     start = time.monotonic()
-    assert leases.take(objects, NAME, "mine") is not None
+    assert leases.acquire(objects, NAME, "mine") is not None
     assert time.monotonic() - start < 0.5
 
 
@@ -72,8 +72,8 @@ def test_one_that_beats_is_left_alone(objects):
     other = threading.Thread(target=beat)
     other.start()
     try:
-        assert leases.take(objects, NAME, "mine") is None
-        watch = leases.Watch(objects)
+        assert leases.acquire(objects, NAME, "mine") is None
+        watch = leases.LeaseWatch(objects)
         assert watch.alive(NAME)
     finally:
         stop.set()
@@ -81,8 +81,8 @@ def test_one_that_beats_is_left_alone(objects):
 
 
 def test_who_lost_it_is_told_once(objects):
-    lease, told = leases.take(objects, NAME, "mine"), []
-    with leases.beating(lease, "sft", "k", lambda: told.append(lease.lost), every=0.15):
+    lease, told = leases.acquire(objects, NAME, "mine"), []
+    with leases.heartbeat(lease, "sft", "k", lambda: told.append(lease.lost), every=0.15):
         time.sleep(0.4)
         assert told == []
         of_another_machine(objects, seconds=60)
@@ -92,8 +92,8 @@ def test_who_lost_it_is_told_once(objects):
 
 
 def test_who_was_outrun_is_told(objects):
-    lease, told = leases.take(objects, NAME, "mine"), []
-    with leases.beating(lease, "sft", "k", lambda: told.append(lease.lost), every=0.1):
+    lease, told = leases.acquire(objects, NAME, "mine"), []
+    with leases.heartbeat(lease, "sft", "k", lambda: told.append(lease.lost), every=0.1):
         objects.replace(records.record_name("sft", "k"), b"of another attempt")
         time.sleep(0.6)
     assert told == ["another attempt committed first"]

@@ -11,7 +11,7 @@ from c2f_spec.cli.main import main
 from c2f_spec.errors import StageExit, Unreachable
 from c2f_spec.spec.handoff import Account, Entry, Placement, StageFile
 from c2f_spec.store import ledger
-from c2f_spec.store.ledger import split, summed
+from c2f_spec.store.ledger import split_hours, sum_hours
 from c2f_spec.store.open import open_store
 from runtime.process import accounting
 
@@ -169,7 +169,7 @@ def test_every_stage_of_a_run_is_in_the_ledger(c2f, repository, tiny_spec):
     ],
 )
 def test_hours_of_an_attempt_are_used_failed_redone_or_waiting(found, done, parts):
-    assert split(found, done=done) == pytest.approx(parts)
+    assert split_hours(found, done=done) == pytest.approx(parts)
     assert sum(parts) == pytest.approx(found.gpus * found.seconds / 3600)
 
 
@@ -180,7 +180,7 @@ def test_hours_of_an_attempt_are_used_failed_redone_or_waiting(found, done, part
 def test_no_hour_is_lost_or_counted_twice(seconds, waited, gpus, code, done, steps):
     began, saved, reached = steps
     found = entry(code=int(code), gpus=gpus, waited=waited, began=began, saved=saved, reached=reached)
-    parts = split(found.model_copy(update={"seconds": seconds}), done=done)
+    parts = split_hours(found.model_copy(update={"seconds": seconds}), done=done)
     assert sum(parts) == pytest.approx(gpus * seconds / 3600)
     assert min(parts) >= -1e-9
 
@@ -192,13 +192,13 @@ def test_sums_are_by_whom_and_priced_by_pool():
         entry("x", attempt="b", hours=3),
         entry("y", hours=1, account=eve, started="2026-12-01T00:00:00+00:00"),
     ]
-    sums = summed(found, "user", {"a800": 10.0})
+    sums = sum_hours(found, "user", {"a800": 10.0})
     assert {w: (s.stages, s.attempts, s.gpu_hours, s.redone, s.price) for w, s in sums.items()} == {
         "ada": (1, 2, 5.0, 2.0, 50.0),
         "eve": (1, 1, 1.0, 0.0, 0.0),
     }
-    assert list(summed(found, "project", {})) == ["mosi", "sims"]
-    assert list(summed(found, "month", {})) == ["2026-11", "2026-12"]
+    assert list(sum_hours(found, "project", {})) == ["mosi", "sims"]
+    assert list(sum_hours(found, "month", {})) == ["2026-11", "2026-12"]
 
 
 def test_usage_prints_the_ledger_of_a_store(repository, capsys):

@@ -124,11 +124,11 @@ def test_a_changed_or_missing_file_is_named(tmp_path, objects):
     path.write_text("y")
     with pytest.raises(Unreachable, match="a.txt was changed"):
         records.fetch(objects, record)
-    assert records.intact(objects, record)  # same size: only the digest tells
+    assert records.files_present(objects, record)  # same size: only the digest tells
     path.unlink()
     with pytest.raises(Unreachable, match="a.txt is missing"):
         records.fetch(objects, record)
-    assert not records.intact(objects, record)
+    assert not records.files_present(objects, record)
 
 
 def test_a_damaged_record_is_not_taken_for_an_absent_one(objects):
@@ -144,7 +144,7 @@ def test_failed_means_more_failures_than_retries(objects):
     assert records.is_failed(objects, "sft", "k")
     records.retry(objects, "sft", "k")
     assert not records.is_failed(objects, "sft", "k")
-    assert [f["message"] for f in records.failures(objects, "sft", "k")] == ["one", "two"]
+    assert [f["message"] for f in records.read_failures(objects, "sft", "k")] == ["one", "two"]
 
 
 def test_a_data_set_added_twice_is_one(tmp_path, objects):

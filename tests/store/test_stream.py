@@ -50,7 +50,7 @@ def answering(monkeypatch):
 def read(objects, tmp_path):
     descriptor = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
     try:
-        transfer.into(objects, "name", descriptor, START, LENGTH)
+        transfer.stream_range(objects, "name", descriptor, START, LENGTH)
         return os.pread(descriptor, LENGTH, START)
     finally:
         os.close(descriptor)

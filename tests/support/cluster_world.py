@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from c2f_spec.execution.run import save
+from c2f_spec.execution.run import save_plan
 from c2f_spec.keys import content_key
 from c2f_spec.plan.compile import load_environment
 from c2f_spec.plan.model import Plan, Stage, Variant
@@ -47,5 +47,5 @@ def client_of(api, **settings):
 
 def wished(plan, objects, client):
     """What `apply` does before it starts the driver."""
-    save(plan, objects)
+    save_plan(plan, objects)
     client.apply(plan_map(plan))

@@ -56,7 +56,7 @@ class Driving:
     def run(self):
         try:
             for event in self.driver.events():
-                self.events.append((event.stage.kind, event.what))
+                self.events.append((event.stage.kind, event.status))
             self.ended = "done"
         except Withdrawn:
             self.ended = "withdrawn"
@@ -104,7 +104,7 @@ def test_a_cancelled_stage_stays_cancelled_and_its_driver_goes_on(api, objects):
         victim = plan.stages[0]
         until(lambda: victim.key in control.statuses(plan.stages))
         records.add_failure(objects, victim.kind, victim.key, {"code": 77, "message": "cancelled by me"})
-        control.forgiven(plan)
+        control.notify_retry(plan)
         control.cancel([victim], lambda _: None)
         until(lambda: driving.ended)
         assert driving.ended == "done"
@@ -127,7 +127,7 @@ def test_a_driver_of_another_plan_is_told_of_a_forced_cancel(api, objects):
         until(lambda: shared.key in control.statuses(mine.stages))
         control.withdraw(mine)
         records.add_failure(objects, shared.kind, shared.key, {"code": 77, "message": "cancelled by me"})
-        control.forgiven(mine)
+        control.notify_retry(mine)
         control.cancel([shared], lambda _: None)
         until(lambda: driving.ended)
     assert driving.events == [("prepare", "started"), ("prepare", "failed")]
@@ -148,7 +148,7 @@ def test_retry_makes_a_running_driver_try_again(api, objects):
         until(lambda: ("prepare", "failed") in d.events)
         failed = next(s for s in plan.stages if records.is_failed(objects, s.kind, s.key))
         records.retry(objects, failed.kind, failed.key)
-        control.forgiven(plan)
+        control.notify_retry(plan)
         until(lambda: d.ended)
     assert d.ended == "done"
     assert all(objects.exists(records.record_name(s.kind, s.key)) for s in plan.stages)
@@ -158,7 +158,7 @@ def test_who_else_needs_a_stage_is_named(api, objects):
     mine, theirs = chains(objects.url, 2, kinds=("prepare",)), chains(objects.url, 1, kinds=("prepare",))
     for plan in (mine, theirs):
         wished(plan, objects, client_of(api))
-    found = cluster(api, objects, mine).others(mine)
+    found = cluster(api, objects, mine).plans_that_need(mine)
     assert set(found) == {theirs.stages[0].key}
 
 
@@ -168,11 +168,11 @@ def test_delete_leaves_nothing(api, objects):
     control = cluster(api, objects, plan)
     with JobController(api.state, Instant(api.state, objects, seconds=30)), Driving(plan, objects, api):
         until(lambda: len(control.statuses(plan.stages)) == 3)
-        named = control.belongings(plan, ())
+        named = control.deletable(plan, ())
         assert f"ConfigMap {names.plan_name(plan.digest)}" in named
         assert sum(n.startswith("Job prepare-") for n in named) == 3
         assert control.delete(plan, (), lambda _: None) == []
-    assert control.belongings(plan, ()) == []
+    assert control.deletable(plan, ()) == []
     assert [i["metadata"]["name"] for i in api.state.all(PODS)] == []
 
 
@@ -189,7 +189,7 @@ def test_what_a_driver_was_making_while_its_plan_was_deleted_goes_too(api, objec
 
     api.after = after
     assert control.delete(plan, (), lambda _: None) == []
-    assert control.belongings(plan, ()) == []
+    assert control.deletable(plan, ()) == []
     assert not late
 
 
@@ -217,7 +217,7 @@ def test_what_a_shell_makes_is_deleted_with_its_plan(api, objects):
     plan = chains(objects.url, 1)
     control = cluster(api, objects, plan)
     control.shell(plan, plan.stages[0])
-    assert f"Job shell-{plan.stages[0].name}" in control.belongings(plan, ())
+    assert f"Job shell-{plan.stages[0].name}" in control.deletable(plan, ())
 
 
 def test_a_shell_of_a_sharded_stage_is_one_pod(objects):

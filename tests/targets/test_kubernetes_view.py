@@ -110,7 +110,7 @@ def test_one_view_says_where_every_stage_is(api, client):
     assert found[GRPO.key].phase is Phase.QUEUED
     assert found[GRPO.key].detail.startswith("needs 8 GPUs on one node; no node fits, of 2")
     assert found[GRPO.key].state is State.RUNNING
-    assert found[GRPO.key].way_out
+    assert found[GRPO.key].remedy
 
 
 def test_of_several_jobs_of_a_stage_the_latest_counts(api, client):

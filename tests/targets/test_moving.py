@@ -57,9 +57,10 @@ def test_the_next_attempt_is_on_another_machine_and_nobody_calls_it_a_failure(ap
         [("sft", "started"), ("sft", "started"), ("sft", "done")],
     )
     assert pods.on[-1] == "good"
-    assert records.avoided(objects, stage.kind, stage.key) == ("bad",)
+    assert records.faulty_nodes(objects, stage.kind, stage.key) == ("bad",)
     assert (
-        "Xid 79 of a GPU, on the node bad" in records.failures(objects, stage.kind, stage.key)[0]["message"]
+        "Xid 79 of a GPU, on the node bad"
+        in records.read_failures(objects, stage.kind, stage.key)[0]["message"]
     )
     left = [job["metadata"]["name"] for job in api.state.all(JOBS)]
     assert left == [f"{stage.name}-r1"], "the Job that could have come back to the broken node is gone"
@@ -75,7 +76,7 @@ def test_a_failure_that_is_not_the_machines_stays_where_it_is(api, tmp_path):
     with JobController(api.state, pods, nodes=("a", "b")), Driving(plan, objects, api) as driving:
         until(lambda: driving.ended)
     assert driving.events == [("sft", "started"), ("sft", "done")]
-    assert records.avoided(objects, "sft", plan.stages[0].key) == ()
+    assert records.faulty_nodes(objects, "sft", plan.stages[0].key) == ()
     assert [job["metadata"]["name"] for job in api.state.all(JOBS)] == [f"{plan.stages[0].name}-r0"]
 
 
@@ -84,7 +85,7 @@ def test_a_pool_that_is_broken_altogether_ends_in_a_failure(api, tmp_path):
     plan = chains(objects.url, 1, kinds=("sft",))
     wished(plan, objects, client_of(api))
     api.logs = logs(XID)
-    machines = tuple(f"n{i}" for i in range(records.MOVES + 3))
+    machines = tuple(f"n{i}" for i in range(records.MAX_MOVES + 3))
     pods = Machines(api.state, objects, broken=set(machines))
     with JobController(api.state, pods, nodes=machines, backoff=5), Driving(plan, objects, api) as driving:
         until(lambda: driving.ended, seconds=40)

@@ -14,7 +14,7 @@ from c2f_spec.spec.handoff import VllmPlace
 from c2f_spec.store import records
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.base import State
-from c2f_spec.targets.gpus import Gpus, visible
+from c2f_spec.targets.gpus import Gpus, visible_gpus
 from c2f_spec.targets.kubernetes.outcomes import Settler
 from c2f_spec.targets.kubernetes.target import Kubernetes
 from c2f_spec.targets.local import Local
@@ -123,7 +123,7 @@ def test_a_cancelled_stage_stops_and_can_be_submitted_again(world):
 def test_gpus_are_counted_as_a_child_would_see_them(monkeypatch):
     for listed, names in (("", []), ("-1", []), ("0", ["0"]), ("0, 2,3", ["0", "2", "3"])):
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed)
-        assert visible() == names
+        assert visible_gpus() == names
 
 
 def test_gpus_of_nvidia_smi_are_counted(monkeypatch, tmp_path):
@@ -132,7 +132,7 @@ def test_gpus_of_nvidia_smi_are_counted(monkeypatch, tmp_path):
     program.chmod(0o755)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert visible() == ["0", "1"]
+    assert visible_gpus() == ["0", "1"]
 
 
 def test_a_gpu_is_held_by_one_until_its_process_ends(monkeypatch, tmp_path):

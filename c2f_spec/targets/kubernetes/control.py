@@ -55,7 +55,7 @@ class Cluster:
             return log.all()
         return log.follow(lambda: self._over(stage), lambda: self._waits_for(stage))
 
-    def others(self, plan: Plan) -> dict[str, tuple[str, ...]]:
+    def plans_that_need(self, plan: Plan) -> dict[str, tuple[str, ...]]:
         return followers(running(self.client), plan.digest)
 
     def withdraw(self, plan: Plan) -> None:
@@ -87,7 +87,7 @@ class Cluster:
                 )
             time.sleep(plan_objects.POLL_SECONDS)
 
-    def forgiven(self, plan: Plan) -> None:
+    def notify_retry(self, plan: Plan) -> None:
         now, keys = datetime.now(UTC).isoformat(), {stage.key for stage in plan.stages}
         told = False
         for other in running(self.client):
@@ -99,7 +99,7 @@ class Cluster:
         if told:
             time.sleep(HEED_SECONDS)
 
-    def belongings(self, plan: Plan, kept: Iterable[str]) -> list[str]:
+    def deletable(self, plan: Plan, kept: Iterable[str]) -> list[str]:
         return [str(f) for f in self._belongings(plan, kept)]
 
     def delete(self, plan: Plan, kept: Iterable[str], say: Callable[[str], None]) -> list[str]:

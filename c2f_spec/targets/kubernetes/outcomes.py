@@ -44,13 +44,15 @@ def move(
         blame_node(objects, stage, pod, found)
     # It stays until its pods have saved and gone: the next Job is not made beside a pod that still writes.
     client.delete(JOBS, job, uid=uid, foreground=True)
-    records.forgive_fault(objects, stage.kind, stage.key)
+    records.retry_after_node_fault(objects, stage.kind, stage.key)
 
 
 def blame_node(objects: ObjectStore, stage: Stage, pod: dict[str, Any], found: Fault) -> None:
     """Remember the machine of a pod, once."""
     uid, node = pod["metadata"]["uid"], pod["spec"]["nodeName"]
-    records.add_fault(objects, stage.kind, stage.key, pod=uid, node=node, what=found.what, line=found.line)
+    records.add_node_fault(
+        objects, stage.kind, stage.key, pod=uid, node=node, what=found.what, line=found.line
+    )
 
 
 def fault_of(client: Client, pod: dict[str, Any]) -> Fault | None:
@@ -112,7 +114,7 @@ def _store_outcome(target: Kubernetes, stage: Stage, name: str, held: Held) -> N
     if broken:
         for pod, fault in broken:
             blame_node(target.objects, stage, pod, fault)
-        records.forgive_fault(target.objects, stage.kind, stage.key)
+        records.retry_after_node_fault(target.objects, stage.kind, stage.key)
     else:
         records.add_failure(target.objects, stage.kind, stage.key, _failure(held, failed))
     target.standing.look(target.objects, stage)

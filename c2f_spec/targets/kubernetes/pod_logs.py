@@ -124,7 +124,7 @@ class Logs:
                     return
             else:
                 return
-        yield from stored.lines(self.objects, self.stage.kind, self.stage.key, attempt.id)
+        yield from stored.attempt_lines(self.objects, self.stage.kind, self.stage.key, attempt.id)
 
     def _follow(self, live: list[Attempt]) -> Iterator[str]:
         """Lines of pods as they come, several side by side with their number before each."""
@@ -186,7 +186,7 @@ class Logs:
         told = 0
         while True:
             lives = self._is(attempt, living=True)  # before the look: what was stored until its end is seen
-            kept = list(stored.lines(self.objects, self.stage.kind, self.stage.key, attempt.id))
+            kept = list(stored.attempt_lines(self.objects, self.stage.kind, self.stage.key, attempt.id))
             rest = after(kept, known)
             yield from rest[told:]
             told = len(rest)

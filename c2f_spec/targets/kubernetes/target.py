@@ -168,7 +168,7 @@ class Kubernetes:
     def prepare(self, plan: Plan, stage: Stage) -> Request:
         """The stage's objects, for as often as it was forgiven a failure."""
         retries = self.standing.retries[stage.key]
-        avoid = records.avoided(self.objects, stage.kind, stage.key) if retries else ()
+        avoid = records.faulty_nodes(self.objects, stage.kind, stage.key) if retries else ()
         made = prepare(plan, stage, retries=retries, avoid=avoid)
         return Request(stage, tuple(map(_lasting, made)))
 
@@ -208,7 +208,7 @@ class Kubernetes:
             if stage.key in self.standing.done:
                 return Status(State.DONE)
         if self.standing.failed(stage.key):
-            last = records.failures(self.objects, stage.kind, stage.key)[-1]
+            last = records.read_failures(self.objects, stage.kind, stage.key)[-1]
             return Status(State.FAILED, str(last.get("message", "")))
         if held is not None and self._held(stage) is not None:
             return Status(State.RUNNING, "ended; the driver has not yet written down why")
