@@ -108,7 +108,7 @@ def test_copies_in_no_lock_and_leftovers_go(store):
     store.create("ledger/2026-11/x.json", b"{}")
     found = told(store, copies=["datasets/x/2", "models/Q/w/rev/4"])
     assert set(found) == {"datasets/x/1", "models/Q/w/rev/3", "claims"}
-    assert len(found["models/Q/w/rev/3"].objects) == 2
+    assert len(found["models/Q/w/rev/3"].names) == 2
 
 
 # ---- the verb, in a repository with two branches
