@@ -1,5 +1,7 @@
-"""`python -m runtime stage.json --lock FILE`: process 1 of a stage.
-`python -m runtime data …`, `export`, `model`, `predict`: the module of that name says what.
+"""Run a stage: `python -m runtime stage.json --lock FILE`, or a command: `python -m runtime data|export|model|predict …`.
+
+A target starts the first form as process 1 of a stage (`runtime.process.supervise`); the CLI starts the second as its child
+(`runtime.commands`).
 """
 
 from __future__ import annotations
@@ -9,11 +11,11 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
-VERBS = ("data", "export", "model", "predict")
+COMMANDS = ("data", "export", "model", "predict")
 
 
 def main(argv: list[str]) -> int:
-    if argv and argv[0] in VERBS:
+    if argv and argv[0] in COMMANDS:
         code: int = import_module(f"runtime.commands.{argv[0]}").main(argv[1:])
         return code
     from runtime.process.supervise import supervise

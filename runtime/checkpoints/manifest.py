@@ -86,10 +86,10 @@ class Location(NamedTuple):
         return "/".join(self.folder.split("/")[-2:])
 
 
-def list_checkpoints(objects: ObjectStore, kind: str, key: str) -> list[Location]:
+def list_checkpoints(store: ObjectStore, kind: str, key: str) -> list[Location]:
     """Return the checkpoints of a stage, the newest step first; of one step, the one stored last first."""
     found: dict[str, Location] = {}
-    for each in objects.listing(checkpoints_name(kind, key)):
+    for each in store.listing(checkpoints_name(kind, key)):
         parts = _NAME.match(each.name)
         if parts:
             folder, step, file = parts[1], int(parts[2]), parts[3]
@@ -100,9 +100,9 @@ def list_checkpoints(objects: ObjectStore, kind: str, key: str) -> list[Location
     return sorted(found.values(), reverse=True)
 
 
-def newest_step(objects: ObjectStore, kind: str, key: str) -> int:
+def newest_step(store: ObjectStore, kind: str, key: str) -> int:
     """Return the step of the newest checkpoint that has a manifest; 0 if there is none."""
-    return max((place.step for place in list_checkpoints(objects, kind, key) if place.complete), default=0)
+    return max((place.step for place in list_checkpoints(store, kind, key) if place.complete), default=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,16 +54,16 @@ class Search:
         return "\n".join((start, *(f"  skipped {reason}" for reason in self.skipped)))
 
 
-def find_newest(objects: ObjectStore, kind: str, key: str, world: int, zero: Zero = "off") -> Search:
+def find_newest(store: ObjectStore, kind: str, key: str, world: int, zero: Zero = "off") -> Search:
     """Verify the checkpoints of a stage, newest first, until one passes; fetch it to this machine.
 
     Raises `Unreachable` if the store is unreachable: a fresh start would then throw work away.
     """
     skipped = []
-    for location in list_checkpoints(objects, kind, key):
+    for location in list_checkpoints(store, kind, key):
         try:
-            manifest = verify_manifest(objects, location, kind, key, world, zero)
-            folder = fetch_verified(objects, manifest.folder, manifest.files, None, REMEDY)
+            manifest = verify_manifest(store, location, kind, key, world, zero)
+            folder = fetch_verified(store, manifest.folder, manifest.files, None, REMEDY)
         except (ValueError, Damaged) as error:
             skipped.append(f"{location}: {error.message if isinstance(error, Damaged) else error}")
             continue
@@ -72,7 +72,7 @@ def find_newest(objects: ObjectStore, kind: str, key: str, world: int, zero: Zer
 
 
 def verify_manifest(
-    objects: ObjectStore,
+    store: ObjectStore,
     location: Location,
     kind: str,
     key: str,
@@ -87,7 +87,7 @@ def verify_manifest(
     if not location.complete:
         raise ValueError("it has no manifest, so its upload was never finished")
     try:
-        content = read_sealed(objects, f"{location.folder}/{MANIFEST}", REMEDY)
+        content = read_sealed(store, f"{location.folder}/{MANIFEST}", REMEDY)
         manifest = Manifest.model_validate(content)
     except (Damaged, ValidationError) as error:
         raise ValueError("its manifest is damaged") from error

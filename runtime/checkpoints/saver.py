@@ -66,7 +66,7 @@ class Saver:
 
     def __init__(
         self,
-        objects: ObjectStore,
+        store: ObjectStore,
         stage: StageFile,
         attempt: str,
         scratch: Path,
@@ -76,7 +76,7 @@ class Saver:
         """`together` if every rank has one."""
         self.step = 0
         self._together = together
-        self._objects, self._stage, self._attempt = objects, stage, attempt
+        self._store, self._stage, self._attempt = store, stage, attempt
         self._scratch, self._keep = scratch, keep
         self._waiting: SaveRequest | None = None
         self._busy = False
@@ -117,7 +117,7 @@ class Saver:
                 order, self._waiting, self._busy = self._waiting, None, True
             assert order is not None
             try:
-                self._store(order)
+                self._store_request(order)
             except (Unreachable, OSError) as error:
                 _log_failure(order, _reason(error))
             except BaseException as error:  # noqa: BLE001  the training thread raises it
@@ -127,7 +127,7 @@ class Saver:
                 self._busy = False
                 self._changed.notify_all()
 
-    def _store(self, order: SaveRequest) -> None:
+    def _store_request(self, order: SaveRequest) -> None:
         started = time.monotonic()
         step = order.snapshot.step
         named = Manifest(
@@ -147,7 +147,7 @@ class Saver:
                 return
             files |= part
         whole = named.model_copy(update={"files": files})
-        self._objects.create(f"{whole.folder}/{MANIFEST}", whole.to_bytes())
+        self._store.create(f"{whole.folder}/{MANIFEST}", whole.to_bytes())
         self.step = step
         log_line(f"checkpoint of step {step}: stored in {time.monotonic() - started:.1f} s")
         self._retire()
@@ -160,7 +160,7 @@ class Saver:
         order.snapshot.write(folder)
         for path, size in order.logs.items():
             _copy_start(path, folder / path.name, size)
-        files = self._objects.put_folder(folder, name, digest_folder(folder))
+        files = self._store.put_folder(folder, name, digest_folder(folder))
         shutil.rmtree(folder, ignore_errors=True)
         return files
 
@@ -177,15 +177,15 @@ class Saver:
     def _retire(self) -> None:
         """Manifests go first: what has one is whole."""
         for manifest in find_expired(self._stored(), self._keep):
-            self._objects.delete(f"{manifest.folder}/{MANIFEST}")
-            for name in list(self._objects.names(manifest.folder)):
-                self._objects.delete(name)
+            self._store.delete(f"{manifest.folder}/{MANIFEST}")
+            for name in list(self._store.names(manifest.folder)):
+                self._store.delete(name)
 
     def _stored(self) -> list[Manifest]:
         found = []
-        for each in list_checkpoints(self._objects, self._stage.kind, self._stage.key):
+        for each in list_checkpoints(self._store, self._stage.kind, self._stage.key):
             try:
-                found.append(verify_manifest(self._objects, each, self._stage.kind, self._stage.key))
+                found.append(verify_manifest(self._store, each, self._stage.kind, self._stage.key))
             except ValueError:
                 continue  # not ours to judge: whoever resumes tells why it is passed over, and `gc` collects it
         return found

@@ -42,11 +42,11 @@ def main(argv: Sequence[str]) -> int:
         args = _parser().parse_args(argv)
         if args.verb == "check":
             return _check(args)
-        objects = open_store(args.store)
+        store = open_store(args.store)
         names = FETCHED if "ALL" in args.names else tuple(dict.fromkeys(args.names))
         for name in names if args.fetch else ():
             _check_known(name)
-        with _scratch(objects) as scratch:
+        with _scratch(store) as scratch:
             fetched: dict[str, Path] = {}
             for name in names:
                 reader = KNOWN[name].reader if args.fetch else ""
@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
                     folder.mkdir()
                     fetched[reader] = FETCH[reader](folder)
                 source = fetched[reader] if args.fetch else args.copy
-                print(json.dumps(add(objects, name, source, scratch)), flush=True)
+                print(json.dumps(add(store, name, source, scratch)), flush=True)
     except C2fError as error:
         print(error, file=sys.stderr)
         return int(error.code if isinstance(error, StageError) else error.exit)
@@ -66,9 +66,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 @contextmanager
-def _scratch(objects: ObjectStore) -> Iterator[Path]:
+def _scratch(store: ObjectStore) -> Iterator[Path]:
     """On the disk of a store that is a folder, which then takes the copy as it lies there; `gc` finds what a kill leaves."""
-    place = objects.local(INCOMING)
+    place = store.local(INCOMING)
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
     try:
@@ -87,7 +87,7 @@ def _copy_failed(error: OSError) -> Unreachable:
     )
 
 
-def add(objects: ObjectStore, name: str, source: Path, scratch: Path) -> dict[str, Any]:
+def add(store: ObjectStore, name: str, source: Path, scratch: Path) -> dict[str, Any]:
     """Stage the files of data set `name` that lie in `source`; returns what is printed."""
     kind = find_dataset(name, source).reader
     reader = DATASETS[kind]
@@ -108,7 +108,7 @@ def add(objects: ObjectStore, name: str, source: Path, scratch: Path) -> dict[st
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, copy)
     facts = {"name": name, "source": reader.SOURCE, "licence": reader.LICENCE, "rows": len(rows)}
-    digest = add_dataset(objects, name, folder, facts)
+    digest = add_dataset(store, name, folder, facts)
     told = {"name": name, "digest": digest, "files": len(wanted), "rows": len(rows)}
     if kind == "own":
         said = own.declare(own.read_header(name, source), rows)

@@ -48,9 +48,9 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def add(name: str, store: str, source: str, at: str | None) -> dict[str, Any]:
+def add(name: str, url: str, source: str, at: str | None) -> dict[str, Any]:
     """Stage `name` (repository@revision) from a hub or a folder; returns what is printed."""
-    objects = open_store(store)
+    store = open_store(url)
     repository, _, revision = name.partition("@")
     if source in HUBS:
         incoming = home() / "incoming" / source / repository / revision
@@ -59,7 +59,7 @@ def add(name: str, store: str, source: str, at: str | None) -> dict[str, Any]:
         files, left_out = _local_files(Path(source))
     for file in files.values():
         check_file(file)
-    digest = add_model(objects, name, files, _log, may_link=source in HUBS)
+    digest = add_model(store, name, files, _log, may_link=source in HUBS)
     size = sum(file.stat().st_size for file in files.values())
     if source in HUBS:
         shutil.rmtree(incoming)

@@ -58,9 +58,9 @@ ABANDONED_SECONDS = 3600.0
 """Seconds after which a file that is being written is not being written any more."""
 
 
-def open_cache(objects: ObjectStore) -> DecodedCache:
+def open_cache(store: ObjectStore) -> DecodedCache:
     """Beside a store that is a folder, else in this machine's cache."""
-    root = Path(objects.local("features") or machine_cache().root / "features")
+    root = Path(store.local("features") or machine_cache().root / "features")
     return DecodedCache(root, cache_limit(root))
 
 

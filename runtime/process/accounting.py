@@ -1,13 +1,17 @@
-"""The entry in the ledger that each attempt at a stage ends with: how long it held its GPUs, and what came of it.
+"""The account of each attempt at a stage: its entry in the ledger, and a limit to attempts that are stopped.
 
-Written by process 1 of a stage, which outlives its workers. An attempt whose machine dies cannot write its own: the next
-one finds what it left in `held.json`, and writes the entry up to its last sign of life.
+Process 1 of a stage calls `begin` before and `end` after its workers, which it outlives. An attempt whose machine dies
+cannot write its own entry: the next attempt finds its start in `running.json`, and writes the entry up to its last sign of
+life.
+
+A stage that is stopped five times without a new checkpoint in between fails (`count_stop`). Stops are not retried by count
+elsewhere, because machines that are taken back are normal. But a grace period that is too short for a checkpoint, or steps
+that take longer than the machine is lent for, would be retried for ever.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,16 +20,14 @@ from c2f_spec.errors import StageExit, Unreachable
 from c2f_spec.spec.handoff import Account, Entry
 from c2f_spec.store import ledger, records
 from c2f_spec.store.digest import read_all_sealed, seal, unseal
-from runtime.checkpoints.manifest import newest_step
+from runtime.checkpoints.manifest import RESUMABLE, newest_step
 from runtime.process.workers import RankEnd
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
     from c2f_spec.store.protocol import ObjectStore
 
-
-STEP = re.compile(r"/checkpoints/step-(\d+)/[^/]+/manifest\.json$")
-TRAINING = ("sft", "grpo")
+MAX_STOPS = 5
 
 
 class AttemptStart(NamedTuple):
@@ -35,126 +37,108 @@ class AttemptStart(NamedTuple):
     at: float
     """Seconds since the epoch."""
     step: int
-    """Of the checkpoint that it can go on from; 0: of none."""
+    """Step of the checkpoint that it can resume from; 0 if there is none."""
     gpus: int
     account: Account | None
-    """Whose hours it is; nobody's: it is in no ledger."""
+    """The account that pays; without one the attempt is in no ledger."""
 
 
-def begin(stage: StageFile, objects: ObjectStore, attempt: str) -> AttemptStart:
-    """Also settles the account of an attempt before it that was killed outright."""
-    account, step = ledger.read_account(objects, stage.kind, stage.key), saved_step(stage, objects)
-    killed = _unfinished_attempt(stage, objects)
+def begin(stage: StageFile, store: ObjectStore, attempt: str) -> AttemptStart:
+    """Note the start of an attempt. Also write the entry of an attempt before it that was killed outright."""
+    account, step = ledger.read_account(store, stage.kind, stage.key), _saved_step(stage, store)
+    killed = _unfinished_attempt(stage, store)
     if killed is not None:
-        last = max(
-            killed.at, _progress(stage, objects, killed.at)[1], _last_log_time(stage, objects, killed.attempt)
-        )
-        _add(stage, objects, killed, StageExit.TRANSIENT, last)
-    begun = AttemptStart(attempt, time.time(), step, stage.placement.gpus, account)
-    left = {**begun._asdict(), "account": account.model_dump() if account else None}
-    objects.replace(_note_name(stage), seal(left))
-    return begun
+        signs = _progress(stage, store, killed.at)[1], _last_log_time(stage, store, killed.attempt)
+        _add_entry(stage, store, killed, StageExit.TRANSIENT, max(killed.at, *signs))
+    start = AttemptStart(attempt, time.time(), step, stage.placement.gpus, account)
+    note = {**start._asdict(), "account": account.model_dump() if account else None}
+    store.replace(_note_name(stage), seal(note))
+    return start
 
 
-def end(stage: StageFile, objects: ObjectStore, begun: AttemptStart, code: StageExit) -> None:
-    """Write the entry. A store that refuses it is told of, and changes nothing of how the attempt ended."""
+def end(stage: StageFile, store: ObjectStore, start: AttemptStart, code: StageExit) -> None:
+    """Write the entry of an attempt. A store that refuses it is logged, and does not change how the attempt ended."""
     try:
-        _add(stage, objects, begun, code, time.time())
-        objects.replace(_note_name(stage), seal({}))
+        _add_entry(stage, store, start, code, time.time())
+        store.replace(_note_name(stage), seal({}))
     except Unreachable as error:
-        print(f"{stage.name}: not in the ledger: {error.message}", flush=True)
+        print(f"{stage.name}: the ledger entry was not written: {error.message}", flush=True)
 
 
-def _add(stage: StageFile, objects: ObjectStore, begun: AttemptStart, code: StageExit, until: float) -> None:
-    if begun.account is None:
+def count_stop(store: ObjectStore, kind: str, key: str, attempt: str, stop: RankEnd) -> RankEnd:
+    """Count `stop` in the store and return it, or a failure if it is the fifth without a new checkpoint."""
+    step = newest_step(store, kind, key)
+    # Stops before a failure do not count: a user has asked for another try since.
+    folder = f"work/{kind}/{key}/stops/{len(records.read_failures(store, kind, key))}"
+    store.create(f"{folder}/{attempt}.json", seal({"step": step}))
+    listed = sorted(store.listing(folder), key=lambda each: each.modified)
+    names = [each.name for each in listed[-MAX_STOPS:]]
+    steps = [
+        note["step"] for note in read_all_sealed(store, names, f"remove the objects below {folder}").values()
+    ]
+    if len(steps) < MAX_STOPS or any(s != step for s in steps):
+        return stop
+    message = f"stopped {MAX_STOPS} times without a checkpoint after step {step}"
+    hint = "lower `checkpoints.every`, or raise `grace_seconds` of the environment; then run `c2f-spec retry`"
+    return RankEnd(stop.rank, StageExit.BUG, message, hint)
+
+
+def _add_entry(
+    stage: StageFile, store: ObjectStore, start: AttemptStart, code: StageExit, until: float
+) -> None:
+    if start.account is None:
         return
-    record = records.read_record(objects, stage.kind, stage.key) if code is StageExit.DONE else None
-    mine = record is not None and record.attempt == begun.attempt
-    provenance = record.provenance if record is not None and mine else {}
-    saved = saved_step(stage, objects)
+    record = records.read_record(store, stage.kind, stage.key) if code is StageExit.DONE else None
+    committed = record is not None and record.attempt == start.attempt
+    provenance = record.provenance if record is not None and committed else {}
+    saved = _saved_step(stage, store)
     entry = Entry(
         kind=stage.kind,
         key=stage.key,
-        attempt=begun.attempt,
-        account=begun.account,
-        started=datetime.fromtimestamp(begun.at, UTC).isoformat(timespec="seconds"),
-        seconds=round(until - begun.at, 2),
+        attempt=start.attempt,
+        account=start.account,
+        started=datetime.fromtimestamp(start.at, UTC).isoformat(timespec="seconds"),
+        seconds=round(until - start.at, 2),
         waited=provenance.get("seconds", {}).get("start", 0.0),
-        gpus=begun.gpus,
+        gpus=start.gpus,
         code=int(code),
-        committed=mine,
-        began=begun.step,
-        reached=max(begun.step, saved, _progress(stage, objects, begun.at)[0]),
+        committed=committed,
+        began=start.step,
+        reached=max(start.step, saved, _progress(stage, store, start.at)[0]),
         saved=saved,
         measured=provenance.get("measured", {}),
     )
-    ledger.add(objects, entry)
+    ledger.add(store, entry)
 
 
-def saved_step(stage: StageFile, objects: ObjectStore) -> int:
-    """Of the newest whole checkpoint; 0 if there is none."""
-    if stage.kind not in TRAINING:
-        return 0
-    names = objects.names(f"{records.work_name(stage.kind, stage.key)}/checkpoints")
-    return max((int(found[1]) for name in names if (found := STEP.search(name))), default=0)
+def _saved_step(stage: StageFile, store: ObjectStore) -> int:
+    return newest_step(store, stage.kind, stage.key) if stage.kind in RESUMABLE else 0
 
 
-def _progress(stage: StageFile, objects: ObjectStore, since: float) -> tuple[int, float]:
-    """Steps that were done, and when that was told last; nothing that was told before `since`."""
-    state = records.read_progress(objects, stage.kind, stage.key)
+def _progress(stage: StageFile, store: ObjectStore, since: float) -> tuple[int, float]:
+    """Return the steps done and the time of the last progress report; (0, 0.0) if it is older than `since`."""
+    state = records.read_progress(store, stage.kind, stage.key)
     if not state or state["time"] < since:
         return 0, 0.0
     return int(state["done"]) if state["unit"] == "steps" else 0, float(state["time"])
 
 
-def _last_log_time(stage: StageFile, objects: ObjectStore, attempt: str) -> float:
-    """When an attempt wrote the last of its log."""
-    logs = objects.listing(f"{records.work_name(stage.kind, stage.key)}/logs/{attempt}")
+def _last_log_time(stage: StageFile, store: ObjectStore, attempt: str) -> float:
+    logs = store.listing(f"{records.work_name(stage.kind, stage.key)}/logs/{attempt}")
     return max((each.modified for each in logs), default=0.0)
 
 
-def _unfinished_attempt(stage: StageFile, objects: ObjectStore) -> AttemptStart | None:
-    """The attempt before this one, if it has not ended by itself. Of a damaged note nobody's hours can be told."""
-    left = unseal(objects.read(_note_name(stage)) or b"")
-    if not left:
+def _unfinished_attempt(stage: StageFile, store: ObjectStore) -> AttemptStart | None:
+    """Return the attempt before this one, if it did not write its own end. A damaged note counts as none."""
+    note = unseal(store.read(_note_name(stage)) or b"")
+    if not note:
         return None
-    account = Account(**left["account"]) if left["account"] else None
-    return AttemptStart(**{**left, "account": account})
+    account = Account(**note["account"]) if note["account"] else None
+    return AttemptStart(**{**note, "account": account})
 
 
 def _note_name(stage: StageFile) -> str:
-    """Of several pods that share a stage, each has its own."""
+    """Return the name of the note of a running attempt; pods that share a stage have one each."""
     shared = stage.placement.shards > 1 or stage.placement.nodes > 1
     part = f"-{os.environ.get('JOB_COMPLETION_INDEX', '0')}" if shared else ""
-    return f"{records.work_name(stage.kind, stage.key)}/held{part}.json"
-
-
-# Stops that lead nowhere: a stage that is stopped five times without a new checkpoint in between is given up.
-#
-# Stops are not counted by whoever retries, because machines that are taken back are normal. But a grace period that is
-# too short for a checkpoint, or steps that take longer than the machine is lent for, would be retried for ever.
-
-
-MAX_STOPS = 5
-SAVED = frozenset({"sft", "grpo"})
-"""Kinds of stages that are saved on the way."""
-
-
-def count_stop(objects: ObjectStore, kind: str, key: str, attempt: str, stop: RankEnd) -> RankEnd:
-    """`stop`, noted in the store; the end of the stage, if it is the fifth without a new checkpoint."""
-    step = newest_step(objects, kind, key)
-    # Those before a failure do not count again: somebody asked for another try since.
-    place = f"work/{kind}/{key}/stops/{len(records.read_failures(objects, kind, key))}"
-    objects.create(f"{place}/{attempt}.json", seal({"step": step}))
-    listed = sorted(objects.listing(place), key=lambda each: each.modified)
-    notes = read_all_sealed(
-        objects, [each.name for each in listed[-MAX_STOPS:]], f"remove the objects below {place}"
-    )
-    steps = [note["step"] for note in notes.values()]
-    if len(steps) < MAX_STOPS or any(s != step for s in steps):
-        return stop
-    message = f"stopped {MAX_STOPS} times without a checkpoint after step {step}"
-    hint = (
-        "lower `checkpoints.every`, or raise `grace_seconds` of the environment; `c2f-spec retry` tries again"
-    )
-    return RankEnd(stop.rank, StageExit.BUG, message, hint)
+    return f"{records.work_name(stage.kind, stage.key)}/running{part}.json"

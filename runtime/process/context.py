@@ -1,4 +1,7 @@
-"""What a stage is given: its section of the spec, verified inputs, a folder for outputs, and a way to tell progress."""
+"""The context that a stage runs in: its sections of the spec, verified inputs, an output folder, and its progress.
+
+Each worker makes one and passes it to `run` of the stage's module.
+"""
 
 from __future__ import annotations
 
@@ -27,57 +30,60 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PROGRESS_SECONDS = (0.5, 5.0)
-"""Between two tellings of progress: in a folder, and in a bucket, where each is a request that is paid for."""
+"""Seconds between two writes of the progress: in a folder, and in a bucket, where each is a request that is paid for."""
 
 METRICS = "metrics.jsonl"
-"""What a stage logged, a line a step, among its outputs."""
+"""Output file with the metrics that a stage logged, a line a step."""
 
 
 @dataclass
 class Context:
-    """One attempt at one stage, seen from inside."""
+    """One attempt at one stage, as one of its workers has it."""
 
     stage: StageFile
     inputs: Mapping[str, Path]
-    """Role to folder of a committed output, verified. Read only."""
+    """Folder of each input by role, verified. Read only."""
     out: Path
-    """Whatever lies here when the stage returns is committed, whole."""
+    """Output folder: everything in it is committed when the stage returns."""
     store: ObjectStore
     rank: int = 0
     world: int = 1
     attempt: str = "attempt"
     checkpoint: VerifiedCheckpoint | None = None
-    """The checkpoint that a stage which trains goes on from."""
+    """The checkpoint that a training resumes from."""
     measured: dict[str, float] = field(default_factory=dict)
-    """What the stage cost here; recorded, never keyed."""
+    """What the stage cost on this machine; recorded, in no key."""
     _last: float = field(default=0.0, repr=False)
     _first: tuple[float, int] | None = field(default=None, repr=False)
-    """When this attempt first told of its progress, and how far it was then."""
+    """Time of this attempt's first progress, and what was done then."""
 
     def section(self, name: str, kind: Any) -> Any:
-        """The section `name` of the spec, as a model; what the preimage leaves out is at its default."""
-        given = self._with_endpoint(name, self.stage.preimage["spec"].get(name, {}))
-        section = TypeAdapter(kind).validate_python(given)
+        """Return section `name` of the spec as a `kind`; fields that the preimage leaves out have their defaults.
+
+        Raises `StageSpecWrong` for a value that this version does not support.
+        """
+        fields = self._with_endpoint(name, self.stage.preimage["spec"].get(name, {}))
+        section = TypeAdapter(kind).validate_python(fields)
         refuse_unsupported(section, name)
         return self._with_attention(section)
 
     def _with_attention(self, section: Any) -> Any:
-        """With what the placement says of it: that is in no key, and so not in the preimage."""
+        """Return a student's section with the attention of the placement, which is in no key and so not in the preimage."""
         place = self.stage.placement
         if isinstance(section, QwenOmni) and place.attention is not None:
             return section.model_copy(update={"attention": place.attention})
         return section
 
-    def _with_endpoint(self, name: str, given: dict[str, Any]) -> dict[str, Any]:
-        """A section with the endpoint that it must name, which is in no key and so not in the preimage either."""
+    def _with_endpoint(self, name: str, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return a section with the URL of the endpoint, which is in no key and so not in the preimage."""
         endpoint = self.stage.placement.endpoint
         if endpoint is None or endpoint.url is None:
-            return given
-        if name == "teacher" and given.get("kind") == "openai":
-            return {"endpoint": endpoint.url, **given}
-        if name == "filters" and given.get("judge") is not None:
-            return {**given, "judge": {"endpoint": endpoint.url, **given["judge"]}}
-        return given
+            return fields
+        if name == "teacher" and fields.get("kind") == "openai":
+            return {"endpoint": endpoint.url, **fields}
+        if name == "filters" and fields.get("judge") is not None:
+            return {**fields, "judge": {"endpoint": endpoint.url, **fields["judge"]}}
+        return fields
 
     @cached_property
     def format(self) -> Any:
@@ -97,37 +103,37 @@ class Context:
         return Heartbeat(self.rank, self.stage.placement.hang_seconds)
 
     def log(self, step: int, **values: float) -> None:
-        """Append metrics of one step. They are committed with the outputs and replayed to tracking by the launcher."""
+        """Append metrics of one step. They are committed with the outputs, and the launcher sends them to tracking."""
         if self.rank == 0:
             with (self.out / METRICS).open("a") as file:
                 file.write(json.dumps({"step": step, **values}) + "\n")
 
     def progress(self, done: int, total: int, unit: str, **values: float) -> None:
-        """Tell how far the stage is; shown by `status` and while `apply` waits. At most every `TELL_SECONDS`.
+        """Report progress, which `status` and a waiting `apply` print; written at most every `PROGRESS_SECONDS`.
 
-        Each call is a step of the stage: one that does not come in time after the first means that it hangs.
+        Each call is a step of the stage: a step after the first that takes too long means that the stage hangs.
         """
-        if done:  # what comes before the first, a model that is loaded for one, takes what it takes
+        if done:  # work before the first step, like loading a model, has no limit
             self._heart.beat(last=done >= total)
         now = time.monotonic()
         name = f"work/{self.stage.kind}/{self.stage.key}/progress.json"
-        often = PROGRESS_SECONDS[self.store.local(name) is None]
-        if self.rank != 0 or (now - self._last < often and done < total):
+        pause = PROGRESS_SECONDS[self.store.local(name) is None]
+        if self.rank != 0 or (now - self._last < pause and done < total):
             return
         self._last = now
         self._first = self._first or (now, done)
         state = {"done": done, "total": total, "unit": unit, "time": time.time(), "values": values}
         began, before = self._first
-        if done > before:  # what was done before this attempt says nothing of how fast it is
+        if done > before:  # steps of earlier attempts say nothing about the rate of this one
             rate = (done - before) / (now - began)
             state |= {"rate": round(rate, 6), "eta": round((total - done) / rate, 1)}
         self.store.replace(name, json.dumps(state).encode())
 
 
 def refuse_unsupported(section: Any, *at: str) -> None:
-    """Raises `StageSpecWrong` for a value that this version would ignore: the compiler's table, asked once more."""
+    """Raise `StageSpecWrong` for a value that this version would ignore, by the table that the compiler uses too."""
     for path, value in unsupported(section, at):
         raise StageSpecWrong(
-            f"`{'.'.join(path)}: {shown(value)}` is not run by this version",
-            hint="`c2f-spec validate` names the place in the spec",
+            f"`{'.'.join(path)}: {shown(value)}` is not supported by this version",
+            hint="run `c2f-spec validate`, which names the place in the spec",
         )

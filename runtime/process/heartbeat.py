@@ -1,10 +1,10 @@
-"""Signs of life: a worker tells its supervisor when it made a step, and how long the next may take.
+"""Heartbeats: a worker writes when it made a step and how long the next may take; its supervisor reads it.
 
-The supervisor judges, not the worker: a thread of the worker could not run while a library that hangs holds the
+The supervisor decides, not the worker: a thread of the worker could not run while a library that hangs holds the
 interpreter. `beat-<rank>.json` in the folder `C2F_EXIT_DIR` has the worker's process id, the time of its last step
 (CLOCK_MONOTONIC, which all processes of a machine share), and the seconds after which it counts as hung: ten times the
-median step, or the least of the placement (`hang_seconds`). Before the first step and after the last nothing counts:
-models are loaded and results stored then, which the store's own deadlines bound.
+median step, or `hang_seconds` of the placement if that is more. There is no limit before the first step and after the
+last, when models are loaded and results stored: the store's own deadlines bound that.
 """
 
 from __future__ import annotations
@@ -22,30 +22,32 @@ from statistics import median
 STACKS_SIGNAL = signal.SIGUSR1
 """Makes a worker write the stack of every thread to its log, from C: it works when Python does not."""
 HANG_FACTOR = 10
-"""A step is hung when it takes so many times the median."""
+"""A step hangs when it takes this many times the median."""
 WINDOW = 101
-"""Of steps, for the median."""
+"""Number of steps in the median."""
 WRITE_SECONDS = 0.2
-"""Seconds between two beats that are written down."""
+"""Seconds between two beats that are written to disk."""
 
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The last sign of a worker."""
+    """The last heartbeat of a worker."""
 
     rank: int
     pid: int
     at: float
+    """Time of the last step, seconds of CLOCK_MONOTONIC."""
     limit: float | None
+    """Seconds that the next step may take; no limit before the first step and after the last."""
 
     def overdue(self, now: float) -> float:
-        """Seconds since the last step, if they are too many, else 0."""
+        """Return the seconds since the last step if they exceed the limit, else 0."""
         waited = now - self.at
         return waited if self.limit is not None and waited > self.limit else 0.0
 
 
 class Heartbeat:
-    """Of one worker; without `C2F_EXIT_DIR` nobody listens."""
+    """The heartbeats of one worker; without `C2F_EXIT_DIR` none is written."""
 
     def __init__(self, rank: int, least: float) -> None:
         folder = os.environ.get("C2F_EXIT_DIR")
@@ -56,7 +58,7 @@ class Heartbeat:
         self._written = 0.0
 
     def beat(self, *, last: bool = False) -> None:
-        """A step was made; `last` if none will follow."""
+        """Note that a step was made; `last` if none will follow."""
         now = time.monotonic()
         if self._last is not None:
             self._took.append(now - self._last)
@@ -72,7 +74,7 @@ class Heartbeat:
 
 
 def register_worker(rank: int) -> None:
-    """Say who this worker is, and listen to `STACKS`."""
+    """Write this worker's process id, and write stacks on `STACKS_SIGNAL`."""
     faulthandler.register(STACKS_SIGNAL, all_threads=True)
     _write(
         Path(os.environ["C2F_EXIT_DIR"], f"beat-{rank}.json"), Beat(rank, os.getpid(), time.monotonic(), None)
@@ -80,7 +82,7 @@ def register_worker(rank: int) -> None:
 
 
 def read_beats(folder: Path) -> list[Beat]:
-    """The last sign of every worker that gave one."""
+    """Return the last heartbeat of every worker that wrote one."""
     return [Beat(**json.loads(path.read_text())) for path in sorted(folder.glob("beat-*.json"))]
 
 

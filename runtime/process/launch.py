@@ -1,6 +1,7 @@
-"""`python -m runtime.process.launch SCRATCH N GRACE MODULE ARG…`: torchrun on this node, and a note of who was killed by what.
+"""Run torchrun on this node: `python -m runtime.process.launch SCRATCH N GRACE MODULE ARG…`.
 
-torchrun knows the signal that ended a worker and keeps it to itself; `killed-<rank>.json` passes it on.
+`runtime.process.workers` starts it where a stage has several processes or nodes. torchrun knows the signal that ended a
+worker and does not report it; `killed-<rank>.json` does.
 """
 
 from __future__ import annotations
@@ -18,14 +19,45 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent() -> None:
-    """Get SIGTERM when the process that started this one dies, however it dies; now, if it is dead already.
+    """Ask for SIGTERM when the parent process dies, however it dies; send it now if the parent is dead already.
 
-    `C2F_PARENT` names that process. Linux only; elsewhere nothing.
+    `C2F_PARENT` is the parent's process id. Linux only; elsewhere it does nothing.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != int(os.environ.get("C2F_PARENT", os.getppid())):
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The nodes of one training, and which of them this is. An Indexed Job and its headless Service set the variables."""
+
+    count: int
+    """C2F_NODES; absent: 1."""
+    index: int
+    """JOB_COMPLETION_INDEX: the number of this node."""
+    rendezvous: str
+    """C2F_RENDEZVOUS: host:port of node 0."""
+
+    @classmethod
+    def from_environment(cls) -> Nodes:
+        count = int(os.environ.get("C2F_NODES", "1"))
+        if count == 1:
+            return cls(1, 0, "")
+        return cls(count, int(os.environ["JOB_COMPLETION_INDEX"]), os.environ["C2F_RENDEZVOUS"])
+
+    def ranks(self, processes: int) -> range:
+        """Return the ranks of the workers on this node, if each node has `processes` of them."""
+        return range(self.index * processes, (self.index + 1) * processes)
+
+    def torchrun_options(self) -> list[str]:
+        """Return torchrun's options that join all nodes in one group. Nodes keep their numbers, whichever starts first."""
+        if self.count == 1:
+            return ["--standalone"]
+        host, _, port = self.rendezvous.rpartition(":")
+        meet = ["--master-addr", host, "--master-port", port]
+        return ["--nnodes", str(self.count), "--node-rank", str(self.index), *meet]
 
 
 def main(scratch: Path, processes: str, grace: str, module: list[str]) -> int:
@@ -34,7 +66,7 @@ def main(scratch: Path, processes: str, grace: str, module: list[str]) -> int:
 
     end_with_parent()
     os.environ["C2F_PARENT"] = str(os.getpid())
-    # Workers that are told to stop save first: torchrun must not kill them before `runtime.process.workers` would.
+    # Workers that get a signal to stop save first: torchrun must not kill them before `runtime.process.workers` would.
     options = [
         *Nodes.from_environment().torchrun_options(),
         "--nproc-per-node",
@@ -52,41 +84,6 @@ def main(scratch: Path, processes: str, grace: str, module: list[str]) -> int:
                 (scratch / f"killed-{rank}.json").write_text(json.dumps(note))
         return 1
     return 0
-
-
-# Which node of a training this is, and where the nodes meet, as the Indexed Job and its headless Service tell it.
-#
-# C2F_NODES              how many; absent: one
-# JOB_COMPLETION_INDEX   the number of this one
-# C2F_RENDEZVOUS         host:port of the first one
-
-
-@dataclass(frozen=True, slots=True)
-class Nodes:
-    """The nodes of one training, seen from one of them."""
-
-    count: int
-    index: int
-    rendezvous: str
-
-    @classmethod
-    def from_environment(cls) -> Nodes:
-        count = int(os.environ.get("C2F_NODES", "1"))
-        if count == 1:
-            return cls(1, 0, "")
-        return cls(count, int(os.environ["JOB_COMPLETION_INDEX"]), os.environ["C2F_RENDEZVOUS"])
-
-    def ranks(self, processes: int) -> range:
-        """Of the workers on this node, with as many on each."""
-        return range(self.index * processes, (self.index + 1) * processes)
-
-    def torchrun_options(self) -> list[str]:
-        """Options that make torchrun's groups of all nodes one. Nodes keep their numbers, whichever comes first."""
-        if self.count == 1:
-            return ["--standalone"]
-        host, _, port = self.rendezvous.rpartition(":")
-        meet = ["--master-addr", host, "--master-port", port]
-        return ["--nnodes", str(self.count), "--node-rank", str(self.index), *meet]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What the workers of a stage print: on to stdout, and to the store in pieces of bounded size, secrets masked.
+"""The log of an attempt: what its workers print goes to stdout, and to the store in pieces of bounded size, secrets masked.
 
-A worker must never wait for storage: one thread empties its pipe, another one stores. A store that fails keeps nobody:
-what it did not take is tried again, up to a bound, and the gap is told.
+`runtime.process.supervise` opens it. A worker never waits for storage: one thread reads its pipe, another one stores. If the
+store fails, pieces are retried up to a bound, and lines that are lost are counted in the log.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 PIECE_BYTES = 64 << 10
-"""Bytes of a piece, about."""
+"""Size of a piece, about, in bytes."""
 STORE_SECONDS = 5.0
-"""Longest that a line waits to be stored."""
+"""Seconds that a line waits at most to be stored."""
 MAX_PIECES = 1024
-"""Most of an attempt: 64 MB. What comes after them is only printed."""
+"""Pieces of an attempt at most: 64 MB. Later lines are only printed."""
 MAX_WAITING_BYTES = 4 << 20
-"""Most bytes that wait for a store that fails; the oldest are given up first."""
+"""Bytes that wait at most for a store that fails; the oldest lines are dropped first."""
 LINE_BYTES = 16 << 10
 """Bytes after which a line is cut in two."""
 
 
 class Log:
-    """Of one attempt."""
+    """The log of one attempt."""
 
-    def __init__(self, objects: ObjectStore, kind: str, key: str, attempt: str) -> None:
-        self._objects, self._place = objects, (kind, key, attempt)
+    def __init__(self, store: ObjectStore, kind: str, key: str, attempt: str) -> None:
+        self._store, self._place = store, (kind, key, attempt)
         self._values = secret_values()
         self._lines: list[bytes] = []
         self._size = self._number = self._lost = 0
@@ -42,11 +42,11 @@ class Log:
         self._closed = False
         self._changed = threading.Condition()
         self._reader: threading.Thread | None = None
-        self._writer = threading.Thread(target=self._store, name="log", daemon=True)
+        self._writer = threading.Thread(target=self._write_pieces, name="log", daemon=True)
         self._writer.start()
 
     def write(self, line: str) -> None:
-        """One line, with or without its end."""
+        """Write one line, with or without its newline."""
         text = masked(line.rstrip("\n"), self._values) + "\n"
         sys.stdout.write(text)
         sys.stdout.flush()
@@ -63,7 +63,7 @@ class Log:
                 self._changed.notify_all()
 
     def follow(self, pipe: IO[bytes]) -> None:
-        """Say every line that comes out of `pipe`, until all who write to it are gone."""
+        """Write every line that comes out of `pipe`, until all processes have closed it."""
 
         def read() -> None:
             while line := pipe.readline(LINE_BYTES):
@@ -73,7 +73,7 @@ class Log:
         self._reader.start()
 
     def close(self) -> None:
-        """Store what is left. What processes that outlived their parent still print is not waited for."""
+        """Store what is left, without waiting for processes that outlived their parent and still print."""
         if self._reader is not None:
             self._reader.join(timeout=5)
         with self._changed:
@@ -81,7 +81,7 @@ class Log:
             self._changed.notify_all()
         self._writer.join(timeout=60)
 
-    def _store(self) -> None:
+    def _write_pieces(self) -> None:
         while True:
             with self._changed:
                 while not self._closed and self._size < PIECE_BYTES:
@@ -103,7 +103,7 @@ class Log:
         if self._number == MAX_PIECES - 1:
             data = data[:PIECE_BYTES] + b"\n(the log is too long: the rest was printed and is not kept)\n"
         try:
-            self._objects.create(piece_name(*self._place, self._number), data)
+            self._store.create(piece_name(*self._place, self._number), data)
             self._number += 1
         except Unreachable as error:
             print(f"the log is not stored now: {error.message}", flush=True)

@@ -1,4 +1,8 @@
-"""One function over many clips, on every core that this process may use, results in order."""
+"""One function over many items: in processes for clips on every core, in threads for requests to a model.
+
+A stage calls `map_processes` where it decodes and measures clips, `map_threads` where it waits for a teacher or an LLM
+judge. Neither delays a stage that is stopped: few chunks are under way, and threads are daemons.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
-
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -28,16 +31,17 @@ CHUNK = 16
 
 
 def available_cores() -> int:
-    """Cores of this machine that are ours: a pod sees all of its node's, and `C2F_CORES` says how many it asked for."""
-    seen = len(os.sched_getaffinity(0))
-    return min(seen, int(os.environ.get("C2F_CORES", seen)))
+    """Return the cores that this process may use: a pod sees all of its node, and `C2F_CORES` says how many it requested."""
+    visible = len(os.sched_getaffinity(0))
+    return min(visible, int(os.environ.get("C2F_CORES", visible)))
 
 
 def map_processes(work: Callable[[T], R], items: Sequence[T], *, least: int = 200) -> Iterator[R]:
-    """`map(work, items)`; with fewer than `least` items or one core, without other processes.
+    """Yield `map(work, items)` in order; with fewer than `least` items or one core, without other processes.
 
     Workers are spawned, not forked: the libraries that decode media have threads of their own. Only a few chunks are
-    under way at a time, so that a stage that is told to stop does not first finish them all.
+    under way at a time, so that a stage that is stopped need not finish them all first. Raises `OutOfMemory` if a
+    worker is killed.
     """
     cores = available_cores()
     if cores == 1 or len(items) < least:
@@ -64,7 +68,7 @@ def _chunk(work: Callable[[T], R], items: Sequence[T]) -> list[R]:
 
 
 def init_child() -> None:
-    """In each process that a stage starts: leave interrupts to the stage, and end with it even if it is killed."""
+    """Prepare a process that a stage starts: it leaves interrupts to the stage, and ends with it even if it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -76,43 +80,33 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-# Many questions to one teacher, or to a judge: in threads, each asked again while its answer is not acceptable.
-#
-# Threads are daemons and not of a pool's: a stage that is told to stop ends at once, whatever is under way.
-
-
-Q = TypeVar("Q")
-
-
 def map_threads(
-    work: Callable[[Q], R], items: Iterable[Q], at_once: int, give_up: Callable[[], None]
+    work: Callable[[T], R], items: Iterable[T], at_once: int, give_up: Callable[[], None]
 ) -> Generator[R]:
-    """`work` of each item by `at_once` threads, in any order.
+    """Yield `work` of each item, done by `at_once` threads, in any order.
 
-    A thread begins another item only when whoever asked has come back for the next: at most `at_once` are under way or
-    not yet written down, however slow the disk, and no more are lost with a process that is killed.
+    A thread begins another item only when the caller has come back for the next result: at most `at_once` items are under
+    way or not yet written down, however slow the disk, and no more are lost with a process that is killed.
 
-    The first error of a thread is raised once the others have ended: what they are about to be answered is paid for.
-    `give_up` is called before, so that they try nothing again. Whoever leaves early, as one who is told to stop does,
-    waits for nobody.
+    The first error of a thread is raised once the other threads have ended: what they are about to receive is paid for.
+    `give_up` is called before that, so that they retry nothing. A caller that leaves early, as a stage that is stopped
+    does, waits for no thread: they are daemons.
     """
-    waiting: queue.SimpleQueue[tuple[Q] | None] = queue.SimpleQueue()
-    settled: queue.SimpleQueue[tuple[R] | BaseException | None] = queue.SimpleQueue()
-
+    waiting: queue.SimpleQueue[tuple[T] | None] = queue.SimpleQueue()
+    results: queue.SimpleQueue[tuple[R] | BaseException | None] = queue.SimpleQueue()
     room = threading.Semaphore(at_once)
 
     def run() -> None:
         while room.acquire() and (item := waiting.get()) is not None:
             try:
-                settled.put((work(item[0]),))
-            except BaseException as error:  # noqa: BLE001  raised again where somebody waits
-                settled.put(error)
+                results.put((work(item[0]),))
+            except BaseException as error:  # noqa: BLE001  raised again in the caller's thread
+                results.put(error)
                 break
         room.release()
-        settled.put(None)
+        results.put(None)
 
-    def end() -> None:
-        """Nobody begins anew."""
+    def drop_waiting() -> None:
         with suppress(queue.Empty):
             while True:
                 waiting.get_nowait()
@@ -123,22 +117,22 @@ def map_threads(
         waiting.put((item,))
     for _ in range(at_once):
         waiting.put(None)
-        threading.Thread(target=run, name="asks", daemon=True).start()
+        threading.Thread(target=run, name="requests", daemon=True).start()
     left, first = at_once, None
     try:
         while left:
-            made = settled.get()
-            if made is None:
+            result = results.get()
+            if result is None:
                 left -= 1
-            elif isinstance(made, BaseException):
-                first = first or made
-                end()
+            elif isinstance(result, BaseException):
+                first = first or result
+                drop_waiting()
                 give_up()
             else:
-                yield made[0]
+                yield result[0]
                 room.release()
     finally:
-        end()
+        drop_waiting()
         room.release(at_once)
     if first is not None:
         raise first

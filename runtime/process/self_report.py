@@ -1,4 +1,7 @@
-"""What ran a stage: versions, the machine, its GPUs. Recorded, never keyed."""
+"""What the runtime reports of itself for a record: code, versions, the machine, its GPUs. It is in no key.
+
+Rank 0 of the workers collects it when it commits; `c2f_spec/plan/verify.py` compares it with what was planned.
+"""
 
 from __future__ import annotations
 
@@ -24,15 +27,20 @@ ROOT = Path(runtime.__file__).resolve().parent.parent
 
 
 def stage_report(stage: StageFile) -> dict[str, Any]:
-    """For a record: the digest of the stage file, where and with which bundle it was to run, and in `code` each file of
-    the key whose digest here is another one, with that digest; a file that is not here has none.
+    """Return the digest of the stage file, placement and code bundle, and in `code` each file of the key that differs.
 
-    Code that a lock accepted is told, too: only who reads the lock knows that it counts as equal.
+    A file that differs has its digest on this machine, or `None` if it is missing. Code that a lock file accepts as equal
+    is listed too, because only a reader of the lock file knows that.
     """
-    found = {name: _digest(ROOT / name) for name in stage.preimage["code"]}
-    other = {name: digest for name, digest in found.items() if digest != stage.preimage["code"][name]}
+    digests = {name: _digest(ROOT / name) for name in stage.preimage["code"]}
+    differing = {name: digest for name, digest in digests.items() if digest != stage.preimage["code"][name]}
     placement = stage.placement.model_dump(mode="json")
-    return {"stage_file": stage_digest(stage), "placement": placement, "bundle": stage.code, "code": other}
+    return {
+        "stage_file": stage_digest(stage),
+        "placement": placement,
+        "bundle": stage.code,
+        "code": differing,
+    }
 
 
 def _digest(path: Path) -> str | None:
@@ -43,15 +51,15 @@ RECORDED_PACKAGES = (
     "torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "vllm", "numpy", "av", "decord", "librosa",
     "vaderSentiment",
 )  # fmt: skip
-"""Named in every record; the digest of all others is beside them."""
+"""Packages that are named in every record, beside the digest of all."""
 GPU_FACTS = ("name", "driver_version", "memory.total", "uuid")
 
 
-def machine_report(objects: ObjectStore) -> dict[str, Any]:
-    """Facts for a record. Every installed package is in `provenance/<digest>.json`, written once for all stages."""
+def machine_report(store: ObjectStore) -> dict[str, Any]:
+    """Return versions and the machine. Every installed package is in `provenance/<digest>.json`, written once for all stages."""
     packages = dict(sorted((d.metadata["Name"], d.version) for d in distributions() if d.metadata["Name"]))
     digest = content_key(packages)
-    objects.create(f"provenance/{digest}.json", seal(packages))
+    store.create(f"provenance/{digest}.json", seal(packages))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return {
         "python": platform.python_version(),
@@ -61,30 +69,30 @@ def machine_report(objects: ObjectStore) -> dict[str, Any]:
         "platform": platform.platform(),
         "peak_mb": peak,
         **gpu_report(),
-        **launch_origin(objects),
+        **launch_origin(store),
     }
 
 
 def gpu_report() -> dict[str, Any]:
-    """GPUs as their driver names them, and what torch, if it is in use, was built for; nothing without a GPU."""
-    found: dict[str, Any] = {}
+    """Return the GPUs as their driver names them, and CUDA and NCCL of torch if it is imported; empty without a GPU."""
+    facts: dict[str, Any] = {}
     try:
-        asked = ["nvidia-smi", f"--query-gpu={','.join(GPU_FACTS)}", "--format=csv,noheader,nounits"]
-        shown = subprocess.run(asked, capture_output=True, text=True, check=False, timeout=20)
+        command = ["nvidia-smi", f"--query-gpu={','.join(GPU_FACTS)}", "--format=csv,noheader,nounits"]
+        output = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     except (FileNotFoundError, subprocess.TimeoutExpired):
-        return found
-    rows = [line.split(", ") for line in shown.stdout.splitlines()] if shown.returncode == 0 else []
-    found["gpus"] = [dict(zip(GPU_FACTS, row, strict=True)) for row in rows if len(row) == len(GPU_FACTS)]
+        return facts
+    rows = [line.split(", ") for line in output.stdout.splitlines()] if output.returncode == 0 else []
+    facts["gpus"] = [dict(zip(GPU_FACTS, row, strict=True)) for row in rows if len(row) == len(GPU_FACTS)]
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
-        found["cuda"] = torch.version.cuda
-        found["nccl"] = ".".join(map(str, torch.cuda.nccl.version()))
-    return found
+        facts["cuda"] = torch.version.cuda
+        facts["nccl"] = ".".join(map(str, torch.cuda.nccl.version()))
+    return facts
 
 
-def launch_origin(objects: ObjectStore) -> dict[str, Any]:
-    """Commit and state of the tree that launched this stage, if the launcher wrote one down."""
+def launch_origin(store: ObjectStore) -> dict[str, Any]:
+    """Return commit and state of the tree that launched this stage, if the launcher recorded them."""
     digest = os.environ.get("C2F_ORIGIN", "")
-    way_out = "apply again: it is written anew once it is removed"
-    told = read_sealed(objects, f"provenance/{digest}.json", way_out) if digest else None
-    return {"origin": {"digest": digest, **told}} if told else {}
+    remedy = "remove it and apply again, which writes it anew"
+    facts = read_sealed(store, f"provenance/{digest}.json", remedy) if digest else None
+    return {"origin": {"digest": digest, **facts}} if facts else {}

@@ -1,6 +1,7 @@
-"""SIGTERM and SIGINT: they end a stage where it stands, or ask one that trains to save first.
+"""SIGTERM and SIGINT in a worker: they raise `Stopped`, or request a stop from a training that saves first.
 
-How long a stage may take to stop is not its own business: `runtime.process.supervise` counts the grace period and ends it.
+`runtime.process.worker` installs the handlers before a stage runs. `runtime.process.supervise` counts the grace period
+and ends a worker that takes longer.
 """
 
 from __future__ import annotations
@@ -18,26 +19,26 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class StopRequest:
-    """Somebody who can stop at a better moment looks here."""
+    """A flag for code that can stop at a better moment than at once."""
 
     requested = False
     message = "stopped by a signal"
-    """For the log."""
+    """The message of the `Stopped` that is raised, for the log."""
 
 
 _open_requests: list[StopRequest] = []
-"""Signals belong to the process, and so does who waits for them."""
+"""Module state, since signals belong to the process."""
 
 
 def install_handlers() -> None:
-    """From now on a signal raises `Stopped`, or is a request inside `deferred`."""
+    """From now on a signal raises `Stopped`, or sets the request inside `deferred_stop`."""
     for number in SIGNALS:
         signal.signal(number, _on_signal)
 
 
 @contextmanager
 def deferred_stop() -> Iterator[StopRequest]:
-    """Inside, a signal only makes the request; leaving then raises `Stopped` with its answer."""
+    """Inside, a signal only sets the request; leaving then raises `Stopped` with its message."""
     request = StopRequest()
     _open_requests.append(request)
     try:

@@ -1,4 +1,7 @@
-"""What a stage reads, brought to this machine and verified."""
+"""Read the stage file that a target wrote, and fetch the inputs that it names to this machine, verified.
+
+Process 1 and every worker read the file; workers fetch the inputs before the stage runs.
+"""
 
 from __future__ import annotations
 
@@ -22,69 +25,72 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 
+LOG_SECONDS = 10.0
+"""Seconds between two lines of the log about one input."""
+
+
 def read_stage_file(path: Path) -> StageFile:
-    """Raises `StageSpecWrong`: told before anything is staged or computed, and not worth another try."""
+    """Return the content of a stage file. Raises `StageSpecWrong`, which is not retried, before anything is fetched."""
     try:
         return StageFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        raise _refused(path, error) from None
+        raise _invalid(path, error) from None
 
 
-def _refused(path: Path, error: ValidationError) -> StageSpecWrong:
+def _invalid(path: Path, error: ValidationError) -> StageSpecWrong:
     try:
         version = json.loads(path.read_bytes()).get("format_version")
     except (ValueError, AttributeError):
         version = None
     if version != STAGE_VERSION:
         message = f"{path.name} has format {version}; this runtime, {c2f_spec.VERSION}, reads {STAGE_VERSION}"
-        return StageSpecWrong(message, hint="plan and apply with the version that the runtime's code is of")
+        return StageSpecWrong(message, hint="plan and apply with the version of the runtime's code")
     first = error.errors(include_url=False)[0]
     return StageSpecWrong(
-        f"{path.name} is no stage file: `{'.'.join(map(str, first['loc']))}`: {first['msg']}",
-        hint="the program and its runtime are of different versions; apply again with one of them",
+        f"{path.name} is not a valid stage file: `{'.'.join(map(str, first['loc']))}`: {first['msg']}",
+        hint="apply again with one version: the program and its runtime have different versions",
     )
 
 
-LOG_SECONDS = 10.0
-"""Seconds."""
+def fetch_inputs(stage: StageFile, store: ObjectStore) -> dict[str, Path]:
+    """Return the folder of each input by role, every file verified.
 
-
-def fetch_inputs(stage: StageFile, objects: ObjectStore) -> dict[str, Path]:
-    """Role to folder, every file verified; for `prepare` the staged copy of the data set.
-
-    `weights` are a model's that the stage reads as it was released.
+    `data` is the staged copy of a data set, for `prepare`; `weights` are those of a model as it was released. Raises
+    `Unreachable` for an input that is not in the store.
     """
-    found = {}
-    for role, given in stage.inputs.items():
-        record = records.read_record(objects, given.kind, given.key)
+    folders = {}
+    for role, wanted in stage.inputs.items():
+        record = records.read_record(store, wanted.kind, wanted.key)
         if record is None:
-            raise Unreachable(f"the input `{role}` ({given.kind} {given.key[:10]}) is not in the store")
-        found[role] = records.fetch(objects, record, _progress_logger(role))
+            raise Unreachable(
+                f"the input `{role}` ({wanted.kind} {wanted.key[:10]}) was not found in the store"
+            )
+        folders[role] = records.fetch(store, record, _progress_logger(role))
     data = stage.preimage.get("data")
     if data:
-        found["data"] = records.fetch_dataset(objects, data["name"], data["digest"], _progress_logger("data"))
+        folders["data"] = records.fetch_dataset(store, data["name"], data["digest"], _progress_logger("data"))
     served = stage.placement.endpoint
     if reads_weights(stage.preimage, stage.inputs) or (served is not None and served.url is None):
         for name, digest in stage.preimage["models"].items():
-            found["weights"] = records.fetch_model(
-                objects, name, digest, _progress_logger("weights"), _weights_filter(stage)
+            folders["weights"] = records.fetch_model(
+                store, name, digest, _progress_logger("weights"), _weights_filter(stage)
             )
-    return found
+    return folders
 
 
 def _weights_filter(stage: StageFile) -> Callable[[str], bool]:
-    """Which files of a model: a filter counts tokens and needs no tensors."""
+    """Return which files of a model the stage needs: a filter counts tokens and needs no tensors."""
     return lambda path: stage.kind != "filter" or not path.endswith(".safetensors")
 
 
 def _progress_logger(role: str) -> Callable[[int, int], None]:
-    """Says how far an input has come: when it begins, every ten seconds, and when it is there."""
+    """Return a callback that logs how much of an input is fetched: at the start, every ten seconds, and at the end."""
     last = [0.0]
 
-    def tell(done: int, total: int) -> None:
+    def log_progress(done: int, total: int) -> None:
         if done < total and time.monotonic() - last[0] < LOG_SECONDS:
             return
         last[0] = time.monotonic()
-        log_line(f"input {role}: {done / 1e6:,.1f} of {total / 1e6:,.1f} MB are here")
+        log_line(f"input {role}: {done / 1e6:,.1f} of {total / 1e6:,.1f} MB fetched")
 
-    return tell
+    return log_progress

@@ -1,8 +1,9 @@
-"""Process 1 of a stage: owns its workers and returns the gravest of their exit codes.
+"""Process 1 of a stage: owns its workers and returns the most severe of their exit codes.
 
-torchrun turns every failure into exit code 1, and a launcher needs to know whether to try again, so each worker leaves
-`exit-<rank>.json` and this process reads them. It imports nothing heavy: it must outlive a worker that ran out of
-memory and be quick to forward a signal. A worker that was killed outright leaves no file; its signal tells.
+A target starts it with `python -m runtime stage.json`; `runtime/README.md` shows what follows. torchrun turns every
+failure into exit code 1, and a launcher needs to know whether to retry, so each worker writes `exit-<rank>.json` and this
+process reads them. It imports nothing heavy: it must outlive a worker that ran out of memory and be quick to forward a
+signal. A worker that was killed outright writes no file; its signal decides.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from c2f_spec.errors import MEANING, StageExit, StageSpecWrong, Unreachable
 from c2f_spec.store import leases, records
 from c2f_spec.store.machine import make_scratch, try_lock
 from c2f_spec.store.open import open_store
+from runtime.checkpoints.manifest import RESUMABLE
 from runtime.process import accounting
-from runtime.process.accounting import SAVED, count_stop
 from runtime.process.launch import Nodes
 from runtime.process.logs import Log
 from runtime.process.stage_file import read_stage_file
@@ -39,34 +40,34 @@ SEVERITY = (
     StageExit.SPEC,
     StageExit.MEMORY,
 )
-"""A bug is below the causes that have a name: when one rank runs out of memory, the others die of its absence."""
+"""From least to most. A bug is below the causes that have a name: when one rank runs out of memory, the others fail too."""
 
 
 def supervise(path: Path, *, lock: Path | None) -> int:
-    """Run the stage of a stage file to its end. Returns an exit code of `StageExit`.
+    """Run the stage of a stage file to its end, and return an exit code of `StageExit`.
 
-    In a store on this machine the lock keeps two attempts apart, elsewhere a lease does.
+    In a store on this machine `lock` keeps two attempts apart, elsewhere a lease does.
     """
     try:
         stage = read_stage_file(path)
     except StageSpecWrong as error:
         print(error, flush=True)
         return error.code
-    held = _take_lock(lock) if lock else None
-    if lock and held is None:
-        print(f"{stage.name}: another process is at it", flush=True)
+    lock_fd = _take_lock(lock) if lock else None
+    if lock and lock_fd is None:
+        print(f"{stage.name}: another process runs it", flush=True)
         return StageExit.TRANSIENT
     try:
-        objects = open_store(stage.store)
-        if records.read_record(objects, stage.kind, stage.key) is not None:
-            print(f"{stage.name}: done before", flush=True)
+        store = open_store(stage.store)
+        if records.read_record(store, stage.kind, stage.key) is not None:
+            print(f"{stage.name}: already done", flush=True)
             return StageExit.DONE
-        shutil.rmtree(stage.scratch, ignore_errors=True)  # what a killed attempt left
-        attempt = attempt_name(alone=held is None)
-        if held is not None and objects.local(stage.key):
-            code = _attempt(stage, path, objects, attempt, held)
+        shutil.rmtree(stage.scratch, ignore_errors=True)  # of an attempt that was killed
+        attempt = attempt_name(alone=lock_fd is None)
+        if lock_fd is not None and store.local(stage.key):
+            code = _attempt(stage, path, store, attempt, lock_fd)
         else:
-            code = _leased(stage, path, objects, attempt, held)
+            code = _leased(stage, path, store, attempt, lock_fd)
         shutil.rmtree(stage.scratch, ignore_errors=True)
     except Unreachable as error:
         print(error, flush=True)
@@ -75,60 +76,66 @@ def supervise(path: Path, *, lock: Path | None) -> int:
 
 
 def attempt_name(*, alone: bool) -> str:
-    """In a pod of its own its uid, so that whoever reads its log knows the attempt; elsewhere anything unique."""
+    """Return the pod's uid if the attempt is alone in its pod, so that its log names the pod; else a unique name."""
     pod = os.environ.get("C2F_POD_UID", "").replace("-", "") if alone else ""
     return pod or uuid.uuid4().hex
 
 
-def _leased(stage: StageFile, path: Path, objects: ObjectStore, attempt: str, held: int | None) -> StageExit:
-    """`_attempt` while this attempt has the lease. Who loses it stops: done if somebody committed, else to try again."""
+def _leased(stage: StageFile, path: Path, store: ObjectStore, attempt: str, lock_fd: int | None) -> StageExit:
+    """Run `_attempt` while it has the lease. An attempt that loses it stops."""
     shared = stage.placement.shards > 1 or stage.placement.nodes > 1
     part = int(os.environ.get("JOB_COMPLETION_INDEX", "0")) if shared else None
-    lease = leases.acquire(objects, leases.lease_name(stage.kind, stage.key, part), attempt)
+    lease = leases.acquire(store, leases.lease_name(stage.kind, stage.key, part), attempt)
     if lease is None:
-        print(f"{stage.name}: another attempt is at it", flush=True)
-        return _code_without_lease(stage, objects)
+        print(f"{stage.name}: another attempt runs it", flush=True)
+        return _code_without_lease(stage, store)
     try:
         with leases.heartbeat(lease, stage.kind, stage.key, lambda: os.kill(os.getpid(), signal.SIGTERM)):
-            code = _attempt(stage, path, objects, attempt, held)
+            code = _attempt(stage, path, store, attempt, lock_fd)
     finally:
         lease.release()
     if lease.lost and code is not StageExit.DONE:
         print(f"{stage.name}: stopped, since {lease.lost}", flush=True)
-        return _code_without_lease(stage, objects)
+        return _code_without_lease(stage, store)
     return code
 
 
-def _code_without_lease(stage: StageFile, objects: ObjectStore) -> StageExit:
-    done = records.read_record(objects, stage.kind, stage.key) is not None
+def _code_without_lease(stage: StageFile, store: ObjectStore) -> StageExit:
+    """Return `DONE` if another attempt committed the stage, else `STOPPED`, which is retried."""
+    done = records.read_record(store, stage.kind, stage.key) is not None
     return StageExit.DONE if done else StageExit.STOPPED
 
 
-def _attempt(stage: StageFile, path: Path, objects: ObjectStore, attempt: str, held: int | None) -> StageExit:
-    """One attempt, with its log; how it ended is noted in the store where that matters to the next one."""
+def _attempt(
+    stage: StageFile, path: Path, store: ObjectStore, attempt: str, lock_fd: int | None
+) -> StageExit:
+    """Run one attempt with its log; write its ledger entry, and its failure if a retry would not help."""
     scratch = Path(stage.scratch) / attempt
     make_scratch(scratch)
-    log = Log(objects, stage.kind, stage.key, attempt)
+    log = Log(store, stage.kind, stage.key, attempt)
     try:
         place = stage.placement
         worker = ["runtime.process.worker", str(path), "--attempt", attempt]
-        begun = accounting.begin(stage, objects, attempt)
-        ends = run_workers(worker, place.processes, scratch, log=log, grace=place.grace_seconds, hold=held)
+        start = accounting.begin(stage, store, attempt)
+        ends = run_workers(
+            worker, place.processes, scratch, log=log, grace=place.grace_seconds, lock_fd=lock_fd
+        )
         worst = most_severe(ends)
-        if worst.code is StageExit.STOPPED and stage.kind in SAVED and Nodes.from_environment().index == 0:
-            worst = count_stop(objects, stage.kind, stage.key, attempt, worst)
-        accounting.end(stage, objects, begun, worst.code)
+        first_node = Nodes.from_environment().index == 0
+        if worst.code is StageExit.STOPPED and stage.kind in RESUMABLE and first_node:
+            worst = accounting.count_stop(store, stage.kind, stage.key, attempt, worst)
+        accounting.end(stage, store, start, worst.code)
         if worst.message and not worst.logged:
             log.write(f"{stage.name}: {worst.code.name.lower()} ({int(worst.code)}): {worst.message}")
         if worst.code.permanent:
-            records.add_failure(objects, stage.kind, stage.key, _failure(worst))
+            records.add_failure(store, stage.kind, stage.key, _failure(worst))
         return worst.code
     finally:
         log.close()
 
 
 def most_severe(ends: list[RankEnd]) -> RankEnd:
-    """The end that decides what becomes of the stage."""
+    """Return the end that decides how the stage ended."""
     return max(ends, key=lambda end: SEVERITY.index(end.code))
 
 
@@ -143,7 +150,7 @@ def _failure(worst: RankEnd) -> dict[str, Any]:
 
 
 def _take_lock(path: Path) -> int | None:
-    """A lock on `path` for the life of this process, whose number it then tells, or `None` if somebody has it."""
+    """Lock `path` for the life of this process and write its id into it; `None` if another process has the lock."""
     descriptor = try_lock(path)
     if descriptor is None:
         return None

@@ -1,7 +1,7 @@
-"""`python -m runtime.process.worker stage.json --attempt ID`: one worker of a stage, alone or one of several under torchrun.
+"""One worker of a stage: `python -m runtime.process.worker stage.json --attempt ID`, alone or under torchrun.
 
-Verifies the inputs, runs the stage, and rank 0 commits what lies in the output folder. Whatever happens, the last act
-is `exit-<rank>.json` with a code of `StageExit`: the launcher decides by it.
+`runtime.process.workers` starts it. It fetches and verifies the inputs, runs the stage, and rank 0 commits the output folder.
+However it ends, it writes `exit-<rank>.json` with a code of `StageExit` last, by which process 1 decides.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from c2f_spec.spec.handoff import Record, StageFile
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
 from c2f_spec.store.open import open_store
+from runtime.checkpoints.manifest import RESUMABLE
 from runtime.checkpoints.resume import VerifiedCheckpoint, find_newest
 from runtime.console import log_line, visible_rank
-from runtime.process.accounting import SAVED
 from runtime.process.context import Context
 from runtime.process.heartbeat import register_worker
 from runtime.process.launch import end_with_parent
@@ -50,7 +50,7 @@ STAGES = {
     "evaluate": "runtime.stages.evaluate",
     "baseline": "runtime.stages.baseline",
 }
-"""Kind to module; imported only when it runs, because each pays for other libraries."""
+"""Module by kind of stage; imported only when it runs, because each needs other libraries."""
 
 
 def main(argv: list[str]) -> int:
@@ -63,7 +63,7 @@ def main(argv: list[str]) -> int:
 
 
 def run_guarded(act: Callable[[], None], rank: int) -> int:
-    """Run `act`; turn how it ended into a code and leave it behind. SIGTERM and SIGINT raise `Stopped` inside it."""
+    """Run `act`, write how it ended to `exit-<rank>.json`, return the code. SIGTERM and SIGINT raise `Stopped` inside."""
     install_handlers()
     message = hint = ""
     try:
@@ -83,8 +83,9 @@ def run_guarded(act: Callable[[], None], rank: int) -> int:
 
 
 def _leave_process_group() -> None:
-    """Leave the group of ranks, if there is one: a thread of it that still runs when Python ends aborts the process, and
-    the other nodes' torchrun then waits minutes for this one's.
+    """Leave the process group, if there is one.
+
+    A thread of it that still runs when Python ends aborts the process, and torchrun of the other nodes then waits minutes.
     """
     distributed = sys.modules.get("torch.distributed")
     if distributed is not None and distributed.is_available() and distributed.is_initialized():
@@ -92,48 +93,43 @@ def _leave_process_group() -> None:
 
 
 def run_stage(path: Path, attempt: str, rank: int, world: int) -> None:
-    """One attempt at a stage, from its file to its record."""
+    """Run one attempt at a stage, from its file to its record."""
     started = time.time()
     go_offline()
     stage = read_stage_file(path)
-    objects = open_store(stage.store)
+    store = open_store(stage.store)
     out = Path(stage.scratch) / attempt / "out"
     out.mkdir(parents=True, exist_ok=True)
-    found = _find_checkpoint(stage, objects, world) if rank == 0 else None
+    checkpoint = _find_checkpoint(stage, store, world) if rank == 0 else None
     module = importlib.import_module(STAGES[stage.kind])
     assert_offline()
     ready = time.time()
-    inputs = fetch_inputs(stage, objects)
-    context = Context(stage, inputs, out, objects, rank, world, attempt, found)
+    inputs = fetch_inputs(stage, store)
+    context = Context(stage, inputs, out, store, rank, world, attempt, checkpoint)
     summary = module.run(context)
-    together = _wait_for_ranks() if world > 1 else None
+    wait_again = _wait_for_ranks() if world > 1 else None
     if summary is None:
-        log_line(f"{stage.name}: the last of the pods that share it commits it")
+        log_line(f"{stage.name}: the last of the pods that share the stage commits it")
     elif rank == 0:
         seconds = {"start": round(ready - started, 2), "work": round(time.time() - ready, 2)}
-        _commit(
-            stage,
-            objects,
-            out,
-            attempt,
-            summary,
-            {
-                "seconds": seconds,
-                "started": _utc(started),
-                "ran": stage_report(stage),
-                **machine_report(objects),
-                **_measured(context),
-            },
-        )
-    if together is not None:
-        together()
+        provenance = {
+            "seconds": seconds,
+            "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+            "ran": stage_report(stage),
+            **machine_report(store),
+        }
+        if context.measured:
+            provenance["measured"] = context.measured
+        _commit(stage, store, out, attempt, summary, provenance)
+    if wait_again is not None:
+        wait_again()
 
 
 def _wait_for_ranks() -> Callable[[], None]:
-    """Wait for all ranks here, and again where the result is called, after the commit.
+    """Wait for all ranks, and return a function that waits for them again, after the commit.
 
-    A node that ended well before the record stands would be missing, should the first one have to start again. By
-    gloo, in a group of its own: storing takes longer than NCCL waits.
+    A node that ended before the record is written would be missing if node 0 had to start again. Uses a gloo group of its
+    own, because storing takes longer than NCCL waits.
     """
     import torch.distributed
 
@@ -142,24 +138,20 @@ def _wait_for_ranks() -> Callable[[], None]:
     return lambda: torch.distributed.barrier(group)
 
 
-def _find_checkpoint(stage: StageFile, objects: ObjectStore, world: int) -> VerifiedCheckpoint | None:
-    """The checkpoint that the stage goes on from; the first line of the log tells it, or why there is none."""
-    if stage.kind not in SAVED:
+def _find_checkpoint(stage: StageFile, store: ObjectStore, world: int) -> VerifiedCheckpoint | None:
+    """Return the checkpoint to resume from, and log it, or why there is none, as the first line of the log."""
+    if stage.kind not in RESUMABLE:
         log_line(f"{stage.name}: fresh start because this kind of stage has no checkpoints")
         return None
     zero = stage.placement.spread(world)
-    search = find_newest(objects, stage.kind, stage.key, world, zero)
+    search = find_newest(store, stage.kind, stage.key, world, zero)
     log_line(f"{stage.name}: {search}")
     return search.checkpoint
 
 
-def _measured(context: Context) -> dict[str, Any]:
-    return {"measured": context.measured} if context.measured else {}
-
-
 def _commit(
     stage: StageFile,
-    objects: ObjectStore,
+    store: ObjectStore,
     out: Path,
     attempt: str,
     summary: dict[str, Any],
@@ -174,15 +166,15 @@ def _commit(
         summary=summary,
         provenance=provenance,
     )
-    standing = records.commit(objects, record, out)
-    if standing.nonce == record.nonce:
+    committed = records.commit(store, record, out)
+    if committed.nonce == record.nonce:
         log_line(f"{stage.name}: committed {len(record.files)} files in {provenance['seconds']['work']} s")
     else:
-        log_line(f"{stage.name}: another attempt committed first; its result stands")
+        log_line(f"{stage.name}: another attempt committed first; its result is used")
 
 
 def classify_error(error: BaseException) -> tuple[StageExit, str, str]:
-    """Code, message and hint of an exception that ended a stage."""
+    """Return code, message and hint of an exception that ended a stage."""
     if isinstance(error, StageError):
         return error.code, error.message, error.hint
     if isinstance(error, KeyboardInterrupt):
@@ -205,31 +197,22 @@ def classify_error(error: BaseException) -> tuple[StageExit, str, str]:
             "is the disk full?",
         )
     if broken := fault([str(error)]):
-        return StageExit.TRANSIENT, f"{broken.what}: {error}", "tell who runs the machine"
+        return StageExit.TRANSIENT, f"{broken.what}: {error}", "report it to the administrator of the machine"
     return StageExit.BUG, f"{type(error).__name__}: {error}", "the log has the traceback; please report it"
 
 
-def _utc(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-# Stages run with the hub offline: weights and data come from the store, by digest, and from nowhere else.
-
-
-VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
+OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 
 
 def go_offline() -> None:
-    """Whoever started this process may have forgotten them; libraries read them when they are imported."""
-    os.environ.update(dict.fromkeys(VARIABLES, "1"))
+    """Keep libraries off the hub, before they are imported: weights and data come from the store, by digest, alone."""
+    os.environ.update(dict.fromkeys(OFFLINE_VARIABLES, "1"))
 
 
 def assert_offline() -> None:
-    """The one library through which the others reach the hub was imported after `go_offline`."""
+    """Check that `huggingface_hub`, through which the others reach the hub, was imported after `go_offline`."""
     hub = sys.modules.get("huggingface_hub.constants")
-    assert hub is None or hub.HF_HUB_OFFLINE, (
-        "the hub's library was imported before it was told to stay offline"
-    )
+    assert hub is None or hub.HF_HUB_OFFLINE, "huggingface_hub was imported before `go_offline`"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The worker processes of a stage: started, told to stop, ended when they hang, and asked how they ended."""
+"""The worker processes of a stage: start them, pass on signals, end them when they hang, and read how they ended.
+
+`runtime.process.supervise` calls `run_workers` once an attempt.
+"""
 
 from __future__ import annotations
 
@@ -23,21 +26,21 @@ if TYPE_CHECKING:
     from runtime.process.logs import Log
 
 POLL_SECONDS = 0.25
-"""Seconds between two looks at the workers."""
+"""Seconds between two checks of the workers."""
 STACKS_SECONDS = 1.0
-"""Seconds for a worker to write down its stacks."""
+"""Seconds that a worker has to write its stacks."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankEnd:
-    """How a rank ended, in its own words or in those of whoever ended it."""
+    """How a rank ended, as it wrote itself or as this process found."""
 
     rank: int
     code: StageExit
     message: str = ""
     hint: str = ""
     logged: bool = False
-    """Whether the log has it already."""
+    """Whether the log has the message already."""
 
 
 def run_workers(
@@ -47,13 +50,13 @@ def run_workers(
     *,
     log: Log,
     grace: float = 30.0,
-    hold: int | None = None,
+    lock_fd: int | None = None,
 ) -> list[RankEnd]:
-    """Run `python -m module…` once, or under torchrun in several processes; how each rank of this node ended.
+    """Run `python -m module…` once, or under torchrun in several processes; return how each rank of this node ended.
 
-    SIGTERM and SIGINT are passed on and waited for, because a worker saves before it stops: but not longer than
-    `grace` allows. A worker that hangs is ended after the stacks of all are in the log. The worker inherits the lock
-    `hold`, so that if this process is killed outright, nobody takes the stage for free while the worker still ends.
+    SIGTERM and SIGINT are passed on, and the workers then have `grace` seconds to save and stop. A worker that hangs is
+    ended after the stacks of all are in the log. The worker inherits the lock `lock_fd`, so that if this process is killed
+    outright, no other attempt begins while the worker still runs.
     """
     argv, nodes = [sys.executable, "-m", *module], Nodes.from_environment()
     if processes * nodes.count > 1:
@@ -71,19 +74,19 @@ def run_workers(
         child = subprocess.Popen(
             argv,
             env=env,
-            pass_fds=() if hold is None else (hold,),
+            pass_fds=() if lock_fd is None else (lock_fd,),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
         assert child.stdout is not None
         log.follow(child.stdout)
-        verdict = _watch(child, received, scratch, log, grace)
-    return [_end(scratch, rank, child.returncode, verdict) for rank in nodes.ranks(processes)]
+        forced = _watch(child, received, scratch, log, grace)
+    return [_read_end(scratch, rank, child.returncode, forced) for rank in nodes.ranks(processes)]
 
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """The signals to stop that come in meanwhile."""
+    """Yield a list of the signals to stop that arrive meanwhile."""
     received: list[int] = []
     numbers = (signal.SIGTERM, signal.SIGINT)
     before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in numbers}
@@ -97,7 +100,7 @@ def _signals() -> Iterator[list[int]]:
 def _watch(
     child: subprocess.Popen[bytes], received: list[int], scratch: Path, log: Log, grace: float
 ) -> RankEnd | None:
-    """Wait for the end of `child`; what is to be said of ranks that were ended from here, if they were."""
+    """Wait for the end of `child`. If this function ends it, return the end of ranks that write none themselves."""
     passed = 0
     ends_at: float | None = None
     while True:
@@ -107,12 +110,12 @@ def _watch(
         for number in received[passed:]:
             child.send_signal(number)
             passed += 1
-            # The rest of the grace is for what follows here; then whoever asked kills, and that reads as no memory.
+            # The rest of the grace is for what follows here. Then the sender kills, which would read as out of memory.
             ends_at = ends_at or time.monotonic() + grace - min(5.0, grace / 5)
         if ends_at is not None and time.monotonic() > ends_at:
             _kill(child, scratch)
             message = (
-                f"had not saved when the {grace:g} s to stop were over; the last complete checkpoint stands"
+                f"timed out: not saved within the {grace:g} s to stop; the last complete checkpoint stands"
             )
             hint = "raise `grace_seconds` of the environment, or lower `checkpoints.every`"
             return RankEnd(0, StageExit.STOPPED, message, hint)
@@ -135,7 +138,7 @@ def _log_stacks(scratch: Path, log: Log, late: float) -> None:
 
 
 def _kill(child: subprocess.Popen[bytes], scratch: Path) -> None:
-    """Every worker, and what launched them. A rank that had its last word keeps it."""
+    """Kill every worker, then torchrun. A rank that wrote its end keeps it."""
     for beat in read_beats(scratch):  # before their parent, whose death they would take for a signal to stop
         with suppress(ProcessLookupError):
             os.kill(beat.pid, signal.SIGKILL)
@@ -143,18 +146,18 @@ def _kill(child: subprocess.Popen[bytes], scratch: Path) -> None:
     child.wait()
 
 
-def _end(scratch: Path, rank: int, returncode: int, verdict: RankEnd | None) -> RankEnd:
-    """How a rank ended: its own word, or that of who ended it, or what killed it."""
+def _read_end(scratch: Path, rank: int, returncode: int, forced: RankEnd | None) -> RankEnd:
+    """Return how a rank ended: as it wrote, else `forced`, else by the signal or code that ended it."""
     for name in (f"exit-{rank}.json", f"killed-{rank}.json"):
         try:
-            told: dict[str, Any] = json.loads((scratch / name).read_text())
+            end: dict[str, Any] = json.loads((scratch / name).read_text())
         except (FileNotFoundError, json.JSONDecodeError):
             continue
-        if "signal" not in told:
-            return RankEnd(rank, StageExit(told["code"]), told["message"], told["hint"], logged=True)
-        returncode = -int(told["signal"])
-    if verdict is not None:
-        return RankEnd(rank, verdict.code, verdict.message, verdict.hint)
+        if "signal" not in end:
+            return RankEnd(rank, StageExit(end["code"]), end["message"], end["hint"], logged=True)
+        returncode = -int(end["signal"])
+    if forced is not None:
+        return RankEnd(rank, forced.code, forced.message, forced.hint)
     if returncode == -signal.SIGKILL:
         hint = (
             "lower `resources.*.micro_batch`, `media.max_pixels` or `max_new_tokens`, or give it more memory"
@@ -163,4 +166,4 @@ def _end(scratch: Path, rank: int, returncode: int, verdict: RankEnd | None) -> 
     if returncode in (-signal.SIGTERM, -signal.SIGINT):
         return RankEnd(rank, StageExit.STOPPED, "stopped before it could save")
     cause = f"signal {signal.Signals(-returncode).name}" if returncode < 0 else f"code {returncode}"
-    return RankEnd(rank, StageExit.BUG, f"ended by {cause} without a word")
+    return RankEnd(rank, StageExit.BUG, f"ended by {cause} without an error message")

@@ -172,7 +172,9 @@ def test_a_stage_refuses_what_the_compiler_should_have(tmp_path):
     preimage = {"stage": "grpo", "spec": {"grpo": {"hint": {"placement": "in_prompt"}}}}
     stage = StageFile(kind="grpo", key="0", name="g", preimage=preimage, store="", scratch="")
     ctx = Context(stage, {}, tmp_path, store=None)
-    with pytest.raises(StageSpecWrong, match=r"`grpo.hint.placement: in_prompt` is not run by this version"):
+    with pytest.raises(
+        StageSpecWrong, match=r"`grpo.hint.placement: in_prompt` is not supported by this version"
+    ):
         ctx.section("grpo", Grpo)
 
 

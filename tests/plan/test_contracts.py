@@ -46,8 +46,8 @@ def test_a_stage_and_a_record_of_each_release_are_read(release):
     ("change", "told"),
     [
         ({"format_version": 2}, "stage.json has format 2; this runtime, .*, reads 1"),
-        ({"kind": 3}, "stage.json is no stage file: `kind`"),
-        ({"newer": True}, "stage.json is no stage file: `newer`: Extra inputs"),
+        ({"kind": 3}, "stage.json is not a valid stage file: `kind`"),
+        ({"newer": True}, "stage.json is not a valid stage file: `newer`: Extra inputs"),
     ],
 )
 def test_a_stage_of_another_version_is_refused_by_the_runtime(tmp_path, change, told):

@@ -17,7 +17,7 @@ from runtime.process.units import _read_unit
 ADVISORY = (
     "progress.json",
     "lease.json",
-    "held.json",
+    "running.json",
     "account.json",
     "/logs/",
     "launch.log",

@@ -139,7 +139,7 @@ def test_a_store_that_refuses_the_entry_is_told_of(objects, capsys, tmp_path):
     (tmp_path / "store").mkdir(exist_ok=True)
     (tmp_path / "store" / "ledger").write_text("in the way")
     accounting.end(stage_file(objects), objects, begun, StageExit.BUG)
-    assert "grpo-k: not in the ledger: " in capsys.readouterr().out
+    assert "grpo-k: the ledger entry was not written: " in capsys.readouterr().out
 
 
 def test_every_stage_of_a_run_is_in_the_ledger(c2f, repository, tiny_spec):
