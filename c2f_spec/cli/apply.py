@@ -19,6 +19,7 @@ from c2f_spec.execution.run import run, save_plan
 from c2f_spec.plan.compile import repository
 from c2f_spec.plan.model import until
 from c2f_spec.plan.plan_file import AGAIN, moved, read_plan
+from c2f_spec.targets.base import backend_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -149,7 +150,7 @@ def apply(args: Namespace) -> int:
             work = replace(work, plan=until(work.plan, args.until))
         plan = annotated(work)
     refuse_unstaged(work, plan)
-    if plan.environment.kind == "kubernetes":
+    if backend_of(plan.environment.kind).has_driver:
         from c2f_spec.cli.apply_cluster import apply_on_cluster
 
         return apply_on_cluster(work, plan, args)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.health import Finding, error, ok, warning
+from c2f_spec.diagnostics.health import Finding, error
 from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import C2fError, Exit, printable
 from c2f_spec.plan.compile import load_environment, repository, store_url
 from c2f_spec.store.open import open_store
 from c2f_spec.store.probe import probe
+from c2f_spec.targets.base import backend_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterable, Iterator
 
-    from c2f_spec.spec.cluster import KubernetesEnvironment
     from c2f_spec.spec.environment import Environment
 
 
@@ -35,51 +35,13 @@ def doctor(args: Namespace) -> int:
 
 
 def _answers(environment: Environment, store: str) -> Iterator[Finding]:
-    if environment.kind == "local":
-        yield from _machine()
-    else:
-        yield from _cluster(environment)
+    yield from backend_of(environment.kind).examine(environment)
     try:
         objects = open_store(store)
     except C2fError as problem:
         yield error(f"store {store}", problem.message, problem.hint)
         return
     yield from probe(objects)
-
-
-def _cluster(environment: KubernetesEnvironment) -> Iterator[Finding]:
-    from c2f_spec.targets.kubernetes.client import Client
-    from c2f_spec.targets.kubernetes.doctor import Site
-    from c2f_spec.targets.kubernetes.doctor.examine import examine
-    from c2f_spec.targets.kubernetes.kubeconfig import find_access
-
-    try:
-        access = find_access()
-    except C2fError as problem:
-        yield error("cluster", problem.message, problem.hint)
-        return
-    yield from examine(Site(environment, Client(access, namespace=environment.namespace)))
-
-
-def _machine() -> Iterator[Finding]:
-    from importlib.util import find_spec
-
-    from c2f_spec.targets.gpus import visible_gpus
-
-    missing = [name for name in ("torch", "transformers", "trl", "av") if find_spec(name) is None]
-    if missing:
-        yield error(
-            "runtime",
-            f"{', '.join(missing)} cannot be imported",
-            "pip install -c constraints.txt '.[runtime]'",
-        )
-    else:
-        yield ok("runtime", "its packages are installed")
-    gpus = len(visible_gpus())
-    if gpus:
-        yield ok("GPUs", str(gpus))
-    else:
-        yield warning("GPUs", "none are visible: stages compute on processors", "for a toy that is enough")
 
 
 def _told(found: Iterable[Finding]) -> Iterator[Finding]:

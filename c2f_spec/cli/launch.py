@@ -32,7 +32,7 @@ def launched(plan: Plan, objects: ObjectStore, root: Path, *, allow_dirty: bool)
 def with_origin(plan: Plan, root: Path, *, allow_dirty: bool) -> tuple[Plan, bytes]:
     """The same, before anything is written: the plan, and what its tree differs from its commit by."""
     origin, patch = provenance.read_origin(root, sys.argv[1:]), b""
-    if plan.environment.kind == "kubernetes":
+    if plan.environment.requires_committed_tree:
         provenance.refuse_unpublished(origin, allow_dirty=allow_dirty)
     if allow_dirty and origin.commit and (origin.dirty or not origin.pushed):
         origin, patch = provenance.with_patch(origin, root)

@@ -68,7 +68,7 @@ def _check(asked: list[Asked]) -> int:
         held, shown = read_lock(a.lock), output.relative(a.lock)
         for need in _missing(a, held):
             text = f"{shown}: {need.what} is not pinned, as {a.place} needs"
-            if a.environment.kind == "local":
+            if not a.environment.requires_pins:
                 output.note(f"warning: {shown}: {need.what} is not pinned; the one staged copy will be taken")
             else:
                 differences.setdefault(text, []).append(output.relative(a.spec))

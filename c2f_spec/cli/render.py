@@ -13,6 +13,8 @@ from c2f_spec.errors import Exit, WrongUsage
 from c2f_spec.plan.code import bundle
 from c2f_spec.plan.compile import environment_document
 from c2f_spec.plan.plan_file import to_json
+from c2f_spec.spec.environment import has_pools
+from c2f_spec.targets.base import backend_of
 from c2f_spec.targets.kubernetes.manifests.driver import driver_job, given_map, plan_map
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.manifests.validation import check
@@ -36,7 +38,7 @@ def render(args: Namespace) -> int:
         message = "a cluster that follows a folder starts what stands there, so every name must be pinned"
         raise WrongUsage(message, hint="`c2f-spec lock` pins what is staged; leave out --offline")
     _, plan, _, root = compile_work(args)
-    if plan.environment.kind != "kubernetes":
+    if not has_pools(plan.environment) or not backend_of(plan.environment.kind).renders_manifests:
         raise WrongUsage(
             f"`{plan.environment_name}` is this machine, where stages are processes",
             hint="name a cluster with --on, for example `--on kind`",

@@ -11,16 +11,14 @@ from c2f_spec.errors import Exit, Unreachable
 from c2f_spec.plan.compile import lock_of, store_url
 from c2f_spec.plan.verify import Check, Evidence
 from c2f_spec.plan.verify import verify as links
-from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store.open import open_store
+from c2f_spec.targets.base import backend_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.spec.cluster import KubernetesEnvironment
-    from c2f_spec.store.protocol import ObjectStore
+    from c2f_spec.plan.model import Stage
 
 
 SIGNS = {"equal": "=", "moved": "~", "different": "!", "unknown": "?"}
@@ -31,10 +29,23 @@ def verify(args: Namespace) -> int:
     plan, environment = compiled.plan, compiled.environment
     objects = open_store(store_url(environment, compiled.root))
     accepted = {a.new: a.old for item in compiled.loaded for a in lock_of(item).accept}
-    known = {} if environment.kind == "local" else _evidence(environment, plan)
-    rendered = _renderer(plan, objects)
+    backend = backend_of(environment.kind)
+    try:
+        known = backend.evidence(environment, plan)
+    except Unreachable as problem:  # the store alone proves the rest
+        output.note(f"manifests and images are not checked: {problem.message}")
+        known = {}
     checked = [
-        (stage, links(stage, objects, rendered(stage), accepted, known.get(stage.key, Evidence())))
+        (
+            stage,
+            links(
+                stage,
+                objects,
+                backend.stage_file(plan, stage, objects),
+                accepted,
+                known.get(stage.key, Evidence()),
+            ),
+        )
         for stage in plan.stages
     ]
     found = [(stage, checks) for stage, checks in checked if checks]
@@ -45,31 +56,6 @@ def verify(args: Namespace) -> int:
         output.table(("LINK", "STAGE", "WHAT", "DETAIL"), [row for item in found for row in _rows(*item)])
         print(f"{plan.name}: {len(found)} of {len(plan.stages)} stages are done; {_verdict(states)}")
     return Exit.DIFFERENCE if "different" in states else Exit.OK
-
-
-def _renderer(plan: Plan, objects: ObjectStore) -> Callable[[Stage], StageFile]:
-    """What a stage would be given now."""
-    if plan.environment.kind == "local":
-        from c2f_spec.targets.local import Local
-
-        local = Local(objects, slots=1)
-        return lambda stage: local.prepare(plan, stage).file
-    from c2f_spec.targets.kubernetes.manifests.stage import stage_file
-
-    return lambda stage: StageFile.model_validate_json(stage_file(plan, stage))
-
-
-def _evidence(environment: KubernetesEnvironment, plan: Plan) -> dict[str, Evidence]:
-    """A cluster that does not answer is told of: the store alone proves the rest."""
-    from c2f_spec.targets.kubernetes.client import Client
-    from c2f_spec.targets.kubernetes.kubeconfig import find_access
-    from c2f_spec.targets.kubernetes.snapshot import evidence
-
-    try:
-        return evidence(Client(find_access(), namespace=environment.namespace), plan)
-    except Unreachable as error:
-        output.note(f"manifests and images are not checked: {error.message}")
-        return {}
 
 
 def _rows(stage: Stage, checks: list[Check]) -> list[tuple[str, str, str, str]]:

@@ -29,8 +29,7 @@ from c2f_spec.plan.costs import with_measured
 from c2f_spec.plan.pins import lacking, staged_copies, unstaged
 from c2f_spec.plan.reconcile import annotate
 from c2f_spec.store.open import open_store
-from c2f_spec.targets.base import State
-from c2f_spec.targets.local import Local, LocalControl
+from c2f_spec.targets.base import State, backend_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.plan.pins import Staged
-    from c2f_spec.spec.cluster import KubernetesEnvironment
     from c2f_spec.spec.environment import Environment
     from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.base import Control, Target
@@ -69,23 +67,8 @@ def open_work(args: Namespace, *, to_run: bool = False) -> Work:
     """What `compile_work` makes, with the store and the target. Raises as it does."""
     loaded, plan, environment, root = compile_work(args, to_run=to_run)
     objects = open_store(store_url(environment, root))
-    target: Target[Any]
-    if environment.kind == "local":
-        target = Local(objects, slots=environment.parallel)
-    else:
-        target = _cluster(environment, objects, plan)
+    target = backend_of(environment.kind).open_target(environment, objects, plan)
     return Work(loaded, plan, objects, target, _tracking(environment, root))
-
-
-def _cluster(environment: KubernetesEnvironment, objects: ObjectStore, plan: Plan) -> Target[Any]:
-    """One look at a cluster and its store. Raises `Unreachable`."""
-    from c2f_spec.targets.kubernetes.client import Client
-    from c2f_spec.targets.kubernetes.kubeconfig import find_access
-    from c2f_spec.targets.kubernetes.target import Kubernetes
-
-    target = Kubernetes(objects, Client(find_access(), namespace=environment.namespace), plan)
-    target.glance()
-    return target
 
 
 def compile_work(args: Namespace, *, to_run: bool = False) -> Compiled:
@@ -111,7 +94,7 @@ def compile_work(args: Namespace, *, to_run: bool = False) -> Compiled:
     staged: Staged | None = {}
     if getattr(args, "offline", False):
         staged = None
-    elif environment.kind == "local":
+    elif not environment.requires_pins:
         staged = staged_copies(open_store(store_url(environment, root)), unpinned(loaded))
     plan = compile_plan(loaded, staged, environment, name, args.settings)
     tell(pin_warnings(loaded, staged, environment))
@@ -207,24 +190,18 @@ def open_control(args: Namespace) -> Controlled:
     """Raises what compiling raises, and `Unreachable`."""
     compiled = compile_work(args)
     objects = open_store(store_url(compiled.environment, compiled.root))
-    return Controlled(compiled.plan, objects, control_of(compiled.environment, objects), _again(args))
+    return Controlled(
+        compiled.plan,
+        objects,
+        backend_of(compiled.environment.kind).open_control(compiled.environment, objects),
+        _again(args),
+    )
 
 
 def _again(args: Namespace) -> str:
     """What the next command has to say to mean the same plan."""
     said = ["--on", args.on] if args.on else []
     return shlex.join([*said, *(word for s in args.settings for word in ("--set", s)), *args.specs])
-
-
-def control_of(environment: Environment, objects: ObjectStore) -> Control:
-    """The place of an environment. Raises `Unreachable` if there is no way into a cluster."""
-    if environment.kind == "local":
-        return LocalControl(Local(objects, slots=environment.parallel))
-    from c2f_spec.targets.kubernetes.client import Client
-    from c2f_spec.targets.kubernetes.control import Cluster
-    from c2f_spec.targets.kubernetes.kubeconfig import find_access
-
-    return Cluster(Client(find_access(), namespace=environment.namespace), objects, environment)
 
 
 def stage_of(plan: Plan, word: str) -> Stage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.cost.sizes import GIB
+from c2f_spec.spec.environment import has_pools
 
 if TYPE_CHECKING:
     from c2f_spec.spec.coefficients import Coefficients
@@ -42,7 +43,7 @@ class Site(NamedTuple):
 
 def site_of(kind: str, placement: Placement, environment: Environment) -> Site:
     """The place of a stage of `kind`."""
-    if environment.kind == "local":
+    if not has_pools(environment):
         k = environment.coefficients
         gpus = min(_wanted(kind, placement, environment.gpus), environment.gpus)
         return Site(placement, gpus, "local", _usable(None, k), k)
@@ -69,7 +70,7 @@ def _wanted(kind: str, placement: Placement, all_: int) -> int:
 
 def prices_of(environment: Environment) -> dict[str, float]:
     """Price of a GPU-hour by pool, where there is one; this machine is the pool without a name."""
-    if environment.kind == "local":
+    if not has_pools(environment):
         named = {"": environment.coefficients.price}
     else:
         named = {name: pool.coefficients.price for name, pool in environment.pools.items()}

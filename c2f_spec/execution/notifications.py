@@ -160,7 +160,7 @@ class Notifier:
     def __init__(self, plan: Plan, store: ObjectStore, warn: Callable[[str], None]) -> None:
         """`complain` is told why a message was not delivered."""
         self.plan, self.store, self.warn = plan, store, warn
-        notify = plan.environment.notify if plan.environment.kind == "kubernetes" else None
+        notify = getattr(plan.environment, "notify", None)
         self.form = notify.format if notify else None
         self.url = os.environ.get(VARIABLE, "")
         asked = plan.asked

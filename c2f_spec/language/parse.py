@@ -10,7 +10,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
 from c2f_spec.language.checks import Problem, check
 from c2f_spec.language.schema_errors import explain
-from c2f_spec.spec.environment import environment_model
+from c2f_spec.spec.environment import environment_model, has_pools
 from c2f_spec.spec.experiment import Experiment
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def parse_environment(document: Document) -> Environment:
     """Raises `SpecErrors`."""
     kind = document.data.get("kind") if isinstance(document.data, dict) else None
     environment: Environment = _validate(environment_model(kind), document)
-    if environment.kind == "kubernetes":
+    if has_pools(environment):
         from c2f_spec.language.checks_environment import check_environment
 
         if found := [diagnostic(document, problem) for problem in check_environment(environment)]:

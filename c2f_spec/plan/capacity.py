@@ -15,6 +15,7 @@ from c2f_spec.cost.site import amount, site_of
 from c2f_spec.cost.sizes import GIB, Size, size_of
 from c2f_spec.diagnostics.diagnostic import Problem
 from c2f_spec.plan.placement import TRAINING, placements
+from c2f_spec.spec.environment import has_pools
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.student import Lora, QwenOmni
 from c2f_spec.spec.teacher import OwnWeights
@@ -45,7 +46,7 @@ def unfit(e: Experiment, environment: Environment, name: str) -> Iterator[Proble
 
 def crowded(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
     """Stages that do not fit, or hardly, and models of which it is not known. `misplaced` found nothing before."""
-    if environment.kind == "local" and not environment.gpus:
+    if not has_pools(environment) and not environment.gpus:
         return
     yield from _unknown(e)
     places = placements(e, environment)
@@ -125,7 +126,7 @@ def _changes(e: Experiment, kind: str, site: Site, environment: Environment) -> 
                     words = f"`{kind}.engine.tensor_parallel: {ways}` and {words}"
                 yield f"set {words}", _with(e, kind, smaller), site
     gpus, pool = 2 * max(1, site.placement.gpus), site.placement.pool
-    if environment.kind != "local" and pool is not None and gpus <= environment.pools[pool].gpus:
+    if has_pools(environment) and pool is not None and gpus <= environment.pools[pool].gpus:
         yield f"set `resources.{kind}.gpus: {gpus}`", e, _placed(site, gpus=gpus)._replace(gpus=2 * site.gpus)
     frames = max(1, e.media.max_frames // 2)
     yield (
@@ -167,7 +168,7 @@ KEPT = 2
 
 def short_of(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
     """Stages whose pods have too little disk, or few cores. `misplaced` found nothing before."""
-    if environment.kind == "local":
+    if not has_pools(environment):
         return
     places = placements(e, environment)
     for kind, section, size in (

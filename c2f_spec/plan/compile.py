@@ -229,7 +229,7 @@ def compile_plan(
 
 def _bundled(environment: Environment) -> str:
     """Digest of the code that stages of a cluster bring along; on this machine they import it where it lies."""
-    if environment.kind == "local":
+    if not environment.ships_code:
         return ""
     from c2f_spec.plan.code import bundle
 
@@ -289,7 +289,7 @@ def _resolved(
 
 def store_url(environment: Environment, root: Path) -> str:
     """The store of an environment; a relative folder starts at the spec's repository."""
-    if environment.kind == "local" and "://" not in environment.store:
+    if environment.on_this_machine and "://" not in environment.store:
         return str(root / environment.store)
     return environment.store
 

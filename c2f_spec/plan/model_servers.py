@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.diagnostics.diagnostic import Problem
 from c2f_spec.language.suggestions import suggest
+from c2f_spec.spec.environment import has_pools
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.handoff import Endpoint
 from c2f_spec.spec.hint import OfflineList
@@ -34,7 +35,7 @@ def endpoint_of(e: Experiment, kind: str, environment: Environment) -> Endpoint 
         return Endpoint(url=asked.endpoint, variable=variable, client=asked.client)
     if isinstance(teacher, VllmTeacher):
         return Endpoint(
-            url=None if environment.kind == "local" else SIDECAR,
+            url=SIDECAR if has_pools(environment) else None,
             client=teacher.client,
             tensor_parallel=teacher.tensor_parallel,
             memory=teacher.memory,
@@ -59,7 +60,7 @@ def _variable(secret: str | None, environment: Environment) -> str | None:
     """The environment variable that a secret's key comes in; on this machine one set for it on purpose."""
     if secret is None:
         return None
-    if environment.kind == "local":
+    if not has_pools(environment):
         return f"C2F_SECRET_{secret.upper().replace('-', '_')}"
     known = environment.secrets.get(secret)  # one that is not there is told by `unserved`
     return next(iter(known.env)) if known else None
@@ -67,7 +68,7 @@ def _variable(secret: str | None, environment: Environment) -> str | None:
 
 def unserved(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
     """What the environment `name` lacks."""
-    if environment.kind == "local":
+    if not has_pools(environment):
         return
     if isinstance(e.teacher, VllmTeacher):
         where = ("teacher", "kind")
@@ -97,7 +98,7 @@ def engineless(e: Experiment, environment: Environment, name: str) -> Iterator[P
     Nothing here starts a server for `mode: server`: one that somebody started is behind our network policies, and its
     workers would have to reach the training pod, for weights, on ports that these keep closed.
     """
-    if environment.kind == "local":
+    if not has_pools(environment):
         return
     for kind, section in (("grpo", e.grpo), ("evaluate", e.evaluate)):
         if section is None or not isinstance(section.engine, VllmEngine):
@@ -118,7 +119,7 @@ def engineless(e: Experiment, environment: Environment, name: str) -> Iterator[P
 
 def unreadable(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
     """A list of hard samples that lies where no pod sees it."""
-    if environment.kind == "local" or e.grpo is None or e.grpo.hint.hard_policy == "keep":
+    if environment.on_this_machine or e.grpo is None or e.grpo.hint.hard_policy == "keep":
         return
     trigger = e.grpo.hint.trigger
     if isinstance(trigger, OfflineList) and trigger.uri is not None and not trigger.uri.startswith("s3://"):

@@ -19,6 +19,7 @@ from c2f_spec.diagnostics.diagnostic import Problem
 from c2f_spec.files import DISK
 from c2f_spec.language.lock_file import UNPINNED
 from c2f_spec.spec.datasets import DATASETS
+from c2f_spec.spec.environment import has_pools
 from c2f_spec.spec.experiment import reads_weights
 from c2f_spec.spec.sections import QwenOmni, TransformersTeacher, VllmTeacher
 from c2f_spec.store import records
@@ -139,7 +140,7 @@ def pinned(section: str, lock: Lock) -> Mapping[str, str]:
 
 def images_of(environment: Environment) -> dict[str, str]:
     """Name and digest of every image of a cluster, which its schema wants by digest."""
-    if environment.kind == "local":
+    if not has_pools(environment):
         return {}
     used = (environment.image, environment.driver_image, environment.vllm_image, environment.engine_image)
     return dict(image.rsplit("@", 1) for image in used if image)
@@ -187,7 +188,7 @@ def _unpinned(need: Need, staged: Staged | None, environment: Environment) -> tu
     if staged is None:
         message = f"{need.what} is not pinned in c2f.lock: the keys of what needs it will change"
         return UNPINNED, Problem("C2F417", loc, message, f"to apply, {need.way}", "warning")
-    if environment.kind != "local":
+    if environment.requires_pins:
         message = f"{need.what} is not pinned in c2f.lock, as a cluster needs"
         hint = f"{need.way}; or add --offline to see the plan without it"
         return UNPINNED, Problem("C2F411", loc, message, hint)

@@ -13,6 +13,7 @@ from c2f_spec.diagnostics.diagnostic import Problem
 from c2f_spec.language.suggestions import suggest
 from c2f_spec.plan.model_servers import endpoint_of
 from c2f_spec.spec.base import at_default
+from c2f_spec.spec.environment import has_pools
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.handoff import Placement, VllmPlace
 from c2f_spec.spec.hint import OfflineList
@@ -41,7 +42,7 @@ def placements(e: Experiment, environment: Environment) -> dict[str, Placement]:
 
 
 def _placed(e: Experiment, kind: str, environment: Environment) -> Placement:
-    if environment.kind == "local":
+    if not has_pools(environment):
         return _on_this_machine(e, kind, environment)
     return _trained(e, kind, environment) if kind in TRAINING else _shared(e, kind, environment)
 
@@ -65,7 +66,7 @@ def _with_model(e: Experiment, kind: str, place: Placement) -> Placement:
 def decided_by(e: Experiment, environment: Environment) -> tuple[object, ...]:
     """The sections that placements are made of: variants that have the same ones are placed alike."""
     judge = e.filters.judge if e.filters else None
-    if environment.kind == "local":
+    if not has_pools(environment):
         return (e.resources, e.checkpoints, e.student, e.teacher, judge, e.grpo, e.evaluate)
     return (e.resources, e.checkpoints, e.student, e.teacher, judge, e.sft, e.grpo, e.evaluate)
 
@@ -209,7 +210,7 @@ def _shared_evenly(e: Experiment, kind: str, pool: Pool, nodes: int) -> int:
 
 def misplaced(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
     """Stages of an experiment that the environment `name` has no place for."""
-    if environment.kind == "local":
+    if not has_pools(environment):
         return
     for kind in _kinds_of(e):
         asked = training(e, kind) if kind in TRAINING else sharing(e, kind)

@@ -11,6 +11,7 @@ from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
 from c2f_spec.plan.pins import model_name
 from c2f_spec.policy.load import Verdict
 from c2f_spec.spec.base import SpecModel
+from c2f_spec.spec.environment import has_pools
 from c2f_spec.spec.experiment import Experiment
 from c2f_spec.spec.support import shown
 
@@ -51,7 +52,7 @@ def _pools(plan: Plan) -> Iterator[str]:
 def _images(plan: Plan) -> Iterator[str]:
     """Without digests: those of the stages, and those that the environment starts besides."""
     images = [s.placement.image for s in plan.stages]
-    if plan.environment.kind == "kubernetes":
+    if has_pools(plan.environment):
         images += [plan.environment.driver_image, plan.environment.vllm_image]
     yield from (image.partition("@")[0] for image in images if image is not None)
 

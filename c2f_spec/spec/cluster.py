@@ -4,7 +4,7 @@ Everything here is placement: it enters the digest of a plan and no key of a sta
 named, never written (DESIGN: "Security"). Amounts are Kubernetes quantities and stay text (`960Gi`, `500m`).
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt, StringConstraints
 
@@ -232,6 +232,12 @@ class DriverPod(SpecModel):
 
 class KubernetesEnvironment(SpecModel):
     """A cluster: a Job a stage."""
+
+    on_this_machine: ClassVar[bool] = False
+    has_pools: ClassVar[bool] = True
+    requires_pins: ClassVar[bool] = True
+    requires_committed_tree: ClassVar[bool] = True
+    ships_code: ClassVar[bool] = True
 
     c2f: Literal["v1"] = Field(description="Version of the language.")
     kind: Literal["kubernetes"] = Field(description="A Job a stage.")

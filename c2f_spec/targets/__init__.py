@@ -1,1 +1,1 @@
-"""Places to run stages. One module a target; `base.py` is what they have in common."""
+"""Places to run stages. `base.py` has their protocols and the registry; one module a kind of target implements them."""

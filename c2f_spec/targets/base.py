@@ -1,18 +1,66 @@
-"""What a target is: five functions, the same for a machine and for a cluster.
+"""What a kind of target provides, and the registry of all kinds.
 
-`tests/targets/test_targets.py` holds every target to it.
+A `Backend` says what its kind can do and makes the two views of a place: a `Target` runs stages, a `Control` is what
+`status`, `logs`, `cancel`, `retry`, `delete` and `shell` see. What the compiler must know of a kind (pins, pools, code)
+is on its environment model (`spec/environment.py`), because a plan is made without targets.
+
+`tests/targets/test_targets.py` holds every entry of the registry to these protocols.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from c2f_spec.diagnostics.health import Finding
     from c2f_spec.plan.model import Plan, Stage
+    from c2f_spec.plan.verify import Evidence
+    from c2f_spec.spec.handoff import StageFile
+    from c2f_spec.store.protocol import ObjectStore
+
+
+TARGETS = {"local": "c2f_spec.targets.local", "kubernetes": "c2f_spec.targets.kubernetes.backend"}
+"""Kind of an environment → module whose `BACKEND` makes its targets. Imported when it is needed."""
+
+
+def backend_of(kind: str) -> Backend:
+    """Return the backend of environments of this `kind`."""
+    backend: Backend = import_module(TARGETS[kind]).BACKEND
+    return backend
+
+
+class Backend(Protocol):
+    """A kind of target. Environments are of the model that its kind has in `spec/environment.py`."""
+
+    renders_manifests: bool
+    """Stages are submitted as manifests, which `render` prints and `--gitops` hands to another controller."""
+    has_driver: bool
+    """A driver inside the place runs the plan; without one, the `apply` of a terminal does."""
+
+    def open_target(self, environment: Any, store: ObjectStore, plan: Plan) -> Target[Any]:
+        """Return the target for one plan, its state read once. Raises `Unreachable`."""
+        ...
+
+    def open_control(self, environment: Any, store: ObjectStore) -> Control:
+        """Return the view of running plans. Raises `Unreachable`."""
+        ...
+
+    def stage_file(self, plan: Plan, stage: Stage, store: ObjectStore) -> StageFile:
+        """Return what the runtime of `stage` would be handed now. Pure."""
+        ...
+
+    def evidence(self, environment: Any, plan: Plan) -> Mapping[str, Evidence]:
+        """Return, by key, what the place still has of how stages were run. Raises `Unreachable`."""
+        ...
+
+    def examine(self, environment: Any) -> Iterator[Finding]:
+        """Yield findings on the place itself, for `doctor`. The store is probed elsewhere."""
+        ...
 
 
 class Control(Protocol):

@@ -15,10 +15,12 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from c2f_spec.diagnostics.health import Finding, error, ok, warning
 from c2f_spec.errors import MEANING, StageExit, Unreachable, WrongUsage
 from c2f_spec.plan import model
 from c2f_spec.spec.grpo import Grpo
@@ -29,13 +31,16 @@ from c2f_spec.store import leases, records
 from c2f_spec.store.machine import work_folder
 from c2f_spec.store.stage_logs import read_log
 from c2f_spec.targets.base import State, Status
-from c2f_spec.targets.gpus import Gpus
+from c2f_spec.targets.gpus import Gpus, visible_gpus
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from c2f_spec.plan.model import Plan, Stage
+    from c2f_spec.plan.verify import Evidence
+    from c2f_spec.spec.environment import LocalEnvironment
     from c2f_spec.store.protocol import ObjectStore
+    from c2f_spec.targets.base import Backend
     from c2f_spec.targets.gpus import GpuSet
 
 
@@ -334,3 +339,43 @@ class LocalControl:
             "`shell` is for clusters: on this machine you are where the stages run",
             hint="`c2f-spec logs` says what a stage printed; its inputs are in the store",
         )
+
+
+class LocalBackend:
+    """What the registry of targets (`targets/base.py`) makes of a local environment."""
+
+    renders_manifests = False
+    has_driver = False
+
+    def open_target(self, environment: LocalEnvironment, store: ObjectStore, plan: Plan) -> Local:  # noqa: ARG002
+        return Local(store, slots=environment.parallel)
+
+    def open_control(self, environment: LocalEnvironment, store: ObjectStore) -> LocalControl:
+        return LocalControl(Local(store, slots=environment.parallel))
+
+    def stage_file(self, plan: Plan, stage: Stage, store: ObjectStore) -> StageFile:
+        return Local(store, slots=1).prepare(plan, stage).file
+
+    def evidence(self, environment: LocalEnvironment, plan: Plan) -> dict[str, Evidence]:  # noqa: ARG002
+        return {}
+
+    def examine(self, environment: LocalEnvironment) -> Iterator[Finding]:  # noqa: ARG002
+        missing = [name for name in ("torch", "transformers", "trl", "av") if find_spec(name) is None]
+        if missing:
+            yield error(
+                "runtime",
+                f"{', '.join(missing)} cannot be imported",
+                "pip install -c constraints.txt '.[runtime]'",
+            )
+        else:
+            yield ok("runtime", "its packages are installed")
+        gpus = len(visible_gpus())
+        if gpus:
+            yield ok("GPUs", str(gpus))
+        else:
+            yield warning(
+                "GPUs", "none are visible: stages compute on processors", "for a toy that is enough"
+            )
+
+
+BACKEND: Backend = LocalBackend()

@@ -5,15 +5,19 @@ from __future__ import annotations
 import subprocess
 import time
 from dataclasses import replace
+from typing import get_args
 
 import pytest
+from typing_extensions import get_protocol_members
 
 from c2f_spec.plan.compile import compile_plan, load_environment
 from c2f_spec.plan.pins import needed_datasets
+from c2f_spec.spec.cluster import KubernetesEnvironment
+from c2f_spec.spec.environment import LocalEnvironment, environment_model
 from c2f_spec.spec.handoff import VllmPlace
 from c2f_spec.store import records
 from c2f_spec.store.open import open_store
-from c2f_spec.targets.base import State
+from c2f_spec.targets.base import TARGETS, Backend, State, backend_of
 from c2f_spec.targets.gpus import Gpus, visible_gpus
 from c2f_spec.targets.kubernetes.outcomes import Settler
 from c2f_spec.targets.kubernetes.target import Kubernetes
@@ -25,7 +29,7 @@ from tests.support.cluster_world import chains, client_of
 from tests.support.fake_target import FakeTarget
 
 
-@pytest.fixture(params=["local", "kubernetes", "fake"])
+@pytest.fixture(params=[*TARGETS, "fake"])
 def world(request):
     """A target, a plan of fast stages, and how to let time pass."""
     return request.getfixturevalue(f"{request.param}_world")
@@ -69,6 +73,18 @@ def local_world(plan_of_tiny):
 def fake_world(plan_of_tiny):
     target = FakeTarget()
     return target, plan_of_tiny[0], target.tick
+
+
+def test_every_kind_of_environment_has_a_backend_that_answers_every_question():
+    questions = ("on_this_machine", "has_pools", "requires_pins", "requires_committed_tree", "ships_code")
+    models = (LocalEnvironment, KubernetesEnvironment)
+    for model in models:
+        (kind,) = get_args(model.model_fields["kind"].annotation)
+        backend = backend_of(kind)
+        assert {name for name in get_protocol_members(Backend) if not hasattr(backend, name)} == set()
+        assert all(isinstance(getattr(model, question), bool) for question in questions)
+        assert environment_model(kind) is model
+    assert len(TARGETS) == len(models)
 
 
 def bring_to(target, stage, tick, *states: State):
