@@ -11,7 +11,6 @@ outgrow `C2F_CACHE_GB` (200, or a quarter of the disk if that is less). A blob i
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import shutil
@@ -26,7 +25,7 @@ from blake3 import blake3
 from c2f_spec.errors import Damaged, Unreachable, WrongUsage
 from c2f_spec.store import transfer
 from c2f_spec.store.digest import digest_file
-from c2f_spec.store.machine import home
+from c2f_spec.store.machine import home, lock_file, locked, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,13 +66,8 @@ class Cache:
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Held by one at a time, in this process or another, for whatever has this `name`."""
-        lock = self.root / "locks" / name
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with locked(self.root / "locks" / name):
             yield
-        finally:
-            os.close(descriptor)
 
     def add(self, path: Path, entry: FileEntry) -> None:
         """Take a file that was verified, by moving it."""
@@ -85,9 +79,9 @@ class Cache:
     def view(self) -> Path:
         """An empty folder for links, which stays for as long as this process."""
         path = self.root / "views" / uuid.uuid4().hex
-        descriptor = os.open(path.with_name(f"{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        self._view_locks.append(descriptor)  # closed by the end of the process, whichever way it ends
+        self._view_locks.append(
+            lock_file(path.with_name(f"{path.name}.lock"))
+        )  # closed by the end of the process, whichever way it ends
         path.mkdir()
         return path
 
@@ -113,14 +107,10 @@ class Cache:
     def _remove_dead_views(self) -> None:
         """Remove the views of processes that ended."""
         for lock in self.root.glob("views/*.lock"):
-            descriptor = os.open(lock, os.O_RDWR)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = try_lock(lock)
+            if descriptor is not None:
                 shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
                 lock.unlink(missing_ok=True)
-            except BlockingIOError:
-                continue
-            finally:
                 os.close(descriptor)
 
 

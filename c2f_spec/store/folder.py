@@ -7,7 +7,6 @@ no reader sees a part of it, which opening with `O_EXCL` and writing would not g
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import uuid
@@ -19,6 +18,7 @@ from blake3 import blake3
 
 from c2f_spec.errors import Damaged, Unreachable
 from c2f_spec.store.digest import digest_file, digest_folder
+from c2f_spec.store.machine import locked
 from c2f_spec.store.protocol import ObjectInfo, check_name
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class FolderStore:
         path = self._path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(path):
+            with locked(_lock_of(path)):
                 before = self.read_version(name)
                 if (before and before[1]) != version:
                     return False
@@ -218,32 +218,17 @@ class FolderStore:
 
 @contextmanager
 def _exclusive_part(path: Path) -> Iterator[Path]:
-    """Where a copy of `path` may be put together, by one process at a time."""
-    with _locked(path) as lock:
+    """Yield the name under which a copy of `path` is put together, by one process at a time."""
+    lock = _lock_of(path)
+    with locked(lock):
         try:
             yield path.with_name(f"{path.name}.part")
         finally:
             lock.unlink(missing_ok=True)
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[Path]:
-    """Nobody else is here for the same `path`; the file of the lock, which may be removed inside."""
-    lock = path.with_name(f"{path.name}.lock.part")
-    while True:
-        with lock.open("wb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if not _is(lock, file.fileno()):  # whoever had it took it away
-                continue
-            yield lock
-            return
-
-
-def _is(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.lock.part")
 
 
 def _flush_folder(path: Path) -> None:

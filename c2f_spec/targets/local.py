@@ -8,7 +8,6 @@ when a process dies, whichever way.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import subprocess
@@ -28,7 +27,7 @@ from c2f_spec.spec.handoff import Input, StageFile
 from c2f_spec.spec.resources import resolve_zero
 from c2f_spec.spec.sections import Sft
 from c2f_spec.store import leases, records
-from c2f_spec.store.machine import work_folder
+from c2f_spec.store.machine import is_locked, work_folder
 from c2f_spec.store.stage_logs import read_log
 from c2f_spec.targets.base import State, Status
 from c2f_spec.targets.gpus import Gpus, visible_gpus
@@ -148,7 +147,7 @@ class Local:
             self._reap(stage)
             return Status(State.DONE)
         child = self._children.get(stage.key)
-        if (child is not None and child.poll() is None) or self._held(stage) or self._elsewhere(stage):
+        if (child is not None and child.poll() is None) or self.is_locked(stage) or self._elsewhere(stage):
             return Status(State.RUNNING)
         if child is not None:
             # It may have committed between our look at the record and its end.
@@ -186,22 +185,12 @@ class Local:
         return self._work(stage) / "lock"
 
     def is_locked(self, stage: Stage) -> bool:
-        """Whether a process is at it, were it only to store the last lines of its log."""
-        return self._held(stage)
-
-    def _held(self, stage: Stage) -> bool:
+        """Return whether a process of this machine works on the stage, if only to store the end of its log."""
         path = self._lock(stage)
         try:
-            with path.open("rb") as file:
-                # Shared: two who only look do not take each other for a holder.
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
+            return is_locked(path)
         except OSError as error:
             raise Unreachable(f"cannot read the lock {path}: {error.strerror}") from error
-        return False
 
     def _elsewhere(self, stage: Stage) -> bool:
         """Whether another machine may be at it; in a store that only this one has, none is."""
@@ -211,7 +200,7 @@ class Local:
 
     def _holder(self, stage: Stage) -> int | None:
         """Process id of whoever holds the lock of a stage."""
-        if not self._held(stage):
+        if not self.is_locked(stage):
             return None
         text = self._lock(stage).read_text().strip()
         return int(text) if text.isdigit() else None

@@ -16,7 +16,6 @@ in turn, and then the least recently used is what is needed next.
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import random
@@ -35,6 +34,7 @@ from safetensors.numpy import save_file
 
 from c2f_spec.errors import WrongUsage
 from c2f_spec.store.cache import SPARE_BYTES, machine_cache
+from c2f_spec.store.machine import locked
 from runtime.console import log_line
 from runtime.media import decode
 
@@ -146,13 +146,8 @@ class DecodedCache:
             self._written += size
             return
         self._written = size
-        self.root.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(self.root / "lock", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with locked(self.root / "lock"):
             self._evict(self.max_bytes - max(slack, size))
-        finally:
-            os.close(descriptor)
 
     def _evict(self, most: int) -> None:
         """Remove entries drawn by lot until at most `most` bytes are left and the disk has some to spare."""
