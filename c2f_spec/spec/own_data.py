@@ -50,6 +50,6 @@ class Own(SpecModel):
         counts = tuple(getattr(self.clips, split) or 0 for split in ALL)
         splits = tuple(split for split in ALL if getattr(self.clips, split))
         return Dataset(
-            self.name, "own", self.language, self.low, self.high, self.family, splits, self.decimals,
+            self.name, "user_folder", self.language, self.low, self.high, self.family, splits, self.decimals,
             counts=(counts[0], counts[1], counts[2]),
         )  # fmt: skip

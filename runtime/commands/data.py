@@ -1,9 +1,14 @@
-"""`python -m runtime data add NAME|ALL... --store URL (--from DIR | --fetch)`: copies of data sets -> the store.
-`python -m runtime data check NAME --from DIR [--against NAME=DIR]`: see `runtime/datasets/check.py`.
+"""Stage copies of data sets: `python -m runtime data add NAME|ALL... --store URL (--from DIR | --fetch)`.
+Check one: `python -m runtime data check NAME --from DIR [--against NAME=DIR]`, see `runtime/datasets/check.py`.
 
-`add` prints one JSON object a data set: {"name", "digest", "files", "rows"}, and "own", what a spec
-says of it, for a data set that nobody knows by name. Every row is read before anything is stored.
-The digest depends on the files alone, so adding a copy twice, from wherever, changes nothing.
+`add` prints one JSON object a data set: {"name", "digest", "files", "rows"}, and for a user data set "own", the entry of
+`data.own` in a spec. Every row is read before anything is stored. The digest depends on the files alone, so adding the same
+copy twice, from any folder, changes nothing.
+
+`--fetch` downloads the ICWSM 2014 ratings, which lie in the source distribution of vaderSentiment 2.5 on PyPI. pip does it,
+as it knows the mirrors, proxies and certificates of this machine. The hash is pinned here, and pip compares it before it
+unpacks or runs anything of the archive (pip then asks the archive's setup.py for its name). Nothing else is downloaded: no
+dependencies, and no build tools, which pip would take without a hash; setuptools must be installed.
 """
 
 from __future__ import annotations
@@ -23,7 +28,7 @@ from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
 from runtime.commands import Parser
-from runtime.datasets import DATASETS, RECORDED, find_dataset, icwsm2014, own
+from runtime.datasets import DATASETS, RECORDED, find_dataset, icwsm2014, user_folder
 
 if TYPE_CHECKING:
     import argparse
@@ -32,12 +37,19 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 
+SDIST = "vaderSentiment==2.5 --hash=sha256:b960c954831f5ca58afee61780cc04ed48e551b91e783bfcbfb2c18bb8081a84"
+NESTED = "vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz"
+FOLDER = "hutto_ICWSM_2014"
+PIP = (
+    "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--retries", "2", "--require-hashes",
+    "--no-deps", "--no-binary", ":all:", "--no-build-isolation",
+)  # fmt: skip
 INCOMING = "incoming"
-"""Where a data set is put together."""
+"""Folder of the store in which a copy is assembled."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit code; a problem is told in one message on stderr."""
+    """Return the exit code; print a problem as one message on stderr."""
     try:
         args = _parser().parse_args(argv)
         if args.verb == "check":
@@ -67,7 +79,7 @@ def main(argv: Sequence[str]) -> int:
 
 @contextmanager
 def _scratch(store: ObjectStore) -> Iterator[Path]:
-    """On the disk of a store that is a folder, which then takes the copy as it lies there; `gc` finds what a kill leaves."""
+    """Yield a folder on the store's disk if there is one, from where files are moved; `gc` removes what a kill leaves."""
     place = store.local(INCOMING)
     if place is not None:
         place.mkdir(parents=True, exist_ok=True)
@@ -76,27 +88,28 @@ def _scratch(store: ObjectStore) -> Iterator[Path]:
             yield Path(scratch)
     finally:
         if place is not None:
-            with suppress(OSError):  # somebody else's copy is there
+            with suppress(OSError):  # another process assembles a copy
                 place.rmdir()
 
 
 def _copy_failed(error: OSError) -> Unreachable:
     return Unreachable(
         f"cannot copy the data set: {error.strerror or error}: {error.filename2 or error.filename}",
-        hint="make room there, or for a store in a bucket name another place with TMPDIR",
+        hint="free disk space there, or for a store in a bucket set TMPDIR to another disk",
     )
 
 
 def add(store: ObjectStore, name: str, source: Path, scratch: Path) -> dict[str, Any]:
-    """Stage the files of data set `name` that lie in `source`; returns what is printed."""
+    """Stage the files of data set `name` in `source`, and return what is printed."""
     kind = find_dataset(name, source).reader
     reader = DATASETS[kind]
-    files = [own.HEADER, own.TABLE] if kind == "own" else [reader.FILES[name]]
+    is_user_data = reader is user_folder
+    files = [user_folder.HEADER, user_folder.TABLE] if is_user_data else [reader.FILES[name]]
     for file in files:
         if not (source / file).is_file():
             raise DataWrong(
-                f"{source} has no file {file}",
-                hint=f"`--from` names the folder with {file}; its source is {reader.SOURCE}",
+                f"file not found: {source / file}",
+                hint=f"set `--from` to the folder with {file}; its source is {reader.SOURCE}",
             )
     rows = reader.read(name, source)
     wanted = [source / file for file in files]
@@ -109,11 +122,11 @@ def add(store: ObjectStore, name: str, source: Path, scratch: Path) -> dict[str,
         shutil.copyfile(path, copy)
     facts = {"name": name, "source": reader.SOURCE, "licence": reader.LICENCE, "rows": len(rows)}
     digest = add_dataset(store, name, folder, facts)
-    told = {"name": name, "digest": digest, "files": len(wanted), "rows": len(rows)}
-    if kind == "own":
-        said = own.declare(own.read_header(name, source), rows)
-        told["own"] = said.model_dump(mode="json", exclude_none=True, exclude={"seconds"})
-    return told
+    result: dict[str, Any] = {"name": name, "digest": digest, "files": len(wanted), "rows": len(rows)}
+    if is_user_data:
+        declared = user_folder.declare(user_folder.read_header(name, source), rows)
+        result["own"] = declared.model_dump(mode="json", exclude_none=True, exclude={"seconds"})
+    return result
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -123,7 +136,9 @@ def _check(args: argparse.Namespace) -> int:
     for word in args.against:
         other, sign, place = word.partition("=")
         if not sign:
-            raise WrongUsage(f"`{word}` is not NAME=DIR", hint="for example ch-sims=/data/ch-sims")
+            raise WrongUsage(
+                f"`{word}` is not NAME=DIR", hint="write for example `--against ch-sims=/data/ch-sims`"
+            )
         others[other] = Path(place)
     print(json.dumps(check(args.name, args.copy, others), ensure_ascii=False))
     return 0
@@ -131,7 +146,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _check_known(name: str) -> None:
     if name not in KNOWN:
-        raise WrongUsage(f"no data set is called `{name}`", hint=f"ALL, or some of: {', '.join(KNOWN)}")
+        raise WrongUsage(f"unknown data set `{name}`", hint=f"use ALL, or some of: {', '.join(KNOWN)}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -152,25 +167,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-# Copies of the data sets that may be fetched -> a folder. Run by hand through `data add`, never by a stage.
-#
-# The ICWSM 2014 ratings lie in the source distribution of vaderSentiment 2.5 on PyPI. pip downloads it: it knows the
-# mirrors, proxies and certificates of this machine. Its hash is pinned here, and pip compares it before it unpacks or
-# runs anything of the archive (pip then asks the archive's setup.py for its name). Nothing else is downloaded: no
-# dependencies, and no build tools, which pip would take without a hash; setuptools must be installed.
-
-
-SDIST = "vaderSentiment==2.5 --hash=sha256:b960c954831f5ca58afee61780cc04ed48e551b91e783bfcbfb2c18bb8081a84"
-NESTED = "vaderSentiment-2.5/additional_resources/hutto_ICWSM_2014.tar.gz"
-FOLDER = "hutto_ICWSM_2014"
-PIP = (
-    "-m", "pip", "download", "--disable-pip-version-check", "--quiet", "--retries", "2", "--require-hashes",
-    "--no-deps", "--no-binary", ":all:", "--no-build-isolation",
-)  # fmt: skip
-
-
 def icwsm2014_ratings(scratch: Path) -> Path:
-    """Download into `scratch`; returns the folder with the four files. Raises `Unreachable` without a network."""
+    """Download into `scratch` and return the folder with the four files. Raises `Unreachable` without a network."""
     requirements = scratch / "requirements.txt"
     requirements.write_text(f"{SDIST}\n")
     done = subprocess.run(
@@ -185,7 +183,7 @@ def icwsm2014_ratings(scratch: Path) -> Path:
 
 
 def unpack(sdist: Path, scratch: Path) -> Path:
-    """The folder with the files of ratings, taken out of the archive inside the archive."""
+    """Extract the files of ratings from the archive inside the archive, and return their folder."""
     wanted = {f"{FOLDER}/{file}" for file in icwsm2014.FILES.values()}
     try:
         with tarfile.open(sdist) as outer:
@@ -200,7 +198,7 @@ def unpack(sdist: Path, scratch: Path) -> Path:
                         (scratch / member.name).write_bytes(file.read())
     except (OSError, KeyError, tarfile.TarError) as error:
         raise DataWrong(
-            f"{sdist.name} does not hold {NESTED}: {error}", hint="report this: the hash is pinned"
+            f"{NESTED} not found in {sdist.name}: {error}", hint="report this: the hash is pinned"
         ) from error
     return scratch / FOLDER
 
@@ -209,7 +207,7 @@ def _failed(stderr: str) -> DataWrong | Unreachable:
     if "DO NOT MATCH THE HASHES" in stderr:
         return DataWrong(
             "the vaderSentiment 2.5 that was downloaded is not the one pinned in runtime/commands/data.py",
-            hint="do not use it; ask who runs your package index",
+            hint="do not use it; report it to the administrator of your package index",
         )
     lines = [line for line in stderr.splitlines() if "ERROR" in line or "No module named" in line]
     reason = lines[-1].removeprefix("ERROR: ").strip() if lines else "pip failed without a reason"
@@ -221,6 +219,6 @@ def _failed(stderr: str) -> DataWrong | Unreachable:
 
 
 FETCH: dict[str, Callable[[Path], Path]] = {"icwsm2014": icwsm2014_ratings}
-"""By `Dataset.reader`."""
+"""Function that downloads a data set's files, by `Dataset.reader`."""
 FETCHED = tuple(name for name, facts in KNOWN.items() if facts.reader in FETCH)
-"""What `ALL` means."""
+"""Data sets that `ALL` stands for."""

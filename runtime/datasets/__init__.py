@@ -1,12 +1,19 @@
-"""The readers of data sets, by `Dataset.reader` of `c2f_spec.spec.datasets`."""
+"""The readers of data sets, by `Dataset.reader` of `c2f_spec.spec.datasets`. How to add one: CONTRIBUTING, "A data set".
+
+rows.py          what readers share: the row, a CSV table, splits and limits by hash
+thuiar.py        CH-SIMS, CH-SIMS v2, CMU-MOSI, CMU-MOSEI
+icwsm2014.py     rated sentences, whose clips are rendered
+user_folder.py   a user's own clips with a table and a header that states language and score range
+check.py         `data check`: a copy compared with what is published
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from runtime.datasets import icwsm2014, own, thuiar
-from runtime.datasets.own import check_declared as check_declared
-from runtime.datasets.own import find_dataset as find_dataset
+from runtime.datasets import icwsm2014, thuiar, user_folder
+from runtime.datasets.user_folder import check_declared as check_declared
+from runtime.datasets.user_folder import find_dataset as find_dataset
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,26 +25,26 @@ class Reader(Protocol):
     """A module that reads the files of a family of data sets."""
 
     FILES: dict[str, str]
-    """The file of each data set, by the data set's name."""
+    """File of each data set by the data set's name."""
     LICENCE: str
     SOURCE: str
 
     def read(self, name: str, folder: Path) -> list[Row]:
-        """Every row of data set `name` from its files in `folder`; `DataWrong` with file and line."""
+        """Return every row of data set `name` from its files in `folder`. Raises `DataWrong` with file and line."""
         ...
 
 
 class RecordingReader(Reader, Protocol):
-    """One whose clips are recordings."""
+    """A reader whose clips are recordings."""
 
     def read_table(self, name: str, folder: Path) -> tuple[list[Row], list[str]]:
-        """The rows that are right, and what is wrong with the others; `DataWrong` for what is no table at all."""
+        """Return the valid rows and the problems of the others. Raises `DataWrong` if the table cannot be read."""
         ...
 
     def clip_path(self, name: str, folder: Path, row: Row) -> Path:
-        """The file of a clip; `DataWrong` if there is none."""
+        """Return the file of a clip. Raises `DataWrong` if it is not found."""
         ...
 
 
-DATASETS: dict[str, Reader] = {"icwsm2014": icwsm2014, "own": own, "thuiar": thuiar}
-RECORDED: dict[str, RecordingReader] = {"own": own, "thuiar": thuiar}
+DATASETS: dict[str, Reader] = {"icwsm2014": icwsm2014, "thuiar": thuiar, "user_folder": user_folder}
+RECORDED: dict[str, RecordingReader] = {"thuiar": thuiar, "user_folder": user_folder}

@@ -1,8 +1,8 @@
-"""`python -m runtime data check NAME --from DIR [--against OTHER=DIR]`: a copy of a data set, compared with what is published.
+"""Check a copy of a data set: `python -m runtime data check NAME --from DIR [--against OTHER=DIR]`.
 
-Prints one JSON object: {"name", "rows", "splits", "problems": [{"what", "count", "examples"}], "notes": ["…"], "overlap": [...]}. Rows
-of the table that are wrong are problems, and the others are looked at all the same. Splits are shown beside the published
-counts; every clip is probed; clips that two sets or two splits share are named, because an evaluation across them leaks
+Prints one JSON object: {"name", "rows", "splits", "problems": [{"what", "count", "examples"}], "notes": ["…"], "overlap": [...]}.
+Invalid rows of the table are problems, and the valid ones are still checked. Splits are compared with the published counts;
+every clip is probed; clips that two data sets or two splits share are listed, because an evaluation across them leaks
 (METHOD 5: CH-SIMS v2 contains CH-SIMS).
 """
 
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from runtime.datasets.rows import Row
 
 EXAMPLES = 5
-"""Of each problem."""
+"""Examples of each problem."""
 LACKING = {"audio": "sound", "video": "picture"}
 
 
 class ClipFile(NamedTuple):
-    """What a clip's file holds."""
+    """What probing a clip's file found."""
 
     problem: str
     blake3: str = ""
@@ -41,13 +41,13 @@ class ClipFile(NamedTuple):
 
 
 def check(name: str, folder: Path, others: Mapping[str, Path]) -> dict[str, Any]:
-    """Raises `DataWrong` if there is no table, or nothing in it is right."""
+    """Return what the command prints. Raises `DataWrong` if the table cannot be read, or has no valid row."""
     facts = find_dataset(name, folder)
-    rows, wrong = _read_rows(facts, folder)
+    rows, invalid = _read_rows(facts, folder)
     files = _probe_files(facts, folder, rows)
     problems = [*_split_problems(facts, rows), *_media_problems(rows, files), *_duplicates(rows, files)]
-    if wrong:
-        problems.insert(0, _problem("rows that are wrong", wrong))
+    if invalid:
+        problems.insert(0, _problem("invalid rows", invalid))
     overlap = [_overlap(rows, files, other, place) for other, place in others.items()]
     labels = [row.label for row in rows]
     return {
@@ -64,15 +64,15 @@ def check(name: str, folder: Path, others: Mapping[str, Path]) -> dict[str, Any]
 
 
 def _read_rows(facts: Dataset, folder: Path) -> tuple[list[Row], list[str]]:
-    """Rows, and what is wrong with others."""
+    """Return the valid rows and the problems of the others."""
     if facts.reader not in RECORDED:
         return DATASETS[facts.reader].read(facts.name, folder), []
-    rows, wrong = RECORDED[facts.reader].read_table(facts.name, folder)
-    return rows or DATASETS[facts.reader].read(facts.name, folder), wrong
+    rows, problems = RECORDED[facts.reader].read_table(facts.name, folder)
+    return rows or DATASETS[facts.reader].read(facts.name, folder), problems
 
 
 def _probe_files(facts: Dataset, folder: Path, rows: Sequence[Row]) -> dict[str, ClipFile]:
-    """By id; empty where clips are drawn."""
+    """Return what probing found, by clip id; empty for a data set whose clips are rendered."""
     reader = RECORDED.get(facts.reader)
     if reader is None:
         return {}
@@ -87,8 +87,8 @@ def _probe_files(facts: Dataset, folder: Path, rows: Sequence[Row]) -> dict[str,
 
 
 def _probe_file(path: Path) -> ClipFile:
-    seen = probe(path)
-    return ClipFile(seen.problem, digest_file(path).blake3, seen.duration_s, seen.lacks)
+    result = probe(path)
+    return ClipFile(result.problem, digest_file(path).blake3, result.duration_s, result.lacks)
 
 
 def _split_problems(facts: Dataset, rows: Sequence[Row]) -> Iterable[dict[str, Any]]:
@@ -102,30 +102,30 @@ def _split_problems(facts: Dataset, rows: Sequence[Row]) -> Iterable[dict[str, A
         if counted[s] != n
     ]
     if off:
-        yield _problem("splits of another size", off)
+        yield _problem("splits that differ from the published size", off)
 
 
 def _media_problems(rows: Sequence[Row], files: Mapping[str, ClipFile]) -> Iterable[dict[str, Any]]:
-    by: defaultdict[str, list[str]] = defaultdict(list)
-    for row in rows:
-        if row.id in files and files[row.id].problem:
-            by["clips that cannot be used"].append(f"{row.id}: {files[row.id].problem}")
-    yield from (_problem(what, examples) for what, examples in by.items())
+    unusable = [
+        f"{row.id}: {files[row.id].problem}" for row in rows if row.id in files and files[row.id].problem
+    ]
+    if unusable:
+        yield _problem("unusable clips", unusable)
 
 
 def _media_notes(files: Mapping[str, ClipFile]) -> Iterable[str]:
-    """What is no problem and yet worth knowing."""
+    """Yield notes on clips that lack a modality, which is no problem."""
     lacking = Counter(kind for found in files.values() if not found.problem for kind in found.lacks)
     yield from (
-        f"clips without {LACKING[kind]}, which prompts say: {count:,}"
+        f"clips without {LACKING[kind]}: {count:,} (their prompts say so)"
         for kind, count in sorted(lacking.items())
     )
 
 
 def _leak_notes(facts: Dataset) -> Iterable[str]:
-    """What is known of a data set before anybody compares its clips."""
+    """Yield notes on data sets that contain this one, or that it contains, as published."""
     across = dict.fromkeys(facts.contains, "contains")
-    across |= {other.name: "lies in" for other in KNOWN.values() if facts.name in other.contains}
+    across |= {other.name: "is part of" for other in KNOWN.values() if facts.name in other.contains}
     for name, how in across.items():
         yield (
             f"it {how} {name}: training on one and testing on the other leaks, and reports say so; "
@@ -134,7 +134,7 @@ def _leak_notes(facts: Dataset) -> Iterable[str]:
 
 
 def _duplicates(rows: Sequence[Row], files: Mapping[str, ClipFile]) -> Iterable[dict[str, Any]]:
-    """The same recording under two ids; in two splits it leaks."""
+    """Yield problems of recordings under several ids; in several splits they leak."""
     by: defaultdict[str, list[Row]] = defaultdict(list)
     for row in rows:
         if row.id in files and files[row.id].blake3:
@@ -142,16 +142,16 @@ def _duplicates(rows: Sequence[Row], files: Mapping[str, ClipFile]) -> Iterable[
     twins = [same for same in by.values() if len(same) > 1]
     across = [same for same in twins if len({row.split for row in same}) > 1]
     if twins:
-        yield _problem("recordings under several ids", [" = ".join(row.id for row in same) for same in twins])
+        yield _problem("duplicate recordings", [" = ".join(row.id for row in same) for same in twins])
     if across:
         yield _problem(
-            "recordings in several splits",
+            "recordings in more than one split, which leaks",
             [" = ".join(f"{r.id} ({r.split})" for r in same) for same in across],
         )
 
 
 def _overlap(rows: Sequence[Row], files: Mapping[str, ClipFile], other: str, folder: Path) -> dict[str, Any]:
-    """Clips that `other` has too: how many by id, by words and by recording, and which."""
+    """Return the clips that `other` also has: their number by id, by words and by recording, and their ids."""
     facts = find_dataset(other, folder)
     theirs, _ = _read_rows(facts, folder)
     their_files = {found.blake3 for found in _probe_files(facts, folder, theirs).values() if found.blake3}

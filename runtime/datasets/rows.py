@@ -1,21 +1,30 @@
-"""What the reader of a data set returns, and how clips are dealt to splits and chosen under a limit.
+"""What all readers of data sets share: the row, a table in CSV, and splits and limits by hash.
 
-Both use a hash of the clip's id, never its place in the file: neighbours are often sentences of one review, and a
-split or a limit by order would follow the topics of the file.
+Clips are assigned to splits and chosen under a limit by a hash of the clip's id, never by their place in the file:
+neighbours are often sentences of one review, and a split or a limit by order would follow the topics of the file.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from c2f_spec.errors import DataWrong
 from c2f_spec.spec.datasets import ALL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from c2f_spec.spec.datasets import Split
+
+ID = re.compile(r"[\w-][\w.-]*", re.ASCII)
+ID_RULE = "only letters, digits, `_`, `-` and `.` are allowed"
+MAX_PROBLEMS = 10
+"""Problems of a table that a message lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +36,52 @@ class Row:
     text: str
     label: float
     source: tuple[str, str] | None = None
-    """Video and clip of a recording; none where voice and face are drawn."""
+    """Folder and file of a recording; `None` where voice and face are rendered."""
 
 
-def hash_fraction(id: str, what: str) -> float:  # noqa: A002
-    """A number in [0, 1) that depends on nothing but `id` and on `what` it is for."""
-    return int.from_bytes(hashlib.sha256(f"{what}:{id}".encode()).digest()[:6], "big") / 2**48
+def read_cells(
+    path: Path, columns: Sequence[str], hint: str
+) -> Iterator[tuple[int, Mapping[str, str] | None]]:
+    """Yield line number and cells by column of each row of a CSV table; `None` if the number of cells is wrong.
+
+    Raises `DataWrong` if the file is missing or not a table in UTF-8, or lacks one of `columns`.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            table = csv.DictReader(file, strict=True)
+            missing = [column for column in columns if column not in (table.fieldnames or ())]
+            if missing:
+                raise DataWrong(
+                    f"{path}:1: missing column {', '.join(missing)}", hint=f"it needs {', '.join(columns)}"
+                )
+            for cells in table:
+                yield table.line_num, None if None in cells or None in cells.values() else cells
+    except OSError as error:
+        raise DataWrong(f"cannot read {path}: {error.strerror}", hint=hint) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataWrong(
+            f"{path} is not a CSV table in UTF-8: {error}", hint="save it as CSV in UTF-8"
+        ) from error
+
+
+def checked(path: Path, rows: list[Row], problems: Sequence[str], hint: str) -> list[Row]:
+    """Return `rows`. Raises `DataWrong` with the first of the `problems` of their table, or if there is no row."""
+    if problems:
+        more = f"\n  and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
+        listed = "".join(f"\n  {problem}" for problem in problems[:MAX_PROBLEMS])
+        raise DataWrong(f"{path} has {len(problems)} problems:{listed}{more}", hint=hint)
+    if not rows:
+        raise DataWrong(f"{path} has no rows", hint=hint)
+    return rows
+
+
+def hash_fraction(id: str, purpose: str) -> float:  # noqa: A002
+    """Return a number in [0, 1) that depends on `id` and `purpose` alone."""
+    return int.from_bytes(hashlib.sha256(f"{purpose}:{id}".encode()).digest()[:6], "big") / 2**48
 
 
 def limit_rows(rows: Iterable[Row], limit: Mapping[str, int | None]) -> list[Row]:
-    """At most `limit[split]` rows of each split (absent or `None`: all), split by split in the order of a hash.
+    """Return at most `limit[split]` rows of each split (absent or `None`: all), split by split in the order of a hash.
 
     A smaller limit keeps a subset of what a larger one keeps.
     """

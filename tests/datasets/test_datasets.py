@@ -35,7 +35,7 @@ def test_every_rendered_data_set_has_a_reader_and_can_be_fetched():
     assert {name for name, facts in KNOWN.items() if facts.reader == "icwsm2014"} == set(icwsm2014.FILES)
 
 
-def test_movie_rows_are_dealt_by_a_hash_of_the_id():
+def test_movie_rows_are_split_by_a_hash_of_the_id():
     rows = icwsm2014.read("icwsm2014-movie", RATINGS)
     assert len(rows) == 200
     assert rows[2] == Row("movie-3", rows[2].split, "Effective but too tepid biopic", -0.6)
@@ -60,14 +60,14 @@ def test_other_domains_are_test_sets(domain):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (b"1_1\t0.5\tagain\r", r":3: the id `1_1` is that of line 1"),
-        (b"2_2\t4.01\tx\r", r":3: the rating 4.01 is outside \[-4, 4\]"),
-        (b"2_2\tnan\tx\r", r":3: the rating nan is outside"),
-        (b"2_2\tgood\tx\r", r":3: `good` is not a rating"),
+        (b"1_1\t0.5\tagain\r", r":3: duplicate id `1_1`, first on line 1"),
+        (b"2_2\t4.01\tx\r", r":3: rating 4.01 is out of range \[-4, 4\]"),
+        (b"2_2\tnan\tx\r", r":3: rating nan is out of range"),
+        (b"2_2\tgood\tx\r", r":3: rating `good` is not a number"),
         (b"2_2\t1\r", r":3: 2 columns instead of"),
         (b"2_2\t1\tx\ty\r", r":3: 4 columns instead of"),
-        (b"2_2\t1\t \r", r":3: no sentence"),
-        (b"../2\t1\tx\r", r":3: `../2` is not an id"),
+        (b"2_2\t1\t \r", r":3: missing sentence"),
+        (b"../2\t1\tx\r", r":3: invalid id `../2`"),
     ],
 )
 def test_a_wrong_line_is_refused_with_its_place(tmp_path, line, message):
@@ -104,7 +104,7 @@ def test_a_smaller_limit_keeps_a_subset(a, b):
 
 
 @given(st.text(), st.text())
-def test_a_draw_is_in_range_and_repeats(name, what):
+def test_a_hash_fraction_is_in_range_and_repeats(name, what):
     assert 0 <= hash_fraction(name, what) < 1
     assert hash_fraction(name, what) == hash_fraction(name, what)
 
@@ -138,14 +138,14 @@ def test_all_means_every_data_set_that_can_be_read(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("argv", "code", "message"),
     [
-        (["add", "nothing", "--from", "."], 64, "no data set is called `nothing`"),
-        (["add", "ch-sims", "--from", "nowhere"], 65, "nowhere has no file label.csv"),
+        (["add", "nothing", "--from", "."], 64, "unknown data set `nothing`"),
+        (["add", "ch-sims", "--from", "nowhere"], 65, "file not found: nowhere/label.csv"),
         (["add", "icwsm2014-nyt"], 64, "--from --fetch"),
         (["add", "icwsm2014-nyt", "--from", "x", "--fetch"], 64, "not allowed with"),
-        (["add", "icwsm2014-nyt", "--from", "nowhere"], 65, "nowhere has no file nyt"),
+        (["add", "icwsm2014-nyt", "--from", "nowhere"], 65, "file not found: nowhere/nyt"),
     ],
 )
-def test_wrong_usage_and_wrong_data_are_told_and_nothing_is_stored(tmp_path, capsys, argv, code, message):
+def test_wrong_usage_and_wrong_data_are_reported_and_nothing_is_stored(tmp_path, capsys, argv, code, message):
     assert data.main([*argv, "--store", str(tmp_path / "store")]) == code
     out, err = capsys.readouterr()
     assert out == ""
@@ -158,7 +158,7 @@ def test_damaged_rows_are_not_stored(tmp_path, capsys):
     (tmp_path / NYT).write_text("1\t9\tx\n")
     argv = ["add", "icwsm2014-nyt", "--store", str(tmp_path / "store"), "--from", str(tmp_path)]
     assert data.main(argv) == 65
-    assert f"{NYT}:1: the rating 9" in capsys.readouterr().err
+    assert f"{NYT}:1: rating 9" in capsys.readouterr().err
     assert list((tmp_path / "store").rglob("*")) == []
 
 
@@ -197,5 +197,5 @@ def test_only_the_ratings_are_taken_out_of_the_archive(tmp_path):
 
 def test_another_archive_is_refused(tmp_path):
     (tmp_path / "s.tar.gz").write_bytes(gzip.compress(b"not a tar"))
-    with pytest.raises(DataWrong, match="does not hold"):
+    with pytest.raises(DataWrong, match="not found in"):
         unpack(tmp_path / "s.tar.gz", tmp_path)

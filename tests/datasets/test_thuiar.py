@@ -84,7 +84,7 @@ def test_a_file_may_be_padded_to_four_digits(tmp_path):
     assert [
         str(thuiar.clip_path("ch-sims", tmp_path, row).relative_to(tmp_path / "Raw")) for row in rows
     ] == [f"{name}.mp4" for name in FILES]
-    with pytest.raises(DataWrong, match=r"`12345\$_\$0003` has no file .*12345/0003.mp4"):
+    with pytest.raises(DataWrong, match=r"`12345\$_\$0003`: file not found: .*12345/0003.mp4"):
         (tmp_path / "Raw" / "12345" / "0003.mp4").unlink()
         thuiar.clip_path("ch-sims", tmp_path, rows[3])
 
@@ -105,18 +105,21 @@ def test_the_table_of_v2_is_named_meta(tmp_path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("video_0001,0001,x,0,,,,Neutral,train", r"line 6: the clip `video_0001\$_\$0001` is that of line 2"),
-        ("v,1,x,1.2,,,,Positive,train", r"line 6: the label 1.2 is outside \[-1, 1\]"),
-        ("v,1,x,nan,,,,Positive,train", r"line 6: the label nan is outside"),
-        ("v,1,x,high,,,,Positive,train", r"line 6: `high` is not a label"),
-        ("v,1,x,0.2,,,,Positive,dev", r"line 6: `dev` is no split"),
-        ("../v,1,x,0.2,,,,Positive,train", r"line 6: `../v` is not an id"),
-        ("v,..,x,0.2,,,,Positive,train", r"line 6: `..` is not an id"),
-        ("v,1,x,0.2,,,,Positive", r"line 6: not as many cells as columns"),
-        ("v,1,x,0.2,,,,Positive,train,more", r"line 6: not as many cells as columns"),
+        (
+            "video_0001,0001,x,0,,,,Neutral,train",
+            r"label.csv:6: duplicate clip `video_0001\$_\$0001`, first on line 2",
+        ),
+        ("v,1,x,1.2,,,,Positive,train", r"label.csv:6: label 1.2 is out of range \[-1, 1\]"),
+        ("v,1,x,nan,,,,Positive,train", r"label.csv:6: label nan is out of range"),
+        ("v,1,x,high,,,,Positive,train", r"label.csv:6: label `high` is not a number"),
+        ("v,1,x,0.2,,,,Positive,dev", r"label.csv:6: invalid split `dev`"),
+        ("../v,1,x,0.2,,,,Positive,train", r"label.csv:6: invalid id `../v`"),
+        ("v,..,x,0.2,,,,Positive,train", r"label.csv:6: invalid id `..`"),
+        ("v,1,x,0.2,,,,Positive", r"label.csv:6: wrong number of cells"),
+        ("v,1,x,0.2,,,,Positive,train,more", r"label.csv:6: wrong number of cells"),
         (
             "v,1,x,-0.4,,,,Positive,train",
-            r"1 wrong rows:\n  line 6: the label is -0.4, and the annotation Positive",
+            r"1 problems:\n  label.csv:6: annotation Positive does not match label -0.4",
         ),
     ],
 )
@@ -135,21 +138,21 @@ def test_check_goes_on_behind_wrong_rows_and_lists_them_all(c2f, tmp_path):
     (folder / "Raw" / "12345" / "0003.mp4").unlink()
     told = c2f("data", "check", "ch-sims", "--from", str(folder), check=4).stdout
     assert (
-        "problem: 3 rows that are wrong\n  line 6: the clip `video_0001$_$0001` is that of line 2, too\n"
+        "problem: 3 invalid rows\n  label.csv:6: duplicate clip `video_0001$_$0001`, first on line 2\n"
         in told
     )
-    assert "  line 8: the label is 0.4, and the annotation Negative\n" in told
-    assert "problem: 1 clips that cannot be used\n  12345$_$0003: the clip `12345$_$0003` has no file" in told
+    assert "  label.csv:8: annotation Negative does not match label 0.4\n" in told
+    assert "problem: 1 unusable clips\n  12345$_$0003: clip `12345$_$0003`: file not found" in told
     refused = c2f("data", "add", "ch-sims", "--from", str(folder), "--accept-terms", check=4)
-    assert "has 3 wrong rows:\n  line 6:" in refused.stderr
+    assert "has 3 problems:\n  label.csv:6:" in refused.stderr
     assert "cannot read" in c2f("data", "check", "ch-sims", "--from", str(tmp_path), check=4).stderr
 
 
 def test_a_missing_column_and_another_encoding_are_named(tmp_path):
-    with pytest.raises(DataWrong, match="has no column clip_id, mode"):
+    with pytest.raises(DataWrong, match="label.csv:1: missing column clip_id, mode"):
         thuiar.read("ch-sims", copy(tmp_path, (), "video_id,text,label", files=()))
     (tmp_path / "label.csv").write_bytes(HEADER.encode() + "\n你".encode("gbk"))
-    with pytest.raises(DataWrong, match="is not a table in UTF-8"):
+    with pytest.raises(DataWrong, match="is not a CSV table in UTF-8"):
         thuiar.read("ch-sims", tmp_path)
 
 
@@ -271,8 +274,11 @@ def test_check_names_what_is_wrong_and_what_leaks(c2f, tmp_path):
     silent(other / "Raw" / "video_0001" / "0001.mp4")
     done = c2f("data", "check", "ch-sims-v2", "--from", str(other), "--against", f"ch-sims={folder}", check=4)
     assert "ch-sims-v2: 6 clips (3 train, 1 valid, 2 test), labels from -0.8 to 1" in done.stdout
-    assert "problem: 3 splits of another size\n  train: 3 clips, published 2,722" in done.stdout
-    assert "clips without sound, which prompts say: 1\n" in done.stdout
+    assert (
+        "problem: 3 splits that differ from the published size\n  train: 3 clips, published 2,722"
+        in done.stdout
+    )
+    assert "clips without sound: 1 (their prompts say so)\n" in done.stdout
     assert "12345$_$0003 (test) = new$_$1 (train) = new$_$2 (test)" in done.stdout
     assert (
         "overlap with ch-sims: 6 clips (3 train, 1 valid, 2 test) by id, words or recording\n"
@@ -281,5 +287,7 @@ def test_check_names_what_is_wrong_and_what_leaks(c2f, tmp_path):
     assert "  and 1 more (all with -o json)\n" in done.stdout
     assert "it contains ch-sims: training on one and testing on the other leaks" in done.stdout
     found = json.loads(c2f("data", "check", "ch-sims", "--from", str(folder), "-o", "json", check=4).stdout)
-    assert [problem["what"] for problem in found["problems"]] == ["splits of another size"]
-    assert found["notes"][0].startswith("it lies in ch-sims-v2: ")
+    assert [problem["what"] for problem in found["problems"]] == [
+        "splits that differ from the published size"
+    ]
+    assert found["notes"][0].startswith("it is part of ch-sims-v2: ")

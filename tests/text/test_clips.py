@@ -44,7 +44,7 @@ def test_polarity_by_family(score, mosi, sims):
 def test_polarity_is_that_of_the_metrics_on_any_scale(family, high):
     """Of a data set of one's own with the classes of SIMS, too: its labels may go to 3."""
     labels = np.array([i / 100 * high for i in range(-100, 101)])
-    scale = Dataset("mine", "own", "en", -high, high, family)
+    scale = Dataset("mine", "user_folder", "en", -high, high, family)
     metrics = polarity(to_family(labels, scale), family)
     assert [POLARITIES.index(polarity_of(v, family, high)) - 1 for v in labels] == metrics.tolist()
 

@@ -1,4 +1,4 @@
-"""A data set of one's own: its table and header, how it is staged, declared, planned and prepared."""
+"""A user data set: its table and header, how it is staged, declared, planned and prepared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from c2f_spec.errors import DataWrong
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.own_data import Own
 from c2f_spec.store.open import open_store
-from runtime.datasets import own
+from runtime.datasets import user_folder
 from runtime.process.context import Context
 from runtime.stages import prepare
 from runtime.text.clips import read_facts, read_manifest
@@ -35,71 +35,71 @@ def folder(path, rows=ROWS, header=HEADER, table=TABLE):
 
 
 def test_rows_are_read_with_their_files(tmp_path):
-    rows = own.read("mine", folder(tmp_path / "mine"))
+    rows = user_folder.read("mine", folder(tmp_path / "mine"))
     assert [(r.id, r.split, r.text, r.label) for r in rows] == [
         ("a", "train", "你好", -0.8),
         ("b", "train", "走了, 他说", 0.0),
         ("c-1", "test", "三", 1.0),
     ]
-    assert own.clip_path("mine", tmp_path / "mine", rows[1]) == tmp_path / "mine" / "sub" / "two.mp4"
+    assert user_folder.clip_path("mine", tmp_path / "mine", rows[1]) == tmp_path / "mine" / "sub" / "two.mp4"
 
 
 def test_a_header_may_be_written_as_people_write_yaml(tmp_path):
     header = "---\n# mine\nlanguage: 'zh'\nlow: -1.0  # the least\nhigh: \"1\"\n\nfamily: sims\n"
-    assert own.read_header("mine", folder(tmp_path, header=header)) == own.read_header(
+    assert user_folder.read_header("mine", folder(tmp_path, header=header)) == user_folder.read_header(
         "mine", folder(tmp_path / "plain")
     )
 
 
-def test_every_problem_is_told_with_its_line_and_column(tmp_path):
+def test_every_problem_is_reported_with_its_line_and_column(tmp_path):
     wrong = (
         *ROWS, "a,one.mp4,again,0.2,train,", "x y,one.mp4,t,0.2,train,", "d,none.mp4,t,0.2,train,",
         "e,../one.mp4,t,0.2,train,", "f,one.mp4,t,much,train,", "g,one.mp4,t,1.5,dev,", "h,one.mp4,t,0.8,test,negative",
         "i,one.mp4,t,0.8,test,glad", "j,one.mp4,t,nan,test,",
     )  # fmt: skip
     with pytest.raises(DataWrong) as caught:
-        own.read("mine", folder(tmp_path, wrong))
+        user_folder.read("mine", folder(tmp_path, wrong))
     assert caught.value.message.splitlines() == [
         f"{tmp_path / 'clips.csv'} has 10 problems:",
-        "  line 5, column `id`: `a` is that of line 2, too",
-        "  line 6, column `id`: `x y` is not made of letters, digits, `_`, `-` and `.`",
-        "  line 7, column `file`: there is no file `none.mp4`",
-        "  line 8, column `file`: `../one.mp4` is no path below the folder",
-        "  line 9, column `label`: `much` is no number",
-        "  line 10, column `split`: `dev` is no split; train, valid or test",
-        "  line 10, column `label`: 1.5 is outside [-1, 1]",
-        "  line 11, column `polarity`: `negative`, and the label is 0.8",
-        "  line 12, column `polarity`: `glad` is none of negative, neutral, positive",
-        "  line 13, column `label`: nan is outside [-1, 1]",
+        "  clips.csv:5: column `id`: duplicate id `a`, first on line 2",
+        "  clips.csv:6: column `id`: invalid id `x y`: only letters, digits, `_`, `-` and `.` are allowed",
+        "  clips.csv:7: column `file`: file not found: `none.mp4`",
+        "  clips.csv:8: column `file`: invalid path `../one.mp4`: it must be relative and stay below the folder",
+        "  clips.csv:9: column `label`: `much` is not a number",
+        "  clips.csv:10: column `split`: invalid split `dev`: use train, valid or test",
+        "  clips.csv:10: column `label`: label 1.5 is out of range [-1, 1]",
+        "  clips.csv:11: column `polarity`: polarity `negative` does not match label 0.8",
+        "  clips.csv:12: column `polarity`: invalid polarity `glad`: use negative, neutral, positive",
+        "  clips.csv:13: column `label`: label nan is out of range [-1, 1]",
     ]
 
 
 @pytest.mark.parametrize(
-    ("header", "told"),
+    ("header", "message"),
     [
         ("language: fr\nlow: -1\nhigh: 1\n", "`language`: Input should be 'en' or 'zh'"),
         ("language: en\nlow: -1\n", "`high`: Field required"),
-        ("language: en\nlow: 1\nhigh: -1\n", "`low` is 1 and `high` is -1"),
+        ("language: en\nlow: 1\nhigh: -1\n", "`low` (1) must be less than `high` (-1)"),
         ("language: en\nlow: 1\nhigh: 5\n", "labels go from 1 to 5, and 0 is not in their middle"),
         ("language: en\nlow: -1\nhigh: 1\nsplit: x\n", "`split`: Extra inputs are not permitted"),
-        ("# mine\n[1, 2]\n", ":2: `[1, 2]` is not `word: value`"),
-        ("low:\n", ":1: `low:` is not `word: value`"),
+        ("# mine\n[1, 2]\n", ":2: `[1, 2]` is not `key: value`"),
+        ("low:\n", ":1: `low:` is not `key: value`"),
     ],
 )
-def test_a_wrong_header_names_its_field(tmp_path, header, told):
+def test_a_wrong_header_names_its_field(tmp_path, header, message):
     with pytest.raises(DataWrong) as caught:
-        own.read("mine", folder(tmp_path, header=header))
-    assert told in caught.value.message
+        user_folder.read("mine", folder(tmp_path, header=header))
+    assert message in caught.value.message
     assert "dataset.yaml" in caught.value.message
 
 
 def test_a_missing_column_a_short_row_and_an_empty_table_are_named(tmp_path):
-    with pytest.raises(DataWrong, match="has no column label, split"):
-        own.read("mine", folder(tmp_path / "1", (), table="id,file,text"))
-    with pytest.raises(DataWrong, match="line 2 has not as many cells as columns"):
-        own.read("mine", folder(tmp_path / "2", ("a,one.mp4,t,0.2",)))
+    with pytest.raises(DataWrong, match="clips.csv:1: missing column label, split"):
+        user_folder.read("mine", folder(tmp_path / "1", (), table="id,file,text"))
+    with pytest.raises(DataWrong, match="clips.csv:2: wrong number of cells"):
+        user_folder.read("mine", folder(tmp_path / "2", ("a,one.mp4,t,0.2",)))
     with pytest.raises(DataWrong, match="has no rows"):
-        own.read("mine", folder(tmp_path / "3", ()))
+        user_folder.read("mine", folder(tmp_path / "3", ()))
 
 
 SPEC = """c2f: v1
@@ -118,7 +118,7 @@ def test_it_is_checked_staged_declared_and_planned(c2f, repository):
     place = folder(repository / "mine")
     found = json.loads(c2f("data", "check", "mine", "--from", str(place), "-o", "json").stdout)
     assert (found["splits"], found["problems"]) == ({"train": 2, "test": 1}, [])
-    assert found["notes"] == ["clips without sound, which prompts say: 1"]
+    assert found["notes"] == ["clips without sound: 1 (their prompts say so)"]
     printed = c2f("data", "add", "mine", "--from", str(place)).stdout
     declared = printed.split("data:\n")[1].split("pinned")[0]
     assert declared == (
@@ -134,16 +134,17 @@ def test_it_is_checked_staged_declared_and_planned(c2f, repository):
     assert "own" not in json.dumps(made["sft"]["spec"]), "what of it matters comes with the prepared clips"
 
 
-def test_what_a_spec_says_is_held_against_the_files(tmp_path):
+def test_what_a_spec_declares_is_compared_with_the_files(tmp_path):
     place = folder(tmp_path / "mine")
-    rows = own.read("mine", place)
-    there = own.declare(own.read_header("mine", place), rows)
-    own.check_declared(there, place, rows)
-    other = Own.model_validate({**there.model_dump(), "high": 3.0, "clips": {"train": 3, "test": 1}})
+    rows = user_folder.read("mine", place)
+    actual = user_folder.declare(user_folder.read_header("mine", place), rows)
+    user_folder.check_declared(actual, place, rows)
+    other = Own.model_validate({**actual.model_dump(), "high": 3.0, "clips": {"train": 3, "test": 1}})
     with pytest.raises(DataWrong) as caught:
-        own.check_declared(other, place, rows)
+        user_folder.check_declared(other, place, rows)
     assert caught.value.message.endswith(
-        "`high` is 1 there and 3 in the spec; `clips` is 2 train, 1 test there and 3 train, 1 test in the spec"
+        "`high` is 1 in the files and 3 in the spec; "
+        "`clips` is 2 train, 1 test in the files and 3 train, 1 test in the spec"
     )
 
 
