@@ -17,12 +17,19 @@ from c2f_spec.errors import Exit, Unreachable, WrongUsage
 from c2f_spec.execution.provenance import save_origin
 from c2f_spec.execution.run import Event, run, save_plan
 from c2f_spec.plan.compile import environment_document
-from c2f_spec.targets.kubernetes.bulk_apply import adjust, supersede
-from c2f_spec.targets.kubernetes.launch import driven, driver_objects, ended, start, store_code
+from c2f_spec.targets.kubernetes.client import JOBS
+from c2f_spec.targets.kubernetes.launch import (
+    adjust,
+    driven,
+    driver_objects,
+    ended,
+    preflight,
+    start,
+    store_code,
+    supersede,
+)
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.validation import blame, check
-from c2f_spec.targets.kubernetes.preflight import preflight
-from c2f_spec.targets.kubernetes.resources import JOBS
 from c2f_spec.targets.kubernetes.target import Kubernetes
 
 if TYPE_CHECKING:
@@ -32,7 +39,7 @@ if TYPE_CHECKING:
     from c2f_spec.cli.workspace import Work
     from c2f_spec.language.document import Document
     from c2f_spec.plan.model import Plan
-    from c2f_spec.targets.kubernetes.preflight import Refused
+    from c2f_spec.targets.kubernetes.launch import Refused
 
 FOLLOW_RESYNC, LOOK_SECONDS = 30.0, 0.5
 """Seconds between two looks at everything while following, and between two at whether somebody wants to stop."""

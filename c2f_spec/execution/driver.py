@@ -11,10 +11,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.execution.run import run
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, LEASES
 from c2f_spec.targets.kubernetes.driver_lease import SECONDS, Lease, LeaseLost
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.outcomes import Settler
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, LEASES
 from c2f_spec.targets.kubernetes.target import RESYNC_SECONDS, Kubernetes
 from c2f_spec.targets.kubernetes.watch import Mirror
 

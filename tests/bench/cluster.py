@@ -20,8 +20,8 @@ import uuid
 from contextlib import contextmanager
 from pathlib import Path
 
+from c2f_spec.targets.kubernetes.client import JOBS, NAMESPACES
 from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
-from c2f_spec.targets.kubernetes.resources import JOBS, NAMESPACES
 from tests.bench.cluster_child import client_of
 from tests.bench.rest import at_rest
 from tests.support.cluster_world import chains

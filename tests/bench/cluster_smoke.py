@@ -18,7 +18,7 @@ from pathlib import Path
 
 from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
-from c2f_spec.targets.kubernetes.resources import JOBS
+from c2f_spec.targets.kubernetes.client import JOBS
 from tests.cli.test_apply_cluster import ENVIRONMENT
 from tests.conftest import DOMAINS, HERE, REPOSITORY
 from tests.fake_api import FakeApi, JobController

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from c2f_spec.execution.run import save_plan
 from c2f_spec.store.open import open_store
+from c2f_spec.targets.kubernetes.client import JOBS
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
-from c2f_spec.targets.kubernetes.resources import JOBS
 from tests.fake_api import FakeApi
 from tests.fake_api.pods import commit
 from tests.support.cluster_world import chains

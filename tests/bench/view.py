@@ -6,8 +6,8 @@ import statistics
 import time
 
 from c2f_spec.targets.base import Phase
+from c2f_spec.targets.kubernetes.client import JOBS
 from c2f_spec.targets.kubernetes.manifests import names
-from c2f_spec.targets.kubernetes.resources import JOBS
 from c2f_spec.targets.kubernetes.snapshot import status_of, view
 from tests.fake_api import FakeApi
 from tests.support.cluster_world import chains, client_of

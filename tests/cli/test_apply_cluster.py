@@ -18,10 +18,9 @@ from c2f_spec.plan.code import bundle
 from c2f_spec.plan.plan_file import to_json
 from c2f_spec.store import records
 from c2f_spec.store.open import open_store
-from c2f_spec.targets.kubernetes.client import Client
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, LEASES, Client
 from c2f_spec.targets.kubernetes.kubeconfig import find_access
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, LEASES
 from tests.conftest import REPOSITORY
 from tests.fake_api import FakeApi, JobController, Refusal
 from tests.fake_api.pods import Processes

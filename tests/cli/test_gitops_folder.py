@@ -9,9 +9,8 @@ import yaml
 
 from c2f_spec.cli.main import main
 from c2f_spec.store.open import open_store
-from c2f_spec.targets.kubernetes.client import Client
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, Client
 from c2f_spec.targets.kubernetes.kubeconfig import find_access
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS
 from tests.cli.test_apply_cluster import api, committed, logs_of, place, processes  # noqa: F401  fixtures
 from tests.targets.test_client import until
 from tests.targets.test_k8s import named

@@ -28,9 +28,8 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.targets.kubernetes.client import Client
+from c2f_spec.targets.kubernetes.client import JOBS, NAMESPACES, PODS, Client
 from c2f_spec.targets.kubernetes.kubeconfig import find_access
-from c2f_spec.targets.kubernetes.resources import JOBS, NAMESPACES, PODS
 from tests.cluster.manifests import base
 from tests.conftest import DOMAINS, HERE, REPOSITORY
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, LEASES, PODS, SERVICES
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, LEASES, PODS, SERVICES
 from tests.cluster.conftest import OURS, SPEC, until
 
 LONG = ("--set", "sft.steps=300")

@@ -13,8 +13,8 @@ from c2f_spec.execution.driver import Driver, Halted, Withdrawn
 from c2f_spec.store import records
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes import target as targets
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, LEASES
 from c2f_spec.targets.kubernetes.manifests import names
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, LEASES
 from tests.fake_api import Ending, FakeApi, Fault, JobController, Refusal
 from tests.fake_api.pods import Instant, commit, stage_of
 from tests.support.cluster_world import chains, client_of, wished

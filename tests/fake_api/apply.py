@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS
 from tests.fake_api.refusal import Refusal
 
 IDENTITY = {("metadata", "name"), ("metadata", "namespace"), ("apiVersion",), ("kind",)}

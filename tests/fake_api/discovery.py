@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from c2f_spec.targets.kubernetes.resources import RESOURCES
+from c2f_spec.targets.kubernetes.client import RESOURCES
 from tests.fake_api.refusal import Refusal
 
 

@@ -13,7 +13,7 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from c2f_spec.targets.kubernetes.resources import JOBS, PODS
+from c2f_spec.targets.kubernetes.client import JOBS, PODS
 from tests.fake_api.refusal import Refusal
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, PODS
 from tests.fake_api.jobs import Ending
 from tests.support.plain_node import files_of, process_of
 

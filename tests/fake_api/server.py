@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from c2f_spec.targets.kubernetes.resources import ACCESS_REVIEWS, PODS, RESOURCES
+from c2f_spec.targets.kubernetes.client import ACCESS_REVIEWS, PODS, RESOURCES
 from tests.fake_api.discovery import discovered
 from tests.fake_api.refusal import Refusal
 from tests.fake_api.select import selected

@@ -7,7 +7,7 @@ import uuid
 from collections import deque
 from datetime import UTC, datetime
 
-from c2f_spec.targets.kubernetes.resources import JOBS, NAMESPACES, resource_of
+from c2f_spec.targets.kubernetes.client import JOBS, NAMESPACES, resource_of
 from tests.fake_api.apply import applied, check_update, copied, merged
 from tests.fake_api.refusal import Refusal
 

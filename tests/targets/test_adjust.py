@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from c2f_spec.store.open import open_store
-from c2f_spec.targets.kubernetes.bulk_apply import adjust, supersede
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, PODS
+from c2f_spec.targets.kubernetes.launch import adjust, supersede
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.plan_objects import running
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
 from c2f_spec.targets.kubernetes.target import Kubernetes
 from tests.fake_api import FakeApi
 from tests.support.cluster_world import chains, client_of, wished

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from c2f_spec.errors import Exit, Unreachable
-from c2f_spec.targets.kubernetes.client import Client
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, PODS, Client
 from c2f_spec.targets.kubernetes.errors import Absent, Conflict, Forbidden, Gone, Rejected, Warned
 from c2f_spec.targets.kubernetes.kubeconfig import (
     Access,
@@ -22,7 +22,6 @@ from c2f_spec.targets.kubernetes.kubeconfig import (
     from_kubeconfig,
     in_cluster,
 )
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
 from c2f_spec.targets.kubernetes.watch import Mirror
 from tests.fake_api import Ending, FakeApi, Fault, JobController, Refusal
 

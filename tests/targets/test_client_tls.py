@@ -11,9 +11,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.targets.kubernetes.client import Client
+from c2f_spec.targets.kubernetes.client import JOBS, Client
 from c2f_spec.targets.kubernetes.kubeconfig import from_kubeconfig
-from c2f_spec.targets.kubernetes.resources import JOBS
 from tests.fake_api import FakeApi
 
 x509 = pytest.importorskip("cryptography.x509")

@@ -12,10 +12,10 @@ from c2f_spec.store import records
 from c2f_spec.store.open import open_store
 from c2f_spec.store.stage_logs import piece_name
 from c2f_spec.targets.base import Phase, State
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, PODS
 from c2f_spec.targets.kubernetes.control import Cluster, shell_objects
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.pod_logs import after, attempt_of
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
 from tests.fake_api import FakeApi, Fault, JobController
 from tests.fake_api.pods import Instant
 from tests.support.cluster_world import chains, client_of, wished

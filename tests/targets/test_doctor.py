@@ -15,7 +15,7 @@ from c2f_spec.store.open import open_store
 from c2f_spec.store.probe import probe
 from c2f_spec.targets.kubernetes.client import Client
 from c2f_spec.targets.kubernetes.doctor import Site, images, nodes, permissions, queues, server
-from c2f_spec.targets.kubernetes.doctor.examine import examine
+from c2f_spec.targets.kubernetes.doctor.server import examine
 from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody
 from tests.fake_api import FakeApi, Fault
 

@@ -9,11 +9,10 @@ import pytest
 
 from c2f_spec.targets.base import Phase, State
 from c2f_spec.targets.kubernetes import plan_objects
-from c2f_spec.targets.kubernetes.client import Client
+from c2f_spec.targets.kubernetes.client import EVENTS, JOBS, WORKLOADS, Client
 from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.plan_objects import followers, running
-from c2f_spec.targets.kubernetes.resources import EVENTS, JOBS, WORKLOADS
 from c2f_spec.targets.kubernetes.snapshot import status_of, view
 from tests.fake_api import FakeApi, Fault
 

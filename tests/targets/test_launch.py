@@ -9,13 +9,13 @@ import pytest
 
 from c2f_spec.spec.cluster import DefaultScheduler
 from c2f_spec.targets.kubernetes import bulk_apply
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, LEASES
 from c2f_spec.targets.kubernetes.driver_lease import Lease, LeaseLost
 from c2f_spec.targets.kubernetes.errors import Rejected
 from c2f_spec.targets.kubernetes.launch import driven, start
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
 from c2f_spec.targets.kubernetes.manifests.validation import blame
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, LEASES
 from tests.fake_api import FakeApi, Refusal
 from tests.support.cluster_world import chains, client_of
 

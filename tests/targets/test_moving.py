@@ -6,7 +6,7 @@ import pytest
 
 from c2f_spec.store import records
 from c2f_spec.store.open import open_store
-from c2f_spec.targets.kubernetes.resources import JOBS
+from c2f_spec.targets.kubernetes.client import JOBS
 from tests.fake_api import Ending, FakeApi, JobController
 from tests.fake_api.pods import Instant
 from tests.support.cluster_world import chains, client_of, wished

@@ -16,10 +16,10 @@ from c2f_spec.language.document import load
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.spec.cluster import VERSIONS, KubernetesEnvironment
 from c2f_spec.spec.plan_json import Origin
+from c2f_spec.spec.quantities import amount, bytes_of, cores
 from c2f_spec.targets.kubernetes.manifests import variables
 from c2f_spec.targets.kubernetes.manifests.driver import driver_job, plan_map
 from c2f_spec.targets.kubernetes.manifests.job_shapes import features, pod_failure_policy
-from c2f_spec.targets.kubernetes.manifests.quantities import amount, bytes_of, cores
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.manifests.validation import KINDS, PATH, complaints, wrong
 from c2f_spec.targets.kubernetes.manifests.yaml_text import document, emit

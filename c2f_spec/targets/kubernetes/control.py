@@ -13,12 +13,12 @@ from c2f_spec.errors import Unreachable
 from c2f_spec.store import records
 from c2f_spec.targets.base import State
 from c2f_spec.targets.kubernetes import plan_objects
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, PODS
 from c2f_spec.targets.kubernetes.errors import Absent
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
 from c2f_spec.targets.kubernetes.plan_objects import followers, running
 from c2f_spec.targets.kubernetes.pod_logs import Logs
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, PODS
 from c2f_spec.targets.kubernetes.snapshot import JOB_NAME, STAGES, status_of, view
 
 if TYPE_CHECKING:

@@ -12,17 +12,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.spec.cluster import VERSIONS
+from c2f_spec.spec.quantities import amount, bytes_of, cores
+from c2f_spec.targets.kubernetes.client import LOCAL_QUEUES, NAMESPACES, NODES, SECRETS, VOLCANO_QUEUES
 from c2f_spec.targets.kubernetes.doctor.nodes import DRIVER_LABEL
 from c2f_spec.targets.kubernetes.doctor.server import ENFORCE
 from c2f_spec.targets.kubernetes.errors import Absent, Forbidden
-from c2f_spec.targets.kubernetes.manifests.quantities import amount, bytes_of, cores
-from c2f_spec.targets.kubernetes.resources import LOCAL_QUEUES, NAMESPACES, NODES, SECRETS, VOLCANO_QUEUES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from c2f_spec.targets.kubernetes.client import Client
-    from c2f_spec.targets.kubernetes.resources import Resource
+    from c2f_spec.targets.kubernetes.client import Client, Resource
 
 Dict = dict[str, Any]
 PRODUCT = "nvidia.com/gpu.product"

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import Unreachable
+from c2f_spec.targets.kubernetes.client import LEASES
 from c2f_spec.targets.kubernetes.errors import Absent, ApiError, Conflict
-from c2f_spec.targets.kubernetes.resources import LEASES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

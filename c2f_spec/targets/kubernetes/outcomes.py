@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import MEANING, StageExit
 from c2f_spec.hardware_faults import TAIL, Fault, fault, to_blame
 from c2f_spec.store import records
+from c2f_spec.targets.kubernetes.client import JOBS, PODS
 from c2f_spec.targets.kubernetes.errors import Absent, ApiError
 from c2f_spec.targets.kubernetes.manifests import names
-from c2f_spec.targets.kubernetes.resources import JOBS, PODS
 from c2f_spec.targets.kubernetes.status.termination import of_job, of_pod
 
 if TYPE_CHECKING:

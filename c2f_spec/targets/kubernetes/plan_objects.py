@@ -10,15 +10,14 @@ import json
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, LEASES, POD_GROUPS, PODS, SERVICES
 from c2f_spec.targets.kubernetes.errors import Absent, Forbidden
 from c2f_spec.targets.kubernetes.manifests import names
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, JOBS, LEASES, POD_GROUPS, PODS, SERVICES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from c2f_spec.targets.kubernetes.client import Client
-    from c2f_spec.targets.kubernetes.resources import Resource
+    from c2f_spec.targets.kubernetes.client import Client, Resource
 
 
 OURS = f"{names.MANAGED_BY}={names.MANAGER}"

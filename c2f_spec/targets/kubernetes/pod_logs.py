@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.store import stage_logs as stored
+from c2f_spec.targets.kubernetes.client import PODS
 from c2f_spec.targets.kubernetes.errors import ApiError
 from c2f_spec.targets.kubernetes.manifests import names
-from c2f_spec.targets.kubernetes.resources import PODS
 from c2f_spec.targets.kubernetes.status.termination import of_pod
 
 if TYPE_CHECKING:

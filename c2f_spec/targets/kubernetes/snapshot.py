@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.plan.verify import Evidence
 from c2f_spec.targets.base import Phase, State, Status
+from c2f_spec.targets.kubernetes.client import EVENTS, JOBS, POD_GROUPS, PODS, WORKLOADS
 from c2f_spec.targets.kubernetes.errors import Absent, Forbidden
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
-from c2f_spec.targets.kubernetes.resources import EVENTS, JOBS, POD_GROUPS, PODS, WORKLOADS
 from c2f_spec.targets.kubernetes.status.stage_status import Seen, Standing, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.targets.kubernetes.client import Client
-    from c2f_spec.targets.kubernetes.resources import Resource
+    from c2f_spec.targets.kubernetes.client import Client, Resource
 
 
 Dict = dict[str, Any]

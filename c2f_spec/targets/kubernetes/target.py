@@ -16,10 +16,10 @@ from c2f_spec.errors import Unreachable
 from c2f_spec.store import records
 from c2f_spec.targets.base import State, Status
 from c2f_spec.targets.kubernetes import bulk_apply
+from c2f_spec.targets.kubernetes.client import JOBS, PODS
 from c2f_spec.targets.kubernetes.errors import ApiError, Warned
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
-from c2f_spec.targets.kubernetes.resources import JOBS, PODS
 from c2f_spec.targets.kubernetes.watch import Mirror
 
 if TYPE_CHECKING:

@@ -19,8 +19,7 @@ from c2f_spec.targets.kubernetes.errors import ApiError, Gone
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from c2f_spec.targets.kubernetes.client import Client, Watch
-    from c2f_spec.targets.kubernetes.resources import Resource
+    from c2f_spec.targets.kubernetes.client import Client, Resource, Watch
 
 T = TypeVar("T")
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0

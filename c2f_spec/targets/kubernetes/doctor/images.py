@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
 from c2f_spec.diagnostics.health import Finding, error, ok, warning
+from c2f_spec.targets.kubernetes.client import SECRETS
 from c2f_spec.targets.kubernetes.errors import Forbidden
-from c2f_spec.targets.kubernetes.resources import SECRETS
 
 if TYPE_CHECKING:
     from email.message import Message

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.diagnostics.health import Finding, error, ok, warning
-from c2f_spec.targets.kubernetes.manifests.quantities import amount
-from c2f_spec.targets.kubernetes.resources import NODES
+from c2f_spec.spec.quantities import amount
+from c2f_spec.targets.kubernetes.client import NODES
 
 if TYPE_CHECKING:
     from c2f_spec.spec.cluster import Pool, Toleration

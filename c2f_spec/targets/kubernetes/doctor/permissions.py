@@ -6,7 +6,7 @@ import base64
 from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.diagnostics.health import Finding, error, ok, warning
-from c2f_spec.targets.kubernetes.resources import CONFIGMAPS, SECRETS, SERVICE_ACCOUNTS, VOLUME_CLAIMS
+from c2f_spec.targets.kubernetes.client import CONFIGMAPS, SECRETS, SERVICE_ACCOUNTS, VOLUME_CLAIMS
 
 if TYPE_CHECKING:
     from c2f_spec.spec.cluster import SecretRef

@@ -5,14 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.diagnostics.health import Finding, error, ok, warning
+from c2f_spec.spec.quantities import amount
+from c2f_spec.targets.kubernetes.client import CLUSTER_QUEUES, LOCAL_QUEUES, PRIORITY_CLASSES, VOLCANO_QUEUES
 from c2f_spec.targets.kubernetes.errors import Forbidden
-from c2f_spec.targets.kubernetes.manifests.quantities import amount
-from c2f_spec.targets.kubernetes.resources import (
-    CLUSTER_QUEUES,
-    LOCAL_QUEUES,
-    PRIORITY_CLASSES,
-    VOLCANO_QUEUES,
-)
 
 if TYPE_CHECKING:
     from c2f_spec.spec.cluster import Kueue, Volcano

@@ -8,10 +8,44 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from c2f_spec.diagnostics.health import Finding, error, ok, warning
-from c2f_spec.targets.kubernetes.resources import NAMESPACES
+from c2f_spec.errors import Unreachable
+from c2f_spec.targets.kubernetes.client import NAMESPACES
+from c2f_spec.targets.kubernetes.doctor import images, nodes, permissions, queues
+from c2f_spec.targets.kubernetes.errors import Forbidden
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from c2f_spec.targets.kubernetes.doctor import Site
+
+
+QUESTIONS: dict[str, Callable[[Site], list[Finding]]] = {
+    "server version": version,
+    "clock": clock,
+    "namespace": namespace,
+    "rights": permissions.rights,
+    "service accounts": permissions.accounts,
+    "secrets": permissions.secrets,
+    "queue": queues.queue,
+    "pools": nodes.pools,
+    "images": images.images,
+}
+
+
+def examine(site: Site) -> Iterator[Finding]:
+    """Every answer as it comes. A server that does not answer at all ends it: nothing else would be news."""
+    for what, ask in QUESTIONS.items():
+        try:
+            yield from ask(site)
+        except Forbidden as refusal:
+            yield warning(
+                what, f"may not be seen by this identity: {refusal.told[:160]}", "ask who runs the cluster"
+            )
+        except Unreachable as problem:
+            yield error(what, problem.message, problem.hint)
+            if what == "server version":
+                return
+
 
 LEVELS = ("privileged", "baseline", "restricted")
 """Of Pod Security, from loose to strict."""

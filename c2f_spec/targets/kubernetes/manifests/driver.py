@@ -11,7 +11,8 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import Exit, SpecInvalid
-from c2f_spec.targets.kubernetes.manifests import job_shapes, names, quantities, security, variables
+from c2f_spec.spec import quantities
+from c2f_spec.targets.kubernetes.manifests import job_shapes, names, security, variables
 from c2f_spec.targets.kubernetes.manifests.job_shapes import features, on_codes
 from c2f_spec.targets.kubernetes.manifests.stage import boot_script, with_digest
 

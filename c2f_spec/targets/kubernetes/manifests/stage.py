@@ -18,7 +18,8 @@ from c2f_spec.plan.model import VARIABLE, digest_of
 from c2f_spec.plan.model_servers import secret_of
 from c2f_spec.spec.handoff import Input, StageFile
 from c2f_spec.spec.teacher import VllmTeacher
-from c2f_spec.targets.kubernetes.manifests import job_shapes, names, variables, vllm
+from c2f_spec.targets.kubernetes.manifests import job_shapes, names, variables
+from c2f_spec.targets.kubernetes.manifests import pod as pod_module
 from c2f_spec.targets.kubernetes.manifests.job_shapes import features, pod_failure_policy
 from c2f_spec.targets.kubernetes.manifests.pod import STAGE_FOLDER, avoid_nodes, patched, pod_template
 
@@ -109,7 +110,7 @@ def job_of(
         extra=extra,
     )
     if isinstance(teacher, VllmTeacher):
-        vllm.serve(template["spec"], environment, teacher)
+        pod_module.serve(template["spec"], environment, teacher)
     if placement.nodes > 1:
         template["spec"]["subdomain"] = name
         if attached := job_shapes.networks(pool):
