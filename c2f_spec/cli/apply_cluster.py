@@ -19,17 +19,17 @@ from c2f_spec.execution.run import Event, run, save_plan
 from c2f_spec.plan.compile import environment_document
 from c2f_spec.targets.kubernetes.client import JOBS
 from c2f_spec.targets.kubernetes.launch import (
-    adjust,
-    driven,
     driver_objects,
-    ended,
+    end_condition,
+    is_driven,
     preflight,
-    start,
+    replace_unstarted_jobs,
+    start_driver,
     store_code,
-    supersede,
+    withdraw_superseded_plans,
 )
 from c2f_spec.targets.kubernetes.manifests import names
-from c2f_spec.targets.kubernetes.manifests.validation import blame, check
+from c2f_spec.targets.kubernetes.manifests.validation import check, error_origin
 from c2f_spec.targets.kubernetes.target import Kubernetes
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from c2f_spec.cli.workspace import Work
     from c2f_spec.language.document import Document
     from c2f_spec.plan.model import Plan
-    from c2f_spec.targets.kubernetes.launch import Refused
+    from c2f_spec.targets.kubernetes.launch import Refusal
 
 FOLLOW_RESYNC, LOOK_SECONDS = 30.0, 0.5
 """Seconds between two looks at everything while following, and between two at whether somebody wants to stop."""
@@ -73,7 +73,7 @@ def apply_on_cluster(work: Work, plan: Plan, args: Namespace) -> int:
     if not any(s.action in ("run", "follow") for s in plan.stages):
         return Exit.STAGE_FAILED
     plan, patch = with_origin(plan, work.loaded[0].root, allow_dirty=args.allow_dirty)
-    if driven(target.client, plan):
+    if is_driven(target.client, plan):
         print(f"{plan.name} on {plan.environment_name} is being run already; nothing was changed")
     else:
         _start(work, plan, patch, target, options)
@@ -91,8 +91,8 @@ def _start(work: Work, plan: Plan, patch: bytes, target: Kubernetes, options: Op
     found = preflight(target.client, requests, driver_objects(plan))
     for line in found.unchecked:
         output.note(f"note: {line}")
-    if found.refused:
-        raise SpecErrors(refusals(found.refused, work, options.environments))
+    if found.refusals:
+        raise SpecErrors(refusals(found.refusals, work, options.environments))
     print(f"{plan.name} on {plan.environment_name}: {counts(plan)}")
     _ask(plan, target, yes=options.yes)
     assert plan.origin is not None
@@ -100,19 +100,19 @@ def _start(work: Work, plan: Plan, patch: bytes, target: Kubernetes, options: Op
     store_code(work.objects)
     save_plan(plan, work.objects)
     _make_room(plan, target)
-    start(target.client, plan)
+    start_driver(target.client, plan)
 
 
 def _make_room(plan: Plan, target: Kubernetes) -> None:
     """What is there of the same stages, placed otherwise, makes room or is named."""
-    for digest in supersede(target.client, plan):
+    for digest in withdraw_superseded_plans(target.client, plan):
         print(f"plan {digest}, of the same stages placed otherwise, is withdrawn for this one")
     wanted = [target.prepare(plan, s).objects for s in plan.stages if s.action in ("run", "follow")]
-    for found in adjust(target.client, wanted):
+    for found in replace_unstarted_jobs(target.client, wanted):
         print(found)
 
 
-def refusals(found: list[Refused], work: Work, environments: str | None) -> list[Diagnostic]:
+def refusals(found: list[Refusal], work: Work, environments: str | None) -> list[Diagnostic]:
     """What the server refuses, at the line of the spec or of the environment that it comes from."""
     plan, loaded = work.plan, work.loaded
     environment = plan.environment
@@ -122,7 +122,7 @@ def refusals(found: list[Refused], work: Work, environments: str | None) -> list
     for refused in found:
         variants = refused.stage.variants if refused.stage else ()
         spec = next((i.document for i in loaded if i.experiment.name in variants), loaded[0].document)
-        where = blame(refused.field, refused.message, refused.stage, environment, spec.data)
+        where = error_origin(refused.field, refused.message, refused.stage, environment, spec.data)
         blamed = spec if where.file == "spec" else document
         what = refused.stage.name if refused.stage else "the driver"
         field = f"`{refused.field}`: " if refused.field else ""
@@ -180,10 +180,10 @@ def follow(plan: Plan, target: Kubernetes, work: Work) -> int:
 def _check_driver(plan: Plan, target: Kubernetes) -> None:
     """Raises `Unreachable` if nobody drives the plan any more although something could go on."""
     job = target.client.get(JOBS, names.driver_name(plan.digest))
-    if job is not None and not ended(job):
+    if job is not None and not end_condition(job):
         return
-    target.look()
-    where = target.standing
+    target.refresh()
+    where = target.store_state
     left = [s for s in plan.stages if s.key not in where.done and not where.failed(s.key)]
     if left and not any(where.failed(s.key) for s in plan.stages):
         what = "was removed" if job is None else "has ended"

@@ -14,7 +14,7 @@ from c2f_spec.language.yaml_writer import section_text
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from c2f_spec.targets.kubernetes.discovery import Survey
+    from c2f_spec.targets.kubernetes.discovery import DiscoveredEnvironment
 
 
 SCHEMA = Path(c2f_spec.__file__).parent / "schemas" / "v1.json"
@@ -100,7 +100,7 @@ HEAD = """\
 def init_environment(path: Path, namespace: str | None) -> int:
     """Never overwrites. Without `namespace`, that of the kubeconfig's context."""
     from c2f_spec.targets.kubernetes.client import Client
-    from c2f_spec.targets.kubernetes.discovery import environment, look
+    from c2f_spec.targets.kubernetes.discovery import build_environment, discover
     from c2f_spec.targets.kubernetes.kubeconfig import find_access
 
     if path.suffix != ".yaml":
@@ -109,7 +109,7 @@ def init_environment(path: Path, namespace: str | None) -> int:
         )
     if path.exists():
         raise WrongUsage(f"{path} is there already, and is not overwritten", hint="name a new file")
-    survey = environment(look(Client(find_access(), namespace=namespace)))
+    survey = build_environment(discover(Client(find_access(), namespace=namespace)))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -124,7 +124,7 @@ def init_environment(path: Path, namespace: str | None) -> int:
     return Exit.OK
 
 
-def text(survey: Survey, name: str) -> str:
+def text(survey: DiscoveredEnvironment, name: str) -> str:
     """YAML, each question in a comment above the section that it is about."""
     parts = [HEAD.format(name=name)]
     for key, value in survey.environment.items():

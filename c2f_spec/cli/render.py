@@ -15,7 +15,7 @@ from c2f_spec.plan.compile import environment_document
 from c2f_spec.plan.plan_file import to_json
 from c2f_spec.spec.environment import has_pools
 from c2f_spec.targets.base import backend_of
-from c2f_spec.targets.kubernetes.manifests.driver import driver_job, given_map, plan_map
+from c2f_spec.targets.kubernetes.manifests.driver import bundle_map, driver_job, plan_map
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.manifests.validation import check
 from c2f_spec.targets.kubernetes.manifests.yaml_text import emit
@@ -72,7 +72,7 @@ def _for_git(plan: Plan) -> Files:
     """What may stand in Git: applied twice it is the same, and the driver makes the rest."""
     code = bundle("driver")
     text = json.dumps(to_json(plan), indent=1, ensure_ascii=False)
-    given = given_map(plan, text, [bundle("stage"), code])
+    given = bundle_map(plan, text, [bundle("stage"), code])
     name = given["metadata"]["name"]
     return {"plan": [plan_map(plan)], "given": [given], "driver": [driver_job(plan, code.digest, given=name)]}
 

@@ -14,7 +14,7 @@ from c2f_spec.execution.run import run
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, LEASES
 from c2f_spec.targets.kubernetes.driver_lease import SECONDS, Lease, LeaseLost
 from c2f_spec.targets.kubernetes.manifests import names
-from c2f_spec.targets.kubernetes.outcomes import Settler
+from c2f_spec.targets.kubernetes.outcomes import OutcomeRecorder
 from c2f_spec.targets.kubernetes.target import RESYNC_SECONDS, Kubernetes
 from c2f_spec.targets.kubernetes.watch import Mirror
 
@@ -68,7 +68,7 @@ class Driver:
         )
         environment = plan.environment
         assert environment.kind == "kubernetes"
-        self._settler = Settler(self.target, environment.limits.ttl_seconds)
+        self._settler = OutcomeRecorder(self.target, environment.limits.ttl_seconds)
         self._refresh_needed = self._halted = False
 
     def halt(self) -> None:
@@ -105,7 +105,7 @@ class Driver:
         try:
             self._plan_object.start()
             self.target.open()
-            self._settler.settle()
+            self._settler.record_all()
             yield from run(self.plan, self.target, wait=self._wait)
             self._wait_for_last_jobs()
         finally:
@@ -118,8 +118,8 @@ class Driver:
         self._plan_object.check()
         if self._refresh_needed:
             self._refresh_needed = False
-            self.target.look()
-        self._settler.settle()
+            self.target.refresh()
+        self._settler.record_all()
 
     def _wait_for_last_jobs(self) -> None:
         """Jobs whose stage has committed end within moments; they are let go, too."""
@@ -128,7 +128,7 @@ class Driver:
             self.target.changed.wait(1.0)
             self.target.changed.clear()
             self._check_may_write()
-        self._settler.settle()
+        self._settler.record_all()
 
     def _on_plan_changed(self) -> None:
         """Somebody touched the plan's ConfigMap: a stage was forgiven, or the plan is not wanted any more."""

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from c2f_spec.targets.kubernetes import bulk_apply
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody, find_access
+from c2f_spec.targets.kubernetes.kubeconfig import Access, Anonymous, find_access
 
 
 def client_of(server: str | None, namespace: str) -> Client:
     """`server` is absent for the one of KUBECONFIG."""
-    access = Access(server, namespace, Nobody()) if server else find_access()
+    access = Access(server, namespace, Anonymous()) if server else find_access()
     return Client(access, namespace=namespace)
 
 

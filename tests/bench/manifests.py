@@ -13,7 +13,7 @@ from c2f_spec.keys import content_key
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.plan.model import Plan
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
-from c2f_spec.targets.kubernetes.manifests.validation import complaints
+from c2f_spec.targets.kubernetes.manifests.validation import manifest_errors
 from c2f_spec.targets.kubernetes.manifests.yaml_text import emit
 
 ROOT = Path(__file__).parent.parent.parent
@@ -32,7 +32,7 @@ def main() -> None:
         flat = [item for objects in made for item in objects]
         text, seconds = timed(lambda flat=flat: emit(flat))
         times["YAML"].append(seconds)
-        found, seconds = timed(lambda flat=flat: complaints(flat, environment))
+        found, seconds = timed(lambda flat=flat: manifest_errors(flat, environment))
         times["checks"].append(seconds)
         assert found == []
     medians = {name: statistics.median(values) for name, values in times.items()}

@@ -8,7 +8,7 @@ import time
 from c2f_spec.targets.base import Phase
 from c2f_spec.targets.kubernetes.client import JOBS
 from c2f_spec.targets.kubernetes.manifests import names
-from c2f_spec.targets.kubernetes.snapshot import status_of, view
+from c2f_spec.targets.kubernetes.snapshot import load_snapshot, target_status
 from tests.fake_api import FakeApi
 from tests.support.cluster_world import chains, client_of
 
@@ -25,7 +25,7 @@ def main() -> None:
         client, times = client_of(api), []
         for _ in range(RUNS):
             began, asked = time.perf_counter(), len(api.asked)
-            found = [status_of(seen) for seen in view(client, plan.stages, "default").values()]
+            found = [target_status(seen) for seen in load_snapshot(client, plan.stages, "default").values()]
             times.append(time.perf_counter() - began)
             requests = len(api.asked) - asked
     waiting = sum(status.phase is Phase.QUEUED for status in found)

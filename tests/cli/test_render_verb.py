@@ -20,7 +20,7 @@ from c2f_spec.cli.main import main
 from c2f_spec.plan.code import bundle, bundle_of, store_bundle
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody
+from c2f_spec.targets.kubernetes.kubeconfig import Access, Anonymous
 from c2f_spec.targets.kubernetes.manifests.stage import BOOT
 from tests.fake_api import FakeApi
 
@@ -139,7 +139,7 @@ def test_applying_the_folder_twice_writes_nothing_the_second_time(here, tmp_path
     call = ["render", "specs/smoke.yaml", "--on", "kind", "--gitops", "--out-dir", str(tmp_path)]
     seen = []
     with FakeApi() as api:
-        client = Client(Access(api.url, "c2f", Nobody()), patience=5)
+        client = Client(Access(api.url, "c2f", Anonymous()), patience=5)
         for _ in range(2):
             assert main(call) == 0
             for name in yaml.safe_load((tmp_path / "kustomization.yaml").read_text())["resources"]:

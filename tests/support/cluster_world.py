@@ -10,7 +10,7 @@ from c2f_spec.plan.compile import load_environment
 from c2f_spec.plan.model import Plan, Stage, Variant
 from c2f_spec.spec.handoff import Placement
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody
+from c2f_spec.targets.kubernetes.kubeconfig import Access, Anonymous
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
 from tests.conftest import TINY_SPEC
 
@@ -42,7 +42,7 @@ def chains(store, count, *, kinds=("prepare", "sft", "evaluate"), name="chains",
 
 
 def client_of(api, **settings):
-    return Client(Access(api.url, "c2f", Nobody()), **settings)
+    return Client(Access(api.url, "c2f", Anonymous()), **settings)
 
 
 def wished(plan, objects, client):

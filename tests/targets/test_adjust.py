@@ -8,9 +8,9 @@ import pytest
 
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, PODS
-from c2f_spec.targets.kubernetes.launch import adjust, supersede
+from c2f_spec.targets.kubernetes.launch import replace_unstarted_jobs, withdraw_superseded_plans
 from c2f_spec.targets.kubernetes.manifests import names
-from c2f_spec.targets.kubernetes.plan_objects import running
+from c2f_spec.targets.kubernetes.plan_objects import running_plans
 from c2f_spec.targets.kubernetes.target import Kubernetes
 from tests.fake_api import FakeApi
 from tests.support.cluster_world import chains, client_of, wished
@@ -35,7 +35,7 @@ def placed(plan, **changes):
 
 def groups(plan, objects, api):
     target = Kubernetes(objects, client_of(api), plan)
-    target.glance()
+    target.load()
     return [target.prepare(plan, stage).objects for stage in plan.stages]
 
 
@@ -54,7 +54,7 @@ def test_what_has_not_begun_is_made_anew_and_what_runs_is_named(api, objects, su
     waiting, running_one = submitted.stages
     api.state.load("c2f", pod(running_one, "p", "Running"), pod(waiting, "q", "Pending"))
     moved = placed(submitted, threads=4)
-    told = [str(found) for found in adjust(client_of(api), groups(moved, objects, api))]
+    told = [str(found) for found in replace_unstarted_jobs(client_of(api), groups(moved, objects, api))]
     assert told == [
         f"{waiting.name}-r0 had not begun: it is made anew (threads 1 -> 4)",
         f"{running_one.name}-r0 runs on as it was started (threads 1 -> 4); `cancel` and `apply` move it, from its last checkpoint",
@@ -64,17 +64,17 @@ def test_what_has_not_begun_is_made_anew_and_what_runs_is_named(api, objects, su
     for group in groups(moved, objects, api)[:1]:
         for item in group:
             client_of(api).apply(item)  # immutable: were the former still there, this would be refused
-    assert adjust(client_of(api), groups(moved, objects, api)[:1]) == []
+    assert replace_unstarted_jobs(client_of(api), groups(moved, objects, api)[:1]) == []
 
 
 def test_the_same_plan_again_and_ended_jobs_are_left_alone(api, objects, submitted):
     client = client_of(api)
-    assert adjust(client, groups(submitted, objects, api)) == []
+    assert replace_unstarted_jobs(client, groups(submitted, objects, api)) == []
     ended = {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}
     for stage in submitted.stages:
         api.state.merge(JOBS, "c2f", f"{stage.name}-r0", ended)
     writes = len(api.state.writes)
-    assert adjust(client, groups(placed(submitted, threads=4), objects, api)) == []
+    assert replace_unstarted_jobs(client, groups(placed(submitted, threads=4), objects, api)) == []
     assert len(api.state.writes) == writes
 
 
@@ -85,8 +85,8 @@ def test_a_plan_of_the_same_stages_is_withdrawn_and_no_other(api, objects):
         wished(each, objects, client)
     moved = placed(plan, threads=4)
     wished(moved, objects, client)
-    assert supersede(client, moved) == [plan.digest[:10]]
-    assert {p.digest for p in running(client)} == {moved.digest, other.digest}
-    assert supersede(client, moved) == []
+    assert withdraw_superseded_plans(client, moved) == [plan.digest[:10]]
+    assert {p.digest for p in running_plans(client)} == {moved.digest, other.digest}
+    assert withdraw_superseded_plans(client, moved) == []
     assert names.plan_name(plan.digest) not in {c["metadata"]["name"] for c in api.state.all(CONFIGMAPS)}
     assert api.state.all(PODS) == []

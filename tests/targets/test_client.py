@@ -12,12 +12,12 @@ import pytest
 
 from c2f_spec.errors import Exit, Unreachable
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, PODS, Client
-from c2f_spec.targets.kubernetes.errors import Absent, Conflict, Forbidden, Gone, Rejected, Warned
+from c2f_spec.targets.kubernetes.errors import Conflict, Forbidden, Gone, NotFound, Rejected, Warned
 from c2f_spec.targets.kubernetes.kubeconfig import (
     Access,
+    Anonymous,
     Exec,
     FileToken,
-    Nobody,
     find_access,
     from_kubeconfig,
     in_cluster,
@@ -43,7 +43,7 @@ def api():
 
 @pytest.fixture
 def client(api):
-    return Client(Access(api.url, "team", Nobody()), patience=5)
+    return Client(Access(api.url, "team", Anonymous()), patience=5)
 
 
 def until(condition, seconds=10):
@@ -71,7 +71,7 @@ def test_an_object_from_its_making_to_its_end(client):
         client.delete(CONFIGMAPS, "a", uid="another")
     assert client.delete(CONFIGMAPS, "a") is True
     assert client.delete(CONFIGMAPS, "a") is False
-    with pytest.raises(Absent):
+    with pytest.raises(NotFound):
         client.patch(CONFIGMAPS, "a", {"data": {}})
 
 
@@ -123,7 +123,7 @@ def test_the_server_says_how_long_to_wait(client, api):
 
 
 def test_a_server_that_stays_away_is_told_of_when_patience_ends(api):
-    client = Client(Access(api.url, "team", Nobody()), patience=0.5)
+    client = Client(Access(api.url, "team", Anonymous()), patience=0.5)
     api.fault = lambda _: Fault(drop="before")
     with pytest.raises(Unreachable, match="cannot reach the cluster at"):
         client.get(JOBS, "a")
@@ -181,7 +181,7 @@ def test_a_dry_run_leaves_nothing(client, api):
 def test_an_identity_that_may_not_is_told_so_at_once(api):
     api.token = "secret"
     with pytest.raises(Forbidden) as caught:
-        Client(Access(api.url, "team", Nobody())).get(JOBS, "a")
+        Client(Access(api.url, "team", Anonymous())).get(JOBS, "a")
     assert caught.value.exit == Exit.UNREACHABLE
     assert len(api.asked) == 1
 
@@ -409,7 +409,7 @@ def test_logs_of_a_pod(client, api):
     api.logs = lambda namespace, pod, query: [f"{namespace}/{pod}", query["container"], "三"]
     api.state.create(PODS, "team", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {}})
     assert list(client.logs("p", container="stage")) == ["team/p", "stage", "三"]
-    with pytest.raises(Absent):
+    with pytest.raises(NotFound):
         list(client.logs("q", container="stage"))
 
 

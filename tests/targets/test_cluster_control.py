@@ -15,7 +15,7 @@ from c2f_spec.targets.base import Phase, State
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, PODS
 from c2f_spec.targets.kubernetes.control import Cluster, shell_objects
 from c2f_spec.targets.kubernetes.manifests import names
-from c2f_spec.targets.kubernetes.pod_logs import after, attempt_of
+from c2f_spec.targets.kubernetes.pod_logs import attempt_of, lines_after
 from tests.fake_api import FakeApi, Fault, JobController
 from tests.fake_api.pods import Instant
 from tests.support.cluster_world import chains, client_of, wished
@@ -348,4 +348,4 @@ def test_logs_of_several_pods_come_side_by_side(api, objects):
     ],
 )
 def test_where_the_store_takes_over(lines, known, rest):
-    assert after(lines, known) == rest
+    assert lines_after(lines, known) == rest

@@ -14,9 +14,9 @@ from c2f_spec.spec.cluster import KubernetesEnvironment
 from c2f_spec.store.open import open_store
 from c2f_spec.store.probe import probe
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.doctor import Site, images, nodes, permissions, queues, server
-from c2f_spec.targets.kubernetes.doctor.server import examine
-from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody
+from c2f_spec.targets.kubernetes.doctor import examine, images, nodes, permissions, queues, server
+from c2f_spec.targets.kubernetes.doctor.server import Site
+from c2f_spec.targets.kubernetes.kubeconfig import Access, Anonymous
 from tests.fake_api import FakeApi, Fault
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -97,7 +97,9 @@ def healthy(fake):
 
 
 def site(fake, **more):
-    return Site(environment(**more), Client(Access(fake.url, "team", Nobody()), namespace="team", patience=2))
+    return Site(
+        environment(**more), Client(Access(fake.url, "team", Anonymous()), namespace="team", patience=2)
+    )
 
 
 def told(found, level=None):
@@ -109,15 +111,17 @@ def test_a_healthy_cluster_has_no_errors(api):
     found = list(examine(site(api)))
     assert told(found, "error") == ""
     # Nobody listens on port 1, as on a registry that only nodes reach.
-    assert told(found, "warning").startswith("image localhost:1/c2f: the registry does not answer from here")
+    assert told(found, "warning").startswith(
+        "image localhost:1/c2f: the registry cannot be reached from this machine"
+    )
     assert {f.what for f in found if f.level == "ok"} >= {
         "server version", "clock", "namespace team", "rights", "queue a800", "pool a800", "pool cpu", "secret c2f-store"
     }  # fmt: skip
 
 
 def test_an_older_server_is_refused_and_a_newer_one_is_fine(api):
-    assert "rendered for 1.34" in told(server.version(site(api)), "ok")
-    assert 'say `kubernetes: "1.36"`' in told(server.version(site(api, kubernetes="1.37")), "error")
+    assert "rendered for 1.34" in told(server.check_version(site(api)), "ok")
+    assert 'set `kubernetes: "1.36"`' in told(server.check_version(site(api, kubernetes="1.37")), "error")
 
 
 @pytest.mark.parametrize(
@@ -131,17 +135,17 @@ def test_an_older_server_is_refused_and_a_newer_one_is_fine(api):
 )
 def test_the_namespace_enforces_no_more_than_pods_keep(api, level, ours, expected):
     api.state.load(None, namespace(level))
-    assert [f.level for f in server.namespace(site(api, pod_security=ours))] == [expected]
+    assert [f.level for f in server.check_namespace(site(api, pod_security=ours))] == [expected]
 
 
 def test_no_namespace(api):
-    assert "kubectl apply -k k8s/" in told(server.namespace(site(api)), "error")
+    assert "kubectl apply -k k8s/" in told(server.check_namespace(site(api)), "error")
 
 
 def test_missing_rights_are_named_with_the_role(api):
     api.denied = frozenset({("create", "jobs"), ("delete", "jobs"), ("get", "pods"), ("list", "workloads")})
-    found = permissions.rights(site(api))
-    assert "may not create, delete them" in told(found)
+    found = permissions.check_rights(site(api))
+    assert "permission denied: create, delete" in told(found)
     assert "c2f-user" in told(found)
     assert [f.what for f in found if f.level == "error"] == [
         "rights on jobs", "rights on pods", "rights on pods/log", "rights on workloads"
@@ -152,7 +156,7 @@ def test_a_forbidden_look_is_a_warning_and_the_rest_goes_on(api):
     healthy(api)
     api.fault = lambda asked: Fault(status=403) if asked.path.endswith("/nodes") else None
     found = list(examine(site(api)))
-    assert "pools: may not be seen by this identity" in told(found, "warning")
+    assert "pools: permission denied to this identity" in told(found, "warning")
     assert "image" in told(found)
 
 
@@ -166,11 +170,11 @@ def test_a_server_that_is_not_there_ends_it(api):
 @pytest.mark.parametrize(
     ("objects", "level", "words"),
     [
-        ((), "error", "no such LocalQueue"),
+        ((), "error", "LocalQueue not found"),
         (
             (kueue("LocalQueue", "a800", spec={"clusterQueue": "research"}),),
             "error",
-            "`research` does not exist",
+            "ClusterQueue `research` not found",
         ),
         (
             (
@@ -186,7 +190,7 @@ def test_a_server_that_is_not_there_ends_it(api):
                 ),
             ),
             "error",
-            "is not active: Can't submit",
+            "is inactive: Can't submit",
         ),
         (
             (
@@ -194,7 +198,7 @@ def test_a_server_that_is_not_there_ends_it(api):
                 cluster_queue(cpu="500", memory="4000Gi"),
             ),
             "error",
-            "covers no nvidia.com/gpu",
+            "does not cover nvidia.com/gpu",
         ),
         (
             (
@@ -202,14 +206,14 @@ def test_a_server_that_is_not_there_ends_it(api):
                 cluster_queue(cpu="500", memory="4000Gi", **{GPU: "4"}),
             ),
             "warning",
-            "asks for 8 nvidia.com/gpu; ClusterQueue research never has so much",
+            "requests 8 nvidia.com/gpu, more than the quota of ClusterQueue research",
         ),
     ],
 )
 def test_queues(api, objects, level, words):
     for item in objects:
         api.state.load(None if item["kind"] == "ClusterQueue" else "team", item)
-    assert words in told(queues.queue(site(api)), level)
+    assert words in told(queues.check_queue(site(api)), level)
 
 
 def test_what_may_be_borrowed_counts_as_room():
@@ -223,16 +227,16 @@ def test_what_may_be_borrowed_counts_as_room():
 
 def test_other_schedulers(api):
     volcano = {"kind": "volcano", "queue": "gpu", "priority": "high"}
-    assert "no such Queue of Volcano" in told(queues.queue(site(api, scheduler=volcano)), "error")
+    assert "Queue of Volcano not found" in told(queues.check_queue(site(api, scheduler=volcano)), "error")
     shared = {"apiVersion": "scheduling.volcano.sh/v1beta1", "kind": "Queue", "metadata": {"name": "gpu"}}
     api.state.load(None, {**shared, "status": {"state": "Closed"}})
-    assert "is Closed" in told(queues.queue(site(api, scheduler=volcano)), "error")
+    assert "is Closed" in told(queues.check_queue(site(api, scheduler=volcano)), "error")
     plain = {"kind": "default", "priority": "high"}
-    assert "pods would be refused" in told(queues.queue(site(api, scheduler=plain)), "error")
+    assert "pods would be rejected" in told(queues.check_queue(site(api, scheduler=plain)), "error")
     api.state.load(
         None, {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": "high"}}
     )
-    assert told(queues.queue(site(api, scheduler=plain)), "error") == ""
+    assert told(queues.check_queue(site(api, scheduler=plain)), "error") == ""
 
 
 A800 = {"gpu": "a800"}
@@ -242,8 +246,8 @@ A800 = {"gpu": "a800"}
     ("given", "level", "words"),
     [
         ([], "error", "no node has the labels gpu=a800"),
-        ([node("a", labels=A800, taints=[GPU])], "error", "asks for 8 nvidia.com/gpu of a node, and none has more than 0"),
-        ([node("a", labels=A800, **{GPU: "8"}, memory="512Gi")], "error", "asks for 900Gi memory of a node, and none has more than 512Gi"),
+        ([node("a", labels=A800, taints=[GPU])], "error", "requests 8 nvidia.com/gpu of a node, and no node has more than 0"),
+        ([node("a", labels=A800, **{GPU: "8"}, memory="512Gi")], "error", "requests 900Gi memory of a node, and no node has more than 512Gi"),
         ([node("a", labels=A800, taints=["down"], **{GPU: "8"})], "error", "all 1 nodes are tainted: down"),
         ([node("a", labels=A800, closed=True, **{GPU: "8"})], "error", "closed for maintenance"),
         (
@@ -256,40 +260,42 @@ A800 = {"gpu": "a800"}
 )  # fmt: skip
 def test_pools(api, given, level, words):
     api.state.load(None, *given)
-    found = nodes.pools(site(api, nvidia_driver="535.129.03"))
+    found = nodes.check_pools(site(api, nvidia_driver="535.129.03"))
     assert words in told([f for f in found if f.what == "pool a800"], level)
 
 
 @pytest.mark.parametrize(
     ("objects", "level", "words"),
     [
-        ((), "error", "secret c2f-store: does not exist (`secrets.store`)"),
-        ((secret("c2f-store", id="a"),), "error", "has no key key; it has id"),
-        ((secret("c2f-store", id="a", key="b\n"),), "warning", "the value of key ends with a new line"),
+        ((), "error", "secret c2f-store: not found (`secrets.store`)"),
+        ((secret("c2f-store", id="a"),), "error", "key key not found; it has id"),
+        ((secret("c2f-store", id="a", key="b\n"),), "warning", "the value of key ends with a newline"),
         ((secret("c2f-store", id="a", key="b"),), "ok", "has id, key"),
-        ((), "error", "pull secret registry: does not exist"),
+        ((), "error", "pull secret registry: not found"),
         ((secret("registry"),), "error", "is of type Opaque"),
-        ((), "error", "configmap ca: is not there with the key `ca.crt`"),
+        ((), "error", "configmap ca: not found with the key `ca.crt`"),
     ],
 )
 def test_secrets(api, objects, level, words):
     api.state.load("team", *objects)
-    found = permissions.secrets(site(api, pull_secrets=["registry"], access={"secret": "store", "ca": "ca"}))
+    found = permissions.check_secrets(
+        site(api, pull_secrets=["registry"], access={"secret": "store", "ca": "ca"})
+    )
     assert words in told(found, level)
 
 
 def test_no_value_of_a_secret_is_ever_shown(api):
     api.state.load("team", secret("c2f-store", id="canary-id\n", key="canary-key"))
-    assert "canary" not in told(permissions.secrets(site(api)))
+    assert "canary" not in told(permissions.check_secrets(site(api)))
 
 
 def test_accounts_and_the_node_cache(api):
-    found = permissions.accounts(site(api, node_cache={"kind": "pvc", "claim": "cache"}))
-    assert "service account c2f-driver: does not exist" in told(found, "error")
-    assert "volume claim cache: does not exist" in told(found, "error")
+    found = permissions.check_accounts(site(api, node_cache={"kind": "pvc", "claim": "cache"}))
+    assert "service account c2f-driver: not found" in told(found, "error")
+    assert "volume claim cache: not found" in told(found, "error")
     claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "cache"}}
     api.state.load("team", {**claim, "status": {"phase": "Pending"}})
-    found = permissions.accounts(site(api, node_cache={"kind": "pvc", "claim": "cache"}))
+    found = permissions.check_accounts(site(api, node_cache={"kind": "pvc", "claim": "cache"}))
     assert "is Pending" in told(found, "warning")
 
 
@@ -350,18 +356,18 @@ def test_images_are_looked_up_by_digest(api, registry):
     other = "sha256:" + "1" * 64
     for image, level, words in (
         (f"{registry}/open/c2f@{DIGEST}", "ok", "is in the registry"),
-        (f"{registry}/open/c2f@{other}", "error", "is not in the registry"),
-        (f"{registry}/closed/c2f@{DIGEST}", "warning", "asks for a login (401)"),
-        (f"{registry}/open/c2f@sha256:{'0' * 64}", "error", "the example's zeros"),
+        (f"{registry}/open/c2f@{other}", "error", "not found in the registry"),
+        (f"{registry}/closed/c2f@{DIGEST}", "warning", "permission denied by the registry (401)"),
+        (f"{registry}/open/c2f@sha256:{'0' * 64}", "error", "the placeholder of the example (zeros)"),
     ):
-        assert words in told(images.images(site(api, image=image)), level)
+        assert words in told(images.check_images(site(api, image=image)), level)
 
 
 def test_a_pull_secret_opens_a_closed_registry(api, registry):
     login = base64.b64encode(b"me:secret").decode()
     config = json.dumps({"auths": {f"http://{registry}": {"auth": login}}})
     api.state.load("team", secret("pull", "kubernetes.io/dockerconfigjson", **{".dockerconfigjson": config}))
-    found = images.images(site(api, image=f"{registry}/closed/c2f@{DIGEST}", pull_secrets=["pull"]))
+    found = images.check_images(site(api, image=f"{registry}/closed/c2f@{DIGEST}", pull_secrets=["pull"]))
     assert [f.level for f in found] == ["ok"]
 
 
@@ -453,7 +459,7 @@ def test_what_is_asked_for_is_what_the_role_of_users_grants():
     }
     asked = {
         (r.group, r.resource, v)
-        for r in (*permissions.NEEDED, permissions.KUEUE, permissions.VOLCANO)
+        for r in (*permissions.RIGHTS, permissions.KUEUE, permissions.VOLCANO)
         for v in r.verbs
     }
     assert asked - granted == set()

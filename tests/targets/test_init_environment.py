@@ -10,9 +10,10 @@ from c2f_spec.cli.init import text
 from c2f_spec.language.document import load
 from c2f_spec.language.parse import parse_environment
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.discovery import Seen, environment, look
-from c2f_spec.targets.kubernetes.doctor import Site, nodes, permissions, queues, server
-from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody
+from c2f_spec.targets.kubernetes.discovery import ClusterContents, build_environment, discover
+from c2f_spec.targets.kubernetes.doctor import nodes, permissions, queues, server
+from c2f_spec.targets.kubernetes.doctor.server import Site
+from c2f_spec.targets.kubernetes.kubeconfig import Access, Anonymous
 from tests.fake_api import FakeApi, Fault
 from tests.targets.test_doctor import GPU, account, cluster_queue, kueue, namespace, node, secret
 
@@ -45,30 +46,36 @@ def api():
 
 
 def client(fake):
-    return Client(Access(fake.url, "team", Nobody()), namespace="team", patience=2)
+    return Client(Access(fake.url, "team", Anonymous()), namespace="team", patience=2)
 
 
 def test_an_a800_cluster(api, golden):
-    survey = environment(look(client(api)))
+    survey = build_environment(discover(client(api)))
     written = text(survey, "mine")
     golden("init_environment.yaml", written)
     assert "canary" not in written
     made = parse_environment(load(written.encode(), "mine.yaml"))
     there = Site(made, client(api))
-    for ask in (server.version, server.namespace, queues.queue, nodes.pools, permissions.secrets):
+    for ask in (
+        server.check_version,
+        server.check_namespace,
+        queues.check_queue,
+        nodes.check_pools,
+        permissions.check_secrets,
+    ):
         assert [f for f in ask(there) if f.level != "ok"] == []
 
 
 def test_who_may_see_nothing_gets_questions(api):
     api.fault = lambda asked: Fault(status=403) if asked.path != "/version" else None
-    survey = environment(look(client(api)))
+    survey = build_environment(discover(client(api)))
     parse_environment(load(text(survey, "mine").encode(), "mine.yaml"))
     assert set(survey.questions) == {"store", "secrets", "image", "scheduler", "pools"}
 
 
 @pytest.mark.parametrize(("served", "written"), [("1.27", "1.28"), ("1.33", "1.33"), ("1.40", "1.37")])
 def test_versions_that_are_not_known_are_asked_about(served, written):
-    survey = environment(Seen(served, "team"))
+    survey = build_environment(ClusterContents(served, "team"))
     assert survey.environment["kubernetes"] == written
     assert ("kubernetes" in survey.questions) is (served != written)
 
@@ -81,7 +88,7 @@ def test_nodes_of_several_kinds_and_none_without_gpus():
         node("c", labels=labels, **{GPU: "1"}),
         node("d", **{GPU: "2"}),
     )
-    survey = environment(Seen("1.34", "team", nodes=seen))
+    survey = build_environment(ClusterContents("1.34", "team", nodes=seen))
     assert {n: p["gpus"] for n, p in survey.environment["pools"].items()} == {
         "a800": 8,
         "a800-4": 4,
@@ -93,7 +100,7 @@ def test_nodes_of_several_kinds_and_none_without_gpus():
 
 
 def test_volcano_where_there_is_no_kueue():
-    survey = environment(Seen("1.34", "team", volcano_queues=("default",)))
+    survey = build_environment(ClusterContents("1.34", "team", volcano_queues=("default",)))
     assert survey.environment["scheduler"] == {"kind": "volcano", "queue": "default"}
 
 

@@ -10,10 +10,10 @@ import pytest
 from c2f_spec.targets.base import Phase, State
 from c2f_spec.targets.kubernetes import plan_objects
 from c2f_spec.targets.kubernetes.client import EVENTS, JOBS, WORKLOADS, Client
-from c2f_spec.targets.kubernetes.kubeconfig import Access, Nobody
+from c2f_spec.targets.kubernetes.kubeconfig import Access, Anonymous
 from c2f_spec.targets.kubernetes.manifests import names
-from c2f_spec.targets.kubernetes.plan_objects import followers, running
-from c2f_spec.targets.kubernetes.snapshot import status_of, view
+from c2f_spec.targets.kubernetes.plan_objects import other_plans, running_plans
+from c2f_spec.targets.kubernetes.snapshot import load_snapshot, target_status
 from tests.fake_api import FakeApi, Fault
 
 PLAN, OTHER = "a" * 64, "b" * 64
@@ -90,7 +90,7 @@ def api():
 
 @pytest.fixture
 def client(api):
-    return Client(Access(api.url, "c2f", Nobody()), patience=2)
+    return Client(Access(api.url, "c2f", Anonymous()), patience=2)
 
 
 UNSCHEDULABLE = {
@@ -104,10 +104,10 @@ def test_one_view_says_where_every_stage_is(api, client):
         SFT, phase="Running", node="n1", containerStatuses=[{"name": "stage", "state": {"running": {}}}]
     )
     api.state.load("c2f", job(SFT), running_pod, job(GRPO), pod(GRPO, conditions=[UNSCHEDULABLE]))
-    found = {key: status_of(seen) for key, seen in view(client, [SFT, GRPO], "default").items()}
-    assert (found[SFT.key].phase, found[SFT.key].detail) == (Phase.RUNNING, "on n1")
+    found = {key: target_status(seen) for key, seen in load_snapshot(client, [SFT, GRPO], "default").items()}
+    assert (found[SFT.key].phase, found[SFT.key].detail) == (Phase.RUNNING, "on node n1")
     assert found[GRPO.key].phase is Phase.QUEUED
-    assert found[GRPO.key].detail.startswith("needs 8 GPUs on one node; no node fits, of 2")
+    assert found[GRPO.key].detail.startswith("needs 8 GPUs on one node; no node of 2 fits")
     assert found[GRPO.key].state is State.RUNNING
     assert found[GRPO.key].remedy
 
@@ -115,7 +115,7 @@ def test_one_view_says_where_every_stage_is(api, client):
 def test_of_several_jobs_of_a_stage_the_latest_counts(api, client):
     failed = {"conditions": [{"type": "Failed", "status": "True", "reason": "DeadlineExceeded"}]}
     api.state.load("c2f", {**job(SFT, 9), "status": failed}, job(SFT, 10))
-    found = view(client, [SFT], "default")
+    found = load_snapshot(client, [SFT], "default")
     assert found[SFT.key].job["metadata"]["name"].endswith("-r10")
 
 
@@ -128,8 +128,8 @@ def test_events_are_asked_of_what_waits_alone(api, client):
         "reason": "FailedCreate", "message": 'pods "x" is forbidden: violates PodSecurity "restricted:latest": host namespaces',
     }  # fmt: skip
     api.state.create(EVENTS, "c2f", refused)
-    found = view(client, [SFT, GRPO], "default")
-    assert "Pod Security `restricted:latest` refuses its pods" in status_of(found[SFT.key]).detail
+    found = load_snapshot(client, [SFT, GRPO], "default")
+    assert "Pod Security `restricted:latest` forbids its pods" in target_status(found[SFT.key]).detail
     assert sum("/events" in path for _, path in api.asked) == 1
 
 
@@ -144,13 +144,13 @@ def test_kueues_word_comes_by_the_owner(api, client):
     }  # fmt: skip
     api.state.create(WORKLOADS, "c2f", workload)
     assert (
-        status_of(view(client, [SFT], "kueue")[SFT.key]).detail
-        == "waits for quota: 8 more nvidia.com/gpu of flavor a800"
+        target_status(load_snapshot(client, [SFT], "kueue")[SFT.key]).detail
+        == "waiting for quota: 8 more nvidia.com/gpu of flavor a800"
     )
     api.fault = lambda asked: Fault(status=403) if "workloads" in asked.path else None
     assert (
-        status_of(view(client, [SFT], "kueue")[SFT.key]).detail
-        == "waits for its queue (the Job is suspended)"
+        target_status(load_snapshot(client, [SFT], "kueue")[SFT.key]).detail
+        == "waiting for its queue (the Job is suspended)"
     )
 
 
@@ -162,20 +162,20 @@ def test_a_thousand_stages_take_a_handful_of_requests(api, client):
     for each in stages:
         api.state.create(JOBS, "c2f", job(each))
         api.state.load("c2f", pod(each, phase="Running", node="n"))
-    assert len(view(client, stages, "default")) == 1000
+    assert len(load_snapshot(client, stages, "default")) == 1000
     assert len(api.asked) <= 4
 
 
 def test_who_else_needs_a_stage(api, client):
     api.state.load("c2f", plan_map(PLAN, "mine", SFT, GRPO), plan_map(OTHER, "theirs", SFT), driver(OTHER))
-    found = running(client)
+    found = running_plans(client)
     assert {plan.name for plan in found} == {"mine", "theirs"}
-    assert followers(found, PLAN) == {SFT.key: ("theirs",)}
+    assert other_plans(found, PLAN) == {SFT.key: ("theirs",)}
 
 
 def test_a_plan_whose_driver_has_ended_needs_nothing(api, client):
     api.state.load("c2f", plan_map(OTHER, "theirs", SFT), driver(OTHER, "Failed"))
-    assert running(client) == []
+    assert running_plans(client) == []
 
 
 def everything(api):
@@ -196,17 +196,20 @@ def everything(api):
 
 def test_delete_leaves_nothing_of_a_plan_and_all_of_the_others(api, client):
     everything(api)
-    found = plan_objects.of_plan(
-        plan_objects.ours(client), PLAN, [SFT.key, GRPO.key], kept=followers(running(client), PLAN)
+    found = plan_objects.objects_of_plan(
+        plan_objects.list_objects(client),
+        PLAN,
+        [SFT.key, GRPO.key],
+        kept=other_plans(running_plans(client), PLAN),
     )
     assert str(found[0]) == f"Job {names.driver_name(PLAN)}"  # or it would make again what is removed
     assert {str(f) for f in found} == {
         f"Job {names.driver_name(PLAN)}", f"ConfigMap {names.plan_name(PLAN)}", "Lease driver", "Service s",
         f"Job {names.job_name(GRPO, 0)}", f"Job {names.job_name(GRPO, 1)}", f"ConfigMap {names.job_name(GRPO, 0)}",
     }  # fmt: skip
-    plan_objects.remove(client, found)
-    assert plan_objects.wait_gone(client, found, seconds=5, say=lambda _: None) == []
-    left = {str(f) for f in plan_objects.ours(client)}
+    plan_objects.delete_objects(client, found)
+    assert plan_objects.wait_until_deleted(client, found, seconds=5, say=lambda _: None) == []
+    left = {str(f) for f in plan_objects.list_objects(client)}
     assert left == {
         f"Job {names.job_name(SFT, 0)}", f"ConfigMap {names.job_name(SFT, 0)}",
         f"Job {names.driver_name(OTHER)}", f"ConfigMap {names.plan_name(OTHER)}",
@@ -215,10 +218,10 @@ def test_delete_leaves_nothing_of_a_plan_and_all_of_the_others(api, client):
 
 def test_what_does_not_go_is_named(api, client):
     api.state.load("c2f", job(GRPO), pod(GRPO, phase="Running"))  # a pod that nobody owns
-    found = plan_objects.of_plan(plan_objects.ours(client), PLAN, [GRPO.key], kept=())
-    plan_objects.remove(client, found)
+    found = plan_objects.objects_of_plan(plan_objects.list_objects(client), PLAN, [GRPO.key], kept=())
+    plan_objects.delete_objects(client, found)
     said = []
-    left = plan_objects.wait_gone(client, found, seconds=0.6, say=said.append)
+    left = plan_objects.wait_until_deleted(client, found, seconds=0.6, say=said.append)
     assert [str(f) for f in left] == [f"Pod {names.job_name(GRPO, 0)}-x"]
     assert said == ["1 pod still ends"]
 
@@ -226,4 +229,4 @@ def test_what_does_not_go_is_named(api, client):
 def test_a_kind_that_the_cluster_does_not_have_is_no_obstacle(api, client):
     everything(api)
     api.fault = lambda asked: Fault(status=404) if "podgroups" in asked.path else None
-    assert len(plan_objects.ours(client)) == 11
+    assert len(plan_objects.list_objects(client)) == 11

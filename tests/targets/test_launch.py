@@ -12,10 +12,10 @@ from c2f_spec.targets.kubernetes import bulk_apply
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, LEASES
 from c2f_spec.targets.kubernetes.driver_lease import Lease, LeaseLost
 from c2f_spec.targets.kubernetes.errors import Rejected
-from c2f_spec.targets.kubernetes.launch import driven, start
+from c2f_spec.targets.kubernetes.launch import is_driven, start_driver
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
-from c2f_spec.targets.kubernetes.manifests.validation import blame
+from c2f_spec.targets.kubernetes.manifests.validation import error_origin
 from tests.fake_api import FakeApi, Refusal
 from tests.support.cluster_world import chains, client_of
 
@@ -101,27 +101,27 @@ def end(api, name):
 
 def test_a_driver_that_has_ended_makes_room(api, client):
     plan = chains("/store", 1)
-    start(client, plan)
-    assert driven(client, plan)
+    start_driver(client, plan)
+    assert is_driven(client, plan)
     first = client.get(JOBS, names.driver_name(plan.digest))["metadata"]["uid"]
     before = len(api.state.writes)
-    start(client, plan)
+    start_driver(client, plan)
     assert len(api.state.writes) == before
     end(api, names.driver_name(plan.digest))
-    assert not driven(client, plan)
-    start(client, plan)
-    assert driven(client, plan)
+    assert not is_driven(client, plan)
+    start_driver(client, plan)
+    assert is_driven(client, plan)
     assert client.get(JOBS, names.driver_name(plan.digest))["metadata"]["uid"] != first
 
 
 def test_what_another_version_left_makes_room(api, client):
     plan = chains("/store", 1)
-    start(client, plan)
+    start_driver(client, plan)
     end(api, names.driver_name(plan.digest))
     left = api.state.get(CONFIGMAPS, "c2f", names.plan_name(plan.digest))
     left["data"]["boot.py"] = "other"
     left["metadata"]["annotations"][names.DIGEST] = "other"
-    start(client, plan)
+    start_driver(client, plan)
     assert client.get(CONFIGMAPS, names.plan_name(plan.digest))["data"]["boot.py"] != "other"
 
 
@@ -234,4 +234,4 @@ def test_a_refused_field_leads_to_what_produced_it(field, message, spec, where, 
     plan = chains(
         tmp_path, 1, kinds=("sft",), pod_template={"spec": {"runtimeClassName": "nvidia"}}, scheduler=PRIORITY
     )
-    assert blame(field, message, plan.stages[0], plan.environment, spec) == where
+    assert error_origin(field, message, plan.stages[0], plan.environment, spec) == where

@@ -13,7 +13,7 @@ from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder, digest_of, seal
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
-from c2f_spec.targets.kubernetes.manifests.validation import complaints
+from c2f_spec.targets.kubernetes.manifests.validation import manifest_errors
 from runtime.commands.weights import main as weights_main
 from tests.support.plain_node import run_job
 
@@ -39,7 +39,7 @@ def test_stages_run_from_their_objects_alone(repository, tiny_spec, tmp_path):
     store_bundle(objects, bundle("stage"))
     for stage in plan.stages[:2]:
         made = prepare(plan, stage)
-        assert complaints(made, environment) == []
+        assert manifest_errors(made, environment) == []
         done = run_job(made, tmp_path / "node" / stage.name)
         assert done.returncode == 0, done.stdout + done.stderr
         assert records.read_record(objects, stage.kind, stage.key) is not None

@@ -21,7 +21,7 @@ from c2f_spec.targets.kubernetes.manifests import variables
 from c2f_spec.targets.kubernetes.manifests.driver import driver_job, plan_map
 from c2f_spec.targets.kubernetes.manifests.job_shapes import features, pod_failure_policy
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
-from c2f_spec.targets.kubernetes.manifests.validation import KINDS, PATH, complaints, wrong
+from c2f_spec.targets.kubernetes.manifests.validation import KINDS, PATH, manifest_errors, schema_errors
 from c2f_spec.targets.kubernetes.manifests.yaml_text import document, emit
 from runtime.process.parallel import available_cores
 from tests import kubernetes_schemas
@@ -75,7 +75,7 @@ def test_the_packaged_schemas_are_those_of_kubernetes():
 @pytest.mark.parametrize("spec", [p.stem for p in SPECS])
 def test_every_object_of_every_shipped_spec_is_valid(spec, version):
     plan = planned(spec, HOME[spec], kubernetes=version)
-    assert complaints(rendered(plan), plan.environment) == []
+    assert manifest_errors(rendered(plan), plan.environment) == []
 
 
 def test_a_schema_is_strict():
@@ -83,7 +83,7 @@ def test_a_schema_is_strict():
     job = job_in(prepare(plan, first(plan, "sft")))
     job["spec"]["backofLimit"] = 1
     job["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "X", "value": 1.5})
-    told = {w.path for w in wrong(job, "1.34")}
+    told = {w.path for w in schema_errors(job, "1.34")}
     assert "spec" in told
     assert any(re.fullmatch(r"spec\.template\.spec\.containers\[0\]\.env\[\d+\]\.value", p) for p in told)
 
@@ -176,7 +176,7 @@ def test_several_nodes_meet_at_a_stable_name():
     assert "backoffLimitPerIndex" not in job["spec"]
     annotations = job["spec"]["template"]["metadata"]["annotations"]
     assert annotations == {"kueue.x-k8s.io/podset-preferred-topology": "topology.example.org/rack"}
-    assert complaints(objects, plan.environment) == []
+    assert manifest_errors(objects, plan.environment) == []
 
 
 def test_vllm_is_a_native_sidecar_and_the_client_beside_it():
@@ -199,7 +199,7 @@ def test_vllm_is_a_native_sidecar_and_the_client_beside_it():
         amount(c["resources"]["limits"]["memory"]) for c in (server, client)
     ]  # `weights` ends before they start
     assert sum(asked) <= amount(whole.memory) / 4
-    assert complaints(objects, plan.environment) == []
+    assert manifest_errors(objects, plan.environment) == []
 
 
 def served(**changes):
@@ -404,7 +404,7 @@ spec:
 """
     plan = planned("sims_hint", "a800", pod_template=load(text.encode(), "e.yaml").data)
     objects = prepare(plan, first(plan, "sft"), avoid=("gpu-7",))
-    assert complaints(objects, plan.environment) == []
+    assert manifest_errors(objects, plan.environment) == []
     template = job_in(objects)["spec"]["template"]
     pod, [container] = template["spec"], template["spec"]["containers"]
     assert template["metadata"]["labels"]["team"] == "speech"
@@ -440,7 +440,7 @@ spec:
 )
 def test_what_the_server_would_refuse_is_refused_here(patch, path, says):
     plan = planned("sims_hint", "a800", pod_template=patch)
-    found = complaints(prepare(plan, first(plan, "sft")), plan.environment)
+    found = manifest_errors(prepare(plan, first(plan, "sft")), plan.environment)
     assert [c.path for c in found] == [path]
     assert says in found[0].message
 
@@ -448,9 +448,9 @@ def test_what_the_server_would_refuse_is_refused_here(patch, path, says):
 def test_a_weaker_level_of_pod_security_admits_more():
     patch = {"spec": {"volumes": [{"name": "n", "nfs": {"server": "s", "path": "/p"}}]}}
     plan = planned("sims_hint", "a800", pod_template=patch)
-    assert complaints(prepare(plan, first(plan, "sft")), plan.environment)
+    assert manifest_errors(prepare(plan, first(plan, "sft")), plan.environment)
     plan = planned("sims_hint", "a800", pod_template=patch, pod_security="baseline")
-    assert complaints(prepare(plan, first(plan, "sft")), plan.environment) == []
+    assert manifest_errors(prepare(plan, first(plan, "sft")), plan.environment) == []
 
 
 # ---- quoting

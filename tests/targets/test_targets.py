@@ -19,7 +19,7 @@ from c2f_spec.store import records
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.base import TARGETS, Backend, State, backend_of
 from c2f_spec.targets.gpus import Gpus, visible_gpus
-from c2f_spec.targets.kubernetes.outcomes import Settler
+from c2f_spec.targets.kubernetes.outcomes import OutcomeRecorder
 from c2f_spec.targets.kubernetes.target import Kubernetes
 from c2f_spec.targets.local import Local
 from tests.conftest import load_spec
@@ -42,11 +42,11 @@ def kubernetes_world(tmp_path):
     with FakeApi() as api, JobController(api.state, Instant(api.state, objects, seconds=0.2)):
         plan = chains(objects.url, 1)
         target = Kubernetes(objects, client_of(api), plan, resync=1.0)
-        settler = Settler(target, 60)
+        settler = OutcomeRecorder(target, 60)
         target.open()
 
         def tick():
-            settler.settle()
+            settler.record_all()
             target.wait()
 
         yield target, plan, tick

@@ -34,7 +34,7 @@ class KubernetesBackend:
         from c2f_spec.targets.kubernetes.target import Kubernetes
 
         target = Kubernetes(store, _client(environment), plan)
-        target.glance()
+        target.load()
         return target
 
     def open_control(self, environment: KubernetesEnvironment, store: ObjectStore) -> Cluster:
@@ -53,8 +53,8 @@ class KubernetesBackend:
         return evidence(_client(environment), plan)
 
     def examine(self, environment: KubernetesEnvironment) -> Iterator[Finding]:
-        from c2f_spec.targets.kubernetes.doctor import Site
-        from c2f_spec.targets.kubernetes.doctor.examine import examine
+        from c2f_spec.targets.kubernetes.doctor import examine
+        from c2f_spec.targets.kubernetes.doctor.server import Site
 
         try:
             client = _client(environment)

@@ -91,13 +91,13 @@ def digests(client: Client, wanted: Sequence[BulkManifest]) -> dict[tuple[Resour
         if len(asked) <= FEW:
             items = [item for name in asked if (item := client.get(resource, name)) is not None]
         else:
-            items = whole_list(client, resource)
+            items = list_all(client, resource)
         for item in items:
             found[resource, item["metadata"]["name"]] = digest_of(item)
     return found
 
 
-def whole_list(client: Client, resource: Resource) -> list[BulkManifest]:
+def list_all(client: Client, resource: Resource) -> list[BulkManifest]:
     """Metadata of everything of ours; begun again if a page came too late."""
     while True:
         try:

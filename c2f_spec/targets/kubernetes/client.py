@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.targets.kubernetes.errors import Absent, Warned, refusal, warnings_of
+from c2f_spec.targets.kubernetes.errors import NotFound, Warned, api_error, warnings_of
 from c2f_spec.targets.kubernetes.transport import Transport
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Watch:
                 raise Unreachable(f"{self._what} was cut off within a line") from error
             if event["type"] == "ERROR":
                 status = event["object"]
-                raise refusal(self._what, int(status.get("code", 500)), json.dumps(status).encode())
+                raise api_error(self._what, int(status.get("code", 500)), json.dumps(status).encode())
             yield Change(event["type"], event["object"])
 
 
@@ -141,7 +141,7 @@ class Client:
         """One object, or `None`."""
         try:
             return _body(self.transport.send("GET", resource.path(self.namespace, name)))
-        except Absent:
+        except NotFound:
             return None
 
     def list(
@@ -216,7 +216,7 @@ class Client:
             body["preconditions"] = {"uid": uid}
         try:
             self.transport.send("DELETE", resource.path(self.namespace, name), body=body)
-        except Absent:
+        except NotFound:
             return False
         return True
 

@@ -14,12 +14,12 @@ from c2f_spec.store import records
 from c2f_spec.targets.base import State
 from c2f_spec.targets.kubernetes import plan_objects
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, PODS
-from c2f_spec.targets.kubernetes.errors import Absent
+from c2f_spec.targets.kubernetes.errors import NotFound
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
-from c2f_spec.targets.kubernetes.plan_objects import followers, running
-from c2f_spec.targets.kubernetes.pod_logs import Logs
-from c2f_spec.targets.kubernetes.snapshot import JOB_NAME, STAGES, status_of, view
+from c2f_spec.targets.kubernetes.plan_objects import other_plans, running_plans
+from c2f_spec.targets.kubernetes.pod_logs import StageLogs
+from c2f_spec.targets.kubernetes.snapshot import JOB_NAME, STAGES, load_snapshot, target_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -42,21 +42,21 @@ HEED_SECONDS = 1.5
 class Cluster:
     """The stages of plans in one namespace."""
 
-    def __init__(self, client: Client, objects: ObjectStore, environment: KubernetesEnvironment) -> None:
-        self.client, self.objects, self.environment = client, objects, environment
+    def __init__(self, client: Client, store: ObjectStore, environment: KubernetesEnvironment) -> None:
+        self.client, self.store, self.environment = client, store, environment
 
     def statuses(self, stages: Sequence[Stage]) -> dict[str, Status]:
-        found = view(self.client, stages, self.environment.scheduler.kind)
-        return {key: status_of(seen) for key, seen in found.items()}
+        found = load_snapshot(self.client, stages, self.environment.scheduler.kind)
+        return {key: target_status(seen) for key, seen in found.items()}
 
     def logs(self, stage: Stage, *, follow: bool = False) -> Iterator[str]:
-        log = Logs(self.client, self.objects, stage)
+        log = StageLogs(self.client, self.store, stage)
         if not follow:
             return log.all()
         return log.follow(lambda: self._over(stage), lambda: self._waits_for(stage))
 
     def plans_that_need(self, plan: Plan) -> dict[str, tuple[str, ...]]:
-        return followers(running(self.client), plan.digest)
+        return other_plans(running_plans(self.client), plan.digest)
 
     def withdraw(self, plan: Plan) -> None:
         """The wish first, because the driver's Job would make a new driver."""
@@ -90,10 +90,10 @@ class Cluster:
     def notify_retry(self, plan: Plan) -> None:
         now, keys = datetime.now(UTC).isoformat(), {stage.key for stage in plan.stages}
         told = False
-        for other in running(self.client):
+        for other in running_plans(self.client):
             if other.keys & keys:
                 change = {"metadata": {"annotations": {FORGIVEN: now}}}
-                with contextlib.suppress(Absent):  # it has ended a moment ago
+                with contextlib.suppress(NotFound):  # it has ended a moment ago
                     self.client.patch(CONFIGMAPS, names.plan_name(other.digest), change)
                     told = True
         if told:
@@ -105,22 +105,22 @@ class Cluster:
     def delete(self, plan: Plan, kept: Iterable[str], say: Callable[[str], None]) -> list[str]:
         self.withdraw(plan)
         seconds = self.environment.limits.grace_seconds + SLACK_SECONDS
-        left: list[plan_objects.Found] = []
+        left: list[plan_objects.PlanObject] = []
         while not left and (
             found := self._belongings(plan, kept)
         ):  # again: a driver may have been making one
-            plan_objects.remove(self.client, found)
-            left = plan_objects.wait_gone(self.client, found, seconds=seconds, say=say)
+            plan_objects.delete_objects(self.client, found)
+            left = plan_objects.wait_until_deleted(self.client, found, seconds=seconds, say=say)
         return [str(f) for f in left]
 
     def shell(self, plan: Plan, stage: Stage) -> str:
         for item in shell_objects(plan, stage):
             self.client.apply(item)
-        return enter(self.client.namespace, stage)
+        return exec_command(self.client.namespace, stage)
 
-    def _belongings(self, plan: Plan, kept: Iterable[str]) -> list[plan_objects.Found]:
-        return plan_objects.of_plan(
-            plan_objects.ours(self.client), plan.digest, [s.key for s in plan.stages], kept
+    def _belongings(self, plan: Plan, kept: Iterable[str]) -> list[plan_objects.PlanObject]:
+        return plan_objects.objects_of_plan(
+            plan_objects.list_objects(self.client), plan.digest, [s.key for s in plan.stages], kept
         )
 
     def _pods(self, jobs: Iterable[str]) -> list[str]:
@@ -135,9 +135,9 @@ class Cluster:
 
     def _over(self, stage: Stage) -> bool:
         """No attempt comes any more: it is done or failed, or nobody makes a Job for it."""
-        if self.objects.exists(records.record_name(stage.kind, stage.key)):
+        if self.store.exists(records.record_name(stage.kind, stage.key)):
             return True
-        if records.is_failed(self.objects, stage.kind, stage.key):
+        if records.is_failed(self.store, stage.kind, stage.key):
             return True
         known = self.statuses([stage]).get(stage.key)
         return (known is None or known.state is not State.RUNNING) and not self._wanted(stage)
@@ -204,6 +204,6 @@ def shell_objects(plan: Plan, stage: Stage) -> list[dict[str, Any]]:
     return [with_digest(config), with_digest(job)]
 
 
-def enter(namespace: str, stage: Stage) -> str:
+def exec_command(namespace: str, stage: Stage) -> str:
     """The command that enters it."""
     return f"kubectl exec -it -n {namespace} job/shell-{stage.name} -c {names.STAGE_CONTAINER} -- bash"

@@ -16,7 +16,7 @@ from c2f_spec.spec.quantities import amount, bytes_of, cores
 from c2f_spec.targets.kubernetes.client import LOCAL_QUEUES, NAMESPACES, NODES, SECRETS, VOLCANO_QUEUES
 from c2f_spec.targets.kubernetes.doctor.nodes import DRIVER_LABEL
 from c2f_spec.targets.kubernetes.doctor.server import ENFORCE
-from c2f_spec.targets.kubernetes.errors import Absent, Forbidden
+from c2f_spec.targets.kubernetes.errors import Forbidden, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ ZEROS = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ClusterContents:
     """Objects of the cluster; `None` where the identity may not look."""
 
     version: str
@@ -46,14 +46,14 @@ class Seen:
     """Name to type and keys."""
 
 
-class Survey(NamedTuple):
+class DiscoveredEnvironment(NamedTuple):
     """An environment as data, and what somebody must decide: section → question."""
 
     environment: Dict
     questions: dict[str, str]
 
 
-def look(client: Client) -> Seen:
+def discover(client: Client) -> ClusterContents:
     """Read what can be read."""
     told = client.raw("/version")
     minor = re.match(r"\d+", str(told["minor"]))
@@ -61,7 +61,7 @@ def look(client: Client) -> Seen:
     named = _visible(lambda: client.get(NAMESPACES, client.namespace))
     secrets = _visible(lambda: [*client.list(SECRETS)])
     nodes = _visible(lambda: [*client.list(NODES)])
-    return Seen(
+    return ClusterContents(
         f"{told['major']}.{minor[0]}",
         client.namespace,
         named["metadata"].get("labels", {}) if named else None,
@@ -87,7 +87,7 @@ def _names(client: Client, resource: Resource) -> tuple[str, ...]:
     """Names of a kind that the cluster may not know."""
     try:
         return tuple(item["metadata"]["name"] for item in client.list(resource))
-    except (Absent, Forbidden):
+    except (NotFound, Forbidden):
         return ()
 
 
@@ -98,7 +98,7 @@ class _Asked:
     of: dict[str, str] = field(default_factory=dict)
 
 
-def environment(seen: Seen) -> Survey:
+def build_environment(seen: ClusterContents) -> DiscoveredEnvironment:
     """Pure."""
     asked = _Asked()
     pools, cpu_pool = _pools(seen, asked)
@@ -129,10 +129,10 @@ def environment(seen: Seen) -> Survey:
     found["scheduler"] = _scheduler(seen, asked)
     if drivers:
         found["nvidia_driver"] = drivers[0]
-    return Survey({**found, "pools": pools, "cpu_pool": cpu_pool}, asked.of)
+    return DiscoveredEnvironment({**found, "pools": pools, "cpu_pool": cpu_pool}, asked.of)
 
 
-def _version(seen: Seen, asked: _Asked) -> str:
+def _version(seen: ClusterContents, asked: _Asked) -> str:
     if seen.version in VERSIONS:
         return seen.version
     nearest = VERSIONS[-1] if _number(seen.version) > _number(VERSIONS[-1]) else VERSIONS[0]
@@ -146,7 +146,7 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def _scheduler(seen: Seen, asked: _Asked) -> Dict:
+def _scheduler(seen: ClusterContents, asked: _Asked) -> Dict:
     if seen.local_queues:
         if len(seen.local_queues) > 1:
             asked.of["scheduler"] = f"the namespace has the queues {', '.join(seen.local_queues)}"
@@ -158,7 +158,7 @@ def _scheduler(seen: Seen, asked: _Asked) -> Dict:
     return {"kind": "default"}
 
 
-def _secrets(seen: Seen, found: Dict, asked: _Asked) -> None:
+def _secrets(seen: ClusterContents, found: Dict, asked: _Asked) -> None:
     """The first Secret whose keys look like those of a store; `NAME` and `name` are one key here."""
     for name, (_, keys) in (seen.secrets or {}).items():
         known = {re.sub("[^a-z]", "", key.lower().removeprefix("aws")): key for key in keys}
@@ -173,7 +173,7 @@ def _secrets(seen: Seen, found: Dict, asked: _Asked) -> None:
     asked.of["secrets"] = f"the namespace's Secrets {why}; leave both out where pods have a workload identity"
 
 
-def _pools(seen: Seen, asked: _Asked) -> tuple[Dict, str]:
+def _pools(seen: ClusterContents, asked: _Asked) -> tuple[Dict, str]:
     """Pools by model and number of GPUs, and the name of the one for stages without any."""
     if not seen.nodes:
         asked.of["pools"] = "nodes may not be listed by this identity: ask what they have"

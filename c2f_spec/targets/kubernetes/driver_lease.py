@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.targets.kubernetes.client import LEASES
-from c2f_spec.targets.kubernetes.errors import Absent, ApiError, Conflict
+from c2f_spec.targets.kubernetes.errors import ApiError, Conflict, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +108,7 @@ class Lease:
                 self.client.replace(self._manifest(found["metadata"], found["spec"]))
             else:
                 return False
-        except (Absent, Conflict):
+        except (NotFound, Conflict):
             return False  # taken, or removed by one who was done, since it was read
         self._good_until = asked + self.seconds * 2 / 3
         return True

@@ -31,14 +31,14 @@ class ApiError(Unreachable):
         self, what: str, status: int, reason: str, message: str, causes: tuple[Cause, ...] = ()
     ) -> None:
         super().__init__(f"{what}: {message} ({status} {reason})".replace(" )", ")"))
-        self.status, self.reason, self.told, self.causes = status, reason, message, causes
+        self.status, self.reason, self.detail, self.causes = status, reason, message, causes
 
 
 class Forbidden(ApiError):
     """401 or 403: who we are may not do this. `doctor` lists what is missing."""
 
 
-class Absent(ApiError):
+class NotFound(ApiError):
     """404 on a write: the object, its namespace or its kind is not there."""
 
 
@@ -70,7 +70,7 @@ class Warned(ApiError):
         self.body = body
 
 
-def refusal(what: str, status: int, body: bytes) -> ApiError:
+def api_error(what: str, status: int, body: bytes) -> ApiError:
     """The error that an answer of 400 or more stands for. `what` says what was tried."""
     try:
         told = json.loads(body)
@@ -84,7 +84,7 @@ def refusal(what: str, status: int, body: bytes) -> ApiError:
         400: Rejected,
         401: Forbidden,
         403: Forbidden,
-        404: Absent,
+        404: NotFound,
         409: Conflict,
         410: Gone,
         422: Rejected,

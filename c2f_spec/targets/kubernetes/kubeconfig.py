@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-NOT_USED = ("auth-provider", "as", "as-uid", "as-groups", "as-user-extra")
+UNSUPPORTED = ("auth-provider", "as", "as-uid", "as-groups", "as-user-extra")
 """Keys of a user that we do not honour."""
 
 
@@ -137,7 +137,7 @@ def _named(
 
 
 def _credential(user: dict[str, Any], folder: Path, cluster: dict[str, Any], where: str) -> Credential:
-    unused = [key for key in NOT_USED if user.get(key)]
+    unused = [key for key in UNSUPPORTED if user.get(key)]
     if unused:
         raise Unreachable(
             f"{where} has a user with `{unused[0]}`, which is not used here",
@@ -152,7 +152,7 @@ def _credential(user: dict[str, Any], folder: Path, cluster: dict[str, Any], whe
         return FileToken(folder / user["tokenFile"], pair)
     if user.get("exec"):
         return Exec(user["exec"], cluster, folder)
-    return Token(None, pair) if pair else Nobody()
+    return Token(None, pair) if pair else Anonymous()
 
 
 def _data(entry: dict[str, Any], key: str, folder: Path) -> bytes | None:
@@ -191,7 +191,7 @@ class Credential(Protocol):
         ...
 
 
-class Nobody:
+class Anonymous:
     """No identity: a server on this machine that asks for none."""
 
     def token(self) -> str | None:
@@ -204,7 +204,7 @@ class Nobody:
         return False
 
 
-class Token(Nobody):
+class Token(Anonymous):
     """A token that stays, a client certificate, or both."""
 
     def __init__(self, token: str | None, pair: Pair | None = None) -> None:
@@ -217,7 +217,7 @@ class Token(Nobody):
         return self._pair
 
 
-class FileToken(Nobody):
+class FileToken(Anonymous):
     """A token that somebody exchanges on disk."""
 
     def __init__(self, path: Path, pair: Pair | None = None) -> None:
@@ -240,7 +240,7 @@ class FileToken(Nobody):
         return self.token() != before
 
 
-class Exec(Nobody):
+class Exec(Anonymous):
     """A program that prints an `ExecCredential`, as those of the cloud providers do.
 
     (https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins)

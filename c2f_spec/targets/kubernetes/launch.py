@@ -14,10 +14,10 @@ from c2f_spec.errors import Unreachable
 from c2f_spec.plan.code import bundle, store_bundle
 from c2f_spec.targets.kubernetes.bulk_apply import Manifest, digest_of, digests
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, PODS, resource_of
-from c2f_spec.targets.kubernetes.errors import Absent, ApiError, Conflict, Forbidden, Rejected, Warned
+from c2f_spec.targets.kubernetes.errors import ApiError, Conflict, Forbidden, NotFound, Rejected, Warned
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.driver import driver_job, plan_map
-from c2f_spec.targets.kubernetes.plan_objects import running
+from c2f_spec.targets.kubernetes.plan_objects import running_plans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from c2f_spec.targets.kubernetes.target import Request
 
 
-class Refused(NamedTuple):
+class Refusal(NamedTuple):
     """One reason why a stage, or the driver, would not run."""
 
     stage: Stage | None
@@ -37,27 +37,29 @@ class Refused(NamedTuple):
     message: str
 
 
-class Found(NamedTuple):
+class PreflightResult(NamedTuple):
     """What a preflight found."""
 
-    refused: list[Refused]
+    refusals: list[Refusal]
     unchecked: list[str]
     """What could not be asked, in words."""
 
 
-def preflight(client: Client, requests: Iterable[Request], driver: Iterable[dict[str, Any]]) -> Found:
+def preflight(
+    client: Client, requests: Iterable[Request], driver: Iterable[dict[str, Any]]
+) -> PreflightResult:
     """Ask for one stage of each kind and pool, and for the driver's objects. Raises `Unreachable`.
 
     Raises `Forbidden` if we may not even ask for Jobs: `doctor` says what is missing.
     """
-    found = Found([], [])
+    found = PreflightResult([], [])
     for item in driver:
         _ask(client, item, None, found)
     for request in _one_of_each(requests):
         for item in request.objects:
             _ask(client, item, request.stage, found)
-    told = {(r.stage.key if r.stage else "", r.field, r.message): r for r in found.refused}
-    return Found([*told.values()], list(dict.fromkeys(found.unchecked)))
+    told = {(r.stage.key if r.stage else "", r.field, r.message): r for r in found.refusals}
+    return PreflightResult([*told.values()], list(dict.fromkeys(found.unchecked)))
 
 
 def _one_of_each(requests: Iterable[Request]) -> list[Request]:
@@ -68,14 +70,14 @@ def _one_of_each(requests: Iterable[Request]) -> list[Request]:
     return list(seen.values())
 
 
-def _ask(client: Client, item: dict[str, Any], stage: Stage | None, found: Found) -> None:
+def _ask(client: Client, item: dict[str, Any], stage: Stage | None, found: PreflightResult) -> None:
     try:
         client.apply(item, dry_run=True)
         if item["kind"] == JOBS.kind:
-            client.create(pod_of(item), dry_run=True)
-    except (Absent, Rejected, Warned) as error:
-        causes = error.causes or (("", error.told),)
-        found.refused.extend(Refused(stage, field, message) for field, message in causes)
+            client.create(bare_pod(item), dry_run=True)
+    except (NotFound, Rejected, Warned) as error:
+        causes = error.causes or (("", error.detail),)
+        found.refusals.extend(Refusal(stage, field, message) for field, message in causes)
     except Conflict:
         return  # it is there already, and somebody else owns a field of it: nothing that a preflight can say
     except Forbidden as error:
@@ -86,17 +88,17 @@ def _ask(client: Client, item: dict[str, Any], stage: Stage | None, found: Found
         elif _by_rights(error, ""):
             raise
         else:
-            found.refused.append(Refused(stage, "", error.told))
+            found.refusals.append(Refusal(stage, "", error.detail))
 
 
 def _by_rights(error: ApiError, plural: str) -> bool:
     """RBAC says so, and not one of the admission plugins, which answer 403 as well."""
-    return f'cannot create resource "{plural}' in error.told or (
-        not plural and (f'cannot patch resource "{plural}' in error.told or error.status == 401)
+    return f'cannot create resource "{plural}' in error.detail or (
+        not plural and (f'cannot patch resource "{plural}' in error.detail or error.status == 401)
     )
 
 
-def pod_of(job: dict[str, Any]) -> dict[str, Any]:
+def bare_pod(job: dict[str, Any]) -> dict[str, Any]:
     """The bare pod that a Job would make."""
     template, metadata = job["spec"]["template"], job["metadata"]
     name = f"{metadata['name']}-preflight"
@@ -116,14 +118,14 @@ def driver_objects(plan: Plan) -> list[dict[str, Any]]:
     return [plan_map(plan), driver_job(plan, bundle("driver").digest)]
 
 
-def driven(client: Client, plan: Plan) -> bool:
+def is_driven(client: Client, plan: Plan) -> bool:
     """Whether a driver is at this plan now."""
     job = client.get(JOBS, names.driver_name(plan.digest))
     wish = client.get(CONFIGMAPS, names.plan_name(plan.digest))
-    return job is not None and wish is not None and not ended(job)
+    return job is not None and wish is not None and not end_condition(job)
 
 
-def ended(job: dict[str, Any]) -> str:
+def end_condition(job: dict[str, Any]) -> str:
     """`Complete` or `Failed` of a Job that has ended, else nothing."""
     conditions = job.get("status", {}).get("conditions", ())
     return next(
@@ -131,13 +133,13 @@ def ended(job: dict[str, Any]) -> str:
     )
 
 
-def store_code(objects: ObjectStore) -> None:
+def store_code(store: ObjectStore) -> None:
     """The reviewed code, for stages and for the driver; no image is built for it."""
     for what in ("stage", "driver"):
-        store_bundle(objects, bundle(what))
+        store_bundle(store, bundle(what))
 
 
-def start(client: Client, plan: Plan) -> None:
+def start_driver(client: Client, plan: Plan) -> None:
     """Start the driver. What is left of one that has ended, for this very plan, makes room for the next.
 
     Raises `Unreachable` if that does not go.
@@ -147,7 +149,7 @@ def start(client: Client, plan: Plan) -> None:
         resource, name = resource_of(item), item["metadata"]["name"]
         standing = client.get(resource, name)
         # Neither a Job nor a ConfigMap of ours can be changed.
-        if standing is not None and (ended(standing) or digest_of(standing) != digest_of(item)):
+        if standing is not None and (end_condition(standing) or digest_of(standing) != digest_of(item)):
             _clear(client, resource, standing)
     for item in wanted:
         client.apply(item)
@@ -173,20 +175,20 @@ def _clear(client: Client, resource: Resource, standing: dict[str, Any]) -> None
 # One that runs is left alone, because what it computes is the same wherever it runs, and its placement is told.
 
 
-def supersede(client: Client, plan: Plan) -> list[str]:
+def withdraw_superseded_plans(client: Client, plan: Plan) -> list[str]:
     """Withdraw running plans of exactly the same stages: their drivers would make again what is removed here.
 
     Returns the starts of their digests.
     """
     mine = frozenset(stage.key for stage in plan.stages)
-    older = [p for p in running(client) if p.keys == mine and p.digest != plan.digest]
+    older = [p for p in running_plans(client) if p.keys == mine and p.digest != plan.digest]
     for found in older:
         client.delete(CONFIGMAPS, names.plan_name(found.digest))
         client.delete(JOBS, names.driver_name(found.digest))
     return [found.digest[:10] for found in older]
 
 
-class Adjusted(NamedTuple):
+class JobChange(NamedTuple):
     """A Job that was rendered otherwise."""
 
     job: str
@@ -202,7 +204,7 @@ class Adjusted(NamedTuple):
         return f"{self.job} runs on as it was started{what}; `cancel` and `apply` move it, from its last checkpoint"
 
 
-def adjust(client: Client, groups: Sequence[Sequence[Manifest]]) -> list[Adjusted]:
+def replace_unstarted_jobs(client: Client, groups: Sequence[Sequence[Manifest]]) -> list[JobChange]:
     """`groups` are the objects of stages as rendered now, the Job last. Removes what has not begun and differs."""
     held = digests(client, [group[-1] for group in groups])
     found = []
@@ -217,17 +219,17 @@ def adjust(client: Client, groups: Sequence[Sequence[Manifest]]) -> list[Adjuste
     return found
 
 
-def _adjusted(client: Client, group: Sequence[Manifest], name: str) -> Adjusted | None:
+def _adjusted(client: Client, group: Sequence[Manifest], name: str) -> JobChange | None:
     job = client.get(JOBS, name)
     if job is None or _ended(job) or "deletionTimestamp" in job["metadata"]:
         return None
     changes = _changes(client, group, name)
     if _begun(client, job):
-        return Adjusted(name, replaced=False, changes=changes)
+        return JobChange(name, replaced=False, changes=changes)
     client.delete(JOBS, name, uid=job["metadata"]["uid"])
     for item in group[:-1]:  # immutable, like the Job's template
         client.delete(resource_of(item), item["metadata"]["name"])
-    return Adjusted(name, replaced=True, changes=changes)
+    return JobChange(name, replaced=True, changes=changes)
 
 
 def _ended(job: Manifest) -> bool:

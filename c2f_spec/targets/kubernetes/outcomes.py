@@ -13,27 +13,27 @@ from c2f_spec.errors import MEANING, StageExit
 from c2f_spec.hardware_faults import TAIL, Fault, fault, to_blame
 from c2f_spec.store import records
 from c2f_spec.targets.kubernetes.client import JOBS, PODS
-from c2f_spec.targets.kubernetes.errors import Absent, ApiError
+from c2f_spec.targets.kubernetes.errors import ApiError, NotFound
 from c2f_spec.targets.kubernetes.manifests import names
-from c2f_spec.targets.kubernetes.status.termination import of_job, of_pod
+from c2f_spec.targets.kubernetes.status.termination import explain_job_end, explain_pod_end
 
 if TYPE_CHECKING:
     from c2f_spec.plan.model import Stage
     from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.kubernetes.client import Client
-    from c2f_spec.targets.kubernetes.target import Held, Kubernetes
+    from c2f_spec.targets.kubernetes.target import JobState, Kubernetes
 
 
-def broken_pods(client: Client, job: str) -> list[tuple[dict[str, Any], Fault]]:
+def find_broken_pods(client: Client, job: str) -> list[tuple[dict[str, Any], Fault]]:
     """Pods of a Job that failed by their machine, as far as that can be told (`to_blame`)."""
     labels = f"batch.kubernetes.io/job-name={job}"
     failed = [p for p in client.list(PODS, labels=labels) if p.get("status", {}).get("phase") == "Failed"]
-    return to_blame([(pod, found) for pod in failed if (found := fault_of(client, pod)) is not None])
+    return to_blame([(pod, found) for pod in failed if (found := find_fault(client, pod)) is not None])
 
 
-def move(
+def remove_broken_job(
     client: Client,
-    objects: ObjectStore,
+    store: ObjectStore,
     stage: Stage,
     job: str,
     uid: str,
@@ -41,26 +41,24 @@ def move(
 ) -> None:
     """Remove a Job and remember the machines that are to blame; the next one is the loop's to make."""
     for pod, found in broken:
-        blame_node(objects, stage, pod, found)
+        record_node_fault(store, stage, pod, found)
     # It stays until its pods have saved and gone: the next Job is not made beside a pod that still writes.
     client.delete(JOBS, job, uid=uid, foreground=True)
-    records.retry_after_node_fault(objects, stage.kind, stage.key)
+    records.retry_after_node_fault(store, stage.kind, stage.key)
 
 
-def blame_node(objects: ObjectStore, stage: Stage, pod: dict[str, Any], found: Fault) -> None:
+def record_node_fault(store: ObjectStore, stage: Stage, pod: dict[str, Any], found: Fault) -> None:
     """Remember the machine of a pod, once."""
     uid, node = pod["metadata"]["uid"], pod["spec"]["nodeName"]
-    records.add_node_fault(
-        objects, stage.kind, stage.key, pod=uid, node=node, what=found.what, line=found.line
-    )
+    records.add_node_fault(store, stage.kind, stage.key, pod=uid, node=node, what=found.what, line=found.line)
 
 
-def fault_of(client: Client, pod: dict[str, Any]) -> Fault | None:
+def find_fault(client: Client, pod: dict[str, Any]) -> Fault | None:
     """The machine's fault that ended a pod, by the end of its log; nothing if its log is gone.
 
     A stage that knew better (the spec, the data, memory) said so by its exit code, whatever else is in its log.
     """
-    ending = of_pod(pod)
+    ending = explain_pod_end(pod)
     known = ending is None or (ending.code is not None and ending.code.permanent)
     if known or not pod["spec"].get("nodeName"):
         return None
@@ -70,39 +68,39 @@ def fault_of(client: Client, pod: dict[str, Any]) -> Fault | None:
         return None
 
 
-class Settler:
+class OutcomeRecorder:
     """Sees to every Job of a target, each end and each failed pod once."""
 
     def __init__(self, target: Kubernetes, ttl: int) -> None:
         """`ttl` is the time to live of a Job whose outcome is stored, in seconds."""
         self.target, self.ttl = target, ttl
-        self._stages = {stage.name: stage for stage in target.plan.stages}
+        self.stages = {stage.name: stage for stage in target.plan.stages}
         self._failed: dict[str, int] = {}
         """Failed pods that were looked at, by the uid of their Job."""
 
-    def settle(self) -> None:
+    def record_all(self) -> None:
         """What ended since the last time is written down; what runs on a broken machine is moved."""
         for name, held in sorted(self.target.jobs.items()):
-            stage = self._stages[name.rpartition("-r")[0]]
-            if held.ended and not held.going and not held.ttl:
+            stage = self.stages[name.rpartition("-r")[0]]
+            if held.ended and not held.deleting and not held.has_ttl:
                 _store_outcome(self.target, stage, name, held)
                 _let_go(self.target, name, self.ttl)
-            elif not held.ended and not held.going and held.failed > self._failed.get(held.uid, 0):
+            elif not held.ended and not held.deleting and held.failed_pods > self._failed.get(held.uid, 0):
                 self.target.guard()
-                self._failed[held.uid] = held.failed
-                if broken := broken_pods(self.target.client, name):
+                self._failed[held.uid] = held.failed_pods
+                if broken := find_broken_pods(self.target.client, name):
                     self.target.jobs[name] = held._replace(
-                        going=True
+                        deleting=True
                     )  # before the watch says so, then that it is gone
-                    move(self.target.client, self.target.objects, stage, name, held.uid, broken)
-                    self.target.standing.look(self.target.objects, stage)
+                    remove_broken_job(self.target.client, self.target.store, stage, name, held.uid, broken)
+                    self.target.store_state.refresh(self.target.store, stage)
 
 
-def _store_outcome(target: Kubernetes, stage: Stage, name: str, held: Held) -> None:
+def _store_outcome(target: Kubernetes, stage: Stage, name: str, held: JobState) -> None:
     """Nothing, if the store has a record, or a failure that nobody forgave."""
-    target.standing.look(target.objects, stage)
-    known = stage.key in target.standing.done or target.standing.failed(stage.key)
-    if known or name != names.job_name(stage, target.standing.retries[stage.key]):
+    target.store_state.refresh(target.store, stage)
+    known = stage.key in target.store_state.done or target.store_state.failed(stage.key)
+    if known or name != names.job_name(stage, target.store_state.retries[stage.key]):
         return
     target.guard()
     pods = sorted(
@@ -110,17 +108,17 @@ def _store_outcome(target: Kubernetes, stage: Stage, name: str, held: Held) -> N
         key=lambda pod: str(pod["metadata"].get("creationTimestamp")),
     )
     failed = [pod for pod in pods if pod["status"].get("phase") == "Failed"]
-    broken = broken_pods(target.client, name)
+    broken = find_broken_pods(target.client, name)
     if broken:
         for pod, fault in broken:
-            blame_node(target.objects, stage, pod, fault)
-        records.retry_after_node_fault(target.objects, stage.kind, stage.key)
+            record_node_fault(target.store, stage, pod, fault)
+        records.retry_after_node_fault(target.store, stage.kind, stage.key)
     else:
-        records.add_failure(target.objects, stage.kind, stage.key, _failure(held, failed))
-    target.standing.look(target.objects, stage)
+        records.add_failure(target.store, stage.kind, stage.key, _failure(held, failed))
+    target.store_state.refresh(target.store, stage)
 
 
-def _failure(held: Held, failed: list[dict[str, Any]]) -> dict[str, Any]:
+def _failure(held: JobState, failed: list[dict[str, Any]]) -> dict[str, Any]:
     """As a stage would have stored it, with the Job that it is about."""
     if held.ended == "Complete":
         return {
@@ -130,13 +128,13 @@ def _failure(held: Held, failed: list[dict[str, Any]]) -> dict[str, Any]:
             "hint": "was the record removed? `c2f-spec retry` runs the stage again",
             "job": held.uid,
         }
-    ending = of_job(held.condition or {}, failed)
+    ending = explain_job_end(held.condition or {}, failed)
     code = ending.code or StageExit.TRANSIENT
     return {
         "code": int(code),
         "class": MEANING[code],
-        "message": ending.words,
-        "hint": ending.way_out,
+        "message": ending.text,
+        "hint": ending.remedy,
         "job": held.uid,
         **({"node": failed[-1]["spec"].get("nodeName", "")} if failed else {}),
     }
@@ -146,5 +144,5 @@ def _let_go(target: Kubernetes, name: str, ttl: int) -> None:
     target.guard()
     try:
         target.client.patch(JOBS, name, {"spec": {"ttlSecondsAfterFinished": ttl}})
-    except Absent:
+    except NotFound:
         return  # somebody removed it

@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, LEASES, POD_GROUPS, PODS, SERVICES
-from c2f_spec.targets.kubernetes.errors import Absent, Forbidden
+from c2f_spec.targets.kubernetes.errors import Forbidden, NotFound
 from c2f_spec.targets.kubernetes.manifests import names
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 OURS = f"{names.MANAGED_BY}={names.MANAGER}"
-MADE = (JOBS, CONFIGMAPS, SERVICES, POD_GROUPS, LEASES)
+KINDS = (JOBS, CONFIGMAPS, SERVICES, POD_GROUPS, LEASES)
 """Kinds of objects that we make, the ones that make others first."""
 POLL_SECONDS = 0.5
 
 
-class Found(NamedTuple):
+class PlanObject(NamedTuple):
     """One object of ours in the cluster."""
 
     resource: Resource
@@ -41,29 +41,29 @@ class Found(NamedTuple):
         return f"{self.resource.kind} {self.name}"
 
 
-def ours(client: Client, resources: Iterable[Resource] = MADE) -> list[Found]:
+def list_objects(client: Client, resources: Iterable[Resource] = KINDS) -> list[PlanObject]:
     """Everything of ours in the namespace, the drivers' Jobs first: they would make again what is removed."""
     found = []
     for resource in resources:
         try:
             items = [*client.list(resource, labels=OURS, metadata_only=True)]
-        except (Absent, Forbidden):
+        except (NotFound, Forbidden):
             continue  # a kind that this cluster does not have, or that this identity never made
         found += [_found(resource, item) for item in items]
     return sorted(
         found,
         key=lambda f: (
             not (f.resource is JOBS and f.plan10),
-            MADE.index(f.resource) if f.resource in MADE else 9,
+            KINDS.index(f.resource) if f.resource in KINDS else 9,
             f.name,
         ),
     )
 
 
-def _found(resource: Resource, item: dict[str, Any]) -> Found:
+def _found(resource: Resource, item: dict[str, Any]) -> PlanObject:
     metadata = item["metadata"]
     labels = metadata.get("labels", {})
-    return Found(
+    return PlanObject(
         resource,
         metadata["name"],
         metadata["uid"],
@@ -72,21 +72,23 @@ def _found(resource: Resource, item: dict[str, Any]) -> Found:
     )
 
 
-def of_plan(found: Iterable[Found], digest: str, keys: Iterable[str], kept: Iterable[str]) -> list[Found]:
+def objects_of_plan(
+    found: Iterable[PlanObject], digest: str, keys: Iterable[str], kept: Iterable[str]
+) -> list[PlanObject]:
     """What belongs to a plan: its own objects, and those of its stages unless they are `kept` for others."""
     mine = {key[:10] for key in keys} - {key[:10] for key in kept}
     return [f for f in found if f.plan10 == digest[:10] or (f.key10 and f.key10 in mine)]
 
 
-def remove(client: Client, found: Iterable[Found]) -> None:
+def delete_objects(client: Client, found: Iterable[PlanObject]) -> None:
     """Ask for the removal of each; what a Job owns goes with it, after its grace."""
     for item in found:
         client.delete(item.resource, item.name, uid=item.uid)
 
 
-def wait_gone(
-    client: Client, found: list[Found], *, seconds: float, say: Callable[[str], None]
-) -> list[Found]:
+def wait_until_deleted(
+    client: Client, found: list[PlanObject], *, seconds: float, say: Callable[[str], None]
+) -> list[PlanObject]:
     """Until they and their pods are gone, at most `seconds`; returns what is left. `say` is told of pods that save."""
     end = time.monotonic() + seconds
     said = ""
@@ -94,8 +96,8 @@ def wait_gone(
         uids = {f.uid for f in found}
         stages = {f.key10 for f in found if f.key10}
         plans = {f.plan10 for f in found if f.plan10}
-        pods = [p for p in ours(client, (PODS,)) if p.key10 in stages or p.plan10 in plans]
-        left = [*(f for f in ours(client) if f.uid in uids), *pods]
+        pods = [p for p in list_objects(client, (PODS,)) if p.key10 in stages or p.plan10 in plans]
+        left = [*(f for f in list_objects(client) if f.uid in uids), *pods]
         if not left or time.monotonic() > end:
             return left
         now = f"{len(pods)} pod{'s' if len(pods) != 1 else ''} still end{'s' if len(pods) == 1 else ''}"
@@ -114,7 +116,7 @@ PLANS = f"{names.MANAGED_BY}={names.MANAGER},app.kubernetes.io/component=plan"
 DRIVERS = f"{names.MANAGED_BY}={names.MANAGER},app.kubernetes.io/component=driver"
 
 
-class Running(NamedTuple):
+class RunningPlan(NamedTuple):
     """One plan that the cluster is at."""
 
     digest: str
@@ -123,7 +125,7 @@ class Running(NamedTuple):
     """Of its stages."""
 
 
-def running(client: Client) -> list[Running]:
+def running_plans(client: Client) -> list[RunningPlan]:
     """Plans whose driver has not ended. One that is driven by `apply --wait` has no driver's Job and counts as well."""
     ended = {
         job["metadata"]["name"]
@@ -138,11 +140,11 @@ def running(client: Client) -> list[Running]:
         data = item.get("data") or {}
         if "digest" in data and names.driver_name(data["digest"]) not in ended:
             keys = frozenset(entry["key"] for entry in json.loads(data.get("keys", "[]")))
-            found.append(Running(data["digest"], data.get("name", ""), keys))
+            found.append(RunningPlan(data["digest"], data.get("name", ""), keys))
     return found
 
 
-def followers(plans: Iterable[Running], digest: str) -> dict[str, tuple[str, ...]]:
+def other_plans(plans: Iterable[RunningPlan], digest: str) -> dict[str, tuple[str, ...]]:
     """Key → names of the other plans that need it."""
     found: dict[str, list[str]] = {}
     for plan in plans:

@@ -19,7 +19,7 @@ from c2f_spec.store import stage_logs as stored
 from c2f_spec.targets.kubernetes.client import PODS
 from c2f_spec.targets.kubernetes.errors import ApiError
 from c2f_spec.targets.kubernetes.manifests import names
-from c2f_spec.targets.kubernetes.status.termination import of_pod
+from c2f_spec.targets.kubernetes.status.termination import explain_pod_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,11 +48,11 @@ def attempt_of(pod: Dict) -> str:
     return str(pod["metadata"]["uid"]).replace("-", "")
 
 
-class Logs:
+class StageLogs:
     """Of one stage."""
 
-    def __init__(self, client: Client, objects: ObjectStore, stage: Stage) -> None:
-        self.client, self.objects, self.stage = client, objects, stage
+    def __init__(self, client: Client, store: ObjectStore, stage: Stage) -> None:
+        self.client, self.store, self.stage = client, store, stage
 
     def all(self) -> Iterator[str]:
         """Every attempt so far, the earliest first, each below a line that names it."""
@@ -93,7 +93,7 @@ class Logs:
         """Those in the store first come, first; then those that only have a pod yet."""
         labels = f"{names.SHORT_KEY}={self.stage.key[:10]},app.kubernetes.io/component=stage"
         pods = {attempt_of(p): p for p in self.client.list(PODS, labels=labels)}
-        kept = stored.attempts(self.objects, self.stage.kind, self.stage.key)
+        kept = stored.attempts(self.store, self.stage.kind, self.stage.key)
         young = sorted(
             (p for i, p in pods.items() if i not in kept),
             key=lambda p: str(p["metadata"].get("creationTimestamp")),
@@ -109,8 +109,8 @@ class Logs:
         pod = attempt.pod
         index = pod["metadata"].get("annotations", {}).get(INDEX)
         part = f", part {index}" if index is not None else ""
-        end = of_pod(pod)
-        ended = f": {end.words}" if end else ""
+        end = explain_pod_end(pod)
+        ended = f": {end.text}" if end else ""
         return f"--- attempt {number}{part}, pod {pod['metadata']['name']} on {pod['spec'].get('nodeName', 'no node')}{ended}"
 
     def _lines(self, attempt: Attempt) -> Iterator[str]:
@@ -120,11 +120,11 @@ class Logs:
                 yield from self.client.logs(attempt.pod["metadata"]["name"], container=names.STAGE_CONTAINER)
             except ApiError as error:
                 if not attempt.stored:
-                    yield f"(no log: {error.told})"
+                    yield f"(no log: {error.detail})"
                     return
             else:
                 return
-        yield from stored.attempt_lines(self.objects, self.stage.kind, self.stage.key, attempt.id)
+        yield from stored.attempt_lines(self.store, self.stage.kind, self.stage.key, attempt.id)
 
     def _follow(self, live: list[Attempt]) -> Iterator[str]:
         """Lines of pods as they come, several side by side with their number before each."""
@@ -186,8 +186,8 @@ class Logs:
         told = 0
         while True:
             lives = self._is(attempt, living=True)  # before the look: what was stored until its end is seen
-            kept = list(stored.attempt_lines(self.objects, self.stage.kind, self.stage.key, attempt.id))
-            rest = after(kept, known)
+            kept = list(stored.attempt_lines(self.store, self.stage.kind, self.stage.key, attempt.id))
+            rest = lines_after(kept, known)
             yield from rest[told:]
             told = len(rest)
             if not lives:
@@ -201,7 +201,7 @@ class Logs:
         return pod is not None and attempt_of(pod) == attempt.id and (not living or _lives(pod))
 
 
-def after(lines: list[str], known: list[str]) -> list[str]:
+def lines_after(lines: list[str], known: list[str]) -> list[str]:
     """What comes after `known` in `lines`; everything, if none of it is there.
 
     The first of `known` may be missing from `lines`, because the boot script's lines are not in the store, and the last

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.plan.verify import Evidence
 from c2f_spec.targets.base import Phase, State, Status
 from c2f_spec.targets.kubernetes.client import EVENTS, JOBS, POD_GROUPS, PODS, WORKLOADS
-from c2f_spec.targets.kubernetes.errors import Absent, Forbidden
+from c2f_spec.targets.kubernetes.errors import Forbidden, NotFound
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
-from c2f_spec.targets.kubernetes.status.stage_status import Seen, Standing, standing
+from c2f_spec.targets.kubernetes.status import StageStatus, stage_status
+from c2f_spec.targets.kubernetes.status.pending import StageObjects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +29,7 @@ Dict = dict[str, Any]
 
 def evidence(client: Client, plan: Plan) -> dict[str, Evidence]:
     """By key, of stages whose Job is still there. Raises `Unreachable`."""
-    found = view(client, plan.stages, "default")
+    found = load_snapshot(client, plan.stages, "default")
     return {key: _of(plan, plan.stage(key), seen.job, list(seen.pods)) for key, seen in found.items()}
 
 
@@ -55,12 +56,12 @@ ViewDict = dict[str, Any]
 STAGES = f"{names.MANAGED_BY}={names.MANAGER},app.kubernetes.io/component=stage"
 JOB_NAME = "batch.kubernetes.io/job-name"
 """Label that the Job controller gives to pods."""
-MOST_ASKED = 50
+MAX_EVENT_STAGES = 50
 """Stages whose events are asked for: who has more that wait has one cause for most of them."""
 ENDED = ("Complete", "Failed")
 
 
-def view(client: Client, stages: Iterable[Stage], scheduler: str) -> dict[str, Seen]:
+def load_snapshot(client: Client, stages: Iterable[Stage], scheduler: str) -> dict[str, StageObjects]:
     """Key to what there is, for the stages that have a Job; of several the latest. Raises `Unreachable`."""
     wanted = {stage.key for stage in stages}
     jobs: dict[str, ViewDict] = {}
@@ -78,23 +79,23 @@ def view(client: Client, stages: Iterable[Stage], scheduler: str) -> dict[str, S
     found = {}
     for key, job in jobs.items():
         name, uid = job["metadata"]["name"], job["metadata"]["uid"]
-        found[key] = Seen(job, pods.get(name, ()), (), workloads.get(uid), groups.get(name))
-    waiting = [key for key, seen in found.items() if _waits(seen)][:MOST_ASKED]
+        found[key] = StageObjects(job, pods.get(name, ()), (), workloads.get(uid), groups.get(name))
+    waiting = [key for key, seen in found.items() if _waits(seen)][:MAX_EVENT_STAGES]
     return {k: s._replace(events=_events(client, s)) if k in waiting else s for k, s in found.items()}
 
 
-def status_of(seen: Seen) -> Status:
+def target_status(seen: StageObjects) -> Status:
     """For `status`: the phase, why, and what to do."""
-    stands = standing(seen)
-    return Status(_state(stands), stands.detail, stands.phase, stands.why.way_out)
+    stands = stage_status(seen)
+    return Status(_state(stands), stands.explanation.text, stands.phase, stands.explanation.remedy)
 
 
-def _state(stands: Standing) -> State:
+def _state(stands: StageStatus) -> State:
     """The store has the last word on done and failed; a Job that ended says what the store will."""
     return {Phase.DONE: State.DONE, Phase.FAILED: State.FAILED}.get(stands.phase, State.RUNNING)
 
 
-def _waits(seen: Seen) -> bool:
+def _waits(seen: StageObjects) -> bool:
     """It has not ended, and not every pod of its runs."""
     conditions = seen.job.get("status", {}).get("conditions", ())
     if any(c["type"] in ENDED and c["status"] == "True" for c in conditions):
@@ -102,7 +103,7 @@ def _waits(seen: Seen) -> bool:
     return not seen.pods or any(p.get("status", {}).get("phase") == "Pending" for p in seen.pods)
 
 
-def _events(client: Client, seen: Seen) -> tuple[ViewDict, ...]:
+def _events(client: Client, seen: StageObjects) -> tuple[ViewDict, ...]:
     """Of the Job and of its pods that wait."""
     asked = [seen.job, *(p for p in seen.pods if p.get("status", {}).get("phase") == "Pending")]
     found: list[ViewDict] = []
@@ -129,7 +130,7 @@ def _visible(client: Client, resource: Resource) -> list[ViewDict]:
     """Without the queue's objects a suspended Job still says that it waits; `doctor` tells of the missing right."""
     try:
         return [*client.list(resource)]
-    except (Absent, Forbidden):
+    except (NotFound, Forbidden):
         return []
 
 

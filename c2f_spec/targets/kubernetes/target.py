@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Standing:
+class StoreState:
     """What the store says of the stages of a plan: all of it by `standing`, one of them again by `look`."""
 
     done: set[str] = field(default_factory=set)
@@ -43,29 +43,29 @@ class Standing:
         """More failures than forgiven ones."""
         return self.failures[key] > self.retries[key]
 
-    def look(self, objects: ObjectStore, stage: Stage) -> None:
+    def refresh(self, store: ObjectStore, stage: Stage) -> None:
         """Ask the store about one stage."""
-        if objects.exists(records.record_name(stage.kind, stage.key)):
+        if store.exists(records.record_name(stage.kind, stage.key)):
             self.done.add(stage.key)
             return
         for name, counts in (("failures", self.failures), ("retries", self.retries)):
-            counts[stage.key] = sum(1 for _ in objects.names(f"{name}/{stage.kind}/{stage.key}"))
+            counts[stage.key] = sum(1 for _ in store.names(f"{name}/{stage.kind}/{stage.key}"))
 
 
-def standing(objects: ObjectStore, stages: Iterable[Stage]) -> Standing:
+def load_store_state(store: ObjectStore, stages: Iterable[Stage]) -> StoreState:
     """Look everything up."""
     stages = list(stages)
     kinds = sorted({stage.kind for stage in stages})
-    done = {n.rsplit("/", 1)[1].removesuffix(".json") for k in kinds for n in objects.names(f"records/{k}")}
-    return Standing(
+    done = {n.rsplit("/", 1)[1].removesuffix(".json") for k in kinds for n in store.names(f"records/{k}")}
+    return StoreState(
         done & {stage.key for stage in stages},
-        _counts(objects, "failures", kinds),
-        _counts(objects, "retries", kinds),
+        _counts(store, "failures", kinds),
+        _counts(store, "retries", kinds),
     )
 
 
-def _counts(objects: ObjectStore, folder: str, kinds: list[str]) -> Counter[str]:
-    return Counter(name.split("/")[2] for kind in kinds for name in objects.names(f"{folder}/{kind}"))
+def _counts(store: ObjectStore, folder: str, kinds: list[str]) -> Counter[str]:
+    return Counter(name.split("/")[2] for kind in kinds for name in store.names(f"{folder}/{kind}"))
 
 
 RESYNC_SECONDS = 300.0
@@ -75,7 +75,7 @@ GATHER_SECONDS = 0.2
 STAGES = f"{bulk_apply.OURS},app.kubernetes.io/component=stage"
 
 
-class Held(NamedTuple):
+class JobState(NamedTuple):
     """What we keep of a Job."""
 
     uid: str
@@ -85,11 +85,11 @@ class Held(NamedTuple):
     """`Complete` or `Failed`."""
     condition: dict[str, Any] | None = None
     """Of its end."""
-    going: bool = False
+    deleting: bool = False
     """It is being deleted."""
-    ttl: bool = False
+    has_ttl: bool = False
     """It goes by itself after a time."""
-    failed: int = 0
+    failed_pods: int = 0
     """Pods of it that failed so far."""
 
 
@@ -118,7 +118,7 @@ class Kubernetes:
 
     def __init__(
         self,
-        objects: ObjectStore,
+        store: ObjectStore,
         client: Client,
         plan: Plan,
         *,
@@ -126,49 +126,49 @@ class Kubernetes:
         admit: Callable[[], None] = lambda: None,
         resync: float = RESYNC_SECONDS,
     ) -> None:
-        self.objects, self.client, self.plan, self.resync = objects, client, plan, resync
+        self.store, self.client, self.plan, self.resync = store, client, plan, resync
         self.guard, self._admit = guard, admit
         self.changed = threading.Event()
-        self.standing = Standing()
+        self.store_state = StoreState()
         self._starts = {stage.name for stage in plan.stages}
-        self._jobs = Mirror(client, JOBS, labels=STAGES, keep=self._keep, changed=self.changed.set)
-        self._looked = 0.0
+        self._jobs = Mirror(client, JOBS, labels=STAGES, keep=self._job_state, changed=self.changed.set)
+        self._refreshed = 0.0
 
     @property
-    def jobs(self) -> dict[str, Held]:
+    def jobs(self) -> dict[str, JobState]:
         """The Jobs of this plan's stages, by name."""
         return self._jobs.items
 
     def open(self) -> None:
         """Look at the cluster and at the store, and go on watching. Raises `Unreachable`."""
         self._jobs.start()
-        self.look()
+        self.refresh()
 
-    def glance(self) -> None:
+    def load(self) -> None:
         """Look at the cluster and at the store once."""
         self._jobs.load()
-        self.look()
+        self.refresh()
 
     def close(self) -> None:
         self._jobs.stop()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Ask the store about everything."""
-        self.standing, self._looked = standing(self.objects, self.plan.stages), time.monotonic()
+        self.store_state, self._refreshed = load_store_state(self.store, self.plan.stages), time.monotonic()
 
     def wait(self) -> None:
         """Until something changed, or it is time to look at everything again. Raises what ended the watch."""
-        if self.changed.wait(max(0.0, self._looked + self.resync - time.monotonic())):
+        if self.changed.wait(max(0.0, self._refreshed + self.resync - time.monotonic())):
             time.sleep(GATHER_SECONDS)
         self.changed.clear()
         self._jobs.check()
-        if time.monotonic() - self._looked >= self.resync:
-            self.look()
+        if time.monotonic() - self._refreshed >= self.resync:
+            self.refresh()
 
     def prepare(self, plan: Plan, stage: Stage) -> Request:
         """The stage's objects, for as often as it was forgiven a failure."""
-        retries = self.standing.retries[stage.key]
-        avoid = records.faulty_nodes(self.objects, stage.kind, stage.key) if retries else ()
+        retries = self.store_state.retries[stage.key]
+        avoid = records.faulty_nodes(self.store, stage.kind, stage.key) if retries else ()
         made = prepare(plan, stage, retries=retries, avoid=avoid)
         return Request(stage, tuple(map(_lasting, made)))
 
@@ -178,14 +178,14 @@ class Kubernetes:
 
     def submit(self, *requests: Request) -> None:
         """Create what is not there, stages side by side. Raises `Rejected` or `Warned` with the field."""
-        wanted = [r for r in requests if not self._held(r.stage) and not self._done(r.stage)]
+        wanted = [r for r in requests if not self._current_job(r.stage) and not self._done(r.stage)]
         if not wanted:
             return
         self.guard()
         self._admit()
         for request in wanted:
             # Before the watch has brought the Job, it is known to be coming.
-            self.jobs.setdefault(request.job, Held("", request.stage.key))
+            self.jobs.setdefault(request.job, JobState("", request.stage.key))
         try:
             bulk_apply.apply_all(self.client, [r.objects for r in wanted], before=self.guard)
         except Warned as warned:
@@ -196,21 +196,21 @@ class Kubernetes:
 
     def state(self, stage: Stage) -> Status:
         """A record means done, whoever made it. The store is asked when the stage's Job has ended."""
-        if stage.key in self.standing.done:
+        if stage.key in self.store_state.done:
             return Status(State.DONE)
-        held = self._held(stage)
-        if held is not None and (not held.ended or held.going):
+        held = self._current_job(stage)
+        if held is not None and (not held.ended or held.deleting):
             return Status(State.RUNNING)
         if held is None and self._leaving(stage):
             return Status(State.RUNNING, "its former pods save and go")
         if held is not None:
-            self.standing.look(self.objects, stage)
-            if stage.key in self.standing.done:
+            self.store_state.refresh(self.store, stage)
+            if stage.key in self.store_state.done:
                 return Status(State.DONE)
-        if self.standing.failed(stage.key):
-            last = records.read_failures(self.objects, stage.kind, stage.key)[-1]
+        if self.store_state.failed(stage.key):
+            last = records.read_failures(self.store, stage.kind, stage.key)[-1]
             return Status(State.FAILED, str(last.get("message", "")))
-        if held is not None and self._held(stage) is not None:
+        if held is not None and self._current_job(stage) is not None:
             return Status(State.RUNNING, "ended; the driver has not yet written down why")
         return Status(State.ABSENT)
 
@@ -222,7 +222,7 @@ class Kubernetes:
             try:
                 yield from self.client.logs(pod["metadata"]["name"], container=names.STAGE_CONTAINER)
             except ApiError as error:
-                yield f"(no log: {error.told})"
+                yield f"(no log: {error.detail})"
 
     def cancel(self, stage: Stage) -> None:
         held = [name for name, job in list(self.jobs.items()) if job.key == stage.key and not job.ended]
@@ -236,15 +236,15 @@ class Kubernetes:
 
     def _done(self, stage: Stage) -> bool:
         """Asks the store, and looks again soon if somebody elsewhere was faster."""
-        done = self.objects.exists(records.record_name(stage.kind, stage.key))
+        done = self.store.exists(records.record_name(stage.kind, stage.key))
         if done:
-            self.standing.done.add(stage.key)
+            self.store_state.done.add(stage.key)
             self.changed.set()
         return done
 
-    def _held(self, stage: Stage) -> Held | None:
+    def _current_job(self, stage: Stage) -> JobState | None:
         """The Job of a stage's present attempt. Raises `Unreachable` if its name is another stage's."""
-        name = names.job_name(stage, self.standing.retries[stage.key])
+        name = names.job_name(stage, self.store_state.retries[stage.key])
         held = self.jobs.get(name)
         if held is not None and held.key != stage.key:
             raise Unreachable(
@@ -255,9 +255,9 @@ class Kubernetes:
 
     def _leaving(self, stage: Stage) -> bool:
         """Its Job before this one is removed, and pods of it may still write."""
-        retries = self.standing.retries[stage.key]
+        retries = self.store_state.retries[stage.key]
         former = self.jobs.get(names.job_name(stage, retries - 1)) if retries else None
-        return former is not None and former.going
+        return former is not None and former.deleting
 
     def _runs(self, job: str) -> bool:
         return any(
@@ -265,21 +265,21 @@ class Kubernetes:
             for _ in self.client.list(PODS, labels=f"batch.kubernetes.io/job-name={job}", metadata_only=True)
         )
 
-    def _keep(self, job: dict[str, Any]) -> Held | None:
+    def _job_state(self, job: dict[str, Any]) -> JobState | None:
         metadata = job["metadata"]
         key = (metadata.get("annotations") or {}).get(names.KEY, "")
         if metadata["name"].rpartition("-r")[0] not in self._starts:
             return None
         conditions = (job.get("status") or {}).get("conditions") or ()
         ends = [c for c in conditions if c["type"] in ("Complete", "Failed") and c["status"] == "True"]
-        return Held(
+        return JobState(
             metadata["uid"],
             key,
             ends[0]["type"] if ends else "",
             ends[0] if ends else None,
-            going="deletionTimestamp" in metadata,
-            ttl=job["spec"].get("ttlSecondsAfterFinished") is not None,
-            failed=int((job.get("status") or {}).get("failed") or 0),
+            deleting="deletionTimestamp" in metadata,
+            has_ttl=job["spec"].get("ttlSecondsAfterFinished") is not None,
+            failed_pods=int((job.get("status") or {}).get("failed") or 0),
         )
 
 

@@ -19,7 +19,7 @@ import urllib3
 
 from c2f_spec import VERSION
 from c2f_spec.errors import Unreachable
-from c2f_spec.targets.kubernetes.errors import refusal
+from c2f_spec.targets.kubernetes.errors import api_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,7 +102,7 @@ class Transport:
                     return answer
                 pause = max(pause, _retry_after(answer))
                 if answer.status not in BUSY or time.monotonic() + pause > deadline:
-                    raise refusal(f"{method} {path}", answer.status, answer.data)
+                    raise api_error(f"{method} {path}", answer.status, answer.data)
             time.sleep(pause)
             pause = random.uniform(FIRST_PAUSE, min(LONGEST_PAUSE, pause * 3))  # noqa: S311  jitter
 
@@ -115,7 +115,7 @@ class Transport:
             answer.close()
             answer = self._once("GET", path, query, accept=accept, stream=True, read=silence)
         if answer.status >= 400:
-            raise refusal(f"GET {path}", answer.status, answer.data)
+            raise api_error(f"GET {path}", answer.status, answer.data)
         return Stream(answer, path)
 
     def _once(

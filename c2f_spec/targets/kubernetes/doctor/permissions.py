@@ -1,4 +1,4 @@
-"""Are the Secrets there, with the keys that the environment names? Values are looked at for one thing: a line's end."""
+"""Check what the identity may do, and the accounts, Secrets and volume claim that the environment names."""
 
 from __future__ import annotations
 
@@ -10,148 +10,126 @@ from c2f_spec.targets.kubernetes.client import CONFIGMAPS, SECRETS, SERVICE_ACCO
 
 if TYPE_CHECKING:
     from c2f_spec.spec.cluster import SecretRef
-    from c2f_spec.targets.kubernetes.doctor import Site
+    from c2f_spec.targets.kubernetes.doctor.server import Site
 
 
 class Right(NamedTuple):
-    """One line of the Role in k8s/base, and which verb of ours needs it."""
+    """A rule of the Role `c2f-user` in k8s/base, and the commands that need it."""
 
     group: str
     resource: str
     verbs: tuple[str, ...]
-    why: str
+    needed_by: str
 
 
-NEEDED = (
+RIGHTS = (
     Right("batch", "jobs", ("get", "list", "watch", "create", "patch", "delete"), "apply, status, cancel, retry, delete"),
     Right("", "configmaps", ("get", "list", "create", "patch", "delete"), "apply: stage files and plans"),
-    Right("", "pods", ("get", "list", "watch", "create"), "status, logs; create: the rehearsal of Pod Security"),
+    Right("", "pods", ("get", "list", "watch", "create"), "status, logs; create: the dry run of `apply`"),
     Right("", "pods/log", ("get",), "logs"),
     Right("", "pods/exec", ("create",), "shell"),
-    Right("", "events", ("list",), "status in words"),
+    Right("", "events", ("list",), "status: why a pod is pending"),
     Right("", "services", ("get", "list", "create", "patch", "delete"), "stages of several nodes"),
-    Right("coordination.k8s.io", "leases", ("get", "list", "delete"), "who drives a plan; delete"),
+    Right("coordination.k8s.io", "leases", ("get", "list", "delete"), "delete: the lease of a driver"),
 )  # fmt: skip
 KUEUE = Right("kueue.x-k8s.io", "workloads", ("get", "list"), "status: why the queue waits")
 VOLCANO = Right("scheduling.volcano.sh", "podgroups", ("get", "list", "create", "delete"), "gangs")
+EXAMPLES = "create it: k8s/README.md has examples for Secrets, External Secrets and Sealed Secrets"
+LOGIN_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
 
 
-def rights(site: Site) -> list[Finding]:
-    """One line for all that is granted, one for each resource where something is missing."""
+def check_rights(site: Site) -> list[Finding]:
+    """Return one finding for all that is granted, and one for each resource with a missing right."""
     kind = site.environment.scheduler.kind
-    needed = (*NEEDED, *{"kueue": (KUEUE,), "volcano": (VOLCANO,)}.get(kind, ()))
-    found, granted = [], 0
-    for right in needed:
-        missing = [verb for verb in right.verbs if not may(site, verb, right.group, right.resource)]
+    rights = (*RIGHTS, *{"kueue": (KUEUE,), "volcano": (VOLCANO,)}.get(kind, ()))
+    findings, granted = [], 0
+    for right in rights:
+        missing = [verb for verb in right.verbs if not is_allowed(site, verb, right.group, right.resource)]
         granted += len(right.verbs) - len(missing)
         if missing:
-            fix = f"bind this identity to the Role `c2f-user` of k8s/base ({right.why})"
-            found.append(error(f"rights on {right.resource}", f"may not {', '.join(missing)} them", fix))
+            fix = f"bind this identity to the Role `c2f-user` of k8s/base ({right.needed_by})"
+            findings.append(
+                error(f"rights on {right.resource}", f"permission denied: {', '.join(missing)}", fix)
+            )
     return [
-        ok("rights", f"{granted} of {sum(len(r.verbs) for r in needed)} needed verbs are granted"),
-        *found,
+        ok("rights", f"{granted} of {sum(len(r.verbs) for r in rights)} needed verbs are granted"),
+        *findings,
     ]
 
 
-def may(site: Site, verb: str, group: str, resource: str) -> bool:
-    """Ask the server what it would say (SelfSubjectAccessReview); everybody may ask."""
+def is_allowed(site: Site, verb: str, group: str, resource: str) -> bool:
+    """Ask the server whether it would allow a verb (SelfSubjectAccessReview); every identity may ask."""
     name, _, sub = resource.partition("/")
-    asked = {
-        "namespace": site.client.namespace,
-        "verb": verb,
-        "group": group,
-        "resource": name,
-        "subresource": sub,
-    }
+    attributes = {
+        "namespace": site.client.namespace, "verb": verb, "group": group, "resource": name, "subresource": sub
+    }  # fmt: skip
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectAccessReview",
         "metadata": {},
-        "spec": {"resourceAttributes": {k: v for k, v in asked.items() if v}},
+        "spec": {"resourceAttributes": {k: v for k, v in attributes.items() if v}},
     }
     return bool(site.client.create(review)["status"]["allowed"])
 
 
-EXAMPLES = "k8s/README.md has examples for Secrets, External Secrets and Sealed Secrets"
-REGISTRY_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
-
-
-def secrets(site: Site) -> list[Finding]:
+def check_secrets(site: Site) -> list[Finding]:
+    """Check the Secrets with their keys, the pull secrets, and the ConfigMap of certificate authorities."""
     environment = site.environment
-    found = [f for name, ref in environment.secrets.items() for f in _secret(site, name, ref)]
-    for name in environment.pull_secrets:
-        found += _pull(site, name)
-    if environment.access.ca:
-        kept = site.client.get(CONFIGMAPS, environment.access.ca)
-        what = f"configmap {environment.access.ca}"
-        if kept is None or "ca.crt" not in kept.get("data", {}):
-            found.append(error(what, "is not there with the key `ca.crt`", "`access.ca` names it"))
+    findings = [_check_secret(site, name, ref) for name, ref in environment.secrets.items()]
+    findings += [_check_pull_secret(site, name) for name in environment.pull_secrets]
+    if name := environment.access.ca:
+        config_map, what = site.client.get(CONFIGMAPS, name), f"configmap {name}"
+        if config_map is None or "ca.crt" not in config_map.get("data", {}):
+            fix = "create it with that key, or correct `access.ca` of the environment"
+            findings.append(error(what, "not found with the key `ca.crt`", fix))
         else:
-            found.append(ok(what, "has `ca.crt`"))
-    return found
+            findings.append(ok(what, "has `ca.crt`"))
+    return findings
 
 
-def _secret(site: Site, name: str, ref: SecretRef) -> list[Finding]:
-    what = f"secret {ref.name}"
-    kept = site.client.get(SECRETS, ref.name)
-    if kept is None:
-        return [error(what, f"does not exist (`secrets.{name}`)", EXAMPLES)]
-    data = kept.get("data") or {}
-    missing = sorted({key for key in ref.env.values() if key not in data})
-    if missing:
-        have = ", ".join(sorted(data)) or "none"
-        return [
-            error(
-                what,
-                f"has no key {', '.join(missing)}; it has {have}",
-                f"add it, or correct `secrets.{name}.env`",
-            )
-        ]
-    lines = sorted({k for k in ref.env.values() if base64.b64decode(data[k]).endswith((b"\n", b"\r"))})
-    if lines:
-        return [
-            warning(
-                what,
-                f"the value of {', '.join(lines)} ends with a new line, which signatures do not forgive",
-                "make it again with printf or --from-literal",
-            )
-        ]
-    return [ok(what, f"has {', '.join(sorted(set(ref.env.values())))}")]
+def _check_secret(site: Site, name: str, ref: SecretRef) -> Finding:
+    """Check that a Secret has the keys; of a value only its last character is read."""
+    secret, what = site.client.get(SECRETS, ref.name), f"secret {ref.name}"
+    if secret is None:
+        return error(what, f"not found (`secrets.{name}`)", EXAMPLES)
+    data, keys = secret.get("data") or {}, sorted(set(ref.env.values()))
+    if missing := [key for key in keys if key not in data]:
+        detail = f"key {', '.join(missing)} not found; it has {', '.join(sorted(data)) or 'none'}"
+        return error(what, detail, f"add it, or correct `secrets.{name}.env`")
+    if broken := [key for key in keys if base64.b64decode(data[key]).endswith((b"\n", b"\r"))]:
+        detail = f"the value of {', '.join(broken)} ends with a newline, which makes signatures invalid"
+        return warning(what, detail, "create it again with printf or --from-literal")
+    return ok(what, f"has {', '.join(keys)}")
 
 
-def _pull(site: Site, name: str) -> list[Finding]:
-    what = f"pull secret {name}"
-    kept = site.client.get(SECRETS, name)
-    if kept is None:
-        return [error(what, "does not exist", "kubectl create secret docker-registry")]
-    if kept.get("type") not in REGISTRY_TYPES:
-        return [
-            error(
-                what,
-                f"is of type {kept.get('type')}, which no node uses to pull",
-                "kubectl create secret docker-registry",
-            )
-        ]
-    return [ok(what, "exists")]
+def _check_pull_secret(site: Site, name: str) -> Finding:
+    secret, what = site.client.get(SECRETS, name), f"pull secret {name}"
+    fix = "create it with `kubectl create secret docker-registry`"
+    if secret is None:
+        return error(what, "not found", fix)
+    if secret.get("type") not in LOGIN_TYPES:
+        return error(what, f"is of type {secret.get('type')}, which no node uses to pull", fix)
+    return ok(what, "exists")
 
 
-def accounts(site: Site) -> list[Finding]:
-    """The service accounts of stages and driver, and the claim of the node cache."""
-    found = []
+def check_accounts(site: Site) -> list[Finding]:
+    """Check the service accounts of stages and driver, and the volume claim of the node cache."""
+    findings = []
     for name in (site.environment.service_account, site.environment.driver_service_account):
         if site.client.get(SERVICE_ACCOUNTS, name) is None:
-            found.append(error(f"service account {name}", "does not exist", "kubectl apply -k k8s/ makes it"))
+            findings.append(error(f"service account {name}", "not found", "run `kubectl apply -k k8s/`"))
         else:
-            found.append(ok(f"service account {name}", "exists"))
+            findings.append(ok(f"service account {name}", "exists"))
     cache = site.environment.node_cache
     if cache.kind == "pvc":
-        claim = site.client.get(VOLUME_CLAIMS, cache.claim)
-        what = f"volume claim {cache.claim}"
+        claim, what = site.client.get(VOLUME_CLAIMS, cache.claim), f"volume claim {cache.claim}"
         phase = (claim or {}).get("status", {}).get("phase")
         if claim is None:
-            found.append(error(what, "does not exist", "create it, or say `node_cache: none`"))
+            findings.append(error(what, "not found", "create it, or set `node_cache: none`"))
         elif phase != "Bound":
-            found.append(warning(what, f"is {phase}", "kubectl describe pvc says what it waits for"))
+            findings.append(
+                warning(what, f"is {phase}", "run `kubectl describe pvc` to see what it waits for")
+            )
         else:
-            found.append(ok(what, "is bound"))
-    return found
+            findings.append(ok(what, "is bound"))
+    return findings

@@ -1,4 +1,4 @@
-"""Does the queue exist, take Jobs, and ever have room for a node's GPUs?"""
+"""Check that the queue exists, accepts Jobs, and has quota for a whole node of each pool."""
 
 from __future__ import annotations
 
@@ -11,48 +11,49 @@ from c2f_spec.targets.kubernetes.errors import Forbidden
 
 if TYPE_CHECKING:
     from c2f_spec.spec.cluster import Kueue, Volcano
-    from c2f_spec.targets.kubernetes.doctor import Site
+    from c2f_spec.targets.kubernetes.doctor.server import Site
+
+ADMINISTRATOR = "ask the administrator of the queues"
 
 
-def queue(site: Site) -> list[Finding]:
+def check_queue(site: Site) -> list[Finding]:
+    """Check the environment's scheduler."""
     scheduler = site.environment.scheduler
     if scheduler.kind == "kueue":
-        return _kueue(site, scheduler)
+        return _check_kueue(site, scheduler)
     if scheduler.kind == "volcano":
-        return _volcano(site, scheduler)
-    return [
-        *_priority(site, scheduler.priority),
-        ok("scheduler", "the cluster's own; no stage of several nodes"),
-    ]
+        return _check_volcano(site, scheduler)
+    found = ok("scheduler", "the default of the cluster; stages of several nodes are not supported")
+    return [*_check_priority(site, scheduler.priority), found]
 
 
-def _kueue(site: Site, scheduler: Kueue) -> list[Finding]:
+def _check_kueue(site: Site, scheduler: Kueue) -> list[Finding]:
     what = f"queue {scheduler.queue}"
     local = site.client.get(LOCAL_QUEUES, scheduler.queue)
     if local is None:
-        return [
-            error(
-                what,
-                "there is no such LocalQueue in the namespace",
-                "kubectl apply -k k8s/overlays/kueue, or correct `scheduler.queue`",
-            )
-        ]
-    if (stopped := _inactive(local)) is not None:
-        return [error(what, f"is not active: {stopped}", "ask who runs the queues")]
+        fix = "run `kubectl apply -k k8s/overlays/kueue`, or correct `scheduler.queue`"
+        return [error(what, "LocalQueue not found in the namespace", fix)]
+    for condition in local.get("status", {}).get("conditions", ()):
+        if condition["type"] == "Active" and condition["status"] == "False":
+            return [
+                error(
+                    what, f"is inactive: {condition.get('message') or condition.get('reason')}", ADMINISTRATOR
+                )
+            ]
     name = str(local["spec"]["clusterQueue"])
     try:
-        shared = site.client.get(CLUSTER_QUEUES, name)
+        cluster_queue = site.client.get(CLUSTER_QUEUES, name)
     except Forbidden:
         return [ok(what, f"active, in ClusterQueue {name}, which this identity may not read")]
-    if shared is None:
-        return [
-            error(what, f"its ClusterQueue `{name}` does not exist", "kubectl apply -k k8s/overlays/kueue")
-        ]
-    return _room(site, what, name, quotas(shared)) or [ok(what, f"active, in ClusterQueue {name}")]
+    if cluster_queue is None:
+        return [error(what, f"ClusterQueue `{name}` not found", "run `kubectl apply -k k8s/overlays/kueue`")]
+    return _check_quota(site, what, name, quotas(cluster_queue)) or [
+        ok(what, f"active, in ClusterQueue {name}")
+    ]
 
 
 def quotas(cluster_queue: dict[str, Any]) -> dict[str, Any]:
-    """Resource to what a ClusterQueue has of it in all flavors, what it may borrow included (no limit: endless)."""
+    """Return the quota of each resource over all flavors, with what may be borrowed (infinite without a limit)."""
     found: dict[str, Any] = {}
     borrows = bool(cluster_queue["spec"].get("cohortName") or cluster_queue["spec"].get("cohort"))
     for group in cluster_queue["spec"].get("resourceGroups", ()):
@@ -65,68 +66,43 @@ def quotas(cluster_queue: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _room(site: Site, what: str, name: str, quota: dict[str, Any]) -> list[Finding]:
-    found = []
+def _check_quota(site: Site, what: str, name: str, quota: dict[str, Any]) -> list[Finding]:
+    findings = []
     for pool_name, pool in site.environment.pools.items():
-        asked = {
-            "cpu": pool.cpu,
-            "memory": pool.memory,
-            **({pool.resource: str(pool.gpus)} if pool.gpus else {}),
-        }
-        for resource, quantity in asked.items():
+        gpus = {pool.resource: str(pool.gpus)} if pool.gpus else {}
+        for resource, quantity in {"cpu": pool.cpu, "memory": pool.memory, **gpus}.items():
             if resource not in quota:
-                found.append(
-                    error(
-                        what,
-                        f"ClusterQueue {name} covers no {resource}: Jobs that ask for it are never admitted",
-                        f"add {resource} to its `coveredResources`",
-                    )
+                detail = (
+                    f"ClusterQueue {name} does not cover {resource}: Jobs that request it are never admitted"
                 )
+                findings.append(error(what, detail, f"add {resource} to its `coveredResources`"))
             elif amount(quantity) > quota[resource]:
-                found.append(
-                    warning(
-                        what,
-                        f"a whole node of pool {pool_name} asks for {quantity} {resource}; ClusterQueue {name} never has so much",
-                        "raise its quota, or ask for fewer GPUs under `resources`",
-                    )
+                detail = (
+                    f"a whole node of pool {pool_name} requests {quantity} {resource}, more than the quota of "
+                    f"ClusterQueue {name}"
                 )
-    return list(dict.fromkeys(found))
+                findings.append(
+                    warning(what, detail, "raise its quota, or request fewer GPUs under `resources`")
+                )
+    return list(dict.fromkeys(findings))
 
 
-def _inactive(queue: dict[str, Any]) -> str | None:
-    """Why a queue takes nothing; `None` if it does, or does not say."""
-    for condition in queue.get("status", {}).get("conditions", ()):
-        if condition["type"] == "Active" and condition["status"] == "False":
-            return str(condition.get("message") or condition.get("reason"))
-    return None
-
-
-def _volcano(site: Site, scheduler: Volcano) -> list[Finding]:
+def _check_volcano(site: Site, scheduler: Volcano) -> list[Finding]:
     what = f"queue {scheduler.queue}"
-    found = site.client.get(VOLCANO_QUEUES, scheduler.queue)
-    if found is None:
-        return [
-            error(
-                what,
-                "there is no such Queue of Volcano",
-                "kubectl apply -k k8s/overlays/volcano, or correct `scheduler.queue`",
-            )
-        ]
-    state = found.get("status", {}).get("state", "Open")
+    queue = site.client.get(VOLCANO_QUEUES, scheduler.queue)
+    if queue is None:
+        fix = "run `kubectl apply -k k8s/overlays/volcano`, or correct `scheduler.queue`"
+        return [error(what, "Queue of Volcano not found", fix)]
+    state = queue.get("status", {}).get("state", "Open")
     if state != "Open":
-        return [error(what, f"is {state}", "ask who runs the queues")]
-    return [*_priority(site, scheduler.priority), ok(what, "open")]
+        return [error(what, f"is {state}", ADMINISTRATOR)]
+    return [*_check_priority(site, scheduler.priority), ok(what, "open")]
 
 
-def _priority(site: Site, name: str | None) -> list[Finding]:
+def _check_priority(site: Site, name: str | None) -> list[Finding]:
     if name is None:
         return []
     if site.client.get(PRIORITY_CLASSES, name) is None:
-        return [
-            error(
-                f"priority {name}",
-                "there is no such PriorityClass: pods would be refused",
-                "kubectl apply -k k8s/, or correct `scheduler.priority`",
-            )
-        ]
+        fix = "run `kubectl apply -k k8s/overlays/priorities`, or correct `scheduler.priority`"
+        return [error(f"priority {name}", "PriorityClass not found: pods would be rejected", fix)]
     return [ok(f"priority {name}", "exists")]

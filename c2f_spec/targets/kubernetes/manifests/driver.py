@@ -90,11 +90,11 @@ def driver_job(plan: Plan, code: str, *, given: str | None = None) -> dict[str, 
             "template": {"metadata": {"labels": labels}, "spec": _pod(plan, environment, code, given)},
         },
     }
-    job_shapes.queued(job, environment, None)
+    job_shapes.add_scheduler_fields(job, environment, None)
     return with_digest(job)
 
 
-def given_map(plan: Plan, text: str, bundles: list[Bundle]) -> dict[str, Any]:
+def bundle_map(plan: Plan, text: str, bundles: list[Bundle]) -> dict[str, Any]:
     """The plan as JSON and the code, for a cluster that is reached by Git alone. Raises `SpecInvalid` if it is too large."""
     environment = plan.environment
     assert environment.kind == "kubernetes"
@@ -157,7 +157,7 @@ def _pod(plan: Plan, environment: KubernetesEnvironment, code: str, given: str |
         "imagePullPolicy": "IfNotPresent",
         "command": [variables.literal(word) for word in command],
         "env": [
-            *variables.everywhere(environment),
+            *variables.common(environment),
             *(variable for name in secrets for variable in variables.secret(environment, name)),
         ],
         "resources": {"requests": amount, "limits": dict(amount)},

@@ -74,7 +74,7 @@ PORT = 29400
 """Where the first node's torchrun waits for the others."""
 
 
-def single(retries: int) -> dict[str, Any]:
+def single_pod(retries: int) -> dict[str, Any]:
     """Fields of the Job's `spec`: one pod at a time."""
     return {"backoffLimit": retries}
 
@@ -132,7 +132,9 @@ def headless_service(name: str, namespace: str, labels: dict[str, str]) -> dict[
 # What a scheduler wants to read on a Job and its pods: Kueue, Volcano, or nobody.
 
 
-def queued(job: dict[str, Any], environment: KubernetesEnvironment, stage: Stage | None) -> None:
+def add_scheduler_fields(
+    job: dict[str, Any], environment: KubernetesEnvironment, stage: Stage | None
+) -> None:
     """Mark `job` for the environment's scheduler. `stage` is absent for the driver, which waits in no queue."""
     scheduler, template = environment.scheduler, job["spec"]["template"]
     if scheduler.kind == "default" or stage is None:

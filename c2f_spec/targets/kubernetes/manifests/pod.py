@@ -38,25 +38,25 @@ POD_TEMPLATE = "io.k8s.api.core.v1.PodTemplateSpec"
 WORDS = {"true": True, "false": False}
 
 
-def patched(template: dict[str, Any], environment: KubernetesEnvironment) -> dict[str, Any]:
+def with_pod_patch(template: dict[str, Any], environment: KubernetesEnvironment) -> dict[str, Any]:
     """`template` with the environment's patch over it."""
     if not environment.pod_template:
         return template
     known = definitions(environment.kubernetes)
-    merged: dict[str, Any] = merge(template, typed(environment.pod_template, known[POD_TEMPLATE], known), "")
+    merged: dict[str, Any] = merge(template, coerce(environment.pod_template, known[POD_TEMPLATE], known), "")
     return merged
 
 
-def typed(value: Any, schema: dict[str, Any], known: dict[str, Any]) -> Any:
+def coerce(value: Any, schema: dict[str, Any], known: dict[str, Any]) -> Any:
     """`value` with its text as the schema wants it; what fits nothing stays, and is complained of later."""
     if "$ref" in schema:
-        return typed(value, known[schema["$ref"].rpartition("/")[2]], known)
+        return coerce(value, known[schema["$ref"].rpartition("/")[2]], known)
     if isinstance(value, dict):
         fields, others = schema.get("properties", {}), schema.get("additionalProperties")
         rest = others if isinstance(others, dict) else {}
-        return {k: typed(v, fields.get(k, rest), known) for k, v in value.items()}
+        return {k: coerce(v, fields.get(k, rest), known) for k, v in value.items()}
     if isinstance(value, list):
-        return [typed(item, schema.get("items", {}), known) for item in value]
+        return [coerce(item, schema.get("items", {}), known) for item in value]
     kinds = schema.get("type", ())
     if not isinstance(value, str) or "string" in kinds:
         return value
@@ -98,7 +98,7 @@ def pod_template(
         "image": stage.placement.image or environment.image,
         "imagePullPolicy": "IfNotPresent",
         "command": [variables.literal(word) for word in command],
-        "env": [*variables.everywhere(environment), *values_of(stage, pool), *extra],
+        "env": [*variables.common(environment), *core_variables(stage, pool), *extra],
         "resources": resources(stage, pool, part),
         "securityContext": security.container_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -169,7 +169,7 @@ def volumes(
     return found
 
 
-def values_of(stage: Stage, pool: Pool) -> list[dict[str, Any]]:
+def core_variables(stage: Stage, pool: Pool) -> list[dict[str, Any]]:
     """Cores and threads, and the network of several GPUs."""
     placement = stage.placement
     cores = max(1, int(quantities.amount(pool.cpu) * _part(stage, pool)))
@@ -226,7 +226,7 @@ START_SECONDS, START_TRIES = 10, 180
 """Half an hour to load the weights of the largest teachers and to capture CUDA graphs."""
 
 
-def serve(pod: dict[str, Any], environment: KubernetesEnvironment, teacher: VllmTeacher) -> None:
+def add_vllm_sidecar(pod: dict[str, Any], environment: KubernetesEnvironment, teacher: VllmTeacher) -> None:
     """Split the pod `spec` of one container into fetching, serving and asking."""
     stage = pod["containers"][0]
     whole = stage["resources"]["requests"]
@@ -258,7 +258,7 @@ def serve(pod: dict[str, Any], environment: KubernetesEnvironment, teacher: Vllm
                 memory=teacher.memory,
             )
         ],
-        "env": variables.everywhere(environment),
+        "env": variables.common(environment),
         "startupProbe": {
             "exec": {"command": ["python3", "-c", PROBE]},
             "timeoutSeconds": 5,

@@ -21,7 +21,7 @@ from c2f_spec.spec.teacher import VllmTeacher
 from c2f_spec.targets.kubernetes.manifests import job_shapes, names, variables
 from c2f_spec.targets.kubernetes.manifests import pod as pod_module
 from c2f_spec.targets.kubernetes.manifests.job_shapes import features, pod_failure_policy
-from c2f_spec.targets.kubernetes.manifests.pod import STAGE_FOLDER, avoid_nodes, patched, pod_template
+from c2f_spec.targets.kubernetes.manifests.pod import STAGE_FOLDER, avoid_nodes, pod_template, with_pod_patch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,7 @@ def job_of(
         extra=extra,
     )
     if isinstance(teacher, VllmTeacher):
-        pod_module.serve(template["spec"], environment, teacher)
+        pod_module.add_vllm_sidecar(template["spec"], environment, teacher)
     if placement.nodes > 1:
         template["spec"]["subdomain"] = name
         if attached := job_shapes.networks(pool):
@@ -119,7 +119,7 @@ def job_of(
     elif placement.shards > 1:
         shape = job_shapes.sharded(placement.shards, limits.retries, able)
     else:
-        shape = job_shapes.single(limits.retries)
+        shape = job_shapes.single_pod(limits.retries)
     deadline = {"activeDeadlineSeconds": limits.deadline_seconds} if limits.deadline_seconds else {}
     replacement = {"podReplacementPolicy": "Failed"} if able.pod_replacement_policy else {}
     job: dict[str, Any] = {
@@ -135,8 +135,8 @@ def job_of(
             "template": template,
         },
     }
-    job_shapes.queued(job, environment, stage)
-    job["spec"]["template"] = patched(job["spec"]["template"], environment)
+    job_shapes.add_scheduler_fields(job, environment, stage)
+    job["spec"]["template"] = with_pod_patch(job["spec"]["template"], environment)
     avoid_nodes(job["spec"]["template"]["spec"], avoid)
     return job
 

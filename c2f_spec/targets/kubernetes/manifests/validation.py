@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Loc = tuple[str | int, ...]
 
 
-class Blame(NamedTuple):
+class ErrorOrigin(NamedTuple):
     """Where somebody wrote what a server refuses."""
 
     file: Literal["spec", "environment"]
@@ -70,25 +70,25 @@ SPEC_RESOURCES = (
 """What a spec's `resources` decide, if it says so itself."""
 
 
-def blame(
+def error_origin(
     field: str, message: str, stage: Stage | None, environment: KubernetesEnvironment, spec: dict[str, Any]
-) -> Blame:
+) -> ErrorOrigin:
     """`spec` is the spec's text as data; `stage` is absent for the driver's objects."""
     told = f"{field} {message}"
     if stage is not None:
         given = (spec.get("resources") or {}).get(stage.kind) or {}
         for pattern, name in SPEC_RESOURCES:
             if name in given and re.search(pattern, told):
-                return Blame("spec", ("resources", stage.kind, name))
+                return ErrorOrigin("spec", ("resources", stage.kind, name))
     if (inside := _patched(field, environment.pod_template)) is not None:
-        return Blame("environment", ("pod_template", *inside))
+        return ErrorOrigin("environment", ("pod_template", *inside))
     pool = stage.placement.pool if stage is not None else None
     for pattern, loc in FIELDS:
         if re.search(pattern, told):
-            return Blame(
+            return ErrorOrigin(
                 "environment", tuple((pool or environment.cpu_pool) if p == POOL else p for p in loc)
             )
-    return Blame("environment", ())
+    return ErrorOrigin("environment", ())
 
 
 def _patched(field: str, template: dict[str, Any]) -> Loc | None:
@@ -121,7 +121,7 @@ KINDS = {
 """Which objects we check, and what Kubernetes calls their schemas."""
 
 
-class Wrong(NamedTuple):
+class SchemaError(NamedTuple):
     """What a schema has against an object."""
 
     path: str
@@ -129,7 +129,7 @@ class Wrong(NamedTuple):
     message: str
 
 
-def wrong(item: dict[str, Any], version: str) -> list[Wrong]:
+def schema_errors(item: dict[str, Any], version: str) -> list[SchemaError]:
     """Every complaint about an object; none for a kind that has no schema here."""
     kind = f"{item['apiVersion']}/{item['kind']}"
     if kind not in KINDS:
@@ -137,7 +137,7 @@ def wrong(item: dict[str, Any], version: str) -> list[Wrong]:
     validator = _validator(version, kind)
     if validator.is_valid(item):
         return []
-    return [Wrong(dotted(e.instance_path), e.message) for e in validator.iter_errors(item)]
+    return [SchemaError(dotted(e.instance_path), e.message) for e in validator.iter_errors(item)]
 
 
 def definitions(version: str) -> dict[str, Any]:
@@ -174,7 +174,7 @@ MOST = 20
 HINT = "`pod_template` is the part of a pod that an environment writes itself; correct it there"
 
 
-class Complaint(NamedTuple):
+class ManifestError(NamedTuple):
     """What is wrong with one object."""
 
     object: str
@@ -186,19 +186,19 @@ class Complaint(NamedTuple):
         return f"{self.object}: {self.path}: {self.message}"
 
 
-def complaints(objects: list[dict[str, Any]], environment: KubernetesEnvironment) -> list[Complaint]:
+def manifest_errors(objects: list[dict[str, Any]], environment: KubernetesEnvironment) -> list[ManifestError]:
     """None, if an API server of the environment's version and its namespace would take all of them."""
     return [complaint for item in objects for complaint in _of(item, environment)]
 
 
-def _of(item: dict[str, Any], environment: KubernetesEnvironment) -> Iterator[Complaint]:
+def _of(item: dict[str, Any], environment: KubernetesEnvironment) -> Iterator[ManifestError]:
     name = f"{item['kind']} {item['metadata']['name']}"
-    for path, message in wrong(item, environment.kubernetes):
-        yield Complaint(name, path, message)
+    for path, message in schema_errors(item, environment.kubernetes):
+        yield ManifestError(name, path, message)
     if item["kind"] == "Job":
         pod = item["spec"]["template"]["spec"]
         for path, message in violations(pod, environment.pod_security):
-            yield Complaint(
+            yield ManifestError(
                 name, f"{TEMPLATE}.{path}", f"{message} (Pod Security `{environment.pod_security}`)"
             )
 
@@ -208,10 +208,10 @@ def check(objects: list[dict[str, Any]], environment: KubernetesEnvironment, doc
 
     It comes from the environment's `pod_template`, or is a mistake of ours.
     """
-    told = {(c.object.partition(" ")[0], c.path, c.message): c for c in complaints(objects, environment)}
+    told = {(c.object.partition(" ")[0], c.path, c.message): c for c in manifest_errors(objects, environment)}
     problems = []
     for kind, path, message in list(told)[:MOST]:
-        loc = blame(path, message, None, environment, {}).loc
+        loc = error_origin(path, message, None, environment, {}).loc
         what = f"Kubernetes {environment.kubernetes} would refuse each {kind}: `{path}`: {message}"
         problems.append(Diagnostic("C2F455", document.place(loc), what, HINT))
     if problems:

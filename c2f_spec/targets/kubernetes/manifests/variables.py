@@ -62,7 +62,7 @@ def field(name: str, path: str) -> dict[str, Any]:
     return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
 
 
-def everywhere(environment: KubernetesEnvironment) -> list[dict[str, Any]]:
+def common(environment: KubernetesEnvironment) -> list[dict[str, Any]]:
     """What every container of ours gets: places to write, the way to the store, proxies, who it is."""
     given = {
         "C2F_SCRATCH": SCRATCH,
