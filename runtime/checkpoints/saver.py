@@ -1,12 +1,12 @@
-"""Snapshots → checkpoints in the store, in a thread of its own: training does not wait for disks and networks.
+"""Store snapshots as checkpoints in a thread, so that training does not wait for disks and networks.
 
-One is under way at a time. A newer snapshot takes the place of one that still waits, so that a slow store means fewer
-checkpoints and never a queue of them; lost, at worst, is what was trained since the one before the upload under way.
+One upload runs at a time. A newer snapshot replaces one that still waits, so that a slow store means fewer checkpoints and
+never a queue of them; at worst, training since the checkpoint before the running upload is lost.
 
-A store that fails does not end the training: it is told, and the next checkpoint tries again.
+A store that fails does not end the training: the failure is logged, and the next checkpoint tries again.
 
-Where ZeRO leaves each rank a part of the state, each has a saver, and all are offered the same steps (`Keeper` sees to
-that). Each stores its part; rank 0 hears of all of them and then writes the manifest.
+Where ZeRO leaves each rank a part of the state, each rank has a saver, and all get the same steps (`Keeper` ensures
+that). Each stores its part; rank 0 gathers the results of all and then writes the manifest.
 """
 
 from __future__ import annotations
@@ -37,32 +37,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SaveRequest:
-    """A snapshot, and what goes with it."""
+    """A snapshot to store, and what the manifest says of it."""
 
     snapshot: Snapshot
     total: int
     world: int
     score: float | None
     logs: dict[Path, int]
-    """Files that only ever grow, and how much of each belongs to this step."""
+    """Files that only grow, and how many bytes of each belong to this step."""
     zero: Zero = "off"
 
 
 Stored = dict[str, FileEntry] | str
-"""The files of a rank as the store has them, or why it has not."""
+"""The files of a rank in the store, or the reason why they are not there."""
 
 
 @dataclass(frozen=True, slots=True)
 class RankGroup:
-    """A saver among those of all ranks."""
+    """The savers of all ranks, as one of them has them."""
 
     rank: int
     gather: Callable[[Stored], list[Stored]]
-    """Brings rank 0 what all of them tell, and the others nothing."""
+    """Returns the results of all ranks on rank 0, and an empty list on the others."""
 
 
 class Saver:
-    """Used from one thread; `step` is the newest that is in the store."""
+    """Stores checkpoints. Its methods are called from one thread; `step` is that of the newest stored checkpoint."""
 
     def __init__(
         self,
@@ -71,42 +71,42 @@ class Saver:
         attempt: str,
         scratch: Path,
         keep: Retention,
-        together: RankGroup | None = None,
+        group: RankGroup | None = None,
     ) -> None:
-        """`together` if every rank has one."""
+        """Make a saver and start its thread. `group` if every rank has a saver."""
         self.step = 0
-        self._together = together
+        self._group = group
         self._store, self._stage, self._attempt = store, stage, attempt
         self._scratch, self._keep = scratch, keep
         self._waiting: SaveRequest | None = None
         self._busy = False
-        self._bug: BaseException | None = None
+        self._error: BaseException | None = None
         self._changed = threading.Condition()
-        # It may be under way when the stage is done, and must not keep the process.
+        # A daemon: an upload that runs when the stage is done must not keep the process alive.
         threading.Thread(target=self._work, name="checkpoints", daemon=True).start()
 
     def offer(self, order: SaveRequest) -> None:
-        """Store this one next, instead of any that waits. Returns at once; raises what went wrong in the thread."""
+        """Store this snapshot next, instead of one that waits. Return at once; raise an error of the thread."""
         with self._changed:
-            if self._bug is not None:
-                raise self._bug
+            if self._error is not None:
+                raise self._error
             self._waiting = order
             self._changed.notify_all()
 
     def idle(self) -> bool:
-        """Whether all that was offered was dealt with. Raises what went wrong in the thread."""
+        """Return whether nothing waits and no upload runs. Raise an error of the thread."""
         with self._changed:
-            if self._bug is not None:
-                raise self._bug
+            if self._error is not None:
+                raise self._error
             return self._waiting is None and not self._busy
 
     def wait(self, seconds: float) -> bool:
-        """Whether all that was offered was dealt with, within so many seconds."""
+        """Wait at most `seconds`, and return whether nothing waits and no upload runs."""
         with self._changed:
             return self._changed.wait_for(lambda: self._waiting is None and not self._busy, seconds)
 
     def drop_waiting(self) -> None:
-        """Do not begin another one."""
+        """Drop the snapshot that waits."""
         with self._changed:
             self._waiting = None
 
@@ -121,7 +121,7 @@ class Saver:
             except (Unreachable, OSError) as error:
                 _log_failure(order, _reason(error))
             except BaseException as error:  # noqa: BLE001  the training thread raises it
-                self._bug = error
+                self._error = error
             del order  # its memory is needed for the next
             with self._changed:
                 self._busy = False
@@ -134,10 +134,10 @@ class Saver:
             kind=self._stage.kind, key=self._stage.key, attempt=self._attempt, step=step, total=order.total,
             world=order.world, zero=order.zero, score=order.score, files={},
         )  # fmt: skip
-        if self._together is None:
+        if self._group is None:
             parts: list[Stored] = [self._put(order, named.folder)]
         else:
-            parts = self._together.gather(self._put_part(order, named.folder, self._together.rank))
+            parts = self._group.gather(self._put_part(order, named.folder, self._group.rank))
             if not parts:
                 return  # rank 0 goes on
         files: dict[str, FileEntry] = {}
@@ -153,7 +153,7 @@ class Saver:
         self._retire()
 
     def _put(self, order: SaveRequest, name: str) -> dict[str, FileEntry]:
-        """Write what this rank has of a snapshot and store it below `name`."""
+        """Write this rank's files of a snapshot and store them below `name`."""
         folder = self._scratch / f"step-{order.snapshot.step}"
         shutil.rmtree(folder, ignore_errors=True)  # of an upload that failed
         folder.mkdir(parents=True)
@@ -165,7 +165,7 @@ class Saver:
         return files
 
     def _put_part(self, order: SaveRequest, name: str, rank: int) -> Stored:
-        """The others wait for a word, whatever became of it."""
+        """Store this rank's part, and return its files or the failure: the other ranks wait for either."""
         try:
             files = self._put(order, f"{name}/{rank_folder(rank)}")
         except (Unreachable, OSError) as error:
@@ -175,7 +175,7 @@ class Saver:
         }
 
     def _retire(self) -> None:
-        """Manifests go first: what has one is whole."""
+        """Delete expired checkpoints, each manifest first: a checkpoint with a manifest is complete."""
         for manifest in find_expired(self._stored(), self._keep):
             self._store.delete(f"{manifest.folder}/{MANIFEST}")
             for name in list(self._store.names(manifest.folder)):
@@ -187,7 +187,7 @@ class Saver:
             try:
                 found.append(verify_manifest(self._store, each, self._stage.kind, self._stage.key))
             except ValueError:
-                continue  # not ours to judge: whoever resumes tells why it is passed over, and `gc` collects it
+                continue  # `find_newest` logs why it is skipped, and `gc` removes it
         return found
 
 

@@ -1,8 +1,8 @@
-"""`python -m runtime export JOB.json`: a trained student and its chains, for use without this project.
+"""Export a trained student and its chains, for use without this project: `python -m runtime export JOB.json`.
 
     config.json, model*.safetensors    in the layout of Qwen2.5-Omni on the hub: every tensor under `thinker.`, no talker
     tokenizer, processor, template     as the stage saved them
-    c2f.json                           what a prompt and an answer look like, media limits, keys; `predict` reads it
+    c2f.json                           prompts, format of answers, media limits, keys; `predict` reads it
     chains/train.jsonl, chains/clips   with `filter` among the folders: conversations as ms-swift and TRL read them
 
 The stage saves the thinker alone, whose names transformers knows and vLLM does not: vLLM (0.10 and later) takes
@@ -46,7 +46,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def export(folders: dict[str, Path], out: Path, job: dict[str, Any]) -> None:
-    """Raises `DataWrong` for chains or a manifest that cannot be read."""
+    """Write the student, `c2f.json` and, if given, the chains to `out`. Raises `DataWrong` for unreadable chains or manifest."""
     out.mkdir(parents=True, exist_ok=True)
     model(folders["model"] / "model", out)
     fmt = TypeAdapter(Format).validate_python(job["spec"]["format"])
@@ -57,7 +57,7 @@ def export(folders: dict[str, Path], out: Path, job: dict[str, Any]) -> None:
         for language in ("en", "zh")
     }
     media = Media.model_validate(job["spec"]["media"])
-    facing = {
+    export_facts = {
         "format": fmt.model_dump(mode="json"),
         "media": media.model_dump(mode="json"),
         "trained_on": trained,
@@ -65,25 +65,27 @@ def export(folders: dict[str, Path], out: Path, job: dict[str, Any]) -> None:
         "prompts": prompts,
         "keys": job["keys"],
     }
-    (out / "c2f.json").write_text(json.dumps(facing, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    (out / "c2f.json").write_text(
+        json.dumps(export_facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
+    )
     if "filter" in folders:
-        asked = Prompt(
+        user_turn = Prompt(
             prompts[facts["language"]],
             spoken(fmt, facts["language"]).language,
             media.audio == "in_video",
         )
-        chains(folders["filter"], folders["prepare"], asked, out / "chains")
+        chains(folders["filter"], folders["prepare"], user_turn, out / "chains")
 
 
 def model(source: Path, out: Path) -> None:
-    """A thinker as its stage saved it -> a folder in the hub's layout."""
+    """Convert a thinker as its stage saved it to a folder in the hub's layout."""
     from transformers import Qwen2_5OmniConfig
     from transformers.utils import logging
 
     if as_released(source, out) == source:  # adopted in that layout
         shutil.copytree(source, out, dirs_exist_ok=True)
         return
-    logging.set_verbosity_error()  # of the talker, whose defaults do not fit a small vocabulary and which is not here
+    logging.set_verbosity_error()  # about the talker, whose defaults do not fit a small vocabulary and which is not exported
     thinker = json.loads((source / CONFIG).read_text(encoding="utf-8"))
     config = Qwen2_5OmniConfig(thinker_config=thinker, enable_audio_output=False)
     config.architectures = ["Qwen2_5OmniForConditionalGeneration"]
@@ -92,33 +94,34 @@ def model(source: Path, out: Path) -> None:
 
 
 class Prompt(NamedTuple):
-    """What stands in the user's turn."""
+    """The user's turn of a conversation."""
 
     question: str
-    """With `{text}` where the clip's words go."""
+    """The prompt, with `{text}` for the clip's words."""
     language: str
     interleaved: bool
-    """Sound comes with the video."""
+    """Whether sound comes with the video."""
 
 
-def chains(kept: Path, prepared: Path, asked: Prompt, out: Path) -> None:
-    """Conversations about the clips, which lie beside them, as in the prepared data set; paths are relative to `train.jsonl`.
+def chains(filtered: Path, prepared: Path, user_turn: Prompt, out: Path) -> None:
+    """Write conversations about clips, with the clips beside them; paths are relative to `train.jsonl`.
 
-    A clip is named as often as the student saw it: not for sound that it lacks, in whose place a sentence stands.
+    A clip is named once for video and once for audio, as the student gets it; for a modality that it lacks the prompt has a
+    sentence instead.
 
     https://swift.readthedocs.io/en/latest/Customization/Custom-dataset.html (messages, videos, audios)
     https://huggingface.co/docs/trl/dataset_formats (conversational language modelling)
     """
     clips = {clip.id: clip for clip in read_manifest(prepared)}
     rows = []
-    for row in read_jsonl(kept / "chains.jsonl"):
+    for row in read_jsonl(filtered / "chains.jsonl"):
         clip = clips[row["id"]]
         (out / clip.media).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(prepared / clip.media, out / clip.media)
-        question = asked.question.replace("{text}", clip.text)
-        parts = turn(question, asked.language, clip.lacks, interleaved=asked.interleaved)
+        question = user_turn.question.replace("{text}", clip.text)
+        parts = turn(question, user_turn.language, clip.lacks, interleaved=user_turn.interleaved)
         content = "".join(part.get("text", f"<{part['type']}>") for part in parts)
         messages = [{"role": "user", "content": content}, {"role": "assistant", "content": row["text"]}]
-        seen = {f"{kind}s": [clip.media] if {"type": kind} in parts else [] for kind in ("video", "audio")}
-        rows.append({"id": clip.id, "messages": messages, **seen})
+        media = {f"{kind}s": [clip.media] if {"type": kind} in parts else [] for kind in ("video", "audio")}
+        rows.append({"id": clip.id, "messages": messages, **media})
     write_jsonl(out / "train.jsonl", rows)

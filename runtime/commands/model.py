@@ -1,9 +1,9 @@
-"""`python -m runtime model add REPOSITORY@REVISION --store URL --from DIR|hf|modelscope [--at NAME]`: weights → the store.
+"""Stage weights: `python -m runtime model add REPOSITORY@REVISION --store URL --from DIR|hf|modelscope [--at NAME]`.
 
 Prints one JSON object: {"name", "digest", "files", "bytes", "left_out"}. Needs no torch. The digest depends on the files
-alone, so adding a copy twice, from wherever, changes nothing.
+alone, so adding the same copy twice, from any source, changes nothing.
 
-Downloads lie below `$C2F_HOME/incoming` until all are in the store; a killed call goes on there.
+Downloads lie below `$C2F_HOME/incoming` until all are in the store; a call after a killed one continues there.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ if TYPE_CHECKING:
     from runtime.hub.download import Hub, RemoteFile
 
 PARALLEL_FILES = 4
-"""Files that come at the same time: one connection alone seldom fills the line."""
+"""Files that are downloaded at once: one connection seldom fills the line."""
 LOG_SECONDS = 10.0
-"""Seconds."""
+"""Seconds between two reports of progress."""
 
 
 def main(argv: Sequence[str]) -> int:
-    """Exit code; a problem is told in one message on stderr."""
+    """Return the exit code; print a problem as one message on stderr."""
     try:
         args = _parser().parse_args(argv)
         print(json.dumps(add(args.name, args.store, args.source, args.at)), flush=True)
@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def add(name: str, url: str, source: str, at: str | None) -> dict[str, Any]:
-    """Stage `name` (repository@revision) from a hub or a folder; returns what is printed."""
+    """Stage `name` (repository@revision) from a hub or a folder, and return what is printed."""
     store = open_store(url)
     repository, _, revision = name.partition("@")
     if source in HUBS:
@@ -67,9 +67,9 @@ def add(name: str, url: str, source: str, at: str | None) -> dict[str, Any]:
 
 
 def _local_files(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """The files of a model that lies here."""
+    """Return the files of a model in a folder, and those left out."""
     if not folder.is_dir():
-        raise WrongUsage(f"{folder} is no folder", hint="`--from` takes a folder, `hf` or `modelscope`")
+        raise WrongUsage(f"folder not found: {folder}", hint="set `--from` to a folder, `hf` or `modelscope`")
     names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
     chosen = choose_files(str(folder), names, lambda n: (folder / n).read_bytes())
     return {n: folder / n for n in chosen.staged}, chosen.left_out
@@ -78,7 +78,7 @@ def _local_files(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
 def _downloaded_files(
     hub: Hub, repository: str, revision: str, incoming: Path
 ) -> tuple[dict[str, Path], tuple[str, ...]]:
-    """The files of a repository, brought to `incoming`."""
+    """Download the files of a repository to `incoming`, and return them and those left out."""
     listed = {file.path: file for file in hub.files(repository, revision)}
     incoming.mkdir(parents=True, exist_ok=True)
 
@@ -88,40 +88,40 @@ def _downloaded_files(
 
     chosen = choose_files(f"{repository}@{revision}", listed.keys(), read)
     wanted = [listed[path] for path in chosen.staged]
-    _check_room(wanted, incoming)
-    telling = _Progress(sum(file.size for file in wanted))
+    _check_space(wanted, incoming)
+    progress = _Progress(sum(file.size for file in wanted))
     map_parallel(
-        lambda file: download(hub, repository, revision, file, incoming / file.path, telling.add),
+        lambda file: download(hub, repository, revision, file, incoming / file.path, progress.add),
         sorted(wanted, key=lambda file: file.size),
         at_once=PARALLEL_FILES,
     )
     return {file.path: incoming / file.path for file in wanted}, chosen.left_out
 
 
-def _check_room(wanted: Sequence[RemoteFile], incoming: Path) -> None:
-    """Raises `Unreachable` before hours of downloading that could not end well."""
-    there = sum(p.stat().st_size for p in incoming.iterdir() if p.is_file())
-    needed, free = sum(file.size for file in wanted) - there, shutil.disk_usage(incoming).free
+def _check_space(wanted: Sequence[RemoteFile], incoming: Path) -> None:
+    """Raise `Unreachable` if the disk has too little space, before hours of downloading."""
+    present = sum(p.stat().st_size for p in incoming.iterdir() if p.is_file())
+    needed, free = sum(file.size for file in wanted) - present, shutil.disk_usage(incoming).free
     if needed > free:
         raise Unreachable(
-            f"{needed / 1e9:.1f} GB are still to come, and {incoming} has {free / 1e9:.1f} GB free",
-            hint="make room there, or name another disk with C2F_HOME",
+            f"not enough disk space: {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free in {incoming}",
+            hint="free disk space there, or set C2F_HOME to another disk",
         )
 
 
 class _Progress:
-    """Says how far downloads are, every ten seconds."""
+    """Logs the progress of downloads every ten seconds."""
 
     def __init__(self, total: int) -> None:
-        self._total, self._came, self._last = total, 0, time.monotonic()
+        self._total, self._done, self._last = total, 0, time.monotonic()
         self._lock = threading.Lock()
 
     def add(self, size: int) -> None:
         with self._lock:
-            self._came += size
+            self._done += size
             if time.monotonic() - self._last >= LOG_SECONDS:
                 self._last = time.monotonic()
-                _log(f"{self._came / 1e9:,.2f} of {self._total / 1e9:,.2f} GB are here")
+                _log(f"{self._done / 1e9:,.2f} of {self._total / 1e9:,.2f} GB downloaded")
 
 
 def _log(message: str) -> None:

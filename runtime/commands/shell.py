@@ -1,7 +1,7 @@
-"""`python -m runtime.commands.shell stage.json`: what a stage would find, and then nothing, for two hours.
+"""Fetch the inputs of a stage, print where they are, and sleep: `python -m runtime.commands.shell stage.json`.
 
-Inputs are brought and verified as for the stage; where they lie is printed. Nothing is computed and nothing written to
-the store. The pod that it runs in ends with it.
+`c2f-spec shell` starts it in a pod of its own, which ends after two hours. Inputs are verified as for the stage. Nothing is
+computed and nothing is written to the store.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main(path: Path, seconds: float = SECONDS) -> int:
         for role, folder in fetch_inputs(stage, open_store(stage.store)).items():
             print(f"{role:<9} {folder}", flush=True)
     except C2fError as error:
-        print(f"inputs    {error}", flush=True)  # which may be what somebody came to see
+        print(f"inputs    {error}", flush=True)  # may be what the user wants to look at
     print(f"run it    {sys.executable} -m runtime {path}", flush=True)
     print(f"asleep for {seconds / 3600:.0f} h", flush=True)
     time.sleep(seconds)

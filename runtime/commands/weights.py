@@ -1,7 +1,7 @@
-"""`python -m runtime.commands.weights stage.json --to DIR`: the weights of a stage's teacher, for the server beside it.
+"""Fetch the weights of a stage's teacher for the vLLM server beside it: `python -m runtime.commands.weights stage.json --to DIR`.
 
-An init container runs it before vLLM starts, which knows nothing of our store. Files are linked where they can be, so
-that a cache on the same volume is not doubled.
+An init container runs it before vLLM starts, which cannot read the store. Files are linked where possible, so that a cache
+on the same volume does not take twice the space.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     except Unreachable as error:
         print(error, flush=True)
         return StageExit.TRANSIENT
-    shutil.rmtree(args.to, ignore_errors=True)  # what a killed start left
+    shutil.rmtree(args.to, ignore_errors=True)  # of a start that was killed
     shutil.copytree(folder, args.to, copy_function=_link_or_copy)
     print(
         f"{name}: {sum(1 for p in args.to.rglob('*') if p.is_file())} files verified in {args.to}", flush=True

@@ -1,12 +1,12 @@
-"""Chat completions of one endpoint, asked from many threads.
+"""A client for the chat completions of one endpoint, used from many threads.
 
-Repeated are broken connections, stalls, 5xx, and replies that are cut short or not what they should be, at most
-`ATTEMPTS` times; 429 and 503 for as long as `patience` says, and then all threads wait as the endpoint asks
-(`Retry-After`). A request that keeps failing while the endpoint answers is given up (`RequestFailed`); an endpoint
-that answers nothing ends the attempt at the stage (`Unreachable`), which is then tried again. So a poisonous clip
-cannot stop a stage, and an outage cannot pass for a thousand poisonous clips.
+Broken connections, stalls, 5xx, and replies that are truncated or malformed are retried at most `ATTEMPTS` times; 429 and
+503 for up to `patience` seconds, and then all threads wait as the endpoint demands (`Retry-After`). A request that keeps
+failing while the endpoint answers others raises `RequestFailed`; an endpoint that answers nothing ends the attempt at the
+stage (`Unreachable`), which is then retried. So a clip that no request gets through cannot stop a stage, and an outage is
+not taken for a thousand such clips.
 
-Bodies are put together from parts that are JSON already: a clip of a megabyte is encoded once and only copied here.
+Bodies are joined from parts that are JSON already: a clip of a megabyte is encoded once and only copied here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def read_api_key(endpoint: Endpoint) -> str | None:
-    """The key; `None` for an endpoint that wants none. Raises `StageSpecWrong` naming the variable that lacks it."""
+    """Return the API key; `None` for an endpoint without one. Raises `StageSpecWrong` naming the variable to set."""
     name = endpoint.variable
     if name is None:
         return None
@@ -47,76 +47,72 @@ def read_api_key(endpoint: Endpoint) -> str | None:
         try:
             key = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise StageSpecWrong(f"{name}_FILE names {path}, which cannot be read") from error
+            raise StageSpecWrong(f"cannot read {path}, which {name}_FILE names") from error
     key = key.strip()
     if not key or not key.isascii() or not key.isprintable():
         raise StageSpecWrong(
-            f"the key of {endpoint.url} is not there: the variable {name} is empty or no line of ASCII",
+            f"missing API key of {endpoint.url}: the variable {name} is empty or not a line of ASCII",
             hint=f"set {name}, or {name}_FILE to the path of a file with it",
         )
     return key
 
 
-# When the next request may be sent: so many a minute, and none while the endpoint asks for a pause.
-
-
 class RateLimit:
-    """Shared by the threads of a client."""
+    """When the next request may be sent: a number a minute, none while the endpoint demands a pause. Shared by threads."""
 
     def __init__(self, per_minute: float | None) -> None:
-        self._between = 60.0 / per_minute if per_minute else 0.0
+        self._interval = 60.0 / per_minute if per_minute else 0.0
         self._next = 0.0
         self._lock = threading.Lock()
 
     def wait(self) -> None:
-        """Return when it is this request's turn."""
+        """Wait until the next request may be sent."""
         while True:
             with self._lock:
                 now = time.monotonic()
                 if self._next <= now:
-                    self._next = now + self._between
+                    self._next = now + self._interval
                     return
                 left = self._next - now
             time.sleep(left)
 
     def pause(self, seconds: float) -> None:
-        """Nobody sends for so long: what one request was told holds for all."""
+        """Send nothing for `seconds`, from any thread: a pause that one request got holds for all."""
         with self._lock:
             self._next = max(self._next, time.monotonic() + seconds)
 
 
 ATTEMPTS = 4
-"""Of a request that the endpoint fails, until it is given up."""
+"""Times that a failing request is sent."""
 PATIENCE = 300.0
-"""Seconds for which a request waits for an endpoint that is busy or away."""
+"""Seconds for which a request waits for an endpoint that is busy or unreachable."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 CONNECT_SECONDS = 10.0
 MAX_REPLY_BYTES = 16 << 20
-"""Of a reply."""
 CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn."""
+    """One turn of a conversation."""
 
     role: str
     parts: tuple[bytes, ...]
-    """Each is the JSON of one part."""
+    """The JSON of each part."""
 
 
 def text_part(words: str) -> bytes:
-    """A part of words."""
+    """Return the JSON of a text part."""
     return json.dumps({"type": "text", "text": words}, ensure_ascii=False).encode()
 
 
 def text_message(role: str, words: str) -> Message:
-    """A turn of words alone."""
+    """Return a turn that is text alone."""
     return Message(role, (text_part(words),))
 
 
 class ChatClient:
-    """Safe to use from `endpoint.client.concurrency` threads, each with a connection of its own."""
+    """A client that `endpoint.client.concurrency` threads may use at once, each with its own connection."""
 
     def __init__(
         self,
@@ -127,19 +123,21 @@ class ChatClient:
         spent: float = 0.0,
         patience: float = PATIENCE,
     ) -> None:
-        """`shards` pods share the limits; `spent` is what earlier attempts of this one cost."""
+        """Make a client. `shards` pods share the limits; `spent` is the cost of earlier attempts of this pod."""
         assert endpoint.url is not None, "an endpoint without a URL is served by the stage first"
-        how = endpoint.client
+        settings = endpoint.client
         self.url, self.model, self.timeout, self.patience = (
             endpoint.url.rstrip("/"),
             model,
-            how.timeout,
+            settings.timeout,
             patience,
         )
-        self.budget = Budget(how, shards, spent)
-        self._pace = RateLimit(how.requests_per_minute / shards if how.requests_per_minute else None)
+        self.budget = Budget(settings, shards, spent)
+        self._rate_limit = RateLimit(
+            settings.requests_per_minute / shards if settings.requests_per_minute else None
+        )
         self._key = read_api_key(endpoint)
-        self._pool = _pool(self.url, how.concurrency)
+        self._pool = _pool(self.url, settings.concurrency)
         self._headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self._key:
             self._headers["Authorization"] = f"Bearer {self._key}"
@@ -155,7 +153,7 @@ class ChatClient:
         top_p: float = 1.0,
         seed: int | None = None,
     ) -> Reply:
-        """The answer. Raises `RequestFailed`, `Unreachable`, or `StageSpecWrong` for key, URL, model or budget."""
+        """Return the reply to `messages`. Raises `RequestFailed`, `Unreachable`, or `StageSpecWrong` for key, URL, model or budget."""
         settings = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
         body = _body(self.model, messages, {k: v for k, v in settings.items() if v is not None})
         with self.budget.reserve(max_tokens):
@@ -164,37 +162,37 @@ class ChatClient:
         return reply
 
     def close(self) -> None:
-        """Requests that wait for another try end: nobody wants their answer any more."""
+        """End requests that wait for a retry: their answers are not needed any more."""
         self._closed = True
 
     def _send_with_retries(self, body: bytes) -> Reply:
         began, failures, waits = time.monotonic(), 0, 0
         while True:
-            self._pace.wait()
+            self._rate_limit.wait()
             try:
                 reply = self._send(body)
-            except RetryableError as again:
-                if again.endpoint_is_busy:
+            except RetryableError as failure:
+                if failure.endpoint_is_busy:
                     waits += 1
-                    pause = _backoff(waits) if again.wait is None else max(again.wait, _backoff(1))
+                    pause = _backoff(waits) if failure.wait is None else max(failure.wait, _backoff(1))
                     if self._closed or time.monotonic() + pause > began + self.patience:
-                        raise self._unreachable(again) from again
-                    self._pace.pause(pause)
+                        raise self._unreachable(failure) from failure
+                    self._rate_limit.pause(pause)
                     continue
                 failures += 1
                 if failures >= ATTEMPTS:
                     if self._answered > began or self._alive():
-                        raise RequestFailed(again.reason, self._masked(again.message)) from again
-                    raise self._unreachable(again) from again
+                        raise RequestFailed(failure.reason, self._masked(failure.message)) from failure
+                    raise self._unreachable(failure) from failure
                 time.sleep(_backoff(failures))
                 if self._closed:
-                    raise self._unreachable(again) from again
+                    raise self._unreachable(failure) from failure
             else:
                 self._answered = time.monotonic()
                 return reply
 
     def _send(self, body: bytes) -> Reply:
-        """One request and its answer, which must be whole within `timeout` seconds."""
+        """Send one request and return its reply, which must be complete within `timeout` seconds."""
         began = time.monotonic()
         try:
             answer = self._pool.request(
@@ -209,7 +207,9 @@ class ChatClient:
             )
             data = _read_body(answer, began + self.timeout)
         except (urllib3.exceptions.ReadTimeoutError, TimeoutError) as error:
-            raise RetryableError("timeout", f"no whole reply within {self.timeout:g} s") from error
+            raise RetryableError(
+                "timeout", f"timed out: no complete reply within {self.timeout:g} s"
+            ) from error
         except urllib3.exceptions.ProtocolError as error:
             cut = isinstance(error.args[-1], urllib3.exceptions.IncompleteRead | IncompleteRead)
             raise RetryableError(
@@ -221,7 +221,7 @@ class ChatClient:
         return parse_reply(answer.status, answer.headers, data, seconds, self.url, self._masked)
 
     def _alive(self) -> bool:
-        """Whether the endpoint answers anything at all; what it says of its models does not matter."""
+        """Return whether the endpoint answers a request at all; the content does not matter."""
         try:
             answer = self._pool.request(
                 "GET", f"{self.url}/models", headers=self._headers, timeout=CONNECT_SECONDS, retries=False
@@ -230,10 +230,10 @@ class ChatClient:
             return False
         return answer.status < 500
 
-    def _unreachable(self, again: RetryableError) -> Unreachable:
+    def _unreachable(self, failure: RetryableError) -> Unreachable:
         return Unreachable(
-            f"{self.url} does not answer ({again.reason}): {self._masked(again.message)}",
-            hint="what was answered is kept; the stage goes on where it was",
+            f"{self.url} does not answer ({failure.reason}): {self._masked(failure.message)}",
+            hint="check the endpoint; the stage is retried, and answers so far are kept",
         )
 
     def _masked(self, message: str) -> str:
@@ -241,7 +241,7 @@ class ChatClient:
 
 
 def _body(model: str, messages: Sequence[Message], settings: dict[str, float]) -> bytes:
-    """A request; the parts of the messages are only copied."""
+    """Return the body of a request; the parts of the messages are only copied."""
     turns = (
         b'{"role":%s,"content":[%s]}' % (json.dumps(message.role).encode(), b",".join(message.parts))
         for message in messages
@@ -251,7 +251,7 @@ def _body(model: str, messages: Sequence[Message], settings: dict[str, float]) -
 
 
 def _read_body(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
-    """The body. A server that sends a byte now and then stalls as well as one that sends none."""
+    """Return the body. A server that sends a byte now and then counts as stalled at the deadline too."""
     pieces, size = [], 0
     while piece := answer.read1(CHUNK):
         pieces.append(piece)
@@ -267,7 +267,7 @@ def _read_body(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
 
 
 def _pool(url: str, connections: int) -> urllib3.PoolManager:
-    """Over a proxy, if the environment names one for this host."""
+    """Return a pool of connections, over a proxy if the environment names one for this host."""
     parts = urlsplit(url)
     proxy = None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
     if proxy:
@@ -276,6 +276,6 @@ def _pool(url: str, connections: int) -> urllib3.PoolManager:
 
 
 def _backoff(tries: int) -> float:
-    """Seconds: doubled each time, between half and all of it."""
+    """Return the seconds to wait before a retry: doubled each time, at random between half and all of that."""
     longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** (tries - 1))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311  no secret

@@ -1,4 +1,4 @@
-"""What comes back from an endpoint that speaks the OpenAI protocol: a reply, or why there is none.
+"""Parse what an endpoint that speaks the OpenAI protocol answers: a reply, or an error that says whether to retry.
 
 Shapes: https://platform.openai.com/docs/api-reference/chat/object. vLLM and `transformers serve` answer the same.
 """
@@ -18,41 +18,41 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 BUSY_STATUS = frozenset({408, 425, 429, 503, 529})
-"""The endpoint is well and wants to be asked later."""
+"""Statuses of an endpoint that works and wants the request later."""
 REFUSED_STATUS = frozenset({400, 413, 415, 422})
-"""Of this request, for what is in it."""
+"""Statuses that refuse this request for its content."""
 MAX_MESSAGE_CHARS = 300
-"""Characters of an endpoint's own words in a message."""
+"""Characters of an endpoint's error text in a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One answer, whole."""
+    """One complete answer."""
 
     text: str
     tokens_in: int | None
-    """As the endpoint counts them; `None` where it does not."""
+    """Tokens of the prompt as the endpoint counts them; `None` if it does not."""
     tokens_out: int | None
     seconds: float
-    """From sending the request to having the reply, without earlier tries."""
+    """Seconds from sending the request to having the reply, without earlier tries."""
     finish: str
-    """`stop`, or `length` where `max_tokens` cut it."""
+    """`stop`, or `length` if `max_tokens` cut it."""
     reasoning: str = ""
-    """What the endpoint parted from the text as the model's own thinking."""
+    """The model's reasoning, where the endpoint separates it from the text."""
 
 
 class RequestFailed(Exception):
-    """This request will not be answered, however often it is sent; others may be."""
+    """A request that the endpoint will not answer, however often it is sent; others may be answered."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(reason, message)
         self.reason = reason
-        """One word, to count by: `refused`, `error`, `timeout`, `broken`, `truncated`, `malformed`."""
+        """A word to count by: `refused`, `error`, `timeout`, `broken`, `truncated`, `malformed`."""
         self.message = message
 
 
 class RetryableError(Exception):
-    """To be sent once more, after `wait` seconds if the endpoint says so."""
+    """A request that should be sent again, after `wait` seconds if the endpoint demands that."""
 
     def __init__(self, reason: str, message: str, *, wait: float | None = None) -> None:
         super().__init__(reason, message)
@@ -60,7 +60,7 @@ class RetryableError(Exception):
 
     @property
     def endpoint_is_busy(self) -> bool:
-        """It is the endpoint's state and not this request that is in the way."""
+        """Whether the endpoint is busy or unreachable, rather than this request at fault."""
         return self.reason in ("busy", "connection")
 
 
@@ -72,34 +72,35 @@ def parse_reply(
     url: str,
     mask: Callable[[str], str] = str,
 ) -> Reply:
-    """The reply in an HTTP answer. `mask` takes keys out of the endpoint's words: some repeat what they were sent.
+    """Return the reply in an HTTP answer. `mask` hides keys in the endpoint's error text, which may repeat the request.
 
-    Raises `Again`, `RequestFailed`, or `StageSpecWrong` for what no request to this endpoint would get past.
+    Raises `RetryableError`, `RequestFailed`, or `StageSpecWrong` for an error that every request to this endpoint would get.
     """
     if status == 200:
         data = _json(body)
         if "error" not in data or "choices" in data:
             return _reply(data, seconds)
-        status = _status(data["error"])  # as gateways tell of the endpoint behind them
-    said = _error_text(body, mask)
+        status = _status(data["error"])  # gateways report an error of the endpoint behind them like this
+    text = _error_text(body, mask)
     if status in (401, 403):
         raise StageSpecWrong(
-            f"{url} does not accept the key ({status}): {said}",
-            hint="`secret` of the spec names the environment's secret with it",
+            f"{url} denies permission with this API key ({status}): {text}",
+            hint="set the API key in the environment's secret that `secret` of the spec names",
         )
-    if status == 402 or "insufficient_quota" in said:
+    if status == 402 or "insufficient_quota" in text:
         raise StageSpecWrong(
-            f"{url} has no credit left ({status}): {said}", hint="pay, then `c2f-spec retry`"
+            f"{url} has no credit left ({status}): {text}",
+            hint="add credit to the account, then run `c2f-spec retry`",
         )
     if status in BUSY_STATUS:
-        raise RetryableError("busy", f"{status}: {said}", wait=_retry_after(headers.get("Retry-After")))
+        raise RetryableError("busy", f"{status}: {text}", wait=_retry_after(headers.get("Retry-After")))
     if status in REFUSED_STATUS:
-        raise RequestFailed("refused", f"{status}: {said}")
+        raise RequestFailed("refused", f"{status}: {text}")
     if status >= 500:
-        raise RetryableError("error", f"{status}: {said}")
+        raise RetryableError("error", f"{status}: {text}")
     raise StageSpecWrong(
-        f"{url} answers {status} to a chat completion: {said}",
-        hint="the URL ends in `/v1`, and the model's name is the endpoint's",
+        f"{url} answers {status} to a chat completion: {text}",
+        hint="check that the URL ends in `/v1` and that the endpoint serves the model's name",
     )
 
 
@@ -114,7 +115,7 @@ def _json(body: bytes) -> dict[str, Any]:
 
 
 def _status(error: Any) -> int:
-    """What an error inside of an answer of 200 would have been as an answer."""
+    """Return the HTTP status of an error that came inside an answer of 200."""
     code = error.get("code") if isinstance(error, dict) else None
     return code if isinstance(code, int) and 400 <= code < 600 else 500
 
@@ -132,34 +133,34 @@ def _reply(data: dict[str, Any], seconds: float) -> Reply:
     if finish == "content_filter" or choice["message"].get("refusal"):
         raise RequestFailed("refused", "the endpoint's filter withheld the answer")
     if text is None and (finish == "length" or reasoning):
-        text = ""  # all of its tokens went into thinking: the same request would be answered the same
-    right = isinstance(text, str) and isinstance(finish, str) and isinstance(reasoning, str)
-    if not right or not all(t is None or (isinstance(t, int) and t >= 0) for t in tokens):
+        text = ""  # all of its tokens went into reasoning: a retry would give the same
+    valid = isinstance(text, str) and isinstance(finish, str) and isinstance(reasoning, str)
+    if not valid or not all(t is None or (isinstance(t, int) and t >= 0) for t in tokens):
         raise RetryableError("malformed", "not a chat completion: a field is of another type")
     return Reply(_valid_unicode(text), tokens[0], tokens[1], seconds, finish, _valid_unicode(reasoning))
 
 
 def _valid_unicode(text: str) -> str:
-    """With U+FFFD for halves of characters, which JSON may hold where `max_tokens` cut one, and UTF-8 may not."""
+    """Replace half surrogates by U+FFFD: JSON may have them where `max_tokens` cut a character, UTF-8 may not."""
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _error_text(body: bytes, mask: Callable[[str], str]) -> str:
-    """The endpoint's own words, or the start of whatever came."""
+    """Return the endpoint's error message, or the start of the body."""
     try:
         data: Any = json.loads(body)
         error = data.get("error", data.get("detail", data))
-        said = (
+        message = (
             f"{error.get('message', error)} {error.get('code') or ''}" if isinstance(error, dict) else error
         )
     except (ValueError, AttributeError, RecursionError):
-        said = body[: 4 * MAX_MESSAGE_CHARS].decode(errors="replace")
-    text = " ".join(mask(str(said)).split())
+        message = body[: 4 * MAX_MESSAGE_CHARS].decode(errors="replace")
+    text = " ".join(mask(str(message)).split())
     return text if len(text) <= MAX_MESSAGE_CHARS else f"{text[:MAX_MESSAGE_CHARS]}..."
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Seconds from now; RFC 9110 allows a number or a date. `None` for what is neither."""
+    """Return seconds from now; RFC 9110 allows a number or a date. `None` for anything else."""
     if value is None:
         return None
     try:

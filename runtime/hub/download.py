@@ -1,6 +1,6 @@
-"""A file of a hub → a file here, in bounded memory; a killed or broken download goes on at the byte where it was.
+"""Download a file of a hub in bounded memory; a killed or broken download continues at the byte where it was.
 
-Bytes go to `<name>.part`. The name is given only to what has the digest that the hub tells of it.
+Bytes go to `<name>.part`, which is renamed only if it has the digest that the hub lists.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 TIMEOUT = 60.0
 """Seconds without a byte."""
 PAUSES = (0.2, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-"""Seconds before a request is made again, if not one byte more has come since."""
+"""Seconds before each retry of a request that brought no byte."""
 LONGEST_PAUSE = 120.0
-"""Seconds that a hub may ask us to wait before we say that it does."""
+"""Seconds of waiting that a hub may demand; more is an error."""
 RETRY_STATUS = (408, 425, 429, 500, 502, 503, 504)
 LARGEST_LIST = 64 << 20
 """Bytes of one page of a listing: repositories have tens of files."""
@@ -41,26 +41,26 @@ class RemoteFile(NamedTuple):
     size: int
     """Bytes."""
     sha256: str | None
-    """Of its content, if the hub tells it."""
+    """Digest of its content, if the hub lists it."""
     blob: str | None = None
-    """Else git's digest: SHA-1 over `blob <size>`, a zero byte and the content."""
+    """Otherwise git's digest: SHA-1 over `blob <size>`, a zero byte and the content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """One place of downloads. `files` and `url` are given repository and revision; a path is relative to them."""
+    """A hub. `files` and `url` take repository and revision; `url` also a path."""
 
     name: str
     files: Callable[[str, str], list[RemoteFile]]
     url: Callable[[str, str, str], str]
     headers: Callable[[], dict[str, str]]
-    """Who asks, and with which token; from the environment, never from an argument that others see."""
+    """User agent and token; from the environment, never from an argument, which other users could see."""
     token: str
-    """The variable that holds it."""
+    """Variable with the token."""
 
 
 class RetryableError(Exception):
-    """A request that may be made again, in `seconds` if the server said so."""
+    """A request that may be retried, after `seconds` if the server demands that."""
 
     def __init__(self, why: str, seconds: float | None = None) -> None:
         super().__init__(why)
@@ -68,7 +68,7 @@ class RetryableError(Exception):
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """A token goes to the hub that it is for, not to the storage that the hub sends us to."""
+    """Redirects without the token: it is for the hub, not for the storage that the hub redirects to."""
 
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
@@ -78,7 +78,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             return None
         before, after = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(new.full_url)
         if before.scheme == "https" and after.scheme != "https":
-            raise urllib.error.URLError(f"{before.netloc} sends us to an address without encryption")
+            raise urllib.error.URLError(f"{before.netloc} redirects to an address without encryption")
         if before.netloc != after.netloc:
             new.remove_header("Authorization")
         return new
@@ -88,7 +88,7 @@ OPENER = urllib.request.build_opener(_Redirects())
 
 
 def open_url(url: str, headers: Mapping[str, str], what: str, token: str) -> Any:
-    """The answer to a GET. Raises `Busy`, or `Unreachable` where asking again is no use."""
+    """Return the answer to a GET. Raises `RetryableError`, or `Unreachable` if a retry would not help."""
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity", **headers})  # noqa: S310  ours
     try:
         return OPENER.open(request, timeout=TIMEOUT)
@@ -106,16 +106,16 @@ def open_url(url: str, headers: Mapping[str, str], what: str, token: str) -> Any
 
 def refusal(code: int, url: str, what: str, token: str) -> C2fError:
     if code in (401, 403):
-        hint = f"if its terms must be accepted, do so on its page, and put a token of yours into {token}"
-        return Unreachable(f"{what}: the hub refuses us ({code})", hint=hint)
+        hint = f"accept its terms on its page, if it has any, and set {token} to your token"
+        return Unreachable(f"{what}: permission denied by the hub ({code})", hint=hint)
     if code == 404:
         hint = "check the repository and `--revision`; a hub may call a commit by another name (`--at`)"
-        return Unreachable(f"{what} is not on the hub ({without_query(url)})", hint=hint)
+        return Unreachable(f"{what} was not found on the hub ({without_query(url)})", hint=hint)
     return Unreachable(f"{what}: the hub answers {code} ({without_query(url)})", hint="try again later")
 
 
 def _seconds(headers: Any) -> float | None:
-    """What `Retry-After` says; a date is left to our own pauses."""
+    """Return the seconds of `Retry-After`; `None` for a date."""
     try:
         return float(headers.get("Retry-After", ""))
     except ValueError:
@@ -123,25 +123,25 @@ def _seconds(headers: Any) -> float | None:
 
 
 class Backoff:
-    """Waits before a request is made again."""
+    """Pauses between the tries of a request."""
 
     def __init__(self, hint: str) -> None:
         self._hint, self._tries = hint, 0
 
     def wait(self, busy: RetryableError) -> None:
-        """Raises `Unreachable` when there were enough tries, or if the hub wants too long a pause."""
+        """Wait. Raises `Unreachable` after the last try, or if the hub demands too long a pause."""
         if self._tries == len(PAUSES):
             raise Unreachable(str(busy), hint=self._hint) from busy
         seconds = PAUSES[self._tries] if busy.seconds is None else busy.seconds
         if seconds > LONGEST_PAUSE:
-            raise Unreachable(f"{busy}, and wants us to wait for {seconds:.0f} s", hint=self._hint) from busy
+            raise Unreachable(f"{busy}, and demands a pause of {seconds:.0f} s", hint=self._hint) from busy
         self._tries += 1
         time.sleep(seconds)
 
 
 def get_page(url: str, headers: Mapping[str, str], what: str, token: str) -> tuple[Any, str]:
-    """A JSON answer and the address of its next page, or nothing."""
-    patience = Backoff("`--from DIR` stages a copy that you have; behind a proxy, set https_proxy")
+    """Return a JSON answer and the address of its next page, empty if it is the last."""
+    patience = Backoff("stage a copy that you have with `--from DIR`; behind a proxy, set https_proxy")
     while True:
         try:
             with open_url(url, headers, what, token) as answer:
@@ -154,12 +154,12 @@ def get_page(url: str, headers: Mapping[str, str], what: str, token: str) -> tup
 
 
 def without_query(url: str) -> str:
-    """For messages: what stands behind `?` may be a signature."""
+    """Return the URL for messages, without its query, which may be a signature."""
     return url.partition("?")[0]
 
 
 def _next(link: str) -> str:
-    """Of a `Link` header (RFC 8288)."""
+    """Return the next page of a `Link` header (RFC 8288), or an empty string."""
     for part in link.split(","):
         address, _, rest = part.partition(";")
         if 'rel="next"' in rest:
@@ -174,19 +174,19 @@ TRIES = 2
 
 
 def download(
-    hub: Hub, repository: str, revision: str, file: RemoteFile, to: Path, tell: Callable[[int], None]
+    hub: Hub, repository: str, revision: str, file: RemoteFile, to: Path, report: Callable[[int], None]
 ) -> None:
-    """`file` at `to`, verified; nothing is asked if it is there. `tell` is given bytes as they come.
+    """Download `file` to `to` and verify it; do nothing if it is there. `report` gets the bytes as they come.
 
-    Raises `Unreachable` if the hub is, `Damaged` if what it sends is not what it lists.
+    Raises `Unreachable` if the hub is unreachable, `Damaged` if what it sends is not what it lists.
     """
     if to.is_file():
-        tell(file.size)
+        report(file.size)
         return
     part = to.with_name(f"{to.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(TRIES):
-        _download_part(hub, hub.url(repository, revision, file.path), file, part, tell)
+        _download_part(hub, hub.url(repository, revision, file.path), file, part, report)
         if _digest_matches(part, file):
             with part.open("rb") as whole:
                 os.fsync(whole.fileno())
@@ -195,38 +195,38 @@ def download(
         part.unlink()
     raise Damaged(
         f"{repository}@{revision}: what the hub sends for {file.path} has another digest than it lists",
-        hint="another hub or `--from DIR` may have a good copy",
+        hint="try another hub, or `--from DIR` with a good copy",
     )
 
 
-def _download_part(hub: Hub, url: str, file: RemoteFile, part: Path, tell: Callable[[int], None]) -> None:
-    """All bytes of `file` in `part`. Progress buys new tries: a long file over a bad line comes in many pieces."""
+def _download_part(hub: Hub, url: str, file: RemoteFile, part: Path, report: Callable[[int], None]) -> None:
+    """Download all bytes of `file` into `part`. Progress resets the retries: a long file over a bad line needs many."""
     part.touch()
     if part.stat().st_size > file.size:
         part.unlink()
         part.touch()
-    tell(part.stat().st_size)
+    report(part.stat().st_size)
     patience, most = _backoff(file), 0
     while (have := part.stat().st_size) < file.size:
         if have > most:
             patience, most = _backoff(file), have
         try:
-            _append(hub, url, file, part, tell)
+            _append(hub, url, file, part, report)
         except RetryableError as busy:
             patience.wait(busy)
 
 
 def _backoff(file: RemoteFile) -> Backoff:
-    return Backoff(f"run it again: it goes on where it was in {file.path}")
+    return Backoff(f"run it again: it continues in {file.path} where it was")
 
 
-def _append(hub: Hub, url: str, file: RemoteFile, part: Path, tell: Callable[[int], None]) -> None:
-    """Append what is missing, by one request. Raises `Busy` if it ends before all is there."""
+def _append(hub: Hub, url: str, file: RemoteFile, part: Path, report: Callable[[int], None]) -> None:
+    """Append what is missing, by one request. Raises `RetryableError` if it ends early."""
     have = part.stat().st_size
     headers = hub.headers() | ({"Range": f"bytes={have}-"} if have else {})
     with open_url(url, headers, file.path, hub.token) as answer, part.open("r+b", buffering=0) as out:
         if have and not _continues(answer, have):
-            tell(-have)  # it sends the whole from the start
+            report(-have)  # the hub sends the whole file
             have = 0
         out.seek(have)
         out.truncate()
@@ -234,7 +234,7 @@ def _append(hub: Hub, url: str, file: RemoteFile, part: Path, tell: Callable[[in
             while have < file.size and (data := answer.read1(min(CHUNK, file.size - have))):
                 out.write(data)
                 have += len(data)
-                tell(len(data))
+                report(len(data))
         except (OSError, http.client.HTTPException) as error:
             raise RetryableError(f"{without_query(url)}: {error}") from error
     if have < file.size:
@@ -242,9 +242,9 @@ def _append(hub: Hub, url: str, file: RemoteFile, part: Path, tell: Callable[[in
 
 
 def _continues(answer: Any, have: int) -> bool:
-    """Whether an answer is the rest that was asked for (RFC 9110, 14.4)."""
-    said: str = answer.headers.get("Content-Range", "")
-    return answer.status == 206 and said.startswith(f"bytes {have}-")
+    """Return whether an answer is the requested rest of a file (RFC 9110, 14.4)."""
+    content_range: str = answer.headers.get("Content-Range", "")
+    return answer.status == 206 and content_range.startswith(f"bytes {have}-")
 
 
 def _digest_matches(path: Path, file: RemoteFile) -> bool:

@@ -1,4 +1,4 @@
-"""A clip's file -> frames and sound as arrays. The one place where media are decoded, for every stage alike.
+"""Decode a clip's file to frames and sound as arrays. The only place where media are decoded, for every stage alike.
 
 Frames come from decord, or from PyAV where `media.decoder` says so: the two seek and scale differently, so their
 frames differ and the decoder is part of a stage's key. Sound comes from PyAV whichever it is, because soundfile opens
@@ -28,45 +28,47 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """`problem` is empty for a file that can be used: one with pictures or sound, of some length."""
+    """What a file holds."""
 
     duration_s: float
+    """Seconds."""
     lacks: tuple[str, ...] = ()
-    """Of "video" and "audio"; the prompt tells the model so."""
+    """Which of "video" and "audio" it lacks; the prompt tells the model so."""
     problem: str = ""
+    """Why the file cannot be used; empty for a file with video or audio of some length."""
 
 
 FORMATS_WITH_DURATION = ("mp4", "matroska")
-"""Formats whose head tells how long the file is; of others the length is guessed from their size."""
+"""Formats whose header states the duration; for others FFmpeg guesses it from the size."""
 MIN_DURATION_SHARE = 0.9
-"""Of that length; less of it is there when a copy broke off. Heads are off by some."""
+"""Share of the stated duration that must be there; less means a truncated copy. Headers are not exact."""
 
 
 def probe(path: Path) -> Probe:
-    """Reads every packet and decodes the first picture and the first sound. Never raises for what a file holds."""
+    """Read every packet, and decode the first picture and the first sound. Never raises for the content of a file."""
     import av
 
     try:
         with av.open(str(path)) as container:
             known = any(name in container.format.name for name in FORMATS_WITH_DURATION)
-            told, end = (container.duration or 0) / av.time_base if known else 0.0, 0.0
+            stated, end = (container.duration or 0) / av.time_base if known else 0.0, 0.0
             for packet in container.demux():
                 if packet.pts is not None and packet.time_base is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             lacks = tuple(kind for kind in ("video", "audio") if not _decodes(container, kind))
     except (av.FFmpegError, OSError, ValueError) as error:
         return Probe(0.0, problem=f"it cannot be decoded: {str(error).strip() or type(error).__name__}")
-    if end < MIN_DURATION_SHARE * told:
-        return Probe(0.0, lacks, f"it breaks off after {end:.1f} of {told:.1f} s")
+    if end < MIN_DURATION_SHARE * stated:
+        return Probe(0.0, lacks, f"truncated: {end:.1f} of {stated:.1f} s can be read")
     if len(lacks) == 2:
-        return Probe(0.0, lacks, "nothing in it can be decoded")
+        return Probe(0.0, lacks, "no video or audio in it can be decoded")
     if end <= 0:
         return Probe(0.0, lacks, "it has no duration")
     return Probe(round(end, 3), lacks)
 
 
 def _decodes(container: InputContainer, kind: str) -> bool:
-    """Whether the file has moving pictures, or sound. A cover, as files of music have, is neither."""
+    """Return whether the file has moving pictures, or sound. A cover picture of a music file is neither."""
     from av.stream import Disposition
 
     streams = [s for s in container.streams.get() if s.type == kind]
@@ -83,16 +85,16 @@ FACTOR = 28
 
 
 def clip(path: Path, media: Media, lacks: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """FRAMES (T, height, width, 3) of the picture and SOUND (samples,), without those of what it `lacks`.
+    """Return FRAMES (T, height, width, 3) and SOUND (samples,), without what the clip `lacks`.
 
     Raises `DataWrong` for what cannot be decoded.
     """
-    seen = {} if "video" in lacks else {FRAMES: frames(path, media)}
-    return seen | ({} if "audio" in lacks else {SOUND: audio(path)})
+    pictures = {} if "video" in lacks else {FRAMES: frames(path, media)}
+    return pictures | ({} if "audio" in lacks else {SOUND: audio(path)})
 
 
 def frames(path: Path, media: Media) -> NDArray[np.uint8]:
-    """`media.fps` frames a second, evenly spread, as (T, height, width, RGB).
+    """Return `media.fps` frames a second, evenly spread, as (T, height, width, RGB).
 
     T is even (frames are read in pairs) and at most `media.max_frames`, but never under 2; sides are multiples of 28
     with at most `media.max_pixels` pixels and at least `media.min_pixels`, but never under 28 x 28. Raises `DataWrong`
@@ -112,14 +114,14 @@ def _by_decord(path: Path, media: Media) -> NDArray[np.uint8]:
         reader = probe
         if size != (height, width):
             reader = decord.VideoReader(str(path), width=size[1], height=size[0], num_threads=1)
-        taken: NDArray[np.uint8] = reader.get_batch(frame_indices(count, fps, media)).asnumpy()
+        pictures: NDArray[np.uint8] = reader.get_batch(frame_indices(count, fps, media)).asnumpy()
     except (decord.DECORDError, RuntimeError, IndexError, ZeroDivisionError) as error:
         raise _undecodable(path, "video", error, media) from error
-    return taken
+    return pictures
 
 
 def _by_pyav(path: Path, media: Media) -> NDArray[np.uint8]:
-    """Decodes from the start and never seeks, so it reads what decord's seeking does not."""
+    """Decode from the start without seeking, which reads files that decord cannot seek in."""
     import av
 
     try:
@@ -128,16 +130,16 @@ def _by_pyav(path: Path, media: Media) -> NDArray[np.uint8]:
             count = sum(packet.size > 0 for packet in container.demux(stream))
             rate, size = float(stream.average_rate or 0), (stream.height, stream.width)
         fit = fit_size(*size, media.max_pixels, media.min_pixels)
-        taken, held = _read_frames(path, frame_indices(count, rate, media), fit)
-        if not taken:  # some packets held no frame
-            taken, _ = _read_frames(path, frame_indices(held, rate, media), fit)
+        pictures, number = _read_frames(path, frame_indices(count, rate, media), fit)
+        if not pictures:  # some packets had no frame
+            pictures, _ = _read_frames(path, frame_indices(number, rate, media), fit)
     except (av.FFmpegError, OSError, ValueError, IndexError, ZeroDivisionError) as error:
         raise _undecodable(path, "video", error, media) from error
-    return np.stack(taken)
+    return np.stack(pictures)
 
 
 def _read_frames(path: Path, wanted: list[int], size: tuple[int, int]) -> tuple[list[NDArray[np.uint8]], int]:
-    """The frames with the numbers `wanted`, scaled; or, if they are not all there, none, and how many there are."""
+    """Return the frames with the numbers `wanted`, scaled; or none and the number of frames, if some are missing."""
     import av
     from av.video.reformatter import Interpolation
 
@@ -158,20 +160,18 @@ def _read_frames(path: Path, wanted: list[int], size: tuple[int, int]) -> tuple[
 
 
 DECODERS: dict[str, Callable[[Path, Media], NDArray[np.uint8]]] = {"decord": _by_decord, "av": _by_pyav}
-"""By `media.decoder`."""
+"""Decoder of frames by `media.decoder`."""
 
 
 def frame_indices(count: int, fps: float, media: Media) -> list[int]:
-    """Which of `count` frames are taken: the middles of equal spans of time."""
+    """Return which of `count` frames to use: the middles of equal spans of time."""
     pairs = min(media.max_frames // 2, math.floor(count / fps * media.fps / 2 + 0.5))
     number = 2 * max(1, pairs)
     return [min(count - 1, int((n + 0.5) * count / number)) for n in range(number)]
 
 
 def fit_size(height: int, width: int, max_pixels: int, min_pixels: int | None = None) -> tuple[int, int]:
-    """Height and width near the given ones, both multiples of 28, within `max_pixels`, and not under `min_pixels`
-    unless no size is both.
-    """
+    """Return height and width near the given ones: multiples of 28, at most `max_pixels`, at least `min_pixels` if possible."""
 
     def sides(fit: Callable[[float], int], scale: float) -> list[int]:
         return [max(FACTOR, fit(side * scale / FACTOR) * FACTOR) for side in (height, width)]
@@ -186,7 +186,7 @@ def fit_size(height: int, width: int, max_pixels: int, min_pixels: int | None = 
 
 
 def audio(path: Path) -> NDArray[np.float32]:
-    """The sound as mono at 16 kHz, samples in [-1, 1]. Raises `DataWrong` naming the file."""
+    """Return the sound as mono at 16 kHz, samples in [-1, 1]. Raises `DataWrong` naming the file."""
     import av
 
     try:
@@ -212,7 +212,7 @@ def audio(path: Path) -> NDArray[np.float32]:
 
 def _undecodable(path: Path, what: str, error: Exception, media: Media | None = None) -> DataWrong:
     if not path.is_file():
-        return DataWrong(f"{path} is missing", hint="run the stage `prepare` of this data set again")
+        return DataWrong(f"file not found: {path}", hint="run the stage `prepare` of this data set again")
     reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
     others = [name for name in DECODERS if media is not None and name != media.decoder]
     instead = f", or try `media.decoder: {others[0]}`, whose frames differ" if others else ""

@@ -1,16 +1,17 @@
-"""Decoded clips, kept on disk by content, for every process of this machine: an epoch, a group of answers, a hint round, a
-later stage and a restarted one do not decode again.
+"""A cache of decoded clips on disk, by content, for every process of this machine.
+
+An epoch, a group of answers, a hint round, a later stage and a restarted stage do not decode again.
 
     <root>/<2 hex>/<key>.safetensors     key: SHA-256 of the clip's BLAKE3 and of how it is decoded
 
-What is kept is what the decoder gives, frames as bytes and samples of the sound, which costs a hundred milliseconds; what a
-student's towers take is made of it in ten (`runtime.media.features`) and would be four times as many bytes. So students,
-formats, stages and runs share it, and who decodes needs neither torch nor transformers.
+An entry is what the decoder returns, frames as bytes and samples of the sound, which takes a hundred milliseconds. The
+features of a student are made from it in ten (`runtime.media.features`) and would be four times as many bytes. So students,
+formats, stages and runs share entries, and processes that decode need neither torch nor transformers.
 
-An entry is written beside its place and renamed, carries the BLAKE3 of its arrays, and is compared with it whenever it is
-read: one that is torn or was changed is told, removed and made anew. All entries together have at most `C2F_FEATURES_GB`
-gigabytes (50, or an eighth of the disk if that is less). What goes to make room is drawn by lot: training reads all clips
-in turn, and then the least recently used is what is needed next.
+An entry is written to a temporary file and renamed, and has the BLAKE3 of its arrays, which is compared at every read: a
+truncated or changed entry is logged, removed and made again. All entries together take at most `C2F_FEATURES_GB` gigabytes
+(50, or an eighth of the disk if that is less). Entries are evicted at random: training reads all clips in turn, so the
+least recently used is the next that is needed.
 """
 
 from __future__ import annotations
@@ -50,29 +51,31 @@ if TYPE_CHECKING:
 Arrays = dict[str, "NDArray[np.generic]"]
 
 LIBRARIES = ("av", "decord", "librosa", "numpy")
-"""That decode."""
+"""Libraries that decode."""
 DEFAULT_GB = 50.0
 SWEEP = 0.05
-"""Share of the room that a process writes between two looks at how much there is, and that a look makes free."""
+"""Share of the limit that a process writes between two measurements of the cache, and that an eviction frees."""
 ABANDONED_SECONDS = 3600.0
-"""Seconds after which a file that is being written is not being written any more."""
+"""Seconds after which an unfinished file counts as abandoned."""
 
 
 def open_cache(store: ObjectStore) -> DecodedCache:
-    """Beside a store that is a folder, else in this machine's cache."""
+    """Return the cache beside a store that is a folder, else the one in this machine's cache folder."""
     root = Path(store.local("features") or machine_cache().root / "features")
     return DecodedCache(root, cache_limit(root))
 
 
 def cache_limit(root: Path) -> int:
-    """Raises `WrongUsage` for a `C2F_FEATURES_GB` that is no number."""
-    given = os.environ.get("C2F_FEATURES_GB", "")
+    """Return the limit in bytes. Raises `WrongUsage` if `C2F_FEATURES_GB` is not a number."""
+    setting = os.environ.get("C2F_FEATURES_GB", "")
     try:
-        limit = int(float(given or DEFAULT_GB) * 1e9)
+        limit = int(float(setting or DEFAULT_GB) * 1e9)
     except ValueError as error:
-        raise WrongUsage(f"C2F_FEATURES_GB is `{given}`", hint="a number of gigabytes, 0 for none") from error
+        raise WrongUsage(
+            f"invalid C2F_FEATURES_GB: `{setting}`", hint="set a number of gigabytes, 0 for no cache"
+        ) from error
     root.mkdir(parents=True, exist_ok=True)
-    return limit if given else min(limit, shutil.disk_usage(root).total // 8)
+    return limit if setting else min(limit, shutil.disk_usage(root).total // 8)
 
 
 def cache_key(clip_blake3: str, how: str) -> str:
@@ -80,9 +83,9 @@ def cache_key(clip_blake3: str, how: str) -> str:
 
 
 def decoding_digest(media: Media) -> str:
-    """Digest of all that a decoded clip depends on besides its bytes: settings, libraries, and code."""
+    """Return the digest of all that a decoded clip depends on besides its bytes: settings, libraries, and code."""
     settings = {
-        "media": media.model_dump(mode="json", exclude={"audio"}),  # the prompt's business
+        "media": media.model_dump(mode="json", exclude={"audio"}),  # it changes the prompt alone
         "libraries": {name: version(name) for name in LIBRARIES},
         "code": sha256(Path(decode.__file__).read_bytes()).hexdigest(),
     }
@@ -91,20 +94,19 @@ def decoding_digest(media: Media) -> str:
 
 @dataclass
 class DecodedCache:
-    """Picklable, as it goes to the processes that decode ahead of need."""
+    """A cache below `root`. It can be pickled, to be sent to the processes that prefetch."""
 
     root: Path
     max_bytes: int
-    """Bytes."""
     _written: int | None = field(default=None, repr=False)
-    """By this process since it last looked how much there is; `None` before the first look."""
+    """Bytes that this process wrote since it last measured the cache; `None` before the first time."""
     _full: bool = field(default=False, repr=False)
 
     def path(self, key: str) -> Path:
         return self.root / key[:2] / f"{key}.safetensors"
 
     def get(self, key: str) -> Arrays | None:
-        """The entry, or `None` if there is none that is whole."""
+        """Return the entry, or `None` if there is none or it is damaged."""
         path = self.path(key)
         try:
             with safe_open(path, "np") as file:
@@ -116,12 +118,12 @@ class DecodedCache:
             whole = False
         if whole:
             return arrays
-        log_line(f"the decoded clip {path} is damaged; it is removed and made again")
+        log_line(f"the decoded clip {path} is damaged; it is removed and decoded again")
         path.unlink(missing_ok=True)
         return None
 
     def put(self, key: str, arrays: Arrays) -> None:
-        """Keep what was made. A disk that is full is told once, and costs time and nothing else."""
+        """Write an entry. If the disk is full or read-only, log that once and write no more."""
         size = sum(array.nbytes for array in arrays.values())
         if self._full or size > self.max_bytes:
             return
@@ -136,11 +138,11 @@ class DecodedCache:
             part.unlink(missing_ok=True)
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
                 raise
-            log_line(f"decoded clips are not kept from here on: {self.root}: {error.strerror}")
+            log_line(f"decoded clips are not cached any more: {self.root}: {error.strerror}")
             self._full = True
 
     def _make_room(self, size: int) -> None:
-        """Look how much there is once in a while, and then make room until the next look."""
+        """Measure the cache once in a while, and then evict enough until the next time."""
         slack = int(self.max_bytes * SWEEP)
         if self._written is not None and self._written + size <= slack:
             self._written += size
@@ -150,7 +152,7 @@ class DecodedCache:
             self._evict(self.max_bytes - max(slack, size))
 
     def _evict(self, most: int) -> None:
-        """Remove entries drawn by lot until at most `most` bytes are left and the disk has some to spare."""
+        """Remove random entries until at most `most` bytes are left and the disk has `SPARE` bytes free."""
         entries = list(self._entries())
         random.Random(len(entries)).shuffle(entries)  # noqa: S311  no secret
         total = sum(size for _, size in entries)
@@ -161,19 +163,19 @@ class DecodedCache:
             total, short = total - size, short - size
 
     def _entries(self) -> Iterator[tuple[Path, int]]:
-        """Path and size, also of what a process that was killed left half written; not of what is being written."""
+        """Yield path and size of entries and of abandoned files; not of files that are being written."""
         for folder in self.root.iterdir():
             for path in folder.iterdir() if folder.is_dir() else ():
                 try:
                     found = path.stat()
-                except FileNotFoundError:  # renamed meanwhile, or removed
+                except FileNotFoundError:  # renamed or removed meanwhile
                     continue
                 if path.suffix != ".part" or time.time() - found.st_mtime > ABANDONED_SECONDS:
                     yield path, found.st_size
 
 
 def _digest(arrays: Arrays) -> str:
-    """Of names, forms and values."""
+    """Return the digest of names, types, shapes and values."""
     hashed = blake3()
     for name, array in sorted(arrays.items()):
         hashed.update(f"{name} {array.dtype} {array.shape}\n".encode())

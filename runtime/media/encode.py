@@ -1,4 +1,4 @@
-"""What a stage sees of a clip, as files again: for models that are asked over HTTP.
+"""Encode the frames and the sound of a clip as files, for models behind an endpoint.
 
 A model behind an endpoint gets the frames and the sound that one in the process would get (`runtime.media.decode`), so
 that `media.*` means the same for both, and a clip of 20 MB is sent as some hundred kilobytes.
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 QUALITY = "12"
-"""x264's constant rate factor. A drawn frame comes back 1.6 of 255 off on average, nearly all by the halved colour."""
+"""x264's constant rate factor. A rendered frame decodes to 1.6 of 255 off on average, nearly all from halved colour."""
 JPEG = 92
 
 
 def mp4(frames: NDArray[np.uint8], seconds: float) -> bytes:
-    """Frames (T, height, width, RGB), each shown for the same part of `seconds`; H.264, no sound."""
+    """Return an MP4 of frames (T, height, width, RGB), each shown for an equal part of `seconds`; H.264, no sound."""
     import av
 
     file = io.BytesIO()
@@ -42,19 +42,19 @@ def mp4(frames: NDArray[np.uint8], seconds: float) -> bytes:
 
 
 def jpegs(frames: NDArray[np.uint8]) -> list[bytes]:
-    """Frames (T, height, width, RGB), each as a picture."""
+    """Return each of the frames (T, height, width, RGB) as a JPEG."""
     from PIL import Image
 
-    made = []
+    pictures = []
     for frame in frames:
         file = io.BytesIO()
         Image.fromarray(frame).save(file, "JPEG", quality=JPEG)
-        made.append(file.getvalue())
-    return made
+        pictures.append(file.getvalue())
+    return pictures
 
 
 def wav(sound: NDArray[np.float32]) -> bytes:
-    """Samples in [-1, 1] at 16 kHz, as 16 bits each."""
+    """Return a WAV of samples in [-1, 1] at 16 kHz, 16 bits each."""
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)

@@ -1,10 +1,10 @@
-"""A decoded clip -> what a student's towers take: patches of its frames, the spectrum of its sound.
+"""Features of a decoded clip, which a student's towers take: patches of its frames, the spectrum of its sound.
 
-It depends on the student's processor and on no prompt, and is made anew whenever a clip is read from disk
+They depend on the student's processor and on no prompt, and are computed whenever a clip is read from disk
 (`runtime.media.decoded_cache`): cutting 16 frames of 94,080 pixels to normalised patches takes 8 ms, less than reading the four
-times as many bytes that they are.
+times as many bytes that they take.
 
-Bit for bit what the whole processor returns; a test holds that. Sound is transformed in its own length and not padded to
+They equal bit for bit what the whole processor returns; a test holds that. Sound is transformed in its own length and not padded to
 the longest that can be heard first, which for Qwen2.5-Omni is 300 s: 3 ms instead of 300 for a clip of 5 s.
 """
 
@@ -17,46 +17,43 @@ from c2f_spec.errors import DataWrong
 from runtime.media.decode import FRAMES, RATE, SOUND
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedClip:
-    """As the decoder gives it."""
-
-    frames: NDArray[np.uint8] | None
-    """(T, height, width, 3), in their final size; `None` without a picture."""
-    sound: NDArray[np.float32] | None
-    """Samples at 16 kHz; `None` without sound."""
-    seconds: float
-
-
-if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
     import torch
     from numpy.typing import NDArray
 
     Tensors = dict[str, torch.Tensor]
 
 
+@dataclass(frozen=True, slots=True)
+class DecodedClip:
+    """A clip as the decoder returns it."""
+
+    frames: NDArray[np.uint8] | None
+    """(T, height, width, 3), in their final size; `None` without a picture."""
+    sound: NDArray[np.float32] | None
+    """Samples at 16 kHz; `None` without sound."""
+    seconds: float
+    """Duration."""
+
+
 @dataclass(frozen=True)
 class FeatureMaker:
-    """Of a student."""
+    """Computes the features of clips for one student."""
 
     video_processor: Any
     feature_extractor: Any
 
     def make(self, decoded: Mapping[str, NDArray[Any]], path: Path) -> Tensors:
-        """pixel_values_videos (patches, values) and video_grid_thw (1, 3) for the frames; input_features (1, mels,
+        """Return pixel_values_videos (patches, values) and video_grid_thw (1, 3) for the frames; input_features (1, mels,
         frames) and feature_attention_mask (1, frames) for the sound.
 
-        Raises `DataWrong` naming `path` for more sound than the student hears.
+        Raises `DataWrong` naming `path` for more sound than the student can take.
         """
-        seen = self._frame_features(decoded[FRAMES]) if FRAMES in decoded else {}
-        return seen | (self._sound_features(decoded[SOUND], path) if SOUND in decoded else {})
+        pictures = self._frame_features(decoded[FRAMES]) if FRAMES in decoded else {}
+        return pictures | (self._sound_features(decoded[SOUND], path) if SOUND in decoded else {})
 
     def _frame_features(self, frames: NDArray[Any]) -> Tensors:
         made = self.video_processor(
@@ -69,7 +66,7 @@ class FeatureMaker:
         return {name: made[name] for name in ("pixel_values_videos", "video_grid_thw")}
 
     def _sound_features(self, sound: NDArray[Any], path: Path) -> Tensors:
-        """Samples of one channel at 16 kHz. The last window looks `n_fft` samples beyond the end: at silence."""
+        """Return the spectrum of mono samples at 16 kHz. The last window reaches `n_fft` samples beyond the end: silence."""
         extractor = self.feature_extractor
         if len(sound) > extractor.n_samples:
             raise DataWrong(

@@ -1,4 +1,4 @@
-"""Decoded sound and frames -> a few numbers: pitch and level of the voice, mouth and brows of the face.
+"""Measure a decoded clip: pitch and level of the voice, mouth and brows of the face.
 
 Made for the speaker that `runtime/media/render.py` draws, whose face always sits in the same place; real faces would
 need a landmark model. Used by the lexicon teacher and by the ridge baselines.
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 LOWEST_HZ, HIGHEST_HZ = 90.0, 900.0
 WINDOW, HOP = 512, 2048
-"""Samples that are compared with later ones, and between two readings of the pitch: eight a second."""
+"""Samples of a window, and samples between two readings of the pitch: eight a second."""
 DIP = 0.1
-"""The first period whose normalised difference falls below it is taken (section 4 of the paper, step 4)."""
+"""Threshold: the first period whose normalised difference is below it is the pitch (section 4 of the paper, step 4)."""
 SILENCE_DB = -90.0
 EPSILON = 1e-12
 FFT = 1024
-"""Points; at least a window and the longest period."""
+"""Points of the transform; at least a window and the longest period."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """What voice and face show."""
+    """Measurements of voice and face."""
 
     pitch_hz: float
     """Median over time."""
@@ -53,7 +53,7 @@ class Measures:
 
 
 def measure(path: Path, media: Media, lacks: tuple[str, ...] = ()) -> Measures:
-    """Decode a clip and measure it; of what it `lacks`, NaN. Raises `DataWrong` if it cannot be decoded."""
+    """Decode a clip and return its measurements, NaN for what it `lacks`. Raises `DataWrong` if it cannot be decoded."""
     voice, mouth, brows = (math.nan, math.nan), math.nan, math.nan
     if "audio" not in lacks:
         sound = audio(path)
@@ -64,13 +64,13 @@ def measure(path: Path, media: Media, lacks: tuple[str, ...] = ()) -> Measures:
 
 
 def level(sound: NDArray[np.float32]) -> float:
-    """Root mean square in dB of full scale, at least `SILENCE_DB`."""
+    """Return the root mean square in dB of full scale, at least `SILENCE_DB`."""
     power = float(np.mean(np.square(sound, dtype=np.float64))) if sound.size else 0.0
     return max(SILENCE_DB, 10 * float(np.log10(power))) if power > 0 else SILENCE_DB
 
 
 def pitch(sound: NDArray[np.float32]) -> float:
-    """Median over time in Hz. N readings, T periods of 0, 1, ... samples."""
+    """Return the median pitch over time in Hz. Suffixes: N readings, T periods of 0, 1, ... samples."""
     shortest, longest = int(RATE / HIGHEST_HZ), int(RATE / LOWEST_HZ)
     needed = WINDOW + longest + 1  # and one beyond, for the parabola
     padded = np.pad(sound.astype(np.float64), (0, max(0, needed - sound.size)))
@@ -87,7 +87,7 @@ def pitch(sound: NDArray[np.float32]) -> float:
 
 
 def _period(normal_T: NDArray[np.float64], shortest: int, longest: int) -> float:
-    """The first deep dip between two periods, else the deepest, with a parabola through its neighbours."""
+    """Return the first deep dip between two periods, else the deepest, refined by a parabola through its neighbours."""
     inner = normal_T[shortest : longest + 1]
     dips = np.flatnonzero(
         (inner < DIP) & (inner <= normal_T[shortest - 1 : longest]) & (inner <= normal_T[shortest + 1 :])
@@ -99,7 +99,7 @@ def _period(normal_T: NDArray[np.float64], shortest: int, longest: int) -> float
 
 
 def face(pictures: NDArray[np.uint8]) -> tuple[float, float]:
-    """Mouth and brows in pixels, from (T, height, width, RGB)."""
+    """Return mouth and brows in pixels, from frames (T, height, width, RGB)."""
     grey = pictures.mean(axis=(0, 3))
     scale = 56 / grey.shape[0]
     rows = (np.arange(grey.shape[0]) + 0.5) * scale - 0.5
@@ -120,7 +120,7 @@ def _height(
     between: tuple[float, float],
     out: tuple[float, float],
 ) -> float:
-    """The mean row of the ink in a window: `between` two rows and `out` so far from the middle column."""
+    """Return the mean row of the ink in a window: rows `between` two, columns whose distance from the middle is in `out`."""
     window = ink[
         np.ix_((rows >= between[0]) & (rows <= between[1]), (columns >= out[0]) & (columns <= out[1]))
     ]

@@ -1,9 +1,9 @@
-"""Clips that are needed soon, decoded by other processes meanwhile, in the order of need.
+"""Processes that decode the clips that a stage needs soon, in the order of need.
 
-A worker puts what it made where `runtime.media.decoded_cache` keeps it and says no more than that it is done; what it could not
-make the stage makes itself, and so meets the error when it needs the clip. So does it with what it needs before a worker has
-started. Never more than `WINDOW` clips a worker are
-asked for at once. A worker that dies, or that is at one clip for `HANG_SECONDS`, is an error that names the clip.
+A worker writes a decoded clip into `runtime.media.decoded_cache` and reports that it is done. A clip that it cannot decode is
+decoded by the stage itself, which then gets the error when it needs the clip; so is a clip that is needed before a worker
+has started. Each worker has at most `WINDOW` clips to do. A worker that dies, or that takes `HANG_SECONDS` for a clip, is an
+error that names the clip.
 
 Workers are spawned, not forked, as in `runtime.process.parallel`. They import no torch, so they are at work within half a second and
 take 90 MB each. SIGTERM and SIGINT are left to the stage, which may still be saving, and every end of the stage ends them.
@@ -37,11 +37,12 @@ if TYPE_CHECKING:
     from runtime.media.decoded_cache import DecodedCache
 
 WINDOW = 32
+"""Clips that a worker has to do at most."""
 MAX_WORKERS = 4
-"""Workers of one process of a stage (METHOD 8.4 asks for four CPUs a GPU)."""
+"""Workers of one process of a stage at most (METHOD 8.4: four CPUs a GPU)."""
 HANG_SECONDS = 300.0
 READY = ""
-"""What a worker says before it is done with the first clip."""
+"""Message of a worker that is ready for its first clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +55,17 @@ class Task:
 
 
 Work = Callable[[Task], None]
-"""What a worker does with each clip. Picklable."""
+"""Function of a worker for each clip. It must be picklable."""
 
 
-def decode_to_cache(media: Media, kept: DecodedCache, task: Task) -> None:
-    """Unless it is there."""
-    if not kept.path(task.key).is_file():
-        kept.put(task.key, decode.clip(task.path, media, task.lacks))
+def decode_to_cache(media: Media, cache: DecodedCache, task: Task) -> None:
+    """Decode a clip into the cache, unless it is there."""
+    if not cache.path(task.key).is_file():
+        cache.put(task.key, decode.clip(task.path, media, task.lacks))
 
 
 def prefetch_workers() -> int:
-    """Workers that this process of a stage may start: its share of the cores but the one that it needs itself."""
+    """Return the workers that this process of a stage may start: its share of the cores, less the one it needs itself."""
     share = available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     return max(0, min(MAX_WORKERS, share - 1))
 
@@ -75,13 +76,13 @@ class _Worker:
     pipe: Connection
     tasks: deque[Task] = field(default_factory=deque)
     since: float = 0.0
-    """When it began with the first of `asked`."""
+    """Time at which it began the first of `tasks`."""
     ready: bool = False
-    """It has imported what it needs."""
+    """Whether it has imported what it needs."""
 
 
 class Prefetcher:
-    """`expect` the clips in the order of need, then `take` each before it is read."""
+    """A pool of workers. `schedule` the clips in the order of need, then `wait_for` each before it is read."""
 
     def __init__(self, work: Work, workers: int) -> None:
         self._workers = [_start_worker() for _ in range(workers)]
@@ -90,29 +91,28 @@ class Prefetcher:
             worker.pipe.send(work)
         self._order: list[Task] = []
         self._place: dict[str, int] = {}
-        self._asked = 0
-        """How much of the order was given to workers."""
-        self._reached = 0
+        self._sent = 0
+        """Clips of the order that were sent to workers."""
+        self._needed = 0
+        """Clips of the order that the stage has needed so far."""
         atexit.register(self.close)  # before multiprocessing's own, which would wait for the workers
 
     def schedule(self, tasks: Sequence[Task]) -> None:
-        """From now on these are needed, in this order; what was expected before is not."""
+        """Decode these from now on, in this order, instead of those scheduled before."""
         self._order = list({task.key: task for task in tasks}.values())
         self._place = {task.key: number for number, task in enumerate(self._order)}
-        self._asked = self._reached = 0
+        self._sent = self._needed = 0
         self._send_tasks()
 
     def wait_for(self, task: Task) -> None:
-        """Returns when no worker that has started is at `task` or has it before it. Raises `StageError` for a worker
-        that is no more.
-        """
-        self._reached = max(self._reached, self._place.get(task.key, -1) + 1)
+        """Wait until no worker that has started has `task` to do. Raises `StageError` if a worker died or hangs."""
+        self._needed = max(self._needed, self._place.get(task.key, -1) + 1)
         self._send_tasks()
         while (worker := self._worker_of(task)) is not None:
             self._receive(worker)
 
     def close(self) -> None:
-        """End the workers now, whatever they are at."""
+        """Kill the workers now."""
         atexit.unregister(self.close)
         for worker in self._workers:
             worker.process.kill()
@@ -122,17 +122,17 @@ class Prefetcher:
         self._workers = []
 
     def _send_tasks(self) -> None:
-        """Fill the window. Clips that other ranks take from the same order count as reached when a later one is."""
-        end = min(len(self._order), self._reached + WINDOW * len(self._workers))
+        """Fill the window. A clip that another rank reads from the same order counts as needed when a later one is."""
+        end = min(len(self._order), self._needed + WINDOW * len(self._workers))
         for worker in self._workers:
             self._receive(worker, block=False)
-        self._asked = max(self._asked, self._reached)
-        while self._asked < end:
+        self._sent = max(self._sent, self._needed)
+        while self._sent < end:
             worker = min(self._workers, key=lambda each: len(each.tasks))
             if len(worker.tasks) >= WINDOW:
                 return
-            task = self._order[self._asked]
-            self._asked += 1
+            task = self._order[self._sent]
+            self._sent += 1
             if not worker.tasks:
                 worker.since = time.monotonic()
             worker.tasks.append(task)
@@ -145,7 +145,7 @@ class Prefetcher:
         return next((w for w in self._workers if w.ready and any(t.key == task.key for t in w.tasks)), None)
 
     def _receive(self, worker: _Worker, *, block: bool = True) -> None:
-        """Take note of what a worker has done; with `block`, wait until it has done something."""
+        """Receive which clips a worker has done; with `block`, wait until it has done one."""
         while worker.tasks:
             left = worker.since + HANG_SECONDS - time.monotonic()
             if not wait([worker.pipe, worker.process.sentinel], max(0.0, left) if block else 0.0):
@@ -153,10 +153,10 @@ class Prefetcher:
                     self._raise_hung(worker)
                 return
             try:
-                said = worker.pipe.recv()
+                message = worker.pipe.recv()
             except (EOFError, OSError):
                 self._raise_died(worker)
-            if said == READY:
+            if message == READY:
                 worker.ready = True
             else:
                 worker.tasks.popleft()
@@ -167,7 +167,7 @@ class Prefetcher:
         path = worker.tasks[0].path
         self.close()
         raise DataWrong(
-            f"{path} was not decoded within {HANG_SECONDS:.0f} s",
+            f"timed out: {path} was not decoded within {HANG_SECONDS:.0f} s",
             hint="replace the file, or try the other value of `media.decoder`",
         )
 
@@ -179,7 +179,7 @@ class Prefetcher:
 
 
 def raise_worker_death(code: int | None, path: Path | None) -> None:
-    """Raises what the end of a worker means."""
+    """Raise the error that the exit code of a worker means."""
     at = f" at {path}" if path else ""
     if code is not None and code < 0 and -code not in (signal.SIGKILL, signal.SIGTERM):
         name = signal.Signals(-code).name
@@ -192,7 +192,7 @@ def raise_worker_death(code: int | None, path: Path | None) -> None:
             f"a process that decodes clips was killed{at}, as a machine does when memory runs out",
             hint="give the stage more memory or fewer cores, or lower `media.max_frames` or `media.max_pixels`",
         )
-    raise RuntimeError(f"a process that decodes clips ended with {code}{at}; what it said stands above")
+    raise RuntimeError(f"a process that decodes clips ended with {code}{at}; its error is in the log above")
 
 
 def _start_worker() -> _Worker:
@@ -214,6 +214,6 @@ def _run_worker(pipe: Connection) -> None:
             task: Task = pipe.recv()
         except (EOFError, OSError):
             return
-        with suppress(StageError):  # the stage meets it when it needs the clip
+        with suppress(StageError):  # the stage gets it when it needs the clip
             work(task)
         pipe.send(task.key)

@@ -1,6 +1,6 @@
-"""A rating -> a drawn speaker with a voice, one small mp4. For data sets that have text and ratings but no recordings.
+"""Render a rating as a drawn speaker with a voice, one small mp4, for data sets with text and ratings but no recordings.
 
-What is drawn shows that the tool works on real media files; it is no evidence about people. From the rating r in
+Rendered clips show that the tool works on real media files; they are no evidence about people. From the rating r in
 [-4, 4] come four cues, each with a noise of its own (standard normal, seeded by render seed and clip id):
 
     cue     value                          drawn as
@@ -39,7 +39,7 @@ FRAMES = 8
 RATE = 16_000
 SECONDS = FRAMES / FPS
 SYLLABLES = 4
-"""A second."""
+"""Syllables a second."""
 BITEXACT = 0x800000
 """AV_CODEC_FLAG_BITEXACT: no version string in the stream."""
 BACKGROUND, SKIN, INK = (60, 70, 90), (235, 205, 170), (40, 20, 25)
@@ -47,7 +47,7 @@ BACKGROUND, SKIN, INK = (60, 70, 90), (235, 205, 170), (40, 20, 25)
 
 @dataclass(frozen=True, slots=True)
 class Cues:
-    """What voice and face show, in units of the rating's range with the noise in: 1 is the top of the range."""
+    """Cues of voice and face with their noise, in units of the rating's range: 1 is the top of the range."""
 
     pitch: float
     energy: float
@@ -56,7 +56,7 @@ class Cues:
 
 
 def cues(rating: float, *, seed: int, clip: str) -> Cues:
-    """The noisy cues of one clip; `rating` in [-4, 4]."""
+    """Return the noisy cues of one clip; `rating` in [-4, 4]."""
     digest = hashlib.blake2b(f"{seed}:{clip}".encode(), digest_size=16).digest()
     noise = np.random.default_rng(int.from_bytes(digest, "big")).standard_normal(4)
     values = rating / 4 + noise * (0.61, 1.37, 0.61, 1.37)
@@ -64,27 +64,27 @@ def cues(rating: float, *, seed: int, clip: str) -> Cues:
     return Cues(pitch, energy, mouth, brows)
 
 
-def voice(shown: Cues) -> NDArray[np.float32]:
-    """`RATE * SECONDS` samples in [-1, 1]."""
+def voice(drawn: Cues) -> NDArray[np.float32]:
+    """Return `RATE * SECONDS` samples in [-1, 1]."""
     seconds = np.arange(int(RATE * SECONDS)) / RATE
-    fundamental = 300 * 2 ** (0.65 * shown.pitch)
+    fundamental = 300 * 2 ** (0.65 * drawn.pitch)
     wave = sum(np.sin(2 * np.pi * fundamental * k * seconds) / k for k in range(1, 5))
     wave *= 0.6 - 0.4 * np.cos(2 * np.pi * SYLLABLES * seconds)
-    wave *= 10 ** ((-24 + 4 * shown.energy) / 20) / np.sqrt(np.mean(wave**2))
+    wave *= 10 ** ((-24 + 4 * drawn.energy) / 20) / np.sqrt(np.mean(wave**2))
     samples: NDArray[np.float32] = np.clip(wave, -1, 1).astype(np.float32)
     return samples
 
 
-def face(shown: Cues) -> NDArray[np.uint8]:
-    """`FRAMES` pictures, (frames, height, width, RGB)."""
+def face(drawn: Cues) -> NDArray[np.uint8]:
+    """Return `FRAMES` pictures, (frames, height, width, RGB)."""
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     from_middle = np.abs(x - (SIDE - 1) / 2)
     disc = _inside(25.5 - np.hypot(from_middle, y - 27.5))
     eyes = _inside(2.5 - np.hypot(from_middle - 9, y - 22))
     along = np.clip((from_middle - 5) / 8, 0, 1)  # 0 at the inner end of a brow, 1 at the outer
-    brows = _inside(1.2 - np.hypot(y - (13 - 0.8 * shown.brows * (2 - along)), from_middle - (5 + 8 * along)))
+    brows = _inside(1.2 - np.hypot(y - (13 - 0.8 * drawn.brows * (2 - along)), from_middle - (5 + 8 * along)))
     across = np.clip(from_middle / 12, 0, 1)
-    lips = np.hypot(y - (40 + 4 * shown.mouth * (0.5 - across**2)), from_middle - 12 * across)
+    lips = np.hypot(y - (40 + 4 * drawn.mouth * (0.5 - across**2)), from_middle - 12 * across)
     still = np.maximum(eyes, brows)
     frames = []
     for n in range(FRAMES):
@@ -97,7 +97,7 @@ def face(shown: Cues) -> NDArray[np.uint8]:
 
 def render(path: Path, rating: float, *, seed: int, clip: str) -> None:
     """Write the clip to `path`, an mp4 of a few kilobytes with a video and an audio stream."""
-    shown = cues(rating, seed=seed, clip=clip)
+    drawn = cues(rating, seed=seed, clip=clip)
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         video: Any = container.add_stream("mpeg4", rate=FPS, options={"qscale": "3"})
         video.width, video.height, video.pix_fmt = SIDE, SIDE, "yuv420p"
@@ -106,16 +106,16 @@ def render(path: Path, rating: float, *, seed: int, clip: str) -> None:
         audio.bit_rate = 32_000
         for stream in (video, audio):
             stream.codec_context.flags |= BITEXACT
-        for picture in face(shown):
+        for picture in face(drawn):
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(video.encode())
-        sound = av.AudioFrame.from_ndarray(voice(shown)[None], format="fltp", layout="mono")
+        sound = av.AudioFrame.from_ndarray(voice(drawn)[None], format="fltp", layout="mono")
         sound.sample_rate, sound.pts = RATE, 0
         container.mux(audio.encode(sound))
         container.mux(audio.encode())
 
 
 def _inside(distance: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Coverage in [0, 1] of a pixel that lies `distance` pixels inside an edge."""
+    """Return the coverage in [0, 1] of a pixel that lies `distance` pixels inside an edge."""
     covered: NDArray[np.float32] = np.clip(distance + 0.5, 0, 1)
     return covered

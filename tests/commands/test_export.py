@@ -96,11 +96,11 @@ def test_predict_says_what_the_evaluation_said(exported, tmp_path, capsys):
     ("files", "message"),
     [
         ({}, "has no clips"),
-        ({"a.mp4": "", "b.mp4": "", "b.txt": ""}, "what is said in .*a.mp4 is not there"),
-        ({"a.mp4": "", "b.mp4": "", "c.mp4": "", "b.txt": ""}, "a.mp4 and 1 others is not there"),
+        ({"a.mp4": "", "b.mp4": "", "b.txt": ""}, r"missing transcript of .*a.mp4\n"),
+        ({"a.mp4": "", "b.mp4": "", "c.mp4": "", "b.txt": ""}, "missing transcript of .*a.mp4 and 1 others"),
     ],
 )
-def test_what_is_said_must_be_there(tmp_path, files, message):
+def test_a_missing_transcript_is_reported(tmp_path, files, message):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with pytest.raises(DataWrong, match=message):
@@ -110,7 +110,7 @@ def test_what_is_said_must_be_there(tmp_path, files, message):
 
 
 def test_a_folder_that_export_did_not_make(tmp_path):
-    with pytest.raises(DataWrong, match="is no exported student"):
+    with pytest.raises(DataWrong, match="is not an exported student"):
         predict.read_export_facts(tmp_path)
 
 

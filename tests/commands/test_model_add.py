@@ -138,7 +138,7 @@ def test_what_is_in_the_store_is_not_sent_twice(tmp_path, capsys):
 def test_a_token_goes_to_the_hub_and_no_further(hub, tmp_path, monkeypatch, capsys):
     hub.token = "mine"
     assert add(tmp_path, "hf") == 7
-    assert "put a token of yours into HF_TOKEN" in capsys.readouterr().err
+    assert "set HF_TOKEN to your token" in capsys.readouterr().err
     monkeypatch.setenv("HF_TOKEN", "mine")
     assert add(tmp_path, "hf") == 0
     assert {token for path, _, token in hub.asked if path.startswith("/storage/")} == {""}
@@ -149,7 +149,7 @@ def test_a_hub_may_call_the_revision_by_another_name(hub, tmp_path, capsys):
     assert add(tmp_path, "modelscope") == 7
     assert "ModelScope lists no files: no such revision" in capsys.readouterr().err
     assert add(tmp_path, "hf") == 7
-    assert "is not on the hub" in capsys.readouterr().err
+    assert "was not found on the hub" in capsys.readouterr().err
     assert add(tmp_path, "modelscope", "--at", "master") == 0
     assert len(copies(tmp_path)) == 1
 

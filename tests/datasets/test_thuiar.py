@@ -166,7 +166,7 @@ def test_a_probe_says_what_a_file_holds(tmp_path):
     assert good.duration_s == pytest.approx(2, abs=0.2)
     film(tmp_path / "blind.mp4", side=None)
     broken_off(tmp_path / "good.mp4", tmp_path / "off.mp4")
-    assert probe(tmp_path / "off.mp4").problem == "it breaks off after 0.3 of 2.0 s"
+    assert probe(tmp_path / "off.mp4").problem == "truncated: 0.3 of 2.0 s can be read"
     assert probe(tmp_path / "silent.mp4").lacks == ("audio",)
     assert probe(tmp_path / "blind.mp4").lacks == ("video",)
     assert all(probe(tmp_path / name).problem for name in ("cut.mp4", "text.mp4"))

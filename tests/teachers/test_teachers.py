@@ -77,7 +77,7 @@ def test_media_of_a_clip_are_encoded_once_for_all_its_questions(tmp_path):
     assert all(made[kind] is found[0][kind] for made in found for kind in (0, 1))
     gone = Question("d", 0, "w", "Say", tmp_path / "d.mp4", 2.0)
     for _ in range(2):
-        with pytest.raises(DataWrong, match="is missing"):
+        with pytest.raises(DataWrong, match="file not found"):
             parts.of(gone)
 
 

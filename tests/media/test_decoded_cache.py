@@ -124,5 +124,5 @@ def test_where_and_how_much(tmp_path, monkeypatch):
     monkeypatch.setenv("C2F_FEATURES_GB", "0.5")
     assert cache_limit(tmp_path) == 500_000_000
     monkeypatch.setenv("C2F_FEATURES_GB", "much")
-    with pytest.raises(WrongUsage, match="C2F_FEATURES_GB is `much`"):
+    with pytest.raises(WrongUsage, match="invalid C2F_FEATURES_GB: `much`"):
         cache_limit(tmp_path)
