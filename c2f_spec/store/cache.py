@@ -1,11 +1,15 @@
-"""What was fetched once stays on this machine: files by their digest, shared by all stages, users of one `$C2F_CACHE`.
+"""Fetch stored files to this machine and verify each by its digest; keep them in a cache that all stages share.
 
-    blobs/<3 hex>/<blake3>     read only; its time of change is that of its last use
-    views/<id>/…               folders of hard links, one a stage; <id>.lock is held for as long as its process lives
-    locks/<3 hex>              whoever fetches a file holds its lock: the others wait for the one download
+Files of a store in a folder of this machine are read in place. Files of a bucket come to the cache, only those that it
+does not have: large ones by themselves, small ones by ranges of the shard that they are packed in.
 
-A view keeps its files even when their blobs are evicted, which happens to the least recently used once the blobs
-outgrow `C2F_CACHE_GB` (200, or a quarter of the disk if that is less). A blob is verified each time it is used.
+    blobs/<3 hex>/<blake3>     read only; its modification time is that of its last use
+    views/<id>/…               folders of hard links, one a stage; <id>.lock is locked for as long as its process lives
+    locks/<3 hex>              locked while a file is fetched: other processes wait for the one download
+
+A view keeps its files even when their blobs are evicted, the least recently used first, once the blobs outgrow
+`C2F_CACHE_GB` (200, or a quarter of the disk if that is less). A blob is verified each time it is used. `$C2F_CACHE` names
+the folder.
 """
 
 from __future__ import annotations
@@ -28,17 +32,25 @@ from c2f_spec.store.digest import digest_file
 from c2f_spec.store.machine import home, lock_file, locked, try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from c2f_spec.spec.handoff import FileEntry
+    from c2f_spec.store.protocol import ObjectStore
+
+    Item = tuple[str, FileEntry]
+    Files = Mapping[str, FileEntry]
+    OnProgress = Callable[[int, int], None]
+    """Called with the bytes that are present, and with all."""
 
 
 DEFAULT_GB = 200.0
 SPARE_BYTES = 256 << 20
-"""Bytes of a disk that stay free: a full one breaks more than this."""
+"""Bytes of a disk that stay free: a full disk breaks more than this."""
 
 
 class Cache:
+    """Blobs and views below `root`."""
+
     def __init__(self, root: Path) -> None:
         self.root = root
         try:
@@ -49,11 +61,11 @@ class Cache:
         self._view_locks: list[int] = []
 
     def blob(self, entry: FileEntry) -> Path:
-        """Where a file is or will be."""
+        """Return the path of the blob of a file, which need not exist."""
         return self.root / "blobs" / entry.blake3[:3] / entry.blake3
 
     def has(self, entry: FileEntry) -> bool:
-        """Whether it is there and whole; a damaged one is removed. A hit counts as use."""
+        """Return whether the blob exists and is valid; a damaged one is removed. A hit counts as use."""
         path = self.blob(entry)
         if not path.is_file():
             return False
@@ -65,28 +77,28 @@ class Cache:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Held by one at a time, in this process or another, for whatever has this `name`."""
+        """Hold the lock `name`, which one thread of all processes holds at a time."""
         with locked(self.root / "locks" / name):
             yield
 
     def add(self, path: Path, entry: FileEntry) -> None:
-        """Take a file that was verified, by moving it."""
+        """Move a verified file into the cache."""
         target = self.blob(entry)
         target.parent.mkdir(exist_ok=True)
         path.chmod(0o444)
         path.replace(target)
 
     def view(self) -> Path:
-        """An empty folder for links, which stays for as long as this process."""
+        """Return an empty folder for links, which lasts as long as this process."""
         path = self.root / "views" / uuid.uuid4().hex
         self._view_locks.append(
             lock_file(path.with_name(f"{path.name}.lock"))
-        )  # closed by the end of the process, whichever way it ends
+        )  # released by the end of the process
         path.mkdir()
         return path
 
     def make_room(self, needed: int) -> None:
-        """Evict what was not used for longest, so that `needed` more bytes fit. Raises `Unreachable` if they cannot."""
+        """Evict the least recently used blobs until `needed` more bytes fit. Raises `Unreachable` if they cannot."""
         with self.lock("evict"):
             self._remove_dead_views()
             blobs = sorted((b.stat().st_mtime, b.stat().st_size, b) for b in self.root.glob("blobs/*/*"))
@@ -101,7 +113,7 @@ class Cache:
             if free < needed:
                 raise Unreachable(
                     f"the inputs need {needed / 1e9:.1f} GB and {self.root} has {max(0, free) / 1e9:.1f} GB free",
-                    hint="make room, or name a larger disk with C2F_CACHE",
+                    hint="make room, or set C2F_CACHE to a larger disk",
                 )
 
     def _remove_dead_views(self) -> None:
@@ -116,46 +128,32 @@ class Cache:
 
 @cache
 def machine_cache() -> Cache:
-    """The one of this machine: `$C2F_CACHE`, a volume that stages share, or a folder of this user."""
-    given = os.environ.get("C2F_CACHE")
-    return Cache(Path(given).absolute() if given else home() / "cache")
+    """Return the cache of this machine: `$C2F_CACHE`, a volume that stages share, or a folder of this user."""
+    folder = os.environ.get("C2F_CACHE")
+    return Cache(Path(folder).absolute() if folder else home() / "cache")
 
 
 def unwritable(place: Path, error: OSError) -> Unreachable:
+    """Return the error of a cache on a disk that is full or read only."""
     return Unreachable(
         f"cannot write in {place}: {error.strerror}",
-        hint="make room, or name another disk with C2F_CACHE and C2F_HOME",
+        hint="make room, or set C2F_CACHE and C2F_HOME to another disk",
     )
 
 
 def _size_limit(root: Path) -> float:
-    given = os.environ.get("C2F_CACHE_GB", "")
+    text = os.environ.get("C2F_CACHE_GB", "")
     try:
-        limit = float(given or DEFAULT_GB)
+        limit = float(text or DEFAULT_GB)
     except ValueError as error:
-        raise WrongUsage(f"C2F_CACHE_GB is `{given}`", hint="a number of gigabytes") from error
-    return limit * 1e9 if given else min(limit * 1e9, shutil.disk_usage(root).total / 4)
+        raise WrongUsage(
+            f"C2F_CACHE_GB is `{text}`, which is not a number", hint="set it to a number of gigabytes"
+        ) from error
+    return limit * 1e9 if text else min(limit * 1e9, shutil.disk_usage(root).total / 4)
 
-
-# Stored files → files of this machine, each verified by its own digest before anybody reads it.
-#
-# What lies in a folder of this machine is read there. What lies in a bucket comes to the machine's cache, whatever is
-# missing of it: files by themselves, small ones by the shard they travel in.
-
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from c2f_spec.spec.handoff import FileEntry
-    from c2f_spec.store.protocol import ObjectStore
-
-    Item = tuple[str, FileEntry]
-    Files = Mapping[str, FileEntry]
-    OnProgress = Callable[[int, int], None]
-    """Bytes that are there, of all."""
 
 MAX_GAP = 256 << 10
-"""Bytes between two missing files of a shard up to which both come with one request."""
+"""Bytes between two missing files of a shard up to which one request brings both."""
 
 
 def fetch_verified(
@@ -164,13 +162,13 @@ def fetch_verified(
     files: Files,
     into: Path | None,
     remedy: str,
-    tell: OnProgress | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Path:
-    """A folder with `files` of the stored folder `name`: itself, if it lies here, else one that is read only and stays
-    for as long as this process lives. `into` becomes a link to that, for other processes to find it.
+    """Return a folder with the verified `files` of the stored folder `name`, read only.
 
-    Raises `Damaged` naming the first file that is missing or differs, with `way_out` as the hint; `Unreachable` if the
-    store is, or the machine has no room.
+    It is the stored folder itself, if that is on this machine, else a view that lasts as long as this process. `into`
+    becomes a link to the view, for other processes. Raises `Damaged` naming the first file that is missing or differs,
+    with `remedy` as the hint; `Unreachable` if the store does not answer, or the disk is full.
     """
     if (folder := store.local(name)) is not None:
         for path, entry in files.items():
@@ -178,15 +176,16 @@ def fetch_verified(
         return folder
     cache = machine_cache()
     try:
-        _fill(cache, store, name, files, remedy, tell)
+        _fill(cache, store, name, files, remedy, on_progress)
         view = cache.view()
         for path, entry in files.items():
             (view / path).parent.mkdir(parents=True, exist_ok=True)
             os.link(cache.blob(entry), view / path)
     except OSError as error:
-        if error.errno == errno.ENOENT:  # evicted between the two by somebody short of room
+        if error.errno == errno.ENOENT:  # evicted since it was fetched, by another process that needed room
             raise Unreachable(
-                f"{cache.root} is too small for what runs here", hint="raise C2F_CACHE_GB"
+                f"{cache.root} is too small for the stages that run on this machine",
+                hint="raise C2F_CACHE_GB",
             ) from error
         raise unwritable(cache.root, error) from error
     if into is None:
@@ -197,7 +196,7 @@ def fetch_verified(
 
 
 def fetch_verified_file(store: ObjectStore, name: str, path: str, entry: FileEntry, remedy: str) -> Path:
-    """One file of a stored folder, as `stage` has it."""
+    """Return the path of one verified file of a stored folder. Raises as `fetch_verified`."""
     if (folder := store.local(name)) is not None:
         _verify(folder / path, entry, remedy)
         return folder / path
@@ -205,10 +204,10 @@ def fetch_verified_file(store: ObjectStore, name: str, path: str, entry: FileEnt
 
 
 def verify_stored(store: ObjectStore, name: str, files: Files, remedy: str) -> None:
-    """Read every byte of `files` as the store has it, past any cache. Raises as `stage`."""
+    """Read every byte of `files` in the store, past any cache. Raises as `fetch_verified`."""
     folder = store.local(name)
 
-    def look(item: Item) -> None:
+    def verify(item: Item) -> None:
         path, entry = item
         if folder is not None:
             _verify(folder / path, entry, remedy)
@@ -225,21 +224,21 @@ def verify_stored(store: ObjectStore, name: str, files: Files, remedy: str) -> N
         if hasher.hexdigest() != entry.blake3:
             raise Damaged(f"{store.url}/{name}/{path} was changed since it was committed", hint=remedy)
 
-    transfer.map_parallel(look, list(files.items()), at_once=transfer.PARTS_AT_ONCE)
+    transfer.map_parallel(verify, list(files.items()), at_once=transfer.PARTS_AT_ONCE)
 
 
 def _fill(
-    cache: Cache, store: ObjectStore, name: str, files: Files, remedy: str, tell: OnProgress | None
+    cache: Cache, store: ObjectStore, name: str, files: Files, remedy: str, on_progress: OnProgress | None
 ) -> None:
-    """Bring what the cache lacks of `files`."""
-    lacking = {path: entry for path, entry in files.items() if not cache.has(entry)}
+    """Fetch those of `files` that the cache does not have."""
+    missing = {path: entry for path, entry in files.items() if not cache.has(entry)}
     total = sum(entry.size for entry in files.values())
-    there = total - sum(entry.size for entry in lacking.values())
-    if lacking:
-        cache.make_room(sum(entry.size for entry in lacking.values()))
+    present = total - sum(entry.size for entry in missing.values())
+    if missing:
+        cache.make_room(sum(entry.size for entry in missing.values()))
     shards: dict[str, list[Item]] = {}
     alone: list[Item] = []
-    for path, entry in lacking.items():
+    for path, entry in missing.items():
         if entry.shard is None:
             alone.append((path, entry))
         else:
@@ -247,29 +246,29 @@ def _fill(
     large = [item for item in alone if item[1].size > transfer.PART]
     small = [item for item in alone if item[1].size <= transfer.PART]
 
-    def one(item: Item) -> int:
-        _bring(cache, store, f"{name}/{item[0]}", item[1], remedy)
+    def fetch(item: Item) -> int:
+        _fetch_blob(cache, store, f"{name}/{item[0]}", item[1], remedy)
         return item[1].size
 
-    def told(size: int) -> None:
-        nonlocal there
-        there += size
-        if tell is not None:
-            tell(there, total)
+    def report(size: int) -> None:
+        nonlocal present
+        present += size
+        if on_progress is not None:
+            on_progress(present, total)
 
-    told(0)
+    report(0)
     for shard, items in shards.items():
-        _bring_shard(cache, store, f"{name}/{shard}", items, remedy)
-        told(sum(entry.size for _, entry in items))
+        _fetch_from_shard(cache, store, f"{name}/{shard}", items, remedy)
+        report(sum(entry.size for _, entry in items))
     for item in large:
-        told(one(item))
-    told(sum(transfer.map_parallel(one, small)))
+        report(fetch(item))
+    report(sum(transfer.map_parallel(fetch, small)))
 
 
-def _bring(cache: Cache, store: ObjectStore, name: str, entry: FileEntry, remedy: str) -> None:
+def _fetch_blob(cache: Cache, store: ObjectStore, name: str, entry: FileEntry, remedy: str) -> None:
     with cache.lock(entry.blake3[:3]):
         if cache.has(entry):
-            return  # another stage was faster
+            return  # another stage has fetched it meanwhile
         path = cache.blob(entry).with_suffix(".new")
         path.parent.mkdir(exist_ok=True)
         try:
@@ -279,19 +278,19 @@ def _bring(cache: Cache, store: ObjectStore, name: str, entry: FileEntry, remedy
         cache.add(path, entry)
 
 
-def _bring_shard(cache: Cache, store: ObjectStore, name: str, items: list[Item], remedy: str) -> None:
-    """What is missing of a shard's files."""
+def _fetch_from_shard(cache: Cache, store: ObjectStore, name: str, items: list[Item], remedy: str) -> None:
+    """Fetch those of `items`, files of one shard, that the cache does not have."""
     with cache.lock(hashlib.sha256(name.encode()).hexdigest()[:3] + "-shard"):
-        lacking = sorted((i for i in items if not cache.has(i[1])), key=lambda item: item[1].offset or 0)
+        missing = sorted((i for i in items if not cache.has(i[1])), key=lambda item: item[1].offset or 0)
         transfer.map_parallel(
-            lambda run: _bring_run(cache, store, name, run, remedy),
-            _runs(lacking),
+            lambda run: _fetch_range(cache, store, name, run, remedy),
+            _runs(missing),
             at_once=transfer.PARTS_AT_ONCE,
         )
 
 
 def _runs(items: list[Item]) -> list[list[Item]]:
-    """Neighbours in a shard, in runs of one request each; a short gap is cheaper read than asked around."""
+    """Group neighbours in a shard into runs of one request each; a short gap is cheaper read than skipped."""
     runs: list[list[Item]] = []
     for item in items:
         start = item[1].offset or 0
@@ -307,29 +306,29 @@ def _end(entry: FileEntry) -> int:
     return (entry.offset or 0) + entry.size
 
 
-def _bring_run(cache: Cache, store: ObjectStore, name: str, run: list[Item], remedy: str) -> None:
-    """Neighbouring files of a shard, by one request."""
+def _fetch_range(cache: Cache, store: ObjectStore, name: str, run: list[Item], remedy: str) -> None:
+    """Fetch neighbouring files of a shard by one request; again, up to `transfer.TRIES` times, if a digest is wrong."""
     start, length = run[0][1].offset or 0, _end(run[-1][1]) - (run[0][1].offset or 0)
-    wrong = ""
+    damaged = ""
     for _ in range(transfer.TRIES):
         try:
             data = memoryview(store.read_range(name, start, length))
         except FileNotFoundError:
             raise Unreachable(f"{store.url}/{name} is missing since it was committed", hint=remedy) from None
-        wrong = ""
+        damaged = ""
         for path, entry in run:
             begin = (entry.offset or 0) - start
             content = data[begin : begin + entry.size]
             if blake3(content).hexdigest() == entry.blake3:
-                _keep(cache, content, entry)
+                _add_bytes(cache, content, entry)
             else:
-                wrong = path
-        if not wrong:
+                damaged = path
+        if not damaged:
             return
-    raise Damaged(f"{wrong} in {store.url}/{name} was changed since it was committed", hint=remedy)
+    raise Damaged(f"{damaged} in {store.url}/{name} was changed since it was committed", hint=remedy)
 
 
-def _keep(cache: Cache, content: memoryview, entry: FileEntry) -> None:
+def _add_bytes(cache: Cache, content: memoryview, entry: FileEntry) -> None:
     path = cache.root / f"{uuid.uuid4().hex}.new"
     path.write_bytes(content)
     cache.add(path, entry)

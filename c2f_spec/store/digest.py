@@ -1,4 +1,9 @@
-"""BLAKE3 digests of files and folders: for data, where SHA-256 would cost more than the transfer."""
+"""Digests of files and folders, and sealed JSON objects, which carry their own digest.
+
+Files are digested by BLAKE3: SHA-256 would cost more than their transfer. Small JSON objects carry a SHA-256 seal, so that
+a changed byte is noticed and the object named. Bytes in a bucket pass through clients, proxies and disks that each let
+some damage through; a record decides what is read and what is computed again, so it is not read without its seal.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +24,18 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 
+T = TypeVar("T")
+
 BUFFER = 8 << 20
+"""Bytes that are read from a file at a time."""
+SEAL = "seal"
+"""The field of a sealed object that holds the SHA-256 of the rest."""
+TRIES = 4
+"""Reads of a damaged object before the stored bytes count as damaged, and not their transfer."""
 
 
 def digest_file(path: Path) -> FileEntry:
-    """Size in bytes and BLAKE3 of `path`: on all cores, in bounded memory (a mapped file would count as ours)."""
+    """Return size in bytes and BLAKE3 of `path`. Uses all cores and bounded memory (a mapped file would count as ours)."""
     size = path.stat().st_size
     hasher, buffer = blake3(max_threads=blake3.AUTO), memoryview(bytearray(min(size, BUFFER) or 1))
     with path.open("rb", buffering=0) as file:
@@ -33,37 +45,24 @@ def digest_file(path: Path) -> FileEntry:
 
 
 def digest_folder(folder: Path) -> dict[str, FileEntry]:
-    """Every file below `folder` by its path relative to it, in order."""
+    """Return the entry of every file below `folder` by its relative path, in order."""
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     return {p.relative_to(folder).as_posix(): digest_file(p) for p in files}
 
 
 def digest_of(files: dict[str, FileEntry]) -> str:
-    """One digest of a folder: SHA-256 over its paths, sizes and digests."""
+    """Return one digest of a folder: SHA-256 over the paths, sizes and digests of its files."""
     return content_key({path: [entry.size, entry.blake3] for path, entry in files.items()})
 
 
-# Small JSON objects that carry their own digest, so that a changed byte of any of them is noticed and named.
-#
-# Bytes in a bucket pass through clients, proxies and disks of which each lets some damage through. A record decides
-# what is read and what is computed again, so it is not believed without its seal.
-
-
-T = TypeVar("T")
-
-SEAL = "seal"
-TRIES = 4
-"""Readings of a damaged object before it is the stored one that is damaged, and not its way here."""
-
-
 def seal(value: Mapping[str, Any]) -> bytes:
-    """`value` as JSON, with the SHA-256 of what it is without the seal."""
+    """Return `value` as JSON with its seal: the SHA-256 of the JSON without the seal."""
     bare = json.dumps(value, indent=1)
     return json.dumps({**value, SEAL: hashlib.sha256(bare.encode()).hexdigest()}, indent=1).encode()
 
 
 def unseal(data: bytes) -> dict[str, Any] | None:
-    """The value, or `None` if a byte was changed."""
+    """Return the value of a sealed object, or `None` if a byte was changed."""
     try:
         value = json.loads(data)
     except ValueError:
@@ -75,31 +74,31 @@ def unseal(data: bytes) -> dict[str, Any] | None:
 
 
 def read_sealed(store: ObjectStore, name: str, remedy: str) -> dict[str, Any] | None:
-    """The value of an object, or `None` if there is none. Raises `Damaged` naming it if it is damaged."""
-    return _opened(store, name, store.read(name), remedy)
+    """Return the value of a sealed object, or `None` if it does not exist. Raises `Damaged` with `remedy` as the hint."""
+    return _unsealed(store, name, store.read(name), remedy)
 
 
 def read_all_sealed(store: ObjectStore, names: Iterable[str], remedy: str) -> dict[str, dict[str, Any]]:
-    """Name to value, of those that exist."""
+    """Return name → value of those of `names` that exist. Raises as `read_sealed` does."""
     found = store.read_many(names).items()
-    values = ((name, _opened(store, name, data, remedy)) for name, data in found)
+    values = ((name, _unsealed(store, name, data, remedy)) for name, data in found)
     return {name: value for name, value in values if value is not None}
 
 
-def _opened(store: ObjectStore, name: str, data: bytes | None, remedy: str) -> dict[str, Any] | None:
+def _unsealed(store: ObjectStore, name: str, data: bytes | None, remedy: str) -> dict[str, Any] | None:
     damaged = Damaged(f"{name} in {store.url} is damaged", hint=remedy)
     return None if data is None else reread_until_valid(store, name, data, unseal, damaged)
 
 
 def reread_until_valid(
-    store: ObjectStore, name: str, data: bytes, opened: Callable[[bytes], T | None], damaged: Damaged
+    store: ObjectStore, name: str, data: bytes, parse: Callable[[bytes], T | None], damaged: Damaged
 ) -> T:
-    """What `opened` makes of an object's bytes, which are asked for again while it makes nothing of them.
+    """Return what `parse` makes of the bytes of `name`; read them again, `TRIES` times, while it returns `None`.
 
-    Raises `damaged` when that does not help: then it is the stored object, and not its way here.
+    Raises `damaged` when that does not help: then the stored object is damaged, and not its transfer.
     """
     for _ in range(TRIES):
-        value = opened(data)
+        value = parse(data)
         if value is not None:
             return value
         data = store.read(name) or b""

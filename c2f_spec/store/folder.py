@@ -1,4 +1,4 @@
-"""A store in a folder of this machine.
+"""The store in a folder of this machine.
 
 `create` is a hard link to a file that was written and flushed under another name: it fails if the name is taken, and
 no reader sees a part of it, which opening with `O_EXCL` and writing would not give.
@@ -123,7 +123,7 @@ class FolderStore:
             yield ObjectInfo(name, facts.st_size, facts.st_mtime)
 
     def put_file(self, path: Path, name: str) -> None:
-        """What a killed copy left of the same file is written over; a copy that fails leaves nothing."""
+        """Overwrite what a killed copy left of the same file; a copy that fails leaves nothing."""
         target = self._path(name)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -143,7 +143,7 @@ class FolderStore:
         part = path.with_name(f"{path.name}.{uuid.uuid4().hex}.part")
         try:
             if not source.is_file():
-                raise Damaged(f"{source} is missing", hint="it was there when it was recorded")
+                raise Damaged(f"{source} is missing", hint="it existed when it was recorded")
             shutil.copyfile(source, part)
             if not digest_file(part).same(entry):
                 raise Damaged(f"{source} was changed since it was recorded")
@@ -156,7 +156,7 @@ class FolderStore:
     def put_folder(
         self, folder: Path, name: str, files: Mapping[str, FileEntry] | None = None
     ) -> dict[str, FileEntry]:
-        """The folder is moved, which costs nothing where both lie on one file system."""
+        """Move the folder, which costs nothing where both are on one file system."""
         path = self._path(name)
         layout = dict(files) if files is not None else digest_folder(folder)
         try:
@@ -240,7 +240,7 @@ def _flush_folder(path: Path) -> None:
 
 
 def _flush_tree(folder: Path) -> None:
-    """Contents before names: a record must never outlive what it names."""
+    """Flush contents before names: a record must never outlive the files that it names."""
     for path in folder.rglob("*"):
         _flush_folder(path)
     _flush_folder(folder)

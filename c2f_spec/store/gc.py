@@ -1,13 +1,13 @@
-"""What of a store nobody needs any more: found from one listing, the keys that are needed, and the clock.
+"""Find and remove garbage of a store, from one listing, the reachable keys, and the clock. Garbage is:
 
-- whole stages that nothing reaches: record, files, failures, the work in progress that is left of it
+- whole stages that are not reachable: record, files, failures, work in progress
 - of committed stages: attempts that lost, checkpoints, units and journals, which the record's files replace
-- of stages that were never committed: attempts, which no later attempt reads (checkpoints it does)
-- copies of data sets and models that no lock and no reached stage names
-- what probes and locks left
+- of stages without a commit: files of attempts, which no later attempt reads (it does read checkpoints)
+- copies of data sets and models that no lock and no reachable stage names
+- leftovers of probes and claims
 
-Preimages, plans, hypotheses, the ledger and reports stay: they are small, and they are what explains the rest. Nothing
-that changed within `HOUR` is garbage, however unreachable: somebody may be writing it.
+Preimages, plans, hypotheses, the ledger and reports stay: they are small and explain the rest. Nothing that changed
+within `MIN_AGE_SECONDS` is garbage: another process may be writing it.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectInfo, ObjectStore
 
 MIN_AGE_SECONDS = 3600.0
-"""Seconds. A running stage tells of itself far more often."""
+"""Age in seconds below which nothing is garbage. A running stage writes far more often."""
 AT_ONCE = 16
-"""Objects that are removed side by side."""
+"""Objects that are removed in parallel."""
 INTERMEDIATE = ("checkpoints", "units", "journal")
-"""Below the work of a stage: what it needs until it is committed."""
+"""Folders below the work of a stage that it needs until it is committed."""
 TRANSIENT = ("claims", "doctor", "incoming")
-"""Prefixes of what is taken away by who made it, unless it was killed."""
+"""Prefixes of objects that their writer removes, unless it was killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reachable:
-    """What must stay, whatever its age."""
+    """What is needed, whatever its age."""
 
     stages: frozenset[str]
     """Keys."""
@@ -45,16 +45,16 @@ class Reachable:
 
 
 class Garbage(NamedTuple):
-    """Objects that go together, by what their names begin with."""
+    """Objects that are removed together."""
 
     name: str
     reason: str
     names: tuple[str, ...]
-    """In the order in which they are removed: a record before the files that it names."""
+    """Names in the order in which they are removed: a record before the files that it names."""
     size: int
     """Bytes."""
     modified: float
-    """The newest of them, in seconds since the epoch."""
+    """Time of the newest object, in seconds since the epoch."""
 
 
 @dataclass(slots=True)
@@ -69,8 +69,8 @@ class _Group:
         self.modified = max(self.modified, item.modified)
 
 
-def find_garbage(store: ObjectStore, reached: Reachable, now: float | None = None) -> list[Garbage]:
-    """Everything that could go, the largest first."""
+def find_garbage(store: ObjectStore, reachable: Reachable, now: float | None = None) -> list[Garbage]:
+    """Return everything that could be removed, the largest first."""
     listed = list(store.listing(""))
     before = (time.time() if now is None else now) - MIN_AGE_SECONDS
     committed = {
@@ -89,11 +89,15 @@ def find_garbage(store: ObjectStore, reached: Reachable, now: float | None = Non
     found = [
         i
         for at, parts in stages.items()
-        for i in _garbage_of_stage(at, parts, at[1] in committed, winners, reached)
+        for i in _garbage_of_stage(at, parts, at[1] in committed, winners, reachable)
     ]
     for name, group in others.items():
-        if name not in reached.copies:
-            why = "left behind" if name in TRANSIENT else "in no lock and no reached stage"
+        if name not in reachable.copies:
+            why = (
+                "left behind by a killed process"
+                if name in TRANSIENT
+                else "in no lock and no reachable stage"
+            )
             found.append(_item(name, why, [group]))
     return sorted((i for i in found if i.modified < before), key=lambda i: (-i.size, i.name))
 
@@ -103,21 +107,25 @@ def _garbage_of_stage(
     parts: dict[str, _Group],
     committed: bool,
     winners: dict[str, str],
-    reached: Reachable,
+    reachable: Reachable,
 ) -> Iterator[Garbage]:
-    """All of a stage that nothing reaches; of one that is reached, what its record has replaced."""
+    """Yield all of a stage that is not reachable; of a reachable one, what its record has replaced."""
     kind, key = at
     newest = max(group.modified for group in parts.values())
-    if key not in reached.stages:
+    if key not in reachable.stages:
         ordered = [group for _, group in sorted(parts.items(), key=lambda p: p[0] != "record")]
-        what = "no spec, lock or report reaches it" if committed else "never finished, and nothing reaches it"
+        what = (
+            "no spec, lock or report refers to it"
+            if committed
+            else "never finished, and nothing refers to it"
+        )
         yield _item(f"{kind} {key}", what, ordered)
         return
     for name, group in parts.items():
         head, _, attempt = name.partition("/")
         work = f"{records.work_name(kind, key)}/{name}"
         if head == "attempts" and committed and attempt != winners.get(key):
-            yield _item(work, "an attempt that another one was faster than", [group])
+            yield _item(work, "an attempt that lost: another one committed first", [group])
         elif head == "attempts" and not committed:
             yield _item(work, "an attempt that ended before its commit", [group])._replace(modified=newest)
         elif head in INTERMEDIATE and committed:
@@ -125,7 +133,7 @@ def _garbage_of_stage(
 
 
 def _winners(store: ObjectStore, stages: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """The attempt that each record names, by key."""
+    """Return key → the attempt that its record names."""
     by_kind: dict[str, list[str]] = {}
     for kind, key in stages:
         by_kind.setdefault(kind, []).append(key)
@@ -137,7 +145,7 @@ def _winners(store: ObjectStore, stages: Iterable[tuple[str, str]]) -> dict[str,
 
 
 def _part(parts: list[str]) -> str:
-    """Which part of a stage an object is of: `record`, `attempts/<id>`, one of `ON_THE_WAY`, or the rest."""
+    """Return the part of a stage that an object belongs to: `record`, `attempts/<id>`, one of `INTERMEDIATE`, `rest`."""
     if parts[0] == "records":
         return "record"
     if parts[0] == "work" and len(parts) > 4 and parts[3] == "attempts":
@@ -146,7 +154,7 @@ def _part(parts: list[str]) -> str:
 
 
 def _copy_of(parts: list[str]) -> str:
-    """`datasets/<name>/<digest>` of an object in it; nothing for others."""
+    """Return the `datasets/<name>/<digest>` or model that an object belongs to, or an empty text."""
     if parts[0] == "datasets" and len(parts) > 3:
         return "/".join(parts[:3])
     if parts[0] == "models" and "files" in parts[3:]:
@@ -161,7 +169,7 @@ def _item(name: str, why: str, groups: Iterable[_Group]) -> Garbage:
 
 
 def remove(store: ObjectStore, item: Garbage) -> None:
-    """Every object of an item. Killed at any moment, it leaves garbage and nothing that misleads a reader."""
+    """Remove the objects of an item. When killed at any moment, it leaves garbage and nothing that misleads a reader."""
     first, *others = item.names
     store.delete(first)
     with ThreadPoolExecutor(AT_ONCE) as pool:

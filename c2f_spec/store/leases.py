@@ -1,11 +1,11 @@
-"""Who is at a stage: one object, changed by compare-and-swap, and a heart that keeps changing it.
+"""Leases: which attempt works on a stage. One object, changed by compare-and-swap, that a heartbeat keeps changing.
 
     work/<kind>/<key>/lease.json      {"holder": <attempt>, "machine": …, "count": n, "seconds": …}; holder null = free
 
-No clock is compared with another's: a lease is stale when somebody watched it stay the same for its own `seconds`.
-A holder whose heart could not beat for so long stops by itself, so a pod that is cut off does not go on for long.
+No two clocks are compared: a lease is stale when an observer saw it unchanged for its own `seconds`. A holder that
+cannot renew it for so long stops by itself, so a pod that lost its network does not go on for long.
 
-A lease saves work; it does not guard results. Those are guarded by records, which are created once, whoever comes.
+A lease saves work and does not guard results. Records do, which are created once, whichever attempt commits.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 LEASE_SECONDS, BEAT_SECONDS = 90.0, 15.0
-"""Without a beat a lease is stale; between two beats. One slow request must not cost a lease."""
+"""A lease without a heartbeat for `LEASE_SECONDS` is stale. One slow request must not cost a lease."""
 
 
 def machine_id() -> str:
-    """This machine or pod since it was started, as this user's file locks see it."""
+    """Return an id of this machine or pod since its start, and of the user's folder: the reach of file locks."""
     boot = Path("/proc/sys/kernel/random/boot_id")
     return f"{socket.gethostname()}:{boot.read_text().strip() if boot.is_file() else ''}:{home()}"
 
 
 @dataclass
 class Lease:
-    """What a holder knows of its own lease."""
+    """A lease as its holder knows it."""
 
     store: ObjectStore
     name: str
@@ -50,10 +50,10 @@ class Lease:
     count: int = 0
     seconds: float = LEASE_SECONDS
     lost: str = ""
-    """Why it is held no longer, if so."""
+    """Why the lease was lost; empty while it is valid."""
 
     def beat(self) -> bool:
-        """Say that we are alive; false if somebody else has it now."""
+        """Renew the lease; return false if another holder has it now."""
         data = _lease_bytes(self.holder, self.machine, self.count + 1, self.seconds)
         self.store.swap(self.name, data, self.version)
         state, version = _read(self.store, self.name)
@@ -64,7 +64,7 @@ class Lease:
         return True
 
     def release(self) -> None:
-        """Let the next one in at once. Without an answer it must wait for `seconds`, which is no harm."""
+        """Free the lease. If the store does not answer, the next holder waits for `seconds`, which is no harm."""
         with contextlib.suppress(Unreachable):
             self.store.swap(
                 self.name, _lease_bytes(None, self.machine, self.count + 1, self.seconds), self.version
@@ -73,15 +73,15 @@ class Lease:
 
 @dataclass
 class LeaseWatch:
-    """Tells live leases from stale ones by looking again; keep one for as long as you look."""
+    """Distinguishes live leases from stale ones by repeated reads; keep one object for all of them."""
 
     store: ObjectStore
     machine: str = field(default_factory=machine_id)
     observed: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """Name → version and when it was first seen."""
+    """Name → version and the monotonic time in seconds of its first read."""
 
     def alive(self, name: str) -> bool:
-        """Whether somebody may hold it. One of this machine never counts: there a file lock tells, and at once."""
+        """Return whether a holder on another machine may be alive. On this machine file locks answer, at once."""
         state, version = _read(self.store, name)
         if version is None or state.get("holder") is None or state.get("machine") == self.machine:
             return False
@@ -93,16 +93,16 @@ class LeaseWatch:
 
 
 def lease_name(kind: str, key: str, part: int | None = None) -> str:
-    """`part` is the number of a pod of several that share a stage: each has a lease of its own."""
+    """Return the name of a lease. `part` is the index of a pod, of several that share a stage, each with a lease."""
     return f"{records.work_name(kind, key)}/lease{'' if part is None else f'-{part}'}.json"
 
 
 def acquire(
     store: ObjectStore, name: str, holder: str, *, seconds: float = LEASE_SECONDS, machine: str | None = None
 ) -> Lease | None:
-    """The lease, or `None` if another holder is alive. Watches a lease that may be stale for up to `seconds`.
+    """Return the lease, or `None` if another holder is alive. Observes a lease that may be stale for up to `seconds`.
 
-    Of several that find it stale, one gets it. Callers of one machine (`here`) hold a file lock on the stage meanwhile.
+    Of several callers that find it stale, one gets it. Callers on this `machine` hold a file lock on the stage meanwhile.
     """
     machine = machine or machine_id()
     watch = LeaseWatch(store, machine)
@@ -116,20 +116,20 @@ def acquire(
         time.sleep(min(BEAT_SECONDS, float(state["seconds"])) / 3)
         after, now = _read(store, name)
         if now != version and after.get("holder") is not None:
-            return None  # it beats
+            return None  # it was renewed
 
 
 @contextlib.contextmanager
 def heartbeat(
     lease: Lease, kind: str, key: str, lost: Callable[[], None], every: float = BEAT_SECONDS
 ) -> Iterator[None]:
-    """Keep `lease` alive meanwhile; call `lost` once if it is taken, cannot be kept, or the stage was done by another.
+    """Renew `lease` meanwhile. Call `lost` once if it is taken, cannot be renewed, or another attempt has committed.
 
-    `lease.lost` then says which.
+    `lease.lost` then has the reason.
     """
     ended, last = threading.Event(), [time.monotonic()]
 
-    def heart() -> None:
+    def renew() -> None:
         while not (ended.wait(every) or lease.lost):
             with contextlib.suppress(Unreachable):
                 if lease.beat():
@@ -138,7 +138,7 @@ def heartbeat(
                         lease.lost = "another attempt committed first"
 
     def guard() -> None:
-        # Beside the heart, which may hang in a request for longer than a lease lasts.
+        # Beside the renewal, which may hang in a request for longer than a lease lasts.
         while not ended.wait(every / 15):
             if time.monotonic() - last[0] > lease.seconds:
                 lease.lost = f"the store did not answer for {lease.seconds:.0f} s"
@@ -146,7 +146,7 @@ def heartbeat(
                 lost()
                 return
 
-    threads = [threading.Thread(target=each, name="lease", daemon=True) for each in (heart, guard)]
+    threads = [threading.Thread(target=each, name="lease", daemon=True) for each in (renew, guard)]
     for thread in threads:
         thread.start()
     try:
@@ -161,9 +161,9 @@ def _lease_bytes(holder: str | None, here: str, count: int, seconds: float) -> b
 
 
 def _read(store: ObjectStore, name: str) -> tuple[dict[str, Any], str | None]:
-    """What a lease says, and its version, if there is one.
+    """Return the fields of a lease and its version; without an object, no fields and `None`.
 
-    A damaged one says nothing and is nobody's: what it guards against is waste, and to wait for ever would be more.
+    A damaged lease counts as free: a lease only avoids waste, and to wait for it forever would waste more.
     """
     version = None
     for _ in range(TRIES):

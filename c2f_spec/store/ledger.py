@@ -1,8 +1,16 @@
-"""The ledger: who used how many GPU-hours, and what for. Entries are added and never changed.
+"""The ledger: who used how many GPU-hours, and for what. Entries are added and never changed.
 
-ledger/<yyyy-mm>/<kind>-<key>-<attempt>.json
-work/<kind>/<key>/account.json    whose hours a stage's next attempts are: the last one who launched it. Advisory: the
-                                  stage's Job is the same for whoever launches it, so it cannot carry this itself
+    ledger/<yyyy-mm>/<kind>-<key>-<attempt>.json    one entry an attempt
+    work/<kind>/<key>/account.json                  the account of the stage's next attempts: of whoever launched it last.
+                                                    Advisory; a Job is the same for every launcher and cannot carry it
+
+The second half sums entries by user, project or month. After an attempt, what came after its last checkpoint is done again
+unless its result counts; what a stage of the same key had saved is kept by the attempt that resumes from it. So hours are
+
+- used: by results that count, and up to the last checkpoint of stages that can resume from it
+- failed: by attempts that ended for good, beyond what a later attempt could keep
+- redone: by attempts that were stopped, beyond their last checkpoint, and by results that came second
+- waiting: GPUs were allocated and work had not begun: start of processes, downloads, loading of weights
 """
 
 from __future__ import annotations
@@ -26,11 +34,11 @@ if TYPE_CHECKING:
 
 REMEDY = "restore it from a copy of the store, or remove it: its hours are then not counted"
 AT_ONCE = 32
-"""Requests that wait for a store at the same time."""
+"""Parallel requests to the store."""
 
 
 def charge(store: ObjectStore, accounts: Mapping[tuple[str, str], Account]) -> None:
-    """Say, by kind and key, whose hours the next attempts at some stages are."""
+    """Write the account of the next attempts of stages, by kind and key."""
     texts = {
         _account_name(*stage): seal(account.model_dump(mode="json")) for stage, account in accounts.items()
     }
@@ -39,8 +47,8 @@ def charge(store: ObjectStore, accounts: Mapping[tuple[str, str], Account]) -> N
 
 
 def read_account(store: ObjectStore, kind: str, key: str) -> Account | None:
-    """Whose hours an attempt is that begins now; nobody's, if it was not launched by `apply` or the driver."""
-    value = read_sealed(store, _account_name(kind, key), "remove it: the hours are then nobody's")
+    """Return the account of an attempt that begins now, or `None` if it was not launched by `apply` or the driver."""
+    value = read_sealed(store, _account_name(kind, key), "remove it: the hours are then on no account")
     return Account.model_validate(value) if value is not None else None
 
 
@@ -49,22 +57,22 @@ def _account_name(kind: str, key: str) -> str:
 
 
 def add(store: ObjectStore, entry: Entry) -> bool:
-    """Write an entry; false if this attempt has one."""
+    """Write an entry; return false if the attempt has another one."""
     name = f"ledger/{entry.started[:7]}/{entry.kind}-{entry.key}-{entry.attempt}.json"
     return store.create(name, seal(entry.model_dump(mode="json")))
 
 
 def read(store: ObjectStore, months: Iterable[str] | None = None) -> list[Entry]:
-    """The entries of some months (`2026-11`), or all, in the order in which their attempts began.
+    """Return the entries of some months (`2026-11`), or all, in the order in which their attempts began.
 
-    One listing a month and the contents side by side. Raises `Unreachable` naming an entry that is damaged.
+    Costs one listing a month and parallel reads. Raises `Unreachable` naming an entry that is damaged.
     """
     prefixes = ["ledger"] if months is None else [f"ledger/{month}" for month in months]
     return _read(store, [name for prefix in prefixes for name in store.names(prefix)])
 
 
 def read_sample(store: ObjectStore, kinds: Collection[str], keys: Collection[str], most: int) -> list[Entry]:
-    """Entries of the stages `keys`, and `most` others of each of `kinds`, of the newest months. Raises as `read` does."""
+    """Return the entries of the stages `keys` and the newest `most` others of each of `kinds`. Raises as `read` does."""
     wanted: list[str] = []
     others = dict.fromkeys(kinds, 0)
     for name in sorted(store.names("ledger"), reverse=True):
@@ -90,17 +98,6 @@ def _read(store: ObjectStore, names: list[str]) -> list[Entry]:
     return sorted(found, key=lambda entry: (entry.started, entry.attempt))
 
 
-# The ledger, summed: GPU-hours that made results, and those that did not, by user, project or month. Pure.
-#
-# Of an attempt, what came after its last checkpoint has to be done again unless its result stands; what a stage of that
-# key had saved is kept by the attempt that went on from it. So hours are
-#
-# - used: of results that stand, and up to the last checkpoint of stages that can go on from it
-# - failed: of attempts that ended for good, beyond what a later one could keep
-# - redone: of attempts that were stopped, beyond their last checkpoint, and of results that came second
-# - waiting: GPUs were held and the work had not begun: start of processes, downloads, weights onto the GPU
-
-
 By = Literal["user", "project", "month"]
 GROUP_BY: dict[str, Callable[[Entry], str]] = {
     "user": lambda e: e.account.user,
@@ -111,13 +108,13 @@ GROUP_BY: dict[str, Callable[[Entry], str]] = {
 
 @dataclass(slots=True)
 class HourTotals:
-    """GPU-hours of many attempts."""
+    """Totals over attempts."""
 
     stages: int = 0
-    """Results that stand."""
+    """Results that were committed."""
     attempts: int = 0
     hours: float = 0.0
-    """Of processes, with or without GPUs."""
+    """Hours of processes, with or without GPUs; all further fields are GPU-hours but `price`."""
     used: float = 0.0
     failed: float = 0.0
     redone: float = 0.0
@@ -138,12 +135,12 @@ class HourTotals:
 
 
 def sum_hours(entries: Iterable[Entry], by: By, prices: Mapping[str, float]) -> dict[str, HourTotals]:
-    """Whose → what. `prices` are those of a GPU-hour, by pool; others cost nothing."""
-    found: dict[str, HourTotals] = {}
-    given = list(entries)
-    committed = {e.key for e in given if e.committed}
-    for entry in given:
-        at = found.setdefault(GROUP_BY[by](entry), HourTotals())
+    """Return the totals of each user, project or month. `prices` of a GPU-hour are by pool; other pools cost nothing."""
+    totals: dict[str, HourTotals] = {}
+    entries = list(entries)
+    committed = {e.key for e in entries if e.committed}
+    for entry in entries:
+        at = totals.setdefault(GROUP_BY[by](entry), HourTotals())
         used, failed, redone, waiting = split_hours(entry, done=entry.key in committed)
         at.stages += entry.committed
         at.attempts += 1
@@ -153,7 +150,7 @@ def sum_hours(entries: Iterable[Entry], by: By, prices: Mapping[str, float]) -> 
         at.redone += redone
         at.waiting += waiting
         at.price += gpu_hours(entry) * prices.get(entry.account.pool, 0.0)
-    return dict(sorted(found.items()))
+    return dict(sorted(totals.items()))
 
 
 def gpu_hours(entry: Entry) -> float:
@@ -161,7 +158,7 @@ def gpu_hours(entry: Entry) -> float:
 
 
 def split_hours(entry: Entry, *, done: bool) -> tuple[float, float, float, float]:
-    """GPU-hours used, failed, redone and waiting of an attempt; `done`: some attempt at its stage came to a result."""
+    """Return GPU-hours used, failed, redone and waiting of an attempt; `done`: an attempt of its stage has committed."""
     hours = gpu_hours(entry)
     if entry.code == StageExit.DONE:
         waiting = entry.gpus * min(entry.waited, entry.seconds) / 3600

@@ -1,9 +1,9 @@
-"""The files of a model → `models/<repository>/<revision>/<digest>/` of a store, where stages find them.
+"""Stage the files of a model in `models/<repository>/<revision>/<digest>/` of a store, where stages find them.
 
 What no stage reads is left out (pages for people, files that a hub adds for itself), so that a copy has one digest
 from wherever it came. Weights are safetensors: a pickle runs code when it is read, and is never staged.
 
-A killed call is made again: what lies in the store already is not sent twice, and `model.json` is written last.
+A killed call can be repeated: files that are stored are not sent twice, and `model.json` is written last.
 """
 
 from __future__ import annotations
@@ -28,32 +28,32 @@ if TYPE_CHECKING:
 
 INDEX, WHOLE = "model.safetensors.index.json", "model.safetensors"
 TEXT_FILES = ("*.json", "*.jinja", "merges.txt", "vocab.txt", "*.model", "*.tiktoken")
-"""Configuration, tokenizer and chat template, as the hub's repositories name them."""
+"""Patterns of configuration, tokenizer and chat template, as the hub's repositories name them."""
 IGNORED_FILES = ("configuration.json", ".*")
-"""ModelScope's own page of facts, and what hubs and git keep beside the files."""
+"""Patterns of files that hubs and git keep beside a model."""
 PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-"""How a file begins that was cloned without its content (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md)."""
+"""The first bytes of a file that was cloned without its content (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md)."""
 LARGEST_HEADER = 100_000_000
-"""Bytes, as the safetensors library takes them."""
+"""Largest header in bytes that the safetensors library accepts."""
 
 
 class Choice(NamedTuple):
-    """The files of a repository."""
+    """The files of a repository that are staged, and those that are not."""
 
     staged: tuple[str, ...]
     left_out: tuple[str, ...]
 
 
 def choose_files(where: str, names: Collection[str], read: Callable[[str], bytes]) -> Choice:
-    """Which of the files `names` of `where` are staged; `read` gives the content of a small one.
+    """Return which of the files `names` of `where` are staged; `read` returns the content of a small file.
 
     Raises `WrongUsage` unless they are a whole model in safetensors.
     """
     weights = _weights(where, names, read)
     if "config.json" not in names:
         raise WrongUsage(
-            f"{where} is no model: it lacks config.json", hint="a repository as transformers reads it"
+            f"{where} is not a model: config.json is missing", hint="a repository as transformers reads it"
         )
     read_too = {
         n
@@ -65,12 +65,12 @@ def choose_files(where: str, names: Collection[str], read: Callable[[str], bytes
 
 
 def _weights(where: str, names: Collection[str], read: Callable[[str], bytes]) -> set[str]:
-    """The files of tensors: those of the index, or the only one."""
+    """Return the files of tensors: those of the index, or the only one."""
     if INDEX in names:
         try:
             wanted = {str(name) for name in json.loads(read(INDEX))["weight_map"].values()}
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise WrongUsage(f"{where}: {INDEX} is no index of tensors", hint="copy it again") from None
+            raise WrongUsage(f"{where}: {INDEX} is not an index of tensors", hint="copy it again") from None
         if outside := sorted(n for n in wanted if "/" in n):
             raise WrongUsage(
                 f"{where}: {INDEX} names {outside[0]}, which lies elsewhere", hint="copy it again"
@@ -79,9 +79,10 @@ def _weights(where: str, names: Collection[str], read: Callable[[str], bytes]) -
             raise WrongUsage(
                 f"{where}: {INDEX} names {odd[0]!r}, which no store takes", hint="copy it from elsewhere"
             )
-        if lacking := sorted(wanted - set(names)):
+        if missing := sorted(wanted - set(names)):
             raise WrongUsage(
-                f"{where} lacks {lacking[0]}, which its index names", hint="copy the rest of its files, too"
+                f"{where} has no file {missing[0]}, which its index names",
+                hint="copy the rest of its files, too",
             )
         return wanted
     if WHOLE in names:
@@ -91,11 +92,13 @@ def _weights(where: str, names: Collection[str], read: Callable[[str], bytes]) -
             f"{where} holds {pickled[0]}, which runs code when it is read, and no safetensors",
             hint="name a revision whose weights are safetensors",
         )
-    raise WrongUsage(f"{where} is no model: it lacks {WHOLE}", hint="a repository as transformers reads it")
+    raise WrongUsage(
+        f"{where} is not a model: {WHOLE} is missing", hint="a repository as transformers reads it"
+    )
 
 
 def check_file(path: Path) -> None:
-    """Raises `WrongUsage` if a staged file is cut off, or is something else than its name says."""
+    """Raise `WrongUsage` if a staged file is truncated, or its content does not fit its name."""
     with path.open("rb") as file:
         if file.read(len(LFS_POINTER)) == LFS_POINTER:
             raise WrongUsage(
@@ -108,7 +111,7 @@ def check_file(path: Path) -> None:
         try:
             json.loads(path.read_bytes())
         except (ValueError, RecursionError) as error:
-            raise WrongUsage(f"{path} is no JSON: {error}", hint="copy it again") from None
+            raise WrongUsage(f"{path} is not valid JSON: {error}", hint="copy it again") from None
 
 
 def check_tensors(path: Path) -> None:
@@ -134,9 +137,9 @@ def add_model(
     *,
     may_link: bool = False,
 ) -> str:
-    """Store `files`, by their paths in the repository, as a copy of `name` (repository@revision); returns its digest.
+    """Store `files`, by their paths in the repository, as a copy of `name` (repository@revision); return its digest.
 
-    With `give` they are no one else's: a store on the same disk takes them without a second copy. They stay.
+    With `may_link` a store on the same disk hard-links them instead of a second copy: nothing may write to them later.
     """
     entries = {path: digest_file(file) for path, file in sorted(files.items())}
     digest = digest_of(entries)
@@ -146,7 +149,7 @@ def add_model(
     target = listed.rpartition("/")[0]
     for path, entry in sorted(entries.items(), key=lambda item: item[1].size):
         stored = f"{target}/files/{path}"
-        if store.size(stored) == entry.size:  # an object is there whole or not at all
+        if store.size(stored) == entry.size:  # an object exists whole or not at all
             continue
         log(f"{path}: {entry.size / 1e6:,.1f} MB to the store")
         if not (may_link and _try_hard_link(store, files[path], stored)):
@@ -157,7 +160,7 @@ def add_model(
 
 
 def _try_hard_link(store: ObjectStore, file: Path, name: str) -> bool:
-    """Whether the store could take the file as it lies there."""
+    """Hard-link the file into a store on the same disk; return whether that was possible."""
     place = store.local(name)
     if place is None:
         return False

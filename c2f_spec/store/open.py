@@ -1,12 +1,4 @@
-"""What a store is: immutable objects under one root, in a folder of this machine or in a bucket of object storage.
-
-An object is created whole or not at all, and never changed; `replace` and `swap` are for the advisory files that are
-not objects in this sense (progress and lease). No folder's or prefix's existence means anything. Both kinds keep one
-set of tests (tests/store/).
-
-Names are relative paths with `/`. Every method raises `Unreachable` with the place when storage refuses, after the
-retries that storage deserves; none waits without bound.
-"""
+"""Open a store by its address. A module above both kinds of store, so that neither imports the other."""
 
 from __future__ import annotations
 
@@ -19,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def open_store(url: str) -> ObjectStore:
-    """The store at `url`: a folder's path, `file://…` or `s3://bucket/prefix`.
+    """Return the store at `url`: a folder's path, `file://…` or `s3://bucket/prefix`.
 
-    Raises `Unreachable` if this version has no way there, or if the address carries more than an address.
+    Raises `Unreachable` if the scheme is not supported, or if the address holds credentials or options.
     """
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -40,6 +32,6 @@ def open_store(url: str) -> ObjectStore:
 
         return BucketStore(url)
     raise Unreachable(
-        f"the store `{url}` is on `{scheme}`, which this version cannot reach",
+        f"the store `{url}` has the scheme `{scheme}`, which is not supported",
         hint="name a folder, or `s3://bucket/prefix` for S3, MinIO, Ceph, OSS, COS and whatever else speaks S3",
     )

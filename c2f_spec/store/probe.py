@@ -1,6 +1,6 @@
-"""Does a store keep its promises? By writing a few bytes below `doctor/` and removing them.
+"""Probe a store: write a few bytes below `doctor/`, check what the protocol requires, and remove them.
 
-Everything rests on one promise that not every server keeps: creating what exists fails. One that ignores
+Everything rests on one guarantee that not every server gives: creating an existing object fails. A server that ignores
 `If-None-Match` lets two attempts at a stage both win, silently.
 """
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 SKEW_SECONDS = 60.0
-"""S3 refuses signatures that are a quarter of an hour off; a minute says that a clock is not set at all."""
+"""S3 refuses signatures that are 15 minutes off; a difference of a minute means that a clock is not synchronised."""
 
 
 def probe(store: ObjectStore) -> list[Finding]:
-    """Write, read, conditional create, swap, list, remove, in that order; what fails ends it."""
+    """Return findings on write, read, conditional create, swap, list and remove, in that order, up to the first error."""
     found: list[Finding] = []
     name = f"doctor/{uuid.uuid4().hex}"
     try:
@@ -52,8 +52,8 @@ def _steps(store: ObjectStore, name: str) -> Iterator[Finding]:
     yield ok(what, "refuses to overwrite what exists")
     lease = f"{name}-lease"
     store.swap(lease, b"1", None)
-    held = store.read_version(lease)
-    if held is None or not store.swap(lease, b"2", held[1]) or store.swap(lease, b"3", held[1]):
+    written = store.read_version(lease)
+    if written is None or not store.swap(lease, b"2", written[1]) or store.swap(lease, b"3", written[1]):
         yield error(what, "compare-and-swap does not hold (If-Match)", "leases need it; use another store")
     yield ok(what, "compares and swaps")
     listed = [item for item in store.listing("doctor") if item.name == name]
@@ -77,6 +77,6 @@ def _removed(store: ObjectStore, names: tuple[str, ...]) -> list[Finding]:
         for name in names:
             store.delete(name)
     except Unreachable:
-        # As it should be of stages: no role but that of `gc` may delete.
+        # Right for stages: only the role of `gc` may delete.
         return [ok(f"store {store.url}", f"may not be deleted from: {names[0]} stays, and `gc` removes it")]
     return []

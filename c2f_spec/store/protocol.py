@@ -1,11 +1,10 @@
-"""What a store is: immutable objects under one root, in a folder of this machine or in a bucket of object storage.
+"""The protocol of a store: immutable objects under one root, in a folder of this machine or in a bucket.
 
-An object is created whole or not at all, and never changed; `replace` and `swap` are for the advisory files that are
-not objects in this sense (progress and lease). No folder's or prefix's existence means anything. Both kinds keep one
-set of tests (tests/store/).
+An object is created whole or not at all, and never changed; `replace` and `swap` are for the few advisory objects that
+change (progress, lease). The existence of a folder or prefix means nothing. Both kinds pass the same tests (tests/store/).
 
 Names are relative paths with `/`. Every method raises `Unreachable` with the place when storage refuses, after the
-retries that storage deserves; none waits without bound.
+retries that storage deserves; none waits without bound. README.md beside this module describes the layout.
 """
 
 from __future__ import annotations
@@ -21,76 +20,78 @@ if TYPE_CHECKING:
 
 
 class ObjectInfo(NamedTuple):
-    """One line of a listing."""
+    """An object in a listing."""
 
     name: str
     size: int
     """Bytes."""
     modified: float
-    """Seconds since the epoch by the clock of the store, which need not be ours."""
+    """Seconds since the epoch by the clock of the store, which may differ from this machine's."""
 
 
 class ObjectStore(Protocol):
-    """A store's root."""
+    """Objects below one root."""
 
     url: str
 
     def read(self, name: str) -> bytes | None:
-        """The object, or `None` if there is none."""
+        """Return the bytes of the object, or `None` if it does not exist."""
         ...
 
     def read_many(self, names: Iterable[str]) -> dict[str, bytes]:
-        """Those of `names` that exist, read side by side."""
+        """Return name → bytes of those of `names` that exist, read in parallel."""
         ...
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
-        """`length` bytes of an object from `start`. Raises `FileNotFoundError`; `Unreachable` if it is shorter."""
+        """Return `length` bytes of an object from `start`. Raises `FileNotFoundError`; `Damaged` if it is shorter."""
         ...
 
-    def exists(self, name: str) -> bool: ...
+    def exists(self, name: str) -> bool:
+        """Return whether the object exists."""
+        ...
 
     def size(self, name: str) -> int | None:
-        """Bytes of the object, or `None` if there is none."""
+        """Return the size of the object in bytes, or `None` if it does not exist."""
         ...
 
     def create(self, name: str, data: bytes) -> bool:
-        """Put `data` where nothing is, and tell whether `data` is what stands now.
+        """Write `data` if the object does not exist; return whether the stored bytes are now `data`.
 
-        An answer to a write can be lost, so bytes equal to `data` count as ours: callers that must tell themselves from
-        others put a nonce in.
+        The answer to a write can be lost, so equal bytes count as written by the caller: callers that must distinguish
+        themselves from other writers include a nonce.
         """
         ...
 
     def create_many(self, objects: Mapping[str, bytes]) -> None:
-        """`create` each, side by side, for content that is the same whoever writes it."""
+        """`create` each in parallel, for content that is the same whoever writes it."""
         ...
 
     def replace(self, name: str, data: bytes) -> None:
-        """Put `data` in place of whatever was there, whole. For progress and the like only."""
+        """Write `data` over whatever exists, whole. For advisory objects only."""
         ...
 
     def read_version(self, name: str) -> tuple[bytes, str] | None:
-        """An object that changes, and a word for its present version."""
+        """Return the bytes of an advisory object and an opaque token of this version, or `None` if it does not exist."""
         ...
 
     def swap(self, name: str, data: bytes, version: str | None) -> bool:
-        """Put `data` in place of the `version` that was read, or of nothing; false if somebody was faster."""
+        """Compare and swap: write `data` if the object still has `version` (`None`: does not exist). Return whether it did."""
         ...
 
     def names(self, prefix: str) -> Iterator[str]:
-        """Names of the objects below `prefix`, in order."""
+        """Yield the names of the objects below `prefix`, in order."""
         ...
 
     def listing(self, prefix: str) -> Iterator[ObjectInfo]:
-        """The objects below `prefix` in the order of their names, with size and time."""
+        """Yield the objects below `prefix` in the order of their names, with size and time."""
         ...
 
     def put_file(self, path: Path, name: str) -> None:
-        """Store a local file, which stays. Nobody else writes to `name`."""
+        """Copy a local file into the store. No other process may write `name`."""
         ...
 
     def get_file(self, name: str, path: Path, entry: FileEntry) -> None:
-        """Bring an object to `path`, whole and with the digest of `entry`; raises `Damaged` if it is not that."""
+        """Download an object to `path`, whole. Raises `Damaged` if it has another digest than `entry`."""
         ...
 
     def put_folder(
@@ -98,26 +99,26 @@ class ObjectStore(Protocol):
     ) -> dict[str, FileEntry]:
         """Store the files of a local folder below `name`, which carries an attempt's unique name.
 
-        `files` are their digests, if known. Returns where each lies: small ones may share an object
-        (`FileEntry.shard`). The local folder is given away: it may be gone afterwards.
+        `files` are their digests, if known. Returns the entry of each file with its place: small ones may share an
+        object (`FileEntry.shard`). The store takes the local folder over: it may be gone afterwards.
         """
         ...
 
     def delete(self, name: str) -> None:
-        """Remove an object, if it is there. For garbage collection and retention only."""
+        """Remove an object if it exists. For garbage collection and retention only."""
         ...
 
     def local(self, name: str) -> Path | None:
-        """Where `name` lies, if this store is a folder of this machine. Read only."""
+        """Return the path of `name` if this store is a folder of this machine. Read only."""
         ...
 
 
 def check_name(name: str) -> str:
-    """`name`, if it stays inside a store and is the same key on every kind of storage. A wrong one is a bug."""
+    """Return `name`. Asserts that it stays inside a store and is the same key on every kind of storage."""
     assert NAME.fullmatch(name), f"not a name of an object: {name!r}"
     assert len(name.encode()) <= 900, f"too long for the key of an object: {name!r}"
     return name
 
 
 NAME = re.compile(r"(?!\.{1,2}(?:/|$))[^/\x00-\x1f\\]+(?:/(?!\.{1,2}(?:/|$))[^/\x00-\x1f\\]+)*")
-"""No empty, `.` or `..` part, no control characters: servers differ on all of them."""
+"""Names without an empty, `.` or `..` part and without control characters: servers differ on all of them."""

@@ -1,4 +1,4 @@
-"""The store's layout, and the one way in which a stage becomes done.
+"""Records and what stands beside them: the layout of the store, and the only way in which a stage becomes done.
 
 records/<kind>/<key>.json           exists = done
 preimages/<kind>/<key>.json         what the key is the hash of
@@ -8,6 +8,9 @@ work/<kind>/<key>/{logs/<attempt>/<seq>, progress.json, metrics.jsonl}
 datasets/<name>/<digest>/{dataset.json, files/…}
 models/<repository>/<revision>/<digest>/{model.json, files/…}
 plans/<digest>/plan.json
+
+A failure with `node` and `hardware` was caused by that machine: the next attempt avoids it, and is made without a request
+of the user, up to `MAX_MOVES` times. After that the cause is the stage or the whole pool, and a person has to look.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def model_add_command(name: str) -> str:
-    """What stages a model, which is called repository@revision."""
+    """Return the command that stages the model `name` (repository@revision)."""
     repository, _, revision = name.partition("@")
     return f"c2f-spec model add {repository} --revision {revision} --from DIR|hf|modelscope"
 
@@ -42,7 +45,7 @@ def model_add_command(name: str) -> str:
 RESTORE = "restore it from a copy of the store, or remove this file to run the stage again"
 
 PROGRESS = {"done": int, "total": int, "unit": str, "time": float, "values": dict}
-"""What `progress.json` has, at least."""
+"""Required fields of `progress.json` and their types."""
 
 
 def record_name(kind: str, key: str) -> str:
@@ -58,13 +61,13 @@ def attempt_name(kind: str, key: str, attempt: str) -> str:
 
 
 def read_record(store: ObjectStore, kind: str, key: str) -> Record | None:
-    """The record of a stage, or `None` if it is not done."""
+    """Return the record of a stage, or `None` if it is not done."""
     value = read_sealed(store, record_name(kind, key), RESTORE)
     return None if value is None else _record(store, record_name(kind, key), value)
 
 
 def read_records(store: ObjectStore, kind: str, keys: Iterable[str]) -> list[Record]:
-    """The records of those stages that are done, read side by side."""
+    """Return the records of those of the stages `keys` that are done, read in parallel."""
     found = read_all_sealed(store, [record_name(kind, key) for key in keys], RESTORE)
     return [_record(store, name, value) for name, value in found.items()]
 
@@ -80,55 +83,55 @@ def _record(store: ObjectStore, name: str, value: dict[str, Any]) -> Record:
 
 
 def commit(store: ObjectStore, record: Record, folder: Path) -> Record:
-    """Store `folder` and then `record`; returns the record that stands, which may be another attempt's."""
+    """Store the files of `folder`, then `record`. Return the record that counts, which may be of another attempt."""
     files = store.put_folder(folder, _folder(record), record.files)
     record = record.model_copy(update={"files": files})
     if store.create(record_name(record.kind, record.key), record_bytes(record)):
         return record
-    standing = read_record(store, record.kind, record.key)
-    assert standing is not None, "the record was there a moment ago and is never removed"
-    return standing
+    winner = read_record(store, record.kind, record.key)
+    assert winner is not None, "the record existed a moment ago and is never removed"
+    return winner
 
 
 def record_bytes(record: Record) -> bytes:
-    """The bytes of a record in the store."""
+    """Return the bytes of a record in the store."""
     files = {path: entry.model_dump(exclude_none=True) for path, entry in record.files.items()}
     return seal({**record.model_dump(), "files": files})
 
 
-def fetch(store: ObjectStore, record: Record, tell: OnProgress | None = None) -> Path:
-    """A folder with the files of a committed output, every one verified, for as long as this process. Read only.
+def fetch(store: ObjectStore, record: Record, on_progress: OnProgress | None = None) -> Path:
+    """Return a folder with the verified files of a committed output. Read only; it lasts as long as this process.
 
     Raises `Unreachable` naming the first file that is missing or differs from its record.
     """
     remedy = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
-    return fetch_verified(store, _folder(record), record.files, None, remedy, tell)
+    return fetch_verified(store, _folder(record), record.files, None, remedy, on_progress)
 
 
 def fetch_file(store: ObjectStore, record: Record, path: str) -> Path:
-    """One file of a committed output, verified. Raises `Unreachable` naming it if it is missing or differs."""
+    """Return the path of one verified file of a committed output. Raises `Unreachable` if it is missing or differs."""
     remedy = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
     return fetch_verified_file(store, _folder(record), path, record.files[path], remedy)
 
 
 def verify(store: ObjectStore, record: Record) -> None:
-    """Read every file of a committed output where it is stored. Raises `Damaged` naming one that is not as committed."""
+    """Read every file of a committed output in the store. Raises `Damaged` naming a file that was changed."""
     remedy = f"remove {record_name(record.kind, record.key)} from the store to run the stage again"
     verify_stored(store, _folder(record), record.files, remedy)
 
 
 def dataset_listing(name: str, digest: str) -> str:
-    """What says that a copy of a data set is here, whole."""
+    """Return the name of the object whose existence means that a copy of a data set is complete."""
     return f"datasets/{name}/{digest}/dataset.json"
 
 
 def model_listing(name: str, digest: str) -> str:
-    """What says that a copy of a model is here, whole."""
+    """Return the name of the object whose existence means that a copy of a model is complete."""
     return f"models/{name.replace('@', '/')}/{digest}/model.json"
 
 
-def fetch_dataset(store: ObjectStore, name: str, digest: str, tell: OnProgress | None = None) -> Path:
-    """A folder with the files of a staged copy of a data set, every one verified. Raises `Unreachable`."""
+def fetch_dataset(store: ObjectStore, name: str, digest: str, on_progress: OnProgress | None = None) -> Path:
+    """Return a folder with the verified files of a staged copy of a data set. Raises `Unreachable`."""
     listed = dataset_listing(name, digest)
     folder = listed.rpartition("/")[0]
     remedy = f"remove {folder} from the store {store.url} and stage the data set again"
@@ -139,17 +142,17 @@ def fetch_dataset(store: ObjectStore, name: str, digest: str, tell: OnProgress |
             hint=f"c2f-spec data add {name} stages it",
         )
     files = {path: FileEntry(**entry) for path, entry in listing["files"].items()}
-    return fetch_verified(store, f"{folder}/files", files, None, remedy, tell)
+    return fetch_verified(store, f"{folder}/files", files, None, remedy, on_progress)
 
 
 def fetch_model(
     store: ObjectStore,
     name: str,
     digest: str,
-    tell: OnProgress | None = None,
+    on_progress: OnProgress | None = None,
     wanted: Callable[[str], bool] = lambda _: True,
 ) -> Path:
-    """A folder with the `wanted` files of a staged model (`repository@revision`), every one verified.
+    """Return a folder with the verified `wanted` files of a staged model (`repository@revision`).
 
     Raises `Unreachable`.
     """
@@ -163,11 +166,11 @@ def fetch_model(
             hint=f"{model_add_command(name)} stages it",
         )
     files = {path: FileEntry(**entry) for path, entry in listing["files"].items() if wanted(path)}
-    return fetch_verified(store, f"{folder}/files", files, None, remedy, tell)
+    return fetch_verified(store, f"{folder}/files", files, None, remedy, on_progress)
 
 
 def files_present(store: ObjectStore, record: Record) -> bool:
-    """Whether every file of a record is there with its size. Cheap; `fetch` compares the digests."""
+    """Return whether every file of a record exists with its size. Cheap; `fetch` compares digests."""
     return _present(store, _folder(record), record.files)
 
 
@@ -186,16 +189,16 @@ def _folder(record: Record) -> str:
 
 
 def save_preimages(store: ObjectStore, stages: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
-    """Write down what the key of each stage (kind, key, preimage) is the hash of, unless it is there."""
+    """Write the preimage of each stage (kind, key, preimage), unless it is stored."""
     texts = {f"preimages/{kind}/{key}.json": canonical(preimage) for kind, key, preimage in stages}
     there = {n for kind in {name.split("/")[1] for name in texts} for n in store.names(f"preimages/{kind}")}
     store.create_many({name: text.encode() for name, text in texts.items() if name not in there})
 
 
 def read_preimages(store: ObjectStore, kind: str, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Key to preimage, of those of `keys` that were ever planned to run here.
+    """Return key → preimage of those of `keys` that were ever launched with this store.
 
-    A preimage is what its key is the digest of, so one that is damaged shows; it only explains, and is left out.
+    A preimage that does not hash to its key is damaged and left out: preimages only explain.
     """
     found = {}
     for name, data in store.read_many([f"preimages/{kind}/{key}.json" for key in keys]).items():
@@ -205,17 +208,21 @@ def read_preimages(store: ObjectStore, kind: str, keys: Iterable[str]) -> dict[s
 
 
 def read_progress(store: ObjectStore, kind: str, key: str) -> dict[str, Any] | None:
-    """What a running stage last told of itself, if it did. Advisory: what cannot be read was not told."""
+    """Return the last progress of a running stage, or `None`. Advisory: an invalid object counts as none."""
     try:
         state = json.loads(store.read(f"{work_name(kind, key)}/progress.json") or b"null")
     except ValueError:
         return None
-    told = isinstance(state, dict) and PROGRESS.keys() <= state.keys()
-    return state if told and all(isinstance(state[name], type_) for name, type_ in PROGRESS.items()) else None
+    complete = isinstance(state, dict) and PROGRESS.keys() <= state.keys()
+    return (
+        state
+        if complete and all(isinstance(state[name], type_) for name, type_ in PROGRESS.items())
+        else None
+    )
 
 
 def read_failures(store: ObjectStore, kind: str, key: str) -> list[dict[str, Any]]:
-    """The failures of a stage, oldest first."""
+    """Return the failures of a stage, oldest first."""
     prefix = f"failures/{kind}/{key}"
     remedy = f"remove the objects below {prefix} and retries/{kind}/{key}"
     found = read_all_sealed(store, store.names(prefix), remedy)
@@ -227,18 +234,18 @@ def add_failure(store: ObjectStore, kind: str, key: str, failure: dict[str, Any]
 
 
 def is_failed(store: ObjectStore, kind: str, key: str) -> bool:
-    """A stage is failed while it failed more often than somebody asked for another try."""
+    """Return whether a stage failed more often than a retry was requested."""
     return _count(store, f"failures/{kind}/{key}") > _count(store, f"retries/{kind}/{key}")
 
 
 def retry(store: ObjectStore, kind: str, key: str) -> None:
-    """Forgive every failure so far; they stay readable."""
+    """Request another attempt after every failure so far; failures stay readable."""
     while is_failed(store, kind, key):
         _append(store, f"retries/{kind}/{key}", {})
 
 
 def datasets_present(store: ObjectStore, name: str) -> list[str]:
-    """Digests of the copies of a data set that are staged here."""
+    """Return the digests of the staged copies of a data set."""
     return sorted(
         parts[2]
         for parts in (n.split("/") for n in store.names(f"datasets/{name}"))
@@ -247,14 +254,14 @@ def datasets_present(store: ObjectStore, name: str) -> list[str]:
 
 
 def models_present(store: ObjectStore, name: str) -> list[str]:
-    """Digests of the staged copies of a model, which is called repository@revision."""
+    """Return the digests of the staged copies of a model (repository@revision)."""
     prefix = f"models/{name.replace('@', '/')}"
     below = (n.removeprefix(f"{prefix}/").split("/") for n in store.names(prefix))
     return sorted(parts[0] for parts in below if parts[1:] == ["model.json"])
 
 
 def add_dataset(store: ObjectStore, name: str, folder: Path, facts: dict[str, Any]) -> str:
-    """Move `folder` into the store as a copy of the data set `name`; returns its digest."""
+    """Move `folder` into the store as a copy of the data set `name`; return its digest."""
     files = digest_folder(folder)
     digest = digest_of(files)
     if digest not in datasets_present(store, name):
@@ -268,7 +275,7 @@ def add_dataset(store: ObjectStore, name: str, folder: Path, facts: dict[str, An
 
 def _append(store: ObjectStore, prefix: str, value: dict[str, Any]) -> None:
     number = _count(store, prefix)
-    data = seal({**value, "nonce": uuid.uuid4().hex})  # two that say the same are two
+    data = seal({**value, "nonce": uuid.uuid4().hex})  # equal failures of two attempts count twice
     while not store.create(f"{prefix}/{number}.json", data):
         number += 1
 
@@ -285,18 +292,12 @@ def _key(name: str) -> str:
     return name.rsplit("/", 1)[1].removesuffix(".json")
 
 
-# Machines that failed a stage, remembered in its failures: its next attempt goes elsewhere.
-#
-# A failure with `node` and `hardware` was the machine's doing. It is forgiven without anybody's asking, as often as
-# `MOVES`: then it is the stage, or the whole pool, and somebody should look.
-
-
 MAX_MOVES = 3
-"""Attempts that one stage makes on other machines by itself."""
+"""Attempts on other machines that a stage gets without a request."""
 
 
 def faulty_nodes(store: ObjectStore, kind: str, key: str) -> tuple[str, ...]:
-    """Machines that had a fault under this stage, the first one first."""
+    """Return the nodes whose hardware failed this stage, the first one first."""
     found = read_failures(store, kind, key)
     return tuple(dict.fromkeys(str(f["node"]) for f in found if f.get("hardware") and f.get("node")))
 
@@ -304,14 +305,14 @@ def faulty_nodes(store: ObjectStore, kind: str, key: str) -> tuple[str, ...]:
 def add_node_fault(
     store: ObjectStore, kind: str, key: str, *, pod: str, node: str, what: str, line: str
 ) -> None:
-    """Remember that `node` failed the pod with the uid `pod`; once, however often it is seen."""
+    """Record that `node` failed the pod with the uid `pod`, once however often it is called."""
     if any(f.get("pod") == pod for f in read_failures(store, kind, key)):
         return
     failure = {
         "code": int(StageExit.TRANSIENT),
         "class": MEANING[StageExit.TRANSIENT],
         "message": f"{what}, on the node {node}",
-        "hint": f"its next attempt avoids the node; tell who runs it: {line[:200]}",
+        "hint": f"its next attempt avoids the node; report it to the administrators: {line[:200]}",
         "hardware": what,
         "node": node,
         "pod": pod,
@@ -320,7 +321,7 @@ def add_node_fault(
 
 
 def retry_after_node_fault(store: ObjectStore, kind: str, key: str) -> bool:
-    """Whether a failed stage gets another attempt because its last failure was a machine's."""
+    """Retry a failed stage whose last failure was caused by a node; return whether it gets another attempt."""
     found = read_failures(store, kind, key)
     faults = sum(bool(f.get("hardware")) for f in found)
     if not found or not found[-1].get("hardware") or faults > MAX_MOVES:

@@ -1,12 +1,12 @@
-"""A store in a bucket: S3, and whatever speaks its language (MinIO, Ceph, OSS, COS, SeaweedFS).
+"""The store in a bucket of S3 or of a compatible server (MinIO, Ceph, OSS, COS, SeaweedFS).
 
 The client is obstore, in threads: on one machine it moves small files two to four times as fast as s3fs and holds a
 tenth of the memory (`python -m tests.bench store`); its asynchronous half aborts some interpreters at their end, so it
-is not used. For people, any tool reads the same objects: `s3fs`, `aws s3`, `rclone`.
+is not used. Any tool reads the same objects: `s3fs`, `aws s3`, `rclone`.
 
-No client's checksums are trusted: what is fetched is compared with its own digest here, what is put is signed with its
-SHA-256 by the client. Conditional writes keep writers apart; a server that ignores them is noticed by a probe, once,
-and gets `claims` instead.
+No client's checksums are trusted: fetched bytes are compared with their own digest here, written ones are signed with
+their SHA-256 by the client. Conditional writes keep writers apart. A probe detects a server that ignores them, once per
+server and bucket; there a writer claims a name first (`create_by_claim`), and the oldest claim wins.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
 
 
 LISTING_DELAY = 2.0
-"""Seconds; listings tell whole seconds."""
+"""Seconds to wait for other claims; times in listings are whole seconds."""
 CLAIM_SECONDS = 60.0
-"""Seconds after which a claim whose writer put nothing counts no more."""
+"""Seconds after which a claim expires if its writer wrote nothing."""
 
 
 def create_by_claim(store: ObjectStore, name: str, data: bytes) -> bool:
-    """As `ObjectStore.create`, for an `store` whose `replace` is a plain PUT."""
-    standing = store.read(name)
-    if standing is not None:
-        return standing == data
+    """Create an object as `ObjectStore.create` does, in a `store` without conditional writes."""
+    stored = store.read(name)
+    if stored is not None:
+        return stored == data
     started, mine = time.monotonic(), f"claims/{name}/{uuid.uuid4().hex}"
     store.replace(mine, b"")
     try:
@@ -52,7 +52,7 @@ def create_by_claim(store: ObjectStore, name: str, data: bytes) -> bool:
         if since is None:
             raise Unreachable(
                 f"the store {store.url} does not list what was just written",
-                hint="this storage cannot keep two writers apart; use one with conditional writes",
+                hint="use a server with conditional writes: two writers cannot be kept apart on this one",
             )
         live = [(time_, claim) for claim, time_ in claims.items() if time_ > since - CLAIM_SECONDS]
         while not store.exists(name):
@@ -71,20 +71,20 @@ def create_by_claim(store: ObjectStore, name: str, data: bytes) -> bool:
 
 
 READBACKS = 3
-"""Of what stands, before bytes that differ from ours are taken for another's."""
+"""Reads of the stored object before bytes that differ count as written by another process."""
 PAGE = 1000
-"""Objects of one page of a listing, S3's most."""
+"""Objects in one page of a listing, the maximum of S3."""
 
 
 class BucketStore:
     """`c2f_spec.store.protocol.ObjectStore` over a bucket and a prefix in it."""
 
     def __init__(self, url: str) -> None:
-        """`url` is `s3://bucket/prefix`. Raises `Unreachable` if it is not, or what `account` raises."""
+        """`url` is `s3://bucket/prefix`. Raises `Unreachable` if it is not, or what `client_settings` raises."""
         bucket, _, prefix = url.removeprefix("s3://").partition("/")
         prefix = prefix.strip("/")
         if not bucket:
-            raise Unreachable(f"the store `{url}` names no bucket", hint="s3://bucket/prefix")
+            raise Unreachable(f"the store `{url}` names no bucket", hint="write s3://bucket/prefix")
         if prefix:
             check_name(prefix)
         self.url = f"s3://{bucket}/{prefix}".rstrip("/")
@@ -97,14 +97,14 @@ class BucketStore:
 
     @cached_property
     def direct(self) -> bool:
-        """Whether large objects are read from the server itself, and not through a proxy."""
+        """True if large objects are read from the server itself, and not through a proxy."""
         import obstore
 
         return transfer.is_direct(obstore.sign(self.client, "GET", "x", transfer.SIGNED_FOR))
 
     @cached_property
     def bulk(self) -> Any:
-        """For uploads in parts, which it repeats one by one."""
+        """Obstore's client for uploads in parts, which it retries one by one."""
         return _client(self.bucket, self.prefix, transfer.part_retries())
 
     def read(self, name: str) -> bytes | None:
@@ -171,7 +171,7 @@ class BucketStore:
             return self.create(name, data)
         if self.conditional:
             return self._put_if(name, data, {"e_tag": version})
-        # Nothing better without conditions: the window is that of two requests, and leases only ever save work.
+        # Without conditional writes a race of two requests remains; leases only save work.
         before = self.read_version(name)
         if before is None or before[1] != version:
             return False
@@ -191,7 +191,7 @@ class BucketStore:
             after = page[-1]["path"]
 
     def _page(self, prefix: str, after: str | None) -> list[Any]:
-        """What follows `after`: each page is a request of its own, so that a lost one is asked for again."""
+        """Return the page that follows `after`: one request each, so that a lost page is requested again."""
         import obstore
 
         def get() -> list[Any]:
@@ -227,10 +227,10 @@ class BucketStore:
 
     @cached_property
     def conditional(self) -> bool:
-        """Whether the server keeps two writers apart; found out once and written down for this server and bucket."""
+        """True if the server has conditional writes; probed once and stored for this server and bucket."""
         server = hashlib.sha256(server_name(self.bucket).encode()).hexdigest()[:16]
         name = f"capabilities/{server}.json"
-        known = read_sealed(self, name, "remove it: it will be found out again")
+        known = read_sealed(self, name, "remove it: the server will be probed again")
         if known is None:
             probe = f"capabilities/probe-{uuid.uuid4().hex}"
             first, second = (self._put_if(probe, word, "create") for word in (b"first", b"second"))
@@ -241,7 +241,7 @@ class BucketStore:
         return bool(known["conditional"])
 
     def _put_if(self, name: str, data: bytes, mode: Any) -> bool:
-        """A conditional PUT. A refusal is no answer yet: an earlier try of the same may have been the one that won."""
+        """Send a conditional PUT; return whether `data` is stored. After a refusal read back: an earlier try may have won."""
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
@@ -250,7 +250,7 @@ class BucketStore:
                 lambda: obstore.put(self.client, check_name(name), data, mode=mode), "write", name, self.url
             )
         except (AlreadyExistsError, PreconditionError, FileNotFoundError):
-            # Not one reading either: a bit may flip on the way.
+            # More than one read: a bit may flip in transfer.
             return any(self.read(name) == data for _ in range(READBACKS))
         return True
 

@@ -1,4 +1,4 @@
-"""Who we are to a bucket, and where it is: from the environment or a profile, and from nowhere else.
+"""Credentials and address of a bucket, from the environment or a profile; retries of its requests.
 
 AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL     the server, unless it is Amazon's
 AWS_VIRTUAL_HOSTED_STYLE_REQUEST=true     the bucket goes into the host's name (OSS, COS), not into the path
@@ -6,8 +6,9 @@ AWS_CA_BUNDLE                             certificates to trust besides the syst
 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION
 AWS_PROFILE                               else a profile of ~/.aws/config and ~/.aws/credentials, `default` unless named
 
-Without any of them the client asks what gives a pod or a machine its identity: a web identity token, a container's or
-an instance's endpoint. The names are those of https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html.
+Without any of them the client uses the identity of the pod or the machine: a web identity token, a container's or an
+instance's endpoint. Every request is retried with random waits that grow, for at most `DEADLINE` seconds: a person has to
+look at a storage that is down for longer, and the stage's next attempt resumes from what is stored. The names are those of https://docs.aws.amazon.com/sdkref/latest/guide/settings-reference.html.
 """
 
 from __future__ import annotations
@@ -28,12 +29,39 @@ if TYPE_CHECKING:
 
 
 SECRETS = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
+T = TypeVar("T")
+
 CONNECT_TIMEOUT, SILENCE_TIMEOUT, REQUEST_TIMEOUT = "5s", "12s", "120s"
-"""To connect; without a byte; for one request, of which none carries more than a part of a file."""
+"""Limits to connect, without a byte, and for one request, which carries at most a part of a file."""
+
+
+DEADLINE = 240.0
+"""Seconds from the first try of a request to its last."""
+FIRST_WAIT, LONGEST_WAIT = 0.1, 10.0
+STATUS = re.compile(r"status code: (\d{3})")
+CODE = re.compile(r"<Code>(\w+)</Code>")
+RETRY_STATUSES = {"408", "409", "425", "429"}
+RETRY_CODES = {
+    "RequestTimeout",  # a body that came too slowly, with status 400
+    "BadDigest",  # the body was damaged in transfer
+    "XAmzContentSHA256Mismatch",
+    "XAmzContentChecksumMismatch",
+    "InvalidDigest",
+    "IncompleteBody",
+    "SlowDown",
+}
+FULL_CODES = {"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "XMinioAdminBucketQuotaExceeded"}
+HINTS = {
+    "403": "check the credentials (AWS_ACCESS_KEY_ID and its secret, or AWS_PROFILE) and what they may do here",
+    "401": "check the credentials (AWS_ACCESS_KEY_ID and its secret, or AWS_PROFILE)",
+    "404": "check the name of the bucket and the endpoint (AWS_ENDPOINT_URL_S3)",
+    "507": "the storage is full: `c2f-spec gc` lists what may go, or ask for more room",
+}
+SKEW = "the clock of this machine and the storage's differ: set the clock"
 
 
 def client_settings(bucket: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings of obstore's `S3Store` and of its HTTP client. Raises `Unreachable` if a named file cannot be read."""
+    """Return settings of obstore's `S3Store` and of its HTTP client. Raises `Unreachable` if a named file cannot be read."""
     profile = _profile()
     endpoint = (
         os.environ.get("AWS_ENDPOINT_URL_S3")
@@ -43,7 +71,7 @@ def client_settings(bucket: str) -> tuple[dict[str, Any], dict[str, Any]]:
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or profile.get("region")
     config: dict[str, Any] = {"region": region or "us-east-1"}
     if "AWS_CHECKSUM_ALGORITHM" not in os.environ:
-        # The signature has the same digest, but SeaweedFS for one verifies what it says of a body only if told twice.
+        # The signature has the same digest, but SeaweedFS verifies a body only with this header.
         config["checksum_algorithm"] = "SHA256"
     if endpoint:
         config["endpoint"] = _endpoint(endpoint, bucket)
@@ -62,7 +90,7 @@ def client_settings(bucket: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def server_name(bucket: str) -> str:
-    """Names a server and a bucket, for what is known of the two together."""
+    """Return a name of the server and bucket, for facts that hold for both together."""
     return f"{client_settings(bucket)[0].get('endpoint', 'aws')}/{bucket}"
 
 
@@ -79,7 +107,7 @@ def _endpoint(url: str, bucket: str) -> str:
 
 
 def _profile() -> dict[str, str]:
-    """A profile's settings; the two files spell its name differently."""
+    """Return the settings of the profile; the two files spell its name differently."""
     name = os.environ.get("AWS_PROFILE", "default")
     folder = Path.home() / ".aws"
     sources = (
@@ -92,13 +120,15 @@ def _profile() -> dict[str, str]:
         try:
             parser.read(path)
         except configparser.Error as error:
-            raise Unreachable(f"cannot read the profile file {path}", hint="it is not an INI file") from error
+            raise Unreachable(
+                f"cannot read the profile file {path}", hint="write it as an INI file"
+            ) from error
         for title in (section, name):
             if parser.has_section(title):
                 found |= parser[title]
     if not found and "AWS_PROFILE" in os.environ:
         raise Unreachable(
-            f"no profile `{name}` in {sources[0][0]} or {sources[1][0]}", hint="see AWS_PROFILE"
+            f"profile `{name}` not found in {sources[0][0]} or {sources[1][0]}", hint="check AWS_PROFILE"
         )
     return found
 
@@ -108,46 +138,15 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise Unreachable(
-            f"cannot read the certificates {path}: {error.strerror}", hint="see AWS_CA_BUNDLE"
+            f"cannot read the certificates {path}: {error.strerror}", hint="check AWS_CA_BUNDLE"
         ) from error
 
 
-# What an error of object storage means, and how long to try again.
-#
-# Every request is tried until it is answered, with random waits that grow, for at most `DEADLINE` seconds: a storage
-# that is down longer than that is somebody's to look at, and the stage's next attempt goes on from what is stored.
-
-
-T = TypeVar("T")
-
-DEADLINE = 240.0
-"""Seconds from the first try of a request to its last."""
-FIRST_WAIT, LONGEST_WAIT = 0.1, 10.0
-STATUS = re.compile(r"status code: (\d{3})")
-CODE = re.compile(r"<Code>(\w+)</Code>")
-RETRY_STATUSES = {"408", "409", "425", "429"}
-RETRY_CODES = {
-    "RequestTimeout",  # a body that came too slowly, told as 400
-    "BadDigest",  # the body was damaged on its way
-    "XAmzContentSHA256Mismatch",
-    "XAmzContentChecksumMismatch",
-    "InvalidDigest",
-    "IncompleteBody",
-    "SlowDown",
-}
-FULL_CODES = {"QuotaExceeded", "XMinioStorageFull", "InsufficientStorage", "XMinioAdminBucketQuotaExceeded"}
-HINTS = {
-    "403": "check the credentials (AWS_ACCESS_KEY_ID and its secret, or AWS_PROFILE) and what they may do here",
-    "401": "check the credentials (AWS_ACCESS_KEY_ID and its secret, or AWS_PROFILE)",
-    "404": "check the name of the bucket and the endpoint (AWS_ENDPOINT_URL_S3)",
-    "507": "the storage is full: `c2f-spec gc` lists what may go, or ask for more room",
-}
-SKEW = "the clock of this machine and the storage's differ: set the clock"
-
-
 def with_retries(act: Callable[[], T], verb: str, name: str, url: str, *, deadline: float = DEADLINE) -> T:
-    """`act()`, tried again while its error may pass. Raises `Unreachable`, or what `act` raises for "it is not there"
-    and "it was there": `FileNotFoundError`, obstore's `AlreadyExistsError` and `PreconditionError`.
+    """Return `act()`; retry it while its error is transient.
+
+    Raises `Unreachable` after `deadline` seconds or for a permanent error; passes `FileNotFoundError` on, and obstore's
+    `AlreadyExistsError` and `PreconditionError`.
     """
     from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 
@@ -179,13 +178,13 @@ def _is_transient(text: str) -> bool:
 
 
 def _status_and_code(text: str) -> tuple[str, str]:
-    """HTTP status and S3's own code, each empty if the error has none."""
+    """Return HTTP status and S3's own code, each empty if the error has none."""
     status, code = STATUS.search(text), CODE.search(text)
     return status[1] if status else "", code[1] if code else ""
 
 
 def _explain(error: Exception, verb: str, name: str, url: str) -> Unreachable:
-    """In our words: a client's message may hold more of a request than should be shown."""
+    """Return the error for people. The client's message may hold parts of a request that must not be shown."""
     status, code = _status_and_code(str(error))
     reason = " ".join(filter(None, [status, code])) or "no answer"
     hint = HINTS.get(

@@ -1,4 +1,4 @@
-"""Small files travel together: many clips in one object of up to 200 MB, as a tar that any tool opens.
+"""Pack small files into shards: many clips in one object of up to 200 MB, a tar that any tool opens.
 
 A request costs more than a clip's bytes, so fewer objects are the largest gain there is (`python -m tests.bench store`
 has both). Where each file lies is in its entry (`FileEntry.shard`, `offset`), so one clip can be read alone, and each
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from c2f_spec.spec.handoff import FileEntry
 
 SMALL = 4 << 20
-"""Bytes below which a file does not travel alone."""
+"""Bytes below which a file is packed."""
 FEW = 8
-"""So few small files are not worth a shard."""
+"""Fewer small files than this are not packed."""
 SHARD = 200 << 20
 """Bytes of a full shard: between 100 and 250 MB, where throughput no longer grows and a retry is still cheap."""
 BLOCK = 512
@@ -30,16 +30,16 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class UploadObject:
-    """One object of a stored folder, and what goes into it."""
+    """One object to upload, and the files that it holds."""
 
     name: str
     size: int
     parts: tuple[tuple[str, Path], ...]
-    """Path in the folder and file. A single one without a header if the object is the file itself."""
+    """Path in the folder, and local file. A single pair if the object is the file itself."""
     shard: bool
 
     def chunks(self) -> Iterator[bytes]:
-        """The object's bytes, read as they are asked for."""
+        """Yield the bytes of the object, read lazily."""
         for name, path in self.parts:
             if self.shard:
                 yield _header(name, path.stat().st_size)
@@ -53,7 +53,7 @@ class UploadObject:
 
 
 def assign_shards(files: Mapping[str, FileEntry]) -> dict[str, FileEntry]:
-    """`files` with the place of each: in the order of their names, small ones with up to `SHARD` bytes of others."""
+    """Return `files` with their places: small ones in shards of up to `SHARD` bytes, in the order of their names."""
     small = [path for path, entry in sorted(files.items()) if entry.size < SMALL]
     if len(small) < FEW:
         return {
@@ -72,7 +72,7 @@ def assign_shards(files: Mapping[str, FileEntry]) -> dict[str, FileEntry]:
 
 
 def objects_to_upload(folder: Path, layout: Mapping[str, FileEntry]) -> list[UploadObject]:
-    """The objects that hold the files of `folder`, largest first: so the last to end is a small one."""
+    """Return the objects that hold the files of `folder`, largest first, so that the last to end is small."""
     shards: dict[str, list[str]] = {}
     objects = []
     for path, entry in layout.items():
@@ -89,7 +89,7 @@ def objects_to_upload(folder: Path, layout: Mapping[str, FileEntry]) -> list[Upl
 
 
 def _header(name: str, size: int) -> bytes:
-    """Without times, owners and modes of the machine: equal files make equal shards."""
+    """Return a tar header without times, owners and modes, so that equal files make equal shards."""
     info = tarfile.TarInfo(name)
     info.size, info.mode = size, 0o644
     return info.tobuf(tarfile.PAX_FORMAT)

@@ -1,4 +1,4 @@
-"""The log of a stage in the store: `work/<kind>/<key>/logs/<attempt>/<number>`, pieces of bounded size in their order.
+"""Read the log of a stage from the store: pieces of bounded size, `work/<kind>/<key>/logs/<attempt>/<number>`.
 
 The runtime writes them while the stage works, secrets masked; they outlive the process, the pod and the node.
 """
@@ -19,14 +19,14 @@ def piece_name(kind: str, key: str, attempt: str, number: int) -> str:
 
 
 def read_log(store: ObjectStore, kind: str, key: str) -> Iterator[str]:
-    """The lines of every attempt, the earliest first, each below a line with the time of its first piece."""
+    """Yield the lines of every attempt, the earliest first, below a line with the time of its first piece."""
     for attempt, began in attempts(store, kind, key).items():
         yield f"--- attempt of {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(began))}"
         yield from attempt_lines(store, kind, key, attempt)
 
 
 def attempts(store: ObjectStore, kind: str, key: str) -> dict[str, float]:
-    """Attempts that have a log, the earliest first, with the time of their first piece."""
+    """Return attempt → time of its first piece in seconds since the epoch, the earliest first."""
     began: dict[str, float] = {}
     for each in store.listing(_prefix(kind, key)):
         began.setdefault(each.name.split("/")[-2], each.modified)
@@ -34,14 +34,14 @@ def attempts(store: ObjectStore, kind: str, key: str) -> dict[str, float]:
 
 
 def attempt_lines(store: ObjectStore, kind: str, key: str, attempt: str) -> Iterator[str]:
-    """Of one attempt."""
-    named = list(store.names(f"{_prefix(kind, key)}/{attempt}"))
-    pieces = store.read_many(named)
-    yield from b"".join(pieces.get(name, b"") for name in named).decode(errors="replace").splitlines()
+    """Yield the lines of one attempt."""
+    names = list(store.names(f"{_prefix(kind, key)}/{attempt}"))
+    pieces = store.read_many(names)
+    yield from b"".join(pieces.get(name, b"") for name in names).decode(errors="replace").splitlines()
 
 
 def last_attempt_lines(store: ObjectStore, kind: str, key: str) -> list[str]:
-    """The lines of the last attempt; none if no attempt has a log."""
+    """Return the lines of the last attempt; none if no attempt has a log."""
     found = list(attempts(store, kind, key))
     return [*attempt_lines(store, kind, key, found[-1])] if found else []
 

@@ -1,9 +1,9 @@
-"""Bytes to and from a bucket, side by side and in bounded memory.
+"""Upload to and download from a bucket, in parallel and in bounded memory.
 
 Large files go up in parts of 8 MB, eight at a time, and come down in streams of 64 MB, four at a time; small ones go
-twelve at a time. A download is written to `.part`, its finished ranges noted beside it, so that a killed one goes on
-where it was; it gets its name only after its digest was found right. Each client lets some flipped bits, mixed reads or
-short files pass, so nothing else counts as right.
+twelve at a time. A download is written to `.part`, its finished ranges noted beside it, so that a killed one
+resumes; it gets its name only after its digest was verified. Each client lets some flipped bits, mixed reads or short files
+pass, so nothing else counts as a check.
 """
 
 from __future__ import annotations
@@ -35,50 +35,65 @@ if TYPE_CHECKING:
     from c2f_spec.store.shards import UploadObject
 
 
+T = TypeVar("T")
+R = TypeVar("R")
+
+PART = 8 << 20
+"""Bytes of one upload request, and of the memory that it takes."""
+PARTS_AT_ONCE = 8
+RANGE, RANGES_AT_ONCE, CHUNK = 64 << 20, 4, 1 << 20
+"""Bytes of one download request, which is written in chunks: faster than more and shorter requests, in less memory."""
+AT_ONCE = 12
+"""Small objects in parallel; more gains nothing on loopback and little at 10 ms (`python -m tests.bench store`)."""
+WITHOUT_RANGES = "non-partial response"
+"""Part of obstore's message for a server that answers a range with the whole object (rclone)."""
+TRIES = 4
+"""Downloads of a file whose digest is wrong, before the stored object counts as damaged."""
+
 BUFFER = 1 << 20
 SILENCE_SECONDS, RANGE_SECONDS = 12.0, 180.0
-"""Seconds without a byte, and for one range: a trickle is no answer."""
+"""Limits in seconds without a byte, and for one range."""
 SIGNED_FOR = timedelta(minutes=10)
 MAX_ERROR_BODY = 2000
-"""Bytes of an error's body that may hold S3's code."""
+"""Bytes that are read of an error's body, for S3's code."""
 PARTIAL, WHOLE, MISSING = 206, 200, 404
 
 
 class Bucket(Protocol):
-    """What moving bytes needs of a store in a bucket: obstore's clients, and where it is."""
+    """The part of a `BucketStore` that transfers need: obstore's clients and the address."""
 
     url: str
     bucket: str
 
     @property
     def client(self) -> Any:
-        """Obstore's store for single requests."""
+        """Obstore's client for single requests."""
 
     @property
     def bulk(self) -> Any:
-        """Obstore's store for uploads in parts, which it repeats one by one."""
+        """Obstore's client for uploads in parts, which it retries one by one."""
 
     @property
     def direct(self) -> bool:
-        """Whether large objects are read from the server itself, and not through a proxy."""
+        """True if large objects are read from the server itself, and not through a proxy."""
 
     def read(self, name: str) -> bytes | None: ...
 
 
 class NoRanges(Exception):
-    """The server answers a range with the whole object."""
+    """The server answers a range request with the whole object."""
 
 
 def is_direct(url: str) -> bool:
-    """Whether the server is asked without a proxy."""
+    """Return whether requests to `url` go without a proxy."""
     parts = urlsplit(url)
     return parts.scheme not in getproxies() or bool(proxy_bypass(parts.hostname or ""))
 
 
 def stream_range(bucket: Bucket, name: str, descriptor: int, start: int, length: int) -> None:
-    """Write the range to the same place of the file.
+    """Download a range of an object to the same place of an open file.
 
-    Raises `FileNotFoundError`, `NoRanges`, and obstore's `GenericError` for what a retry may cure.
+    Raises `FileNotFoundError`, `NoRanges`, and obstore's `GenericError` for transient errors.
     """
     import obstore
     from obstore.exceptions import GenericError
@@ -99,16 +114,16 @@ def stream_range(bucket: Bucket, name: str, descriptor: int, start: int, length:
 
 
 def _check_partial(answer: http.client.HTTPResponse) -> None:
-    """Whatever is not the range."""
+    """Raise unless the answer is the requested range."""
     from obstore.exceptions import GenericError
 
     if answer.status == WHOLE:
         raise NoRanges
     if answer.status != PARTIAL:
-        told = answer.read(MAX_ERROR_BODY).decode(errors="replace")
+        body = answer.read(MAX_ERROR_BODY).decode(errors="replace")
         if answer.status == MISSING:
-            raise FileNotFoundError(told)
-        raise GenericError(f"status code: {answer.status} {told}")
+            raise FileNotFoundError(body)
+        raise GenericError(f"status code: {answer.status} {body}")
 
 
 def _copy(answer: http.client.HTTPResponse, descriptor: int, start: int, length: int) -> None:
@@ -135,35 +150,19 @@ def _connection(url: SplitResult, bucket: str) -> http.client.HTTPConnection:
     return http.client.HTTPSConnection(url.hostname, url.port, timeout=SILENCE_SECONDS, context=trusted)
 
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-PART = 8 << 20
-"""Bytes of one request up, and of what is held in memory at once."""
-PARTS_AT_ONCE = 8
-RANGE, RANGES_AT_ONCE, CHUNK = 64 << 20, 4, 1 << 20
-"""Bytes of one request down, which come and are written in chunks: faster than more and shorter ones, in less memory."""
-AT_ONCE = 12
-"""Small objects at a time; more gains nothing on loopback and little at 10 ms (`python -m tests.bench store`)."""
-WITHOUT_RANGES = "non-partial response"
-"""What obstore says of a server that answers a range with the whole (rclone's, which otherwise serves)."""
-TRIES = 4
-"""Downloads of a file whose digest is wrong, before the stored one is taken to be damaged."""
-
-
 def part_retries() -> dict[str, Any]:
-    """Obstore's own retries, for the parts of an upload."""
+    """Return obstore's settings for retries of the parts of an upload."""
     backoff = {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=5)}
     return {"max_retries": 8, "retry_timeout": timedelta(seconds=100), "backoff": backoff}
 
 
 def map_parallel(act: Callable[[T], R], items: Sequence[T], *, at_once: int = AT_ONCE) -> list[R]:
-    """`act` of each, in order. The first error ends it: what has not started is not started."""
+    """Return `act` of each item, in order, run in threads. After the first error no further item is started."""
     return [act(item) for item in items] if len(items) < 2 else list(imap_parallel(act, items, at_once))
 
 
 def imap_parallel(act: Callable[[T], R], items: Sequence[T], at_once: int) -> Iterator[R]:
-    """`act` of each, handed out in order as they end, while those that follow go on."""
+    """Yield `act` of each item in order, while later items go on in threads."""
     with ThreadPoolExecutor(at_once) as pool:
         try:
             yield from pool.map(act, items)
@@ -173,12 +172,12 @@ def imap_parallel(act: Callable[[T], R], items: Sequence[T], at_once: int) -> It
 
 
 def upload(bucket: Bucket, path: Path, name: str) -> None:
-    """One file, streamed."""
+    """Upload one file, streamed."""
     _put(bucket, name, path.stat().st_size, lambda: path)
 
 
 def upload_all(bucket: Bucket, items: Iterable[UploadObject], prefix: str) -> None:
-    """Everything below `prefix`: large objects one after another, each in parts; small ones side by side."""
+    """Upload objects below `prefix`: large ones one after another, each in parts; small ones in parallel."""
     small = []
     for item in items:
         if item.size > PART:
@@ -189,7 +188,7 @@ def upload_all(bucket: Bucket, items: Iterable[UploadObject], prefix: str) -> No
 
 
 def download(bucket: Bucket, name: str, path: Path, entry: FileEntry) -> None:
-    """`name` at `path`, verified. One caller at a time for a path. Raises `Damaged` naming it."""
+    """Download `name` to `path` and verify it. One caller at a time for a path. Raises `Damaged` naming the object."""
     part = path.with_name(f"{path.name}.part")
     problem = ""
     for _ in range(TRIES):
@@ -210,7 +209,7 @@ def download(bucket: Bucket, name: str, path: Path, entry: FileEntry) -> None:
 
 
 def read_range(bucket: Bucket, name: str, start: int, length: int) -> bytes:
-    """Raises `FileNotFoundError`, or `Damaged` if the object is shorter."""
+    """Return a range of an object. Raises `FileNotFoundError`, or `Damaged` if the object is shorter."""
     import obstore
 
     if not length:
@@ -231,7 +230,7 @@ def read_range(bucket: Bucket, name: str, start: int, length: int) -> bytes:
 
 
 def _range_of_whole(answer: Iterable[Any], start: int, length: int) -> bytes:
-    """The range out of the whole, for a server that sends no parts: slow, and right."""
+    """Return the range out of the whole object, for a server without range requests: slow, and correct."""
     found, at = bytearray(), 0
     for chunk in answer:
         data = memoryview(chunk)[max(0, start - at) :]
@@ -243,7 +242,7 @@ def _range_of_whole(answer: Iterable[Any], start: int, length: int) -> bytes:
 
 
 def _fetch(bucket: Bucket, name: str, part: Path, size: int) -> FileEntry:
-    """All bytes of `name` into `part`, of which some may be there from a killed try; what they are."""
+    """Download `name` into `part`, resuming what a killed process left; return size and digest of the bytes."""
     if size <= PART:
         data = _whole(bucket, name)
         part.write_bytes(data)
@@ -272,7 +271,7 @@ def _fetch(bucket: Bucket, name: str, part: Path, size: int) -> FileEntry:
 
 
 def _fetch_range(bucket: Bucket, name: str, descriptor: int, start: int, length: int) -> None:
-    """Bytes as they come, into their place of a file."""
+    """Download one range into its place of an open file."""
 
     def get() -> None:
         try:
@@ -302,7 +301,7 @@ def _by_client(bucket: Bucket, name: str, descriptor: int, start: int, length: i
 
 
 def _finished_ranges(part: Path, journal: Path, size: int) -> set[int]:
-    """First bytes of the parts that are there; none if the two files do not belong together."""
+    """Return the starts of finished ranges; none if the two files do not belong together."""
     if part.is_file() and journal.is_file() and part.stat().st_size == size:
         return {int(line) for line in journal.read_text().split("\n")[:-1]}
     journal.unlink(missing_ok=True)
@@ -325,7 +324,7 @@ def _source(item: UploadObject) -> Callable[[], Any]:
 
 
 def _put(bucket: Bucket, name: str, size: int, source: Callable[[], Any]) -> None:
-    """`source` gives the bytes anew for each try: a path, bytes or an iterator of bytes."""
+    """Upload one object; `source` returns its bytes anew for each try, as a path, bytes or an iterator of bytes."""
     import obstore
 
     def put() -> None:

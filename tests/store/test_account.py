@@ -57,7 +57,7 @@ def test_a_profile_that_is_nowhere_and_a_bundle_that_cannot_be_read_are_named(tm
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     assert client_settings("b")[1]["root_certificate"] == b"-----BEGIN CERTIFICATE-----"
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    with pytest.raises(Unreachable, match="no profile `nobody`"):
+    with pytest.raises(Unreachable, match="profile `nobody` not found"):
         client_settings("b")
 
 
