@@ -20,7 +20,6 @@ from c2f_spec.plan.compile import environment_document
 from c2f_spec.targets.kubernetes.client import JOBS
 from c2f_spec.targets.kubernetes.launch import (
     driver_objects,
-    end_condition,
     is_driven,
     preflight,
     replace_unstarted_jobs,
@@ -30,6 +29,7 @@ from c2f_spec.targets.kubernetes.launch import (
 )
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.validation import check, error_origin
+from c2f_spec.targets.kubernetes.status.termination import end_condition
 from c2f_spec.targets.kubernetes.target import Kubernetes
 
 if TYPE_CHECKING:

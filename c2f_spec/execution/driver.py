@@ -62,7 +62,7 @@ class Driver:
         self.target = Kubernetes(
             store, client, plan, guard=self._check_may_write, admit=self._check_plan_exists, resync=resync
         )
-        wish = f"{names.PLAN}={plan.digest[:10]},app.kubernetes.io/component=plan"
+        wish = f"{names.PLAN}={plan.digest[:10]},{names.COMPONENT}=plan"
         self._plan_object = Mirror(
             client, CONFIGMAPS, labels=wish, keep=_version, changed=self._on_plan_changed
         )

@@ -56,8 +56,8 @@ def test_what_has_not_begun_is_made_anew_and_what_runs_is_named(api, objects, su
     moved = placed(submitted, threads=4)
     told = [str(found) for found in replace_unstarted_jobs(client_of(api), groups(moved, objects, api))]
     assert told == [
-        f"{waiting.name}-r0 had not begun: it is made anew (threads 1 -> 4)",
-        f"{running_one.name}-r0 runs on as it was started (threads 1 -> 4); `cancel` and `apply` move it, from its last checkpoint",
+        f"{waiting.name}-r0 had not started: it is created again (threads 1 -> 4)",
+        f"{running_one.name}-r0 goes on as it was started (threads 1 -> 4); run `cancel` and `apply` to move it, from its last checkpoint",
     ]
     assert [j["metadata"]["name"] for j in api.state.all(JOBS)] == [f"{running_one.name}-r0"]
     assert [c["metadata"]["name"] for c in api.state.all(CONFIGMAPS)] == [f"{running_one.name}-r0"]

@@ -291,7 +291,7 @@ def test_logs_are_followed_across_a_pod_that_is_evicted(api, objects):
     threading.Thread(target=evict, daemon=True).start()
     assert list(control.logs(stage, follow=True)) == [
         "--- attempt 1, pod p1 on n1", "boot", "step 1", "step 2", "saved: stopped by SIGTERM",
-        "--- waiting: its Job is not made yet",
+        "--- waiting: its Job is not created yet",
         "--- attempt 2, pod p2 on n1: done", "resumed from step 2", "step 3",
     ]  # fmt: skip
 

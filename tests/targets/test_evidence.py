@@ -2,8 +2,9 @@
 
 import pytest
 
+from c2f_spec.targets.kubernetes.manifests.names import JOB_NAME
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
-from c2f_spec.targets.kubernetes.snapshot import JOB_NAME, evidence
+from c2f_spec.targets.kubernetes.snapshot import evidence
 from tests.fake_api import FakeApi
 from tests.support.cluster_world import IMAGE, chains, client_of
 

@@ -208,7 +208,7 @@ def test_delete_leaves_nothing_of_a_plan_and_all_of_the_others(api, client):
         f"Job {names.job_name(GRPO, 0)}", f"Job {names.job_name(GRPO, 1)}", f"ConfigMap {names.job_name(GRPO, 0)}",
     }  # fmt: skip
     plan_objects.delete_objects(client, found)
-    assert plan_objects.wait_until_deleted(client, found, seconds=5, say=lambda _: None) == []
+    assert plan_objects.wait_until_deleted(client, found, seconds=5, report=lambda _: None) == []
     left = {str(f) for f in plan_objects.list_objects(client)}
     assert left == {
         f"Job {names.job_name(SFT, 0)}", f"ConfigMap {names.job_name(SFT, 0)}",
@@ -221,9 +221,9 @@ def test_what_does_not_go_is_named(api, client):
     found = plan_objects.objects_of_plan(plan_objects.list_objects(client), PLAN, [GRPO.key], kept=())
     plan_objects.delete_objects(client, found)
     said = []
-    left = plan_objects.wait_until_deleted(client, found, seconds=0.6, say=said.append)
+    left = plan_objects.wait_until_deleted(client, found, seconds=0.6, report=said.append)
     assert [str(f) for f in left] == [f"Pod {names.job_name(GRPO, 0)}-x"]
-    assert said == ["1 pod still ends"]
+    assert said == ["1 pod still terminating"]
 
 
 def test_a_kind_that_the_cluster_does_not_have_is_no_obstacle(api, client):

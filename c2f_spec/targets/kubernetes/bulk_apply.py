@@ -1,7 +1,7 @@
-"""`apply` of a plan whose stages have Jobs that were rendered otherwise: another pool, other GPUs, another image.
+"""Apply many objects at once: one paged LIST of metadata says which differ, and only those are sent.
 
-A Job's template cannot be changed, so a Job that has not begun is removed, and the driver makes it as the plan says now.
-One that runs is left alone, because what it computes is the same wherever it runs, and its placement is told.
+Every object carries the digest of itself as it was rendered. An object with the same digest on the server needs no
+request, so applying a thousand unchanged Jobs again costs a page or two of metadata and not a thousand requests.
 """
 
 from __future__ import annotations
@@ -18,44 +18,32 @@ if TYPE_CHECKING:
 
     from c2f_spec.targets.kubernetes.client import Client, Resource
 
-
 Manifest = dict[str, Any]
-
-
-# Many objects at once: one paged LIST of metadata says which differ, and only those are sent.
-#
-# Every object carries the digest of itself as it was rendered. What has the same digest on the server needs no request,
-# so applying a thousand unchanged Jobs again costs a page or two of metadata and not a thousand requests.
-
-
-OURS = f"{names.MANAGED_BY}={names.MANAGER}"
-FEW = 20
-"""Up to so many objects are asked for by name: a namespace may hold thousands of others."""
-
-BulkManifest = dict[str, Any]
+MAX_GETS = 20
+"""Up to this number, objects are read by name: a namespace may hold thousands of others."""
 
 
 class Applied(NamedTuple):
-    """What applying came to."""
+    """Numbers of objects that were sent, and that were not."""
 
     sent: int
     unchanged: int
 
 
 def apply_all(
-    client: Client, groups: Sequence[Sequence[BulkManifest]], *, before: Callable[[], None] = lambda: None
+    client: Client, groups: Sequence[Sequence[Manifest]], *, before: Callable[[], None] = lambda: None
 ) -> Applied:
     """Make the cluster hold the objects; those of a group one after another, groups side by side.
 
-    `before` is called before every write and may raise. Raises what the first write that failed raised, when those
-    under way have ended.
+    `before` is called before every write and may raise. Raise what the first write that failed raised, when the writes
+    that had started have ended.
     """
-    wanted = [item for group in groups for item in group]
-    held = digests(client, wanted)
-    missing = [[m for m in group if held.get(_place(m)) != digest_of(m)] for group in groups]
+    items = [item for group in groups for item in group]
+    served = digests(client, items)
+    missing = [[m for m in group if served.get(_identity(m)) != digest_of(m)] for group in groups]
     missing = [group for group in missing if group]
 
-    def send(group: list[BulkManifest]) -> None:
+    def send(group: list[Manifest]) -> None:
         for item in group:
             before()
             _send(client, item)
@@ -69,50 +57,49 @@ def apply_all(
             pool.shutdown(cancel_futures=True)
             raise
     sent = sum(map(len, missing))
-    return Applied(sent, len(wanted) - sent)
+    return Applied(sent, len(items) - sent)
 
 
-def _send(client: Client, item: BulkManifest) -> None:
-    """Apply one object. If it is there, for the same stage, as somebody else rendered it a moment ago, theirs is ours."""
+def _send(client: Client, item: Manifest) -> None:
+    """Apply one object. An object of the same stage that another process rendered a moment ago is accepted."""
     try:
         client.apply(item)
     except (Conflict, Rejected):
-        standing = client.get(resource_of(item), item["metadata"]["name"])
+        served = client.get(resource_of(item), item["metadata"]["name"])
         key = _annotation(item, names.KEY)
-        if not key or standing is None or _annotation(standing, names.KEY) != key:
+        if not key or served is None or _annotation(served, names.KEY) != key:
             raise
 
 
-def digests(client: Client, wanted: Sequence[BulkManifest]) -> dict[tuple[Resource, str], str]:
-    """(resource, name) → digest of what is on the server."""
+def digests(client: Client, items: Sequence[Manifest]) -> dict[tuple[Resource, str], str]:
+    """Return the digests of the objects of these names that are on the server."""
     found: dict[tuple[Resource, str], str] = {}
-    for resource in dict.fromkeys(resource_of(m) for m in wanted):
-        asked = [m["metadata"]["name"] for m in wanted if resource_of(m) is resource]
-        if len(asked) <= FEW:
-            items = [item for name in asked if (item := client.get(resource, name)) is not None]
+    for resource in dict.fromkeys(map(resource_of, items)):
+        requested = [m["metadata"]["name"] for m in items if resource_of(m) is resource]
+        if len(requested) <= MAX_GETS:
+            served = [item for name in requested if (item := client.get(resource, name)) is not None]
         else:
-            items = list_all(client, resource)
-        for item in items:
-            found[resource, item["metadata"]["name"]] = digest_of(item)
+            served = list_all(client, resource)
+        found |= {(resource, item["metadata"]["name"]): digest_of(item) for item in served}
     return found
 
 
-def list_all(client: Client, resource: Resource) -> list[BulkManifest]:
-    """Metadata of everything of ours; begun again if a page came too late."""
+def list_all(client: Client, resource: Resource) -> list[Manifest]:
+    """Return the metadata of every object of c2f-spec; listed again if a page expired."""
     while True:
         try:
-            return list(client.list(resource, labels=OURS, metadata_only=True))
+            return list(client.list(resource, labels=names.OURS, metadata_only=True))
         except Gone:
             continue
 
 
-def digest_of(item: BulkManifest) -> str:
+def digest_of(item: Manifest) -> str:
     return _annotation(item, names.DIGEST)
 
 
-def _annotation(item: BulkManifest, name: str) -> str:
+def _annotation(item: Manifest, name: str) -> str:
     return str((item["metadata"].get("annotations") or {}).get(name, ""))
 
 
-def _place(item: BulkManifest) -> tuple[Resource, str]:
+def _identity(item: Manifest) -> tuple[Resource, str]:
     return resource_of(item), item["metadata"]["name"]

@@ -1,4 +1,4 @@
-"""A cluster from outside: the verbs about a running plan. Reads much, and writes only what its verb says."""
+"""The cluster as the commands about a running plan see it: `status`, `logs`, `cancel`, `retry`, `delete`, `shell`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, PODS
 from c2f_spec.targets.kubernetes.errors import NotFound
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
-from c2f_spec.targets.kubernetes.plan_objects import other_plans, running_plans
 from c2f_spec.targets.kubernetes.pod_logs import StageLogs
-from c2f_spec.targets.kubernetes.snapshot import JOB_NAME, STAGES, load_snapshot, target_status
+from c2f_spec.targets.kubernetes.snapshot import load_snapshot, target_status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -30,152 +29,140 @@ if TYPE_CHECKING:
     from c2f_spec.targets.base import Status
     from c2f_spec.targets.kubernetes.client import Client
 
-
-FORGIVEN = "c2f-spec/forgiven"
-"""Annotation of a plan's ConfigMap: when somebody forgave a failure. The driver sees it change and looks again."""
+RETRIED = "c2f-spec/retried"
+"""Annotation of a plan's ConfigMap: when a failure was forgiven. The driver sees it change and reads the store again."""
 SLACK_SECONDS = 60.0
-"""Beyond the grace of pods, before what is left is called left over."""
-HEED_SECONDS = 1.5
-"""A driver has seen what it was told by then (watch, and the swarm that it gathers): what is removed stays away."""
+"""Added to the grace period of pods before what is left is reported."""
+NOTICE_SECONDS = 1.5
+"""By then a driver has seen a change (a watch, and the time for which it gathers changes)."""
+SHELL_SECONDS = 2 * 3600
+"""Time after which a shell's Job ends."""
+SHELL_TTL_SECONDS = 600
 
 
 class Cluster:
-    """The stages of plans in one namespace."""
+    """The stages of plans in one namespace; implements `Control` of targets/base.py."""
 
     def __init__(self, client: Client, store: ObjectStore, environment: KubernetesEnvironment) -> None:
         self.client, self.store, self.environment = client, store, environment
 
     def statuses(self, stages: Sequence[Stage]) -> dict[str, Status]:
-        found = load_snapshot(self.client, stages, self.environment.scheduler.kind)
-        return {key: target_status(seen) for key, seen in found.items()}
+        snapshot = load_snapshot(self.client, stages, self.environment.scheduler.kind)
+        return {key: target_status(objects) for key, objects in snapshot.items()}
 
     def logs(self, stage: Stage, *, follow: bool = False) -> Iterator[str]:
         log = StageLogs(self.client, self.store, stage)
-        if not follow:
-            return log.all()
-        return log.follow(lambda: self._over(stage), lambda: self._waits_for(stage))
+        return (
+            log.follow(lambda: self._is_final(stage), lambda: self._explain(stage)) if follow else log.all()
+        )
 
     def plans_that_need(self, plan: Plan) -> dict[str, tuple[str, ...]]:
-        return other_plans(running_plans(self.client), plan.digest)
+        return plan_objects.other_plans(plan_objects.running_plans(self.client), plan.digest)
 
     def withdraw(self, plan: Plan) -> None:
-        """The wish first, because the driver's Job would make a new driver."""
+        """Delete the plan's ConfigMap first: without it, the driver's Job starts no new driver."""
         self.client.delete(CONFIGMAPS, names.plan_name(plan.digest))
         self.client.delete(JOBS, names.driver_name(plan.digest))
 
     def cancel(self, stages: Sequence[Stage], say: Callable[[str], None]) -> None:
-        wanted = {stage.key: stage for stage in stages}
+        keys = {stage.key for stage in stages}
         jobs = [
             job["metadata"]["name"]
-            for job in self.client.list(
-                JOBS, labels=f"{plan_objects.OURS},app.kubernetes.io/component=stage", metadata_only=True
-            )
-            if (job["metadata"].get("annotations") or {}).get(names.KEY) in wanted
+            for job in self.client.list(JOBS, labels=names.STAGES, metadata_only=True)
+            if (job["metadata"].get("annotations") or {}).get(names.KEY) in keys
         ]
         for name in jobs:
             self.client.delete(JOBS, name)
-        said = ""
-        end = time.monotonic() + self.environment.limits.grace_seconds + SLACK_SECONDS
+        reported = ""
+        grace = self.environment.limits.grace_seconds
+        end = time.monotonic() + grace + SLACK_SECONDS
         while pods := self._pods(jobs):
-            now = f"{', '.join(pods[:5])}{f' and {len(pods) - 5} more' if len(pods) > 5 else ''}: saving, at most {self.environment.limits.grace_seconds} s"
-            if now != said:
-                say(now)
-                said = now
+            more = f" and {len(pods) - 5} more" if len(pods) > 5 else ""
+            line = f"{', '.join(pods[:5])}{more}: saving, at most {grace} s"
+            if line != reported:
+                say(line)
+                reported = line
             if time.monotonic() > end:
-                raise Unreachable(
-                    f"{pods[0]} does not end", hint=f"kubectl describe pod {pods[0]}; is its node there?"
-                )
+                hint = f"run `kubectl describe pod {pods[0]}`; its node may be down"
+                raise Unreachable(f"timed out: pod {pods[0]} does not end", hint=hint)
             time.sleep(plan_objects.POLL_SECONDS)
 
     def notify_retry(self, plan: Plan) -> None:
         now, keys = datetime.now(UTC).isoformat(), {stage.key for stage in plan.stages}
-        told = False
-        for other in running_plans(self.client):
+        notified = False
+        for other in plan_objects.running_plans(self.client):
             if other.keys & keys:
-                change = {"metadata": {"annotations": {FORGIVEN: now}}}
+                change = {"metadata": {"annotations": {RETRIED: now}}}
                 with contextlib.suppress(NotFound):  # it has ended a moment ago
                     self.client.patch(CONFIGMAPS, names.plan_name(other.digest), change)
-                    told = True
-        if told:
-            time.sleep(HEED_SECONDS)
+                    notified = True
+        if notified:
+            time.sleep(NOTICE_SECONDS)
 
     def deletable(self, plan: Plan, kept: Iterable[str]) -> list[str]:
-        return [str(f) for f in self._belongings(plan, kept)]
+        return [str(o) for o in self._objects(plan, kept)]
 
     def delete(self, plan: Plan, kept: Iterable[str], say: Callable[[str], None]) -> list[str]:
         self.withdraw(plan)
         seconds = self.environment.limits.grace_seconds + SLACK_SECONDS
         left: list[plan_objects.PlanObject] = []
-        while not left and (
-            found := self._belongings(plan, kept)
-        ):  # again: a driver may have been making one
-            plan_objects.delete_objects(self.client, found)
-            left = plan_objects.wait_until_deleted(self.client, found, seconds=seconds, say=say)
-        return [str(f) for f in left]
+        # More than one round: the driver may have been creating an object in the first.
+        while not left and (objects := self._objects(plan, kept)):
+            plan_objects.delete_objects(self.client, objects)
+            left = plan_objects.wait_until_deleted(self.client, objects, seconds=seconds, report=say)
+        return [str(o) for o in left]
 
     def shell(self, plan: Plan, stage: Stage) -> str:
         for item in shell_objects(plan, stage):
             self.client.apply(item)
-        return exec_command(self.client.namespace, stage)
+        container = names.STAGE_CONTAINER
+        return f"kubectl exec -it -n {self.client.namespace} job/shell-{stage.name} -c {container} -- bash"
 
-    def _belongings(self, plan: Plan, kept: Iterable[str]) -> list[plan_objects.PlanObject]:
-        return plan_objects.objects_of_plan(
-            plan_objects.list_objects(self.client), plan.digest, [s.key for s in plan.stages], kept
-        )
+    def _objects(self, plan: Plan, kept: Iterable[str]) -> list[plan_objects.PlanObject]:
+        keys = [stage.key for stage in plan.stages]
+        return plan_objects.objects_of_plan(plan_objects.list_objects(self.client), plan.digest, keys, kept)
 
-    def _pods(self, jobs: Iterable[str]) -> list[str]:
-        """Pods of some Jobs. All of ours are listed: the names of a thousand Jobs are too long for a selector."""
-        wanted = set(jobs)
-        if not wanted:
+    def _pods(self, jobs: Sequence[str]) -> list[str]:
+        """Return pods of some Jobs, out of all pods: the names of a thousand Jobs are too long for a selector."""
+        if not jobs:
             return []
-        pods = self.client.list(PODS, labels=STAGES, metadata_only=True)
-        return [
-            p["metadata"]["name"] for p in pods if p["metadata"].get("labels", {}).get(JOB_NAME) in wanted
-        ]
+        pods = [p["metadata"] for p in self.client.list(PODS, labels=names.STAGES, metadata_only=True)]
+        return [p["name"] for p in pods if p.get("labels", {}).get(names.JOB_NAME) in jobs]
 
-    def _over(self, stage: Stage) -> bool:
-        """No attempt comes any more: it is done or failed, or nobody makes a Job for it."""
+    def _is_final(self, stage: Stage) -> bool:
+        """Return true if no further attempt comes: it is done or failed, or no running plan creates a Job for it."""
         if self.store.exists(records.record_name(stage.kind, stage.key)):
             return True
         if records.is_failed(self.store, stage.kind, stage.key):
             return True
         known = self.statuses([stage]).get(stage.key)
-        return (known is None or known.state is not State.RUNNING) and not self._wanted(stage)
+        return (known is None or known.state is not State.RUNNING) and not self._is_planned(stage)
 
-    def _wanted(self, stage: Stage) -> bool:
-        """Some plan that is running will make a Job of it."""
-        for item in self.client.list(
-            CONFIGMAPS, labels=f"{plan_objects.OURS},app.kubernetes.io/component=plan"
-        ):
+    def _is_planned(self, stage: Stage) -> bool:
+        """Return true if a plan in the cluster, whether its driver has ended or not, has the stage."""
+        for item in self.client.list(CONFIGMAPS, labels=names.PLANS):
             keys = json.loads((item.get("data") or {}).get("keys", "[]"))
             if any(entry["key"] == stage.key for entry in keys):
                 return True
         return False
 
-    def _waits_for(self, stage: Stage) -> str:
+    def _explain(self, stage: Stage) -> str:
         known = self.statuses([stage]).get(stage.key)
-        return known.detail if known is not None else "its Job is not made yet"
-
-
-# The Job of `shell STAGE`: the stage's own pod, with the same image, node pool, inputs and variables, asleep.
-#
-# Pure. What differs from the stage's Job: it runs `runtime.commands.shell` instead of the stage, it ends after two hours and goes
-# ten minutes later, and it is nobody's stage: the driver does not see it.
-
-
-SECONDS = 2 * 3600
-GONE_AFTER_SECONDS = 600
-COMPONENT = "app.kubernetes.io/component"
+        return known.detail if known is not None else "its Job is not created yet"
 
 
 def shell_objects(plan: Plan, stage: Stage) -> list[dict[str, Any]]:
-    """Its ConfigMap and its Job, named `shell-<stage>`."""
-    found = {item["kind"]: copy.deepcopy(item) for item in prepare(plan, stage)}
+    """Return the ConfigMap and the Job of `shell STAGE`, named `shell-<stage>`. Pure.
+
+    The pod is that of the stage, with the same image, pool, inputs and variables. It runs `runtime.commands.shell`, ends
+    after two hours, and is no stage to the driver.
+    """
+    objects = {item["kind"]: copy.deepcopy(item) for item in prepare(plan, stage)}
     name = f"shell-{stage.name}"
-    config, job = found["ConfigMap"], found["Job"]
+    config, job = objects["ConfigMap"], objects["Job"]
     before = job["metadata"]["name"]
     for metadata in (config["metadata"], job["metadata"], job["spec"]["template"]["metadata"]):
-        metadata["labels"] = {**metadata.get("labels", {}), COMPONENT: "shell"}
+        metadata["labels"] = {**metadata.get("labels", {}), names.COMPONENT: "shell"}
     for item in (config, job):
         item["metadata"]["name"] = name
         item["metadata"].get("annotations", {}).pop(names.DIGEST, None)
@@ -192,8 +179,8 @@ def shell_objects(plan: Plan, stage: Stage) -> list[dict[str, Any]]:
     pod.pop("subdomain", None)
     spec |= {
         "backoffLimit": 0,
-        "activeDeadlineSeconds": SECONDS,
-        "ttlSecondsAfterFinished": GONE_AFTER_SECONDS,
+        "activeDeadlineSeconds": SHELL_SECONDS,
+        "ttlSecondsAfterFinished": SHELL_TTL_SECONDS,
     }
     for volume in pod.get("volumes", ()):
         if volume.get("configMap", {}).get("name") == before:
@@ -202,8 +189,3 @@ def shell_objects(plan: Plan, stage: Stage) -> list[dict[str, Any]]:
     assert container["command"][-1] == "runtime", "the last word of a stage's command is the module"
     container["command"] = [*container["command"][:-1], "runtime.commands.shell"]
     return [with_digest(config), with_digest(job)]
-
-
-def exec_command(namespace: str, stage: Stage) -> str:
-    """The command that enters it."""
-    return f"kubectl exec -it -n {namespace} job/shell-{stage.name} -c {names.STAGE_CONTAINER} -- bash"

@@ -1,8 +1,8 @@
-"""What the driver writes down of Jobs that ended: why one failed, if the stage could not say so, and that it may go.
+"""Record the outcome of Jobs that ended: why a stage failed, if it could not say so, and that its Job may go.
 
-A stage stores its record or its failure itself. One that was killed outright, that never started, or whose node broke
-did not, so the end of its pod is read here, as long as Job and pod are there: a Job gets its time to live only when its
-outcome is in the store. A fault of the hardware is forgiven and the next attempt avoids the node (`store/nodes.py`).
+A stage stores its record or its failure itself. A stage that was killed outright, that never started, or whose node
+broke did not, so the end of its pod is read here, while Job and pod exist: a Job gets its time to live only when its
+outcome is in the store. A fault of the hardware is forgiven, and the next attempt avoids the node.
 """
 
 from __future__ import annotations
@@ -23,40 +23,20 @@ if TYPE_CHECKING:
     from c2f_spec.targets.kubernetes.client import Client
     from c2f_spec.targets.kubernetes.target import JobState, Kubernetes
 
+BrokenPods = list[tuple[dict[str, Any], Fault]]
+"""Pods, each with the fault of its node."""
 
-def find_broken_pods(client: Client, job: str) -> list[tuple[dict[str, Any], Fault]]:
-    """Pods of a Job that failed by their machine, as far as that can be told (`to_blame`)."""
-    labels = f"batch.kubernetes.io/job-name={job}"
-    failed = [p for p in client.list(PODS, labels=labels) if p.get("status", {}).get("phase") == "Failed"]
+
+def find_broken_pods(client: Client, job: str) -> BrokenPods:
+    """Return the pods of a Job that failed by a fault of their node, as far as `to_blame` can decide."""
+    failed = _failed_pods(client, job)
     return to_blame([(pod, found) for pod in failed if (found := find_fault(client, pod)) is not None])
 
 
-def remove_broken_job(
-    client: Client,
-    store: ObjectStore,
-    stage: Stage,
-    job: str,
-    uid: str,
-    broken: list[tuple[dict[str, Any], Fault]],
-) -> None:
-    """Remove a Job and remember the machines that are to blame; the next one is the loop's to make."""
-    for pod, found in broken:
-        record_node_fault(store, stage, pod, found)
-    # It stays until its pods have saved and gone: the next Job is not made beside a pod that still writes.
-    client.delete(JOBS, job, uid=uid, foreground=True)
-    records.retry_after_node_fault(store, stage.kind, stage.key)
-
-
-def record_node_fault(store: ObjectStore, stage: Stage, pod: dict[str, Any], found: Fault) -> None:
-    """Remember the machine of a pod, once."""
-    uid, node = pod["metadata"]["uid"], pod["spec"]["nodeName"]
-    records.add_node_fault(store, stage.kind, stage.key, pod=uid, node=node, what=found.what, line=found.line)
-
-
 def find_fault(client: Client, pod: dict[str, Any]) -> Fault | None:
-    """The machine's fault that ended a pod, by the end of its log; nothing if its log is gone.
+    """Return the hardware fault that ended a pod, by the end of its log; `None` if the log is gone.
 
-    A stage that knew better (the spec, the data, memory) said so by its exit code, whatever else is in its log.
+    An exit code that is permanent (the spec, the data, memory) decides before the log.
     """
     ending = explain_pod_end(pod)
     known = ending is None or (ending.code is not None and ending.code.permanent)
@@ -68,81 +48,103 @@ def find_fault(client: Client, pod: dict[str, Any]) -> Fault | None:
         return None
 
 
+def remove_broken_job(
+    client: Client, store: ObjectStore, stage: Stage, job: str, uid: str, broken: BrokenPods
+) -> None:
+    """Delete a Job and record the faults of its nodes; the loop creates the next Job."""
+    for pod, found in broken:
+        record_node_fault(store, stage, pod, found)
+    # In the foreground: the next Job is not created beside a pod that still writes.
+    client.delete(JOBS, job, uid=uid, foreground=True)
+    records.retry_after_node_fault(store, stage.kind, stage.key)
+
+
+def record_node_fault(store: ObjectStore, stage: Stage, pod: dict[str, Any], found: Fault) -> None:
+    """Record the node of a pod as broken; recording it twice makes one record."""
+    uid, node = pod["metadata"]["uid"], pod["spec"]["nodeName"]
+    records.add_node_fault(store, stage.kind, stage.key, pod=uid, node=node, what=found.what, line=found.line)
+
+
 class OutcomeRecorder:
-    """Sees to every Job of a target, each end and each failed pod once."""
+    """Records the outcomes of the Jobs of a target, each end and each failed pod once."""
 
     def __init__(self, target: Kubernetes, ttl: int) -> None:
         """`ttl` is the time to live of a Job whose outcome is stored, in seconds."""
         self.target, self.ttl = target, ttl
         self.stages = {stage.name: stage for stage in target.plan.stages}
         self._failed: dict[str, int] = {}
-        """Failed pods that were looked at, by the uid of their Job."""
+        """Number of failed pods that were examined, by the uid of their Job."""
 
     def record_all(self) -> None:
-        """What ended since the last time is written down; what runs on a broken machine is moved."""
-        for name, held in sorted(self.target.jobs.items()):
+        """Record what ended since the last call; delete Jobs that run on a broken node, to move them."""
+        target = self.target
+        for name, job in sorted(target.jobs.items()):
             stage = self.stages[name.rpartition("-r")[0]]
-            if held.ended and not held.deleting and not held.has_ttl:
-                _store_outcome(self.target, stage, name, held)
-                _let_go(self.target, name, self.ttl)
-            elif not held.ended and not held.deleting and held.failed_pods > self._failed.get(held.uid, 0):
-                self.target.guard()
-                self._failed[held.uid] = held.failed_pods
-                if broken := find_broken_pods(self.target.client, name):
-                    self.target.jobs[name] = held._replace(
-                        deleting=True
-                    )  # before the watch says so, then that it is gone
-                    remove_broken_job(self.target.client, self.target.store, stage, name, held.uid, broken)
-                    self.target.store_state.refresh(self.target.store, stage)
+            if job.ended and not job.deleting and not job.has_ttl:
+                _store_outcome(target, stage, name, job)
+                _set_ttl(target, name, self.ttl)
+            elif not job.ended and not job.deleting and job.failed_pods > self._failed.get(job.uid, 0):
+                target.guard()
+                self._failed[job.uid] = job.failed_pods
+                if broken := find_broken_pods(target.client, name):
+                    # Marked before the watch reports the deletion, and then that it is gone.
+                    target.jobs[name] = job._replace(deleting=True)
+                    remove_broken_job(target.client, target.store, stage, name, job.uid, broken)
+                    target.store_state.refresh(target.store, stage)
 
 
-def _store_outcome(target: Kubernetes, stage: Stage, name: str, held: JobState) -> None:
-    """Nothing, if the store has a record, or a failure that nobody forgave."""
-    target.store_state.refresh(target.store, stage)
-    known = stage.key in target.store_state.done or target.store_state.failed(stage.key)
-    if known or name != names.job_name(stage, target.store_state.retries[stage.key]):
+def _store_outcome(target: Kubernetes, stage: Stage, name: str, job: JobState) -> None:
+    """Store a failure or a fault of a node, unless the store has a record or a failure that was not forgiven."""
+    store, state = target.store, target.store_state
+    state.refresh(store, stage)
+    if stage.key in state.done or state.failed(stage.key):
+        return
+    if name != names.job_name(stage, state.retries[stage.key]):
         return
     target.guard()
-    pods = sorted(
-        target.client.list(PODS, labels=f"batch.kubernetes.io/job-name={name}"),
-        key=lambda pod: str(pod["metadata"].get("creationTimestamp")),
+    failed = sorted(
+        _failed_pods(target.client, name), key=lambda pod: str(pod["metadata"].get("creationTimestamp"))
     )
-    failed = [pod for pod in pods if pod["status"].get("phase") == "Failed"]
     broken = find_broken_pods(target.client, name)
     if broken:
-        for pod, fault in broken:
-            record_node_fault(target.store, stage, pod, fault)
-        records.retry_after_node_fault(target.store, stage.kind, stage.key)
+        for pod, found in broken:
+            record_node_fault(store, stage, pod, found)
+        records.retry_after_node_fault(store, stage.kind, stage.key)
     else:
-        records.add_failure(target.store, stage.kind, stage.key, _failure(held, failed))
-    target.store_state.refresh(target.store, stage)
+        records.add_failure(store, stage.kind, stage.key, _failure(job, failed))
+    state.refresh(store, stage)
 
 
-def _failure(held: JobState, failed: list[dict[str, Any]]) -> dict[str, Any]:
-    """As a stage would have stored it, with the Job that it is about."""
-    if held.ended == "Complete":
+def _failed_pods(client: Client, job: str) -> list[dict[str, Any]]:
+    pods = client.list(PODS, labels=f"{names.JOB_NAME}={job}")
+    return [pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"]
+
+
+def _failure(job: JobState, failed: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a failure as a stage would have stored it, with the uid of its Job."""
+    if job.ended == "Complete":
         return {
             "code": int(StageExit.BUG),
             "class": MEANING[StageExit.BUG],
-            "message": "its Job completed, and there is no record in the store",
-            "hint": "was the record removed? `c2f-spec retry` runs the stage again",
-            "job": held.uid,
+            "message": "its Job completed, and its record was not found in the store",
+            "hint": "run `c2f-spec retry` if the record was removed",
+            "job": job.uid,
         }
-    ending = explain_job_end(held.condition or {}, failed)
+    ending = explain_job_end(job.condition or {}, failed)
     code = ending.code or StageExit.TRANSIENT
     return {
         "code": int(code),
         "class": MEANING[code],
         "message": ending.text,
         "hint": ending.remedy,
-        "job": held.uid,
+        "job": job.uid,
         **({"node": failed[-1]["spec"].get("nodeName", "")} if failed else {}),
     }
 
 
-def _let_go(target: Kubernetes, name: str, ttl: int) -> None:
+def _set_ttl(target: Kubernetes, name: str, ttl: int) -> None:
     target.guard()
     try:
         target.client.patch(JOBS, name, {"spec": {"ttlSecondsAfterFinished": ttl}})
     except NotFound:
-        return  # somebody removed it
+        return  # it was deleted meanwhile

@@ -91,7 +91,7 @@ class StageLogs:
 
     def _attempts(self) -> list[Attempt]:
         """Those in the store first come, first; then those that only have a pod yet."""
-        labels = f"{names.SHORT_KEY}={self.stage.key[:10]},app.kubernetes.io/component=stage"
+        labels = f"{names.SHORT_KEY}={self.stage.key[:10]},{names.COMPONENT}=stage"
         pods = {attempt_of(p): p for p in self.client.list(PODS, labels=labels)}
         kept = stored.attempts(self.store, self.stage.kind, self.stage.key)
         young = sorted(

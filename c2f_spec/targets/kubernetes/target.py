@@ -1,7 +1,7 @@
-"""A cluster as a target: Jobs run, a watch sees them, and the store says what is done and what failed.
+"""The cluster as a target: Jobs run, a watch follows them, and the store says what is done and what failed.
 
-What is kept here is a copy of what the server and the store say and nothing else: it may be dropped at any time, and is
-made again by a LIST and a listing. `wait` returns when something changed, or when it is time to look at everything.
+`Kubernetes` keeps a copy of what the server and the store say, and nothing else: it may be dropped at any time, and is
+made again by a LIST and a listing. `wait` returns when something changed, or when it is time to refresh everything.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from c2f_spec.targets.kubernetes.client import JOBS, PODS
 from c2f_spec.targets.kubernetes.errors import ApiError, Warned
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
+from c2f_spec.targets.kubernetes.status.termination import end_condition
 from c2f_spec.targets.kubernetes.watch import Mirror
 
 if TYPE_CHECKING:
@@ -29,22 +30,29 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.kubernetes.client import Client
 
+RESYNC_SECONDS = 300.0
+"""How often everything is refreshed although no change was reported."""
+GATHER_SECONDS = 0.2
+"""Changes come in swarms: those within this time are handled together."""
+
 
 @dataclass(slots=True)
 class StoreState:
-    """What the store says of the stages of a plan: all of it by `standing`, one of them again by `look`."""
+    """What the store says of the stages of a plan."""
 
     done: set[str] = field(default_factory=set)
     """Keys with a record."""
     failures: Counter[str] = field(default_factory=Counter)
+    """Number of failures by key."""
     retries: Counter[str] = field(default_factory=Counter)
+    """Number of failures that were forgiven, by key."""
 
     def failed(self, key: str) -> bool:
-        """More failures than forgiven ones."""
+        """Return true if more failures are stored than were forgiven."""
         return self.failures[key] > self.retries[key]
 
     def refresh(self, store: ObjectStore, stage: Stage) -> None:
-        """Ask the store about one stage."""
+        """Read the state of one stage again."""
         if store.exists(records.record_name(stage.kind, stage.key)):
             self.done.add(stage.key)
             return
@@ -53,44 +61,33 @@ class StoreState:
 
 
 def load_store_state(store: ObjectStore, stages: Iterable[Stage]) -> StoreState:
-    """Look everything up."""
+    """Read the state of all stages, by a few listings."""
     stages = list(stages)
     kinds = sorted({stage.kind for stage in stages})
     done = {n.rsplit("/", 1)[1].removesuffix(".json") for k in kinds for n in store.names(f"records/{k}")}
-    return StoreState(
-        done & {stage.key for stage in stages},
-        _counts(store, "failures", kinds),
-        _counts(store, "retries", kinds),
+    failures, retries = (
+        Counter(name.split("/")[2] for kind in kinds for name in store.names(f"{folder}/{kind}"))
+        for folder in ("failures", "retries")
     )
-
-
-def _counts(store: ObjectStore, folder: str, kinds: list[str]) -> Counter[str]:
-    return Counter(name.split("/")[2] for kind in kinds for name in store.names(f"{folder}/{kind}"))
-
-
-RESYNC_SECONDS = 300.0
-"""How often everything is looked at again although nobody said that it changed."""
-GATHER_SECONDS = 0.2
-"""Changes come in swarms: those of so long are one."""
-STAGES = f"{bulk_apply.OURS},app.kubernetes.io/component=stage"
+    return StoreState(done & {stage.key for stage in stages}, failures, retries)
 
 
 class JobState(NamedTuple):
-    """What we keep of a Job."""
+    """What is kept of a Job."""
 
     uid: str
     key: str
-    """Of the stage."""
+    """Key of its stage."""
     ended: str = ""
-    """`Complete` or `Failed`."""
+    """`Complete` or `Failed`; empty for a Job that has not ended."""
     condition: dict[str, Any] | None = None
-    """Of its end."""
+    """The condition of its end."""
     deleting: bool = False
     """It is being deleted."""
     has_ttl: bool = False
-    """It goes by itself after a time."""
+    """The server deletes it after a time."""
     failed_pods: int = 0
-    """Pods of it that failed so far."""
+    """Number of its pods that failed so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +110,7 @@ class Request:
 class Kubernetes:
     """Runs the stages of one plan as Jobs.
 
-    `guard` is called before every write, `admit` before new Jobs are made; they raise if we may not.
+    `guard` is called before every write, `admit` before new Jobs are created; they raise if this process may not.
     """
 
     def __init__(
@@ -130,8 +127,8 @@ class Kubernetes:
         self.guard, self._admit = guard, admit
         self.changed = threading.Event()
         self.store_state = StoreState()
-        self._starts = {stage.name for stage in plan.stages}
-        self._jobs = Mirror(client, JOBS, labels=STAGES, keep=self._job_state, changed=self.changed.set)
+        self._stage_names = {stage.name for stage in plan.stages}
+        self._jobs = Mirror(client, JOBS, labels=names.STAGES, keep=self._job_state, changed=self.changed.set)
         self._refreshed = 0.0
 
     @property
@@ -140,12 +137,12 @@ class Kubernetes:
         return self._jobs.items
 
     def open(self) -> None:
-        """Look at the cluster and at the store, and go on watching. Raises `Unreachable`."""
+        """Read the cluster and the store, and go on watching the cluster. Raise `Unreachable`."""
         self._jobs.start()
         self.refresh()
 
     def load(self) -> None:
-        """Look at the cluster and at the store once."""
+        """Read the cluster and the store, without watching. Raise `Unreachable`."""
         self._jobs.load()
         self.refresh()
 
@@ -153,11 +150,11 @@ class Kubernetes:
         self._jobs.stop()
 
     def refresh(self) -> None:
-        """Ask the store about everything."""
+        """Read the state of every stage from the store."""
         self.store_state, self._refreshed = load_store_state(self.store, self.plan.stages), time.monotonic()
 
     def wait(self) -> None:
-        """Until something changed, or it is time to look at everything again. Raises what ended the watch."""
+        """Wait until something changed, or it is time to refresh everything. Raise what ended the watch."""
         if self.changed.wait(max(0.0, self._refreshed + self.resync - time.monotonic())):
             time.sleep(GATHER_SECONDS)
         self.changed.clear()
@@ -166,56 +163,56 @@ class Kubernetes:
             self.refresh()
 
     def prepare(self, plan: Plan, stage: Stage) -> Request:
-        """The stage's objects, for as often as it was forgiven a failure."""
+        """Return the stage's objects for its next attempt, which avoids nodes whose hardware failed."""
         retries = self.store_state.retries[stage.key]
         avoid = records.faulty_nodes(self.store, stage.kind, stage.key) if retries else ()
-        made = prepare(plan, stage, retries=retries, avoid=avoid)
-        return Request(stage, tuple(map(_lasting, made)))
+        objects = prepare(plan, stage, retries=retries, avoid=avoid)
+        return Request(stage, tuple(map(_without_ttl, objects)))
 
     def room(self, stage: Stage, beside: Sequence[Stage]) -> bool:  # noqa: ARG002
-        """How many run at once is the business of quotas and queues."""
+        """Return true: quotas and queues decide how many stages run at once."""
         return True
 
     def submit(self, *requests: Request) -> None:
-        """Create what is not there, stages side by side. Raises `Rejected` or `Warned` with the field."""
-        wanted = [r for r in requests if not self._current_job(r.stage) and not self._done(r.stage)]
-        if not wanted:
+        """Create what does not exist, stages side by side. Raise `Rejected` or `Warned` with the field."""
+        missing = [r for r in requests if not self._current_job(r.stage) and not self._is_done(r.stage)]
+        if not missing:
             return
         self.guard()
         self._admit()
-        for request in wanted:
+        for request in missing:
             # Before the watch has brought the Job, it is known to be coming.
             self.jobs.setdefault(request.job, JobState("", request.stage.key))
         try:
-            bulk_apply.apply_all(self.client, [r.objects for r in wanted], before=self.guard)
+            bulk_apply.apply_all(self.client, [r.objects for r in missing], before=self.guard)
         except Warned as warned:
-            # Its pods are refused for ever, as like as not: no Job is better than one that waits in vain.
-            made = warned.body["metadata"]
-            self.client.delete(JOBS, made["name"], uid=made["uid"])
+            # Its pods are likely to be refused for ever: no Job is better than a Job that waits in vain.
+            created = warned.body["metadata"]
+            self.client.delete(JOBS, created["name"], uid=created["uid"])
             raise
 
     def state(self, stage: Stage) -> Status:
-        """A record means done, whoever made it. The store is asked when the stage's Job has ended."""
+        """Return the state; a record means done, whoever made it. The store is read when the stage's Job has ended."""
         if stage.key in self.store_state.done:
             return Status(State.DONE)
-        held = self._current_job(stage)
-        if held is not None and (not held.ended or held.deleting):
+        job = self._current_job(stage)
+        if job is not None and (not job.ended or job.deleting):
             return Status(State.RUNNING)
-        if held is None and self._leaving(stage):
-            return Status(State.RUNNING, "its former pods save and go")
-        if held is not None:
+        if job is None and self._is_former_job_deleting(stage):
+            return Status(State.RUNNING, "pods of its former Job are saving")
+        if job is not None:
             self.store_state.refresh(self.store, stage)
             if stage.key in self.store_state.done:
                 return Status(State.DONE)
         if self.store_state.failed(stage.key):
             last = records.read_failures(self.store, stage.kind, stage.key)[-1]
             return Status(State.FAILED, str(last.get("message", "")))
-        if held is not None and self._current_job(stage) is not None:
-            return Status(State.RUNNING, "ended; the driver has not yet written down why")
+        if job is not None and self._current_job(stage) is not None:
+            return Status(State.RUNNING, "ended; the driver has not yet recorded the outcome")
         return Status(State.ABSENT)
 
     def logs(self, stage: Stage) -> Iterator[str]:
-        """Of the pods that are there, the oldest first; what the store keeps is read by `logs` of the command."""
+        """Yield the logs of the pods that exist, the oldest first; `control.py` also reads logs in the store."""
         pods = list(self.client.list(PODS, labels=f"{names.SHORT_KEY}={stage.key[:10]}"))
         for pod in sorted(pods, key=lambda p: str(p["metadata"].get("creationTimestamp"))):
             yield f"--- attempt {pod['metadata']['name']}"
@@ -225,17 +222,17 @@ class Kubernetes:
                 yield f"(no log: {error.detail})"
 
     def cancel(self, stage: Stage) -> None:
-        held = [name for name, job in list(self.jobs.items()) if job.key == stage.key and not job.ended]
-        for name in held:
+        jobs = [name for name, job in list(self.jobs.items()) if job.key == stage.key and not job.ended]
+        for name in jobs:
             self.guard()
             self.client.delete(JOBS, name)
-        while any(self._runs(name) for name in held):
+        while any(self._has_pods(name) for name in jobs):
             time.sleep(0.5)
-        for name in held:
+        for name in jobs:
             self.jobs.pop(name, None)
 
-    def _done(self, stage: Stage) -> bool:
-        """Asks the store, and looks again soon if somebody elsewhere was faster."""
+    def _is_done(self, stage: Stage) -> bool:
+        """Read the store, and refresh soon if another process was faster."""
         done = self.store.exists(records.record_name(stage.kind, stage.key))
         if done:
             self.store_state.done.add(stage.key)
@@ -243,48 +240,43 @@ class Kubernetes:
         return done
 
     def _current_job(self, stage: Stage) -> JobState | None:
-        """The Job of a stage's present attempt. Raises `Unreachable` if its name is another stage's."""
+        """Return the Job of a stage's present attempt. Raise `Unreachable` if its name is another stage's."""
         name = names.job_name(stage, self.store_state.retries[stage.key])
-        held = self.jobs.get(name)
-        if held is not None and held.key != stage.key:
+        job = self.jobs.get(name)
+        if job is not None and job.key != stage.key:
             raise Unreachable(
-                f"the Job {name} belongs to another stage, {held.key}",
-                hint="the keys of both begin alike: remove that Job when it has ended",
+                f"duplicate name: the Job {name} belongs to another stage, {job.key}",
+                hint="delete that Job when it has ended: the keys of both begin alike",
             )
-        return held
+        return job
 
-    def _leaving(self, stage: Stage) -> bool:
-        """Its Job before this one is removed, and pods of it may still write."""
+    def _is_former_job_deleting(self, stage: Stage) -> bool:
+        """Return true if the Job of the attempt before is being deleted, so that its pods may still write."""
         retries = self.store_state.retries[stage.key]
         former = self.jobs.get(names.job_name(stage, retries - 1)) if retries else None
         return former is not None and former.deleting
 
-    def _runs(self, job: str) -> bool:
-        return any(
-            True
-            for _ in self.client.list(PODS, labels=f"batch.kubernetes.io/job-name={job}", metadata_only=True)
-        )
+    def _has_pods(self, job: str) -> bool:
+        return any(self.client.list(PODS, labels=f"{names.JOB_NAME}={job}", metadata_only=True))
 
     def _job_state(self, job: dict[str, Any]) -> JobState | None:
         metadata = job["metadata"]
-        key = (metadata.get("annotations") or {}).get(names.KEY, "")
-        if metadata["name"].rpartition("-r")[0] not in self._starts:
+        if metadata["name"].rpartition("-r")[0] not in self._stage_names:
             return None
-        conditions = (job.get("status") or {}).get("conditions") or ()
-        ends = [c for c in conditions if c["type"] in ("Complete", "Failed") and c["status"] == "True"]
+        condition = end_condition(job)
         return JobState(
             metadata["uid"],
-            key,
-            ends[0]["type"] if ends else "",
-            ends[0] if ends else None,
+            (metadata.get("annotations") or {}).get(names.KEY, ""),
+            condition["type"] if condition else "",
+            condition,
             deleting="deletionTimestamp" in metadata,
             has_ttl=job["spec"].get("ttlSecondsAfterFinished") is not None,
             failed_pods=int((job.get("status") or {}).get("failed") or 0),
         )
 
 
-def _lasting(item: dict[str, Any]) -> dict[str, Any]:
-    """A Job without its time to live: `settle.py` gives it one when its outcome is stored, and not before."""
+def _without_ttl(item: dict[str, Any]) -> dict[str, Any]:
+    """Return a Job without its time to live, which `outcomes.py` sets when the outcome is stored, and not before."""
     if item["kind"] != "Job" or "ttlSecondsAfterFinished" not in item["spec"]:
         return item
     spec = {k: v for k, v in item["spec"].items() if k != "ttlSecondsAfterFinished"}

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.errors import StageExit
-from c2f_spec.targets.kubernetes.manifests.names import STAGE_CONTAINER
+from c2f_spec.targets.kubernetes.manifests.names import JOB_NAME, STAGE_CONTAINER
 
 if TYPE_CHECKING:
     from c2f_spec.plan.model import Stage
@@ -123,7 +123,7 @@ def headless_service(name: str, namespace: str, labels: dict[str, str]) -> dict[
         "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": True,
-            "selector": {"batch.kubernetes.io/job-name": name},
+            "selector": {JOB_NAME: name},
             "ports": [{"name": "rendezvous", "port": PORT, "protocol": "TCP"}],
         },
     }

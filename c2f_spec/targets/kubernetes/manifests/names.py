@@ -1,4 +1,4 @@
-"""What our objects are called and how they are found again."""
+"""Names, labels and annotations of the objects, and the selectors that find them again."""
 
 from __future__ import annotations
 
@@ -9,47 +9,57 @@ if TYPE_CHECKING:
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "c2f-spec"
+COMPONENT = "app.kubernetes.io/component"
+"""Label: `stage`, `plan`, `driver`, `bundle` or `shell`."""
+JOB_NAME = "batch.kubernetes.io/job-name"
+"""Label that the Job controller gives to pods."""
 KIND = "c2f-spec/kind"
 """Label: kind of a stage."""
 SHORT_KEY = "c2f-spec/key10"
 """Label: the start of a stage's key, because a label holds 63 characters and a key has 64."""
 PLAN = "c2f-spec/plan"
-"""Label of what belongs to a plan: the start of its digest."""
+"""Label of the objects of a plan: the start of its digest."""
 KEY = "c2f-spec/key"
 """Annotation: the whole key. A Job of the same name and another key is another stage's."""
 LABEL = "c2f-spec/label"
-"""Annotation: the stage in words."""
+"""Annotation: the name of the stage for people."""
 DIGEST = "c2f-spec/digest"
-"""Annotation: SHA-256 of an object as rendered. Equal on the server: there is nothing to send."""
+"""Annotation: SHA-256 of an object as rendered. An object with the same digest on the server is not sent again."""
 STAGE_CONTAINER = "stage"
-"""Its exit code decides (`failure.py`)."""
+"""The container whose exit code decides (`job_shapes.py`)."""
 DRIVER_CONTAINER = "driver"
 VLLM_CONTAINER = "vllm"
 
-LONGEST = 52
-"""A Job's name plus `-<index>-<5 characters>` is a pod's host name, which DNS bounds at 63."""
+MAX_NAME = 52
+"""Characters of a Job's name: with `-<index>-<5 characters>` it is a host name, which DNS limits to 63."""
+
+OURS = f"{MANAGED_BY}={MANAGER}"
+"""Selector of every object of c2f-spec."""
+STAGES = f"{OURS},{COMPONENT}=stage"
+PLANS = f"{OURS},{COMPONENT}=plan"
+DRIVERS = f"{OURS},{COMPONENT}=driver"
 
 
 def job_name(stage: Stage, retries: int) -> str:
-    """`sft-096a48becb-r0`: content-derived, so applying twice makes one; `retries` is how often `retry` was asked."""
+    """Return `sft-096a48becb-r0`, derived from the content; `retries` counts the failures that were forgiven."""
     return f"{stage.kind}-{stage.key[:10]}-r{retries}"
 
 
 def driver_name(digest: str) -> str:
-    """The driver's Job of a plan."""
+    """Return the name of the driver's Job of a plan."""
     return f"driver-{digest[:10]}"
 
 
 def plan_name(digest: str) -> str:
-    """The ConfigMap that says a plan is running: where it is stored, and which stages it needs."""
+    """Return the name of the ConfigMap that says where a running plan is stored, and which stages it needs."""
     return f"plan-{digest[:10]}"
 
 
 def stage_labels(stage: Stage) -> dict[str, str]:
-    """Of everything that one stage has. Nothing of a plan: plans share stages, and their bytes must not differ."""
+    """Return the labels of the objects of a stage. They name no plan: plans share stages, byte for byte."""
     return {
         "app.kubernetes.io/name": "c2f-spec",
-        "app.kubernetes.io/component": "stage",
+        COMPONENT: "stage",
         "app.kubernetes.io/instance": stage.name,
         MANAGED_BY: MANAGER,
         KIND: stage.kind,
@@ -58,10 +68,10 @@ def stage_labels(stage: Stage) -> dict[str, str]:
 
 
 def plan_labels(digest: str, component: str) -> dict[str, str]:
-    """Of what belongs to a plan: its ConfigMap (`plan`) and its driver (`driver`)."""
+    """Return the labels of the objects of a plan: its ConfigMap (`plan`), driver (`driver`) and `bundle`."""
     return {
         "app.kubernetes.io/name": "c2f-spec",
-        "app.kubernetes.io/component": component,
+        COMPONENT: component,
         "app.kubernetes.io/instance": f"{component}-{digest[:10]}",
         MANAGED_BY: MANAGER,
         PLAN: digest[:10],
