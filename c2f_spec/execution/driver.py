@@ -1,8 +1,8 @@
 """The driver: the loop of `run.py` in a small pod of the cluster, killable at any time.
 
-It keeps nothing: what is done is in the store, what runs is in the cluster, and both are looked at anew by whoever
-comes next. A Lease keeps one active; who loses it stops at once and waits for it again. The plan's ConfigMap is the
-wish that the plan be run: when it is removed, the driver ends and starts nothing more.
+It has no state: the store knows what is done, the cluster knows what runs, and the next driver reads both anew. A Lease
+keeps one driver active; one that loses it stops at once and waits for it again. The plan's ConfigMap requests the run:
+when it is removed, the driver ends and starts nothing more.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from c2f_spec.targets.kubernetes.client import Client
 
 LAST_JOBS_SECONDS = 120.0
-"""A stage that has committed ends within moments; so long its Job is waited for, to be let go."""
+"""Time that Jobs of committed stages get to end, before the driver leaves."""
 
 
 class Withdrawn(Exception):
-    """The plan's ConfigMap is gone: nobody wants it run any more."""
+    """The plan's ConfigMap was removed: the run is cancelled."""
 
 
 class Halted(Exception):
-    """SIGTERM: the next driver goes on."""
+    """SIGTERM was received: the next driver goes on."""
 
 
 class Driver:
@@ -52,7 +52,7 @@ class Driver:
         resync: float = RESYNC_SECONDS,
         keep_plan_object: bool = False,
     ) -> None:
-        """With `keep_wish`, the plan's ConfigMap is somebody else's and stays when all is done: Git's, say."""
+        """With `keep_wish`, the plan's ConfigMap belongs to another controller (GitOps) and stays at the end."""
         self.plan, self.store, self.client, self.keep_plan_object = plan, store, client, keep_plan_object
         labels = names.plan_labels(plan.digest, "driver")
         impatient = client.with_patience(lease_seconds / 4)
@@ -77,7 +77,7 @@ class Driver:
         self.target.changed.set()
 
     def events(self) -> Iterator[Event]:
-        """Until every stage has come to its end, whoever brings it there.
+        """Yield events until every stage has ended, whichever process runs it.
 
         Raises `Withdrawn`, `Halted`, and `Unreachable` when cluster or store stay away for too long.
         """
@@ -86,13 +86,13 @@ class Driver:
             try:
                 yield from self._drive()
             except LeaseLost:
-                continue  # stand by: whoever has it now may be killed, too
+                continue  # wait for the lease again: its holder may be killed, too
             finally:
                 self.lease.release()
             return
 
     def finish(self) -> None:
-        """Everything that follows the last stage is done, too: nothing of the plan is left but its Jobs.
+        """Remove the driver's objects after the last stage: nothing of the plan is left but its Jobs.
 
         The ConfigMap goes last, because a pod of the driver mounts it: one that is killed before this can come again.
         """
@@ -122,7 +122,7 @@ class Driver:
         self._settler.record_all()
 
     def _wait_for_last_jobs(self) -> None:
-        """Jobs whose stage has committed end within moments; they are let go, too."""
+        """Wait for the Jobs of committed stages to end."""
         end = time.monotonic() + LAST_JOBS_SECONDS
         while any(not job.ended for job in self.target.jobs.values()) and time.monotonic() < end:
             self.target.changed.wait(1.0)
@@ -131,12 +131,12 @@ class Driver:
         self._settler.record_all()
 
     def _on_plan_changed(self) -> None:
-        """Somebody touched the plan's ConfigMap: a stage was forgiven, or the plan is not wanted any more."""
+        """Handle a change of the plan's ConfigMap: a retry was requested, or the run was cancelled."""
         self._refresh_needed = True
         self.target.changed.set()
 
     def _check_may_write(self) -> None:
-        """Before every write."""
+        """Raise before a write if the driver must stop: halted, lease lost, or run cancelled."""
         if self._halted:
             raise Halted
         self.lease.check()
@@ -144,7 +144,7 @@ class Driver:
             raise Withdrawn
 
     def _check_plan_exists(self) -> None:
-        """Before new Jobs: a watch may be late, and what was cancelled a moment ago must not begin again."""
+        """Raise `Withdrawn` before new Jobs if the plan's ConfigMap is gone: the watch may be late."""
         if self.client.get(CONFIGMAPS, names.plan_name(self.plan.digest)) is None:
             raise Withdrawn
 

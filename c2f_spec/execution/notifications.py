@@ -1,9 +1,10 @@
 """One message to a webhook when an experiment ends, or a stage fails for good. It never fails a run.
 
 The URL is a secret (whoever has it can post), so it comes by the environment variable `C2F_NOTIFY_URL`, from the Secret
-that `notify.secret` of the environment names, and is in no message and no error. A message that was delivered leaves
-`plans/<digest>/told/<what>.json`: a driver that was killed and started again says nothing twice, unless it was killed
-between the two, and a message that came twice is better than one that never came.
+that `notify.secret` of the environment names, and is in no message and no error. A delivered message leaves
+`plans/<digest>/notified/<name>.json`, so that a restarted driver does not repeat it, unless it was killed between the two:
+a duplicate message is better than a lost one. Messages are delivered in a thread of their own: a webhook that hangs holds
+up neither the loop nor the lease.
 
 Bodies: Feishu (open.feishu.cn/document, custom bot), DingTalk (open.dingtalk.com, custom robot; its keyword check is met
 by `c2f-spec`, which every message starts with), Slack (docs.slack.dev, incoming webhooks), and plain JSON.
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "C2F_NOTIFY_URL"
 TAIL_LINES = 20
-"""Of the end of a log."""
+"""Lines of the end of a log in a message."""
 MAX_LINE = 300
 """Characters of a line; robots refuse bodies of more than 20 KB."""
 TIMEOUT = 10.0
@@ -46,7 +47,7 @@ TRIES = 2
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What happened. Masked and printable from the start: see `message`."""
+    """What happened. All texts are masked and printable."""
 
     event: Literal["ended", "failed"]
     experiment: str
@@ -63,17 +64,17 @@ class Message:
     counts: dict[str, int] = field(default_factory=dict)
     """State to number of stages, at the end."""
     attempt: int = 0
-    """How often the stage had failed; tells a second failure from a first one that is told again."""
+    """Failures of the stage so far: distinguishes a second failure from a repeated message."""
 
     @property
     def name(self) -> str:
-        """Equal for what is one piece of news."""
-        news = [self.event, self.stage, self.attempt, dict(sorted(self.counts.items()))]
-        return f"{self.event}-{content_key({'news': news})[:16]}"
+        """A name that is equal for messages about the same event."""
+        event = [self.event, self.stage, self.attempt, dict(sorted(self.counts.items()))]
+        return f"{self.event}-{content_key({'event': event})[:16]}"
 
     @property
     def text(self) -> str:
-        """For people: what, why, what to do, and the end of the log."""
+        """The text for people: event, cause, hint, next command, and the end of the log."""
         head = f"c2f-spec: {self.experiment} on {self.environment}"
         about = f"{self.stage} ({self.label}) failed: {self.cause}" if self.event == "failed" else self.cause
         lines = [head, about, *([f"hint: {self.hint}"] if self.hint else []), f"next: {self.next}"]
@@ -81,13 +82,13 @@ class Message:
 
 
 def clean_lines(lines: Sequence[str]) -> tuple[str, ...]:
-    """The last lines of a log, without secrets, control characters and more than `WIDTH`."""
+    """Return the last lines of a log without secrets and control characters, at most `MAX_LINE` wide."""
     values = secret_values()
     return tuple(printable(masked(line, values))[:MAX_LINE] for line in lines[-TAIL_LINES:])
 
 
 def render_body(message: Message, form: str) -> dict[str, Any]:
-    """What a receiver of `form` understands."""
+    """Return the JSON body that a receiver of `form` expects."""
     if form == "feishu":
         return {"msg_type": "text", "content": {"text": message.text}}
     if form == "dingtalk":
@@ -98,8 +99,8 @@ def render_body(message: Message, form: str) -> dict[str, Any]:
 
 
 def deliver(store: ObjectStore, url: str, form: str, message: Message) -> str:
-    """Deliver a message once. Returns why it was not delivered, or nothing."""
-    marker = f"plans/{message.plan}/told/{message.name}.json"
+    """Deliver a message once. Return the problem if it was not delivered, or an empty text."""
+    marker = f"plans/{message.plan}/notified/{message.name}.json"
     if store.exists(marker):
         return ""
     problem = ""
@@ -108,11 +109,11 @@ def deliver(store: ObjectStore, url: str, form: str, message: Message) -> str:
         if not problem:
             store.create(marker, json.dumps({"text": message.text}, ensure_ascii=False).encode())
             return ""
-    return f"the webhook of `notify` was not told of it: {problem}"
+    return f"the webhook of `notify` did not take the message: {problem}"
 
 
 def _post(url: str, data: bytes) -> str:
-    """Why `url` did not take `data`, or nothing. The URL itself is in no answer."""
+    """POST `data`; return the problem, without the URL, or an empty text."""
     import http.client
     import urllib.error
     import urllib.request
@@ -135,30 +136,24 @@ def _post(url: str, data: bytes) -> str:
 def _error_in_answer(answer: bytes) -> str:
     """Feishu and DingTalk refuse with status 200 and a code in the body."""
     try:
-        given = json.loads(answer)
+        reply = json.loads(answer)
     except ValueError:
         return ""
-    code = (given.get("code") or given.get("errcode") or 0) if isinstance(given, dict) else 0
+    code = (reply.get("code") or reply.get("errcode") or 0) if isinstance(reply, dict) else 0
     return (
-        "" if code == 0 else f"it answered code {code}: {str(given.get('msg') or given.get('errmsg'))[:120]}"
+        "" if code == 0 else f"it answered code {code}: {str(reply.get('msg') or reply.get('errmsg'))[:120]}"
     )
 
 
-# Events of a run → messages of `notify`, for whoever drives the run.
-#
-# A receiver that is down is told of in the driver's log and changes nothing else: messages are delivered in a thread of
-# their own, so a webhook that hangs holds up neither the loop nor the lease.
-
-
 LAST_SECONDS = 60.0
-"""The driver's pod waits so long for its last messages to be taken."""
+"""Time that the driver's pod waits for the delivery of its last messages."""
 
 
 class Notifier:
-    """Of one plan. Without a webhook in its environment, silence."""
+    """Sends the messages of one plan; does nothing without a webhook in its environment."""
 
     def __init__(self, plan: Plan, store: ObjectStore, warn: Callable[[str], None]) -> None:
-        """`complain` is told why a message was not delivered."""
+        """`warn` is called with the reason if a message was not delivered."""
         self.plan, self.store, self.warn = plan, store, warn
         notify = getattr(plan.environment, "notify", None)
         self.form = notify.format if notify else None
@@ -168,23 +163,23 @@ class Notifier:
         specs = asked.specs or (f"{plan.name}.yaml",)
         self.spec = shlex.join(["--on", plan.environment_name, *settings, *specs])
         self._messages: queue.SimpleQueue[Callable[[], Message] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._deliver, name="news", daemon=True)
+        self._thread = threading.Thread(target=self._deliver, name="notifications", daemon=True)
         if self.form is not None:
             self._thread.start()
 
     def on_event(self, event: Event) -> None:
-        """A stage that failed for good is news at once; everything else waits for the end."""
+        """Send a message if the event is a stage that failed for good; others wait for the end."""
         if event.status == "failed":
-            self._tell(lambda: self._failed(event.stage, event.detail))
+            self._enqueue(lambda: self._failed(event.stage, event.detail))
 
     def on_end(self, events: Iterable[Event]) -> None:
-        """The experiment has ended; `events` are the last ones of its stages. Waits for what is still to be told."""
+        """Send the message of the end; `events` are the last ones of the stages. Waits for the delivery of all messages."""
         counts: Counter[str] = Counter(event.status for event in events)
-        self._tell(lambda: self._ended(counts))
+        self._enqueue(lambda: self._ended(counts))
         self.close()
 
     def close(self) -> None:
-        """Wait for what is still to be told, at most `LAST_SECONDS`."""
+        """Wait for the delivery of all messages, at most `LAST_SECONDS`."""
         if self._thread.is_alive():
             self._messages.put(None)
             self._thread.join(LAST_SECONDS)
@@ -210,18 +205,18 @@ class Notifier:
 
     def _ended(self, counts: Counter[str]) -> Message:
         good = not (counts["failed"] or counts["blocked"])
-        told = ", ".join(f"{n} {what}" for what, n in sorted(counts.items()))
+        text = ", ".join(f"{n} {what}" for what, n in sorted(counts.items()))
         return Message(
             event="ended",
             experiment=self.plan.name,
             environment=self.plan.environment_name,
             plan=self.plan.digest,
-            cause=f"{'done' if good else 'ended with failures'}: {told}",
+            cause=f"{'done' if good else 'ended with failures'}: {text}",
             next=f"c2f-spec {'report' if good else 'status'} {self.spec}",
             counts=dict(sorted(counts.items())),
         )
 
-    def _tell(self, message: Callable[[], Message]) -> None:
+    def _enqueue(self, message: Callable[[], Message]) -> None:
         if self.form is not None:
             self._messages.put(message)
 
@@ -230,7 +225,7 @@ class Notifier:
         while (message := self._messages.get()) is not None:
             try:
                 problem = deliver(self.store, self.url, self.form, message())
-            except Unreachable as error:  # the store, which the loop itself will complain of
-                problem = f"a message was not told: {error.message}"
+            except Unreachable as error:  # the loop itself will report the store
+                problem = f"a message was not delivered: {error.message}"
             if problem:
                 self.warn(problem)

@@ -1,10 +1,10 @@
-"""From which tree a launch comes, asked of git; and whether a cluster may run it.
+"""Read from git which tree a launch comes from, and refuse trees that a cluster must not run.
 
 A cluster's results outlive the machine that launched them, so they name a commit that others can fetch. A tree with
 changes, or a commit that no remote is known to have, is refused. With `--allow-dirty` the difference between commit and
 tree goes to the store, and every result that the launch makes is marked. Files that git ignores are no part of it.
 
-Nothing is asked of the network: a remote has what was last pushed to it or fetched from it.
+The network is not used: a remote has what was last pushed to it or fetched from it.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 
 MAX_CHANGED_FILES = 100
-"""So many changed files an origin names."""
+"""Changed files that an origin names, at most."""
 MAX_PATCH_BYTES = 5_000_000
 """Bytes. More is data, and belongs into the store by `data add`."""
 
 
 def read_origin(root: Path, argv: Sequence[str]) -> Origin:
-    """The state of the repository at `root`. Without git, or outside of a repository, there is no commit."""
+    """Return the state of the repository at `root`. Without git, or outside of a repository, there is no commit."""
     commit = _git(root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
     values = secret_values()
     if not commit:
@@ -56,13 +56,13 @@ def read_origin(root: Path, argv: Sequence[str]) -> Origin:
 
 
 def changed_files(root: Path) -> list[str]:
-    """Files that differ from the commit or are unknown to it, relative to the root of the repository."""
+    """Return files that differ from the commit or are untracked, relative to the root of the repository."""
     entries = _git(root, "status", "--porcelain", "-z", "--untracked-files=all", "--no-renames").split("\0")
     return sorted(entry[3:] for entry in entries if entry)
 
 
 def refuse_unpublished(origin: Origin, *, allow_dirty: bool) -> None:
-    """Raises `Denied` if others could not fetch what is about to run on a cluster."""
+    """Raise `Denied` if others could not fetch what is about to run on a cluster."""
     remedy = "; --allow-dirty runs it all the same, stores the difference and marks every result"
     if origin.commit is None:
         raise Denied(
@@ -81,7 +81,7 @@ def refuse_unpublished(origin: Origin, *, allow_dirty: bool) -> None:
 
 
 def with_patch(origin: Origin, root: Path) -> tuple[Origin, bytes]:
-    """The origin with the digest of the difference between the newest pushed commit and the tree; and the difference.
+    """Return the origin with the digest of the difference between the newest pushed commit and the tree; and the difference.
 
     Where no remote has any of its commits, it starts from the commit, which this machine alone has.
     Raises `Denied` if it holds what looks like a credential, or is too large to be a change of code.
@@ -106,7 +106,7 @@ def with_patch(origin: Origin, root: Path) -> tuple[Origin, bytes]:
 
 
 def save_origin(store: ObjectStore, origin: Origin, patch: bytes = b"") -> str:
-    """Write an origin down, and what it was changed by; returns its digest."""
+    """Store an origin and its patch; return the digest of the origin."""
     if origin.patch:
         store.create(f"provenance/{origin.patch}.patch", patch)
     digest = digest_of(origin)
@@ -115,7 +115,7 @@ def save_origin(store: ObjectStore, origin: Origin, patch: bytes = b"") -> str:
 
 
 def _difference(root: Path, base: str) -> bytes:
-    """As `git diff --binary` would print it, with files that are not added yet. Neither index nor objects change."""
+    """Return the output of `git diff --binary`, untracked files included. Neither index nor objects change."""
     with tempfile.TemporaryDirectory() as scratch:
         objects = _git(root, "rev-parse", "--git-path", "objects").strip()
         alternates = [str((root / objects).resolve()), os.environ.get("GIT_ALTERNATE_OBJECT_DIRECTORIES", "")]
@@ -130,7 +130,7 @@ def _difference(root: Path, base: str) -> bytes:
 
 
 def author(root: Path) -> str:
-    """Who git takes its user for; without it, the user of this machine."""
+    """Return git's user; without git, the user of this machine."""
     name, mail = (_git(root, "config", key).strip() for key in ("user.name", "user.email"))
     return f"{name} <{mail}>" if name and mail else name or mail or getpass.getuser()
 
@@ -144,7 +144,7 @@ def _git(root: Path, *argv: str, env: dict[str, str] | None = None) -> str:
 
 
 def _run(root: Path, *argv: str, env: dict[str, str] | None = None) -> bytes:
-    """What git prints; nothing if it fails or is not there, which reads as: nothing is known of the tree."""
+    """Return the output of git; empty if it fails or is not installed."""
     command = ["git", "-C", str(root), "-c", "core.fsmonitor=false", "-c", "core.quotePath=false", *argv]
     variables = {**os.environ, "GIT_OPTIONAL_LOCKS": "0", **(env or {})}
     try:

@@ -1,4 +1,4 @@
-"""The loop: submit what is ready, tell what changed. No state of its own: the store and the target remember.
+"""The loop of a run: submit stages that are ready, yield what changed. Its only state is the store and the target.
 
 Nothing else writes `plan.json` and the preimages, and it does so before the first submit.
 """
@@ -28,7 +28,7 @@ EventStatus = Literal["reused", "following", "started", "done", "failed", "block
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A stage came to a new place."""
+    """A change of a stage's status."""
 
     stage: Stage
     status: EventStatus
@@ -40,10 +40,10 @@ class Event:
 
 
 def save_plan(plan: Plan, store: ObjectStore) -> None:
-    """Write down what is about to run."""
+    """Store the plan, the preimages and accounts of its stages, and its hypotheses, before the first submit."""
     store.create(f"plans/{plan.digest}/plan.json", json.dumps(to_json(plan), indent=1).encode())
     records.save_preimages(store, [(s.kind, s.key, s.preimage) for s in plan.stages])
-    # What somebody else runs, or ran, is on that one's account.
+    # Stages that another launch runs or ran are on its account.
     own = [s for s in plan.stages if s.action not in ("reuse", "follow")]
     ledger.charge(store, accounts_of(plan, own))
     register(plan, store)
@@ -52,28 +52,28 @@ def save_plan(plan: Plan, store: ObjectStore) -> None:
 def run(plan: Plan, target: Target[Any], *, wait: Callable[[], None], submit: bool = True) -> Iterator[Event]:
     """Bring every stage to an end, each after its inputs; a failure stops what needs it and nothing else.
 
-    Without `act` somebody else does that, and here it is only told.
+    Without `submit` another process submits, and this one only follows.
 
-    `wait` is called between two looks at the target. Each look asks where everything is now, not what happened since
-    the last one: a stage that was forgiven its failure goes on, and so does what it held up.
+    `wait` is called between two reads of the target. Each reads the present state, not what happened since
+    the last one: a stage that is retried goes on, and so does what it blocked.
     """
     last: dict[str, Event] = {}
     while True:
-        news = []
+        events = []
         for stage in plan.stages:
             event = _next_event(stage, target, last)
             if event is not None and (submit or event.status != "started"):
                 last[stage.key] = event
-                news.append(event)
-        target.submit(*(target.prepare(plan, e.stage) for e in news if e.status == "started"))
-        yield from news
+                events.append(event)
+        target.submit(*(target.prepare(plan, e.stage) for e in events if e.status == "started"))
+        yield from events
         if len(last) == len(plan.stages) and all(e.final for e in last.values()):
             return
         wait()
 
 
 def _next_event(stage: Stage, target: Target[Any], last: dict[str, Event]) -> Event | None:
-    """What is new about a stage; `started` if its time has come."""
+    """Return the change of a stage since its last event, or `None`; `started` if it is ready to be submitted."""
     before = last.get(stage.key)
     if before is not None and before.status in ("reused", "done"):
         return None
@@ -84,7 +84,7 @@ def _next_event(stage: Stage, target: Target[Any], last: dict[str, Event]) -> Ev
         return None if before and before.status == "failed" else Event(stage, "failed", status.detail)
     if status.state is State.RUNNING:
         return Event(stage, "following") if before is None or before.final else None
-    # Absent: never begun, or what we followed ended without a result and it is ours to start.
+    # Absent: never started, or the attempt that was followed ended without a result.
     needed = [last.get(key) for key in stage.inputs.values()]
     stopped = next((e for e in needed if e is not None and e.status in ("failed", "blocked")), None)
     if stopped is not None:
@@ -94,6 +94,10 @@ def _next_event(stage: Stage, target: Target[Any], last: dict[str, Event]) -> Ev
         return None
     if is_adopted(stage):
         failed = before is not None and before.status == "failed"
-        return None if failed else Event(stage, "failed", "what was adopted for it is not in this store")
+        return (
+            None
+            if failed
+            else Event(stage, "failed", "the output that was adopted for it is not in this store")
+        )
     beside = [event.stage for key, event in last.items() if key != stage.key and not event.final]
     return Event(stage, "started") if target.room(stage, beside) else None

@@ -1,4 +1,4 @@
-"""Metrics in the store → MLflow. One writer: the launcher, after the stages ended, never a stage.
+"""Replay metrics from the store to MLflow. One writer: the launcher, after the stages ended, never a stage.
 
 So a tracking server that is down cannot stop or slow training, and the same code serves a machine and a cluster. The
 store is the buffer: what was replayed is noted there, the next `apply` replays what was not, and a run whose replay
@@ -40,12 +40,12 @@ CLIENT_DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""Of the client, where the environment does not say otherwise."""
+"""Variables of MLflow's client, unless the environment sets them."""
 REPORT = "report"
 
 
 def track_new(plan: Plan, store: ObjectStore, uri: str, pages: Callable[[], dict[str, bytes]]) -> str:
-    """Replay what is done and was not replayed yet; returns why the tracker did not take it, or nothing.
+    """Replay stages that are done and not yet replayed; return the problem of the tracker, or an empty text.
 
     `pages` reads the files of the report, name to content; it is called only where there is something new.
     """
@@ -92,13 +92,13 @@ def _client(uri: str) -> Any:
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
 
-    for name in ("mlflow", "alembic"):  # the tables of a new database are no news
+    for name in ("mlflow", "alembic"):  # they log every table of a new database
         logging.getLogger(name).setLevel(logging.WARNING)
     return MlflowClient(tracking_uri=uri)
 
 
 def _experiment(client: Any, name: str, uri: str) -> str:
-    """Its id. A database of this machine keeps artifacts beside itself, and not where `apply` was called."""
+    """Return the id of the experiment. A database of this machine keeps artifacts beside itself, and not where `apply` was called."""
     if (found := client.get_experiment_by_name(name)) is not None:
         return str(found.experiment_id)
     place = None
@@ -108,7 +108,7 @@ def _experiment(client: Any, name: str, uri: str) -> str:
 
 
 def _report(client: Any, experiment: str, plan: Plan, pages: dict[str, bytes]) -> None:
-    """The newest report, in the place of the one before."""
+    """Replace the run of the report by the newest one."""
     if not pages:
         return
     _delete_runs(client, experiment, "c2f.kind", REPORT)
@@ -130,8 +130,8 @@ def _write(client: Any, run: str, stage: Stage, record: Record, store: ObjectSto
     from mlflow.entities import Metric, Param
 
     params = [Param(k, str(v)[:LONGEST]) for k, v in leaves(stage.preimage["spec"]).items() if k]
-    told = {**leaves(record.summary), **leaves({"measured": record.provenance.get("measured", {})})}
-    rows = [(0, k, v) for k, v in told.items() if _is_number(v)]
+    scalars = {**leaves(record.summary), **leaves({"measured": record.provenance.get("measured", {})})}
+    rows = [(0, k, v) for k, v in scalars.items() if _is_number(v)]
     has_metrics = "metrics.jsonl" in record.files
     text = records.fetch_file(store, record, "metrics.jsonl").read_text() if has_metrics else ""
     for line in text.splitlines():

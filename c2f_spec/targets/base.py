@@ -67,44 +67,44 @@ class Control(Protocol):
     """A place where stages of a plan run, as `status`, `logs`, `cancel`, `retry`, `delete` and `shell` see it."""
 
     def statuses(self, stages: Sequence[Stage]) -> dict[str, Status]:
-        """By key, where the stages are that the place knows of. Done and failed are the store's to say."""
+        """Return key → status of the stages that the place knows. The store decides on done and failed."""
         ...
 
     def logs(self, stage: Stage, *, follow: bool = False) -> Iterator[str]:
-        """Lines of every attempt, oldest first, below a line that names it; with `follow`, until none comes any more."""
+        """Yield the lines of every attempt, oldest first, below a line that names it; with `follow`, until the stage ends."""
         ...
 
     def plans_that_need(self, plan: Plan) -> dict[str, tuple[str, ...]]:
-        """By key, names of other plans that are running and need the stage."""
+        """Return key → names of other running plans that need the stage."""
         ...
 
     def withdraw(self, plan: Plan) -> None:
-        """Nothing of the plan is started any more; what runs goes on. Not an error if nobody drives it."""
+        """Stop starting stages of the plan; running ones go on. Not an error if no driver runs it."""
         ...
 
     def cancel(self, stages: Sequence[Stage], say: Callable[[str], None]) -> None:
-        """Ask them to save and stop, and wait until they have. `say` is told what is waited for."""
+        """Let the stages save and stop, and wait for it. `say` is called with each line of progress."""
         ...
 
     def notify_retry(self, plan: Plan) -> None:
-        """Failures were forgiven, or made: whoever drives a plan that needs its stages should look again."""
+        """Make drivers of plans with these stages refresh: a retry was requested, or a stage was cancelled."""
         ...
 
     def deletable(self, plan: Plan, kept: Iterable[str]) -> list[str]:
-        """What `delete` would remove, by name; stages with a key in `kept` stay."""
+        """Return the names of what `delete` would remove; stages with a key in `kept` stay."""
         ...
 
     def delete(self, plan: Plan, kept: Iterable[str], say: Callable[[str], None]) -> list[str]:
-        """Remove all of that, wait until it is gone, and name what is not. The store is not touched."""
+        """Remove what `deletable` names, wait for it, and return what is left. The store is not touched."""
         ...
 
     def shell(self, plan: Plan, stage: Stage) -> str:
-        """Start a place to look around in, as the stage has it, for two hours; the command that enters it."""
+        """Start a shell in the stage's surroundings for two hours; return the command that enters it."""
         ...
 
 
 class State(Enum):
-    """Where a stage is, as its target and the store see it together."""
+    """State of a stage, from its target and the store together."""
 
     ABSENT = "absent"
     RUNNING = "running"
@@ -117,7 +117,7 @@ class State(Enum):
 
 
 class Phase(Enum):
-    """Where a stage is, in the words of `status`: finer than what the loop needs to decide."""
+    """State of a stage as `status` prints it, finer than the loop needs."""
 
     WAITING = "waiting-input"
     QUEUED = "queued"
@@ -131,14 +131,14 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """A state, and in words why."""
+    """A state, with the reason in words."""
 
     state: State
     detail: str = ""
     phase: Phase | None = None
-    """Where the target knows more than the state says."""
+    """Set where the target knows more than the state."""
     remedy: str = ""
-    """What somebody can do about it; empty where waiting is enough."""
+    """What the user can do; empty where waiting is enough."""
 
 
 Request = TypeVar("Request")
@@ -148,25 +148,25 @@ class Target(Protocol, Generic[Request]):
     """A place to run stages."""
 
     def prepare(self, plan: Plan, stage: Stage) -> Request:
-        """What would be submitted. Pure; printing it shows all of it."""
+        """Return what would be submitted. Pure; printing it shows all of it."""
         ...
 
     def room(self, stage: Stage, beside: Sequence[Stage]) -> bool:
-        """Whether a stage may be submitted, where those `beside` it are and have not ended."""
+        """Return whether a stage may be submitted while those `beside` it have not ended."""
         ...
 
     def submit(self, *requests: Request) -> None:
-        """Start them. Submitting what is running or done starts nothing."""
+        """Start stages. Submitting a running or finished stage starts nothing."""
         ...
 
     def state(self, stage: Stage) -> Status:
-        """A record in the store means done, whoever made it."""
+        """Return the status of a stage. A record in the store means done, whichever attempt made it."""
         ...
 
     def logs(self, stage: Stage) -> Iterator[str]:
-        """Lines of every attempt, oldest first, with a line that names each attempt."""
+        """Yield the lines of every attempt, oldest first, with a line that names each attempt."""
         ...
 
     def cancel(self, stage: Stage) -> None:
-        """Ask it to save and stop, and wait until it has. Not an error if it already stopped."""
+        """Let a stage save and stop, and wait for it. Not an error if it already stopped."""
         ...

@@ -1,4 +1,4 @@
-"""GPUs of this machine: which are visible, and who has them.
+"""GPUs of this machine: which are visible, and which are free.
 
 A stage takes its GPUs by locks on files of this user, which its first process inherits: they are free again when that
 ends, whichever way. So stages that run at once, of one `apply` or of several, never share a GPU that one of them fills.
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class GpuSet(NamedTuple):
-    """GPUs that a process is given."""
+    """GPUs that are locked for a process."""
 
     names: list[str]
     locks: list[int]
-    """Open files, for the process to inherit; whoever took them closes its own."""
+    """Descriptors for the process to inherit; the caller closes its own."""
 
     def close(self) -> None:
         for lock in self.locks:
@@ -30,21 +30,21 @@ class GpuSet(NamedTuple):
 
 
 class Gpus:
-    """Those that a child of this process would see."""
+    """The GPUs that a child of this process sees."""
 
     @cached_property
     def names(self) -> list[str]:
         return visible_gpus()
 
     def free(self) -> int:
-        """How many nobody has just now."""
+        """Return how many GPUs are free now."""
         taken = self.take(len(self.names), at_least=0)
         assert taken is not None
         taken.close()
         return len(taken.names)
 
     def take(self, count: int, *, at_least: int | None = None) -> GpuSet | None:
-        """`count` GPUs, or `None` if fewer than `at_least` of them, by default all, are free."""
+        """Lock and return `count` GPUs, or `None` if fewer than `at_least` of them, by default all, are free."""
         taken = GpuSet([], [])
         for name, lock in self._unlocked() if count else ():
             taken.names.append(name)
@@ -65,7 +65,7 @@ class Gpus:
 
 
 def visible_gpus() -> list[str]:
-    """Names of GPUs as CUDA_VISIBLE_DEVICES takes them, without importing torch."""
+    """Return names of GPUs as CUDA_VISIBLE_DEVICES takes them, without importing torch."""
     listed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if listed is not None:
         return [name.strip() for name in listed.split(",") if name.strip() not in ("", "-1")]

@@ -1,4 +1,4 @@
-"""This machine: a child process a stage.
+"""The target on this machine: a child process a stage.
 
 The child (`python -m runtime stage.json`) holds an exclusive lock on a file of its key for as long as it lives. So a
 second `apply` sees what a first one started, even when the first was killed, and follows it; and no lock is left over
@@ -45,12 +45,12 @@ if TYPE_CHECKING:
 
 LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104  names of this machine, nothing is bound
 LAUNCH_LOG = "launch.log"
-"""On this machine: what a stage's first process had to say outside its log."""
+"""File on this machine with the output of a stage's first process outside its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A command line, its environment and the file that tells the stage all it needs."""
+    """A command line, its environment and the stage file."""
 
     stage: Stage
     file: StageFile
@@ -93,7 +93,7 @@ class Local:
         return Request(stage, file, argv, env)
 
     def room(self, stage: Stage, beside: Sequence[Stage]) -> bool:
-        """Processors are shared by `slots` stages, a GPU by none."""
+        """Return whether a slot and the GPUs of the stage are free: GPUs are not shared."""
         if len(beside) >= self.slots:
             return False
         visible = len(self._gpus.names)
@@ -111,15 +111,15 @@ class Local:
             return
         gpus = self._gpus.take(request.file.placement.gpus)
         if gpus is None:
-            return  # another `apply` was quicker; it is asked for again
+            return  # another `apply` took them; the loop submits it again
         with contextlib.closing(gpus):
             self._spawn(request, gpus)
 
     def _spawn(self, request: Request, gpus: GpuSet) -> None:
-        """Its first process inherits the locks on its GPUs."""
+        """Start the first process of a stage, which inherits the locks on its GPUs."""
         stage = request.stage
         progress = f"{records.work_name(stage.kind, stage.key)}/progress.json"
-        self.store.replace(progress, b"null")  # an earlier attempt's is no news
+        self.store.replace(progress, b"null")  # progress of an earlier attempt
         work = self._work(stage)
         try:
             work.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ class Local:
             raise Unreachable(
                 f"cannot write in {work}: {error.strerror}", hint="is the disk full?"
             ) from error
-        seen = {"CUDA_VISIBLE_DEVICES": ",".join(gpus.names)} if self._gpus.names else {}
+        visible = {"CUDA_VISIBLE_DEVICES": ",".join(gpus.names)} if self._gpus.names else {}
         # The supervisor writes the log to the store; this is for one that cannot even start.
         with (work / LAUNCH_LOG).open("wb") as trouble:
             # Its own session: Ctrl-C in the terminal reaches `apply` alone, which then asks its stages to save.
@@ -137,7 +137,7 @@ class Local:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=trouble,
-                env={**os.environ, **request.env, **seen, "PYTHONPATH": _python_path()},
+                env={**os.environ, **request.env, **visible, "PYTHONPATH": _python_path()},
                 pass_fds=gpus.locks,
                 start_new_session=True,
             )
@@ -150,7 +150,7 @@ class Local:
         if (child is not None and child.poll() is None) or self.is_locked(stage) or self._elsewhere(stage):
             return Status(State.RUNNING)
         if child is not None:
-            # It may have committed between our look at the record and its end.
+            # It may have committed since the record was read.
             done = records.read_record(self.store, stage.kind, stage.key) is not None
             return Status(State.DONE) if done else Status(State.FAILED, _describe_exit(child.returncode))
         if records.is_failed(self.store, stage.kind, stage.key):
@@ -193,27 +193,27 @@ class Local:
             raise Unreachable(f"cannot read the lock {path}: {error.strerror}") from error
 
     def _elsewhere(self, stage: Stage) -> bool:
-        """Whether another machine may be at it; in a store that only this one has, none is."""
+        """Return whether another machine may run the stage; not in a store that only this machine has."""
         if self.store.local(stage.key) is not None:
             return False
         return self._watch.alive(leases.lease_name(stage.kind, stage.key))
 
     def _holder(self, stage: Stage) -> int | None:
-        """Process id of whoever holds the lock of a stage."""
+        """Return the id of the process that holds the lock of a stage."""
         if not self.is_locked(stage):
             return None
         text = self._lock(stage).read_text().strip()
         return int(text) if text.isdigit() else None
 
     def _reap(self, stage: Stage) -> None:
-        """A stage that has committed ends within moments."""
+        """Wait for the process of a committed stage, which ends within moments."""
         child = self._children.pop(stage.key, None)
         if child is not None:
             child.wait()
 
 
 def gpus_needed(stage: Stage, visible: int) -> int:
-    """GPUs that a stage uses: training and a teacher as many as they say, else all; a student that answers one."""
+    """Return how many of the `visible` GPUs a stage uses: what the spec says, else all for training and a teacher, one for answers."""
     if _trains(stage):
         left = max(0, visible - server_gpus(stage))
         return _even_share(stage, min(left, stage.placement.gpus or left))
@@ -229,27 +229,27 @@ def gpus_needed(stage: Stage, visible: int) -> int:
 
 
 def server_gpus(stage: Stage) -> int:
-    """The last of the GPUs, which a server of vLLM on this machine has (METHOD 8.4): whoever starts it keeps to them."""
+    """Return how many GPUs, the last ones, a server of vLLM on this machine has (METHOD 8.4)."""
     vllm = stage.placement.vllm
     here = vllm is not None and vllm.mode == "server" and urlsplit(vllm.url or "").hostname in LOCAL_HOSTS
     return vllm.tensor_parallel if vllm and here else 0
 
 
 def _even_share(stage: Stage, gpus: int) -> int:
-    """As many of the `gpus` as share the rows of a step evenly, which are answers in GRPO."""
+    """Return the most of the `gpus` that share the rows of a step evenly (in GRPO: answers)."""
     if not gpus:
         return 0
-    asked = stage.preimage["spec"].get(stage.kind, {})
+    section = stage.preimage["spec"].get(stage.kind, {})
     if stage.kind == "sft":
-        rows = Sft.model_validate(asked).batch
+        rows = Sft.model_validate(section).batch
     else:
-        grpo = Grpo.model_validate(asked)
+        grpo = Grpo.model_validate(section)
         rows = grpo.batch * grpo.generations
     return next(n for n in range(gpus, 0, -1) if rows % n == 0)
 
 
 def _training_layout(stage: Stage, gpus: int) -> dict[str, Any]:
-    """How training uses its GPUs, as fields of a placement: a process each, spread as the spec says or as fits them."""
+    """Return how training uses its GPUs, as fields of a placement: a process each, and the ZeRO stage."""
     if not _trains(stage):
         return {"processes": 1}
     lora = stage.preimage["spec"].get(stage.kind, {}).get("tuner", {}).get("kind") == "lora"
@@ -269,35 +269,32 @@ def _python_path() -> str:
 
 
 def _describe_exit(code: int) -> str:
-    """What an exit code of a stage means."""
+    """Return the meaning of the exit code of a stage."""
     if code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return MEANING[StageExit(code)] if code in set(StageExit) else f"ended with code {code}"
-
-
-# This machine from outside: processes by their locks, logs as they are written.
 
 
 POLL_SECONDS = 0.5
 
 
 class LocalControl:
-    """Over the same store and locks as the target that runs stages."""
+    """Controls running stages over the same store and locks as the target."""
 
     def __init__(self, target: Local) -> None:
         self.target = target
 
     def statuses(self, stages: Sequence[Stage]) -> dict[str, Status]:
-        found = {stage.key: self.target.state(stage) for stage in stages}
-        return {key: status for key, status in found.items() if status.state is State.RUNNING}
+        states = {stage.key: self.target.state(stage) for stage in stages}
+        return {key: status for key, status in states.items() if status.state is State.RUNNING}
 
     def logs(self, stage: Stage, *, follow: bool = False) -> Iterator[str]:
-        seen = 0
+        printed = 0
         while True:
-            running = self.target.is_locked(stage)  # before the look, so that nothing is missed
+            running = self.target.is_locked(stage)  # before the read, so that no line is missed
             lines = list(self.target.logs(stage))
-            yield from lines[seen:]
-            seen = len(lines)
+            yield from lines[printed:]
+            printed = len(lines)
             if not (follow and running):
                 return
             time.sleep(POLL_SECONDS)
@@ -314,7 +311,7 @@ class LocalControl:
             self.target.cancel(stage)
 
     def notify_retry(self, plan: Plan) -> None:
-        """`apply` looks at the store by itself."""
+        """Do nothing: `apply` polls the store."""
 
     def deletable(self, plan: Plan, kept: Iterable[str]) -> list[str]:  # noqa: ARG002
         return [f"process of {plan.stage(key).name}" for key in self.statuses(plan.stages)]

@@ -210,7 +210,7 @@ def test_a_receiver_that_hangs_holds_up_nothing(receiver, tmp_path, monkeypatch)
     assert time.monotonic() - begin < 0.5
     told.close()
     assert len(problems) == len(plan.stages)
-    assert all("was not told" in problem for problem in problems)
+    assert all("did not take the message" in problem for problem in problems)
 
 
 def test_an_environment_without_a_webhook_is_silent(tmp_path, monkeypatch):
