@@ -1,14 +1,16 @@
-"""What every shipped spec is on its cluster, and what each version of Kubernetes is given, as files to read.
+"""Manifests as files to read: each shape of a stage, what differs in every shipped spec, and in each version of Kubernetes.
 
 Keys and digests are numbered in the order in which they appear, because they change with every line of the runtime.
-Of a ConfigMap the script is left out, and of the stage's file what is in the key. What a stage kind looks like is
-written once a cluster; other specs say `as in` where theirs is the same.
+Of a ConfigMap the script is left out, and of the stage's file what is in the key. One stage is written whole for each
+cluster; other kinds and other specs are the lines that differ. `test_render.py` holds that all of them are valid.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
+from collections import Counter
 
 import pytest
 
@@ -48,7 +50,7 @@ def shown(item):
 
 
 def by_kind(spec):
-    """Kind of stage → its objects as text, of the first stage of each kind."""
+    """The objects of the first stage of each kind, and of the driver, as text by kind."""
     plan = planned(spec, HOME[spec])
     found = {}
     for stage in plan.stages:
@@ -58,17 +60,41 @@ def by_kind(spec):
     return found
 
 
-@pytest.mark.parametrize("spec", [p.stem for p in SPECS])
-def test_every_shipped_spec(golden, spec):
-    main = MAIN[HOME[spec]]
-    known = by_kind(main) if spec != main else {}
-    parts = []
-    for kind, text in by_kind(spec).items():
-        if without_names(text) == without_names(known.get(kind, "")):
-            parts.append(f"# {kind}: as in {main}\n")
-        else:
-            parts.append(f"# {kind}\n{text}")
-    golden(f"render/{spec}-{HOME[spec]}.yaml", "".join(parts))
+@pytest.mark.parametrize("cluster", MAIN)
+def test_one_node_and_the_driver(golden, cluster):
+    kinds = by_kind(MAIN[cluster])
+    golden(f"render/{cluster}-sft.yaml", kinds["sft"])
+    golden(f"render/{cluster}-driver.yaml", kinds["driver"])
+
+
+@pytest.mark.parametrize("cluster", MAIN)
+def test_every_shipped_spec_and_kind_by_what_differs(golden, cluster):
+    """Kinds of the main spec differ from its `sft` by these lines, and other specs from the same kind of the main one."""
+    main = MAIN[cluster]
+    known = by_kind(main)
+    parts = [
+        f"# {main} {kind}: from sft\n{changes(known['sft'], text)}"
+        for kind, text in known.items()
+        if kind not in ("sft", "driver")
+    ]
+    for spec in sorted(s.stem for s in SPECS if HOME[s.stem] == cluster and s.stem != main):
+        kinds = by_kind(spec)
+        same = [
+            kind for kind, text in kinds.items() if without_names(text) == without_names(known.get(kind, ""))
+        ]
+        parts.append(f"# {spec}: as in {main}: {', '.join(same) or 'none'}\n")
+        parts += [
+            f"# {spec} {kind}: from {main}\n{changes(known[kind], text)}"
+            for kind, text in kinds.items()
+            if kind not in same
+        ]
+    golden(f"render/{cluster}-kinds.diff", "".join(parts))
+
+
+def changes(before, after):
+    """The lines that differ, with the number of the line where they do."""
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), n=0, lineterm="")
+    return "".join(f"{line}\n" for line in lines if not line.startswith(("---", "+++")))
 
 
 def without_names(text):
@@ -89,9 +115,13 @@ def test_training_on_two_nodes(golden):
     golden("render/two_nodes.yaml", readable(emit(objects)))
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_every_version(golden, version):
-    """Of the Jobs, what a version decides: all but their pods."""
+def test_shards(golden):
+    plan = with_placement(planned("sims_hint", "a800"), "evaluate", shards=4)
+    golden("render/shards.yaml", readable(document(job_in(prepare(plan, first(plan, "evaluate"))))))
+
+
+def jobs_of(version):
+    """What a version decides of Jobs: all but their pods."""
     plan = planned("sims_hint", "a800", kubernetes=version)
     plan = with_placement(with_placement(plan, "evaluate", shards=4), "grpo", nodes=2, gpus=8)
     parts = []
@@ -99,4 +129,19 @@ def test_every_version(golden, version):
         job = job_in(prepare(plan, first(plan, kind)))
         job["spec"]["template"] = "(of all versions)"
         parts.append(f"# {kind}\n{readable(document(job))}")
-    golden(f"render/versions/{version}.yaml", "".join(parts))
+    return "".join(parts)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_version(golden, version):
+    golden(f"render/jobs-{'1.28' if version == '1.28' else '1.29-and-newer'}.yaml", jobs_of(version))
+
+
+def test_what_newer_versions_decide_otherwise():
+    lines = [line for line in changes(jobs_of("1.28"), jobs_of(VERSIONS[-1])).splitlines() if line[0] in "+-"]
+    assert Counter(re.sub(" +", " ", line) for line in lines) == {
+        "- onPodConditions: []": 6,
+        "+ podReplacementPolicy: Failed": 3,
+        "- backoffLimit: 24": 1,
+        "+ backoffLimitPerIndex: 6": 1,
+    }
