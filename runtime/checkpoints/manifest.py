@@ -88,21 +88,21 @@ class Location(NamedTuple):
 
 def list_checkpoints(store: ObjectStore, kind: str, key: str) -> list[Location]:
     """Return the checkpoints of a stage, the newest step first; of one step, the one stored last first."""
-    found: dict[str, Location] = {}
+    locations: dict[str, Location] = {}
     for each in store.listing(checkpoints_name(kind, key)):
         parts = _NAME.match(each.name)
         if parts:
             folder, step, file = parts[1], int(parts[2]), parts[3]
-            before = found.get(folder)
+            before = locations.get(folder)
             modified = max(each.modified, before.modified if before else 0.0)
-            whole = file == MANIFEST or (before is not None and before.complete)
-            found[folder] = Location(step, modified, folder, whole)
-    return sorted(found.values(), reverse=True)
+            complete = file == MANIFEST or (before is not None and before.complete)
+            locations[folder] = Location(step, modified, folder, complete)
+    return sorted(locations.values(), reverse=True)
 
 
 def newest_step(store: ObjectStore, kind: str, key: str) -> int:
     """Return the step of the newest checkpoint that has a manifest; 0 if there is none."""
-    return max((place.step for place in list_checkpoints(store, kind, key) if place.complete), default=0)
+    return max((each.step for each in list_checkpoints(store, kind, key) if each.complete), default=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,13 +182,13 @@ class Saver:
                 self._store.delete(name)
 
     def _stored(self) -> list[Manifest]:
-        found = []
+        manifests = []
         for each in list_checkpoints(self._store, self._stage.kind, self._stage.key):
             try:
-                found.append(verify_manifest(self._store, each, self._stage.kind, self._stage.key))
+                manifests.append(verify_manifest(self._store, each, self._stage.kind, self._stage.key))
             except ValueError:
                 continue  # `find_newest` logs why it is skipped, and `gc` removes it
-        return found
+        return manifests
 
 
 def _below(folder: str, entry: FileEntry) -> FileEntry:

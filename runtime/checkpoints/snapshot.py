@@ -63,16 +63,19 @@ def take(trainer: Any, rng_states: list[dict[str, Any]], running: dict[str, Any]
     Training waits for this part of saving alone. Raises `TypeError` for state that is neither tensor nor JSON.
     """
     if zero_partitions.is_partitioned(trainer):
-        kept, rest = (
+        rest_tensors, rest = (
             {zero_partitions.STEM: zero_partitions.rank_tensors(trainer)},
             zero_partitions.partition_facts(trainer),
         )
     else:
         moments, rest = _split(trainer.optimizer.state_dict())
-        kept = {"optimizer": moments}
+        rest_tensors = {"optimizer": moments}
     return Snapshot(
         step=trainer.state.global_step,
-        tensors={stem: _copies(named) for stem, named in {"weights": saved_weights(trainer), **kept}.items()},
+        tensors={
+            stem: _copies(named)
+            for stem, named in {"weights": saved_weights(trainer), **rest_tensors}.items()
+        },
         state={
             "optimizer": rest,
             "schedule": trainer.lr_scheduler.state_dict(),
@@ -160,22 +163,22 @@ def _copies(named: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def _split(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Return an optimizer's state as tensors by `<index>.<name>`, and the rest as JSON."""
-    found, plain = {}, {}
+    moments_by_name, plain = {}, {}
     for index, moments in state["state"].items():
         for name, value in moments.items():
             if isinstance(value, torch.Tensor):
-                found[f"{index}.{name}"] = value
+                moments_by_name[f"{index}.{name}"] = value
             else:
                 plain[f"{index}.{name}"] = value
     groups = state["param_groups"]
     # A parameter that never had a gradient has no moments.
     facts = {"moved": sorted(state["state"]), "parameters": sum(len(group["params"]) for group in groups)}
-    return found, {"plain": plain, "groups": groups, **facts}
+    return moments_by_name, {"plain": plain, "groups": groups, **facts}
 
 
-def _join(found: dict[str, torch.Tensor], rest: dict[str, Any]) -> dict[str, Any]:
+def _join(moments_by_name: dict[str, torch.Tensor], rest: dict[str, Any]) -> dict[str, Any]:
     state: dict[int, dict[str, Any]] = {}
-    for name, value in {**found, **rest["plain"]}.items():
+    for name, value in {**moments_by_name, **rest["plain"]}.items():
         index, _, moment = name.partition(".")
         state.setdefault(int(index), {})[moment] = value
     groups = [{k: tuple(v) if k == "betas" else v for k, v in group.items()} for group in rest["groups"]]

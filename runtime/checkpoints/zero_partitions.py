@@ -51,12 +51,12 @@ def needed_by_rank(file: str, rank: int) -> bool:
 def rank_tensors(trainer: Any) -> dict[str, torch.Tensor]:
     """Return the tensors of this rank, not copied."""
     optimizer = trainer.optimizer.optimizer
-    found = {}
+    tensors = {}
     for number, master in enumerate(_masters(optimizer)):
-        found[f"{number}.{WEIGHTS}"] = master.data
+        tensors[f"{number}.{WEIGHTS}"] = master.data
         for name, value in optimizer.optimizer.state.get(master, {}).items():
-            found[f"{number}.{name}"] = value
-    return found
+            tensors[f"{number}.{name}"] = value
+    return tensors
 
 
 def partition_facts(trainer: Any) -> dict[str, Any]:
@@ -123,8 +123,8 @@ def _restore_group(optimizer: Any, master: torch.Tensor, saved: dict[str, torch.
 def _masters(optimizer: Any) -> list[torch.Tensor]:
     """Return this rank's flat float32 tensors of a `DeepSpeedZeroOptimizer` of stage 2 or 3."""
     spread = getattr(optimizer, "fp32_partitioned_groups_flat", None)
-    found: list[torch.Tensor] = spread if spread is not None else optimizer.single_partition_of_fp32_groups
-    return found
+    masters: list[torch.Tensor] = spread if spread is not None else optimizer.single_partition_of_fp32_groups
+    return masters
 
 
 def _update_model_weights(optimizer: Any) -> None:

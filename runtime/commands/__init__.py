@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+import sys
+from typing import TYPE_CHECKING, NoReturn
 
-from c2f_spec.errors import WrongUsage
+from c2f_spec.errors import C2fError, StageError, WrongUsage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Parser(argparse.ArgumentParser):
@@ -13,3 +17,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise WrongUsage(message, hint=self.format_usage().strip())
+
+
+def exit_code(command: Callable[[], None]) -> int:
+    """Run a command and return its exit code; print a problem as one message on stderr."""
+    try:
+        command()
+    except C2fError as error:
+        print(error, file=sys.stderr)
+        return int(error.code if isinstance(error, StageError) else error.exit)
+    return 0

@@ -15,15 +15,14 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import TypeAdapter
 
-from c2f_spec.errors import StageError
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Format, Media
+from runtime.commands import exit_code
 from runtime.models.layout import as_released
 from runtime.text.chains import prompt, spoken
 from runtime.text.clips import read_facts, read_jsonl, read_manifest, write_jsonl
@@ -37,12 +36,8 @@ CONFIG = "config.json"
 
 def main(argv: Sequence[str]) -> int:
     job = json.loads(Path(argv[0]).read_text(encoding="utf-8"))
-    try:
-        export({role: Path(folder) for role, folder in job["folders"].items()}, Path(job["out"]), job)
-    except StageError as error:
-        print(error, file=sys.stderr)
-        return int(error.code)
-    return 0
+    folders = {role: Path(folder) for role, folder in job["folders"].items()}
+    return exit_code(lambda: export(folders, Path(job["out"]), job))
 
 
 def export(folders: dict[str, Path], out: Path, job: dict[str, Any]) -> None:

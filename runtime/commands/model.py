@@ -16,12 +16,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import C2fError, StageError, Unreachable, WrongUsage
+from c2f_spec.errors import Unreachable, WrongUsage
 from c2f_spec.store.machine import home
 from c2f_spec.store.model_weights import add_model, check_file, choose_files
 from c2f_spec.store.open import open_store
 from c2f_spec.store.transfer import map_parallel
-from runtime.commands import Parser
+from runtime.commands import Parser, exit_code
 from runtime.hub import HUBS
 from runtime.hub.download import download
 
@@ -38,14 +38,11 @@ LOG_SECONDS = 10.0
 
 
 def main(argv: Sequence[str]) -> int:
-    """Return the exit code; print a problem as one message on stderr."""
-    try:
+    def command() -> None:
         args = _parser().parse_args(argv)
         print(json.dumps(add(args.name, args.store, args.source, args.at)), flush=True)
-    except C2fError as error:
-        print(error, file=sys.stderr)
-        return int(error.code if isinstance(error, StageError) else error.exit)
-    return 0
+
+    return exit_code(command)
 
 
 def add(name: str, url: str, source: str, at: str | None) -> dict[str, Any]:

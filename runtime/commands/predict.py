@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from pydantic import TypeAdapter
 
-from c2f_spec.errors import DataWrong, StageError
+from c2f_spec.errors import DataWrong
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Format, Media
 from c2f_spec.store.digest import digest_file
+from runtime.commands import exit_code
 from runtime.generation.generate import Generating
 from runtime.media.decode import probe
 from runtime.models.rows import Reader
@@ -43,18 +44,17 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("--language", choices=("en", "zh"))
     parser.add_argument("--without-text", action="store_true")
     args = parser.parse_args(argv)
-    try:
+
+    def command() -> None:
         facts = read_export_facts(args.model)
-        found = clips(args.clips, without_text=args.without_text)
+        transcribed = clips(args.clips, without_text=args.without_text)
         if args.out is None:
-            write(facts, args, found, sys.stdout)
+            write(facts, args, transcribed, sys.stdout)
         else:
             with args.out.open("w", encoding="utf-8") as file:
-                write(facts, args, found, file)
-    except StageError as error:
-        print(error, file=sys.stderr)
-        return int(error.code)
-    return 0
+                write(facts, args, transcribed, file)
+
+    return exit_code(command)
 
 
 def read_export_facts(model: Path) -> dict[str, Any]:
@@ -87,15 +87,15 @@ def clips(folder: Path, *, without_text: bool) -> list[tuple[Path, str]]:
 
 
 def write(
-    facts: dict[str, Any], args: argparse.Namespace, found: list[tuple[Path, str]], file: TextIO
+    facts: dict[str, Any], args: argparse.Namespace, transcribed: list[tuple[Path, str]], file: TextIO
 ) -> None:
     """Write a line for each clip, in order; a clip that cannot be read has an `error` and no score."""
     with tempfile.TemporaryDirectory() as scratch:
-        problems = write_prepared(Path(scratch), facts, found, args.language)
+        problems = write_prepared(Path(scratch), facts, transcribed, args.language)
         answers = _predict(
-            args.model, facts, Path(scratch), [i for i in range(len(found)) if i not in problems]
+            args.model, facts, Path(scratch), [i for i in range(len(transcribed)) if i not in problems]
         )
-        for number, (path, _) in enumerate(found):
+        for number, (path, _) in enumerate(transcribed):
             clip = {"clip": str(path.relative_to(args.clips))}
             row = (
                 {"polarity": None, "score": None, "error": problems[number]}
@@ -107,7 +107,7 @@ def write(
 
 
 def write_prepared(
-    folder: Path, facts: dict[str, Any], found: list[tuple[Path, str]], language: str | None
+    folder: Path, facts: dict[str, Any], transcribed: list[tuple[Path, str]], language: str | None
 ) -> dict[int, str]:
     """Write a prepared data set for `Reader` to `folder`, and return the problem of each unusable clip by number.
 
@@ -115,7 +115,7 @@ def write_prepared(
     """
     (folder / "clips").mkdir()
     usable, problems = [], {}
-    for number, (path, text) in enumerate(found):
+    for number, (path, text) in enumerate(transcribed):
         file = probe(path)
         if file.problem:
             problems[number] = file.problem

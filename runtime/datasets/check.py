@@ -56,7 +56,7 @@ def check(name: str, folder: Path, others: Mapping[str, Path]) -> dict[str, Any]
         "splits": dict(Counter(row.split for row in rows)),
         "published": dict(zip(ALL, facts.counts or (), strict=False)) if name in KNOWN else {},
         "labels": [min(labels), max(labels)],
-        "seconds": round(sum(found.seconds for found in files.values()), 1),
+        "seconds": round(sum(file.seconds for file in files.values()), 1),
         "problems": problems,
         "notes": [*_media_notes(files), *_leak_notes(facts)],
         "overlap": overlap,
@@ -76,14 +76,14 @@ def _probe_files(facts: Dataset, folder: Path, rows: Sequence[Row]) -> dict[str,
     reader = RECORDED.get(facts.reader)
     if reader is None:
         return {}
-    found: dict[str, ClipFile] = {}
+    missing: dict[str, ClipFile] = {}
     paths: dict[str, Path] = {}
     for row in rows:
         try:
             paths[row.id] = reader.clip_path(facts.name, folder, row)
         except DataWrong as error:
-            found[row.id] = ClipFile(error.message)
-    return found | dict(zip(paths, map_processes(_probe_file, list(paths.values())), strict=True))
+            missing[row.id] = ClipFile(error.message)
+    return missing | dict(zip(paths, map_processes(_probe_file, list(paths.values())), strict=True))
 
 
 def _probe_file(path: Path) -> ClipFile:
@@ -115,7 +115,7 @@ def _media_problems(rows: Sequence[Row], files: Mapping[str, ClipFile]) -> Itera
 
 def _media_notes(files: Mapping[str, ClipFile]) -> Iterable[str]:
     """Yield notes on clips that lack a modality, which is no problem."""
-    lacking = Counter(kind for found in files.values() if not found.problem for kind in found.lacks)
+    lacking = Counter(kind for file in files.values() if not file.problem for kind in file.lacks)
     yield from (
         f"clips without {LACKING[kind]}: {count:,} (their prompts say so)"
         for kind, count in sorted(lacking.items())
@@ -154,7 +154,7 @@ def _overlap(rows: Sequence[Row], files: Mapping[str, ClipFile], other: str, fol
     """Return the clips that `other` also has: their number by id, by words and by recording, and their ids."""
     facts = find_dataset(other, folder)
     theirs, _ = _read_rows(facts, folder)
-    their_files = {found.blake3 for found in _probe_files(facts, folder, theirs).values() if found.blake3}
+    their_files = {file.blake3 for file in _probe_files(facts, folder, theirs).values() if file.blake3}
     ids, texts = {row.id for row in theirs}, {row.text for row in theirs}
     shared = {
         "id": [row.id for row in rows if row.id in ids],

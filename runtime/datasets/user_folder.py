@@ -142,14 +142,14 @@ def read_table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
             problems.append(f"{at} wrong number of cells; put quotes around a cell with a comma in it")
             continue
         clip = cells["id"].strip()
-        found = [
+        row_problems = [
             f"{at} column `{column}`: {problem}" for column, problem in _cell_problems(facts, folder, cells)
         ]
         if clip in lines:
-            found.append(f"{at} column `id`: duplicate id `{clip}`, first on line {lines[clip]}")
+            row_problems.append(f"{at} column `id`: duplicate id `{clip}`, first on line {lines[clip]}")
         lines.setdefault(clip, number)
-        problems += found
-        if not found:
+        problems += row_problems
+        if not row_problems:
             split = next(s for s in get_args(Split) if s == cells["split"].strip())
             file = PurePosixPath(cells["file"].strip())
             source = (str(file.parent), file.name)

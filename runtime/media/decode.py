@@ -143,7 +143,7 @@ def _read_frames(path: Path, wanted: list[int], size: tuple[int, int]) -> tuple[
     import av
     from av.video.reformatter import Interpolation
 
-    found: dict[int, NDArray[np.uint8]] = {}
+    pictures: dict[int, NDArray[np.uint8]] = {}
     number = -1
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -151,9 +151,9 @@ def _read_frames(path: Path, wanted: list[int], size: tuple[int, int]) -> tuple[
         for number, frame in enumerate(container.decode(stream)):
             if number in wanted:
                 scaled = frame.reformat(size[1], size[0], "rgb24", interpolation=Interpolation.BICUBIC)
-                found[number] = scaled.to_ndarray()
+                pictures[number] = scaled.to_ndarray()
             if number >= wanted[-1]:
-                return [found[n] for n in wanted], 0
+                return [pictures[n] for n in wanted], 0
     if number < 0:
         raise ValueError("it has no frames")
     return [], number + 1
@@ -176,13 +176,13 @@ def fit_size(height: int, width: int, max_pixels: int, min_pixels: int | None = 
     def sides(fit: Callable[[float], int], scale: float) -> list[int]:
         return [max(FACTOR, fit(side * scale / FACTOR) * FACTOR) for side in (height, width)]
 
-    found = sides(round, 1.0)
-    if min_pixels is not None and found[0] * found[1] < min_pixels:
-        found = sides(math.ceil, math.sqrt(min_pixels / (height * width)))
-    if found[0] * found[1] > max_pixels:
-        found = sides(math.floor, math.sqrt(max_pixels / (height * width)))
+    size = sides(round, 1.0)
+    if min_pixels is not None and size[0] * size[1] < min_pixels:
+        size = sides(math.ceil, math.sqrt(min_pixels / (height * width)))
+    if size[0] * size[1] > max_pixels:
+        size = sides(math.floor, math.sqrt(max_pixels / (height * width)))
     longest = max(FACTOR, max_pixels // FACTOR // FACTOR * FACTOR)  # bites where the other side is already 28
-    return min(found[0], longest), min(found[1], longest)
+    return min(size[0], longest), min(size[1], longest)
 
 
 def audio(path: Path) -> NDArray[np.float32]:

@@ -167,11 +167,11 @@ class DecodedCache:
         for folder in self.root.iterdir():
             for path in folder.iterdir() if folder.is_dir() else ():
                 try:
-                    found = path.stat()
+                    status = path.stat()
                 except FileNotFoundError:  # renamed or removed meanwhile
                     continue
-                if path.suffix != ".part" or time.time() - found.st_mtime > ABANDONED_SECONDS:
-                    yield path, found.st_size
+                if path.suffix != ".part" or time.time() - status.st_mtime > ABANDONED_SECONDS:
+                    yield path, status.st_size
 
 
 def _digest(arrays: Arrays) -> str:

@@ -56,14 +56,14 @@ class FeatureMaker:
         return pictures | (self._sound_features(decoded[SOUND], path) if SOUND in decoded else {})
 
     def _frame_features(self, frames: NDArray[Any]) -> Tensors:
-        made = self.video_processor(
+        features = self.video_processor(
             [frames],
             do_resize=False,  # sized by the decoder already
             do_sample_frames=False,
             cap_pixels_per_frame=False,
             return_tensors="pt",
         )
-        return {name: made[name] for name in ("pixel_values_videos", "video_grid_thw")}
+        return {name: features[name] for name in ("pixel_values_videos", "video_grid_thw")}
 
     def _sound_features(self, sound: NDArray[Any], path: Path) -> Tensors:
         """Return the spectrum of mono samples at 16 kHz. The last window reaches `n_fft` samples beyond the end: silence."""
@@ -75,7 +75,7 @@ class FeatureMaker:
                 hint="cut the recording, or leave the clip out of the data set",
             )
         beyond = -(-(len(sound) + extractor.n_fft) // extractor.hop_length) * extractor.hop_length
-        made = extractor(
+        features = extractor(
             [sound],
             sampling_rate=RATE,
             padding="max_length",
@@ -83,8 +83,8 @@ class FeatureMaker:
             return_attention_mask=True,
             return_tensors="pt",
         )
-        length = int(made["attention_mask"].sum())
+        length = int(features["attention_mask"].sum())
         return {
-            "input_features": made["input_features"][:, :, :length].clone(),
-            "feature_attention_mask": made["attention_mask"][:, :length].clone(),
+            "input_features": features["input_features"][:, :, :length].clone(),
+            "feature_attention_mask": features["attention_mask"][:, :length].clone(),
         }

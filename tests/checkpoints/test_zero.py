@@ -39,8 +39,10 @@ from tests.support import omni
 def test_the_json_is_generated_from_the_placement_and_the_spec(golden, monkeypatch, stage):
     """A batch of 32 over four GPUs, two rows at a time, on the text model of Qwen2.5-Omni-7B."""
     monkeypatch.setattr(arguments, "find_spec", lambda _: True)
-    told = arguments.deepspeed_config(stage, rows=2, passes=4, world=4, grad_clip=1.0, bf16=True, hidden=3584)
-    golden(f"zero/{stage}.json", json.dumps(told, indent=1) + "\n")
+    config = arguments.deepspeed_config(
+        stage, rows=2, passes=4, world=4, grad_clip=1.0, bf16=True, hidden=3584
+    )
+    golden(f"zero/{stage}.json", json.dumps(config, indent=1) + "\n")
 
 
 def test_without_zero_nothing_is_told():
@@ -218,7 +220,7 @@ class Ranks:
     """Savers of two ranks in one process, which hear of each other as those of two processes do."""
 
     def __init__(self, folder, failing=None) -> None:
-        self.objects, self.told = open_store(str(folder / "store")), [None, None]
+        self.objects, self.gathered = open_store(str(folder / "store")), [None, None]
         self.met = threading.Barrier(2)
         stage = StageFile(kind="sft", key="0" * 64, name="sft", preimage={}, store="", scratch="")
         self.savers = [
@@ -230,11 +232,11 @@ class Ranks:
         ]  # fmt: skip
 
     def gather(self, stored, rank):
-        self.told[rank] = stored
+        self.gathered[rank] = stored
         self.met.wait(20)
-        told = list(self.told)
+        everything = list(self.gathered)
         self.met.wait(20)
-        return told if rank == 0 else []
+        return everything if rank == 0 else []
 
     def save(self, step: int) -> None:
         from transformers import TrainerState  # after what our own imports put in place for it

@@ -136,13 +136,13 @@ def test_check_goes_on_behind_wrong_rows_and_lists_them_all(c2f, tmp_path):
     )
     folder = copy(tmp_path / "copy", (*ROWS, *wrong))
     (folder / "Raw" / "12345" / "0003.mp4").unlink()
-    told = c2f("data", "check", "ch-sims", "--from", str(folder), check=4).stdout
+    output = c2f("data", "check", "ch-sims", "--from", str(folder), check=4).stdout
     assert (
         "problem: 3 invalid rows\n  label.csv:6: duplicate clip `video_0001$_$0001`, first on line 2\n"
-        in told
+        in output
     )
-    assert "  label.csv:8: annotation Negative does not match label 0.4\n" in told
-    assert "problem: 1 unusable clips\n  12345$_$0003: clip `12345$_$0003`: file not found" in told
+    assert "  label.csv:8: annotation Negative does not match label 0.4\n" in output
+    assert "problem: 1 unusable clips\n  12345$_$0003: clip `12345$_$0003`: file not found" in output
     refused = c2f("data", "add", "ch-sims", "--from", str(folder), "--accept-terms", check=4)
     assert "has 3 problems:\n  label.csv:6:" in refused.stderr
     assert "cannot read" in c2f("data", "check", "ch-sims", "--from", str(tmp_path), check=4).stderr
@@ -241,8 +241,8 @@ def test_a_disk_that_is_full_is_told_and_nothing_is_left_of_the_copy(tmp_path, c
     argv = ["add", "ch-sims", "--store", str(store), "--from", str(folder)]
     with files_of_at_most(5000):
         assert data.main(argv) == 7
-    told = capsys.readouterr().err
-    assert told.startswith(f"cannot copy the data set: File too large: {store / 'incoming'}/")
+    output = capsys.readouterr().err
+    assert output.startswith(f"cannot copy the data set: File too large: {store / 'incoming'}/")
     assert [path for path in store.rglob("*") if path.is_file()] == []
     assert data.main(argv) == 0
 

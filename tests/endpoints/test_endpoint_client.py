@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -49,7 +48,7 @@ def test_a_request_says_what_was_asked_and_a_reply_what_came():
             seed=11,
         )
     assert (reply.text, reply.tokens_in, reply.tokens_out, reply.finish) == ("a “reply” 好", 100, 2, "stop")
-    assert 0 < reply.seconds < 5
+    assert reply.seconds > 0
     assert fake.bodies == [
         {
             "model": "m", "max_tokens": 7, "temperature": 0.5, "top_p": 0.9, "seed": 11,
@@ -270,9 +269,8 @@ def test_retry_after_is_a_number_or_a_date():
     assert [_retry_after(v) for v in (None, "soon", "nan", "inf")] == [None] * 4
 
 
-def test_a_long_wait_that_is_asked_for_ends_the_attempt_at_once():
+def test_a_long_wait_that_the_endpoint_demands_ends_the_attempt_at_once():
     fake = Fake(fault=lambda body, number: "429")
-    began = time.monotonic()
     with serving(fake) as url, pytest.raises(Unreachable):
         ask(client_of(url, patience=0.01))
-    assert time.monotonic() - began < 2
+    assert sum(fake.seen.values()) == 1

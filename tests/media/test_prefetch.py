@@ -33,7 +33,7 @@ def started(folder):
     """With one worker, which is ready."""
     pool = Prefetcher(partial(odd_work, folder), 1)
     pool.schedule([task("first")])
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while not (folder / "first").is_file() and time.monotonic() < until:
         time.sleep(0.01)
     pool.wait_for(task("first"))
@@ -150,7 +150,7 @@ if __name__ == "__main__":
         if how != "exit":
             child.send_signal(getattr(signal, how))
         child.wait(30)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 120
     while Path(f"/proc/{worker}").exists() and time.monotonic() < until:
         time.sleep(0.05)
     assert not Path(f"/proc/{worker}").exists()

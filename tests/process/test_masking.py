@@ -52,8 +52,8 @@ def test_values_of_telling_variables_are_hidden_wherever_they_stand():
     assert masked(f"x{CANARY}y hunter22 /usr/bin abc", values) == "x***y *** /usr/bin abc"
 
 
-def test_a_megabyte_of_log_takes_no_time():
+def test_a_megabyte_of_log_has_no_pattern_that_backtracks():
     text = "epoch 1 loss 0.5 key=value a://b c:d e@f " * 25_000
-    begin = time.perf_counter()
+    begin = time.process_time()  # of this process alone, whatever else the machine does
     masked(text)
-    assert time.perf_counter() - begin < 2
+    assert time.process_time() - begin < 20, "backtracking takes minutes"

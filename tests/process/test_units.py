@@ -62,17 +62,19 @@ def test_all_rows_in_order_and_made_once(tmp_path):
 
 def test_clips_of_a_unit_that_is_not_whole_count_as_done(tmp_path, monkeypatch):
     monkeypatch.setattr(runtime.process.context, "PROGRESS_SECONDS", (0.0, 0.0))
-    ctx, told = context(tmp_path), []
+    ctx, done_clips = context(tmp_path), []
 
     def make(units):
         for number, ids in units.items():
             for more in (3, 0, 2):
                 yield number, more
-                told.append(json.loads(ctx.store.read("work/distil/" + "k" * 64 + "/progress.json"))["done"])
+                done_clips.append(
+                    json.loads(ctx.store.read("work/distil/" + "k" * 64 + "/progress.json"))["done"]
+                )
             yield number, rows_of(number, ids)
 
     run_units(ctx, IDS[: UNIT + 10], make)
-    assert told == [3, 3, 5, UNIT + 3, UNIT + 3, UNIT + 5]
+    assert done_clips == [3, 3, 5, UNIT + 3, UNIT + 3, UNIT + 5]
 
 
 @given(

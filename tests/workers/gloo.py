@@ -24,6 +24,8 @@ RAISE = ("data", "bug", "diverged")
 
 
 def act(rank: int, world: int, how: str) -> None:
+    if how == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if world > 1:
         dist.init_process_group("gloo")
         total = torch.ones(1)
@@ -40,8 +42,6 @@ def act(rank: int, world: int, how: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "segv":
         os.kill(os.getpid(), signal.SIGSEGV)
-    if how == "deaf":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if how == "hang":
         heart = Heartbeat(rank, least=0.5)
         for _ in range(2):
@@ -49,11 +49,11 @@ def act(rank: int, world: int, how: str) -> None:
             time.sleep(0.3)
         a_step_that_never_ends()
     if how in ("wait", "deaf"):
-        time.sleep(60)
+        time.sleep(600)
 
 
 def a_step_that_never_ends() -> None:
-    time.sleep(60)
+    time.sleep(600)
 
 
 def main(argv: list[str]) -> int:
