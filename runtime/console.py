@@ -1,4 +1,4 @@
-"""What every module of the runtime may use to write to the stage's log, and to know its rank."""
+"""The log line and the rank, for every module of the runtime."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ LACKING = {"audio": "sound", "video": "picture"}
 
 
 class ClipFile(NamedTuple):
-    """What probing a clip's file found."""
+    """The result of probing a clip's file."""
 
     problem: str
     blake3: str = ""

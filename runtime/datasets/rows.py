@@ -1,4 +1,4 @@
-"""What all readers of data sets share: the row, a table in CSV, and splits and limits by hash.
+"""Parts that all readers of data sets share: the row, a table in CSV, splits and limits by hash.
 
 Clips are assigned to splits and chosen under a limit by a hash of the clip's id, never by their place in the file:
 neighbours are often sentences of one review, and a split or a limit by order would follow the topics of the file.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a file holds."""
+    """The result of probing a file."""
 
     duration_s: float
     """Seconds."""

@@ -13,4 +13,6 @@
     context.py       what a stage runs with
     units.py         units of 64 clips, and the journal of rows
     parallel.py      one function over many items, in processes or threads
+
+The stage itself is `runtime/stages/<kind>.py`.
 """

@@ -52,7 +52,7 @@ class Context:
     checkpoint: VerifiedCheckpoint | None = None
     """The checkpoint that a training resumes from."""
     measured: dict[str, float] = field(default_factory=dict)
-    """What the stage cost on this machine; recorded, in no key."""
+    """Measured cost of the stage on this machine; recorded, in no key."""
     _last: float = field(default=0.0, repr=False)
     _first: tuple[float, int] | None = field(default=None, repr=False)
     """Time of this attempt's first progress, and what was done then."""

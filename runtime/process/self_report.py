@@ -1,4 +1,4 @@
-"""What the runtime reports of itself for a record: code, versions, the machine, its GPUs. It is in no key.
+"""The runtime's report of itself for a record: code, versions, the machine, its GPUs. It is in no key.
 
 Rank 0 of the workers collects it when it commits; `c2f_spec/plan/verify.py` compares it with what was planned.
 """
