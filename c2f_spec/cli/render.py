@@ -72,9 +72,10 @@ def _for_git(plan: Plan) -> Files:
     """What may stand in Git: applied twice it is the same, and the driver makes the rest."""
     code = bundle("driver")
     text = json.dumps(to_json(plan), indent=1, ensure_ascii=False)
-    given = bundle_map(plan, text, [bundle("stage"), code])
-    name = given["metadata"]["name"]
-    return {"plan": [plan_map(plan)], "given": [given], "driver": [driver_job(plan, code.digest, given=name)]}
+    config_map = bundle_map(plan, text, [bundle("stage"), code])
+    name = config_map["metadata"]["name"]
+    driver = driver_job(plan, code.digest, bundle=name)
+    return {"plan": [plan_map(plan)], "bundle": [config_map], "driver": [driver]}
 
 
 def _kustomization(files: list[str]) -> dict[str, Any]:

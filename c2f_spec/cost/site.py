@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.cost.sizes import GIB
 from c2f_spec.spec.environment import has_pools
+from c2f_spec.spec.quantities import amount
 
 if TYPE_CHECKING:
     from c2f_spec.spec.coefficients import Coefficients
@@ -15,17 +16,6 @@ if TYPE_CHECKING:
 USABLE = 79 / 80
 """Of a GPU's nominal memory (METHOD 8.4: 79 of 80 GiB)."""
 A800_GIB = 80
-UNITS = {
-    "m": 1e-3,
-    "Ki": 2**10,
-    "Mi": 2**20,
-    "Gi": 2**30,
-    "Ti": 2**40,
-    "k": 10**3,
-    "M": 10**6,
-    "G": 10**9,
-    "T": 10**12,
-}
 
 
 class Site(NamedTuple):
@@ -80,10 +70,4 @@ def prices_of(environment: Environment) -> dict[str, float]:
 def _usable(memory: str | None, k: Coefficients) -> float:
     if k.memory is not None:
         return k.memory * GIB
-    return USABLE * (amount(memory) if memory else A800_GIB * GIB)
-
-
-def amount(quantity: str) -> float:
-    """Bytes or cores of a Kubernetes quantity; its pattern was checked when the environment was read."""
-    number = quantity.rstrip("".join({c for unit in UNITS for c in unit}))
-    return float(number) * UNITS.get(quantity.removeprefix(number), 1)
+    return USABLE * (float(amount(memory)) if memory else A800_GIB * GIB)

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cost.estimate import ROWS_TRAINED, load_of
 from c2f_spec.cost.memory import checkpoint_bytes
-from c2f_spec.cost.site import amount, site_of
+from c2f_spec.cost.site import site_of
 from c2f_spec.cost.sizes import GIB, Size, size_of
 from c2f_spec.diagnostics.diagnostic import Problem
 from c2f_spec.plan.placement import TRAINING, placements
 from c2f_spec.spec.environment import has_pools
 from c2f_spec.spec.evaluate import VllmEngine
+from c2f_spec.spec.quantities import amount
 from c2f_spec.spec.student import Lora, QwenOmni
 from c2f_spec.spec.teacher import OwnWeights
 
@@ -180,7 +181,10 @@ def short_of(e: Experiment, environment: Environment, name: str) -> Iterator[Pro
         if section is None or size is None or not place.gpus or place.pool is None:
             continue
         pool, loc = environment.pools[place.pool], ("teacher" if kind == "distil" else kind,)
-        needs, has = _disk(e, kind, size, place), amount(pool.ephemeral_storage) * place.gpus / pool.gpus
+        needs, has = (
+            _disk(e, kind, size, place),
+            float(amount(pool.ephemeral_storage)) * place.gpus / pool.gpus,
+        )
         if needs > has:
             yield _full(
                 kind, loc, f"{place.gpus} of {pool.gpus} GPUs of pool `{place.pool}` in `{name}`", needs, has
@@ -204,7 +208,7 @@ def _full(kind: str, loc: tuple[str, ...], where: str, needs: float, has: float)
 
 
 def _slow(kind: str, loc: tuple[str, ...], pool: Pool, where: str) -> Iterator[Problem]:
-    cores = amount(pool.cpu) / pool.gpus
+    cores = float(amount(pool.cpu)) / pool.gpus
     if cores < DECODERS:
         message = f"`{kind}` has {cores:.1f} cores a GPU on pool {where}, and decoding wants {DECODERS}"
         hint = "raise `cpu` of the pool if its nodes have more: GPUs will wait for frames"

@@ -1,4 +1,4 @@
-"""Kubernetes quantities: parts of them, exactly and as text.
+"""Kubernetes quantities such as `960Gi` and `500m`: their amounts, exactly, and parts of them as text.
 
 https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
@@ -24,7 +24,7 @@ UNITS = {
 
 
 def amount(quantity: str) -> Fraction:
-    """`1.5Gi` as a number. The schema of environments admits no other form."""
+    """Return the number of bytes or cores of `1.5Gi`. The schema of environments admits no other form."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([a-zA-Z]*)", quantity)
     assert match is not None, quantity
     return Fraction(match[1]) * UNITS[match[2]]
@@ -32,13 +32,13 @@ def amount(quantity: str) -> Fraction:
 
 @lru_cache(maxsize=1024)
 def cores(quantity: str, part: Fraction = Fraction(1)) -> str:
-    """A part of some cores, in whole cores or thousandths, rounded down and at least a thousandth."""
+    """Return a part of some cores, in whole cores or thousandths, rounded down and at least a thousandth."""
     thousandths = max(1, int(amount(quantity) * part * 1000))
     return str(thousandths // 1000) if thousandths % 1000 == 0 else f"{thousandths}m"
 
 
 @lru_cache(maxsize=1024)
 def bytes_of(quantity: str, part: Fraction = Fraction(1)) -> str:
-    """A part of some memory or disk, in Gi or Mi, rounded down and at least one Mi."""
+    """Return a part of some memory or disk, in Gi or Mi, rounded down and at least one Mi."""
     mebibytes = max(1, int(amount(quantity) * part / 2**20))
     return f"{mebibytes // 1024}Gi" if mebibytes % 1024 == 0 else f"{mebibytes}Mi"

@@ -234,7 +234,7 @@ def test_no_cluster_is_told(place, monkeypatch, apply):
     monkeypatch.setenv("KUBECONFIG", "/nowhere")
     done = apply("--yes")
     assert done.returncode == 7
-    assert "KUBECONFIG names no file" in done.stderr
+    assert "file not found: KUBECONFIG" in done.stderr
 
 
 def test_following_ends_when_asked_and_the_cluster_goes_on(place, api, apply):

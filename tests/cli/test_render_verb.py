@@ -113,16 +113,16 @@ def test_a_folder_for_git_is_complete_and_holds_no_job_of_a_stage(here, tmp_path
     assert main(call) == 0
     files = {p.name: p.read_text() for p in tmp_path.iterdir()}
     objects = {name: yaml.safe_load(text) for name, text in files.items()}
-    assert sorted(objects) == ["driver.yaml", "given.yaml", "kustomization.yaml", "plan.yaml"]
-    assert objects["kustomization.yaml"]["resources"] == ["plan.yaml", "given.yaml", "driver.yaml"]
+    assert sorted(objects) == ["bundle.yaml", "driver.yaml", "kustomization.yaml", "plan.yaml"]
+    assert objects["kustomization.yaml"]["resources"] == ["plan.yaml", "bundle.yaml", "driver.yaml"]
     digest = objects["plan.yaml"]["data"]["digest"]
     assert objects["driver.yaml"]["metadata"]["name"] == f"driver-{digest[:10]}"
     command = objects["driver.yaml"]["spec"]["template"]["spec"]["containers"][0]["command"]
     assert command[-2:] == ["--digest", digest]
     assert "ttlSecondsAfterFinished" not in objects["driver.yaml"]["spec"], "a sync would start it again"
-    options = objects["given.yaml"]["metadata"]["annotations"]["argocd.argoproj.io/sync-options"]
+    options = objects["bundle.yaml"]["metadata"]["annotations"]["argocd.argoproj.io/sync-options"]
     assert options == "ServerSideApply=true", "it is larger than an annotation may be"
-    assert f"{command[command.index('--code') + 1]}.zip.z" in objects["given.yaml"]["binaryData"]
+    assert f"{command[command.index('--code') + 1]}.zip.z" in objects["bundle.yaml"]["binaryData"]
 
 
 def test_kustomize_takes_the_folder(here, tmp_path):
@@ -275,15 +275,15 @@ def test_a_driver_starts_from_what_came_along(here, tmp_path):
     assert main(["render", "specs/smoke.yaml", "--on", "kind", "--gitops", "--out-dir", str(folder)]) == 0
     import base64
 
-    mounted = tmp_path / "given"
+    mounted = tmp_path / "bundle"
     mounted.mkdir()
-    for name, text in yaml.safe_load((folder / "given.yaml").read_text())["binaryData"].items():
+    for name, text in yaml.safe_load((folder / "bundle.yaml").read_text())["binaryData"].items():
         (mounted / name).write_bytes(base64.b64decode(text))
-    call = ["--store", str(store), "--code", bundle("driver").digest, "--given", str(mounted)]
+    call = ["--store", str(store), "--code", bundle("driver").digest, "--bundle", str(mounted)]
     assert "c2f-spec" in boot(tmp_path, *call, "c2f_spec", "version")
-    plan = json.loads((tmp_path / "scratch" / "given" / "plan.json").read_text())
+    plan = json.loads((tmp_path / "scratch" / "bundle" / "plan.json").read_text())
     assert plan["name"] == "smoke"
-    assert (tmp_path / "scratch" / "given" / f"{bundle('stage').digest}.zip").is_file()
+    assert (tmp_path / "scratch" / "bundle" / f"{bundle('stage').digest}.zip").is_file()
     assert not store.exists()
 
 

@@ -20,7 +20,7 @@ from c2f_spec.cost.estimate import (
 )
 from c2f_spec.cost.gpu_hours import GpuHours, Load, estimated, total
 from c2f_spec.cost.memory import Sampling, Training, checkpoint_bytes, inference_bytes, training_bytes
-from c2f_spec.cost.site import Site, amount, site_of
+from c2f_spec.cost.site import Site, site_of
 from c2f_spec.cost.sizes import CLIPS, GIB, SIZES, prompt_tokens, size_of
 from c2f_spec.plan.capacity import crowded, short_of, unfit
 from c2f_spec.plan.compile import load_variants
@@ -30,6 +30,7 @@ from c2f_spec.spec.coefficients import Coefficients
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.handoff import Placement
+from c2f_spec.spec.quantities import amount
 from c2f_spec.spec.student import Lora, Media
 from c2f_spec.store import ledger
 from c2f_spec.store.open import open_store

@@ -248,7 +248,7 @@ def test_a_program_that_is_not_there_is_named():
         "command": "no-such-login",
         "installHint": "get it",
     }
-    with pytest.raises(Unreachable, match="no-such-login.*not installed") as caught:
+    with pytest.raises(Unreachable, match="no-such-login.*not found") as caught:
         Exec(config, {}, __import__("pathlib").Path()).token()
     assert caught.value.hint == "get it"
 
@@ -294,7 +294,7 @@ def test_a_pod_knows_its_cluster(tmp_path):
 def test_no_cluster_at_all_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KUBECONFIG", raising=False)
-    with pytest.raises(Unreachable, match="no cluster"):
+    with pytest.raises(Unreachable, match="cluster not found"):
         find_access()
 
 

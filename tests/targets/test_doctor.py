@@ -419,7 +419,7 @@ def test_no_cluster_is_one_error_and_the_store_is_still_looked_at(c2f, repositor
     (repository / "here.yaml").write_text(json.dumps(given))
     c2f.environment |= {"KUBECONFIG": "/nowhere", "HOME": str(repository)}
     done = c2f("doctor", "here", "--environments", str(repository), check=4)
-    assert "error    cluster: KUBECONFIG names no file that exists" in done.stdout
+    assert "error    cluster: file not found: KUBECONFIG is" in done.stdout
     assert "refuses to overwrite what exists" in done.stdout
 
 

@@ -1,13 +1,13 @@
-"""The one module that talks to an API server: plain dicts, a function a verb.
+"""Talk to an API server: plain dicts, one method for each verb, and the kinds of objects.
 
     client = Client(find_access(), namespace="team")
     client.get(JOBS, "sft-0123456789-r0")                               dict, or None
     client.list(JOBS, labels="app.kubernetes.io/managed-by=c2f-spec")   one object after another, read in pages
     client.apply(manifest)                                              server-side apply with our field manager
 
-No call returns a refusal: it raises one of `answers.py`, except that `get` of what is not there is `None` and `delete`
-of it is false. Writes are checked strictly by the server, and a `Warning` is an error. Lists and watches that go on
-for ever are in `watch.py`, what to repeat and for how long in `transport.py`.
+A refusal raises an error of `errors.py`, except that `get` of an object that does not exist is `None` and `delete` of it
+is false. Writes are checked strictly by the server, and a `Warning` is an error. Lists and watches that go on for ever
+are in `watch.py`; what is repeated, and for how long, in `transport.py`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Resource(NamedTuple):
-    """One kind of object of the API."""
+    """A kind of object of the API."""
 
     api_version: str
     kind: str
@@ -39,7 +39,7 @@ class Resource(NamedTuple):
     namespaced: bool = True
 
     def path(self, namespace: str | None, name: str | None = None, sub: str | None = None) -> str:
-        """`/apis/batch/v1/namespaces/team/jobs/sft-0123456789-r0/status`. No namespace means all of them."""
+        """Return `/apis/batch/v1/namespaces/team/jobs/sft-0123456789-r0/status`. No namespace means all of them."""
         group = "/api" if "/" not in self.api_version else "/apis"
         inside = ("namespaces", namespace) if self.namespaced and namespace else ()
         parts = (*inside, self.plural, *((name,) if name else ()), *((sub,) if sub else ()))
@@ -75,7 +75,7 @@ RESOURCES = {(r.api_version, r.kind): r for r in list(globals().values()) if isi
 
 
 def resource_of(manifest: dict[str, Any]) -> Resource:
-    """Where an object belongs. A kind that is not listed above is an error of ours: `KeyError`."""
+    """Return the kind of an object. Raise `KeyError` for a kind that is not listed above."""
     return RESOURCES[manifest["apiVersion"], manifest["kind"]]
 
 
@@ -83,31 +83,31 @@ FIELD_MANAGER = "c2f-spec"
 CONNECTIONS = 8
 """An API server is busy from four to eight on; more only takes from others (PLATFORM: "Apply 1,000 Jobs")."""
 PATIENCE_SECONDS = 15.0
-"""Of who waits at a terminal; the driver has more."""
+"""Seconds for which a request is repeated at a terminal; the driver has more."""
 PAGE = 500
 WATCH_SECONDS = 240
-"""How long the server is asked to keep a watch open."""
+"""How long the server keeps a watch open."""
 SILENCE_SECONDS = 120.0
 """A bookmark comes every minute or so: a watch that is silent for longer may be dead, and is opened again."""
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 
 class Change(NamedTuple):
-    """One event of a watch."""
+    """An event of a watch."""
 
     what: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
     object: dict[str, Any]
 
 
 class Watch:
-    """Changes until the server ends them, which it does after some minutes. `close` may come from another thread."""
+    """Iterate over changes until the server ends the watch, after some minutes. Any thread may call `close`."""
 
     def __init__(self, stream: Stream, what: str) -> None:
         self._stream, self._what = stream, what
         self.close = stream.close
 
     def __iter__(self) -> Iterator[Change]:
-        """Raises `Gone` when the version to go on from is not kept any more, `Unreachable` on a broken connection."""
+        """Yield changes. Raise `Gone` when the version to go on from has expired, `Unreachable` on a broken connection."""
         for line in self._stream:
             try:
                 event = json.loads(line)
@@ -134,11 +134,11 @@ class Client:
         self.transport = Transport(access, connections=connections, patience=patience)
 
     def with_patience(self, seconds: float) -> Client:
-        """The same identity, on connections of its own."""
+        """Return a client of the same identity with its own connections and patience."""
         return Client(self.access, namespace=self.namespace, connections=1, patience=seconds)
 
     def get(self, resource: Resource, name: str) -> dict[str, Any] | None:
-        """One object, or `None`."""
+        """Return an object, or `None` if it does not exist."""
         try:
             return _body(self.transport.send("GET", resource.path(self.namespace, name)))
         except NotFound:
@@ -147,16 +147,16 @@ class Client:
     def list(
         self, resource: Resource, *, labels: str = "", fields: str = "", metadata_only: bool = False
     ) -> Iterator[dict[str, Any]]:
-        """Every object. With `metadata_only`, `metadata` is all that they have. Raises `Gone` as `pages` does."""
+        """Yield every object, with `metadata_only` only its `metadata`. Raise `Gone` as `pages` does."""
         for page in self.pages(resource, labels=labels, fields=fields, metadata_only=metadata_only):
             yield from page["items"]
 
     def pages(
         self, resource: Resource, *, labels: str = "", fields: str = "", metadata_only: bool = False
     ) -> Iterator[dict[str, Any]]:
-        """Answers of a paged LIST; the last one's `metadata.resourceVersion` is where a watch goes on.
+        """Yield the answers of a paged LIST; a watch goes on from the last one's `metadata.resourceVersion`.
 
-        Raises `Gone` if a page is asked for too late, after minutes: begin again.
+        Raise `Gone` if a page is requested too late, after minutes: begin again.
         """
         query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(PAGE), "continue": ""}
         accept = METADATA_ONLY if metadata_only else "application/json"
@@ -168,7 +168,7 @@ class Client:
                 return
 
     def watch(self, resource: Resource, *, since: str, labels: str = "", fields: str = "") -> Watch:
-        """Changes after the version `since`. Not repeated: `watch.py` does that."""
+        """Watch changes after the version `since`. Not repeated: `watch.py` does that."""
         seconds = random.randint(WATCH_SECONDS, WATCH_SECONDS * 3 // 2)  # noqa: S311  not all watches at once
         query = {
             "watch": "1",
@@ -182,23 +182,23 @@ class Client:
         return Watch(self.transport.stream(path, query, silence=SILENCE_SECONDS), f"watch of {path}")
 
     def create(self, manifest: dict[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
-        """POST. Raises `Conflict` if the name is taken, and so for a POST that had arrived before it was repeated."""
+        """POST an object. Raise `Conflict` if the name is taken, also by a POST that arrived and was repeated."""
         return self._write("POST", manifest, None, dry_run=dry_run)
 
     def apply(
         self, manifest: dict[str, Any], *, force: bool = False, dry_run: bool = False
     ) -> dict[str, Any]:
-        """Server-side apply: make an object that has these fields. `Conflict` if others own one, unless `force`."""
+        """Apply on the server: create or change an object. Raise `Conflict` if others own a field, unless `force`."""
         return self._write("PATCH", manifest, _name(manifest), force=force, dry_run=dry_run)
 
     def replace(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        """PUT of an object as it was read: `Conflict` if it was changed since."""
+        """PUT an object as it was read. Raise `Conflict` if it was changed since."""
         return self._write("PUT", manifest, _name(manifest))
 
     def patch(
         self, resource: Resource, name: str, change: dict[str, Any], *, sub: str | None = None
     ) -> dict[str, Any]:
-        """JSON merge patch. Raises `Absent`."""
+        """Send a JSON merge patch. Raise `NotFound`."""
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         path = resource.path(self.namespace, name, sub)
         kind = "application/merge-patch+json"
@@ -207,9 +207,10 @@ class Client:
     def delete(
         self, resource: Resource, name: str, *, uid: str | None = None, foreground: bool = False
     ) -> bool:
-        """Whether it was there; what it owns goes too. With `uid`, another object of its name is a `Conflict`.
+        """Delete an object and what it owns; return false if it did not exist.
 
-        With `foreground` it stays, marked, until what it owns is gone.
+        With `uid`, another object of that name is a `Conflict`. With `foreground`, the object stays, marked, until what
+        it owns is gone.
         """
         body: dict[str, Any] = {"propagationPolicy": "Foreground" if foreground else "Background"}
         if uid is not None:
@@ -229,7 +230,7 @@ class Client:
         tail: int | None = None,
         timestamps: bool = False,
     ) -> Iterator[str]:
-        """Lines of a container's log; with `follow`, until it ends. Raises `Absent` or `Rejected` if there is none yet."""
+        """Yield lines of a container's log; with `follow`, until it ends. Raise `NotFound` or `Rejected` if it has none yet."""
         query = {
             "container": container,
             "follow": "true" if follow else "",
@@ -242,7 +243,7 @@ class Client:
             yield line.decode(errors="replace")
 
     def raw(self, path: str) -> dict[str, Any]:
-        """GET of any path: `/version`, or `/apis/kueue.x-k8s.io` to see if a group is served. Raises `Absent`."""
+        """GET any path, such as `/version`, or `/apis/kueue.x-k8s.io` to check that a group is served. Raise `NotFound`."""
         return _body(self.transport.send("GET", path))
 
     def _write(
@@ -272,5 +273,5 @@ def _name(manifest: dict[str, Any]) -> str:
 
 
 def _body(answer: urllib3.BaseHTTPResponse) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(answer.data)
-    return found
+    body: dict[str, Any] = json.loads(answer.data)
+    return body

@@ -1,13 +1,13 @@
-"""What a cluster has → the environment that it would be, with the questions that it cannot answer.
+"""Write an environment from what a cluster has, with the questions that the cluster cannot answer.
 
-`look` reads: version, namespace, nodes, queues, names and keys of Secrets (never their values). `environment` is pure.
-What the identity may not see is left at a default and asked about.
+`discover` reads version, namespace, nodes, queues, and names and keys of Secrets (never their values).
+`build_environment` is pure. What the identity may not read is left at a default, with a question.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,42 +27,43 @@ Dict = dict[str, Any]
 PRODUCT = "nvidia.com/gpu.product"
 MEMORY = "nvidia.com/gpu.memory"
 SHARE = Fraction(95, 100)
-"""Of what a node has for pods: DaemonSets that come later ask for something, too."""
+"""Part of a node's resources that one pod may request: DaemonSets that come later request some, too."""
 ZEROS = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterContents:
-    """Objects of the cluster; `None` where the identity may not look."""
+    """Objects of the cluster; `None` where the identity may not read them."""
 
     version: str
     namespace: str
     labels: dict[str, str] | None = None
-    """Of the namespace."""
+    """Labels of the namespace."""
     nodes: tuple[Dict, ...] | None = None
     local_queues: tuple[str, ...] = ()
     volcano_queues: tuple[str, ...] = ()
     secrets: dict[str, tuple[str, tuple[str, ...]]] | None = None
-    """Name to type and keys."""
+    """Type and keys of each Secret, by name."""
 
 
 class DiscoveredEnvironment(NamedTuple):
-    """An environment as data, and what somebody must decide: section → question."""
+    """An environment as data, and what a person must decide."""
 
     environment: Dict
     questions: dict[str, str]
+    """Question by section."""
 
 
 def discover(client: Client) -> ClusterContents:
-    """Read what can be read."""
-    told = client.raw("/version")
-    minor = re.match(r"\d+", str(told["minor"]))
+    """Read what this identity may read."""
+    version = client.raw("/version")
+    minor = re.match(r"\d+", str(version["minor"]))
     assert minor is not None, "the minor version of a server starts with a number"
-    named = _visible(lambda: client.get(NAMESPACES, client.namespace))
-    secrets = _visible(lambda: [*client.list(SECRETS)])
-    nodes = _visible(lambda: [*client.list(NODES)])
+    named = _if_allowed(lambda: client.get(NAMESPACES, client.namespace))
+    secrets = _if_allowed(lambda: [*client.list(SECRETS)])
+    nodes = _if_allowed(lambda: [*client.list(NODES)])
     return ClusterContents(
-        f"{told['major']}.{minor[0]}",
+        f"{version['major']}.{minor[0]}",
         client.namespace,
         named["metadata"].get("labels", {}) if named else None,
         None if nodes is None else tuple(nodes),
@@ -76,7 +77,7 @@ def discover(client: Client) -> ClusterContents:
     )
 
 
-def _visible(read: Callable[[], Any]) -> Any:
+def _if_allowed(read: Callable[[], Any]) -> Any:
     try:
         return read()
     except Forbidden:
@@ -84,60 +85,57 @@ def _visible(read: Callable[[], Any]) -> Any:
 
 
 def _names(client: Client, resource: Resource) -> tuple[str, ...]:
-    """Names of a kind that the cluster may not know."""
+    """Return the names of a kind that the cluster may not have."""
     try:
         return tuple(item["metadata"]["name"] for item in client.list(resource))
     except (NotFound, Forbidden):
         return ()
 
 
-@dataclass(slots=True)
-class _Asked:
-    """Questions as they come up."""
-
-    of: dict[str, str] = field(default_factory=dict)
-
-
-def build_environment(seen: ClusterContents) -> DiscoveredEnvironment:
-    """Pure."""
-    asked = _Asked()
-    pools, cpu_pool = _pools(seen, asked)
+def build_environment(contents: ClusterContents) -> DiscoveredEnvironment:
+    """Return the environment of a cluster. Pure."""
+    questions: dict[str, str] = {}
+    pools, cpu_pool = _pools(contents, questions)
     drivers = sorted(
-        (str(v) for n in seen.nodes or () if (v := n["metadata"].get("labels", {}).get(DRIVER_LABEL))),
+        (str(v) for n in contents.nodes or () if (v := n["metadata"].get("labels", {}).get(DRIVER_LABEL))),
         key=lambda v: [int(x) for x in re.findall(r"\d+", v)],
     )
     found: Dict = {
         "c2f": "v1",
         "kind": "kubernetes",
-        "kubernetes": _version(seen, asked),
-        "namespace": seen.namespace,
+        "kubernetes": _version(contents, questions),
+        "namespace": contents.namespace,
     }
-    if seen.labels is not None:
-        found["pod_security"] = seen.labels.get(ENFORCE, "restricted")
-        if ENFORCE not in seen.labels:
-            asked.of["pod_security"] = "the namespace enforces nothing yet; k8s/base labels it `restricted`"
-    asked.of["store"] = (
+    if contents.labels is not None:
+        found["pod_security"] = contents.labels.get(ENFORCE, "restricted")
+        if ENFORCE not in contents.labels:
+            questions["pod_security"] = (
+                "the namespace enforces no level; k8s/overlays/namespace labels it `restricted`"
+            )
+    questions["store"] = (
         "bucket and prefix, as pods see them; `access.endpoint` where it is not the provider's own"
     )
     found |= {"store": "s3://c2f/store", "access": {}, "secrets": {}}
-    _secrets(seen, found, asked)
-    asked.of["image"] = "build and push it (k8s/README.md), then write its digest"
+    _secrets(contents, found, questions)
+    questions["image"] = "build and push it (k8s/README.md), then write its digest"
     found["image"] = f"registry.example.org/c2f/runtime@sha256:{ZEROS}"
-    pulls = [n for n, (kind, _) in (seen.secrets or {}).items() if kind == "kubernetes.io/dockerconfigjson"]
+    pulls = [
+        n for n, (kind, _) in (contents.secrets or {}).items() if kind == "kubernetes.io/dockerconfigjson"
+    ]
     if pulls:
         found["pull_secrets"] = sorted(pulls)
-    found["scheduler"] = _scheduler(seen, asked)
+    found["scheduler"] = _scheduler(contents, questions)
     if drivers:
         found["nvidia_driver"] = drivers[0]
-    return DiscoveredEnvironment({**found, "pools": pools, "cpu_pool": cpu_pool}, asked.of)
+    return DiscoveredEnvironment({**found, "pools": pools, "cpu_pool": cpu_pool}, questions)
 
 
-def _version(seen: ClusterContents, asked: _Asked) -> str:
-    if seen.version in VERSIONS:
-        return seen.version
-    nearest = VERSIONS[-1] if _number(seen.version) > _number(VERSIONS[-1]) else VERSIONS[0]
-    asked.of["kubernetes"] = (
-        f"the server is {seen.version}, outside of {VERSIONS[0]} to {VERSIONS[-1]}, which are known here"
+def _version(contents: ClusterContents, questions: dict[str, str]) -> str:
+    if contents.version in VERSIONS:
+        return contents.version
+    nearest = VERSIONS[-1] if _number(contents.version) > _number(VERSIONS[-1]) else VERSIONS[0]
+    questions["kubernetes"] = (
+        f"the server is {contents.version}, outside of {VERSIONS[0]} to {VERSIONS[-1]}, which are known here"
     )
     return nearest
 
@@ -146,21 +144,23 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(map(int, version.split(".")))
 
 
-def _scheduler(seen: ClusterContents, asked: _Asked) -> Dict:
-    if seen.local_queues:
-        if len(seen.local_queues) > 1:
-            asked.of["scheduler"] = f"the namespace has the queues {', '.join(seen.local_queues)}"
-        return {"kind": "kueue", "queue": seen.local_queues[0]}
-    if seen.volcano_queues:
-        asked.of["scheduler"] = f"Volcano has the queues {', '.join(seen.volcano_queues)}"
-        return {"kind": "volcano", "queue": seen.volcano_queues[0]}
-    asked.of["scheduler"] = "no queue was found: the cluster's own scheduler starts no stage of several nodes"
+def _scheduler(contents: ClusterContents, questions: dict[str, str]) -> Dict:
+    if contents.local_queues:
+        if len(contents.local_queues) > 1:
+            questions["scheduler"] = f"the namespace has the queues {', '.join(contents.local_queues)}"
+        return {"kind": "kueue", "queue": contents.local_queues[0]}
+    if contents.volcano_queues:
+        questions["scheduler"] = f"Volcano has the queues {', '.join(contents.volcano_queues)}"
+        return {"kind": "volcano", "queue": contents.volcano_queues[0]}
+    questions["scheduler"] = (
+        "no queue was found: the cluster's own scheduler starts no stage of several nodes"
+    )
     return {"kind": "default"}
 
 
-def _secrets(seen: ClusterContents, found: Dict, asked: _Asked) -> None:
-    """The first Secret whose keys look like those of a store; `NAME` and `name` are one key here."""
-    for name, (_, keys) in (seen.secrets or {}).items():
+def _secrets(contents: ClusterContents, found: Dict, questions: dict[str, str]) -> None:
+    """Set the first Secret whose keys look like those of a store, in any spelling."""
+    for name, (_, keys) in (contents.secrets or {}).items():
         known = {re.sub("[^a-z]", "", key.lower().removeprefix("aws")): key for key in keys}
         ours, secret = known.get("accesskeyid"), known.get("secretaccesskey")
         if ours and secret:
@@ -169,23 +169,25 @@ def _secrets(seen: ClusterContents, found: Dict, asked: _Asked) -> None:
             }
             found["access"] = {"secret": "store"}
             return
-    why = "may not be listed by this identity" if seen.secrets is None else "have no keys of a store"
-    asked.of["secrets"] = f"the namespace's Secrets {why}; leave both out where pods have a workload identity"
+    why = "may not be listed by this identity" if contents.secrets is None else "have no keys of a store"
+    questions["secrets"] = (
+        f"the namespace's Secrets {why}; leave both out where pods have a workload identity"
+    )
 
 
-def _pools(seen: ClusterContents, asked: _Asked) -> tuple[Dict, str]:
-    """Pools by model and number of GPUs, and the name of the one for stages without any."""
-    if not seen.nodes:
-        asked.of["pools"] = "nodes may not be listed by this identity: ask what they have"
+def _pools(contents: ClusterContents, questions: dict[str, str]) -> tuple[Dict, str]:
+    """Return pools by model and number of GPUs, and the name of the pool for stages without GPUs."""
+    if not contents.nodes:
+        questions["pools"] = "nodes may not be listed by this identity: ask the administrator what they have"
         return {"cpu": {"gpus": 0, "cpu": "4", "memory": "16Gi", "ephemeral_storage": "50Gi"}}, "cpu"
     groups: dict[tuple[str, str, int], list[Dict]] = {}
-    for node in seen.nodes:
+    for node in contents.nodes:
         labels, (resource, gpus) = node["metadata"].get("labels", {}), _gpus(node)
-        # A control plane's own node takes nobody's work.
+        # A node of the control plane runs no stages.
         if (
             gpus
             or not any(k.startswith("node-role.kubernetes.io/control-plane") for k in labels)
-            or len(seen.nodes) == 1
+            or len(contents.nodes) == 1
         ):
             groups.setdefault((labels.get(PRODUCT, ""), resource, gpus), []).append(node)
     pools: Dict = {}
@@ -196,12 +198,12 @@ def _pools(seen: ClusterContents, asked: _Asked) -> tuple[Dict, str]:
     if plain:
         return pools, plain[0]
     first = next(iter(pools))
-    asked.of["cpu_pool"] = "every node has GPUs: stages without GPUs run beside the others"
+    questions["cpu_pool"] = "every node has GPUs: stages without GPUs run beside the others"
     return pools, first
 
 
 def _gpus(node: Dict) -> tuple[str, int]:
-    """The extended resource of a node's GPUs, and how many."""
+    """Return the extended resource of a node's GPUs, and their number."""
     has = {k: int(v) for k, v in _allocatable(node).items() if k.endswith("/gpu")}
     return max(has.items(), key=lambda item: item[1], default=("", 0)) if any(has.values()) else ("", 0)
 
@@ -237,12 +239,12 @@ def _gpu_pool(product: str, resource: str, gpus: int, nodes: list[Dict]) -> Dict
 
 
 def _cpu_pool(nodes: list[Dict]) -> Dict:
-    """Here a pod asks for all that the pool says, so half a node lets two stages run on one."""
+    """Return a pool whose pods request half a node, so that two stages run on one."""
     return {"gpus": 0, **_common(nodes, Fraction(1, 2))}
 
 
 def _common(nodes: list[Dict], share: Fraction) -> Dict:
-    """Tolerations, and the part of the least node that one pod may ask for."""
+    """Return tolerations, and the part of the smallest node that one pod may request."""
     taints = {
         (t["key"], t["effect"])
         for n in nodes
@@ -266,7 +268,7 @@ def _gibibytes(quantity: str, share: Fraction) -> str:
 
 
 def _whole(quantity: str, share: Fraction, unit: int, suffix: str) -> str:
-    """A part in whole units, rounded down; nothing if there is not one."""
+    """Return a part in whole units, rounded down; empty if that is zero."""
     number = int(amount(quantity) * share / unit)
     return f"{number}{suffix}" if number else ""
 

@@ -1,8 +1,8 @@
-"""One active driver a plan: a `coordination.k8s.io` Lease that is renewed while its holder works.
+"""Keep one active driver for each plan by a `coordination.k8s.io` Lease that its holder renews.
 
-Who finds the lease unchanged for its whole duration *by its own clock* takes it over, so clocks need not agree. Every
-change is a PUT of the version that was read, so of two who try one wins. A holder that could not renew for two thirds
-of the duration counts itself as not holding any more, before anybody else may: between the two nobody acts.
+A driver that finds the lease unchanged for its whole duration *by its own clock* takes it over, so clocks need not agree.
+Every change is a PUT of the version that was read, so of two drivers that try, one wins. A holder that could not renew
+for two thirds of the duration stops acting, before another driver may start: between the two nobody acts.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from c2f_spec.targets.kubernetes.client import Client
 
 SECONDS = 30.0
-"""How long a silent holder keeps others away."""
+"""How long a silent holder keeps other drivers away."""
 AWAY_SECONDS = 900.0
-"""How long a server may be away before the driver ends, to be started again by its Job."""
+"""How long the server may be unreachable before the driver ends, to be started again by its Job."""
 
 
 class LeaseLost(Exception):
-    """Somebody else may be acting: stop."""
+    """Another driver may be acting: stop."""
 
 
 class Lease:
@@ -40,30 +40,30 @@ class Lease:
         self.client, self.name, self.identity, self.labels = client, name, identity, labels
         self.seconds = seconds
         self._good_until = 0.0
-        self._seen: tuple[str, float] = ("", 0.0)
-        """Version of the lease as another held it, and when it was first seen."""
+        self._observed: tuple[str, float] = ("", 0.0)
+        """Version of the lease of another holder, and the time when it was first read."""
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def acquire(self, wait: Callable[[float], None]) -> None:
-        """Return when it is ours. `wait` sleeps for so many seconds, and raises when it is time to give up.
+        """Return when this driver holds the lease. `wait` sleeps for a number of seconds, and raises to give up.
 
-        Raises `Unreachable` if the server stays away for `AWAY_SECONDS`, and `ApiError` at once if it refuses.
+        Raise `Unreachable` if the server stays away for `AWAY_SECONDS`, and `ApiError` at once if it refuses.
         """
         end = time.monotonic() + AWAY_SECONDS
-        while not self._taken(end):
+        while not self._try_until(end):
             wait(min(2.0, self.seconds / 5))
         self._stop.clear()
-        self._thread = threading.Thread(target=self._keep, name=f"lease {self.name}", daemon=True)
+        self._thread = threading.Thread(target=self._renew_forever, name=f"lease {self.name}", daemon=True)
         self._thread.start()
 
     def check(self) -> None:
-        """Raises `LeaseLost` unless it is ours. Called before every write."""
+        """Raise `LeaseLost` unless this driver holds the lease. Called before every write."""
         if time.monotonic() > self._good_until:
             raise LeaseLost(f"the lease {self.name} could not be renewed in time")
 
     def release(self) -> None:
-        """Let the next one begin at once."""
+        """Let the next driver begin at once."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -77,18 +77,18 @@ class Lease:
                 spec = {k: v for k, v in found["spec"].items() if k != "holderIdentity"}
                 self.client.replace({**found, "spec": spec})
         except Unreachable:
-            return  # then the next one waits until it is old enough
+            return  # then the next driver waits until the lease expires
 
-    def _keep(self) -> None:
+    def _renew_forever(self) -> None:
         while not self._stop.wait(self.seconds / 4):
             try:
                 if not self._try():
                     self._good_until = 0.0
                     return
             except Unreachable:
-                continue  # `check` says when that has lasted too long
+                continue  # `check` raises when that has lasted too long
 
-    def _taken(self, end: float) -> bool:
+    def _try_until(self, end: float) -> bool:
         try:
             return self._try()
         except Unreachable as error:
@@ -98,29 +98,29 @@ class Lease:
             return False
 
     def _try(self) -> bool:
-        """Take or renew; false if somebody else holds it."""
-        asked = time.monotonic()
+        """Take or renew the lease; return false if another driver holds it."""
+        started = time.monotonic()
         found = self.client.get(LEASES, self.name)
         try:
             if found is None:
                 self.client.create(self._manifest({}, None))
-            elif self._free(found):
+            elif self._is_free(found):
                 self.client.replace(self._manifest(found["metadata"], found["spec"]))
             else:
                 return False
         except (NotFound, Conflict):
-            return False  # taken, or removed by one who was done, since it was read
-        self._good_until = asked + self.seconds * 2 / 3
+            return False  # another driver took or deleted it since it was read
+        self._good_until = started + self.seconds * 2 / 3
         return True
 
-    def _free(self, found: dict[str, Any]) -> bool:
-        """Ours already, released, or unchanged for as long as its holder asked for."""
+    def _is_free(self, found: dict[str, Any]) -> bool:
+        """Return true if the lease is this driver's, released, or unchanged for its duration."""
         spec, version = found["spec"], found["metadata"]["resourceVersion"]
         if spec.get("holderIdentity") in (self.identity, None, ""):
             return True
-        if self._seen[0] != version:
-            self._seen = (version, time.monotonic())
-        return time.monotonic() - self._seen[1] > max(self.seconds, float(spec["leaseDurationSeconds"]))
+        if self._observed[0] != version:
+            self._observed = (version, time.monotonic())
+        return time.monotonic() - self._observed[1] > max(self.seconds, float(spec["leaseDurationSeconds"]))
 
     def _manifest(self, metadata: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any]:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

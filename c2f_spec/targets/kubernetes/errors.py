@@ -1,6 +1,6 @@
-"""What an API server says when it says no: an error a kind of no, each with the way out.
+"""Errors of an API server, a class for each kind of refusal.
 
-The HTTP library's exceptions do not leave `client.py`; these do. The body of a refusal is a `Status` object
+Exceptions of the HTTP library do not leave `transport.py`; these do. The body of a refusal is a `Status` object
 (https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/).
 """
 
@@ -12,20 +12,20 @@ from typing import Any, NamedTuple
 
 from c2f_spec.errors import Exit, Unreachable
 
-MOST = 600
-"""Characters of a body that is no `Status`: a proxy's page of HTML, say."""
+MAX_BODY = 600
+"""Characters shown of a body that is no `Status`, such as a proxy's page of HTML."""
 
 
 class Cause(NamedTuple):
     """One reason of a refusal."""
 
     field: str
-    """Path in the manifest, `spec.template.spec.containers[0].image`; empty if it is about no field."""
+    """Path in the manifest, `spec.template.spec.containers[0].image`; empty if no field is named."""
     message: str
 
 
 class ApiError(Unreachable):
-    """The API server answered, and not with what was asked for."""
+    """The API server refused a request. `detail` is its message alone."""
 
     def __init__(
         self, what: str, status: int, reason: str, message: str, causes: tuple[Cause, ...] = ()
@@ -35,32 +35,32 @@ class ApiError(Unreachable):
 
 
 class Forbidden(ApiError):
-    """401 or 403: who we are may not do this. `doctor` lists what is missing."""
+    """401 or 403: permission denied to this identity. `doctor` lists the missing rights."""
 
 
 class NotFound(ApiError):
-    """404 on a write: the object, its namespace or its kind is not there."""
+    """404: the object, its namespace or its kind does not exist."""
 
 
 class Conflict(ApiError):
-    """409: it exists already, or somebody changed it since it was read."""
+    """409: the object exists already, or was changed since it was read."""
 
 
 class Gone(ApiError):
-    """410: the version to go on from is no longer kept. List again."""
+    """410: the version to go on from has expired. List again."""
 
 
 class Rejected(ApiError):
-    """400 or 422: the object itself is wrong; `causes` name its fields."""
+    """400 or 422: the object is invalid; `causes` name its fields."""
 
     exit = Exit.SPEC_INVALID
 
 
 class Warned(ApiError):
-    """The server accepted a write with a `Warning` header. We take no warnings.
+    """The server accepted a write with a `Warning` header, which counts as an error.
 
     A Job that breaks the namespace's Pod Security level is created with nothing but this header, and its pods are
-    refused for ever. What was written stands: `body` is it.
+    refused for ever. The object was written: `body` is it.
     """
 
     exit = Exit.SPEC_INVALID
@@ -71,14 +71,14 @@ class Warned(ApiError):
 
 
 def api_error(what: str, status: int, body: bytes) -> ApiError:
-    """The error that an answer of 400 or more stands for. `what` says what was tried."""
+    """Return the error for an answer of 400 or more. `what` names the request."""
     try:
-        told = json.loads(body)
-        reason, message = str(told.get("reason", "")), str(told.get("message", ""))
-        listed = (told.get("details") or {}).get("causes") or ()
+        answer = json.loads(body)
+        reason, message = str(answer.get("reason", "")), str(answer.get("message", ""))
+        listed = (answer.get("details") or {}).get("causes") or ()
         causes = tuple(Cause(str(c.get("field", "")), str(c.get("message", ""))) for c in listed)
     except (ValueError, AttributeError):
-        reason, message, causes = "", body[:MOST].decode(errors="replace"), ()
+        reason, message, causes = "", body[:MAX_BODY].decode(errors="replace"), ()
     causes = causes or tuple(Cause(field, f"unknown field `{field}`") for field in _unknown_fields(message))
     kinds = {
         400: Rejected,
@@ -93,12 +93,12 @@ def api_error(what: str, status: int, body: bytes) -> ApiError:
 
 
 def _unknown_fields(message: str) -> list[str]:
-    """Fields of `strict decoding error: unknown field "spec.backofLimit", …`, which come without causes."""
+    """Return the fields of `strict decoding error: unknown field "spec.backofLimit", …`, which has no causes."""
     return re.findall(r'(?:unknown|duplicate) field "([^"]+)"', message)
 
 
 def warnings_of(headers: list[str]) -> tuple[str, ...]:
-    """Texts of `Warning: 299 - "text"` headers (RFC 9111, 5.5)."""
+    """Return the texts of `Warning: 299 - "text"` headers (RFC 9111, 5.5)."""
     found = []
     for header in headers:
         quoted = re.findall(r'\d{3} \S+ "((?:[^"\\]|\\.)*)"', header)

@@ -1,8 +1,7 @@
-"""How to reach a cluster and who we are there: kubeconfig, or the service account of the pod we run in.
+"""Find the address of a cluster and an identity there: a kubeconfig, or the service account of this pod.
 
-This is the measured better way than `kubernetes.config`: that package takes half a second to a second to import and
-its requests go through models we do not use, while a kubeconfig is a small YAML file. What it can hold and we cannot
-use is an error that names it, never passed over.
+The package `kubernetes` is not used: it takes half a second to a second to import and its requests go through models
+that are not needed, while a kubeconfig is a small YAML file. A key that is not supported is an error that names it.
 (https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/)
 """
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 UNSUPPORTED = ("auth-provider", "as", "as-uid", "as-groups", "as-user-extra")
-"""Keys of a user that we do not honour."""
+"""Keys of a user that are not supported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +37,17 @@ class Access:
     server: str
     """URL of the API server."""
     namespace: str | None
-    """The context's; the environment's goes before it."""
+    """The context's namespace; that of the environment takes precedence."""
     credential: Credential
     ca: bytes | None = None
     """PEM certificates to trust instead of the system's."""
     verify: bool = True
     server_name: str | None = None
-    """What the server's certificate must be for, if not the host of `server`."""
+    """The name in the server's certificate, if it is not the host of `server`."""
     proxy: str | None = None
 
     def tls(self) -> ssl.SSLContext:
-        """How to talk to the server; made anew when a client certificate is renewed."""
+        """Return the TLS settings; called again when a client certificate is renewed."""
         context = ssl.create_default_context(cadata=self.ca.decode() if self.ca else None)
         if not self.verify:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -63,24 +62,24 @@ class Access:
 
 
 def find_access(context: str | None = None) -> Access:
-    """`KUBECONFIG`, then `~/.kube/config`, then the pod's service account. Raises `Unreachable`."""
+    """Try `KUBECONFIG`, then `~/.kube/config`, then the pod's service account. Raise `Unreachable`."""
     listed = os.environ.get("KUBECONFIG")
     paths = [Path(p) for p in listed.split(os.pathsep) if p] if listed else [Path.home() / ".kube" / "config"]
     files = [path for path in paths if path.is_file()]
     if files:
         return from_kubeconfig(files, context)
     if listed:
-        raise Unreachable(f"KUBECONFIG names no file that exists: {listed}", hint="correct it, or unset it")
+        raise Unreachable(f"file not found: KUBECONFIG is {listed}", hint="correct KUBECONFIG, or unset it")
     if (ACCOUNT / "token").is_file():
         return in_cluster(os.environ, ACCOUNT)
     raise Unreachable(
-        "no cluster: there is no KUBECONFIG, no ~/.kube/config, and this is no pod with a service account",
-        hint="get a kubeconfig from who runs the cluster, and name it by KUBECONFIG; `plan --offline` and `render` need none",
+        "cluster not found: there is no KUBECONFIG, no ~/.kube/config, and this is no pod with a service account",
+        hint="set KUBECONFIG to a kubeconfig of the cluster; `plan --offline` and `render` need none",
     )
 
 
 def in_cluster(environment: Mapping[str, str], account: Path) -> Access:
-    """The service account of this pod. Its token is exchanged on disk every hour or so; it is read again."""
+    """Return the access of this pod's service account. Its token is replaced on disk every hour or so, and read again."""
     host, port = environment["KUBERNETES_SERVICE_HOST"], environment.get("KUBERNETES_SERVICE_PORT", "443")
     bracketed = f"[{host}]" if ":" in host else host
     return Access(
@@ -92,7 +91,7 @@ def in_cluster(environment: Mapping[str, str], account: Path) -> Access:
 
 
 def from_kubeconfig(files: list[Path], context: str | None) -> Access:
-    """The current context, or the one named. Of several files, the first that has an entry wins, as in kubectl."""
+    """Return the access of a context, by default the current one. The first file with an entry wins, as in kubectl."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -107,11 +106,11 @@ def from_kubeconfig(files: list[Path], context: str | None) -> Access:
                     found.setdefault(entry["name"], (entry.get(kind[:-1]) or {}, file.parent))
         except (OSError, YAMLError, AttributeError, KeyError, TypeError) as error:
             raise Unreachable(
-                f"{file} is not a kubeconfig: {error}", hint="kubectl config view shows it"
+                f"invalid kubeconfig {file}: {error}", hint="run `kubectl config view` to check it"
             ) from error
     where = ", ".join(map(str, files))
     if not current:
-        raise Unreachable(f"{where} has no current context", hint="kubectl config use-context NAME")
+        raise Unreachable(f"{where} has no current context", hint="run `kubectl config use-context NAME`")
     chosen, _ = _named(merged["contexts"], current, "context", where)
     cluster, cluster_folder = _named(merged["clusters"], chosen.get("cluster"), "cluster", where)
     user, user_folder = _named(merged["users"], chosen.get("user"), "user", where)
@@ -140,7 +139,7 @@ def _credential(user: dict[str, Any], folder: Path, cluster: dict[str, Any], whe
     unused = [key for key in UNSUPPORTED if user.get(key)]
     if unused:
         raise Unreachable(
-            f"{where} has a user with `{unused[0]}`, which is not used here",
+            f"not supported: {where} has a user with `{unused[0]}`",
             hint="use a token, a client certificate or an `exec` plugin",
         )
     certificate = _data(user, "client-certificate", folder)
@@ -156,13 +155,10 @@ def _credential(user: dict[str, Any], folder: Path, cluster: dict[str, Any], whe
 
 
 def _data(entry: dict[str, Any], key: str, folder: Path) -> bytes | None:
-    """`key-data` in base64 goes before `key`, a path relative to the kubeconfig."""
+    """Return `key-data`, in base64, or the content of `key`, a path relative to the kubeconfig."""
     if entry.get(f"{key}-data"):
         return base64.b64decode(entry[f"{key}-data"])
     return (folder / entry[key]).read_bytes() if entry.get(key) else None
-
-
-# Who we are to an API server, and how that is renewed: each answers `token()` anew for every request.
 
 
 REREAD_SECONDS = 60
@@ -176,23 +172,23 @@ Pair = tuple[bytes, bytes]
 
 
 class Credential(Protocol):
-    """An identity."""
+    """An identity. `token` is called for every request."""
 
     def token(self) -> str | None:
-        """The bearer token for the next request."""
+        """Return the bearer token for the next request."""
         ...
 
     def certificate(self) -> Pair | None:
-        """The client certificate of new connections."""
+        """Return the client certificate of new connections."""
         ...
 
     def renew(self) -> bool:
-        """The server said 401: whether it is worth asking again."""
+        """Renew the credential after a 401; return true if another attempt may succeed."""
         ...
 
 
 class Anonymous:
-    """No identity: a server on this machine that asks for none."""
+    """No identity, for a server on this machine that needs none."""
 
     def token(self) -> str | None:
         return None
@@ -205,7 +201,7 @@ class Anonymous:
 
 
 class Token(Anonymous):
-    """A token that stays, a client certificate, or both."""
+    """A token that does not change, a client certificate, or both."""
 
     def __init__(self, token: str | None, pair: Pair | None = None) -> None:
         self._token, self._pair = token, pair
@@ -218,7 +214,7 @@ class Token(Anonymous):
 
 
 class FileToken(Anonymous):
-    """A token that somebody exchanges on disk."""
+    """A token in a file that another process replaces."""
 
     def __init__(self, path: Path, pair: Pair | None = None) -> None:
         self._path, self._pair = path, pair
@@ -298,13 +294,13 @@ class Exec(Anonymous):
             )
             status: dict[str, Any] = json.loads(done.stdout)["status"]
         except FileNotFoundError as error:
-            hint = str(self._config.get("installHint") or "the kubeconfig names this program: install it")
+            hint = str(self._config.get("installHint") or "install it: the kubeconfig names this program")
             raise Unreachable(
-                f"`{command}`, which logs in to the cluster, is not installed", hint=hint
+                f"`{command}`, which logs in to the cluster, was not found", hint=hint
             ) from error
         except subprocess.CalledProcessError as error:
             last = error.stderr.decode(errors="replace").strip()[-300:]
             raise Unreachable(f"`{command}`, which logs in to the cluster, failed: {last}") from error
         except (subprocess.TimeoutExpired, ValueError, KeyError, TypeError) as error:
-            raise Unreachable(f"`{command}`, which logs in to the cluster, gave no credential") from error
+            raise Unreachable(f"`{command}`, which logs in to the cluster, returned no credential") from error
         return status

@@ -1,8 +1,8 @@
-"""The log of a stage in a cluster, across its pods: from a pod while there is one, from the store after it is gone.
+"""Read the log of a stage across its pods: from a pod while it exists, and from the store after it is gone.
 
-A pod's uid is the name of its attempt, so both halves of one attempt are known for the same. Where a pod goes away
-while it is read, the store takes over behind the last line that was read; what the boot script prints is in the pod's
-log alone, so lines are compared, not counted.
+A pod's uid is the name of its attempt, which joins both halves of one attempt. Where a pod goes away while it is read,
+the store takes over after the last line that was read. What the boot script prints is in the pod's log alone, so lines
+are compared, not counted.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 Dict = dict[str, Any]
 POLL_SECONDS = 2.0
-KNOWN = 5
-"""Lines by which the place is found again where the store takes over."""
+OVERLAP = 5
+"""Number of lines by which the place is found again where the store takes over."""
 INDEX = "batch.kubernetes.io/job-completion-index"
 
 
 class Attempt(NamedTuple):
-    """One pod's try at a stage."""
+    """An attempt at a stage, which is a pod."""
 
     id: str
     pod: Dict | None
@@ -44,37 +44,39 @@ class Attempt(NamedTuple):
 
 
 def attempt_of(pod: Dict) -> str:
-    """What the runtime calls the attempt of a pod."""
+    """Return the name that the runtime gives to the attempt of a pod."""
     return str(pod["metadata"]["uid"]).replace("-", "")
 
 
 class StageLogs:
-    """Of one stage."""
+    """The logs of one stage."""
 
     def __init__(self, client: Client, store: ObjectStore, stage: Stage) -> None:
         self.client, self.store, self.stage = client, store, stage
 
     def all(self) -> Iterator[str]:
-        """Every attempt so far, the earliest first, each below a line that names it."""
+        """Yield the lines of every attempt so far, the earliest first, each below a line that names it."""
         for number, attempt in enumerate(self._attempts(), 1):
-            yield self._mark(number, attempt)
+            yield self._header(number, attempt)
             yield from self._lines(attempt)
 
-    def follow(self, over: Callable[[], bool], waiting: Callable[[], str]) -> Iterator[str]:
-        """The same, and on until `over` says that no attempt comes any more.
+    def follow(self, is_final: Callable[[], bool], explain: Callable[[], str]) -> Iterator[str]:
+        """Yield the lines of `all`, and further lines until `is_final` returns true: no further attempt comes.
 
-        `waiting` says what a stage without a running pod waits for; a line tells when that changes.
+        `explain` returns what a stage without a running pod waits for; a line is added when that changes.
         """
-        told: set[str] = set()
-        said = ""
+        printed: set[str] = set()
+        last_reason = ""
         while True:
-            ended = over()  # before the look: what was written until then is seen by it
+            ended = (
+                is_final()
+            )  # before the attempts are read, so that what was written until then is among them
             attempts = self._attempts()
-            fresh = [a for a in attempts if a.id not in told and (a.stored or _has_log(a.pod))]
+            fresh = [a for a in attempts if a.id not in printed and (a.stored or _has_log(a.pod))]
             for attempt in fresh:
-                told.add(attempt.id)
-                yield self._mark(len(told), attempt)
-            live = [a for a in fresh if a.pod is not None and _lives(a.pod)]
+                printed.add(attempt.id)
+                yield self._header(len(printed), attempt)
+            live = [a for a in fresh if a.pod is not None and _is_alive(a.pod)]
             for attempt in fresh:
                 if attempt not in live:
                     yield from self._lines(attempt)
@@ -83,27 +85,27 @@ class StageLogs:
                 continue
             if ended:
                 return
-            now = waiting()
-            if now and now != said:
-                yield f"--- waiting: {now}"
-                said = now
+            reason = explain()
+            if reason and reason != last_reason:
+                yield f"--- waiting: {reason}"
+                last_reason = reason
             time.sleep(POLL_SECONDS)
 
     def _attempts(self) -> list[Attempt]:
-        """Those in the store first come, first; then those that only have a pod yet."""
+        """Return the attempts in the store, then those that only have a pod yet, each in order of time."""
         labels = f"{names.SHORT_KEY}={self.stage.key[:10]},{names.COMPONENT}=stage"
         pods = {attempt_of(p): p for p in self.client.list(PODS, labels=labels)}
-        kept = stored.attempts(self.store, self.stage.kind, self.stage.key)
-        young = sorted(
-            (p for i, p in pods.items() if i not in kept),
+        in_store = stored.attempts(self.store, self.stage.kind, self.stage.key)
+        new = sorted(
+            (p for i, p in pods.items() if i not in in_store),
             key=lambda p: str(p["metadata"].get("creationTimestamp")),
         )
         return [
-            *(Attempt(i, pods.get(i), stored=True) for i in kept),
-            *(Attempt(attempt_of(p), p, stored=False) for p in young),
+            *(Attempt(i, pods.get(i), stored=True) for i in in_store),
+            *(Attempt(attempt_of(p), p, stored=False) for p in new),
         ]
 
-    def _mark(self, number: int, attempt: Attempt) -> str:
+    def _header(self, number: int, attempt: Attempt) -> str:
         if attempt.pod is None:
             return f"--- attempt {number} (its pod is gone; from the store)"
         pod = attempt.pod
@@ -114,7 +116,7 @@ class StageLogs:
         return f"--- attempt {number}{part}, pod {pod['metadata']['name']} on {pod['spec'].get('nodeName', 'no node')}{ended}"
 
     def _lines(self, attempt: Attempt) -> Iterator[str]:
-        """Of an attempt that has ended, or as far as it has come."""
+        """Yield the lines of an attempt that has ended, or as far as it has come."""
         if attempt.pod is not None and _has_log(attempt.pod):
             try:
                 yield from self.client.logs(attempt.pod["metadata"]["name"], container=names.STAGE_CONTAINER)
@@ -127,7 +129,7 @@ class StageLogs:
         yield from stored.attempt_lines(self.store, self.stage.kind, self.stage.key, attempt.id)
 
     def _follow(self, live: list[Attempt]) -> Iterator[str]:
-        """Lines of pods as they come, several side by side with their number before each."""
+        """Yield lines of pods as they come; of several pods, each line begins with the number of its pod."""
         if len(live) == 1:
             yield from self._follow_one(live[0])
             return
@@ -145,21 +147,21 @@ class StageLogs:
 
         for attempt in live:
             threading.Thread(target=read, args=(attempt,), name=f"log {attempt.id[:6]}", daemon=True).start()
-        going = len(live)
-        while going:
+        running = len(live)
+        while running:
             line = lines.get()
             if isinstance(line, BaseException):
                 raise line
             if line is None:
-                going -= 1
+                running -= 1
             else:
                 yield line
 
     def _follow_one(self, attempt: Attempt) -> Iterator[str]:
-        """From the pod to its end; where its log cannot be read or the pod goes away, from the store."""
+        """Yield lines of a pod until its end; from the store, where its log cannot be read or the pod goes away."""
         assert attempt.pod is not None
         name, read = attempt.pod["metadata"]["name"], 0
-        last: deque[str] = deque(maxlen=KNOWN)
+        last: deque[str] = deque(maxlen=OVERLAP)
         while True:
             try:
                 lines = self.client.logs(name, container=names.STAGE_CONTAINER, follow=True)
@@ -173,36 +175,38 @@ class StageLogs:
             except Unreachable:
                 time.sleep(POLL_SECONDS)
                 continue
-            if self._is(attempt, living=True):  # a proxy closed the connection, or its end is not seen yet
+            if self._exists(attempt, alive=True):  # a proxy closed the connection, or its end is not seen yet
                 time.sleep(POLL_SECONDS)
                 continue
-            if not self._is(attempt):
+            if not self._exists(attempt):
                 yield from self._follow_stored(attempt, list(last))
             return
 
     def _follow_stored(self, attempt: Attempt, known: list[str]) -> Iterator[str]:
-        """What the store has behind the lines `known`, and what comes there until the pod has ended."""
+        """Yield what the store has after the lines `known`, and what is added until the pod has ended."""
         assert attempt.pod is not None
-        told = 0
+        printed = 0
         while True:
-            lives = self._is(attempt, living=True)  # before the look: what was stored until its end is seen
+            alive = self._exists(
+                attempt, alive=True
+            )  # before the store is read, which then has all until its end
             kept = list(stored.attempt_lines(self.store, self.stage.kind, self.stage.key, attempt.id))
             rest = lines_after(kept, known)
-            yield from rest[told:]
-            told = len(rest)
-            if not lives:
+            yield from rest[printed:]
+            printed = len(rest)
+            if not alive:
                 return
             time.sleep(POLL_SECONDS)
 
-    def _is(self, attempt: Attempt, *, living: bool = False) -> bool:
-        """Whether the pod of an attempt is still there."""
+    def _exists(self, attempt: Attempt, *, alive: bool = False) -> bool:
+        """Return true if the pod of an attempt still exists and, if so asked, has not ended."""
         assert attempt.pod is not None
         pod = self.client.get(PODS, attempt.pod["metadata"]["name"])
-        return pod is not None and attempt_of(pod) == attempt.id and (not living or _lives(pod))
+        return pod is not None and attempt_of(pod) == attempt.id and (not alive or _is_alive(pod))
 
 
 def lines_after(lines: list[str], known: list[str]) -> list[str]:
-    """What comes after `known` in `lines`; everything, if none of it is there.
+    """Return the lines that follow `known` in `lines`; all of them, if none of `known` is there.
 
     The first of `known` may be missing from `lines`, because the boot script's lines are not in the store, and the last
     of them, because a pod that was killed had not stored them yet.
@@ -217,15 +221,15 @@ def lines_after(lines: list[str], known: list[str]) -> list[str]:
 
 
 def _has_log(pod: Dict | None) -> bool:
-    """Its container has started once."""
+    """Return true if the stage's container has started once."""
     if pod is None:
         return False
     found = pod.get("status", {})
     for status in found.get("containerStatuses", ()):
         if status["name"] == names.STAGE_CONTAINER:
             return "waiting" not in status.get("state", {})
-    return found.get("phase") in ("Running", "Succeeded", "Failed")  # a node that tells of no containers
+    return found.get("phase") in ("Running", "Succeeded", "Failed")  # a node that reports no containers
 
 
-def _lives(pod: Dict) -> bool:
+def _is_alive(pod: Dict) -> bool:
     return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")

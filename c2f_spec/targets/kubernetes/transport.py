@@ -1,8 +1,8 @@
-"""Requests to one API server over a bounded number of connections, repeated while that may help. Under `client.py`.
+"""Send requests to one API server over a bounded number of connections, repeated while that may help.
 
-Repeated are broken connections, 429 and 5xx, with jitter, `Retry-After` honoured, for as long as `patience` says; a
-401 once, with a renewed credential. Every request of ours may be repeated: creating what is there is a 409 that its
-caller knows, and everything else names the object it changes.
+Broken connections, 429 and 5xx are repeated with jitter for `patience` seconds, and `Retry-After` is honoured; a 401 is
+repeated once, with a renewed credential. Every request may be repeated: creating an object that exists is a 409 that the
+caller handles, and every other request names the object that it changes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 AGENT = f"c2f-spec/{VERSION}"
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
-"""Seconds between two tries; each is up to three times the one before."""
+"""Seconds between two attempts; each pause is up to three times the one before."""
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
 BUSY = frozenset({429, 500, 502, 503, 504})
 CHUNK = 1 << 16
@@ -37,13 +37,13 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 class Stream:
-    """Lines of a body as they come. `close` may be called from another thread and ends them."""
+    """Iterate over the lines of a body as they come. Any thread may end them by `close`."""
 
     def __init__(self, answer: urllib3.BaseHTTPResponse, what: str) -> None:
         self._answer, self._what, self._closed = answer, what, False
 
     def __iter__(self) -> Iterator[bytes]:
-        """Raises `Unreachable` if the connection breaks; half a line is given only at the body's proper end."""
+        """Yield lines. Raise `Unreachable` if the connection breaks; half a line is yielded only at the proper end."""
         rest = b""
         try:
             for piece in self._answer.stream(CHUNK):
@@ -65,7 +65,7 @@ class Stream:
 
 
 class Transport:
-    """Safe to use from several threads."""
+    """The connections to an API server. Safe to use from several threads."""
 
     def __init__(self, access: Access, *, connections: int, patience: float) -> None:
         self.connections, self.patience = connections, patience
@@ -73,7 +73,7 @@ class Transport:
         self._lock = threading.Lock()
         self._pool = _pool(access, connections)
         self.requests = 0
-        """Sent so far, repeated ones included."""
+        """Number of requests sent so far, repeated ones included."""
 
     def send(
         self,
@@ -85,12 +85,12 @@ class Transport:
         content: str = "application/json",
         accept: str = "application/json",
     ) -> urllib3.BaseHTTPResponse:
-        """An answer below 400. Raises an `ApiError`, or `Unreachable` when patience ends."""
+        """Return an answer below 400. Raise an `ApiError`, or `Unreachable` when patience ends."""
         deadline = time.monotonic() + self.patience
         pause, renewed = FIRST_PAUSE, False
         while True:
             try:
-                answer = self._once(method, path, query, body=body, content=content, accept=accept)
+                answer = self._send_once(method, path, query, body=body, content=content, accept=accept)
             except Unreachable:
                 if time.monotonic() + pause > deadline:
                     raise
@@ -109,16 +109,16 @@ class Transport:
     def stream(
         self, path: str, query: dict[str, str], *, silence: float | None, accept: str = "application/json"
     ) -> Stream:
-        """An answer that is read as it comes; broken off after `silence` seconds without a byte. Not repeated."""
-        answer = self._once("GET", path, query, accept=accept, stream=True, read=silence)
+        """Return an answer that is read as it comes, ended after `silence` seconds without a byte. Not repeated."""
+        answer = self._send_once("GET", path, query, accept=accept, stream=True, read=silence)
         if answer.status == 401 and self._renew():
             answer.close()
-            answer = self._once("GET", path, query, accept=accept, stream=True, read=silence)
+            answer = self._send_once("GET", path, query, accept=accept, stream=True, read=silence)
         if answer.status >= 400:
             raise api_error(f"GET {path}", answer.status, answer.data)
         return Stream(answer, path)
 
-    def _once(
+    def _send_once(
         self,
         method: Method,
         path: str,
@@ -130,7 +130,7 @@ class Transport:
         stream: bool = False,
         read: float | None = READ_SECONDS,
     ) -> urllib3.BaseHTTPResponse:
-        asked = urlencode({k: v for k, v in (query or {}).items() if v})
+        encoded = urlencode({k: v for k, v in (query or {}).items() if v})
         headers = {"Accept": accept, "User-Agent": AGENT}
         if body is not None:
             headers["Content-Type"] = content
@@ -142,7 +142,7 @@ class Transport:
         try:
             return pool.request(
                 method,
-                f"{self._access.server}{path}{'?' if asked else ''}{asked}",
+                f"{self._access.server}{path}{'?' if encoded else ''}{encoded}",
                 body=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
                 headers=headers,
                 retries=False,
@@ -153,11 +153,11 @@ class Transport:
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(
                 f"cannot reach the cluster at {self._access.server}: {error}",
-                hint="is it up, and does KUBECONFIG name the right one? `c2f-spec doctor ENVIRONMENT` looks closer",
+                hint="check that it is up and that KUBECONFIG names the right one; `c2f-spec doctor ENVIRONMENT` checks more",
             ) from error
 
     def _renew(self) -> bool:
-        """Ask for a new credential after a 401; a new client certificate needs new connections."""
+        """Renew the credential after a 401; a new client certificate needs new connections."""
         with self._lock:
             if not self._access.credential.renew():
                 return False
@@ -174,7 +174,7 @@ def _pool(access: Access, connections: int) -> urllib3.PoolManager:
         if access.server_name:
             settings |= {"server_hostname": access.server_name, "assert_hostname": access.server_name}
         if not access.verify:
-            # Whoever wrote `insecure-skip-tls-verify` need not be told with every request.
+            # `insecure-skip-tls-verify` was a decision: no warning with every request.
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
             settings |= {"cert_reqs": "CERT_NONE", "assert_hostname": False}
     proxy = access.proxy or (None if proxy_bypass(url.hostname or "") else getproxies().get(url.scheme))
@@ -182,6 +182,6 @@ def _pool(access: Access, connections: int) -> urllib3.PoolManager:
 
 
 def _retry_after(answer: urllib3.BaseHTTPResponse) -> float:
-    """Seconds; an API server sends no dates."""
-    told = answer.headers.get("Retry-After", "")
-    return float(told) if told.isdigit() else 0.0
+    """Return the seconds of `Retry-After`; an API server sends no dates."""
+    seconds = answer.headers.get("Retry-After", "")
+    return float(seconds) if seconds.isdigit() else 0.0

@@ -1,8 +1,8 @@
-"""A set of objects as the server has them, kept by LIST and WATCH for ever; what a level-triggered loop looks at.
+"""Mirror a set of objects of the server by LIST and WATCH, for a level-triggered loop.
 
-A watch that ended, broke or fell silent goes on from the last version seen; when that version is no longer kept (410)
-everything is listed again. Each LIST and each reconnection wait with jitter, so that a server that restarts is not run
-over by its clients. Nothing is missed: after any gap the mirror holds what LIST says, and `version` moves on.
+A watch that ended, broke or fell silent goes on from the last version received; when that version has expired (410)
+everything is listed again. Each LIST and each reconnection wait with jitter, so that clients do not overload a server
+that restarts. Nothing is missed: after any gap the mirror holds what LIST returns.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 15.0
 
 
 class Mirror(Generic[T]):
-    """`items` by name, each made of an object by `keep` when it arrives; what `keep` answers `None` to is left out."""
+    """Holds `items` by name. `keep` makes an item of an object when it arrives, or `None` to leave it out."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Mirror(Generic[T]):
         self._keep, self._changed = keep, changed
         self.items: dict[str, T] = {}
         self.lists = 0
-        """How often everything was listed."""
+        """Number of times that everything was listed."""
         self._stopped = threading.Event()
         self._watch: Watch | None = None
         self._thread: threading.Thread | None = None
@@ -49,11 +49,11 @@ class Mirror(Generic[T]):
         self._broken: BaseException | None = None
 
     def load(self) -> None:
-        """List once and watch nothing: enough for one look."""
+        """List once and watch nothing."""
         self._list()
 
     def start(self) -> None:
-        """List once, in this thread, so that errors are the caller's; then watch in another. Again after `stop`."""
+        """List once, in this thread, so that errors reach the caller; then watch in another. May be called after `stop`."""
         self._broken, self._stopped = None, threading.Event()
         self._list()
         name = f"watch {self._resource.plural}"
@@ -61,7 +61,7 @@ class Mirror(Generic[T]):
         self._thread.start()
 
     def check(self) -> None:
-        """Raises what ended the watch, if something did that waiting does not mend: a 403, say."""
+        """Raise the error that ended the watch, if waiting does not repair it, such as a 403."""
         if self._broken is not None:
             raise self._broken
 
@@ -89,7 +89,7 @@ class Mirror(Generic[T]):
                     self._changed()
                     return
             except Unreachable:
-                pass  # the next round says whether it is back
+                pass  # the next round tries again
             except BaseException as error:
                 self._broken = error
                 self._changed()
@@ -127,9 +127,9 @@ class Mirror(Generic[T]):
             self._changed()
 
     def _put(self, items: dict[str, T], item: dict[str, Any]) -> None:
-        kept = self._keep(item)
+        value = self._keep(item)
         name = item["metadata"]["name"]
-        if kept is None:
+        if value is None:
             items.pop(name, None)
         else:
-            items[name] = kept
+            items[name] = value

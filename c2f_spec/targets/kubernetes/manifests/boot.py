@@ -1,10 +1,10 @@
-"""Starts in a pod: brings the reviewed code from the store, verifies it, and becomes the program that it holds.
+"""Start a pod: fetch the reviewed code from the store, verify it, and become the program that it holds.
 
-    python boot.py --store URL --code DIGEST [--stage FILE --digest DIGEST | --given FOLDER] MODULE ARGUMENT...
+    python boot.py --store URL --code DIGEST [--stage FILE --digest DIGEST | --bundle FOLDER] MODULE ARGUMENT...
 
 Travels in the ConfigMap beside `stage.json`, so the image holds dependencies only. Needs Python alone for a store that
 is a folder, and `obstore` for one in a bucket. Writes below $C2F_SCRATCH and nowhere else. Ends with the exit codes of
-a stage: 64 if what it was given is not what was rendered, 75 if the store does not answer or answers wrongly.
+a stage: 64 if the stage file is not the file that was rendered, 75 if the store cannot be read or is wrong.
 """
 
 import argparse
@@ -27,31 +27,31 @@ def main(argv: list[str]) -> NoReturn:
     parser.add_argument("--code", required=True, help="SHA-256 of the bundle code/<digest>.zip")
     parser.add_argument("--stage", type=Path, help="a stage file; its copy is the module's first argument")
     parser.add_argument("--digest", help="SHA-256 of the stage file")
-    parser.add_argument("--given", type=Path, help="compressed files that came along: plan and code")
+    parser.add_argument("--bundle", type=Path, help="folder of compressed files: plan and code")
     parser.add_argument("module", help="what to run")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
     args = parser.parse_args(argv)
     scratch = Path(os.environ.get("C2F_SCRATCH", "/scratch"))
     make_folders(scratch)
-    given = [str(own_stage(args.stage, args.digest, args.store, scratch))] if args.stage else []
-    if args.given:
-        open_given(args.given, scratch / "given")
-    code = unpacked(args.store, args.code, scratch)
+    stage = [str(write_stage(args.stage, args.digest, args.store, scratch))] if args.stage else []
+    if args.bundle:
+        decompress(args.bundle, scratch / "bundle")
+    code = unpack_code(args.store, args.code, scratch)
     path = os.pathsep.join(filter(None, [str(code), os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", args.module, *given, *args.arguments]
+    command = [sys.executable, "-m", args.module, *stage, *args.arguments]
     os.execve(sys.executable, command, {**os.environ, "PYTHONPATH": path})  # noqa: S606  this process becomes it
 
 
 def make_folders(scratch: Path) -> None:
-    """Those that variables name (HOME, TMPDIR, caches): an empty volume has none."""
+    """Make the folders that variables name (HOME, TMPDIR, caches), which an empty volume does not have."""
     for value in os.environ.values():
         if value.startswith(f"{scratch}/"):
             Path(value).mkdir(parents=True, exist_ok=True)
     scratch.mkdir(parents=True, exist_ok=True)
 
 
-def own_stage(path: Path, digest: str, store: str, scratch: Path) -> Path:
-    """The stage file as rendered, with the folder and the store of this pod in it."""
+def write_stage(path: Path, digest: str, store: str, scratch: Path) -> Path:
+    """Verify the stage file as rendered, and write it with the folder and the store of this pod."""
     data = path.read_bytes()
     if hashlib.sha256(data).hexdigest() != digest:
         end(SPEC, f"{path} is not the stage file that was rendered (SHA-256 {digest})")
@@ -60,22 +60,22 @@ def own_stage(path: Path, digest: str, store: str, scratch: Path) -> Path:
     return own
 
 
-def open_given(folder: Path, out: Path) -> None:
+def decompress(folder: Path, out: Path) -> None:
     """Decompress NAME.z to `out`/NAME."""
     out.mkdir(parents=True, exist_ok=True)
     for path in sorted(folder.glob("*.z")):
         (out / path.stem).write_bytes(zlib.decompress(path.read_bytes()))
 
 
-def unpacked(store: str, digest: str, scratch: Path) -> Path:
-    """The bundle's files in `scratch`/code/<digest>, which appears whole; from the store, unless it came along."""
-    folder, along = scratch / "code", scratch / "given" / f"{digest}.zip"
+def unpack_code(store: str, digest: str, scratch: Path) -> Path:
+    """Return `scratch`/code/<digest> with the files of the code, from the bundle or the store; it appears whole."""
+    folder, local = scratch / "code", scratch / "bundle" / f"{digest}.zip"
     code = folder / digest
     if code.is_dir():
         return code
     name = f"code/{digest}.zip"
     try:
-        data = along.read_bytes() if along.is_file() else fetched(store, name)
+        data = local.read_bytes() if local.is_file() else fetch(store, name)
     except Exception as error:  # noqa: BLE001  every client has errors of its own
         end(TRANSIENT, f"cannot read {name} from {store}: {type(error).__name__}: {error}")
     if hashlib.sha256(data).hexdigest() != digest:
@@ -87,8 +87,8 @@ def unpacked(store: str, digest: str, scratch: Path) -> Path:
     return code
 
 
-def fetched(store: str, name: str) -> bytes:
-    """The bytes of an object. Credentials and endpoint come from the environment, as for every client of S3."""
+def fetch(store: str, name: str) -> bytes:
+    """Return the bytes of an object. Credentials and endpoint come from variables, as for every client of S3."""
     if folder := folder_of(store):
         return Path(folder, name).read_bytes()
     import obstore
@@ -97,7 +97,7 @@ def fetched(store: str, name: str) -> bytes:
 
 
 def bucket(store: str) -> Any:
-    """A client of the bucket, by the variables that `c2f_spec.store.s3_requests` heeds once the code is here."""
+    """Return a client of the bucket, by the variables that `c2f_spec.store.s3_requests` heeds once the code is here."""
     from obstore.store import S3Store
 
     name, _, prefix = store.removeprefix("s3://").partition("/")
@@ -114,7 +114,7 @@ def bucket(store: str) -> Any:
 
 
 def folder_of(store: str) -> str | None:
-    """Where a store lies that is a folder of this machine; nothing for one in a bucket."""
+    """Return the path of a store in a folder of this machine; `None` for a store in a bucket."""
     scheme, separator, rest = store.partition("://")
     return (rest if separator else store) if not separator or scheme in ("file", "local") else None
 

@@ -1,19 +1,20 @@
-"""The driver of a plan: a small Job that starts each stage when its inputs are committed, and what it reads.
+"""Build the driver of a plan: a small Job that starts each stage when its inputs are committed, and its ConfigMaps.
 
-The plan and the code are in the store (`apply` puts them there), or travel in ConfigMaps (`render --gitops`), so that
-a merge in Git is all that a cluster needs. It is the only pod of ours with a token of a service account.
+Plan and code are in the store (`apply` puts them there), or travel in a ConfigMap (`render --gitops`), so that a merge
+in Git is all that a cluster needs. The driver is the only pod of c2f-spec with a token of a service account.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import zlib
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import Exit, SpecInvalid
-from c2f_spec.spec import quantities
 from c2f_spec.targets.kubernetes.manifests import job_shapes, names, security, variables
 from c2f_spec.targets.kubernetes.manifests.job_shapes import features, on_codes
+from c2f_spec.targets.kubernetes.manifests.pod import amounts, equal_limits, node_and_pull_fields
 from c2f_spec.targets.kubernetes.manifests.stage import boot_script, with_digest
 
 if TYPE_CHECKING:
@@ -23,26 +24,26 @@ if TYPE_CHECKING:
     from c2f_spec.targets.kubernetes.manifests.job_shapes import Features
 
 PLAN_FOLDER = "/etc/c2f/plan"
-GIVEN_FOLDER = "/etc/c2f/given"
+BUNDLE_FOLDER = "/etc/c2f/bundle"
 MODULE = ("c2f_spec", "driver")
 """`python -m c2f_spec driver --plan WHERE --digest DIGEST`."""
-MOST_BYTES = 1_000_000
-"""Of a ConfigMap: the API server takes 1 MiB."""
+MAX_BYTES = 1_000_000
+"""Size of a ConfigMap; the API server accepts 1 MiB."""
 SERVER_SIDE = {"argocd.argoproj.io/sync-options": "ServerSideApply=true"}
-"""For Argo CD, which else copies an object into an annotation of its own, and those end at 256 KiB."""
+"""Annotation for Argo CD, which otherwise copies an object into an annotation, and those are limited to 256 KiB."""
 RESTARTS = 1000
-"""A driver may be killed as often as a cluster likes: it has no state of its own."""
+"""Backoff limit: a driver has no state, so it may be killed at any time."""
 FINAL = (Exit.SPEC_INVALID, Exit.STALE, Exit.DENIED, Exit.STAGE_FAILED, Exit.USAGE)
-"""Ends that another driver of the same plan would come to again."""
+"""Exit codes with which another driver of the same plan would end again."""
 
 
 def plan_url(plan: Plan) -> str:
-    """Where `apply` stores it."""
+    """Return the URL at which `apply` stores the plan."""
     return f"{plan.environment.store}/plans/{plan.digest}/plan.json"
 
 
 def plan_map(plan: Plan) -> dict[str, Any]:
-    """The ConfigMap that says a plan is running: `cancel` finds here who else needs a stage."""
+    """Return the ConfigMap of a running plan, in which `cancel` finds the plans that need a stage."""
     environment = plan.environment
     assert environment.kind == "kubernetes"
     keys = [{"kind": s.kind, "key": s.key} for s in plan.stages]
@@ -68,8 +69,8 @@ def plan_map(plan: Plan) -> dict[str, Any]:
     )
 
 
-def driver_job(plan: Plan, code: str, *, given: str | None = None) -> dict[str, Any]:
-    """The Job. `code` is the digest of the driver's bundle; `given` names the ConfigMap that holds plan and code."""
+def driver_job(plan: Plan, code: str, *, bundle: str | None = None) -> dict[str, Any]:
+    """Return the Job. `code` is the digest of the driver's code; `bundle` names the ConfigMap of plan and code, if any."""
     environment, digest = plan.environment, plan.digest
     assert environment.kind == "kubernetes"
     labels = names.plan_labels(digest, "driver")
@@ -84,10 +85,10 @@ def driver_job(plan: Plan, code: str, *, given: str | None = None) -> dict[str, 
         },
         "spec": {
             "backoffLimit": RESTARTS,
-            # A Job that Git holds stays: removed after a week, the next sync would start it again, for nothing.
-            **({} if given else {"ttlSecondsAfterFinished": environment.limits.ttl_seconds}),
+            # A Job in Git stays: deleted after a week, the next sync would start it again, for nothing.
+            **({} if bundle else {"ttlSecondsAfterFinished": environment.limits.ttl_seconds}),
             "podFailurePolicy": _policy(features(environment.kubernetes)),
-            "template": {"metadata": {"labels": labels}, "spec": _pod(plan, environment, code, given)},
+            "template": {"metadata": {"labels": labels}, "spec": _pod(plan, environment, code, bundle)},
         },
     }
     job_shapes.add_scheduler_fields(job, environment, None)
@@ -95,15 +96,15 @@ def driver_job(plan: Plan, code: str, *, given: str | None = None) -> dict[str, 
 
 
 def bundle_map(plan: Plan, text: str, bundles: list[Bundle]) -> dict[str, Any]:
-    """The plan as JSON and the code, for a cluster that is reached by Git alone. Raises `SpecInvalid` if it is too large."""
+    """Return a ConfigMap with plan and code, for a cluster that follows Git. Raise `SpecInvalid` if it is too large."""
     environment = plan.environment
     assert environment.kind == "kubernetes"
     files = {"plan.json": text.encode(), **{f"{b.digest}.zip": b.data for b in bundles}}
     packed = {f"{name}.z": zlib.compress(data, 9) for name, data in sorted(files.items())}
     size = sum(map(len, packed.values()))
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise SpecInvalid(
-            f"the plan and its code take {size:,} bytes, and a ConfigMap holds {MOST_BYTES:,}",
+            f"the plan and its code take {size:,} bytes, and a ConfigMap holds {MAX_BYTES:,}",
             hint="split the sweep, or start it with `apply`, which keeps both in the store",
             code="C2F456",
         )
@@ -112,27 +113,23 @@ def bundle_map(plan: Plan, text: str, bundles: list[Bundle]) -> dict[str, Any]:
             "apiVersion": "v1",
             "kind": "ConfigMap",
             "metadata": {
-                "name": f"given-{plan.digest[:10]}",
+                "name": f"bundle-{plan.digest[:10]}",
                 "namespace": environment.namespace,
-                "labels": names.plan_labels(plan.digest, "given"),
+                "labels": names.plan_labels(plan.digest, "bundle"),
                 "annotations": dict(SERVER_SIDE),
             },
             "immutable": True,
-            "binaryData": {name: _base64(data) for name, data in packed.items()},
+            "binaryData": {name: base64.b64encode(data).decode() for name, data in packed.items()},
         }
     )
 
 
-def _pod(plan: Plan, environment: KubernetesEnvironment, code: str, given: str | None) -> dict[str, Any]:
-    pool, asked = environment.pools[environment.cpu_pool], environment.driver
-    amount = {
-        "cpu": quantities.cores(asked.cpu),
-        "memory": quantities.bytes_of(asked.memory),
-        "ephemeral-storage": quantities.bytes_of(asked.ephemeral_storage),
-    }
+def _pod(plan: Plan, environment: KubernetesEnvironment, code: str, bundle: str | None) -> dict[str, Any]:
+    pool, driver = environment.pools[environment.cpu_pool], environment.driver
+    amount = amounts(driver.cpu, driver.memory, driver.ephemeral_storage)
     boot = [environment.python, f"{PLAN_FOLDER}/boot.py", "--store", environment.store, "--code", code]
-    boot += ["--given", GIVEN_FOLDER] if given else []
-    where = f"{variables.SCRATCH}/given/plan.json" if given else plan_url(plan)
+    boot += ["--bundle", BUNDLE_FOLDER] if bundle else []
+    where = f"{variables.SCRATCH}/bundle/plan.json" if bundle else plan_url(plan)
     command = [*boot, *MODULE, "--plan", where, "--digest", plan.digest]
     secrets = [environment.tracking_secret, environment.notify.secret if environment.notify else None]
     mounts = [
@@ -145,9 +142,9 @@ def _pod(plan: Plan, environment: KubernetesEnvironment, code: str, given: str |
         {"name": "scratch", "emptyDir": {"sizeLimit": amount["ephemeral-storage"]}},
         {"name": "tmp", "emptyDir": {"sizeLimit": "64Mi"}},
     ]
-    if given:
-        mounts.append({"name": "given", "mountPath": GIVEN_FOLDER, "readOnly": True})
-        volumes.append({"name": "given", "configMap": {"name": given}})
+    if bundle:
+        mounts.append({"name": "bundle", "mountPath": BUNDLE_FOLDER, "readOnly": True})
+        volumes.append({"name": "bundle", "configMap": {"name": bundle}})
     if environment.access.ca:
         mounts.append({"name": "authorities", "mountPath": variables.AUTHORITIES, "readOnly": True})
         volumes.append({"name": "authorities", "configMap": {"name": environment.access.ca}})
@@ -160,12 +157,11 @@ def _pod(plan: Plan, environment: KubernetesEnvironment, code: str, given: str |
             *variables.common(environment),
             *(variable for name in secrets for variable in variables.secret(environment, name)),
         ],
-        "resources": {"requests": amount, "limits": dict(amount)},
+        "resources": equal_limits(amount),
         "securityContext": security.container_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
     }
-    pull = [{"name": name} for name in environment.pull_secrets]
     return {
         "restartPolicy": "Never",
         "serviceAccountName": environment.driver_service_account,
@@ -173,13 +169,7 @@ def _pod(plan: Plan, environment: KubernetesEnvironment, code: str, given: str |
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 30,
         "securityContext": security.pod_context(environment.run_as_user),
-        **({"imagePullSecrets": pull} if pull else {}),
-        **({"nodeSelector": dict(pool.node_selector)} if pool.node_selector else {}),
-        **(
-            {"tolerations": [t.model_dump(exclude_none=True) for t in pool.tolerations]}
-            if pool.tolerations
-            else {}
-        ),
+        **node_and_pull_fields(environment, pool),
         "containers": [container],
         "volumes": volumes,
     }
@@ -193,9 +183,3 @@ def _policy(able: Features) -> dict[str, Any]:
             on_codes("FailJob", names.DRIVER_CONTAINER, sorted(map(int, FINAL)), able),
         ]
     }
-
-
-def _base64(data: bytes) -> str:
-    import base64
-
-    return base64.b64encode(data).decode()

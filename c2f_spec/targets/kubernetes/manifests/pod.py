@@ -1,7 +1,7 @@
-"""The pod of a stage: one container, its volumes, and what its pool of nodes asks for.
+"""Build the pod of a stage: one container, its volumes, its node selection, and a vLLM sidecar for a served teacher.
 
-Stages have no token of a service account, no links to services, nothing of the node, and a root that cannot be
-written to. Requests equal limits: a pod gets what it was promised, and is the last to go when a node runs short.
+Stages have no token of a service account, no links to services, nothing of the node, and a read-only root file system.
+Requests equal limits, so that a pod is the last to be evicted when a node runs short.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from c2f_spec.spec.teacher import VllmTeacher
 
 
-MERGED_BY = {
+MERGE_KEYS = {
     "containers": "name",
     "initContainers": "name",
     "env": "name",
@@ -32,14 +32,15 @@ MERGED_BY = {
     "volumeMounts": "mountPath",
     "imagePullSecrets": "name",
 }
+"""Lists of a pod that merge by the value of a field."""
 
 
 POD_TEMPLATE = "io.k8s.api.core.v1.PodTemplateSpec"
-WORDS = {"true": True, "false": False}
+BOOLEANS = {"true": True, "false": False}
 
 
 def with_pod_patch(template: dict[str, Any], environment: KubernetesEnvironment) -> dict[str, Any]:
-    """`template` with the environment's patch over it."""
+    """Return `template` with `pod_template` of the environment over it."""
     if not environment.pod_template:
         return template
     known = definitions(environment.kubernetes)
@@ -48,7 +49,7 @@ def with_pod_patch(template: dict[str, Any], environment: KubernetesEnvironment)
 
 
 def coerce(value: Any, schema: dict[str, Any], known: dict[str, Any]) -> Any:
-    """`value` with its text as the schema wants it; what fits nothing stays, and is complained of later."""
+    """Convert the text in `value` to the types of the schema. What does not fit stays, for `validation.py` to report."""
     if "$ref" in schema:
         return coerce(value, known[schema["$ref"].rpartition("/")[2]], known)
     if isinstance(value, dict):
@@ -61,19 +62,19 @@ def coerce(value: Any, schema: dict[str, Any], known: dict[str, Any]) -> Any:
     if not isinstance(value, str) or "string" in kinds:
         return value
     if "boolean" in kinds:
-        return WORDS.get(value, value)
+        return BOOLEANS.get(value, value)
     return int(value) if "integer" in kinds and value.lstrip("-").isdecimal() else value
 
 
 def merge(base: Any, patch: Any, field: str) -> Any:
-    """`patch` over `base`; `field` is the name of the list that they are."""
+    """Return `patch` over `base`; `field` is the name of the list that they are."""
     if isinstance(base, dict) and isinstance(patch, dict):
         return {**base, **{k: merge(base[k], v, k) if k in base else v for k, v in patch.items()}}
-    if isinstance(base, list) and isinstance(patch, list) and field in MERGED_BY:
-        by = MERGED_BY[field]
-        given = {item[by]: item for item in patch}
-        kept = [merge(item, given.pop(item[by]), "") if item[by] in given else item for item in base]
-        return [*kept, *given.values()]
+    if isinstance(base, list) and isinstance(patch, list) and field in MERGE_KEYS:
+        by = MERGE_KEYS[field]
+        new = {item[by]: item for item in patch}
+        merged = [merge(item, new.pop(item[by]), "") if item[by] in new else item for item in base]
+        return [*merged, *new.values()]
     return patch
 
 
@@ -91,7 +92,7 @@ def pod_template(
     command: Sequence[str],
     extra: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """`metadata` and `spec` of the pods of a stage; `extra` are further variables."""
+    """Return `metadata` and `spec` of the pods of a stage; `extra` are further variables."""
     part = _part(stage, pool)
     container = {
         "name": STAGE_CONTAINER,
@@ -111,8 +112,7 @@ def pod_template(
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": environment.limits.grace_seconds,
         "securityContext": security.pod_context(environment.run_as_user),
-        **_pulled(environment),
-        **_on(pool),
+        **node_and_pull_fields(environment, pool),
         "containers": [container],
         "volumes": volumes(environment, pool, part, name),
     }
@@ -120,21 +120,31 @@ def pod_template(
 
 
 def resources(stage: Stage, pool: Pool, part: Fraction) -> dict[str, Any]:
-    """Requests and limits, which are equal."""
-    amount = {
-        "cpu": quantities.cores(pool.cpu, part),
-        "memory": quantities.bytes_of(pool.memory, part),
-        "ephemeral-storage": quantities.bytes_of(pool.ephemeral_storage, part),
-    }
+    """Return requests and limits, which are equal."""
+    amount = amounts(pool.cpu, pool.memory, pool.ephemeral_storage, part)
     if stage.placement.gpus and pool.gpus:
         amount[pool.resource] = str(stage.placement.gpus)
     if stage.placement.nodes > 1 and pool.rdma:
         amount[pool.rdma.resource] = str(pool.rdma.count)
+    return equal_limits(amount)
+
+
+def amounts(cpu: str, memory: str, storage: str, part: Fraction = Fraction(1)) -> dict[str, str]:
+    """Return a part of some resources, as a container requests them."""
+    return {
+        "cpu": quantities.cores(cpu, part),
+        "memory": quantities.bytes_of(memory, part),
+        "ephemeral-storage": quantities.bytes_of(storage, part),
+    }
+
+
+def equal_limits(amount: dict[str, str]) -> dict[str, Any]:
+    """Return `resources` of a container with limits that equal its requests."""
     return {"requests": amount, "limits": dict(amount)}
 
 
 def mounts(environment: KubernetesEnvironment) -> list[dict[str, Any]]:
-    """Of `volumes`, in their order."""
+    """Return the mounts of `volumes`, in their order."""
     found: list[dict[str, Any]] = [
         {"name": "stage", "mountPath": STAGE_FOLDER, "readOnly": True},
         {"name": "scratch", "mountPath": variables.SCRATCH},
@@ -151,7 +161,7 @@ def mounts(environment: KubernetesEnvironment) -> list[dict[str, Any]]:
 def volumes(
     environment: KubernetesEnvironment, pool: Pool, part: Fraction, config_map: str
 ) -> list[dict[str, Any]]:
-    """The stage's file, places to write, and shared memory in the pod's part of the node's."""
+    """Return the volumes: the stage's file, places to write, and the pod's part of the node's shared memory."""
     shm = quantities.bytes_of(pool.shm, part)
     found: list[dict[str, Any]] = [
         {"name": "stage", "configMap": {"name": config_map}},
@@ -170,7 +180,7 @@ def volumes(
 
 
 def core_variables(stage: Stage, pool: Pool) -> list[dict[str, Any]]:
-    """Cores and threads, and the network of several GPUs."""
+    """Return variables for cores and threads, and for the network of several GPUs."""
     placement = stage.placement
     cores = max(1, int(quantities.amount(pool.cpu) * _part(stage, pool)))
     given = {"C2F_CORES": str(cores), "OMP_NUM_THREADS": str(placement.threads)}
@@ -180,18 +190,15 @@ def core_variables(stage: Stage, pool: Pool) -> list[dict[str, Any]]:
 
 
 def _part(stage: Stage, pool: Pool) -> Fraction:
-    """Of a node: as many of its GPUs, or of one if it needs none; in a pool without GPUs, what each pod asks for."""
+    """Return the part of a node, by its GPUs (at least one); 1 in a pool without GPUs, whose values are of each pod."""
     return Fraction(max(1, stage.placement.gpus), pool.gpus) if pool.gpus else Fraction(1)
 
 
-def _pulled(environment: KubernetesEnvironment) -> dict[str, Any]:
-    names = [{"name": name} for name in environment.pull_secrets]
-    return {"imagePullSecrets": names} if names else {}
-
-
-def _on(pool: Pool) -> dict[str, Any]:
-    """Which nodes."""
+def node_and_pull_fields(environment: KubernetesEnvironment, pool: Pool) -> dict[str, Any]:
+    """Return the fields of a pod that choose its nodes and give it credentials for the registry."""
     found: dict[str, Any] = {}
+    if environment.pull_secrets:
+        found["imagePullSecrets"] = [{"name": name} for name in environment.pull_secrets]
     if pool.node_selector:
         found["nodeSelector"] = dict(pool.node_selector)
     if pool.tolerations:
@@ -211,27 +218,28 @@ def avoid_nodes(pod: dict[str, Any], nodes: Sequence[str]) -> None:
         term["matchFields"] = [*term.get("matchFields", ()), *fields]
 
 
-# A teacher served by vLLM beside the stage that asks it: a native sidecar, which ends when the stage ends.
-#
-# The weights are fetched from the store by an init container of the runtime's image; vLLM's image needs none of our
-# code. The stage starts when the server's startup probe is content. Not measured on a GPU.
-
-
 WEIGHTS = f"{variables.SCRATCH}/weights"
-CLIENT = Fraction(1, 4)
-"""The stage's part of processors and memory: it decodes the clips. vLLM has the rest, and all GPUs."""
+CLIENT_PART = Fraction(1, 4)
+"""The stage's part of processors and memory, to decode clips. vLLM has the rest, and all GPUs."""
 PROBE = f"import urllib.request; urllib.request.urlopen('http://127.0.0.1:{SIDECAR_PORT}/health', timeout=4)"
 """The server listens to its own pod only, and the kubelet's HTTP probes come from outside."""
-START_SECONDS, START_TRIES = 10, 180
-"""Half an hour to load the weights of the largest teachers and to capture CUDA graphs."""
+PROBE_SECONDS, PROBE_FAILURES = 10, 180
+"""Together half an hour, to load the weights of the largest teachers and to capture CUDA graphs."""
 
 
 def add_vllm_sidecar(pod: dict[str, Any], environment: KubernetesEnvironment, teacher: VllmTeacher) -> None:
-    """Split the pod `spec` of one container into fetching, serving and asking."""
+    """Serve the teacher by vLLM in a native sidecar, which ends when the stage ends. Not tried on a GPU.
+
+    An init container of the runtime's image fetches the weights from the store: vLLM's image needs no code of c2f-spec.
+    The stage starts when the startup probe of the server succeeds. `pod` is the `spec` of a pod, and is changed.
+    """
     stage = pod["containers"][0]
     whole = stage["resources"]["requests"]
     devices = {k: v for k, v in whole.items() if k not in ("cpu", "memory", "ephemeral-storage")}
-    asks, serves = (_vllm_part(whole, part) for part in (CLIENT, 1 - CLIENT))
+    client, server = (
+        amounts(whole["cpu"], whole["memory"], whole["ephemeral-storage"], part)
+        for part in (CLIENT_PART, 1 - CLIENT_PART)
+    )
     base = {
         key: stage[key]
         for key in ("imagePullPolicy", "securityContext", "terminationMessagePolicy", "volumeMounts")
@@ -241,10 +249,10 @@ def add_vllm_sidecar(pod: dict[str, Any], environment: KubernetesEnvironment, te
         "image": stage["image"],
         "command": [*stage["command"][:-1], "runtime.commands.weights", "--to", WEIGHTS],
         "env": stage["env"],
-        "resources": _equal(asks),
+        "resources": equal_limits(client),
         **base,
     }
-    server = {
+    vllm = {
         "name": VLLM_CONTAINER,
         "image": environment.vllm_image,
         "restartPolicy": "Always",
@@ -262,23 +270,11 @@ def add_vllm_sidecar(pod: dict[str, Any], environment: KubernetesEnvironment, te
         "startupProbe": {
             "exec": {"command": ["python3", "-c", PROBE]},
             "timeoutSeconds": 5,
-            "periodSeconds": START_SECONDS,
-            "failureThreshold": START_TRIES,
+            "periodSeconds": PROBE_SECONDS,
+            "failureThreshold": PROBE_FAILURES,
         },
-        "resources": _equal(serves | devices),
+        "resources": equal_limits(server | devices),
         **base,
     }
-    stage["resources"] = _equal(asks)
-    pod["initContainers"] = [fetch, server]
-
-
-def _vllm_part(whole: dict[str, str], part: Fraction) -> dict[str, str]:
-    return {
-        "cpu": quantities.cores(whole["cpu"], part),
-        "memory": quantities.bytes_of(whole["memory"], part),
-        "ephemeral-storage": quantities.bytes_of(whole["ephemeral-storage"], part),
-    }
-
-
-def _equal(amount: dict[str, str]) -> dict[str, Any]:
-    return {"requests": amount, "limits": dict(amount)}
+    stage["resources"] = equal_limits(client)
+    pod["initContainers"] = [fetch, vllm]
