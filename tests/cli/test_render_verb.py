@@ -101,7 +101,7 @@ def test_what_kubernetes_would_refuse_is_told_at_the_line_of_the_environment(her
     assert main(["render", "specs/smoke.yaml", "--on", "kind", "--environments", str(tmp_path)]) == 3
     told = capsys.readouterr().err
     assert f"kind.yaml:{line}:14: Kubernetes 1.33 would refuse each Job" in told
-    assert "folders of the node are not mounted (Pod Security `restricted`) [C2F455]" in told
+    assert "host paths are not allowed (Pod Security `restricted`) [C2F455]" in told
     assert told.count("C2F455") == 1, "once, and not once a stage"
 
 

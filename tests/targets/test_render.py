@@ -429,12 +429,12 @@ spec:
         (
             {"spec": {"volumes": [{"name": "h", "hostPath": {"path": "/data"}}]}},
             "spec.template.spec.volumes[4].hostPath",
-            "folders of the node are not mounted (Pod Security `restricted`)",
+            "host paths are not allowed (Pod Security `restricted`)",
         ),
         (
             {"spec": {"securityContext": {"runAsUser": "0"}}},
             "spec.template.spec.securityContext.runAsUser",
-            "nothing runs as root",
+            "root is not allowed",
         ),
     ],
 )

@@ -13,13 +13,12 @@ are in `watch.py`; what is repeated, and for how long, in `transport.py`.
 from __future__ import annotations
 
 import json
-import random
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import quote
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.targets.kubernetes.errors import NotFound, Warned, api_error, warnings_of
-from c2f_spec.targets.kubernetes.transport import Transport
+from c2f_spec.targets.kubernetes.transport import JITTER, Transport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -169,7 +168,7 @@ class Client:
 
     def watch(self, resource: Resource, *, since: str, labels: str = "", fields: str = "") -> Watch:
         """Watch changes after the version `since`. Not repeated: `watch.py` does that."""
-        seconds = random.randint(WATCH_SECONDS, WATCH_SECONDS * 3 // 2)  # noqa: S311  not all watches at once
+        seconds = JITTER.randint(WATCH_SECONDS, WATCH_SECONDS * 3 // 2)  # not all watches at once
         query = {
             "watch": "1",
             "resourceVersion": since,

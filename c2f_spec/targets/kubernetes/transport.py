@@ -30,6 +30,8 @@ AGENT = f"c2f-spec/{VERSION}"
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0
 """Seconds between two attempts; each pause is up to three times the one before."""
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
+JITTER = random.SystemRandom()
+"""Generator of random pauses, so that the global generator of the process is left alone."""
 BUSY = frozenset({429, 500, 502, 503, 504})
 CHUNK = 1 << 16
 
@@ -104,7 +106,7 @@ class Transport:
                 if answer.status not in BUSY or time.monotonic() + pause > deadline:
                     raise api_error(f"{method} {path}", answer.status, answer.data)
             time.sleep(pause)
-            pause = random.uniform(FIRST_PAUSE, min(LONGEST_PAUSE, pause * 3))  # noqa: S311  jitter
+            pause = JITTER.uniform(FIRST_PAUSE, min(LONGEST_PAUSE, pause * 3))
 
     def stream(
         self, path: str, query: dict[str, str], *, silence: float | None, accept: str = "application/json"

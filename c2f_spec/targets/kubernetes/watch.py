@@ -8,13 +8,13 @@ that restarts. Nothing is missed: after any gap the mirror holds what LIST retur
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.targets.kubernetes.errors import ApiError, Gone
+from c2f_spec.targets.kubernetes.transport import JITTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ class Mirror(Generic[T]):
                 raise
             lived = time.monotonic() - began > LONGEST_PAUSE
             pause = FIRST_PAUSE if lived else min(LONGEST_PAUSE, pause * 2)
-            stopped.wait(random.uniform(pause / 2, pause))  # noqa: S311  jitter
+            stopped.wait(JITTER.uniform(pause / 2, pause))
 
     def _list(self) -> None:
         found: dict[str, T] = {}

@@ -1,6 +1,6 @@
-"""How the pods of one stage work together: alone, as shards, or as the nodes of one training.
+"""Build the fields of a Job that decide how its pods work together, what a failure means, and who schedules them.
 
-Shards and nodes are pods of an Indexed Job; each knows its number by `JOB_COMPLETION_INDEX`, which the Job controller
+A stage is one pod, several shards, or the nodes of one training. Shards and nodes are pods of an Indexed Job; each knows its number by `JOB_COMPLETION_INDEX`, which the Job controller
 sets. Shards are independent, and each has retries of its own. Nodes are not: when one dies the others fail with it,
 each failure is counted, and all come back to the newest checkpoint.
 """
@@ -19,39 +19,38 @@ if TYPE_CHECKING:
 
 
 class Features(NamedTuple):
-    """Each either has a way to do without, or is refused where it is needed."""
+    """Features of a version of Kubernetes. Without one, a Job is built differently, or refused."""
 
     pod_replacement_policy: bool
-    """1.29. Without it a pod that is still ending may overlap its successor: the store takes one result all the same."""
+    """1.29. Without it a pod that is still terminating may overlap its successor; the store accepts one result only."""
     backoff_limit_per_index: bool
-    """1.29. Without it the indexes of a sharded stage share one limit, as many times as large."""
+    """1.29. Without it the shards of a stage share one limit, multiplied by their number."""
     native_sidecars: bool
-    """1.29. Without it there is no server beside a stage: a teacher of kind `vllm` is refused."""
+    """1.29. Without it a teacher of kind `vllm`, a server beside a stage, is not supported."""
     rules_without_conditions: bool
-    """1.29. Before, the schema wants `onPodConditions` in every rule of a failure policy, if only empty."""
+    """1.29. Before, the schema requires `onPodConditions` in every rule of a failure policy, even if empty."""
 
 
 @cache
 def features(version: str) -> Features:
-    """Of `1.34`, say."""
+    """Return the features of a version such as `1.34`."""
     minor = int(version.partition(".")[2])
     since_29 = minor >= 29
     return Features(since_29, since_29, since_29, since_29)
 
 
-# What a Job does when a pod ends: generated from the table of exit codes (`c2f_spec/errors.py`, DESIGN 7).
-#
-# The first rule that fits holds. A disruption (drain, preemption, node loss) comes first and costs nothing, whatever the
-# process managed to say. Then the codes that mean the same end again, and the one of a stage that saved and stopped. The
-# rest (storage, network, hardware, the unknown) is counted against `backoffLimit`.
-
-
 KILLED = 128 + 9
-"""Of a pod that no disruption ended: memory ran out, and `71` could not be said any more."""
+"""Exit code of a pod that was killed without a disruption: memory ran out before it could end with 71."""
 
 
 def pod_failure_policy(able: Features) -> dict[str, Any]:
-    """Needs `restartPolicy: Never`. `status` must be said for servers up to 1.34."""
+    """Return what a Job does when a pod ends, by the exit codes of `c2f_spec/errors.py` (DESIGN 7).
+
+    The first rule that matches holds. A disruption (drain, preemption, node loss) comes first and is not counted,
+    whatever the exit code. Then come codes with which the stage would end again, and the code of a stage that saved and
+    stopped. The rest (storage, network, hardware, unknown) counts against `backoffLimit`. Needs
+    `restartPolicy: Never`. Servers up to 1.34 require `status` in the condition.
+    """
     fatal = sorted({*(int(code) for code in StageExit if code.permanent), KILLED})
     disrupted = {"type": "DisruptionTarget", "status": "True"}
     return {
@@ -64,23 +63,23 @@ def pod_failure_policy(able: Features) -> dict[str, Any]:
 
 
 def on_codes(action: str, container: str, values: list[int], able: Features) -> dict[str, Any]:
-    """A rule for exit codes of one container."""
+    """Return a rule for exit codes of one container."""
     named = {"containerName": container, "operator": "In", "values": values}
     conditions: dict[str, Any] = {} if able.rules_without_conditions else {"onPodConditions": []}
     return {"action": action, "onExitCodes": named, **conditions}
 
 
 PORT = 29400
-"""Where the first node's torchrun waits for the others."""
+"""Port at which the first node's torchrun waits for the others."""
 
 
 def single_pod(retries: int) -> dict[str, Any]:
-    """Fields of the Job's `spec`: one pod at a time."""
+    """Return fields of a Job's `spec` for one pod at a time."""
     return {"backoffLimit": retries}
 
 
 def sharded(shards: int, retries: int, able: Features) -> dict[str, Any]:
-    """So many pods side by side, each with its own units of the manifest."""
+    """Return fields for `shards` pods side by side, each with its own units of the manifest."""
     indexed = {"completionMode": "Indexed", "completions": shards, "parallelism": shards}
     if able.backoff_limit_per_index:
         # One shard that keeps failing must not cost the others: their units stay done, and the stage is not.
@@ -89,7 +88,7 @@ def sharded(shards: int, retries: int, able: Features) -> dict[str, Any]:
 
 
 def several_nodes(nodes: int, retries: int) -> dict[str, Any]:
-    """All nodes at once; a failure of one is a failure of each, so the limit is that of all together."""
+    """Return fields for all nodes at once; a failure of one is a failure of each, so the limit is multiplied."""
     return {
         "completionMode": "Indexed",
         "completions": nodes,
@@ -99,7 +98,7 @@ def several_nodes(nodes: int, retries: int) -> dict[str, Any]:
 
 
 def rendezvous(stage: Stage, name: str, environment: KubernetesEnvironment) -> dict[str, str]:
-    """Where the nodes meet. `<job>-0.<service>` is stable: a pod of an Indexed Job has its index for a host name."""
+    """Return the variables by which nodes meet. `<job>-0.<service>` is stable: the host name of a pod ends with its index."""
     host = f"{name}-0.{name}.{environment.namespace}.svc"
     return {
         "C2F_NODES": str(stage.placement.nodes),
@@ -108,14 +107,14 @@ def rendezvous(stage: Stage, name: str, environment: KubernetesEnvironment) -> d
     }
 
 
-def networks(pool: Pool) -> dict[str, str]:
-    """Annotations of a pod that is one of several nodes: Multus attaches it to the fast network."""
-    asked = pool.rdma.networks if pool.rdma else None
-    return {"k8s.v1.cni.cncf.io/networks": asked} if asked else {}
+def network_annotations(pool: Pool) -> dict[str, str]:
+    """Return annotations by which Multus attaches a pod, one of several nodes, to the fast network."""
+    networks = pool.rdma.networks if pool.rdma else None
+    return {"k8s.v1.cni.cncf.io/networks": networks} if networks else {}
 
 
 def headless_service(name: str, namespace: str, labels: dict[str, str]) -> dict[str, Any]:
-    """Gives each pod of the Job its name in DNS, ready or not: they meet before any of them is ready."""
+    """Return a Service that gives each pod of a Job its name in DNS, ready or not: they meet before they are ready."""
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -127,9 +126,6 @@ def headless_service(name: str, namespace: str, labels: dict[str, str]) -> dict[
             "ports": [{"name": "rendezvous", "port": PORT, "protocol": "TCP"}],
         },
     }
-
-
-# What a scheduler wants to read on a Job and its pods: Kueue, Volcano, or nobody.
 
 
 def add_scheduler_fields(
@@ -159,7 +155,7 @@ def add_scheduler_fields(
 
 
 def pod_group(job: dict[str, Any], environment: KubernetesEnvironment, stage: Stage) -> list[dict[str, Any]]:
-    """Volcano's word for pods that start together or not at all; nothing for other schedulers.
+    """Return Volcano's object for pods that start together or not at all; nothing for other schedulers.
 
     Shards need not start together, the nodes of one training must.
     """
@@ -184,5 +180,5 @@ def pod_group(job: dict[str, Any], environment: KubernetesEnvironment, stage: St
     ]
 
 
-def _annotate(template: dict[str, Any], given: dict[str, str]) -> None:
-    template["metadata"].setdefault("annotations", {}).update(given)
+def _annotate(template: dict[str, Any], annotations: dict[str, str]) -> None:
+    template["metadata"].setdefault("annotations", {}).update(annotations)

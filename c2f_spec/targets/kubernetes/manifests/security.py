@@ -1,7 +1,7 @@
-"""Pod Security: what our pods say of themselves, and what a level would refuse.
+"""Pod Security: the security contexts of pods and containers, and what a level forbids in a pod.
 
-A Job whose pods a namespace refuses is accepted with a mere `Warning`, and its pods are then refused for ever
-(PLATFORM: "Facts proven"). So a pod template is judged here, before anything is sent.
+A Job whose pods a namespace forbids is accepted with a mere `Warning`, and its pods are then refused for ever. So a pod
+template is checked here, before anything is sent.
 https://kubernetes.io/docs/concepts/security/pod-security-standards/
 """
 
@@ -14,58 +14,26 @@ if TYPE_CHECKING:
 
 Level = Literal["restricted", "baseline", "privileged"]
 
-BASELINE_CAPABILITIES = frozenset(
-    [
-        "AUDIT_WRITE",
-        "CHOWN",
-        "DAC_OVERRIDE",
-        "FOWNER",
-        "FSETID",
-        "KILL",
-        "MKNOD",
-        "NET_BIND_SERVICE",
-        "SETFCAP",
-        "SETGID",
-        "SETPCAP",
-        "SETUID",
-        "SYS_CHROOT",
-    ]
-)
-SAFE_SYSCTLS = frozenset(
-    [
-        "kernel.shm_rmid_forced",
-        "net.ipv4.ip_local_port_range",
-        "net.ipv4.ip_local_reserved_ports",
-        "net.ipv4.ip_unprivileged_port_start",
-        "net.ipv4.ping_group_range",
-        "net.ipv4.tcp_fin_timeout",
-        "net.ipv4.tcp_keepalive_intvl",
-        "net.ipv4.tcp_keepalive_probes",
-        "net.ipv4.tcp_keepalive_time",
-        "net.ipv4.tcp_rmem",
-        "net.ipv4.tcp_syncookies",
-        "net.ipv4.tcp_wmem",
-    ]
-)
+BASELINE_CAPABILITIES = frozenset([
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
+    "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+])  # fmt: skip
+SAFE_SYSCTLS = frozenset([
+    "kernel.shm_rmid_forced", "net.ipv4.ip_local_port_range", "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range", "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl", "net.ipv4.tcp_keepalive_probes", "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_rmem", "net.ipv4.tcp_syncookies", "net.ipv4.tcp_wmem",
+])  # fmt: skip
 SELINUX_TYPES = ("", "container_t", "container_init_t", "container_kvm_t", "container_engine_t")
-RESTRICTED_VOLUMES = frozenset(
-    [
-        "configMap",
-        "csi",
-        "downwardAPI",
-        "emptyDir",
-        "ephemeral",
-        "image",
-        "persistentVolumeClaim",
-        "projected",
-        "secret",
-    ]
-)
+RESTRICTED_VOLUMES = frozenset([
+    "configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim",
+    "projected", "secret",
+])  # fmt: skip
 PROFILES = ("RuntimeDefault", "Localhost")
 
 
 def pod_context(user: int | None) -> dict[str, Any]:
-    """Of a pod; without a user id, the namespace gives one."""
+    """Return the security context of a pod; without a user id, the namespace assigns one."""
     ids = {} if user is None else {"runAsUser": user, "runAsGroup": user, "fsGroup": user}
     return {
         "runAsNonRoot": True,
@@ -76,7 +44,7 @@ def pod_context(user: int | None) -> dict[str, Any]:
 
 
 def container_context() -> dict[str, Any]:
-    """Of every container, init containers and sidecars too."""
+    """Return the security context of every container, init containers and sidecars included."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -85,7 +53,7 @@ def container_context() -> dict[str, Any]:
 
 
 def violations(pod: dict[str, Any], level: Level) -> list[tuple[str, str]]:
-    """Path below a pod's `spec`, and what the level has against it. `privileged` has nothing against anything."""
+    """Return what a level forbids in the `spec` of a pod: the path below it and a message. `privileged` forbids nothing."""
     if level == "privileged":
         return []
     found = list(_baseline(pod))
@@ -107,12 +75,12 @@ def _contexts(pod: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def _baseline(pod: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name in ("hostNetwork", "hostPID", "hostIPC"):
         if pod.get(name):
-            yield name, "namespaces of the node are not shared"
+            yield name, "namespaces of the node are not allowed"
     for i, volume in enumerate(pod.get("volumes") or ()):
         if "hostPath" in volume:
-            yield f"volumes[{i}].hostPath", "folders of the node are not mounted"
-    for name, _ in ((s.get("name", ""), s) for s in (pod.get("securityContext") or {}).get("sysctls") or ()):
-        if name not in SAFE_SYSCTLS:
+            yield f"volumes[{i}].hostPath", "host paths are not allowed"
+    for sysctl in (pod.get("securityContext") or {}).get("sysctls") or ():
+        if (name := sysctl.get("name", "")) not in SAFE_SYSCTLS:
             yield "securityContext.sysctls", f"`{name}` is not a safe sysctl"
     for path, container in _containers(pod):
         yield from _baseline_container(path, container)
@@ -122,31 +90,31 @@ def _baseline(pod: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _baseline_container(path: str, container: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if any(port.get("hostPort") for port in container.get("ports") or ()):
-        yield f"{path}.ports", "ports of the node are not taken"
+        yield f"{path}.ports", "host ports are not allowed"
     probes = [container.get(name) or {} for name in ("livenessProbe", "readinessProbe", "startupProbe")]
     hooks = list((container.get("lifecycle") or {}).values())
     for action in (*probes, *(h for h in hooks if isinstance(h, dict))):
         if any((action.get(kind) or {}).get("host") for kind in ("httpGet", "tcpSocket")):
-            yield path, "a probe or hook names no `host`"
+            yield path, "`host` is not allowed in a probe or hook"
 
 
 def _baseline_context(path: str, context: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if context.get("privileged"):
-        yield f"{path}.privileged", "no container is privileged"
+        yield f"{path}.privileged", "privileged containers are not allowed"
     added = set((context.get("capabilities") or {}).get("add") or ())
     if wrong := added - BASELINE_CAPABILITIES:
-        yield f"{path}.capabilities.add", f"{', '.join(sorted(wrong))} cannot be added"
+        yield f"{path}.capabilities.add", f"{', '.join(sorted(wrong))} not allowed"
     if (context.get("seccompProfile") or {}).get("type") == "Unconfined":
-        yield f"{path}.seccompProfile", "seccomp is not turned off"
+        yield f"{path}.seccompProfile", "`Unconfined` is not allowed"
     if (context.get("appArmorProfile") or {}).get("type") == "Unconfined":
-        yield f"{path}.appArmorProfile", "AppArmor is not turned off"
+        yield f"{path}.appArmorProfile", "`Unconfined` is not allowed"
     if context.get("procMount", "Default") != "Default":
-        yield f"{path}.procMount", "`/proc` stays masked"
+        yield f"{path}.procMount", "an unmasked `/proc` is not allowed"
     selinux = context.get("seLinuxOptions") or {}
     if selinux.get("type", "") not in SELINUX_TYPES or selinux.get("user") or selinux.get("role"):
-        yield f"{path}.seLinuxOptions", "SELinux keeps its type, user and role"
+        yield f"{path}.seLinuxOptions", "another SELinux type, user or role is not allowed"
     if (context.get("windowsOptions") or {}).get("hostProcess"):
-        yield f"{path}.windowsOptions", "no process of the node"
+        yield f"{path}.windowsOptions", "host processes are not allowed"
 
 
 def _restricted(pod: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -156,7 +124,7 @@ def _restricted(pod: dict[str, Any]) -> Iterator[tuple[str, str]]:
     own = pod.get("securityContext") or {}
     for path, context in _contexts(pod):
         if context.get("runAsUser") == 0:
-            yield f"{path}.runAsUser", "nothing runs as root"
+            yield f"{path}.runAsUser", "root is not allowed"
     for path, container in _containers(pod):
         context, at = container.get("securityContext") or {}, f"{path}.securityContext"
         if context.get("allowPrivilegeEscalation") is not False:
@@ -164,7 +132,7 @@ def _restricted(pod: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if "ALL" not in ((context.get("capabilities") or {}).get("drop") or ()):
             yield f"{at}.capabilities.drop", "must name ALL"
         if added := set((context.get("capabilities") or {}).get("add") or ()) - {"NET_BIND_SERVICE"}:
-            yield f"{at}.capabilities.add", f"{', '.join(sorted(added))} cannot be added"
+            yield f"{at}.capabilities.add", f"{', '.join(sorted(added))} not allowed"
         if not context.get("runAsNonRoot", own.get("runAsNonRoot")):
             yield f"{at}.runAsNonRoot", "must be true, here or for the pod"
         profile = (context.get("seccompProfile") or own.get("seccompProfile") or {}).get("type")

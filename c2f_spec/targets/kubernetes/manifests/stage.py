@@ -1,9 +1,9 @@
-"""`prepare`: a stage of a plan as the objects that run it. Pure; reads from top to bottom as what is made.
+"""Build the objects that run a stage of a plan. Pure.
 
-- a ConfigMap with the stage's file, immutable, and the script that brings the code (`boot.py`)
+- an immutable ConfigMap with the stage's file and the script that fetches the code (`boot.py`)
 - a Job; for several nodes also a headless Service; for Volcano also a PodGroup
 
-All have one name, `<kind>-<start of the key>-r<retries>`, so that what belongs together is seen, and removed, together.
+All have one name, `<kind>-<start of the key>-r<retries>`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BOOT = Path(__file__).with_name("boot.py")
 
 
 def prepare(plan: Plan, stage: Stage, *, retries: int = 0, avoid: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """The objects of a stage, in the order in which they are created; the Job is last.
+    """Return the objects of a stage, in the order in which they are created; the Job is last.
 
     `retries` is how often the stage was forgiven a failure; `avoid` are names of nodes whose hardware failed it.
     """
@@ -44,16 +44,16 @@ def prepare(plan: Plan, stage: Stage, *, retries: int = 0, avoid: Sequence[str] 
     text = stage_file(plan, stage)
     config = config_map(environment, stage, name, labels, text)
     job = job_of(environment, plan, stage, name, labels, text=text, avoid=avoid)
-    made = [config]
+    objects = [config]
     if stage.placement.nodes > 1:
-        made.append(job_shapes.headless_service(name, environment.namespace, labels))
-    made += job_shapes.pod_group(job, environment, stage)
-    made.append(job)
-    return [with_digest(item) for item in made]
+        objects.append(job_shapes.headless_service(name, environment.namespace, labels))
+    objects += job_shapes.pod_group(job, environment, stage)
+    objects.append(job)
+    return [with_digest(item) for item in objects]
 
 
 def stage_file(plan: Plan, stage: Stage) -> str:
-    """`stage.json`: the same bytes for every plan that has this stage in this environment."""
+    """Return `stage.json`, the same bytes for every plan that has this stage in this environment."""
     file = StageFile(
         kind=stage.kind,
         key=stage.key,
@@ -71,7 +71,7 @@ def stage_file(plan: Plan, stage: Stage) -> str:
 def config_map(
     environment: KubernetesEnvironment, stage: Stage, name: str, labels: dict[str, str], text: str
 ) -> dict[str, Any]:
-    """What the pods mount. Immutable: what was reviewed is what runs, and nodes need not watch it."""
+    """Return the ConfigMap that the pods mount. Immutable: what was reviewed is what runs, and nodes need not watch it."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -91,7 +91,7 @@ def job_of(
     text: str,
     avoid: Sequence[str],
 ) -> dict[str, Any]:
-    """The Job of a stage."""
+    """Return the Job of a stage."""
     placement, limits, able = stage.placement, environment.limits, features(environment.kubernetes)
     pool = environment.pools[placement.pool or environment.cpu_pool]
     extra = variables.values({VARIABLE: digest_of(plan.origin)}) if plan.origin else []
@@ -113,7 +113,7 @@ def job_of(
         pod_module.add_vllm_sidecar(template["spec"], environment, teacher)
     if placement.nodes > 1:
         template["spec"]["subdomain"] = name
-        if attached := job_shapes.networks(pool):
+        if attached := job_shapes.network_annotations(pool):
             template["metadata"]["annotations"] = attached
         shape = job_shapes.several_nodes(placement.nodes, limits.retries)
     elif placement.shards > 1:
@@ -142,7 +142,7 @@ def job_of(
 
 
 def command(environment: KubernetesEnvironment, stage: Stage, text: str) -> list[str]:
-    """Process 1. Paths come by argument and by variable, so that a node may put the files elsewhere."""
+    """Return the command of the container. Paths are arguments and variables, so that a test may put files elsewhere."""
     boot = [environment.python, f"{STAGE_FOLDER}/boot.py", "--store", environment.store]
     return [
         *boot,
@@ -168,30 +168,30 @@ def metadata(
 
 
 def teacher_of(plan: Plan, stage: Stage) -> Any:
-    """The teacher of a `distil` stage, with the fields of the place that its preimage does not hold; else `None`."""
+    """Return the teacher of a `distil` stage, with the placement fields that its preimage does not hold; else `None`."""
     if stage.kind != "distil":
         return None
     return experiment_of(plan, stage).teacher
 
 
 def experiment_of(plan: Plan, stage: Stage) -> Experiment:
-    """One that needs the stage: all who do agree in what it is, and in where it runs."""
+    """Return an experiment that needs the stage; all that need it agree in what it is and where it runs."""
     return next(v for v in plan.variants if stage.key in v.stages).experiment
 
 
 def with_digest(item: dict[str, Any]) -> dict[str, Any]:
-    """`item` with the digest of itself: applying it again is then one comparison. Texts count by their own digests.
+    """Annotate `item` with its own digest, so that applying it again is one comparison; return it.
 
-    Who launched a stage does not count: from any commit it is the same Job.
+    Texts count by their digests. Who launched a stage does not count: from any commit it is the same Job.
     """
     texts = {name: _digest(text) for name, text in item.get("data", {}).items()}
-    digest = content_key({**item, "data": texts} if texts else _of_anybody(item))
+    digest = content_key({**item, "data": texts} if texts else _without_launcher(item))
     item["metadata"].setdefault("annotations", {})[names.DIGEST] = digest
     return item
 
 
-def _of_anybody(item: dict[str, Any]) -> dict[str, Any]:
-    """A Job without who launched it."""
+def _without_launcher(item: dict[str, Any]) -> dict[str, Any]:
+    """Return a Job without the variable that says who launched it."""
     if item["kind"] != "Job":
         return item
     spec, template = item["spec"], item["spec"]["template"]

@@ -1,7 +1,9 @@
-"""A field of a manifest → the field of the environment, or of the spec, that produced it.
+"""Validate rendered objects before they are printed or sent, and find the field of a spec or an environment at fault.
 
-The API server names fields of Jobs and pods; who wrote the spec has never seen those. Where it says nothing that is
-known here, the whole environment is to blame, at its first line.
+Objects are checked against the schemas of a version of Kubernetes, as the API server would, and against a level of Pod
+Security. The schemas are strict: an unknown field is an error. They are package data, made by
+`tests/kubernetes_schemas.py` out of those of Kubernetes (The Kubernetes Authors, Apache License 2.0). Kinds of other
+projects (PodGroup) have no schema here and are not checked.
 """
 
 from __future__ import annotations
@@ -27,14 +29,14 @@ Loc = tuple[str | int, ...]
 
 
 class ErrorOrigin(NamedTuple):
-    """Where somebody wrote what a server refuses."""
+    """The field of a file that produced what a server refuses."""
 
     file: Literal["spec", "environment"]
     loc: Loc
 
 
 POOL = "<pool>"
-"""Stands for the pool of the stage."""
+"""Placeholder for the pool of the stage."""
 FIELDS: tuple[tuple[str, Loc], ...] = (
     (r"queue-name|LocalQueue|[Qq]ueue .*(?:not found|does not exist)", ("scheduler", "queue")),
     (r"priorityClassName|PriorityClass|priority-class", ("scheduler", "priority")),
@@ -61,30 +63,34 @@ FIELDS: tuple[tuple[str, Loc], ...] = (
     (r"namespace", ("namespace",)),
     (r"unknown field|strict decoding", ("kubernetes",)),
 )
-"""What a server says of a field, and which field of an environment that comes from; the first that fits holds."""
+"""Patterns of a server's message, each with the field of an environment at fault; the first match holds."""
 SPEC_RESOURCES = (
     (r"resources.*gpu|requests\.nvidia", "gpus"),
     (r"completions|parallelism", "nodes"),
     (r"nodeSelector|tolerations", "pool"),
 )
-"""What a spec's `resources` decide, if it says so itself."""
+"""Patterns of what `resources` of a spec decides, if the spec sets the field."""
 
 
 def error_origin(
     field: str, message: str, stage: Stage | None, environment: KubernetesEnvironment, spec: dict[str, Any]
 ) -> ErrorOrigin:
-    """`spec` is the spec's text as data; `stage` is absent for the driver's objects."""
-    told = f"{field} {message}"
+    """Return the field at fault for a message of the API server about `field` of a manifest.
+
+    `spec` is the spec's text as data; `stage` is `None` for the driver's objects. Where nothing matches, it is the whole
+    environment, at its first line.
+    """
+    text = f"{field} {message}"
     if stage is not None:
-        given = (spec.get("resources") or {}).get(stage.kind) or {}
+        resources = (spec.get("resources") or {}).get(stage.kind) or {}
         for pattern, name in SPEC_RESOURCES:
-            if name in given and re.search(pattern, told):
+            if name in resources and re.search(pattern, text):
                 return ErrorOrigin("spec", ("resources", stage.kind, name))
     if (inside := _patched(field, environment.pod_template)) is not None:
         return ErrorOrigin("environment", ("pod_template", *inside))
     pool = stage.placement.pool if stage is not None else None
     for pattern, loc in FIELDS:
-        if re.search(pattern, told):
+        if re.search(pattern, text):
             return ErrorOrigin(
                 "environment", tuple((pool or environment.cpu_pool) if p == POOL else p for p in loc)
             )
@@ -92,7 +98,7 @@ def error_origin(
 
 
 def _patched(field: str, template: dict[str, Any]) -> Loc | None:
-    """The deepest part of `pod_template` that `field` is in, if it is in any."""
+    """Return the deepest part of `pod_template` that holds `field`, if any."""
     inside = field.removeprefix("spec.template.").removeprefix(".")
     part: Any = template
     found: list[str] = []
@@ -104,13 +110,6 @@ def _patched(field: str, template: dict[str, Any]) -> Loc | None:
     return tuple(found) if len(found) > 1 else None
 
 
-# Rendered objects against the schemas of a version of Kubernetes: what the API server would say, without one.
-#
-# The schemas are strict: an unknown field is an error. They are package data, made by `tests/kubernetes_schemas.py` out
-# of Kubernetes' own (The Kubernetes Authors, Apache License 2.0). Kinds of other projects (PodGroup) have no schema here
-# and are not checked.
-
-
 PATH = Path(__file__).with_name("schemas.json")
 KINDS = {
     "v1/ConfigMap": "io.k8s.api.core.v1.ConfigMap",
@@ -118,11 +117,11 @@ KINDS = {
     "v1/Service": "io.k8s.api.core.v1.Service",
     "batch/v1/Job": "io.k8s.api.batch.v1.Job",
 }
-"""Which objects we check, and what Kubernetes calls their schemas."""
+"""Names of the schemas, by kind of object."""
 
 
 class SchemaError(NamedTuple):
-    """What a schema has against an object."""
+    """A violation of a schema by an object."""
 
     path: str
     """`spec.template.spec.containers[0].image`."""
@@ -130,7 +129,7 @@ class SchemaError(NamedTuple):
 
 
 def schema_errors(item: dict[str, Any], version: str) -> list[SchemaError]:
-    """Every complaint about an object; none for a kind that has no schema here."""
+    """Return the violations by an object; none for a kind that has no schema here."""
     kind = f"{item['apiVersion']}/{item['kind']}"
     if kind not in KINDS:
         return []
@@ -141,19 +140,19 @@ def schema_errors(item: dict[str, Any], version: str) -> list[SchemaError]:
 
 
 def definitions(version: str) -> dict[str, Any]:
-    """The schemas of a version by name."""
-    held = _held()
-    return {name: held["definitions"][number] for name, number in held["versions"][version].items()}
+    """Return the schemas of a version by name."""
+    schemas = _schemas()
+    return {name: schemas["definitions"][number] for name, number in schemas["versions"][version].items()}
 
 
 def dotted(path: list[str | int]) -> str:
-    """`containers[0].image`, as the API server writes it."""
+    """Return `containers[0].image`, as the API server writes a path."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return "".join(parts).removeprefix(".")
 
 
 @cache
-def _held() -> Any:
+def _schemas() -> Any:
     return json.loads(PATH.read_bytes())
 
 
@@ -165,17 +164,14 @@ def _validator(version: str, kind: str) -> Any:
     return jsonschema_rs.Draft7Validator(schema)
 
 
-# Everything that is rendered is judged before it is shown or sent: by schema, and by the level of Pod Security.
-
-
 TEMPLATE = "spec.template.spec"
-MOST = 20
-"""Complaints that are shown; most are one, once a stage."""
-HINT = "`pod_template` is the part of a pod that an environment writes itself; correct it there"
+MAX_PROBLEMS = 20
+"""Number of problems that are reported; most of them are one, repeated for each stage."""
+HINT = "correct `pod_template`, the part of a pod that the environment writes itself"
 
 
 class ManifestError(NamedTuple):
-    """What is wrong with one object."""
+    """A problem of one object."""
 
     object: str
     """`Job sft-096a48becb-r0`."""
@@ -187,11 +183,11 @@ class ManifestError(NamedTuple):
 
 
 def manifest_errors(objects: list[dict[str, Any]], environment: KubernetesEnvironment) -> list[ManifestError]:
-    """None, if an API server of the environment's version and its namespace would take all of them."""
-    return [complaint for item in objects for complaint in _of(item, environment)]
+    """Return the problems for which the environment's API server or namespace would refuse objects."""
+    return [error for item in objects for error in _object_errors(item, environment)]
 
 
-def _of(item: dict[str, Any], environment: KubernetesEnvironment) -> Iterator[ManifestError]:
+def _object_errors(item: dict[str, Any], environment: KubernetesEnvironment) -> Iterator[ManifestError]:
     name = f"{item['kind']} {item['metadata']['name']}"
     for path, message in schema_errors(item, environment.kubernetes):
         yield ManifestError(name, path, message)
@@ -204,13 +200,15 @@ def _of(item: dict[str, Any], environment: KubernetesEnvironment) -> Iterator[Ma
 
 
 def check(objects: list[dict[str, Any]], environment: KubernetesEnvironment, document: Document) -> None:
-    """Raises `SpecErrors` with what a server would refuse, at the lines of the environment's `document`.
+    """Raise `SpecErrors` with what a server would refuse, at the lines of the environment's `document`.
 
-    It comes from the environment's `pod_template`, or is a mistake of ours.
+    The cause is `pod_template` of the environment, or an error of c2f-spec.
     """
-    told = {(c.object.partition(" ")[0], c.path, c.message): c for c in manifest_errors(objects, environment)}
+    unique = {
+        (c.object.partition(" ")[0], c.path, c.message): c for c in manifest_errors(objects, environment)
+    }
     problems = []
-    for kind, path, message in list(told)[:MOST]:
+    for kind, path, message in list(unique)[:MAX_PROBLEMS]:
         loc = error_origin(path, message, None, environment, {}).loc
         what = f"Kubernetes {environment.kubernetes} would refuse each {kind}: `{path}`: {message}"
         problems.append(Diagnostic("C2F455", document.place(loc), what, HINT))

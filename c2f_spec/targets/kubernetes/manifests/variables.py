@@ -1,4 +1,4 @@
-"""The environment variables of a container. What a stage computes depends on none of them (`StageFile`)."""
+"""Build the environment variables of a container. No result of a stage depends on them (`StageFile`)."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     from c2f_spec.spec.cluster import KubernetesEnvironment
 
 SCRATCH = "/scratch"
-"""An emptyDir: all that a pod writes, as root and home are read-only."""
+"""Mount of an emptyDir for everything that a pod writes; its root file system is read-only."""
 CACHE = "/cache"
-"""A claim, where the environment has one: verified downloads that outlive the pod."""
+"""Mount of the volume claim of the node cache: verified downloads that outlive the pod."""
 AUTHORITIES = "/etc/c2f/authorities"
-"""A ConfigMap with the certificate authorities of the store."""
+"""Mount of the ConfigMap with the certificate authorities of the store."""
 
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-"""Weights and data come from the store, by digest, and from nowhere else."""
-WRITERS = (
+"""Variables that keep libraries from the network: weights and data come from the store, by digest."""
+WRITE_FOLDERS = (
     ("HOME", "home"),
     ("TMPDIR", "tmp"),
     ("XDG_CACHE_HOME", "cache"),
@@ -29,11 +29,11 @@ WRITERS = (
     ("VLLM_CACHE_ROOT", "cache/vllm"),
     ("MPLCONFIGDIR", "config/matplotlib"),
 )
-"""Libraries that would write into the home folder or beside their own files, and where they write instead."""
+"""Folders below the scratch folder for libraries that write into the home folder or beside their own files."""
 
 
 def literal(text: str) -> str:
-    """`text` so that the kubelet leaves it as it is: it reads `$(NAME)` as a variable and `$$` as one `$`.
+    """Escape `text` for the kubelet, which reads `$(NAME)` as a variable and `$$` as one `$`.
 
     Commands, arguments and values of variables are all expanded
     (https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/).
@@ -41,13 +41,13 @@ def literal(text: str) -> str:
     return text.replace("$", "$$")
 
 
-def values(given: dict[str, str]) -> list[dict[str, Any]]:
-    """Variables by value."""
-    return [{"name": name, "value": literal(value)} for name, value in given.items()]
+def values(variables: dict[str, str]) -> list[dict[str, Any]]:
+    """Return variables by value."""
+    return [{"name": name, "value": literal(value)} for name, value in variables.items()]
 
 
 def secret(environment: KubernetesEnvironment, name: str | None) -> list[dict[str, Any]]:
-    """The variables that one of the environment's secrets gives; none for no secret."""
+    """Return the variables of one of the environment's secrets; none for no secret."""
     if name is None:
         return []
     reference = environment.secrets[name]
@@ -58,16 +58,16 @@ def secret(environment: KubernetesEnvironment, name: str | None) -> list[dict[st
 
 
 def field(name: str, path: str) -> dict[str, Any]:
-    """A variable that says what the cluster made of the pod."""
+    """Return a variable with the value of a field of the pod."""
     return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
 
 
 def common(environment: KubernetesEnvironment) -> list[dict[str, Any]]:
-    """What every container of ours gets: places to write, the way to the store, proxies, who it is."""
-    given = {
+    """Return the variables of every container: folders to write, the store, proxies, the name of the pod."""
+    fixed = {
         "C2F_SCRATCH": SCRATCH,
-        **{name: f"{SCRATCH}/{folder}" for name, folder in WRITERS},
-        "USER": "c2f",  # torch asks for a name, and an arbitrary user id has none
+        **{name: f"{SCRATCH}/{folder}" for name, folder in WRITE_FOLDERS},
+        "USER": "c2f",  # torch needs a name, and an arbitrary user id has none
         "LOGNAME": "c2f",
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -80,27 +80,27 @@ def common(environment: KubernetesEnvironment) -> list[dict[str, Any]]:
         field("C2F_POD_UID", "metadata.uid"),
         field("C2F_NODE", "spec.nodeName"),
     ]
-    return [*values(given), *who, *secret(environment, environment.access.secret)]
+    return [*values(fixed), *who, *secret(environment, environment.access.secret)]
 
 
 def _store(environment: KubernetesEnvironment) -> dict[str, str]:
-    """The AWS SDK's own names, which the store's clients heed."""
-    access, given = environment.access, {}
+    """Return the variables of the AWS SDK, which the store's clients read."""
+    access, found = environment.access, {}
     if access.endpoint:
-        given["AWS_ENDPOINT_URL"] = access.endpoint
+        found["AWS_ENDPOINT_URL"] = access.endpoint
     if access.region:
-        given["AWS_REGION"] = access.region
+        found["AWS_REGION"] = access.region
     if environment.store.startswith("s3://"):
-        given["AWS_VIRTUAL_HOSTED_STYLE_REQUEST"] = str(access.addressing == "virtual").lower()
+        found["AWS_VIRTUAL_HOSTED_STYLE_REQUEST"] = str(access.addressing == "virtual").lower()
     if access.ca:
-        given["AWS_CA_BUNDLE"] = given["SSL_CERT_FILE"] = f"{AUTHORITIES}/ca.crt"
+        found["AWS_CA_BUNDLE"] = found["SSL_CERT_FILE"] = f"{AUTHORITIES}/ca.crt"
     if environment.node_cache.kind == "pvc":
-        given["C2F_CACHE"] = CACHE
-    return given
+        found["C2F_CACHE"] = CACHE
+    return found
 
 
 def _proxies(environment: KubernetesEnvironment) -> dict[str, str]:
-    """In both spellings: programs heed one or the other."""
+    """Return the proxies in both spellings: programs read one or the other."""
     proxies = environment.proxies
-    given = {"http_proxy": proxies.http, "https_proxy": proxies.https, "no_proxy": ",".join(proxies.no_proxy)}
-    return {spelt: value for name, value in given.items() if value for spelt in (name, name.upper())}
+    found = {"http_proxy": proxies.http, "https_proxy": proxies.https, "no_proxy": ",".join(proxies.no_proxy)}
+    return {spelt: value for name, value in found.items() if value for spelt in (name, name.upper())}
