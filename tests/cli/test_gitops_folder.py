@@ -13,7 +13,7 @@ from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, Client
 from c2f_spec.targets.kubernetes.kubeconfig import find_access
 from tests.cli.test_apply_cluster import api, committed, logs_of, place, processes  # noqa: F401  fixtures
 from tests.targets.test_client import until
-from tests.targets.test_k8s import named
+from tests.targets.test_kustomize import named
 
 
 def test_a_merged_folder_runs_the_experiment_and_another_sync_changes_nothing(place, api):  # noqa: F811
