@@ -142,11 +142,11 @@ def down() -> list[str]:
         time.sleep(4)
         run.api.down()
         time.sleep(DOWN_SECONDS)
-        asked = len(run.api.asked)
+        asked = len(run.api.requests)
         run.api.up()
         code = process.wait(LONGEST_SECONDS)
         wrong = [*_end(run, code), *run.wrong()]
-        after = len(run.api.asked) - asked
+        after = len(run.api.requests) - asked
     print(
         f"server down for {DOWN_SECONDS:.0f} s: done after {time.monotonic() - began:.0f} s, {after} requests after it was back"
     )
@@ -167,7 +167,7 @@ def failing() -> list[str]:
     with world("failing", count=10) as run:
         run.api.fault = fault
         wrong = _finish(run)
-        asked = len(run.api.asked)
+        asked = len(run.api.requests)
     print(f"requests failing: {failed} of {asked}, done after {time.monotonic() - began:.0f} s")
     return _told(wrong)
 

@@ -42,9 +42,9 @@ def at_rest() -> None:
             api.state.merge(JOBS, "c2f", job["metadata"]["name"], {"status": status})
         with driver_process(plan, objects, api, folder) as process:
             time.sleep(SETTLE_SECONDS)
-            before, asked = _seconds(process.pid), len(api.asked)
+            before, asked = _seconds(process.pid), len(api.requests)
             time.sleep(WATCHED_SECONDS)
-            used, asked = _seconds(process.pid) - before, len(api.asked) - asked
+            used, asked = _seconds(process.pid) - before, len(api.requests) - asked
             resident, peak = _megabytes(process.pid, "VmRSS"), _megabytes(process.pid, "VmHWM")
         print(
             f"the driver beside {FINISHED} finished Jobs and {RUNNING} that run, over {WATCHED_SECONDS:.0f} s:"

@@ -24,10 +24,10 @@ def main() -> None:
             api.state.load("c2f", pod(stage, waits=number < 20))
         client, times = client_of(api), []
         for _ in range(RUNS):
-            began, asked = time.perf_counter(), len(api.asked)
+            began, asked = time.perf_counter(), len(api.requests)
             found = [target_status(seen) for seen in load_snapshot(client, plan.stages, "default").values()]
             times.append(time.perf_counter() - began)
-            requests = len(api.asked) - asked
+            requests = len(api.requests) - asked
     waiting = sum(status.phase is Phase.QUEUED for status in found)
     print(
         f"where {len(found):,} stages are, {waiting} of them waiting: {statistics.median(times):.2f} s, {requests} requests"

@@ -242,7 +242,7 @@ def test_following_ends_when_asked_and_the_cluster_goes_on(place, api, apply):
     process = subprocess.Popen(
         [*COMMAND, "--wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    until(lambda: api.state.all(JOBS) and any("watch=1" in p for _, p in api.asked), 60)
+    until(lambda: api.state.all(JOBS) and any("watch=1" in p for _, p in api.requests), 60)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130, err

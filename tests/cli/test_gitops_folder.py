@@ -28,10 +28,10 @@ def test_a_merged_folder_runs_the_experiment_and_another_sync_changes_nothing(pl
     with processes(api, place):
         for item in objects:
             git.apply(item)
-        ours = len(api.asked)
+        ours = len(api.requests)
         until(lambda: len(list(store.names("records"))) == 3, 90)
         until(lambda: all(j["status"].get("conditions") for j in api.state.all(JOBS)), 60)
-        of_driver = api.asked[ours:]
+        of_driver = api.requests[ours:]
         made = sorted(j["metadata"]["name"] for j in api.state.all(JOBS))
         for item in objects:
             git.apply(item)

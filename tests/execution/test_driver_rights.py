@@ -54,12 +54,12 @@ def test_the_driver_needs_no_more_than_its_role(tmp_path):
         api.logs = lambda *_: ["NVRM: Xid (PCI:0000:3b:00): 79, GPU has fallen off the bus."]
         plan = chains(objects.url, 1)
         wished(plan, objects, client_of(api))
-        before = len(api.asked)
+        before = len(api.requests)
         ends = {"sft": [Ending(75), Ending(137, "OOMKilled")]}
         with JobController(api.state, Instant(api.state, objects, ends=ends), nodes=("one", "two")):
             driver = Driver(plan, objects, client_of(api), "me", lease_seconds=2.0)
             assert list(driver.events())
             driver.finish()
-        asked = set(needed(api.asked[before:]))
+        asked = set(needed(api.requests[before:]))
     assert asked <= granted()
     assert ("", "pods/log", "get") in asked

@@ -1,13 +1,13 @@
-"""What the server says that it serves, for `kubectl`, which asks before it does anything."""
+"""Answer the discovery requests of `kubectl`."""
 
 from __future__ import annotations
 
 from c2f_spec.targets.kubernetes.client import RESOURCES
-from tests.fake_api.refusal import Refusal
+from tests.fake_api.objects import Refusal
 
 
-def discovered(path):
-    """What `kubectl` asks before it does anything, in the old form that it falls back to."""
+def discovery_answer(path):
+    """Return the answer to a discovery request, in the old form that `kubectl` falls back to."""
     groups = sorted({r.api_version for r in RESOURCES.values() if "/" in r.api_version})
     parts = path.strip("/").split("/")
     if parts == ["version"]:

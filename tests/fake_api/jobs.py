@@ -1,4 +1,4 @@
-"""A Job controller, a scheduler and a kubelet in one thread: makes pods of Jobs and ends them as it is told.
+"""A Job controller, a scheduler and a kubelet in one thread: creates the pods of Jobs and ends them as a test says.
 
 `run(pod)` is called in a thread of its own for each pod, does whatever the pod would do, and says how it ended. It may
 look at `stopped` to see that the pod was deleted.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from c2f_spec.targets.kubernetes.client import JOBS, PODS
-from tests.fake_api.refusal import Refusal
+from tests.fake_api.objects import Refusal
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Ending:
 
     code: int
     reason: str = ""
-    """`OOMKilled`, `Error`; absent, from the code."""
+    """`OOMKilled` or `Error`; `None` derives it from the code."""
     disrupted: bool = False
-    """The node was drained: a `DisruptionTarget` condition stands on the pod."""
+    """True if the node was drained: the pod has the condition `DisruptionTarget`."""
 
 
 class JobController:
@@ -38,7 +38,7 @@ class JobController:
         self._known, self._stop = {}, threading.Event()
         self._threads = []
         self.errors = []
-        """What `run` raised, which is a mistake of the test's: raised again at the end."""
+        """The exception of `run`, an error of the test, which is raised again at the end."""
 
     def __enter__(self):
         self._thread = threading.Thread(target=self._loop, daemon=True)
@@ -77,7 +77,7 @@ class JobController:
             thread.start()
 
     def _forget(self, jobs):
-        """Pods of deleted Jobs are stopped; finished Jobs with a time to live go when it is over."""
+        """Stop the pods of deleted Jobs, and delete finished Jobs whose time to live is over."""
         left = {job["metadata"]["uid"] for job in jobs}
         for uid, stopped in self._known.items():
             if uid not in left:
@@ -112,7 +112,7 @@ class JobController:
         self._finish(job, "Complete", "CompletionsReached", failed)
 
     def _pod(self, job, index, attempt, stopped):
-        """One pod from its making to its end."""
+        """Run one pod from its creation to its end."""
         namespace, name = job["metadata"]["namespace"], job["metadata"]["name"]
         part = "" if index is None else f"-{index}"
         template = copy.deepcopy(job["spec"]["template"])
@@ -161,7 +161,7 @@ class JobController:
         return ending
 
     def _node(self, spec):
-        """The first node that the pod's affinity does not refuse."""
+        """Return the first node that the pod's affinity does not refuse."""
         wanted = ((spec.get("affinity") or {}).get("nodeAffinity") or {}).get(
             "requiredDuringSchedulingIgnoredDuringExecution"
         ) or {}
@@ -183,7 +183,7 @@ class JobController:
 
 
 def finished(job):
-    """`Complete`, `Failed`, or nothing yet."""
+    """Return `Complete`, `Failed`, or nothing yet."""
     conditions = job.get("status", {}).get("conditions") or ()
     return next(
         (c["type"] for c in conditions if c["type"] in ("Complete", "Failed") and c["status"] == "True"), None
@@ -191,7 +191,7 @@ def finished(job):
 
 
 def _action(policy, ending):
-    """What a Job's podFailurePolicy says of an ending; the first rule that matches decides."""
+    """Return the action of a Job's podFailurePolicy for an ending; the first rule that matches decides."""
     for rule in (policy or {}).get("rules") or ():
         codes, conditions = rule.get("onExitCodes"), rule.get("onPodConditions")
         if codes and (ending.code in codes["values"]) == (codes["operator"] == "In"):

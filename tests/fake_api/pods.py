@@ -1,4 +1,4 @@
-"""What pods do when the fake runs them: commit at once, or fail as a test wants."""
+"""Programs of pods: commit a record at once, fail as a test says, or run as a process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.plain_node import files_of, process_of
 
 
 def stage_of(state, pod):
-    """The stage file that a pod mounts."""
+    """Return the stage file that a pod mounts."""
     job = pod["metadata"]["labels"]["job-name"]
     return json.loads(state.get(CONFIGMAPS, pod["metadata"]["namespace"], job)["data"]["stage.json"])
 
@@ -87,13 +87,13 @@ class Processes:
         return Ending(code, disrupted=gone)
 
     def _there(self, pod):
-        """Whether nobody has deleted or evicted it."""
+        """Return true if the pod was neither deleted nor evicted."""
         metadata = pod["metadata"]
         kept = self.state.objects.get(PODS, {}).get((metadata["namespace"], metadata["name"]))
         return kept is not None and kept["metadata"]["uid"] == metadata["uid"]
 
     def log(self, _namespace, pod, query):
-        """Lines of a pod's log, for `FakeApi.logs`; of one that is followed until it ends."""
+        """Yield lines of a pod's log, for `FakeApi.logs`; until it ends, if it is followed."""
         path = self.folder / pod / "log"
         if query.get("follow") != "true":
             lines = path.read_text(errors="replace").splitlines()
@@ -108,7 +108,7 @@ class Processes:
 
 
 def commit(objects, kind, key):
-    """A record of a stage that made one small file."""
+    """Commit a record of a stage with one small file."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "output"
         folder.mkdir()

@@ -13,9 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from c2f_spec.targets.kubernetes.client import ACCESS_REVIEWS, PODS, RESOURCES
-from tests.fake_api.discovery import discovered
-from tests.fake_api.refusal import Refusal
-from tests.fake_api.select import selected
+from tests.fake_api.discovery import discovery_answer
+from tests.fake_api.objects import Refusal, is_selected
 from tests.fake_api.state import State
 
 BOOKMARK_SECONDS = 0.5
@@ -23,22 +22,22 @@ BOOKMARK_SECONDS = 0.5
 
 @dataclass
 class Fault:
-    """What happens to a request instead of an answer, or before it."""
+    """A fault of one request, instead of its answer or before it."""
 
     status: int = 0
-    """Answer this instead; nothing is done."""
+    """Status of the answer; the request is not carried out."""
     retry_after: int | None = None
     drop: str = ""
-    """`before`: break the connection unheard; `after`: do it, then break the connection without an answer."""
+    """`before` breaks the connection at once, `after` carries the request out and sends no answer."""
     delay: float = 0.0
     cut: int | None = None
-    """End a watch after so many events, in the middle of a line."""
+    """Number of events after which a watch ends, in the middle of a line."""
     warnings: tuple[str, ...] = ()
 
 
 @dataclass
-class Asked:
-    """One request as the handler understood it."""
+class ApiRequest:
+    """A request, parsed."""
 
     method: str
     path: str
@@ -64,15 +63,15 @@ class FakeApi:
     after: object = None
     """`after(asked)`, called when a request was carried out and before its answer is sent."""
     token: str | None = None
-    """What a request must bear, if anything."""
+    """Bearer token that requests need, if any."""
     denied: frozenset = frozenset()
     """(verb, resource) that an access review refuses."""
     port: int = 0
     tls: object = None
     """An `ssl.SSLContext` to serve with; plain HTTP without."""
     write_delay: float = 0.0
-    """Seconds that every write takes longer, as it does where a disk is waited for."""
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    """Seconds added to every write, as by a slow disk."""
+    requests: list[tuple[str, str]] = field(default_factory=list)
     """(method, path with query) of every request."""
     logs: object = None
     """`logs(namespace, pod, query)` → lines of a pod."""
@@ -99,7 +98,7 @@ class FakeApi:
         ).start()
 
     def down(self):
-        """As a server that is killed: every connection breaks. What it kept is kept."""
+        """Break every connection, as a server that is killed; its state stays."""
         self._server.stopping = True
         self._server.shutdown()
         self._server.server_close()
@@ -128,7 +127,7 @@ class Server(ThreadingHTTPServer):
         super().shutdown_request(request)
 
     def handle_error(self, *_):
-        """A client that was killed is no news here."""
+        """Print nothing: tests kill clients."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -138,7 +137,7 @@ class Handler(BaseHTTPRequestHandler):
     api: FakeApi
 
     def log_message(self, *_):
-        """Silence: `FakeApi.asked` is the log."""
+        """Print nothing: `FakeApi.requests` is the log."""
 
     def do_GET(self):
         self._answer()
@@ -148,8 +147,8 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self):
         api = self.api
         asked = self._read()
-        api.asked.append((asked.method, self.path))
-        asked.number = len(api.asked)
+        api.requests.append((asked.method, self.path))
+        asked.number = len(api.requests)
         fault = api.fault(asked) if api.fault else None
         fault = fault or Fault()
         time.sleep(fault.delay)
@@ -173,7 +172,7 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def _admit(self, asked, fault):
-        """Raises the fault's refusal, or 401."""
+        """Raise the fault's refusal, or 401."""
         if fault.status:
             raise Refusal(fault.status, "Fault", "a fault was asked for")
         if self.api.token is not None and asked.headers.get("authorization") != f"Bearer {self.api.token}":
@@ -185,7 +184,7 @@ class Handler(BaseHTTPRequestHandler):
         raw = self.rfile.read(length)
         query = {k: v[0] for k, v in parse_qs(url.query).items()}
         headers = {k.lower(): v for k, v in self.headers.items()}
-        asked = Asked(self.command, url.path, query, headers, json.loads(raw) if raw else None)
+        asked = ApiRequest(self.command, url.path, query, headers, json.loads(raw) if raw else None)
         parts = [unquote(p) for p in url.path.strip("/").split("/")]
         rest = parts[2:] if parts[0] == "api" else parts[3:]
         version = "/".join(parts[1:2] if parts[0] == "api" else parts[1:3])
@@ -201,7 +200,7 @@ class Handler(BaseHTTPRequestHandler):
     def _do(self, asked, warnings):
         state, resource = self.api.state, asked.resource
         if resource is None:
-            return discovered(asked.path), 200
+            return discovery_answer(asked.path), 200
         dry_run = asked.query.get("dryRun") == "All"
         where = (resource, asked.namespace)
         if asked.method != "GET":
@@ -238,7 +237,7 @@ class Handler(BaseHTTPRequestHandler):
                 version, start = json.loads(base64.b64decode(asked.query["continue"]))
                 if version < state.oldest:
                     raise Refusal(410, "Expired", "the provided continue parameter is too old")
-            items = [i for i in state.all(resource, asked.namespace) if selected(i, asked.query)]
+            items = [i for i in state.all(resource, asked.namespace) if is_selected(i, asked.query)]
         items = [
             i
             for i in items
@@ -259,7 +258,7 @@ class Handler(BaseHTTPRequestHandler):
         return {"kind": kind, "apiVersion": api_version, "metadata": metadata, "items": page}
 
     def _watch(self, asked, cut):
-        """Events until the time is over, the client goes, or the server does."""
+        """Send events until the time is over, or client or server are gone."""
         state, resource = self.api.state, asked.resource
         seen = int(asked.query.get("resourceVersion") or state.version)
         end = time.monotonic() + float(asked.query.get("timeoutSeconds") or 300)
@@ -285,7 +284,7 @@ class Handler(BaseHTTPRequestHandler):
                     continue
             for number, what, item in events:
                 seen = number
-                if not selected(item, asked.query):
+                if not is_selected(item, asked.query):
                     continue
                 matched.add(item["metadata"]["name"])
                 if cut is not None and sent == cut:

@@ -1,4 +1,4 @@
-"""What the fake server keeps: objects, their versions, and a history that watches read and compaction forgets."""
+"""Store objects, their versions, and a history that watches read and compaction deletes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from collections import deque
 from datetime import UTC, datetime
 
 from c2f_spec.targets.kubernetes.client import JOBS, NAMESPACES, resource_of
-from tests.fake_api.apply import applied, check_update, copied, merged
-from tests.fake_api.refusal import Refusal
+from tests.fake_api.objects import Refusal, applied, check_update, copied, merged
 
 HISTORY = 20_000
 
@@ -21,7 +20,7 @@ class State:
         self.changed = threading.Condition(threading.RLock())
         self.version = 1
         self.oldest = 1
-        """Versions below this one are forgotten."""
+        """Versions below this one have expired."""
         self.objects = {}
         self.history = deque(maxlen=HISTORY)
         self.writes = []
@@ -35,7 +34,7 @@ class State:
             return found
 
     def all(self, resource, namespace=None):
-        """In the order of their names; `None` means every namespace."""
+        """Return objects in the order of their names; `None` means every namespace."""
         with self.changed:
             kept = self.objects.get(resource, {})
             return [kept[key] for key in sorted(kept) if namespace in (None, key[0])]
@@ -62,7 +61,7 @@ class State:
             return made if dry_run else self._keep("create", resource, namespace, made, "ADDED")
 
     def apply(self, resource, namespace, name, manifest, manager, *, force=False, dry_run=False):
-        """Server-side apply; managed fields are kept by path, lists are atomic."""
+        """Apply a manifest on the server; managed fields are kept by path, lists are atomic."""
         with self.changed:
             before = self.objects.get(resource, {}).get((namespace, name))
             if before is None:
@@ -82,7 +81,7 @@ class State:
             return self._update("replace", resource, namespace, before, after, dry_run=dry_run)
 
     def merge(self, resource, namespace, name, change):
-        """JSON merge patch, of the object or of its status alike."""
+        """Merge a JSON patch into an object, or its status."""
         with self.changed:
             before = self.get(resource, namespace, name)
             return self._update("patch", resource, namespace, before, merged(before, change))
@@ -112,14 +111,14 @@ class State:
             return found
 
     def forget(self):
-        """Compact: who watches from an older version is told that it is gone, as is who asks for an older page."""
+        """Delete the history: a watch from an older version, and an older page, are answered with 410."""
         with self.changed:
             self.oldest = self.version
             self.history.clear()
             self.changed.notify_all()
 
     def after(self, version, resource, namespace):
-        """Events after `version`. Raises 410 if some of them are forgotten."""
+        """Return events after `version`. Raise 410 if some of them have expired."""
         with self.changed:
             if version < self.oldest:
                 raise Refusal(410, "Expired", f"too old resource version: {version} ({self.oldest})")
@@ -159,7 +158,7 @@ class State:
         self.changed.notify_all()
 
     def load(self, namespace, *manifests):
-        """Objects that are there before the test begins."""
+        """Add objects before a test begins."""
         for manifest in manifests:
             self.create(resource_of(manifest), namespace, manifest)
 
@@ -170,7 +169,7 @@ def _content(item):
 
 
 def _default_job(job):
-    """What the server fills in, as far as clients see it."""
+    """Fill in the fields that a server sets and clients read."""
     uid, name = job["metadata"]["uid"], job["metadata"]["name"]
     spec = job["spec"]
     for key, value in (

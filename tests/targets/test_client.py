@@ -79,7 +79,7 @@ def test_lists_come_in_pages_by_label_and_as_metadata(client, api):
     for i in range(1203):
         api.state.create(CONFIGMAPS, "team", config(f"c{i:04}", labels={"odd": str(i % 2)}, x=i))
     assert sum(1 for _ in client.list(CONFIGMAPS)) == 1203
-    assert len([r for r in api.asked if "limit=500" in r[1]]) == 3
+    assert len([r for r in api.requests if "limit=500" in r[1]]) == 3
     found = list(client.list(CONFIGMAPS, labels="odd=1", metadata_only=True))
     assert len(found) == 601
     assert set(found[0]) == {"metadata"}
@@ -112,7 +112,7 @@ def test_others_own_their_fields(client, api):
 def test_what_may_be_repeated_is(client, api, status):
     api.fault = lambda asked: Fault(status=status) if asked.number < 3 else None
     client.apply(config("a"))
-    assert len(api.asked) == 3
+    assert len(api.requests) == 3
 
 
 def test_the_server_says_how_long_to_wait(client, api):
@@ -127,7 +127,7 @@ def test_a_server_that_stays_away_is_told_of_when_patience_ends(api):
     api.fault = lambda _: Fault(drop="before")
     with pytest.raises(Unreachable, match="cannot reach the cluster at"):
         client.get(JOBS, "a")
-    assert 2 <= len(api.asked) < 12
+    assert 2 <= len(api.requests) < 12
 
 
 def test_a_create_that_was_heard_but_not_answered_is_a_conflict(client, api):
@@ -162,7 +162,7 @@ def test_an_unknown_field_is_named(client, api):
     with pytest.raises(Rejected) as caught:
         client.apply(config("a"))
     assert caught.value.causes[0].field == "spec.backofLimit"
-    assert "fieldValidation=Strict" in api.asked[-1][1]
+    assert "fieldValidation=Strict" in api.requests[-1][1]
 
 
 def test_a_warning_is_an_error_and_what_was_written_is_at_hand(client, api):
@@ -183,7 +183,7 @@ def test_an_identity_that_may_not_is_told_so_at_once(api):
     with pytest.raises(Forbidden) as caught:
         Client(Access(api.url, "team", Anonymous())).get(JOBS, "a")
     assert caught.value.exit == Exit.UNREACHABLE
-    assert len(api.asked) == 1
+    assert len(api.requests) == 1
 
 
 def test_a_token_that_was_exchanged_on_disk_is_read_again(api, tmp_path):
@@ -195,7 +195,7 @@ def test_a_token_that_was_exchanged_on_disk_is_read_again(api, tmp_path):
     api.token = "new"
     file.write_text("new\n")
     assert client.get(JOBS, "a") is None
-    assert len(api.asked) == 3
+    assert len(api.requests) == 3
 
 
 LOGIN = """\
@@ -402,7 +402,7 @@ def test_a_server_that_ends_every_watch_at_once_is_not_run_over(client, api):
             break
         client.apply(config("a", x=i))
     mirror.stop()
-    assert sum("watch=1" in path for _, path in api.asked) < 8
+    assert sum("watch=1" in path for _, path in api.requests) < 8
 
 
 def test_logs_of_a_pod(client, api):

@@ -311,9 +311,9 @@ def test_logs_are_followed_in_the_store_where_a_node_gives_none(api, objects):
         api.state.merge(PODS, "c2f", "p1", {"status": {"phase": "Succeeded"}})
 
     threading.Thread(target=end, daemon=True).start()
-    asked = len(api.asked)
+    asked = len(api.requests)
     assert list(control.logs(stage, follow=True)) == ["--- attempt 1, pod p1 on n1", "step 1", "step 2"]
-    assert len(api.asked) - asked < 30, "no tight loop"
+    assert len(api.requests) - asked < 30, "no tight loop"
 
 
 def test_logs_of_several_pods_come_side_by_side(api, objects):

@@ -69,7 +69,7 @@ def test_one_refusal_ends_the_rest(api, client):
     api.admission = admission
     with pytest.raises(Rejected):
         bulk_apply.apply_all(client, groups_of(chains("/store", 200, kinds=("sft",))))
-    assert len(api.asked) < 150
+    assert len(api.requests) < 150
 
 
 @pytest.mark.parametrize("same", [True, False])

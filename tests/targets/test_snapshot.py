@@ -130,7 +130,7 @@ def test_events_are_asked_of_what_waits_alone(api, client):
     api.state.create(EVENTS, "c2f", refused)
     found = load_snapshot(client, [SFT, GRPO], "default")
     assert "Pod Security `restricted:latest` forbids its pods" in target_status(found[SFT.key]).detail
-    assert sum("/events" in path for _, path in api.asked) == 1
+    assert sum("/events" in path for _, path in api.requests) == 1
 
 
 def test_kueues_word_comes_by_the_owner(api, client):
@@ -163,7 +163,7 @@ def test_a_thousand_stages_take_a_handful_of_requests(api, client):
         api.state.create(JOBS, "c2f", job(each))
         api.state.load("c2f", pod(each, phase="Running", node="n"))
     assert len(load_snapshot(client, stages, "default")) == 1000
-    assert len(api.asked) <= 4
+    assert len(api.requests) <= 4
 
 
 def test_who_else_needs_a_stage(api, client):

@@ -1,30 +1,84 @@
-"""Server-side apply and merge patch on plain dicts, simplified: a list is one value, and only leaves are owned."""
+"""Refuse, select, apply and patch objects as plain dicts, as an API server does.
+
+Server-side apply is simplified: a list is one value, and only leaves are owned.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS
-from tests.fake_api.refusal import Refusal
+
+
+class Refusal(Exception):
+    """A request that the server refuses, with its `Status`."""
+
+    def __init__(self, code, reason, message, causes=()) -> None:
+        super().__init__(message)
+        self.code, self.reason, self.causes = code, reason, causes
+
+    def status(self):
+        return {
+            "apiVersion": "v1",
+            "kind": "Status",
+            "metadata": {},
+            "status": "Failure",
+            "code": self.code,
+            "reason": self.reason,
+            "message": str(self),
+            "details": {"causes": [{"field": f, "message": m} for f, m in self.causes]},
+        }
+
+
+def is_selected(item, query):
+    """Return true if an object matches the label and field selectors of a query."""
+    labels = item["metadata"].get("labels") or {}
+    terms = re.split(r",(?![^(]*\))", query.get("labelSelector") or "")
+    fields = (query.get("fieldSelector") or "").split(",")
+    return all(_label(t.strip(), labels) for t in terms if t) and all(_field(t, item) for t in fields if t)
+
+
+def _label(term, labels):
+    inside = re.fullmatch(r"(\S+)\s+(in|notin)\s+\(([^)]*)\)", term)
+    if inside:
+        values = {v.strip() for v in inside[3].split(",")}
+        return (labels.get(inside[1]) in values) == (inside[2] == "in")
+    if "!=" in term:
+        key, _, value = term.partition("!=")
+        return labels.get(key) != value
+    if "=" in term:
+        key, _, value = term.replace("==", "=").partition("=")
+        return labels.get(key) == value
+    return term.removeprefix("!") not in labels if term.startswith("!") else term in labels
+
+
+def _field(term, item):
+    path, _, value = term.replace("==", "=").partition("=")
+    different = path.endswith("!")
+    for part in path.removesuffix("!").split("."):
+        item = (item or {}).get(part)
+    return (str(item) == value) != different
+
 
 IDENTITY = {("metadata", "name"), ("metadata", "namespace"), ("apiVersion",), ("kind",)}
 FIXED_OF_A_JOB = ("template", "selector", "completionMode", "podFailurePolicy", "completions")
 
 
 def copied(value):
-    """Five times as fast as `deepcopy`, for what came as JSON."""
+    """Copy data that came as JSON, five times as fast as `deepcopy`."""
     return json.loads(json.dumps(value))
 
 
 def leaves(value, path=()):
-    """Path → value, of everything but maps."""
+    """Return the value at each path that leads to no map."""
     if isinstance(value, dict) and value:
         return {p: v for key, inner in value.items() for p, v in leaves(inner, (*path, key)).items()}
     return {path: value}
 
 
 def applied(before, manifest, manager, *, force):
-    """`before` with the fields of `manifest`, owned by `manager`. Raises 409 if others own one and differ."""
+    """Return `before` with the fields of `manifest`, owned by `manager`. Raise 409 if others own one and differ."""
     owned = {
         m["manager"]: {tuple(p) for p in m["paths"]} for m in before["metadata"].get("managedFields", ())
     }
@@ -61,7 +115,7 @@ def applied(before, manifest, manager, *, force):
 
 
 def merged(before, change):
-    """RFC 7386."""
+    """Merge a JSON patch (RFC 7386)."""
     after = dict(before)
     for key, value in change.items():
         if value is None:
@@ -74,7 +128,7 @@ def merged(before, change):
 
 
 def check_update(resource, before, after):
-    """Fields that may not change, as (field, message)."""
+    """Return (field, message) for each immutable field that changed."""
     if resource is JOBS:
         return [
             (f"spec.{key}", "Invalid value: field is immutable")
