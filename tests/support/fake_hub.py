@@ -80,7 +80,7 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         path, query = unquote(url.path), {k: v[0] for k, v in parse_qs(url.query).items()}
         token = self.headers.get("Authorization", "")
-        self.fake.requests.append((path, self.headers.get("Range", ""), token))
+        self.fake.asked.append((path, self.headers.get("Range", ""), token))
         fake, repository, revision = self.fake, self.fake.repository, self.fake.revision
         if self.place == "storage":
             name = path.removeprefix("/storage/")
