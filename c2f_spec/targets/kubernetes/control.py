@@ -167,14 +167,8 @@ def shell_objects(plan: Plan, stage: Stage) -> list[dict[str, Any]]:
         item["metadata"]["name"] = name
         item["metadata"].get("annotations", {}).pop(names.DIGEST, None)
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
-    for key in (
-        "podFailurePolicy",
-        "backoffLimitPerIndex",
-        "maxFailedIndexes",
-        "completionMode",
-        "completions",
-        "parallelism",
-    ):
+    shape = "podFailurePolicy backoffLimitPerIndex maxFailedIndexes completionMode completions parallelism"
+    for key in shape.split():
         spec.pop(key, None)  # one pod, whatever the stage has
     pod.pop("subdomain", None)
     spec |= {

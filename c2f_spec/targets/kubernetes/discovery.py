@@ -209,18 +209,11 @@ def _gpus(node: Dict) -> tuple[str, int]:
 
 
 def _name(product: str, gpus: int, taken: Dict) -> str:
-    word = (
-        next((w for w in re.split(r"[^A-Za-z0-9]+", product) if re.search(r"\d", w)), "gpu").lower()
-        if gpus
-        else "cpu"
-    )
-    return (
-        word
-        if word not in taken
-        else f"{word}-{gpus}"
-        if f"{word}-{gpus}" not in taken
-        else f"{word}-{len(taken)}"
-    )
+    """Return a name for a pool that is not taken: a word of the product with a digit, `gpu` or `cpu`."""
+    words = [w.lower() for w in re.split(r"[^A-Za-z0-9]+", product) if re.search(r"\d", w)]
+    word = (words or ["gpu"])[0] if gpus else "cpu"
+    names = (word, f"{word}-{gpus}", *(f"{word}-{n}" for n in range(len(taken), 2 * len(taken) + 1)))
+    return next(name for name in names if name not in taken)
 
 
 def _gpu_pool(product: str, resource: str, gpus: int, nodes: list[Dict]) -> Dict:

@@ -70,6 +70,15 @@ class Warned(ApiError):
         self.body = body
 
 
+ERRORS: dict[int, type[ApiError]] = {
+    **dict.fromkeys((401, 403), Forbidden),
+    **dict.fromkeys((400, 422), Rejected),
+    404: NotFound,
+    409: Conflict,
+    410: Gone,
+}
+
+
 def api_error(what: str, status: int, body: bytes) -> ApiError:
     """Return the error for an answer of 400 or more. `what` names the request."""
     try:
@@ -80,16 +89,7 @@ def api_error(what: str, status: int, body: bytes) -> ApiError:
     except (ValueError, AttributeError):
         reason, message, causes = "", body[:MAX_BODY].decode(errors="replace"), ()
     causes = causes or tuple(Cause(field, f"unknown field `{field}`") for field in _unknown_fields(message))
-    kinds = {
-        400: Rejected,
-        401: Forbidden,
-        403: Forbidden,
-        404: NotFound,
-        409: Conflict,
-        410: Gone,
-        422: Rejected,
-    }
-    return kinds.get(status, ApiError)(what, status, reason, message, causes)
+    return ERRORS.get(status, ApiError)(what, status, reason, message, causes)
 
 
 def _unknown_fields(message: str) -> list[str]:

@@ -166,6 +166,10 @@ REREAD_SECONDS = 60
 EARLY_SECONDS = 30
 """A token is renewed this long before it expires."""
 EXEC_SECONDS = 60
+CLUSTER_INFO = frozenset(
+    ("server", "tls-server-name", "insecure-skip-tls-verify", "certificate-authority-data", "proxy-url")
+)
+"""Keys of a cluster that a credential plugin may read."""
 
 Pair = tuple[bytes, bytes]
 """A client certificate and its key, in PEM."""
@@ -273,14 +277,7 @@ class Exec(Anonymous):
             command = str(self._folder / command)
         spec: dict[str, Any] = {"interactive": False}
         if self._config.get("provideClusterInfo"):
-            kept = {
-                "server",
-                "tls-server-name",
-                "insecure-skip-tls-verify",
-                "certificate-authority-data",
-                "proxy-url",
-            }
-            spec["cluster"] = {k: v for k, v in self._cluster.items() if k in kept}
+            spec["cluster"] = {k: v for k, v in self._cluster.items() if k in CLUSTER_INFO}
         info = {"apiVersion": self._config["apiVersion"], "kind": "ExecCredential", "spec": spec}
         env = {e["name"]: e["value"] for e in self._config.get("env") or ()}
         try:

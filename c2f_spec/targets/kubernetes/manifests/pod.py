@@ -165,10 +165,7 @@ def volumes(
     shm = quantities.bytes_of(pool.shm, part)
     found: list[dict[str, Any]] = [
         {"name": "stage", "configMap": {"name": config_map}},
-        {
-            "name": "scratch",
-            "emptyDir": {"sizeLimit": quantities.bytes_of(pool.ephemeral_storage, part)},
-        },
+        {"name": "scratch", "emptyDir": {"sizeLimit": quantities.bytes_of(pool.ephemeral_storage, part)}},
         {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": shm}},
     ]

@@ -143,17 +143,8 @@ def job_of(
 
 def command(environment: KubernetesEnvironment, stage: Stage, text: str) -> list[str]:
     """Return the command of the container. Paths are arguments and variables, so that a test may put files elsewhere."""
-    boot = [environment.python, f"{STAGE_FOLDER}/boot.py", "--store", environment.store]
-    return [
-        *boot,
-        "--code",
-        stage.code,
-        "--stage",
-        f"{STAGE_FOLDER}/stage.json",
-        "--digest",
-        _digest(text),
-        "runtime",
-    ]
+    boot = [environment.python, f"{STAGE_FOLDER}/boot.py", "--store", environment.store, "--code", stage.code]
+    return [*boot, "--stage", f"{STAGE_FOLDER}/stage.json", "--digest", _digest(text), "runtime"]
 
 
 def metadata(
