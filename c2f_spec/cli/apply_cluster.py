@@ -158,8 +158,8 @@ def follow(plan: Plan, target: Kubernetes, work: Work) -> int:
         _check_driver(plan, target)
 
     target.resync = FOLLOW_RESYNC
-    target.open()
     try:
+        target.open()
         with noted() as heed:
             for event in run(plan, target, wait=lambda: wait(heed), submit=False):
                 events[event.stage.key] = event
