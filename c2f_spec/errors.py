@@ -84,7 +84,7 @@ class C2fError(Exception):
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
 
 
-class SpecInvalid(C2fError):
+class InvalidSpec(C2fError):
     """What is wrong with a spec, or with what it needs, as a whole; `SpecErrors` has the places."""
 
     exit = Exit.SPEC_INVALID
@@ -101,7 +101,7 @@ class SpecInvalid(C2fError):
         return f"{first}\n  hint: {self.hint}" if self.hint else first
 
 
-def printable(text: str) -> str:
+def sanitize(text: str) -> str:
     """A line without characters that a terminal would obey; a spec may come from a stranger.
 
     Nor does it read as a command to the log of a CI job, `::error …` or `##[add-path]…`: those are parted by a space.
@@ -111,7 +111,7 @@ def printable(text: str) -> str:
     return COMMAND.sub(r"\1 ", text) if "::" in text or "##" in text else text
 
 
-def short(text: str, most: int = 40) -> str:
+def shorten(text: str, most: int = 40) -> str:
     """`text`, or its start: a message is a line, and a spec may hold a name of a million characters."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
@@ -122,7 +122,7 @@ class Unreachable(C2fError):
     exit = Exit.UNREACHABLE
 
 
-class Stale(C2fError):
+class StalePlan(C2fError):
     """A saved plan is not what would run now."""
 
     exit = Exit.STALE
@@ -138,7 +138,7 @@ class Damaged(Unreachable):
     """What was stored is missing or is not what was recorded: to ask again will not help, and an older copy may do."""
 
 
-class WrongUsage(C2fError):
+class UsageError(C2fError):
     exit = Exit.USAGE
 
 
@@ -148,11 +148,11 @@ class StageError(C2fError):
     code = StageExit.BUG
 
 
-class StageSpecWrong(StageError):
+class InvalidStageSpec(StageError):
     code = StageExit.SPEC
 
 
-class DataWrong(StageError):
+class InvalidData(StageError):
     code = StageExit.DATA
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 
-def enclosing(path: Path) -> Path | None:
+def enclosing_repository(path: Path) -> Path | None:
     """The nearest folder above `path` with a `.git`."""
     return next((f for f in path.resolve().parents if (f / ".git").exists()), None)
 

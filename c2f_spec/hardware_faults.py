@@ -25,9 +25,9 @@ PROGRAMS_OWN = frozenset({13, 31, 43, 45, 68, 69})
 class Fault(NamedTuple):
     """A sign of broken hardware and the line that showed it."""
 
-    what: str
+    description: str
     line: str
-    here: bool
+    local: bool
     """It is of this machine. A network or NCCL error shows on every machine of a training, whichever is broken."""
 
 
@@ -42,18 +42,18 @@ SIGNS: tuple[tuple[re.Pattern[str], str, bool], ...] = (
 XID = re.compile(r"NVRM: Xid \([^)]*\): (\d+)")
 
 
-def fault(lines: Iterable[str]) -> Fault | None:
+def find_hardware_fault(lines: Iterable[str]) -> Fault | None:
     """The first sign of broken hardware among the last lines of a log: what follows the first is its consequence."""
     for line in [*lines][-TAIL:]:
         if (found := XID.search(line)) and int(found[1]) not in PROGRAMS_OWN:
-            return Fault(f"Xid {found[1]} of a GPU", line.strip(), here=True)
+            return Fault(f"Xid {found[1]} of a GPU", line.strip(), local=True)
         for pattern, what, here in SIGNS:
             if pattern.search(line):
                 return Fault(what, line.strip(), here)
     return None
 
 
-def to_blame(found: Sequence[tuple[T, Fault]]) -> list[tuple[T, Fault]]:
+def faulty_machines(found: Sequence[tuple[T, Fault]]) -> list[tuple[T, Fault]]:
     """Of the machines of one training that show a fault, those that have it; none, if that cannot be told."""
-    certain = [each for each in found if each[1].here]
+    certain = [each for each in found if each[1].local]
     return certain or (list(found) if len(found) == 1 else [])

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
 
 
-def canonical(value: Any) -> str:
+def canonical_json(value: Any) -> str:
     """The one JSON text of `value`. Raises `TypeError` or `ValueError` on what has none.
 
     There is deliberately no `default=`: a value that falls back to `repr` would fork the key from run to run.
@@ -24,7 +24,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 def content_key(value: Any) -> str:
     """64 hex digits that are equal exactly when the canonical texts are."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def stage_digest(stage: StageFile) -> str:
@@ -32,13 +32,13 @@ def stage_digest(stage: StageFile) -> str:
     return content_key(stage.model_dump(mode="json", exclude={"store", "scratch"}))
 
 
-def leaves(value: Any, path: str = "") -> dict[str, Any]:
+def flatten(value: Any, path: str = "") -> dict[str, Any]:
     """Every leaf of nested maps by its dotted path; an empty map or list is a leaf."""
     if isinstance(value, dict) and value:
         return {
             k: v
             for key, item in value.items()
-            for k, v in leaves(item, f"{path}.{key}" if path else key).items()
+            for k, v in flatten(item, f"{path}.{key}" if path else key).items()
         }
     return {path: value}
 

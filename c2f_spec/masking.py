@@ -42,7 +42,7 @@ def secret_values(variables: Mapping[str, str] | None = None) -> tuple[str, ...]
     return tuple(sorted(found, key=len, reverse=True))
 
 
-def masked(text: str, values: Iterable[str] = ()) -> str:
+def mask_secrets(text: str, values: Iterable[str] = ()) -> str:
     """`text` without `values`, and without what looks like a credential."""
     for value in values:
         text = text.replace(value, HIDDEN)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from c2f_spec.diagnostics.diagnostic import SpecErrors
-from c2f_spec.errors import SpecInvalid
-from c2f_spec.language.document import load
+from c2f_spec.errors import InvalidSpec
+from c2f_spec.language.document import load_document
 from c2f_spec.language.parse import parse
 
 ROOT = Path(__file__).parent.parent
@@ -47,7 +47,7 @@ def judge(data: bytes, tally: Tally, kind: str) -> None:
     """One case; raises whatever is not a diagnostic, and `AssertionError` if it takes too long or is told badly."""
     start = time.process_time()
     try:
-        document = load(data, "s.yaml")
+        document = load_document(data, "s.yaml")
         parse(document)
         what = "valid"
     except SpecErrors as error:
@@ -60,7 +60,7 @@ def judge(data: bytes, tally: Tally, kind: str) -> None:
             place = item.place
             assert 1 <= place.line <= len(place.text.lines), f"{place} is not in the text"
             assert 1 <= place.column <= len(place.text.line(place.line)) + 2, f"{place} is not in its line"
-    except SpecInvalid as error:
+    except InvalidSpec as error:
         what = "diagnostics"
         tally.codes[error.code] += 1
     seconds = time.process_time() - start

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli import output
 from c2f_spec.cli.workspace import compile_work, stage_of
-from c2f_spec.errors import Exit, WrongUsage, short
+from c2f_spec.errors import Exit, UsageError, shorten
 from c2f_spec.execution.provenance import author
 from c2f_spec.language.lock_file import Adoption, write_adoption
 from c2f_spec.plan.adopted import ADOPTABLE, adopted_key, is_adopted
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
 
 
 def check_checkpoint(folder: Path) -> int:
-    """Bytes of weights. Raises `WrongUsage` unless it is a whole model with its tokenizer, in safetensors."""
+    """Bytes of weights. Raises `UsageError` unless it is a whole model with its tokenizer, in safetensors."""
     files = [p for p in folder.iterdir() if p.is_file()] if folder.is_dir() else []
     names = {p.name for p in files}
     weights = [p for p in files if p.suffix == ".safetensors"]
     if "adapter_config.json" in names:
-        raise WrongUsage(f"{folder} holds adapters, not a model", hint="merge them into their base first")
+        raise UsageError(f"{folder} holds adapters, not a model", hint="merge them into their base first")
     if pickled := sorted(p.name for p in files if p.suffix in PICKLES):
-        raise WrongUsage(
+        raise UsageError(
             f"{folder} holds {pickled[0]}, which runs code when it is read", hint="save it as safetensors"
         )
     lacks = [n for n in ("config.json", "tokenizer_config.json") if n not in names]
     lacks += [] if weights else ["*.safetensors"]
     if lacks:
-        raise WrongUsage(
+        raise UsageError(
             f"{folder} is no model: it lacks {', '.join(lacks)}",
             hint="model and processor as save_pretrained writes them, in one folder",
         )
@@ -59,7 +59,7 @@ def check_checkpoint(folder: Path) -> int:
 
 
 def check_chains(path: Path, train: Collection[str] | None) -> int:
-    """Number of chains. Raises `WrongUsage` at a line that is none, or that is of no clip of the training split.
+    """Number of chains. Raises `UsageError` at a line that is none, or that is of no clip of the training split.
 
     `train` are the ids of the training split, if it is prepared.
     """
@@ -70,23 +70,23 @@ def check_chains(path: Path, train: Collection[str] | None) -> int:
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
-                raise WrongUsage(f"{at}: not JSON: {error.msg}", hint='one {"id", "text"} a line') from None
+                raise UsageError(f"{at}: not JSON: {error.msg}", hint='one {"id", "text"} a line') from None
             if (
                 not isinstance(row, dict)
                 or not isinstance(row.get("id"), str)
                 or not isinstance(row.get("text"), str)
             ):
-                raise WrongUsage(f"{at}: not a chain", hint='one {"id", "text"} a line')
+                raise UsageError(f"{at}: not a chain", hint='one {"id", "text"} a line')
             if row["id"] in seen:
-                raise WrongUsage(f"{at}: a second chain for `{short(row['id'])}`", hint="keep one")
+                raise UsageError(f"{at}: a second chain for `{shorten(row['id'])}`", hint="keep one")
             if train is not None and row["id"] not in train:
-                raise WrongUsage(
-                    f"{at}: `{short(row['id'])}` is no clip of the training split",
+                raise UsageError(
+                    f"{at}: `{shorten(row['id'])}` is no clip of the training split",
                     hint="a chain of a test clip would leak its answer into training",
                 )
             seen.add(row["id"])
     if not seen:
-        raise WrongUsage(f"{path} holds no chains", hint='one {"id", "text"} a line')
+        raise UsageError(f"{path} holds no chains", hint='one {"id", "text"} a line')
     return len(seen)
 
 
@@ -97,11 +97,11 @@ def adopt(args: Namespace) -> int:
     given = "checkpoint" if args.checkpoint else "chains"
     if ADOPTABLE.get(stage.kind) != given:
         kinds = " and ".join(kind for kind, what in ADOPTABLE.items() if what == given)
-        raise WrongUsage(f"{stage.name} leaves no {given}", hint=f"--{given} is for {kinds}")
+        raise UsageError(f"{stage.name} leaves no {given}", hint=f"--{given} is for {kinds}")
     objects = open_store(store_url(environment, root))
     source = Path(args.checkpoint or args.chains)
     if not source.exists():
-        raise WrongUsage(f"{source}: no such file or folder")
+        raise UsageError(f"{source}: no such file or folder")
     summary = _check(source, given, objects, plan, stage)
     by = args.by or author(root)
     with tempfile.TemporaryDirectory() as scratch:
@@ -110,7 +110,7 @@ def adopt(args: Namespace) -> int:
         files = digest_folder(folder)
         digest = digest_of(files)
         if is_adopted(stage) and digest != stage.preimage["adopted"]:
-            raise WrongUsage(
+            raise UsageError(
                 f"{stage.name} is adopted already, with other files",
                 hint="remove its entry from `adopted` in c2f.lock first",
             )
@@ -128,7 +128,7 @@ def adopt(args: Namespace) -> int:
 
 
 def _check(source: Path, given: str, objects: ObjectStore, plan: Plan, stage: Stage) -> dict[str, int]:
-    """A summary of what is adopted. Raises `WrongUsage` if it is something else."""
+    """A summary of what is adopted. Raises `UsageError` if it is something else."""
     if given == "checkpoint":
         return {"bytes": check_checkpoint(source)}
     train = _train(objects, plan, stage)

@@ -14,7 +14,7 @@ from c2f_spec.cli.plan_output import counts
 from c2f_spec.cli.policy_check import judged, refuse_broken
 from c2f_spec.cli.report import report_place, write_report, written
 from c2f_spec.cli.workspace import Work, annotated, open_work, refuse_unstaged
-from c2f_spec.errors import Exit, Stale, WrongUsage, printable
+from c2f_spec.errors import Exit, StalePlan, UsageError, sanitize
 from c2f_spec.execution.run import run, save_plan
 from c2f_spec.plan.compile import repository
 from c2f_spec.plan.model import until
@@ -41,7 +41,7 @@ def open_saved(args: Namespace) -> Work:
     """The work of a saved plan, annotated. Raises `Stale`, and what compiling its specs raises."""
     path = Path(args.specs[0])
     if args.settings or args.on or args.until:
-        raise WrongUsage(
+        raise UsageError(
             "a plan says its own settings and environment",
             hint="leave out `--set`, `--on` and `--until`, or name the spec",
         )
@@ -50,7 +50,7 @@ def open_saved(args: Namespace) -> Work:
     asked = reviewed.asked
     gone = [spec for spec in asked.specs if not (root / spec).is_file()]
     if gone:
-        raise Stale(
+        raise StalePlan(
             f"{path} is of {', '.join(gone)}, not in {root}", hint="run this in the repository of the spec"
         )
     call = Namespace(**vars(args))
@@ -61,8 +61,8 @@ def open_saved(args: Namespace) -> Work:
     found = moved(reviewed, plan)
     if found:
         more = [f"  and {len(found) - MOST} more"] if len(found) > MOST else []
-        lines = "\n".join([*(f"  {printable(line)}" for line in found[:MOST]), *more])
-        raise Stale(f"{path} is not what would run now:\n{lines}", hint=f"review it again: {AGAIN}")
+        lines = "\n".join([*(f"  {sanitize(line)}" for line in found[:MOST]), *more])
+        raise StalePlan(f"{path} is not what would run now:\n{lines}", hint=f"review it again: {AGAIN}")
     return replace(work, plan=plan)
 
 

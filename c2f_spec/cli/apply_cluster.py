@@ -13,7 +13,7 @@ from c2f_spec.cli.plan_output import counts
 from c2f_spec.cli.policy_check import judged, refuse_broken
 from c2f_spec.cli.report import report_place
 from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
-from c2f_spec.errors import Exit, Unreachable, WrongUsage
+from c2f_spec.errors import Exit, Unreachable, UsageError
 from c2f_spec.execution.provenance import save_origin
 from c2f_spec.execution.run import Event, run, save_plan
 from c2f_spec.plan.compile import environment_document
@@ -58,7 +58,7 @@ def apply_on_cluster(work: Work, plan: Plan, args: Namespace) -> int:
     target = work.target
     assert isinstance(target, Kubernetes)
     if args.no_report:
-        raise WrongUsage(
+        raise UsageError(
             "on a cluster the driver writes the report, when the last stage has ended",
             hint="leave out --no-report",
         )
@@ -194,13 +194,13 @@ def _check_driver(plan: Plan, target: Kubernetes) -> None:
 
 
 def _ask(plan: Plan, target: Kubernetes, *, yes: bool) -> None:
-    """Raises `WrongUsage` if nobody can say yes, `KeyboardInterrupt` if somebody says no."""
+    """Raises `UsageError` if nobody can say yes, `KeyboardInterrupt` if somebody says no."""
     if yes:
         return
     count = sum(s.action == "run" for s in plan.stages)
     where = f"{target.client.namespace} at {target.client.access.server}"
     if not sys.stdin.isatty():
-        raise WrongUsage(
+        raise UsageError(
             f"{count} stages would start in {where}, and nobody is here to say yes",
             hint="add --yes if that is meant",
         )

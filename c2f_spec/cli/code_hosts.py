@@ -10,7 +10,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import quote, urlencode, urlsplit
 
-from c2f_spec.errors import Unreachable, WrongUsage, short
+from c2f_spec.errors import Unreachable, UsageError, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,10 +37,10 @@ class Host(Protocol):
 
 
 def variable(name: str, default: str = "") -> str:
-    """Of the environment. Raises `WrongUsage` if it is needed and not set."""
+    """Of the environment. Raises `UsageError` if it is needed and not set."""
     value = os.environ.get(name, default)
     if not value:
-        raise WrongUsage(f"the variable {name} is not set", hint="this runs in a job of GitHub or GitLab")
+        raise UsageError(f"the variable {name} is not set", hint="this runs in a job of GitHub or GitLab")
     return value
 
 
@@ -109,7 +109,7 @@ OPENER = urllib.request.build_opener(NoRedirect)
 def checked(url: str) -> str:
     """Raises `Unreachable` if a token would be sent where it should not."""
     if urlsplit(url).scheme not in ("https", "http"):
-        raise Unreachable(f"{short(url)} is no address of an API", hint="http or https")
+        raise Unreachable(f"{shorten(url)} is no address of an API", hint="http or https")
     return url
 
 
@@ -126,7 +126,7 @@ def _refused(method: str, path: str, error: urllib.error.HTTPError) -> Unreachab
         403: "the token may not write comments: `pull-requests: write`, or the scope `api`",
         404: "the token may not see it, or the pull request is not there",
     }
-    said = short(error.read(500).decode("utf-8", "replace").replace("\n", " "), 200)
+    said = shorten(error.read(500).decode("utf-8", "replace").replace("\n", " "), 200)
     return Unreachable(
         f"{method} {path.split('?', maxsplit=1)[0]}: {error.code} {said}", hint=hints.get(error.code, "")
     )
@@ -180,7 +180,7 @@ def pull_request(number: int | None, head: str | None, sha: str | None) -> GitHu
         merged = api.pages(f"repos/{repository}/commits/{sha}/pulls")
         number = next((p["number"] for p in merged if p.get("merge_commit_sha") == sha), None)
     elif number is None:
-        raise WrongUsage("which pull request?", hint="--number, or --head and --sha, or --sha of a merge")
+        raise UsageError("which pull request?", hint="--number, or --head and --sha, or --sha of a merge")
     return None if number is None else GitHub(api, repository, number, author)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.errors import short
+from c2f_spec.errors import shorten
 from c2f_spec.report.markup import inline
 
 if TYPE_CHECKING:
@@ -71,4 +71,4 @@ def _frame(block: Table) -> int:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(inline(short(cell, CELL)) for cell in cells)} |"
+    return f"| {' | '.join(inline(shorten(cell, CELL)) for cell in cells)} |"

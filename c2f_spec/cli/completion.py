@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 from c2f_spec.diagnostics.codes import ENTRIES
 from c2f_spec.errors import Exit
 from c2f_spec.language.field_help import every_field
-from c2f_spec.language.schema_errors import members
+from c2f_spec.language.schema_errors import models_of_annotation
 from c2f_spec.spec.base import DISCRIMINATORS, SpecModel, Word
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _values(annotation: Any) -> set[str]:
         return {str(a) for a in args}
     if get_origin(annotation) is tuple:  # a list, which is written in brackets
         return set()
-    removed = {"null"} if NoneType in args and members(annotation) else set()
+    removed = {"null"} if NoneType in args and models_of_annotation(annotation) else set()
     return removed.union(*(_values(a) for a in args))
 
 

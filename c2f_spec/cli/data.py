@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.cli.runtime_process import asked
 from c2f_spec.cli.workspace import compile_work, here
-from c2f_spec.errors import DataWrong, Exit, SpecInvalid, WrongUsage
+from c2f_spec.errors import Exit, InvalidData, InvalidSpec, UsageError
 from c2f_spec.language.lock_file import read_lock
 from c2f_spec.language.suggestions import suggest
 from c2f_spec.plan.compile import store_url
@@ -46,7 +46,7 @@ def _add(args: Namespace) -> int:
         if args.fetch:
             _known(name)
         if name in terms and not args.accept_terms and name not in lock.terms_accepted:
-            raise WrongUsage(
+            raise UsageError(
                 f"`{name}` is given out by its authors under terms of their own",
                 hint="read them, and add --accept-terms to say that you accept them",
             )
@@ -117,7 +117,7 @@ def _flow(value: Any) -> str:
 
 def _known(name: str) -> None:
     if name not in DATASETS:
-        raise WrongUsage(f"no data set `{name}`", hint=suggest(name, list(DATASETS)))
+        raise UsageError(f"no data set `{name}`", hint=suggest(name, list(DATASETS)))
 
 
 # `data add NAME --predictions FILE`: predictions of another code base, staged and pinned for `evaluate.import`.
@@ -129,18 +129,18 @@ def add_predictions(args: Namespace) -> int:
 
     name, *more = args.names
     if more or not re.match(NAME_PATTERN, name):
-        raise WrongUsage(
+        raise UsageError(
             f"`{' '.join(args.names)}` is no name of predictions",
             hint="one, of lower-case letters, digits and -",
         )
     if name in DATASETS:
-        raise WrongUsage(
+        raise UsageError(
             f"`{name}` is the name of a data set", hint="call them by the model, such as panda-gpt-sims"
         )
     try:
         rows = len(read_imported(Path(args.predictions)))
-    except DataWrong as error:
-        raise SpecInvalid(error.message, hint=error.hint) from error
+    except InvalidData as error:
+        raise InvalidSpec(error.message, hint=error.hint) from error
     place = here(args)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / name
@@ -160,7 +160,7 @@ PAGE = "clips.html"
 
 
 def gallery(args: Namespace) -> int:
-    """Write the page and print where it is. Raises `WrongUsage` if nothing is prepared yet."""
+    """Write the page and print where it is. Raises `UsageError` if nothing is prepared yet."""
     from c2f_spec.report import gallery as clips
     from c2f_spec.report.outputs import Outputs
     from c2f_spec.report.page_gallery import html
@@ -169,7 +169,7 @@ def gallery(args: Namespace) -> int:
     objects = open_store(store_url(environment, root))
     found = clips.gallery(plan, Outputs(plan, objects))
     if not found.sets:
-        raise WrongUsage(
+        raise UsageError(
             f"no data set of `{found.name}` is prepared: {'; '.join(found.missing)}",
             hint=f"c2f-spec apply {args.specs[0]} --until prepare",
         )

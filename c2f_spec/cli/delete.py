@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli.output import note
 from c2f_spec.cli.workspace import open_control
-from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -40,8 +40,8 @@ def delete(args: Namespace) -> int:
 
 
 def _agreed(count: int) -> bool:
-    """Ask whoever sits at the terminal. Raises `WrongUsage` if nobody does."""
+    """Ask whoever sits at the terminal. Raises `UsageError` if nobody does."""
     if not sys.stdin.isatty():
-        raise WrongUsage("delete asks before it removes, and nobody is at the terminal", hint="add --yes")
+        raise UsageError("delete asks before it removes, and nobody is at the terminal", hint="add --yes")
     print(f"remove these {count}? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -18,7 +18,7 @@ from c2f_spec.diff.compare import Difference, compare
 from c2f_spec.diff.compare import equivalent as are_equivalent
 from c2f_spec.diff.git import Repository
 from c2f_spec.diff.sides import Side, place_of, side
-from c2f_spec.errors import C2fError, Exit, WrongUsage, printable
+from c2f_spec.errors import C2fError, Exit, UsageError, sanitize
 from c2f_spec.files import DISK
 from c2f_spec.plan.compile import load_environment, load_variants, repository, store_url
 from c2f_spec.plan.plan_file import from_json
@@ -52,14 +52,14 @@ def diff(args: Namespace) -> int:
 
 
 def difference(args: Namespace) -> Difference:
-    """Raises `WrongUsage` if it is not clear what is to be compared with what."""
+    """Raises `UsageError` if it is not clear what is to be compared with what."""
     what, environments = args.what, Path(args.environments) if args.environments else None
     if ".." not in what[0] and _is_spec(what[0]):
         if len(what) == 2 and _is_spec(what[1]):
             return compare(*sides.of_files(Path(what[0]), Path(what[1]), args.on, environments))
         if len(what) == 1:
             return compare(*of_what_ran(what[0], args.on, environments))
-        raise WrongUsage(
+        raise UsageError(
             "`diff` takes one spec, two specs, or revisions", hint="for example main..HEAD -- specs/"
         )
     old, dots, new = what[0].partition("...") if "..." in what[0] else what[0].partition("..")
@@ -78,7 +78,7 @@ def difference(args: Namespace) -> Difference:
 def _sides(before: sides.Place, after: sides.Place, paths: list[str]) -> tuple[sides.Side, sides.Side]:
     mine, theirs = sides.specs_in(before, paths), sides.specs_in(after, paths)
     if not mine and not theirs:
-        raise WrongUsage(f"no specs in {', '.join(paths)}", hint="name files or folders behind `--`")
+        raise UsageError(f"no specs in {', '.join(paths)}", hint="name files or folders behind `--`")
     touched = sides.affected(before, after, {*mine, *theirs})
     old = sides.side(before, mine)
     same = sides.Side(old.name)
@@ -109,7 +109,7 @@ def equivalent(args: Namespace) -> int:
         return Exit.DIFFERENCE
     variants = sum(s.compared for s in found.specs)
     names = f", {variants} variants with other fields or names" if variants else ""
-    print(printable(f"equivalent: {found.old} and {found.new} have the same stages{names}{neither(found)}"))
+    print(sanitize(f"equivalent: {found.old} and {found.new} have the same stages{names}{neither(found)}"))
     return Exit.OK
 
 
@@ -121,7 +121,7 @@ MOST_PLANS = 200
 
 
 def of_what_ran(spec: str, on: str | None, environments: Path | None) -> tuple[Side, Side]:
-    """Raises `WrongUsage` if nothing of the spec ran in the store of its environment."""
+    """Raises `UsageError` if nothing of the spec ran in the store of its environment."""
     root = repository(Path(spec))
     place = place_of(DISK, spec, Path(os.path.realpath(root)), on, environments)
     name = os.path.relpath(os.path.realpath(spec), place.root)
@@ -139,4 +139,4 @@ def of_what_ran(spec: str, on: str | None, environments: Path | None) -> tuple[S
             continue  # of another version
         if names & {v.name for v in plan.variants}:
             return Side(f"what ran (plan {plan.digest[:10]})", {name: plan}), new
-    raise WrongUsage(f"nothing of {spec} ran in {objects.url}", hint="`plan` shows what would run")
+    raise UsageError(f"nothing of {spec} ran in {objects.url}", hint="`plan` shows what would run")

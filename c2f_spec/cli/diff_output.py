@@ -9,7 +9,7 @@ from c2f_spec.cli.comment_output import Table, comment
 from c2f_spec.cli.hours_output import span
 from c2f_spec.cost.gpu_hours import total
 from c2f_spec.diagnostics.render import json_text
-from c2f_spec.errors import printable, short
+from c2f_spec.errors import sanitize, shorten
 from c2f_spec.plan.explain import sentence
 from c2f_spec.report.markup import inline
 
@@ -32,14 +32,14 @@ NO_STAGE = {
 
 
 def as_table(found: Difference) -> None:
-    print(printable(f"{found.old} -> {found.new}: {summary(found)}"))
+    print(sanitize(f"{found.old} -> {found.new}: {summary(found)}"))
     for line in shared(found):
-        print(printable(line))
+        print(sanitize(line))
     for spec in found.specs:
         print()
-        print(printable(f"{spec.file}{f' (was {spec.was})' if spec.was else ''}"))
+        print(sanitize(f"{spec.file}{f' (was {spec.was})' if spec.was else ''}"))
         for line in lines(found, spec):
-            print(printable(f"  {line}"))
+            print(sanitize(f"  {line}"))
     if found.specs:
         print(f"\n{totals(found)}")
 
@@ -231,18 +231,18 @@ def as_markdown(found: Difference) -> str:
         return comment(MARKER, [head])
     blocks: list[str | Table] = [head, f"**{inline(totals(found)).removeprefix('in all: ')}.**"]
     if common := shared(found):
-        blocks.append("\n".join(f"- {inline(short(line, 2 * LINE))}" for line in common))
+        blocks.append("\n".join(f"- {inline(shorten(line, 2 * LINE))}" for line in common))
     if len(found.specs) > 1:
         blocks.append(_overview(found))
     for spec in found.specs[:MOST_SPECS]:
         was = f" (was {inline(spec.was)})" if spec.was else ""
-        told = "\n".join(f"- {inline(short(line, LINE))}" for line in lines(found, spec))
-        blocks.append(f"**{inline(short(spec.file, LINE))}**{was}\n\n{told}")
+        told = "\n".join(f"- {inline(shorten(line, LINE))}" for line in lines(found, spec))
+        blocks.append(f"**{inline(shorten(spec.file, LINE))}**{was}\n\n{told}")
     if found.rerun:
         names = [(s.name, s.label) for s in found.rerun]
         blocks.append(
             Table(
-                ("Stage", "What"), names, f"{stages(len(names))} to run: {short(groups(found.rerun), LINE)}"
+                ("Stage", "What"), names, f"{stages(len(names))} to run: {shorten(groups(found.rerun), LINE)}"
             )
         )
     blocks += _plans(found)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.health import Finding, error
+from c2f_spec.diagnostics.health import HealthCheck, error
 from c2f_spec.diagnostics.render import json_text
-from c2f_spec.errors import C2fError, Exit, printable
+from c2f_spec.errors import C2fError, Exit, sanitize
 from c2f_spec.plan.compile import load_environment, repository, store_url
 from c2f_spec.store.open import open_store
 from c2f_spec.store.probe import probe
@@ -34,7 +34,7 @@ def doctor(args: Namespace) -> int:
     return Exit.DIFFERENCE if any(f.level == "error" for f in told) else Exit.OK
 
 
-def _answers(environment: Environment, store: str) -> Iterator[Finding]:
+def _answers(environment: Environment, store: str) -> Iterator[HealthCheck]:
     yield from backend_of(environment.kind).examine(environment)
     try:
         objects = open_store(store)
@@ -44,15 +44,15 @@ def _answers(environment: Environment, store: str) -> Iterator[Finding]:
     yield from probe(objects)
 
 
-def _told(found: Iterable[Finding]) -> Iterator[Finding]:
+def _told(found: Iterable[HealthCheck]) -> Iterator[HealthCheck]:
     """Each line as it comes: a registry that hangs does not hold back what is known."""
     for finding in found:
-        print(printable(f"{finding.level:<8} {finding.what}: {finding.detail}"), flush=True)
+        print(sanitize(f"{finding.level:<8} {finding.what}: {finding.detail}"), flush=True)
         if finding.fix:
-            print(printable(f"{'':<8}   fix: {finding.fix}"), flush=True)
+            print(sanitize(f"{'':<8}   fix: {finding.fix}"), flush=True)
         yield finding
 
 
-def _count(found: list[Finding]) -> str:
+def _count(found: list[HealthCheck]) -> str:
     levels = [f.level for f in found]
     return f"{levels.count('error')} errors, {levels.count('warning')} warnings, {levels.count('ok')} ok"

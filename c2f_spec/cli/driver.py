@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli.output import WORDS, note
 from c2f_spec.cli.report import write_report, written
-from c2f_spec.errors import Exit, Stale, printable
+from c2f_spec.errors import Exit, StalePlan, sanitize
 from c2f_spec.execution.driver import Driver, Halted, Withdrawn
 from c2f_spec.execution.notifications import Notifier
 from c2f_spec.execution.run import save_plan
@@ -76,10 +76,10 @@ def _opened(where: str, digest: str) -> tuple[Plan, ObjectStore, bool]:
         objects = open_store(where.removesuffix(f"/{name}"))
         data = objects.read(name)
     if data is None:
-        raise Stale(f"{where} is not in the store", hint="`c2f-spec apply` puts it there")
+        raise StalePlan(f"{where} is not in the store", hint="`c2f-spec apply` puts it there")
     plan = from_json(data, where)
     if plan.digest != digest:
-        raise Stale(f"{where} has the digest {plan.digest}, not {digest}", hint="render the driver again")
+        raise StalePlan(f"{where} has the digest {plan.digest}, not {digest}", hint="render the driver again")
     if given:
         objects = open_store(plan.environment.store)
         _bring(Path(where).parent, plan, objects)
@@ -96,7 +96,7 @@ def _bring(folder: Path, plan: Plan, objects: ObjectStore) -> None:
 def _tell(event: Event) -> None:
     now = time.strftime("%H:%M:%S")
     text = f"{now} {WORDS[event.status]:<9} {event.stage.name:<20} {event.stage.label}  {event.detail}"
-    print(printable(text.rstrip()), flush=True)
+    print(sanitize(text.rstrip()), flush=True)
 
 
 def _afterwards(plan: Plan, objects: ObjectStore) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli import output
 from c2f_spec.cli.output import write_folder
-from c2f_spec.errors import Exit, WrongUsage, printable
-from c2f_spec.language.document import read
+from c2f_spec.errors import Exit, UsageError, sanitize
+from c2f_spec.language.document import read_document
 from c2f_spec.language.expansion import expand as expand_variants
 from c2f_spec.language.problems import suggest
-from c2f_spec.language.yaml_writer import origins, text_of
+from c2f_spec.language.yaml_writer import render_document, value_origins
 from c2f_spec.spec.base import NAME_PATTERN
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ HEADER = "# Written by `c2f-spec expand {} --out-dir`; not edited by hand.\n"
 
 def expand(args: Namespace) -> int:
     name = args.specs[0]
-    variants = expand_variants(read(Path(name), name), Path(name), args.settings).variants
+    variants = expand_variants(read_document(Path(name), name), Path(name), args.settings).variants
     if args.check and not args.out_dir:
-        raise WrongUsage(
+        raise UsageError(
             "`--check` needs `--out-dir`", hint="name the folder that holds the written variants"
         )
     if args.out_dir:
@@ -39,11 +39,11 @@ def expand(args: Namespace) -> int:
         return Exit.OK
     variant = _chosen(variants, args.variant)
     if args.show_origin:
-        found = [(f"{path} = {value}", place) for path, value, place in origins(variant.document)]
+        found = [(f"{path} = {value}", place) for path, value, place in value_origins(variant.document)]
         width = max((len(left) for left, _ in found), default=0)
-        print("\n".join(printable(f"{left:<{width}}   {place}") for left, place in found))
+        print("\n".join(sanitize(f"{left:<{width}}   {place}") for left, place in found))
     else:
-        print(text_of(variant.document.data), end="")
+        print(render_document(variant.document.data), end="")
     return Exit.OK
 
 
@@ -54,7 +54,7 @@ def _chosen(variants: Sequence[Variant], name: str | None) -> Variant:
     if found is None:
         message = f"no variant `{name}`" if name else f"{len(variants)} variants"
         names = [v.name for v in variants]
-        raise WrongUsage(
+        raise UsageError(
             message, hint=suggest(name or "", names) or "choose one with --variant; `expand` lists them"
         )
     return found
@@ -62,9 +62,9 @@ def _chosen(variants: Sequence[Variant], name: str | None) -> Variant:
 
 def _list(variants: Sequence[Variant], form: str) -> None:
     if form == "name":
-        print("\n".join(printable(v.name) for v in variants))
+        print("\n".join(sanitize(v.name) for v in variants))
         return
-    rows = [(v.name, ", ".join(f"{path}={value}" for path, value in v.differs)) for v in variants]
+    rows = [(v.name, ", ".join(f"{path}={value}" for path, value in v.differences)) for v in variants]
     output.table(("VARIANT", "DIFFERS IN"), rows)
 
 
@@ -72,6 +72,6 @@ def _files(variants: Sequence[Variant], folder: Path, header: str, *, check: boo
     """Every variant as a file; files that were written for variants that are no more are removed."""
     for variant in variants:
         if not re.fullmatch(NAME_PATTERN, variant.name):
-            raise WrongUsage(f"`{variant.name}` cannot be the name of a file", hint="`validate` tells more")
-    wanted = {f"{v.name}.yaml": header + text_of(v.document.data) for v in variants}
+            raise UsageError(f"`{variant.name}` cannot be the name of a file", hint="`validate` tells more")
+    wanted = {f"{v.name}.yaml": header + render_document(v.document.data) for v in variants}
     return write_folder(folder, wanted, header, check=check, what="a variant")

@@ -7,16 +7,16 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from c2f_spec.diagnostics.codes import ENTRIES
-from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
 
 def schema(_args: Namespace) -> int:
-    from c2f_spec.language.json_schema import text
+    from c2f_spec.language.json_schema import schema_text
 
-    print(text(), end="")
+    print(schema_text(), end="")
     return Exit.OK
 
 
@@ -35,7 +35,7 @@ def _code(code: str) -> str:
         import difflib
 
         near = difflib.get_close_matches(code, ENTRIES, n=3, cutoff=0)
-        raise WrongUsage(f"no problem has the code {code}", hint=f"near it: {', '.join(sorted(near))}")
+        raise UsageError(f"no problem has the code {code}", hint=f"near it: {', '.join(sorted(near))}")
     entry = ENTRIES[code]
     parts = [f"{code}: {entry.title}", textwrap.fill(entry.text, 88)]
     for word, example in (("wrong", entry.wrong), ("right", entry.right)):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.cli import output as output_module
 from c2f_spec.cli.runtime_process import runtime
 from c2f_spec.cli.workspace import compile_work
-from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.errors import Exit, UsageError
 from c2f_spec.language.suggestions import suggest
 from c2f_spec.plan.compile import store_url
 from c2f_spec.report.card import card
@@ -33,7 +33,7 @@ def export(args: Namespace) -> int:
     objects = open_store(store_url(environment, root))
     folder = Path(args.folder)
     if folder.exists() and any(folder.iterdir()):
-        raise WrongUsage(f"{folder} is not empty", hint="name a new folder")
+        raise UsageError(f"{folder} is not empty", hint="name a new folder")
     variant = _variant(plan, args.variant)
     outputs = Outputs(plan, objects)
     model = _trained(outputs, variant, args.checkpoint)
@@ -60,12 +60,12 @@ def export(args: Namespace) -> int:
 def _variant(plan: Plan, name: str | None) -> Variant:
     names = [variant.name for variant in plan.variants]
     if name is None and len(names) > 1:
-        raise WrongUsage(
+        raise UsageError(
             f"the spec has {len(names)} variants",
             hint=f"choose one with --variant: {', '.join(names[:5])}, …",
         )
     if name is not None and name not in names:
-        raise WrongUsage(f"the spec has no variant `{name}`", hint=suggest(name, names))
+        raise UsageError(f"the spec has no variant `{name}`", hint=suggest(name, names))
     return plan.variants[names.index(name) if name else 0]
 
 
@@ -78,18 +78,18 @@ def _trained(outputs: Outputs, variant: Variant, checkpoint: str | None) -> Outp
     for kind in (checkpoint,) if checkpoint else TRAINED:
         if (found := outputs.find(variant, kind)) is not None:
             return found
-    raise WrongUsage(
+    raise UsageError(
         f"the spec trains no `{checkpoint}`" if checkpoint else "the spec trains nothing",
         hint="the untouched student is where its weights came from",
     )
 
 
 def _fetched(role: str, output: Output | None) -> Path:
-    """A folder with the committed files of a stage. Raises `WrongUsage` if there are none."""
+    """A folder with the committed files of a stage. Raises `UsageError` if there are none."""
     if output is None:
-        raise WrongUsage(f"the spec has no stage `{role}`", hint="leave out --chains")
+        raise UsageError(f"the spec has no stage `{role}`", hint="leave out --chains")
     if output.record is None or output.state:
-        raise WrongUsage(
+        raise UsageError(
             f"{output.stage.name} has no output: {output.state}", hint="`c2f-spec apply` makes it"
         )
     return records.fetch(output.objects, output.record)

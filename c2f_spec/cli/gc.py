@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli import gc_roots, output
 from c2f_spec.cli.workspace import here
-from c2f_spec.errors import Exit, SpecInvalid, printable
+from c2f_spec.errors import Exit, InvalidSpec, sanitize
 from c2f_spec.store.gc import Garbage, find_garbage, remove
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def gc(args: Namespace) -> int:
             output.note("nothing is removed; --delete marks it, and removes it when it is garbage still")
         return Exit.OK
     if found.broken:
-        raise SpecInvalid(
+        raise InvalidSpec(
             "nothing is removed while a spec here does not compile", hint="repair or name specs"
         )
     _delete(objects, items, now=args.yes, days=args.days)
@@ -91,7 +91,7 @@ def _show(items: list[Garbage], form: str) -> None:
         told = [{"name": i.name, "why": i.reason, "objects": len(i.names), "bytes": i.size} for i in items]
         print(json.dumps({"format_version": 1, "bytes": total, "items": told}, indent=1))
     elif form == "name":
-        print("\n".join(printable(name) for item in items for name in item.names))
+        print("\n".join(sanitize(name) for item in items for name in item.names))
     elif not items:
         print("no garbage")
     else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli import output
 from c2f_spec.cli.workspace import chosen, compile_work
-from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.errors import Exit, UsageError
 from c2f_spec.plan.compile import store_url
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def get(args: Namespace) -> int:
-    """Exit 4 if some of the stages have no output yet. Raises `WrongUsage` before it would write over anything."""
+    """Exit 4 if some of the stages have no output yet. Raises `UsageError` before it would write over anything."""
     _, plan, environment, root = compile_work(args)
     objects = open_store(store_url(environment, root))
     missing = 0
@@ -45,7 +45,7 @@ def _copied(objects: ObjectStore, record: Record, folder: Path) -> bool:
         here = digest_folder(folder)
         if here.keys() == record.files.keys() and all(here[n].same(e) for n, e in record.files.items()):
             return False
-        raise WrongUsage(
+        raise UsageError(
             f"{folder} has other files than this stage", hint="remove it, or name another folder"
         )
     part = folder.with_name(f"{folder.name}.part")

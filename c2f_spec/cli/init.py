@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import c2f_spec
-from c2f_spec.errors import Exit, WrongUsage, printable
-from c2f_spec.language.yaml_writer import section_text
+from c2f_spec.errors import Exit, UsageError, sanitize
+from c2f_spec.language.yaml_writer import render_section
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -64,15 +64,15 @@ def init(args: Namespace) -> int:
     """Never overwrites: the file is created or the call fails."""
     match args.path:
         case ["environment"]:
-            raise WrongUsage("init environment: no file is named", hint="k8s/environments/mine.yaml, for one")
+            raise UsageError("init environment: no file is named", hint="k8s/environments/mine.yaml, for one")
         case ["environment", name]:
             return init_environment(Path(name), args.namespace)
         case [] | [_] if args.namespace is None:
             path = Path(args.path[0] if args.path else "specs/experiment.yaml")
         case _:
-            raise WrongUsage("init takes one file, or `environment` and one file")
+            raise UsageError("init takes one file, or `environment` and one file")
     if path.suffix not in (".yaml", ".yml"):
-        raise WrongUsage(f"`{path}` is not the name of a spec", hint="it ends in .yaml")
+        raise UsageError(f"`{path}` is not the name of a spec", hint="it ends in .yaml")
     name = re.sub("[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:40].strip("-") or "experiment"
     schema = os.path.relpath(SCHEMA, path.parent) if SCHEMA.is_relative_to(Path.cwd()) else str(SCHEMA)
     text = TEMPLATE.format(schema=schema, path=path, name=name)
@@ -81,10 +81,10 @@ def init(args: Namespace) -> int:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise WrongUsage(f"{path} is there already, and is not overwritten", hint="name a new file") from None
+        raise UsageError(f"{path} is there already, and is not overwritten", hint="name a new file") from None
     except (OSError, ValueError) as error:
-        raise WrongUsage(f"{path} cannot be written: {error}") from None
-    print(printable(f"wrote {path}; next: c2f-spec validate {path}"))
+        raise UsageError(f"{path} cannot be written: {error}") from None
+    print(sanitize(f"wrote {path}; next: c2f-spec validate {path}"))
     return Exit.OK
 
 
@@ -104,20 +104,20 @@ def init_environment(path: Path, namespace: str | None) -> int:
     from c2f_spec.targets.kubernetes.kubeconfig import find_access
 
     if path.suffix != ".yaml":
-        raise WrongUsage(
+        raise UsageError(
             f"`{path}` is not the name of an environment", hint="it ends in .yaml, below k8s/environments/"
         )
     if path.exists():
-        raise WrongUsage(f"{path} is there already, and is not overwritten", hint="name a new file")
+        raise UsageError(f"{path} is there already, and is not overwritten", hint="name a new file")
     survey = build_environment(discover(Client(find_access(), namespace=namespace)))
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text(survey, path.stem))
     except OSError as error:
-        raise WrongUsage(f"{path} cannot be written: {error.strerror}") from None
+        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
     print(
-        printable(
+        sanitize(
             f"wrote {path}, with {len(survey.questions)} lines to decide; next: c2f-spec doctor {path.stem}"
         )
     )
@@ -129,6 +129,6 @@ def text(survey: DiscoveredEnvironment, name: str) -> str:
     parts = [HEAD.format(name=name)]
     for key, value in survey.environment.items():
         if key in survey.questions:
-            parts.append(f"# <- {printable(survey.questions[key])}\n")
-        parts.append(section_text(key, value))
+            parts.append(f"# <- {sanitize(survey.questions[key])}\n")
+        parts.append(render_section(key, value))
     return "".join(parts)

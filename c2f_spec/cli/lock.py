@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.cli import output
-from c2f_spec.errors import Exit, WrongUsage, printable
+from c2f_spec.errors import Exit, UsageError, sanitize
 from c2f_spec.language.lock_file import Lock, read_lock, write_pins
 from c2f_spec.plan.compile import load_environment, load_variants, repository, store_url
 from c2f_spec.plan.pins import images_of, lock_path, needs, other_images, pinned, staged_copies
@@ -47,7 +47,7 @@ def _asked(args: Namespace) -> Iterator[Asked]:
     root = repository(Path.cwd() / "specs")
     paths = [Path(p) for p in args.specs] or sorted((root / "specs").glob("*.yaml"))
     if not paths:
-        raise WrongUsage("there are no specs in specs/", hint="name them: c2f-spec lock SPEC...")
+        raise UsageError("there are no specs in specs/", hint="name them: c2f-spec lock SPEC...")
     folder = Path(args.environments) if args.environments else None
     for path in paths:
         found: dict[str, dict[str, Need]] = {}
@@ -76,7 +76,7 @@ def _check(asked: list[Asked]) -> int:
             text = f"{shown}: image `{name}` is pinned to {pin}, and {a.place} has {used}"
             differences.setdefault(text, []).append(output.relative(a.spec))
     lines = [f"{text} ({_some(specs)})" for text, specs in differences.items()]
-    print("\n".join(map(printable, lines)) or "the lock holds what the specs need")
+    print("\n".join(map(sanitize, lines)) or "the lock holds what the specs need")
     return Exit.DIFFERENCE if differences else Exit.OK
 
 
@@ -106,7 +106,7 @@ def _refresh(asked: list[Asked], chosen: dict[str, str]) -> int:
                 told[_pin(a.lock, held, "images", name, digest)] = None
     unknown = chosen.keys() - {need.name for a in asked for need in a.needed}
     if unknown:
-        raise WrongUsage(f"no spec needs `{min(unknown)}`", hint="--pin NAME=DIGEST, of what a spec names")
+        raise UsageError(f"no spec needs `{min(unknown)}`", hint="--pin NAME=DIGEST, of what a spec names")
     print("\n".join(line for line in told if line) or "nothing to pin: the lock holds what the specs need")
     return Exit.OK
 
@@ -117,7 +117,7 @@ def _chosen(pins: list[str]) -> dict[str, str]:
     for pin in pins:
         name, _, digest = pin.rpartition("=")
         if not name or len(digest) < 6:
-            raise WrongUsage(f"--pin {pin}: not NAME=DIGEST", hint="six digits of the digest or more")
+            raise UsageError(f"--pin {pin}: not NAME=DIGEST", hint="six digits of the digest or more")
         found[name] = digest
     return found
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.cli import output
 from c2f_spec.cli.runtime_process import asked
 from c2f_spec.cli.workspace import here
-from c2f_spec.errors import Exit, WrongUsage, printable
+from c2f_spec.errors import Exit, UsageError, sanitize
 from c2f_spec.language.lock_file import read_lock
 from c2f_spec.store import records
 
@@ -38,7 +38,7 @@ def model(args: Namespace) -> int:
     print(f"{name}: {staged['files']} files, {staged['bytes'] / 1e9:,.2f} GB, digest {staged['digest'][:10]}")
     if left := staged["left_out"]:
         more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
-        print(printable(f"left out: {', '.join(left[:MOST_NAMED])}{more}"))
+        print(sanitize(f"left out: {', '.join(left[:MOST_NAMED])}{more}"))
     if pin not in (None, staged["digest"]):
         print(f"not pinned: {output.relative(place.lock)} has {pin[:10]}, a copy of other files")
         output.note(f"`c2f-spec lock --pin {name}={staged['digest'][:10]}` takes this one, and changes keys")
@@ -50,14 +50,14 @@ def model(args: Namespace) -> int:
 def _name(args: Namespace) -> str:
     """`repository@revision`."""
     if not REPOSITORY.fullmatch(args.repository):
-        raise WrongUsage(
+        raise UsageError(
             f"`{args.repository}` is no repository", hint="owner/name, for example Qwen/Qwen2.5-Omni-7B"
         )
     if not COMMIT.fullmatch(args.revision):
-        raise WrongUsage(
+        raise UsageError(
             f"`{args.revision}` is no commit: a branch or tag may mean other files tomorrow",
             hint="the 40 hex digits that the hub shows beside the branch",
         )
     if args.at and args.source not in HUBS:
-        raise WrongUsage("`--at` is a hub's name for the revision", hint="leave it out with a folder")
+        raise UsageError("`--at` is a hub's name for the revision", hint="leave it out with a folder")
     return f"{args.repository}@{args.revision}"

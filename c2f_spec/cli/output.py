@@ -9,8 +9,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.diagnostics.render import colourful, count, text
-from c2f_spec.errors import REMEDY, Exit, StageExit, WrongUsage, printable
+from c2f_spec.diagnostics.render import render_text, summarise, supports_colour
+from c2f_spec.errors import REMEDY, Exit, StageExit, UsageError, sanitize
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ WORDS = {
 
 
 def note(text: str) -> None:
-    print(printable(text), file=sys.stderr, flush=True)
+    print(sanitize(text), file=sys.stderr, flush=True)
 
 
 def warnings(loaded: Sequence[Loaded]) -> None:
@@ -122,12 +122,12 @@ def _number(value: Any) -> str:
         if isinstance(value, int)
         else f"{value:.3g}"
         if isinstance(value, float)
-        else printable(str(value))
+        else sanitize(str(value))
     )
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    clean = [tuple(printable(cell) for cell in row) for row in rows]
+    clean = [tuple(sanitize(cell) for cell in row) for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(head, *clean, strict=True)]
     for row in (head, *clean):
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
@@ -159,7 +159,7 @@ class Teller:
         self.clear()
         count = f"[{self.ended}/{len(self.plan.stages)}]"
         text = f"{count:>7} {WORDS[event.status]:<9}{took:<9} {stage.name:<20} {stage.label}"
-        print(printable(f"{text}  {detail}".rstrip()), flush=True)
+        print(sanitize(f"{text}  {detail}".rstrip()), flush=True)
 
     def draw(self) -> None:
         """The moving line: what runs, how far it is."""
@@ -168,7 +168,7 @@ class Teller:
         parts = [f"{stage.kind} {_bar(stage, self.objects, since)}" for stage, since in self.running.values()]
         width = shutil.get_terminal_size().columns
         line = f"{'':7} {' | '.join(parts)}"[: width - 1]
-        print(f"\r\x1b[2K{printable(line)}", end="", file=sys.stderr, flush=True)
+        print(f"\r\x1b[2K{sanitize(line)}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         if self.live:
@@ -188,7 +188,7 @@ def write_folder(folder: Path, wanted: dict[str, str], header: str, *, check: bo
     stale = [n for n, text in there.items() if n not in wanted and text.startswith(header)]
     foreign = [n for n in wanted if n in there and not there[n].startswith(header)]
     if foreign and not check:
-        raise WrongUsage(f"{folder / foreign[0]} was not written by this spec", hint="choose another folder")
+        raise UsageError(f"{folder / foreign[0]} was not written by this spec", hint="choose another folder")
     changed = [n for n, text in wanted.items() if there.get(n) != text]
     if check:
         for word, names in (("differs", changed), (f"no longer {what}", stale)):
@@ -213,13 +213,13 @@ def write_folder(folder: Path, wanted: dict[str, str], header: str, *, check: bo
 
 def tell(found: Iterable[Finding]) -> None:
     """Print problems to stderr."""
-    colour = colourful(sys.stderr)
+    colour = supports_colour(sys.stderr)
     for finding in found:
-        print(text(finding, colour=colour), file=sys.stderr)
+        print(render_text(finding, colour=colour), file=sys.stderr)
 
 
 def tell_all(found: Sequence[Finding]) -> None:
     """Every problem, then the count."""
     tell(found)
-    if total := count(found):
+    if total := summarise(found):
         print(total, file=sys.stderr)

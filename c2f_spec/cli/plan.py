@@ -10,7 +10,7 @@ from c2f_spec.cli import output
 from c2f_spec.cli import plan_output as forms
 from c2f_spec.cli.policy_check import broken, judged, lines
 from c2f_spec.cli.workspace import annotated, compile_work, open_work, warn_unstaged
-from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.errors import Exit, UsageError
 from c2f_spec.plan.plan_file import to_json
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ def plan(args: Namespace) -> int:
 
 
 def save(found: Plan, path: Path) -> None:
-    """Write the plan for `apply`. Raises `WrongUsage` if it cannot be written."""
+    """Write the plan for `apply`. Raises `UsageError` if it cannot be written."""
     try:
         path.write_text(json.dumps(to_json(found), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     except OSError as error:
-        raise WrongUsage(
+        raise UsageError(
             f"{path}: cannot be written: {error.strerror}", hint="name a file in a folder that is there"
         ) from None
     output.note(f"wrote {path}: `c2f-spec apply {path}` runs it, and nothing else")

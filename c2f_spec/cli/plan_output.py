@@ -10,7 +10,7 @@ from c2f_spec.cli.hours_output import summary
 from c2f_spec.cli.output import table
 from c2f_spec.cost.gpu_hours import total
 from c2f_spec.diagnostics.render import json_text
-from c2f_spec.errors import printable
+from c2f_spec.errors import sanitize
 from c2f_spec.plan.hypotheses import claims, told
 from c2f_spec.plan.pins import unpinned_names
 from c2f_spec.plan.plan_file import to_json
@@ -108,7 +108,7 @@ def as_table(plan: Plan) -> None:
         some = ", ".join(list(ours)[:3])
         print(f"not in the paper: {len(ours)} fields at our defaults, such as {some} (-o json lists them)")
     for claim in claims(plan):
-        print(printable(f"hypothesis of {claim.name}: {told(claim)}"))
+        print(sanitize(f"hypothesis of {claim.name}: {told(claim)}"))
     print(f"{plan.name} on {plan.environment_name}: {'; '.join([counts(plan), *hours_output.summary(plan)])}")
 
 

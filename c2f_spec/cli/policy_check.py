@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli.output import relative
-from c2f_spec.errors import Denied, printable
+from c2f_spec.errors import Denied, sanitize
 from c2f_spec.execution import provenance
 from c2f_spec.store import ledger
 
@@ -66,4 +66,4 @@ def _word(verdict: Verdict) -> str:
 
 
 def printable_lines(verdict: Verdict) -> str:
-    return "\n".join(printable(line) for line in str(verdict).splitlines())
+    return "\n".join(sanitize(line) for line in str(verdict).splitlines())

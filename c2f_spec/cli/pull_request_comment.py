@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli import code_hosts
 from c2f_spec.cli.arguments.common import Parser
-from c2f_spec.errors import C2fError, Exit, WrongUsage
+from c2f_spec.errors import C2fError, Exit, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -59,7 +59,7 @@ def post(host: Host, body: str) -> int:
     """Bring our comment to `body`. Writes only what differs; a second one of ours, from a race, is taken away."""
     marker = body.partition("\n")[0]
     if not MARKER.fullmatch(marker) or len(body) > MOST:
-        raise WrongUsage(
+        raise UsageError(
             f"not a comment of ours: its first line is a marker, and it has at most {MOST:,} characters",
             hint="c2f-spec diff -o markdown writes one",
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.cli.output import write_folder
 from c2f_spec.cli.policy_check import judged, refuse_broken
 from c2f_spec.cli.workspace import compile_work
-from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.errors import Exit, UsageError
 from c2f_spec.plan.code import bundle
 from c2f_spec.plan.compile import environment_document
 from c2f_spec.plan.plan_file import to_json
@@ -33,13 +33,13 @@ Files = dict[str, list[dict[str, Any]]]
 def render(args: Namespace) -> int:
     """Prints, or writes into `--out-dir`. Exit 4 with `--check` if a file there differs."""
     if args.check and not args.out_dir:
-        raise WrongUsage("`--check` needs `--out-dir`", hint="name the folder that holds what was rendered")
+        raise UsageError("`--check` needs `--out-dir`", hint="name the folder that holds what was rendered")
     if args.gitops and args.offline:
         message = "a cluster that follows a folder starts what stands there, so every name must be pinned"
-        raise WrongUsage(message, hint="`c2f-spec lock` pins what is staged; leave out --offline")
+        raise UsageError(message, hint="`c2f-spec lock` pins what is staged; leave out --offline")
     _, plan, _, root = compile_work(args)
     if not has_pools(plan.environment) or not backend_of(plan.environment.kind).renders_manifests:
-        raise WrongUsage(
+        raise UsageError(
             f"`{plan.environment_name}` is this machine, where stages are processes",
             hint="name a cluster with --on, for example `--on kind`",
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli.workspace import compile_work
-from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.errors import Exit, UsageError
 from c2f_spec.plan.compile import store_url
 from c2f_spec.store.open import open_store
 
@@ -75,7 +75,7 @@ def report_place(plan: Plan, objects: ObjectStore) -> str:
 def _check(found: dict[str, str], folder: Path) -> int:
     committed = [name for name in TABLES if (folder / name).is_file()]
     if not committed:
-        raise WrongUsage(
+        raise UsageError(
             f"{folder} holds none of {', '.join(TABLES)}",
             hint="name `tables` in the spec, and write them with --out",
         )

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.errors import Exit, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -21,7 +21,7 @@ def score(args: Namespace) -> int:
     from c2f_spec.spec.evaluate import Bootstrap
 
     if args.bootstrap < 0:
-        raise WrongUsage(f"{args.bootstrap} resamples", hint="--bootstrap takes how many, such as 1000")
+        raise UsageError(f"{args.bootstrap} resamples", hint="--bootstrap takes how many, such as 1000")
     bootstrap = Bootstrap(resamples=args.bootstrap) if args.bootstrap else None
     found = score_file(Path(args.file), args.family, bootstrap)
     print(json.dumps(found, indent=1) if args.output == "json" else _table(found))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from c2f_spec.cli import output
 from c2f_spec.cli.workspace import open_control
 from c2f_spec.diagnostics.render import json_text
-from c2f_spec.errors import Exit, printable
+from c2f_spec.errors import Exit, sanitize
 from c2f_spec.plan.reconcile import annotate
 from c2f_spec.store import records
 from c2f_spec.targets.base import Phase, State
@@ -77,7 +77,7 @@ def _show(rows: list[Row], name: str, form: str) -> None:
         output.table(("STATE", "STAGE", "WHAT", "SECONDS", "DETAIL"), cells)
         for row in rows:
             if row.way_out:
-                print(printable(f"{row.stage}: {row.way_out}"))
+                print(sanitize(f"{row.stage}: {row.way_out}"))
 
 
 def _row(stage: Stage, plan: Plan, objects: ObjectStore, known: Status | None, spec: str) -> Row:

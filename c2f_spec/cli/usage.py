@@ -9,7 +9,7 @@ from c2f_spec.cli.output import table
 from c2f_spec.cli.workspace import here
 from c2f_spec.cost.site import prices_of
 from c2f_spec.diagnostics.render import json_text
-from c2f_spec.errors import Exit, WrongUsage
+from c2f_spec.errors import Exit, UsageError
 from c2f_spec.store import ledger
 from c2f_spec.store.ledger import HourTotals, sum_hours
 
@@ -21,7 +21,7 @@ def usage(args: Namespace) -> int:
     """Sums of the whole ledger, or of some months."""
     for month in args.month:
         if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
-            raise WrongUsage(f"`{month}` is not a month", hint="write it as 2026-11")
+            raise UsageError(f"`{month}` is not a month", hint="write it as 2026-11")
     place = here(args)
     entries = ledger.read(place.objects, args.month or None)
     prices = prices_of(place.environment)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli.output import tell_all
 from c2f_spec.diagnostics.render import findings
-from c2f_spec.errors import Exit, SpecInvalid, printable
+from c2f_spec.errors import Exit, InvalidSpec, sanitize
 from c2f_spec.plan.compile import load_environment, load_variants, notes_of, refuse_demo_only, warnings_of
 
 if TYPE_CHECKING:
@@ -25,12 +25,12 @@ def validate(args: Namespace) -> int:
     for name in args.specs:
         try:
             found += _check(name, args, variants)
-        except SpecInvalid as error:
+        except InvalidSpec as error:
             found += findings(error)
     if args.output == "text":
         tell_all(found)
         for name, count in variants.items():
-            print(printable(f"{name}: valid{f', {count} variants' if count > 1 else ''}"))
+            print(sanitize(f"{name}: valid{f', {count} variants' if count > 1 else ''}"))
     else:
         from c2f_spec.diagnostics.render import FORMATS
 
@@ -41,14 +41,14 @@ def validate(args: Namespace) -> int:
 
 
 def _check(name: str, args: Namespace, variants: dict[str, int]) -> list[Finding]:
-    """Warnings and notes. Raises `SpecInvalid`."""
+    """Warnings and notes. Raises `InvalidSpec`."""
     loaded = load_variants(Path(name), args.settings)
     folder = Path(args.environments) if args.environments else None
     try:
         for environment in sorted({args.on or item.experiment.environment for item in loaded}):
             there = [i for i in loaded if environment in (args.on, i.experiment.environment)]
             refuse_demo_only(there, load_environment(environment, loaded[0].root, folder), environment)
-    except SpecInvalid as error:
+    except InvalidSpec as error:
         error.file = error.file or name
         raise
     variants[name] = len(loaded)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.cli.workspace import annotated, open_work, stage_of
 from c2f_spec.diagnostics.render import json_text
-from c2f_spec.errors import Exit, WrongUsage, printable
+from c2f_spec.errors import Exit, UsageError, sanitize
 from c2f_spec.plan.explain import Cause, causes, sentence, shown, stored_key
 from c2f_spec.plan.reconcile import Stored
 from c2f_spec.store import records
@@ -28,16 +28,16 @@ def why(args: Namespace) -> int:
         print(json_text(_json(stage, old, found, plan)))
         return Exit.OK
     for line in _lines(work, plan, stage, old, found):
-        print(printable(line))
+        print(sanitize(line))
     return Exit.OK
 
 
 def _compared(work: Work, stage: Stage, against: str | None) -> str | None:
-    """The key of the stored stage to compare with. Raises `WrongUsage` if the one that was named is not there."""
+    """The key of the stored stage to compare with. Raises `UsageError` if the one that was named is not there."""
     if against:
         key = stored_key(work.objects, stage.kind, against)
         if key is None:
-            raise WrongUsage(
+            raise UsageError(
                 f"no stored stage `{against}` of kind {stage.kind}, or several",
                 hint="name it as `plan` and `status` do, or by more of its key",
             )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.cli import output
 from c2f_spec.cli.output import tell
-from c2f_spec.errors import WrongUsage
+from c2f_spec.errors import UsageError
 from c2f_spec.language.lock_file import write_pins
 from c2f_spec.plan.capabilities import not_implemented
 from c2f_spec.plan.compile import (
@@ -72,7 +72,7 @@ def open_work(args: Namespace, *, to_run: bool = False) -> Work:
 
 
 def compile_work(args: Namespace, *, to_run: bool = False) -> Compiled:
-    """Raises `SpecInvalid` with every problem, `WrongUsage` if the specs name different environments.
+    """Raises `InvalidSpec` with every problem, `UsageError` if the specs name different environments.
 
     With `to_run`, what this version does not run is a problem, and told before what the store lacks for it. For a
     cluster the store is not asked: names are pinned in the lock, or it is a problem, or `args.offline` admits it.
@@ -86,7 +86,7 @@ def compile_work(args: Namespace, *, to_run: bool = False) -> Compiled:
         loaded += variants
     names = {args.on or item.experiment.environment for item in loaded}
     if len(names) > 1:
-        raise WrongUsage(
+        raise UsageError(
             f"the specs name different environments: {', '.join(sorted(names))}", hint="choose one with --on"
         )
     name, root = names.pop(), loaded[0].root
@@ -167,7 +167,7 @@ class Here(NamedTuple):
 
 
 def here(args: Namespace) -> Here:
-    """By `--on` and `--environments`; without them `local`. Raises `SpecInvalid` for the environment."""
+    """By `--on` and `--environments`; without them `local`. Raises `InvalidSpec` for the environment."""
     root = repository(Path.cwd() / "specs")
     folder = Path(args.environments) if args.environments else None
     return Here(root, load_environment(args.on or "local", root, folder))
@@ -205,14 +205,14 @@ def _again(args: Namespace) -> str:
 
 
 def stage_of(plan: Plan, word: str) -> Stage:
-    """The stage whose name, key or kind starts with `word`. Raises `WrongUsage` unless there is exactly one."""
+    """The stage whose name, key or kind starts with `word`. Raises `UsageError` unless there is exactly one."""
     found = [s for s in plan.stages if word in (s.name, s.key)] or [
         s for s in plan.stages if s.name.startswith(word) or s.key.startswith(word)
     ]
     if len(found) == 1:
         return found[0]
     names = ", ".join(s.name for s in (found or plan.stages))
-    raise WrongUsage(
+    raise UsageError(
         f"{'no stage' if not found else f'{len(found)} stages'} `{word}`", hint=f"one of {names}"
     )
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from c2f_spec.errors import SpecInvalid, printable
+from c2f_spec.errors import InvalidSpec, sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ NAMED = 3
 """So many variants are named in a note."""
 
 
-def told_once(found: Sequence[tuple[str, Sequence[Diagnostic]]]) -> list[Diagnostic]:
+def dedupe(found: Sequence[tuple[str, Sequence[Diagnostic]]]) -> list[Diagnostic]:
     """`found` are the findings by variant, of all variants that were looked at."""
     first: dict[tuple[str, Place, str], Diagnostic] = {}
     where: dict[tuple[str, Place, str], list[str]] = {}
@@ -100,17 +100,17 @@ class Diagnostic:
 
     def __str__(self) -> str:
         """`path:line:col: message [code]`, the source line with a caret, notes, and the hint."""
-        before, marked, after = map(printable, self.excerpt())
+        before, marked, after = map(sanitize, self.excerpt())
         gutter = f"{self.place.line:>4} | "
         prefix = "" if self.severity == "error" else f"{self.severity}: "
         out = [
-            f"{printable(str(self.place))}: {prefix}{printable(self.message)} [{self.code}]",
+            f"{sanitize(str(self.place))}: {prefix}{sanitize(self.message)} [{self.code}]",
             f"{gutter}{before}{marked}{after}",
             f"{'| ':>{len(gutter)}}{' ' * _cells(before)}{'^' * max(1, _cells(marked))}",
         ]
-        out += [f"  {printable(note)}" for note in self.notes]
+        out += [f"  {sanitize(note)}" for note in self.notes]
         if self.hint:
-            out.append(f"  hint: {printable(self.hint)}")
+            out.append(f"  hint: {sanitize(self.hint)}")
         return "\n".join(out)
 
     def excerpt(self) -> tuple[str, str, str]:
@@ -137,7 +137,7 @@ def _cells(text: str) -> int:
     )
 
 
-class SpecErrors(SpecInvalid):
+class SpecErrors(InvalidSpec):
     """Every problem at once, in the order of files and lines."""
 
     def __init__(self, diagnostics: list[Diagnostic]) -> None:

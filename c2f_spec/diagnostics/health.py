@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 Level = Literal["ok", "warning", "error"]
 
 
-class Finding(NamedTuple):
+class HealthCheck(NamedTuple):
     """One thing that was looked at."""
 
     level: Level
@@ -18,15 +18,15 @@ class Finding(NamedTuple):
     """A command or a field, where something is to be done."""
 
 
-def ok(what: str, detail: str) -> Finding:
-    return Finding("ok", what, detail)
+def ok(what: str, detail: str) -> HealthCheck:
+    return HealthCheck("ok", what, detail)
 
 
-def warning(what: str, detail: str, fix: str) -> Finding:
+def warning(what: str, detail: str, fix: str) -> HealthCheck:
     """It may work, or could not be seen from here."""
-    return Finding("warning", what, detail, fix)
+    return HealthCheck("warning", what, detail, fix)
 
 
-def error(what: str, detail: str, fix: str) -> Finding:
+def error(what: str, detail: str, fix: str) -> HealthCheck:
     """`apply` would fail, or its stages would."""
-    return Finding("error", what, detail, fix)
+    return HealthCheck("error", what, detail, fix)

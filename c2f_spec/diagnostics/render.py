@@ -14,7 +14,7 @@ from urllib.parse import quote
 import c2f_spec
 from c2f_spec.diagnostics.codes import ENTRIES
 from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
-from c2f_spec.errors import SpecInvalid, printable
+from c2f_spec.errors import InvalidSpec, sanitize
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ BOLD_RED, BOLD_YELLOW, BOLD, DIM, PLAIN = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m",
 HUES = {"error": BOLD_RED, "warning": BOLD_YELLOW, "note": BOLD}
 
 
-def colourful(stream: TextIO) -> bool:
+def supports_colour(stream: TextIO) -> bool:
     """May `stream` be coloured?"""
     if os.environ.get("NO_COLOR"):
         return False
@@ -50,9 +50,9 @@ def severity(finding: Finding) -> str:
     return finding.severity if isinstance(finding, Diagnostic) else "error"
 
 
-def text(finding: Finding, *, colour: bool = False) -> str:
+def render_text(finding: Finding, *, colour: bool = False) -> str:
     """A note is one line, everything else has its source line and hint below."""
-    lines = [printable(line) for line in str(finding).splitlines()]
+    lines = [sanitize(line) for line in str(finding).splitlines()]
     if severity(finding) == "note":
         lines = lines[:1]
     return "\n".join(_coloured(lines, finding)) if colour else "\n".join(lines)
@@ -72,7 +72,7 @@ def _coloured(lines: list[str], finding: Finding) -> list[str]:
     ]
 
 
-def count(found: Sequence[Finding]) -> str:
+def summarise(found: Sequence[Finding]) -> str:
     """`3 errors, 1 warning in 2 files`; nothing if all is well. Notes are not counted: they ask for nothing."""
     parts = []
     for word in ("error", "warning"):
@@ -89,13 +89,13 @@ def file_of(finding: Finding) -> str:
     if isinstance(finding, Diagnostic):
         path = finding.place.text.path
     else:
-        path = finding.file if isinstance(finding, SpecInvalid) else ""
+        path = finding.file if isinstance(finding, InvalidSpec) else ""
     return os.path.relpath(path) if path.startswith(f"{Path.cwd()}{os.sep}") else path
 
 
 def code_of(finding: Finding) -> str:
     """What `explain` takes; nothing where there is no more to tell."""
-    return finding.code if isinstance(finding, (Diagnostic, SpecInvalid)) else ""
+    return finding.code if isinstance(finding, (Diagnostic, InvalidSpec)) else ""
 
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -117,9 +117,9 @@ def _plain(finding: Finding) -> dict[str, Any]:
         "line": place and place.line,
         "column": place and place.column,
         "end_column": place and place.column + place.width,
-        "message": printable(finding.message),
-        "hint": printable(finding.hint) or None,
-        "notes": [printable(n) for n in notes],
+        "message": sanitize(finding.message),
+        "hint": sanitize(finding.hint) or None,
+        "notes": [sanitize(n) for n in notes],
     }
 
 
@@ -136,7 +136,7 @@ def _annotation(item: dict[str, Any]) -> str:
         "endColumn": item["end_column"],
         "title": f"c2f-spec {item['code'] or ''}".strip(),
     }
-    properties = ",".join(f"{k}={_property(printable(str(v)))}" for k, v in values.items() if v is not None)
+    properties = ",".join(f"{k}={_property(sanitize(str(v)))}" for k, v in values.items() if v is not None)
     hint = [f"hint: {item['hint']}"] if item["hint"] else []
     message = "\n".join([item["message"], *item["notes"], *hint])
     return f"::{COMMANDS[item['severity']]} {properties}::{_data(message)}"

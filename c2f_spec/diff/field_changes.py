@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from c2f_spec.errors import short
+from c2f_spec.errors import shorten
 from c2f_spec.plan.explain import ABSENT, shown
 from c2f_spec.spec.base import DISCRIMINATORS, SpecModel, default_of, field_class
 
@@ -58,5 +58,5 @@ def written(value: Any) -> str:
         named = next((str(getattr(value, d)) for d in DISCRIMINATORS if d in type(value).model_fields), "")
         return str(getattr(value, "name", "")) or named or "set"
     if isinstance(value, tuple) and any(isinstance(each, SpecModel) for each in value):
-        return short(f"[{', '.join(written(each) for each in value)}]", 60)
+        return shorten(f"[{', '.join(written(each) for each in value)}]", 60)
     return "none" if value is ABSENT else shown(value)

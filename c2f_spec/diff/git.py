@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from c2f_spec.errors import WrongUsage
+from c2f_spec.errors import UsageError
 
 ENVIRONMENT = {"GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "GIT_NO_LAZY_FETCH": "1", "LC_ALL": "C"}
 """Nothing is written, asked or fetched on the way."""
@@ -32,7 +32,7 @@ class Repository:
         self._blobs: dict[str, bytes] = {}
 
     def revision(self, name: str) -> Revision:
-        """Raises `WrongUsage` if there is no such commit, or no repository."""
+        """Raises `UsageError` if there is no such commit, or no repository."""
         commit = self._git("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").decode().strip()
         entries = {}
         for line in self._git("ls-tree", "-r", "-l", "-z", "--full-tree", commit).split(b"\0"):
@@ -48,7 +48,7 @@ class Repository:
         """The commits that branches are at, here and at remotes, each once; none without a repository."""
         try:
             found = self._git("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes")
-        except WrongUsage:
+        except UsageError:
             return []
         return list(dict.fromkeys(found.decode().split()))
 
@@ -56,12 +56,12 @@ class Repository:
         """Whether the object database has a commit of this full name."""
         try:
             self._git("cat-file", "-e", f"{commit}^{{commit}}")
-        except WrongUsage:
+        except UsageError:
             return False
         return True
 
     def merge_base(self, a: str, b: str) -> str:
-        """Raises `WrongUsage` if they have none."""
+        """Raises `UsageError` if they have none."""
         for name in (a, b):
             self._git("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
         return self._git("merge-base", a, b).decode().strip()
@@ -77,7 +77,7 @@ class Repository:
             self._reader.stdin.flush()
             head = self._reader.stdout.readline().split()
             if len(head) != 3:
-                raise WrongUsage(
+                raise UsageError(
                     f"git has no object {oid[:10]} here", hint="fetch the whole history of the revision"
                 )
             self._blobs[oid] = self._reader.stdout.read(int(head[2]))
@@ -100,7 +100,7 @@ class Repository:
         out, err = process.communicate()
         if process.returncode:
             said = err.decode("utf-8", "replace").strip().removeprefix("fatal: ")
-            raise WrongUsage(
+            raise UsageError(
                 f"git {arguments[0]}: {said or 'no such revision'}",
                 hint="name two revisions as git does, `main..HEAD`",
             )
@@ -116,7 +116,7 @@ class Repository:
                 env={**os.environ, **ENVIRONMENT},
             )
         except FileNotFoundError:
-            raise WrongUsage(
+            raise UsageError(
                 "`git` is not installed", hint="revisions are read by it; two files need no git"
             ) from None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.diagnostics.diagnostic import SpecErrors
 from c2f_spec.diff.git import Revision
-from c2f_spec.errors import C2fError, WrongUsage
+from c2f_spec.errors import C2fError, UsageError
 from c2f_spec.files import DISK
 from c2f_spec.plan.code import HERE, Code
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
@@ -76,7 +76,7 @@ def specs_in(place: Place, paths: Sequence[str]) -> list[str]:
     found = sorted(p for p in known if p.endswith((".yaml", ".yml")) and any(_below(p, w) for w in wanted))
     if len(found) > MOST_SPECS:
         message = f"{len(found):,} specs in {', '.join(paths)} of {place.name}: more than {MOST_SPECS:,}"
-        raise WrongUsage(message, hint="name fewer files or folders")
+        raise UsageError(message, hint="name fewer files or folders")
     return found
 
 

@@ -21,9 +21,9 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from c2f_spec.errors import REMEDY, StageExit, Unreachable, printable
+from c2f_spec.errors import REMEDY, StageExit, Unreachable, sanitize
 from c2f_spec.keys import content_key
-from c2f_spec.masking import masked, secret_values
+from c2f_spec.masking import mask_secrets, secret_values
 from c2f_spec.store import records
 from c2f_spec.store.stage_logs import last_attempt_lines
 
@@ -84,7 +84,7 @@ class Message:
 def clean_lines(lines: Sequence[str]) -> tuple[str, ...]:
     """Return the last lines of a log without secrets and control characters, at most `MAX_LINE` wide."""
     values = secret_values()
-    return tuple(printable(masked(line, values))[:MAX_LINE] for line in lines[-TAIL_LINES:])
+    return tuple(sanitize(mask_secrets(line, values))[:MAX_LINE] for line in lines[-TAIL_LINES:])
 
 
 def render_body(message: Message, form: str) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def _post(url: str, data: bytes) -> str:
         return f"it answered {error.code}"
     except (OSError, http.client.HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
-        return f"{type(reason).__name__}: {masked(str(reason), (url,))[:120]}"
+        return f"{type(reason).__name__}: {mask_secrets(str(reason), (url,))[:120]}"
 
 
 def _error_in_answer(answer: bytes) -> str:

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import c2f_spec
-from c2f_spec.errors import Denied, printable
-from c2f_spec.masking import masked, secret_values
+from c2f_spec.errors import Denied, sanitize
+from c2f_spec.masking import mask_secrets, secret_values
 from c2f_spec.plan.model import digest_of
 from c2f_spec.spec.plan_json import Origin
 from c2f_spec.store.digest import seal
@@ -75,7 +75,7 @@ def refuse_unpublished(origin: Origin, *, allow_dirty: bool) -> None:
         some = ", ".join(origin.changed[:3]) + (", ..." if len(origin.changed) > 3 else "")
         count = f"{len(origin.changed)}{' or more' if len(origin.changed) == MAX_CHANGED_FILES else ''}"
         message = f"the tree is not as committed, in {count} files: {some}"
-        raise Denied(printable(message), hint=f"commit and push{remedy}")
+        raise Denied(sanitize(message), hint=f"commit and push{remedy}")
     if not origin.pushed:
         raise Denied(f"no remote is known to have the commit {origin.commit[:10]}", hint=f"git push{remedy}")
 
@@ -95,10 +95,10 @@ def with_patch(origin: Origin, root: Path) -> tuple[Origin, bytes]:
             hint="name data and outputs in .gitignore",
         )
     for part in patch.decode("utf-8", "replace").split("\ndiff --git "):
-        if masked(part, secret_values()) != part:
+        if mask_secrets(part, secret_values()) != part:
             name = part.splitlines()[0].rsplit(" b/", 1)[-1]
             raise Denied(
-                printable(f"{name} holds what looks like a credential, and would be stored for all to read"),
+                sanitize(f"{name} holds what looks like a credential, and would be stored for all to read"),
                 hint="take it out, or name the file in .gitignore",
             )
     found = {"base": origin.commit if base == "HEAD" else base, "patch": hashlib.sha256(patch).hexdigest()}
@@ -136,7 +136,7 @@ def author(root: Path) -> str:
 
 
 def _masked_argv(argv: Sequence[str], values: Sequence[str]) -> tuple[str, ...]:
-    return tuple(masked(word, values) for word in argv)
+    return tuple(mask_secrets(word, values) for word in argv)
 
 
 def _git(root: Path, *argv: str, env: dict[str, str] | None = None) -> str:

@@ -18,7 +18,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.keys import leaves
+from c2f_spec.keys import flatten
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
@@ -129,8 +129,8 @@ def _delete_runs(client: Any, experiment: str, tag: str, value: str) -> None:
 def _write(client: Any, run: str, stage: Stage, record: Record, store: ObjectStore) -> None:
     from mlflow.entities import Metric, Param
 
-    params = [Param(k, str(v)[:LONGEST]) for k, v in leaves(stage.preimage["spec"]).items() if k]
-    scalars = {**leaves(record.summary), **leaves({"measured": record.provenance.get("measured", {})})}
+    params = [Param(k, str(v)[:LONGEST]) for k, v in flatten(stage.preimage["spec"]).items() if k]
+    scalars = {**flatten(record.summary), **flatten({"measured": record.provenance.get("measured", {})})}
     rows = [(0, k, v) for k, v in scalars.items() if _is_number(v)]
     has_metrics = "metrics.jsonl" in record.files
     text = records.fetch_file(store, record, "metrics.jsonl").read_text() if has_metrics else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.diagnostics.diagnostic import Diagnostic
-from c2f_spec.keys import leaves
+from c2f_spec.keys import flatten
 from c2f_spec.spec.base import SpecModel
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from c2f_spec.spec.experiment import Experiment
 
 
-def ablations(variants: Sequence[Variant], experiments: Sequence[Experiment]) -> list[Diagnostic]:
+def check_ablations(variants: Sequence[Variant], experiments: Sequence[Experiment]) -> list[Diagnostic]:
     """What is wrong with the ablations among `variants`."""
     pairs = list(zip(variants, experiments, strict=True))
     bases = {e.seed: e for v, e in pairs if v.factor == ()}
@@ -66,4 +66,4 @@ def _changed(one: Experiment, other: Experiment) -> list[str]:
 
 
 def _leaves(name: str, value: Any) -> dict[str, Any]:
-    return leaves(value.model_dump() if isinstance(value, SpecModel) else value, name)
+    return flatten(value.model_dump() if isinstance(value, SpecModel) else value, name)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from c2f_spec.diagnostics.diagnostic import Diagnostic, Place, SpecErrors, Text
-from c2f_spec.errors import SpecInvalid, short
+from c2f_spec.errors import InvalidSpec, shorten
 from c2f_spec.files import DISK
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 MAX_TAG = 200
 
 
-def tag_of(event: Any) -> str:
+def explicit_tag(event: Any) -> str:
     """The explicit tag of a node as it was written, or nothing."""
     tag = str(getattr(event, "ctag", None))
     return "" if tag in ("None", "!") else tag
 
 
-def events_of(content: str) -> Iterator[Any]:
+def parse_events(content: str) -> Iterator[Any]:
     """Parser events of `content`. Long tags are cut: to decode one takes the square of its length."""
     from ruamel.yaml import YAML
     from ruamel.yaml.parser import Parser
@@ -97,26 +97,28 @@ class Document:
         return max(reversed(found), key=len)
 
 
-def read(path: Path, shown: str, files: Files = DISK) -> Document:
-    """The document of a file, which messages call `shown`. Raises `SpecInvalid`."""
+def read_document(path: Path, shown: str, files: Files = DISK) -> Document:
+    """The document of a file, which messages call `shown`. Raises `InvalidSpec`."""
     try:
         data = files.read(path, MAX_BYTES + 1)
     except FileNotFoundError:
-        from c2f_spec.language.suggestions import near_file
+        from c2f_spec.language.suggestions import suggest_file
 
-        raise SpecInvalid(f"{shown}: no such file", hint=near_file(path), code="C2F117", file=shown) from None
+        raise InvalidSpec(
+            f"{shown}: no such file", hint=suggest_file(path), code="C2F117", file=shown
+        ) from None
     except IsADirectoryError:
-        raise SpecInvalid(f"{shown}: is a folder", hint="name a file", code="C2F118", file=shown) from None
+        raise InvalidSpec(f"{shown}: is a folder", hint="name a file", code="C2F118", file=shown) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         why = error.strerror if isinstance(error, OSError) else error
-        raise SpecInvalid(f"{shown}: cannot be read: {why}", code="C2F119", file=shown) from None
-    return load(data, shown)
+        raise InvalidSpec(f"{shown}: cannot be read: {why}", code="C2F119", file=shown) from None
+    return load_document(data, shown)
 
 
-def load(data: bytes, path: str) -> Document:
+def load_document(data: bytes, path: str) -> Document:
     """Raises `SpecErrors` with the place if `data` is not a document."""
     if len(data) > MAX_BYTES:
-        raise SpecInvalid(
+        raise InvalidSpec(
             f"{path}: larger than {MAX_BYTES:,} bytes",
             hint="a spec is a page, not data",
             code="C2F120",
@@ -140,7 +142,7 @@ def _position(text: Text, index: int) -> Place:
     return Place(text, len(before), len(before[-1]) + 1)
 
 
-def fragment(argument: Text, start: int) -> Document:
+def load_value(argument: Text, start: int) -> Document:
     """The value that stands in `argument` from column `start` on, of any kind: what `--set path=value` is given.
 
     Raises `SpecErrors`.
@@ -171,7 +173,7 @@ class _Builder:
         from ruamel.yaml.reader import ReaderError
 
         try:
-            self.events = events_of(self.content)
+            self.events = parse_events(self.content)
             data = build()
         except ReaderError as error:
             self._stop(
@@ -189,7 +191,7 @@ class _Builder:
             if "'\\t'" in about:
                 hint = "indent with spaces: YAML takes no tabs there"
             at = Place(self.text, mark.line + 1, mark.column + 1) if mark else Place(self.text, 1, 1)
-            self._stop("C2F101", at, f"not YAML: {short(about, 120)}", hint)
+            self._stop("C2F101", at, f"not YAML: {shorten(about, 120)}", hint)
         if self.problems:
             raise SpecErrors(self.problems)
         return Document(self.text, data, self.values, self.keys)
@@ -243,7 +245,7 @@ class _Builder:
             self._problem(
                 "C2F106",
                 place,
-                f"an alias `*{short(event.anchor)}`",
+                f"an alias `*{shorten(event.anchor)}`",
                 "write the value out: aliases hide where it comes from",
             )
             return None
@@ -251,14 +253,14 @@ class _Builder:
             self._problem(
                 "C2F107",
                 place,
-                f"an anchor `&{short(event.anchor)}`",
+                f"an anchor `&{shorten(event.anchor)}`",
                 "write the value out: anchors hide where it comes from",
             )
-        if tag_of(event):
+        if explicit_tag(event):
             self._problem(
                 "C2F108",
                 place,
-                f"a tag `{short(tag_of(event), 80)}`",
+                f"a tag `{shorten(explicit_tag(event), 80)}`",
                 "leave it out: the schema decides what a value is",
             )
         if kind == "MappingStartEvent":
@@ -283,7 +285,7 @@ class _Builder:
                 self._problem(
                     "C2F111",
                     place,
-                    f"`{short(key)}` stands twice (first on line {first})",
+                    f"`{shorten(key)}` stands twice (first on line {first})",
                     "keep one of them",
                 )
             self.keys.setdefault((*loc, key), place)
@@ -299,14 +301,16 @@ class _Builder:
 
     def _check_key(self, key: str, place: Place) -> None:
         """A key that a person reads as another one."""
-        from c2f_spec.language.suggestions import strangers
+        from c2f_spec.language.suggestions import describe_lookalikes
 
-        meant, (plain, odd) = short(key.strip()), strangers(key)
+        meant, (plain, odd) = shorten(key.strip()), describe_lookalikes(key)
         if key != key.strip():
-            self._problem("C2F115", place, f"a key with space around it, `{short(key)}`", f"write `{meant}`")
+            self._problem(
+                "C2F115", place, f"a key with space around it, `{shorten(key)}`", f"write `{meant}`"
+            )
         elif odd:
-            message = f"the key `{short(key)}` is not `{short(plain)}`: it holds {odd}"
-            self._problem("C2F114", place, message, f"type `{short(plain)}`")
+            message = f"the key `{shorten(key)}` is not `{shorten(plain)}`: it holds {odd}"
+            self._problem("C2F114", place, message, f"type `{shorten(plain)}`")
 
     def _problem(self, code: str, place: Place, message: str, hint: str) -> None:
         self.problems.append(Diagnostic(code, place, message, hint))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from c2f_spec.files import DISK
-from c2f_spec.language.variant import LANGUAGE, MEANT, Expansion, Variant, name_of
+from c2f_spec.language.variant import LANGUAGE, MISSPELLED, Expansion, Variant, spec_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def expand(document: Document, path: Path, arguments: Sequence[str] = (), files: Files = DISK) -> Expansion:
     """The variants of a spec that was read from `path` of `files`, with what `--set` says. Raises `SpecErrors`."""
-    if not arguments and not any(name in document.data for name in (*LANGUAGE, *MEANT)):
-        name = name_of(document.data)
+    if not arguments and not any(name in document.data for name in (*LANGUAGE, *MISSPELLED)):
+        name = spec_name(document.data)
         return Expansion(name, (Variant(name, document),))
-    from c2f_spec.language.variants import expand_all
+    from c2f_spec.language.variants import expand_variants
 
-    return expand_all(document, path, arguments, files)
+    return expand_variants(document, path, arguments, files)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from c2f_spec.errors import WrongUsage
-from c2f_spec.language.schema_errors import WHAT_A_PATTERN_MEANS, members
+from c2f_spec.errors import UsageError
+from c2f_spec.language.schema_errors import PATTERN_DESCRIPTIONS, models_of_annotation
 from c2f_spec.language.suggestions import suggest
 from c2f_spec.spec import support
 from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, Word, field_class
@@ -51,7 +51,7 @@ CLASSES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FieldEntry:
     """A field at a path, in one model."""
 
     path: tuple[str, ...]
@@ -74,12 +74,12 @@ class Found:
 
 def every_field(
     model: type[SpecModel] = Experiment, path: tuple[str, ...] = (), classes: tuple[str, ...] = ()
-) -> Iterator[Found]:
+) -> Iterator[FieldEntry]:
     """All fields, sections before what is in them; one for each member of a union that has it."""
     for name, info in model.model_fields.items():
-        found = Found((*path, name), model, info, (*classes, field_class(model, name)))
+        found = FieldEntry((*path, name), model, info, (*classes, field_class(model, name)))
         yield found
-        for inner in members(info.annotation):
+        for inner in models_of_annotation(info.annotation):
             if issubclass(inner, SpecModel):
                 yield from every_field(inner, found.path, found.classes)
 
@@ -91,18 +91,18 @@ def re_runs(path: str, kind: str = "identity") -> tuple[str, ...]:
 
 
 def explain_field(path: str) -> str:
-    """Raises `WrongUsage` with the nearest path for one that does not exist."""
-    known: dict[str, list[Found]] = {}
+    """Raises `UsageError` with the nearest path for one that does not exist."""
+    known: dict[str, list[FieldEntry]] = {}
     for found in every_field():
         known.setdefault(".".join(found.path), []).append(found)
     if path not in known:
-        raise WrongUsage(f"no field `{path}`", hint=_nearest(path, list(known)))
+        raise UsageError(f"no field `{path}`", hint=_nearest(path, list(known)))
     return "\n\n".join(_told(path, alike) for alike in _grouped(known[path]))
 
 
-def _grouped(found: list[Found]) -> list[list[Found]]:
+def _grouped(found: list[FieldEntry]) -> list[list[FieldEntry]]:
     """The members of a union that have the field in the same way, together."""
-    groups: dict[tuple[Any, ...], list[Found]] = {}
+    groups: dict[tuple[Any, ...], list[FieldEntry]] = {}
     for each in found:
         same = (each.info.description, repr(each.info.annotation), repr(each.info.default))
         groups.setdefault(same, []).append(each)
@@ -123,12 +123,12 @@ def _nearest(path: str, known: list[str]) -> str:
     return ""
 
 
-def _told(path: str, alike: list[Found]) -> str:
+def _told(path: str, alike: list[FieldEntry]) -> str:
     found = alike[0]
     of = ", ".join(f"`{each.member}`" for each in alike if each.member)
     lines = [f"{path}  (of kind {of})" if of else path]
     lines += [f"  {found.info.description}"] if found.info.description else []
-    rows = {"type": type_of(found.info.annotation, found.info.metadata), "default": _default(found)}
+    rows = {"type": describe_type(found.info.annotation, found.info.metadata), "default": _default(found)}
     stages = re_runs(path, found.kind)
     also = f"; a change re-runs {', '.join(stages)} and what needs it" if stages else ""
     rows["class"] = CLASSES.get(found.kind, f"identity{also}")
@@ -138,11 +138,11 @@ def _told(path: str, alike: list[Found]) -> str:
     return "\n".join(line.rstrip() for line in [*lines, *_inside(found)])
 
 
-def _inside(found: Found) -> list[str]:
+def _inside(found: FieldEntry) -> list[str]:
     """Kinds of a union, fields of a section, what a preset stands for."""
     if found.path[-1] == "preset":
         return ["", *(f"    {name:<18}{_written(fields)}" for name, fields in PRESETS.items())]
-    models = [m for m in members(found.info.annotation) if issubclass(m, SpecModel)]
+    models = [m for m in models_of_annotation(found.info.annotation) if issubclass(m, SpecModel)]
     if len(models) > 1:
         return ["", *(f"    {' '.join(_tags(m)):<16} {_first(m)}" for m in models)]
     return (
@@ -160,26 +160,26 @@ def _written(fields: dict[str, Any]) -> str:
     return inside or "every field at its default: the paper's policy"
 
 
-def _runs_now(found: Found) -> str:
+def _runs_now(found: FieldEntry) -> str:
     """What of it this version's runtime does, if not all."""
     if any((support.values(found.path[:n]) or ())[:1] == (None,) for n in range(1, len(found.path) + 1)):
         return "nothing: this version validates and plans it; leave it out to run"
     return " or ".join(support.shown(v) for v in support.values(found.path) or ())
 
 
-def type_of(annotation: Any, metadata: list[Any]) -> str:
+def describe_type(annotation: Any, metadata: list[Any]) -> str:
     """A type in words: `number above 0`, `list of text`, `one of a, b`."""
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
-        return type_of(inner, [*more, *metadata])
+        return describe_type(inner, [*more, *metadata])
     limits = [m for each in metadata for m in (each.metadata if isinstance(each, FieldInfo) else [each])]
     words = [m.word for m in limits if isinstance(m, Word)]
     args = [a for a in get_args(annotation) if a is not NoneType]
     if get_origin(annotation) is Literal:
         return f"one of {', '.join(map(str, args))}" if len(args) > 1 else f"always `{args[0]}`"
     if get_origin(annotation) is tuple:
-        return f"list of: {type_of(args[0], [])}"
-    models = members(annotation)
+        return f"list of: {describe_type(args[0], [])}"
+    models = models_of_annotation(annotation)
     if models:
         text = (
             "a map of fields"
@@ -187,7 +187,7 @@ def type_of(annotation: Any, metadata: list[Any]) -> str:
             else "one of the kinds below; the name alone is short for a map"
         )
     elif args:
-        text = " or ".join(type_of(a, [m for m in limits if not isinstance(m, Word)]) for a in args)
+        text = " or ".join(describe_type(a, [m for m in limits if not isinstance(m, Word)]) for a in args)
     else:
         named = {bool: "true or false", int: "whole number", float: "number", str: "text"}
         text = named.get(annotation, "text") + _bounds(limits)
@@ -209,10 +209,10 @@ BOUNDS = {
 def _bounds(limits: list[Any]) -> str:
     found = [w.format(b) for m in limits for a, w in BOUNDS.items() if (b := getattr(m, a, None)) is not None]
     patterns = [p for m in limits if isinstance(p := getattr(m, "pattern", None), str)]
-    return ", ".join(["", *found]) + "".join(f"; {WHAT_A_PATTERN_MEANS.get(p, p)}" for p in patterns)
+    return ", ".join(["", *found]) + "".join(f"; {PATTERN_DESCRIPTIONS.get(p, p)}" for p in patterns)
 
 
-def _default(found: Found) -> str:
+def _default(found: FieldEntry) -> str:
     if found.info.is_required():
         return "none: it must be given"
     value = found.info.get_default(call_default_factory=True)
@@ -225,7 +225,7 @@ def _default(found: Found) -> str:
     return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value or '""'
 
 
-def _source(found: Found) -> str:
+def _source(found: FieldEntry) -> str:
     """Where the default comes from, as far as the description says it."""
     text = found.info.description or ""
     if text.endswith(NOT_IN_PAPER):

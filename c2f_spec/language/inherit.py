@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2f_spec.diagnostics.diagnostic import SpecErrors
-from c2f_spec.errors import SpecInvalid
-from c2f_spec.files import enclosing
-from c2f_spec.language.document import MAX_BYTES, read
-from c2f_spec.language.params import Scope, fill
+from c2f_spec.errors import InvalidSpec
+from c2f_spec.files import enclosing_repository
+from c2f_spec.language.document import MAX_BYTES, read_document
+from c2f_spec.language.params import Scope, substitute
 from c2f_spec.language.problems import Problems, suggest
-from c2f_spec.language.tree import Source, Tree, merge, tree_of
-from c2f_spec.language.variant import BUILDING, MEANT
+from c2f_spec.language.tree import Source, Tree, merge, tree_from
+from c2f_spec.language.variant import BUILDING, MISSPELLED
 
 if TYPE_CHECKING:
     from c2f_spec.diagnostics.diagnostic import Place
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 16
 MAX_FILES = 64
-WORDS = {"extends": "inherited", "template": "instantiated"}
+VERBS = {"extends": "inherited", "template": "instantiated"}
 
 
 @dataclass(slots=True)
@@ -46,7 +46,7 @@ class Resolved:
 def resolve(document: Document, path: Path, files: Files) -> Resolved:
     """The tree of a spec that was read from `path` of `files`. Raises `SpecErrors`."""
     real = files.real(path)
-    return _Files(enclosing(path) or real.parent, files).resolve(document, real, {}, None, ())
+    return _Files(enclosing_repository(path) or real.parent, files).resolve(document, real, {}, None, ())
 
 
 @dataclass(slots=True)
@@ -70,17 +70,17 @@ class _Files:
     ) -> Resolved:
         """`link` is where the file is named, `chain` are the files that led to it."""
         problems = Problems()
-        tree, scope = fill(tree_of(document), given, link, problems)
+        tree, scope = substitute(tree_from(document), given, link, problems)
         for name in tree.data:
-            if name in MEANT:
-                hint = f"did you mean `{MEANT[name]}`?"
-                problems.key(tree, (name,), "C2F550", f"unknown field `{name}`", hint)
+            if name in MISSPELLED:
+                hint = f"did you mean `{MISSPELLED[name]}`?"
+                problems.add_at_key(tree, (name,), "C2F550", f"unknown field `{name}`", hint)
         bases = self._bases(tree, scope, path, chain, problems)
         problems.raise_any()
         found = Resolved(Tree({}, dict.fromkeys(((),), tree.values[()]), {}), scope)
         own = tree.copy()
         for name in BUILDING:
-            own.forget((name,), own.data.pop(name, None))
+            own.drop((name,), own.data.pop(name, None))
         for route, base in bases:
             name = base.tree.values[()].text.path
             for far, notes in {name: (), **base.routes}.items():
@@ -97,7 +97,7 @@ class _Files:
         given = _arguments(tree, scope, problems)
         if template is not None and extends is not None:
             hint = "let one of the files build on the other"
-            problems.key(tree, ("template",), "C2F506", "both `template` and `extends`", hint)
+            problems.add_at_key(tree, ("template",), "C2F506", "both `template` and `extends`", hint)
             return []
         field_name = "extends" if template is None else "template"
         value = tree.data.get(field_name)
@@ -106,19 +106,19 @@ class _Files:
             return []
         if not names or not all(isinstance(name, str) for name in names):
             words = "a file, or a list of files" if field_name == "extends" else "a file"
-            problems.at(tree.values[field_name,], "C2F501", f"`{field_name}` must name {words}")
+            problems.add(tree.values[field_name,], "C2F501", f"`{field_name}` must name {words}")
             return []
         if len(names) > MAX_FILES:
             message = f"`extends` names more than {MAX_FILES} files"
-            problems.at(tree.values["extends",], "C2F510", message, "merge some of them")
+            problems.add(tree.values["extends",], "C2F510", message, "merge some of them")
             return []
         found = []
         for i, name in enumerate(names):
             place = tree.values[(field_name, i) if isinstance(value, list) else (field_name,)]
             if name in names[:i]:
-                problems.at(place, "C2F507", f"`{name}` stands twice", "remove one of them")
+                problems.add(place, "C2F507", f"`{name}` stands twice", "remove one of them")
                 continue
-            route = f"{WORDS[field_name]} by {place.text.path}:{place.line}"
+            route = f"{VERBS[field_name]} by {place.text.path}:{place.line}"
             base = self._base(name, place, route, (*chain, path), given, problems)
             if base is not None:
                 found.append((route, base))
@@ -142,7 +142,7 @@ class _Files:
             document = self._read(path, os.path.normpath(Path(place.text.path).parent / name), place)
             found = self.resolve(document, path, given, place, chain)
         except SpecErrors as error:
-            problems.found += [
+            problems.diagnostics += [
                 d if d.place.text is place.text else replace(d, notes=(*d.notes, route))
                 for d in error.diagnostics
             ]
@@ -154,25 +154,25 @@ class _Files:
     def _inside(self, name: str, place: Place, chain: tuple[Path, ...], problems: Problems) -> Path | None:
         """The file that is meant, if it may be read."""
         if "\0" in name:
-            problems.at(place, "C2F502", "not the name of a file")
+            problems.add(place, "C2F502", "not the name of a file")
             return None
         if Path(name).is_absolute():
-            problems.at(place, "C2F503", f"`{name}` is not relative to the folder of its spec")
+            problems.add(place, "C2F503", f"`{name}` is not relative to the folder of its spec")
             return None
         path = self.source.real(chain[-1].parent / name)
         if not path.is_relative_to(self.root):
             hint = "copy it into the repository, where it is reviewed"
-            problems.at(place, "C2F503", f"`{name}` lies outside the repository", hint)
+            problems.add(place, "C2F503", f"`{name}` lies outside the repository", hint)
         elif path in chain:
             circle = " -> ".join(p.name for p in (*chain[chain.index(path) :], path))
-            problems.at(place, "C2F504", f"`{name}` builds on itself: {circle}", "remove one of these lines")
+            problems.add(place, "C2F504", f"`{name}` builds on itself: {circle}", "remove one of these lines")
         elif len(chain) > MAX_DEPTH:
-            problems.at(
+            problems.add(
                 place, "C2F505", f"more than {MAX_DEPTH} files build on each other", "merge some of them"
             )
         elif not self.source.is_file(path):
             hint = suggest(path.name, self.source.names(path.parent))
-            problems.at(place, "C2F502", f"no file `{name}`", hint)
+            problems.add(place, "C2F502", f"no file `{name}`", hint)
         else:
             return path
         return None
@@ -182,13 +182,13 @@ class _Files:
             self.size += self.source.size(path)
             if self.size > MAX_BYTES or len(self.documents) >= MAX_FILES:
                 message = f"more than {MAX_FILES} files or {MAX_BYTES:,} bytes build on each other"
-                Problems().stop(place, "C2F509", message, "a spec is a page, not data")
+                Problems().fail(place, "C2F509", message, "a spec is a page, not data")
             try:
-                self.documents[path] = read(path, shown, self.source)
+                self.documents[path] = read_document(path, shown, self.source)
             except SpecErrors:
                 raise
-            except SpecInvalid as error:
-                Problems().stop(place, "C2F508", error.message, error.hint)
+            except InvalidSpec as error:
+                Problems().fail(place, "C2F508", error.message, error.hint)
         return self.documents[path]
 
 
@@ -198,12 +198,12 @@ def _arguments(tree: Tree, scope: Scope, problems: Problems) -> dict[str, Source
     if given is None:
         return {}
     if tree.data.get("template") is None:
-        problems.key(
+        problems.add_at_key(
             tree, ("with",), "C2F520", "`with` without `template`", "name the template, or remove it"
         )
         return {}
     if not isinstance(given, dict):
-        problems.at(tree.values["with",], "C2F520", "`with` must be a map of parameters")
+        problems.add(tree.values["with",], "C2F520", "`with` must be a map of parameters")
         return {}
     found = {}
     for name in given:

@@ -91,7 +91,7 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def text() -> str:
+def schema_text() -> str:
     """The schema as it is committed and printed."""
     return json.dumps(json_schema(), ensure_ascii=False, indent=1) + "\n"
 

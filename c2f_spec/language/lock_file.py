@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
-from c2f_spec.errors import short
+from c2f_spec.errors import shorten
 from c2f_spec.files import DISK
-from c2f_spec.language.document import Document, load, read
+from c2f_spec.language.document import Document, load_document, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -80,7 +80,7 @@ class Lock:
 
 def read_lock(path: Path, files: Files = DISK) -> Lock:
     """An absent file pins nothing. Raises `SpecErrors` at every line that is not a pin."""
-    return parse_lock(read(path, str(path), files)) if files.is_file(path) else Lock()
+    return parse_lock(read_document(path, str(path), files)) if files.is_file(path) else Lock()
 
 
 def parse_lock(document: Document) -> Lock:
@@ -99,7 +99,7 @@ def _unknown(document: Document) -> Iterator[Diagnostic]:
     for name in document.data:
         if name not in FIELDS:
             at = document.place((name,), key=True)
-            yield Diagnostic("C2F401", at, f"unknown field `{short(name)}`", f"one of {known}")
+            yield Diagnostic("C2F401", at, f"unknown field `{shorten(name)}`", f"one of {known}")
 
 
 def _pins(document: Document, section: str, problems: list[Diagnostic]) -> dict[str, str]:
@@ -112,7 +112,7 @@ def _pins(document: Document, section: str, problems: list[Diagnostic]) -> dict[
     for name, digest in pins.items():
         if not isinstance(digest, str) or not re.fullmatch(pattern, digest):
             at = document.place((section, name))
-            problems.append(Diagnostic("C2F403", at, f"the pin of `{short(name)}` is not {what}"))
+            problems.append(Diagnostic("C2F403", at, f"the pin of `{shorten(name)}` is not {what}"))
     return dict(pins)
 
 
@@ -121,7 +121,7 @@ def _badly_named(document: Document, models: dict[str, str]) -> Iterator[Diagnos
         if not re.fullmatch(r"[^@\s]+@[0-9a-f]{40}", name):
             at = document.place(("models", name), key=True)
             hint = "the commit hash is in the spec, as `revision`"
-            yield Diagnostic("C2F404", at, f"`{short(name)}` is not repository@commit", hint)
+            yield Diagnostic("C2F404", at, f"`{shorten(name)}` is not repository@commit", hint)
 
 
 def _accepted(document: Document, problems: list[Diagnostic]) -> Iterator[Acceptance]:
@@ -176,7 +176,7 @@ def _wrong(entry: Any, fields: Sequence[str], digests: Sequence[str], pattern: s
 def write_adoption(path: Path, adoption: Adoption) -> None:
     """Add an entry, in place of one for the same stage. Everything else stays as it is written."""
     text = path.read_text(encoding="utf-8") if path.is_file() else HEADER
-    held = parse_lock(load(text.encode(), str(path)))
+    held = parse_lock(load_document(text.encode(), str(path)))
     lines = text.splitlines()
     entry = ", ".join(f"{k}: {json.dumps(v, ensure_ascii=False)}" for k, v in adoption._asdict().items())
     lines = [line for line in lines if not re.search(rf"\bstage: \"?{adoption.stage}\b", line)]
@@ -205,7 +205,7 @@ def write_pins(path: Path, section: str, pins: Mapping[str, str]) -> None:
 
 def _replace(path: Path, text: str) -> None:
     """Whole, and only by what can be read back."""
-    parse_lock(load(text.encode(), str(path)))
+    parse_lock(load_document(text.encode(), str(path)))
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
@@ -213,7 +213,7 @@ def _replace(path: Path, text: str) -> None:
 
 def _with_pin(text: str, shown: str, section: str, name: str, digest: str) -> str:
     """`text` with one pin more, or another. A section in braces is written as lines, in order of names."""
-    document = load(text.encode(), shown)
+    document = load_document(text.encode(), shown)
     parse_lock(document)
     lines = text.splitlines()
     pins = document.data.get(section) or {}

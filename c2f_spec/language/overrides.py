@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from c2f_spec.diagnostics.diagnostic import Place, SpecErrors, Text
-from c2f_spec.language.document import fragment
+from c2f_spec.language.document import load_value
 from c2f_spec.language.problems import Problems, suggest
 from c2f_spec.language.tree import Source, Tree, put
 from c2f_spec.language.variant import BUILDING
@@ -31,13 +31,13 @@ class Setting:
     def dotted(self) -> str:
         return ".".join(self.path)
 
-    def meets(self, other: Setting) -> bool:
+    def overlaps(self, other: Setting) -> bool:
         """One of the two would change what the other has set."""
         shorter = min(len(self.path), len(other.path))
         return self.path[:shorter] == other.path[:shorter]
 
 
-def settings(arguments: Sequence[str]) -> list[Setting]:
+def parse_settings(arguments: Sequence[str]) -> list[Setting]:
     """Raises `SpecErrors`."""
     problems, found = Problems(), []
     for i, argument in enumerate(arguments, start=1):
@@ -46,17 +46,17 @@ def settings(arguments: Sequence[str]) -> list[Setting]:
         here = Place(text, 1, 1, max(1, len(path)))
         if not equals or not value.strip():
             message = "no value" if equals else "no `=`"
-            problems.at(here, "C2F521", message, "write `path.of.field=value`; `null` removes a section")
+            problems.add(here, "C2F521", message, "write `path.of.field=value`; `null` removes a section")
         elif not is_path(path):
-            problems.at(here, "C2F521", f"`{path}` is not a path of fields", "write `path.of.field=value`")
+            problems.add(here, "C2F521", f"`{path}` is not a path of fields", "write `path.of.field=value`")
         elif path.split(".")[0] in BUILDING:
             hint = "parameters are set as `params.name=value`"
-            problems.at(here, "C2F521", f"`{path}` is read before anything is set", hint)
+            problems.add(here, "C2F521", f"`{path}` is read before anything is set", hint)
         else:
             try:
-                document = fragment(text, len(path) + 1)
+                document = load_value(text, len(path) + 1)
             except SpecErrors as error:
-                problems.found += error.diagnostics
+                problems.diagnostics += error.diagnostics
                 continue
             note = f"set by --set #{i}"
             found.append(Setting(tuple(path.split(".")), Source(document, (), (note,), here)))
@@ -69,9 +69,9 @@ def is_path(path: str) -> bool:
     return 0 < len(parts) <= MAX_PARTS and all(part and part == part.strip() for part in parts)
 
 
-def lay(tree: Tree, setting: Setting, scope: Scope, problems: Problems) -> None:
+def apply_setting(tree: Tree, setting: Setting, scope: Scope, problems: Problems) -> None:
     """Put a setting where it belongs, in place. A path `params.x` is every place that the parameter gave a value."""
-    for target, source in targets_of(tree, setting, scope, problems):
+    for target, source in find_targets(tree, setting, scope, problems):
         where = put(tree, target, source)
         if where is not None:
             refuse_list(where, source, problems)
@@ -80,10 +80,10 @@ def lay(tree: Tree, setting: Setting, scope: Scope, problems: Problems) -> None:
 def refuse_list(where: Loc, source: Source, problems: Problems) -> None:
     name = ".".join(map(str, where))
     place = source.key or source.place
-    problems.at(place, "C2F522", f"`{name}` is a list", f"give the whole list: `{name}: [...]`")
+    problems.add(place, "C2F522", f"`{name}` is a list", f"give the whole list: `{name}: [...]`")
 
 
-def targets_of(tree: Tree, setting: Setting, scope: Scope, problems: Problems) -> list[tuple[Loc, Source]]:
+def find_targets(tree: Tree, setting: Setting, scope: Scope, problems: Problems) -> list[tuple[Loc, Source]]:
     """Where a setting is to be put, and as what."""
     source = setting.source
     if setting.path[0] != "params":
@@ -92,13 +92,13 @@ def targets_of(tree: Tree, setting: Setting, scope: Scope, problems: Problems) -
     parameter = scope.parameters.get(name)
     place = source.key or source.place
     if parameter is None:
-        problems.at(place, "C2F528", f"no parameter `{name}`", suggest(name, scope.parameters))
+        problems.add(place, "C2F528", f"no parameter `{name}`", suggest(name, scope.parameters))
         return []
     parameter.check(source, problems)
     found = [loc for loc, used in tree.uses.items() if used is parameter]
     if not found:
         message = f"the parameter `{name}` has no effect: every field that it sets is set again"
-        problems.at(place, "C2F529", message, f"see the fields that name it in {parameter.place.text.path}")
+        problems.add(place, "C2F529", message, f"see the fields that name it in {parameter.place.text.path}")
     targets: list[tuple[Loc, Source]] = []
     for loc in found:
         notes = (*source.notes, f"sets parameter `{name}`, declared at {parameter.place}")

@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from c2f_spec.language.problems import Problems, shown, suggest
+from c2f_spec.language.problems import Problems, format_value, suggest
 from c2f_spec.language.tree import Kind, Parameter, Source, Tree, _is
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 FIELDS = ("kind", "default", "min", "max", "choices", "description")
-MARK = re.compile(r"\$\{params\.([^{}]*)\}")
+REFERENCE = re.compile(r"\$\{params\.([^{}]*)\}")
 
 
 @dataclass(slots=True)
@@ -36,13 +36,13 @@ class Scope:
     missing: dict[str, Diagnostic]
 
 
-def declared(tree: Tree, problems: Problems) -> dict[str, Parameter]:
+def parse_declarations(tree: Tree, problems: Problems) -> dict[str, Parameter]:
     """The parameters of a file."""
     section = tree.data.get("params")
     if section is None:
         return {}
     if not isinstance(section, dict):
-        problems.at(tree.values["params",], "C2F511", "`params` must be a map of parameters by name")
+        problems.add(tree.values["params",], "C2F511", "`params` must be a map of parameters by name")
         return {}
     found = {}
     for name, fields in section.items():
@@ -54,27 +54,31 @@ def declared(tree: Tree, problems: Problems) -> dict[str, Parameter]:
 
 def _declaration(tree: Tree, name: str, fields: Any, problems: Problems) -> Parameter | None:
     at: Loc = ("params", name)
-    before = len(problems.found)
+    before = len(problems.diagnostics)
     if not isinstance(fields, dict):
         hint = "for example `{kind: float, default: 0.1, min: 0}`"
-        problems.at(tree.values[at], "C2F525", f"`{name}` must be declared by a map", hint)
+        problems.add(tree.values[at], "C2F525", f"`{name}` must be declared by a map", hint)
         return None
     for field in fields:
         if field not in FIELDS:
-            problems.key(tree, (*at, field), "C2F525", f"unknown field `{field}`", suggest(field, FIELDS))
+            problems.add_at_key(
+                tree, (*at, field), "C2F525", f"unknown field `{field}`", suggest(field, FIELDS)
+            )
     kind = str(fields.get("kind"))
     if kind not in get_args(Kind):
         place = tree.values[(*at, "kind") if "kind" in fields else at]
-        message = f"no kind `{shown(kind)}` of parameter" if "kind" in fields else f"`{name}` has no `kind`"
-        problems.at(place, "C2F512", message, suggest(kind, get_args(Kind)))
+        message = (
+            f"no kind `{format_value(kind)}` of parameter" if "kind" in fields else f"`{name}` has no `kind`"
+        )
+        problems.add(place, "C2F512", message, suggest(kind, get_args(Kind)))
         return None
     low, high = (_bound(tree, at, bound, kind, problems) for bound in ("min", "max"))
     if low is not None and high is not None and low > high:
-        problems.at(tree.values[*at, "max"], "C2F526", f"`max` is below `min`, {low:g}")
+        problems.add(tree.values[*at, "max"], "C2F526", f"`max` is below `min`, {low:g}")
     choices = _choices(tree, at, kind, problems)
     default = Source(tree, (*at, "default")) if fields.get("default") is not None else None
     found = Parameter(name, cast("Kind", kind), tree.keys[at], default, low, high, choices)
-    if default is not None and len(problems.found) == before:
+    if default is not None and len(problems.diagnostics) == before:
         found.check(default, problems)
     return found
 
@@ -84,9 +88,13 @@ def _bound(tree: Tree, at: Loc, bound: str, kind: str, problems: Problems) -> fl
     if value is None:
         return None
     if kind not in ("int", "float"):
-        problems.key(tree, (*at, bound), "C2F513", f"`{bound}` has no meaning for kind `{kind}`", "remove it")
+        problems.add_at_key(
+            tree, (*at, bound), "C2F513", f"`{bound}` has no meaning for kind `{kind}`", "remove it"
+        )
     elif not _is("float", value):
-        problems.at(tree.values[*at, bound], "C2F513", f"`{bound}` must be a number, not `{shown(value)}`")
+        problems.add(
+            tree.values[*at, bound], "C2F513", f"`{bound}` must be a number, not `{format_value(value)}`"
+        )
     else:
         return float(value)
     return None
@@ -97,25 +105,25 @@ def _choices(tree: Tree, at: Loc, kind: str, problems: Problems) -> tuple[str, .
     if kind != "choice":
         if value is not None:
             hint = "use kind `choice`, or remove it"
-            problems.key(
+            problems.add_at_key(
                 tree, (*at, "choices"), "C2F527", f"`choices` has no meaning for kind `{kind}`", hint
             )
         return ()
     if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
         place = tree.values[(*at, "choices") if value is not None else at]
-        problems.at(place, "C2F527", "kind `choice` needs a list of values in `choices`")
+        problems.add(place, "C2F527", "kind `choice` needs a list of values in `choices`")
         return ()
     return tuple(value)
 
 
-def fill(
+def substitute(
     tree: Tree, given: Mapping[str, Source], link: Place | None, problems: Problems
 ) -> tuple[Tree, Scope]:
     """The file with its parameters replaced. `given` are the values of `with`, and `link` says where they belong."""
-    parameters = declared(tree, problems)
+    parameters = parse_declarations(tree, problems)
     for name, source in given.items():
         if name not in parameters:
-            problems.at(
+            problems.add(
                 source.key or source.place, "C2F514", f"no parameter `{name}`", suggest(name, parameters)
             )
         else:
@@ -123,31 +131,31 @@ def fill(
     scope = Scope(parameters, {})
     filled = tree.copy()
     filled.data = {k: v for k, v in tree.data.items() if k != "params"}
-    filled.forget(("params",), tree.data.get("params"))
+    filled.drop(("params",), tree.data.get("params"))
     used = set()
     marked = list(_marked(filled.data))
     if marked:
         filled.data = _copied(filled.data)
     for loc, text in marked:
-        whole = MARK.fullmatch(text)
+        whole = REFERENCE.fullmatch(text)
         name = whole.group(1) if whole else ""
         if whole is None:
             hint = "a parameter is a whole value: declare one that holds all of it"
-            problems.at(tree.values[loc], "C2F519", "a parameter within a longer text", hint)
+            problems.add(tree.values[loc], "C2F519", "a parameter within a longer text", hint)
         elif name not in parameters:
-            problems.at(tree.values[loc], "C2F514", f"no parameter `{name}`", suggest(name, parameters))
+            problems.add(tree.values[loc], "C2F514", f"no parameter `{name}`", suggest(name, parameters))
         else:
             used.add(name)
             _replace(filled, loc, parameters[name], given.get(name))
     for name, parameter in parameters.items():
         if name not in used:
             hint = f"write `${{params.{name}}}` where its value belongs, or remove it"
-            problems.at(parameter.place, "C2F516", f"nothing uses the parameter `{name}`", hint)
+            problems.add(parameter.place, "C2F516", f"nothing uses the parameter `{name}`", hint)
         elif name not in given and parameter.default is None:
             complaint = Problems()
             hint = f"give it in `with`, or a `default` at {parameter.place}"
-            complaint.at(link or parameter.place, "C2F515", f"the parameter `{name}` has no value", hint)
-            scope.missing[name] = complaint.found[0]
+            complaint.add(link or parameter.place, "C2F515", f"the parameter `{name}` has no value", hint)
+            scope.missing[name] = complaint.diagnostics[0]
     return filled, scope
 
 

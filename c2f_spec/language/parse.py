@@ -9,7 +9,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
 from c2f_spec.language.checks import Problem, check
-from c2f_spec.language.schema_errors import explain
+from c2f_spec.language.schema_errors import describe_error
 from c2f_spec.spec.environment import environment_model, has_pools
 from c2f_spec.spec.experiment import Experiment
 
@@ -86,7 +86,7 @@ def _validate(kind: Any, document: Document, data: Any = None) -> Any:
         problems = []
         found = error.errors(include_url=False)
         for item in found[:MAX_PROBLEMS]:
-            code, message, hint, at_key = explain(kind, item)
+            code, message, hint, at_key = describe_error(kind, item)
             loc = _place(item)
             problems.append(
                 Diagnostic(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from c2f_spec.diagnostics.diagnostic import Diagnostic, Place, SpecErrors
-from c2f_spec.language.suggestions import close, one_of
+from c2f_spec.language.suggestions import closest_match, list_choices
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 def suggest(word: str, known: Iterable[str]) -> str:
     """`did you mean`, or the list if it is short enough to read."""
     names = list(known)
-    near = close(word, names)
-    return f"did you mean `{near}`?" if near else one_of(names) if len(names) <= 20 else ""
+    near = closest_match(word, names)
+    return f"did you mean `{near}`?" if near else list_choices(names) if len(names) <= 20 else ""
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value on one short line: scalars as they are, small maps and lists in flow style."""
     text = _flow(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
@@ -54,22 +54,22 @@ class Problems:
     """Collects diagnostics, so that one run tells all of them."""
 
     def __init__(self) -> None:
-        self.found: list[Diagnostic] = []
+        self.diagnostics: list[Diagnostic] = []
 
-    def at(self, place: Place, code: str, message: str, hint: str = "", notes: Iterable[str] = ()) -> None:
-        if len(self.found) < MOST:
-            self.found.append(Diagnostic(code, place, message, hint, notes=tuple(notes)))
+    def add(self, place: Place, code: str, message: str, hint: str = "", notes: Iterable[str] = ()) -> None:
+        if len(self.diagnostics) < MOST:
+            self.diagnostics.append(Diagnostic(code, place, message, hint, notes=tuple(notes)))
 
-    def key(self, tree: Located, loc: Loc, code: str, message: str, hint: str = "") -> None:
+    def add_at_key(self, tree: Located, loc: Loc, code: str, message: str, hint: str = "") -> None:
         """At the key of a location."""
-        self.at(tree.keys.get(loc, tree.values[loc]), code, message, hint)
+        self.add(tree.keys.get(loc, tree.values[loc]), code, message, hint)
 
     def raise_any(self) -> None:
         """Raises `SpecErrors` if there is one."""
-        if self.found:
-            raise SpecErrors(self.found)
+        if self.diagnostics:
+            raise SpecErrors(self.diagnostics)
 
-    def stop(self, place: Place, code: str, message: str, hint: str = "") -> NoReturn:
+    def fail(self, place: Place, code: str, message: str, hint: str = "") -> NoReturn:
         """One more, and no sense in going on."""
-        self.found.append(Diagnostic(code, place, message, hint))
-        raise SpecErrors(self.found)
+        self.diagnostics.append(Diagnostic(code, place, message, hint))
+        raise SpecErrors(self.diagnostics)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
 
-from c2f_spec.errors import short
-from c2f_spec.language.suggestions import close, one_of, suggest
+from c2f_spec.errors import shorten
+from c2f_spec.language.suggestions import closest_match, list_choices, suggest
 from c2f_spec.spec.base import (
     DIGEST_PATTERN,
     DISCRIMINATORS,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 
-WHAT_A_PATTERN_MEANS = {
+PATTERN_DESCRIPTIONS = {
     NAME_PATTERN: "a name is lower-case letters, digits and dashes, and starts and ends with a letter or digit",
     REVISION_PATTERN: "a revision is a full commit hash (40 hex digits); branches move",
     DIGEST_PATTERN: "a digest is 64 hex digits",
@@ -46,7 +46,7 @@ WHAT_A_PATTERN_MEANS = {
     STORE_PATTERN: "a store is a URL without user or password, for example s3://bucket/c2f",
 }
 
-NOT_A = {
+EXPECTED_TYPES = {
     "int_parsing": "a whole number",
     "int_parsing_size": "a whole number of at most 4,300 digits",
     "int_type": "a whole number",
@@ -72,41 +72,51 @@ COMPARISONS = {
 }
 
 
-def explain(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
+def describe_error(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
     """Code, message, hint, and whether the caret belongs under the key instead of the value."""
     kind, loc, ctx = error["type"], error["loc"], error.get("ctx", {})
-    name = short(str(loc[-1])) if loc else "the spec"
+    name = shorten(str(loc[-1])) if loc else "the spec"
     if kind == "extra_forbidden":
-        return "C2F201", f"unknown field `{name}`", guidance(root, (*loc[:-1], name)), True
+        return "C2F201", f"unknown field `{name}`", suggest_field(root, (*loc[:-1], name)), True
     if kind == "missing":
         where = f" in `{loc[-2]}`" if len(loc) > 1 else ""
         return "C2F202", f"missing field `{name}`{where}", _description(root, loc), True
     if kind == "union_tag_invalid":
         kinds = [k.strip("'") for k in str(ctx["expected_tags"]).split(", ")]
         by, tag = str(ctx["discriminator"]).strip("'"), str(ctx["tag"])
-        return "C2F203", f"no {_noun(name)} {by} `{shown(tag)}`", suggest(tag, kinds), False
+        return "C2F203", f"no {_noun(name)} {by} `{describe_value(tag)}`", suggest(tag, kinds), False
     if kind == "union_tag_not_found":
         return "C2F204", f"`{name}` needs a field `kind`", f"one of {_kinds(root, loc)}", False
     if kind == "literal_error":
         allowed = [k.strip("'") for k in str(ctx["expected"]).replace(" or ", ", ").split(", ")]
         return (
             "C2F205",
-            f"`{name}` cannot be `{shown(error['input'])}`",
-            suggest(shown(error["input"]), allowed),
+            f"`{name}` cannot be `{describe_value(error['input'])}`",
+            suggest(describe_value(error["input"]), allowed),
             False,
         )
     if kind == "string_pattern_mismatch":
         return (
             "C2F206",
-            WHAT_A_PATTERN_MEANS.get(str(ctx["pattern"]), f"`{name}` has a form that is not allowed"),
+            PATTERN_DESCRIPTIONS.get(str(ctx["pattern"]), f"`{name}` has a form that is not allowed"),
             "",
             False,
         )
-    if kind in NOT_A:
-        return "C2F207", f"`{name}` must be {NOT_A[kind]}, not `{shown(error['input'])}`", "", False
+    if kind in EXPECTED_TYPES:
+        return (
+            "C2F207",
+            f"`{name}` must be {EXPECTED_TYPES[kind]}, not `{describe_value(error['input'])}`",
+            "",
+            False,
+        )
     if kind in COMPARISONS:
         bound, words = COMPARISONS[kind]
-        return "C2F208", f"`{name}` must be {words} {ctx[bound]:g}, not {shown(error['input'])}", "", False
+        return (
+            "C2F208",
+            f"`{name}` must be {words} {ctx[bound]:g}, not {describe_value(error['input'])}",
+            "",
+            False,
+        )
     if kind == "value_error":
         return "C2F209", str(ctx["error"]), "", False
     if kind == "too_short":
@@ -116,7 +126,7 @@ def explain(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
     return "C2F299", f"`{name}`: {error['msg'][0].lower()}{error['msg'][1:]}", "", False
 
 
-def shown(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """A short, one-line text of a value."""
     if value is None:
         return "null"
@@ -124,12 +134,12 @@ def shown(value: Any) -> str:
         return "a map"
     if isinstance(value, list):
         return "a list"
-    return short(str(value))
+    return shorten(str(value))
 
 
 def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:
     """Names of the fields that may stand at a pydantic location."""
-    models = members(root)
+    models = models_of_annotation(root)
     for part in loc:
         models = [inner for model in models for inner in _step(model, part)] or models
     return sorted({name for model in models for name in model.model_fields})
@@ -138,24 +148,24 @@ def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:
 def _step(model: type[BaseModel], part: str | int) -> list[type[BaseModel]]:
     """Models one part further: a field's, or the member of a union that the tag `part` names."""
     if isinstance(part, str) and part in model.model_fields:
-        return members(model.model_fields[part].annotation)
+        return models_of_annotation(model.model_fields[part].annotation)
     named = [model.model_fields[d] for d in DISCRIMINATORS if d in model.model_fields]
     return [model] if any(part in get_args(field.annotation) for field in named) else []
 
 
-def members(annotation: Any) -> list[type[BaseModel]]:
+def models_of_annotation(annotation: Any) -> list[type[BaseModel]]:
     """Every model that an annotation admits."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) is Literal:
         return []
     args = get_args(annotation)[:1] if get_origin(annotation) is Annotated else get_args(annotation)
-    return [model for arg in args for model in members(arg)]
+    return [model for arg in args for model in models_of_annotation(arg)]
 
 
 def _description(root: Any, loc: tuple[str | int, ...]) -> str:
     """What a missing field is for."""
-    models = members(root)
+    models = models_of_annotation(root)
     for part in loc[:-1]:
         models = [inner for model in models for inner in _step(model, part)] or models
     for model in models:
@@ -166,7 +176,7 @@ def _description(root: Any, loc: tuple[str | int, ...]) -> str:
 
 
 def _kinds(root: Any, loc: tuple[str | int, ...]) -> str:
-    models = members(root)
+    models = models_of_annotation(root)
     for part in loc:
         models = [inner for model in models for inner in _step(model, part)] or models
     return ", ".join(
@@ -181,7 +191,7 @@ def _noun(name: str) -> str:
 # An unknown field → where its writer meant to put it, or what it is called here.
 
 
-USUAL = {
+FOREIGN_NAMES = {
     "batch_size": "batch",
     "train_batch_size": "batch",
     "per_device_train_batch_size": "batch",
@@ -222,20 +232,20 @@ USUAL = {
 }
 """What these fields are called in TRL, verl, transformers and peft. A test holds every right side against the schema."""
 
-ELSEWHERE = {"enabled": "`hard_policy` says it: `hint`, `keep` (w/o Hint) or `drop` (w/o Hard)"}
+REPLACED_FIELDS = {"enabled": "`hard_policy` says it: `hint`, `keep` (w/o Hint) or `drop` (w/o Hard)"}
 """Fields that have no other name here, because another field says the same."""
 
 
-def guidance(root: Any, loc: tuple[str | int, ...]) -> str:
+def suggest_field(root: Any, loc: tuple[str | int, ...]) -> str:
     """The hint for the unknown field at the end of `loc`."""
     name, here = str(loc[-1]), fields_at(root, loc[:-1])
-    if name in ELSEWHERE:
-        return ELSEWHERE[name]
-    usual = USUAL.get(name.lower().replace("-", "_"))
+    if name in REPLACED_FIELDS:
+        return REPLACED_FIELDS[name]
+    usual = FOREIGN_NAMES.get(name.lower().replace("-", "_"))
     if usual in here:
         return f"it is called `{usual}` here"
     homes, section = _homes(root), [str(part) for part in loc[:-1]]
-    near = close(name, here)
+    near = closest_match(name, here)
     if near and name not in homes:
         return f"did you mean `{near}`?"
     for word in (name, usual):
@@ -246,7 +256,7 @@ def guidance(root: Any, loc: tuple[str | int, ...]) -> str:
             return f"`{word}` is a field of kind {' or '.join(f'`{k}`' for k in kinds)}"
         verb = "belongs" if word == name else f"is called `{word}` and belongs"
         return f"`{name}` {verb} {_nearest(list(homes[word]), section)}"
-    return one_of(here)
+    return list_choices(here)
 
 
 def _homes(root: Any) -> dict[str, dict[str, list[str]]]:
@@ -258,10 +268,10 @@ def _homes(root: Any) -> dict[str, dict[str, list[str]]]:
         for name, field in model.model_fields.items():
             kinds = found.setdefault(name, {}).setdefault(".".join(path), [])
             kinds += get_args(kind.annotation) if kind is not None else ()
-            for inner in members(field.annotation):
+            for inner in models_of_annotation(field.annotation):
                 walk(inner, (*path, name))
 
-    for model in members(root):
+    for model in models_of_annotation(root):
         walk(model, ())
     return found
 

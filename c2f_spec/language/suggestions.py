@@ -26,7 +26,7 @@ OTHER = {
 LOOKS_LIKE = CYRILLIC | GREEK | OTHER
 
 
-def strangers(word: str) -> tuple[str, str]:
+def describe_lookalikes(word: str) -> tuple[str, str]:
     """The plain word that `word` looks like, and its other characters by name; nothing if it looks like none.
 
     Full-width and decorated letters are found by their decomposition, characters without width by their category.
@@ -52,28 +52,28 @@ def _seems(c: str) -> str:
     return "".join(LOOKS_LIKE.get(p, p) for p in parts if not unicodedata.category(p).startswith(("M", "Cf")))
 
 
-def near_file(path: Path) -> str:
+def suggest_file(path: Path) -> str:
     """A hint: the YAML file beside `path` whose name is nearest."""
     try:
         names = [p.name for p in path.parent.iterdir() if p.suffix in (".yaml", ".yml")]
     except OSError:
         return f"the folder {path.parent} cannot be read"
-    near = close(path.name, names)
+    near = closest_match(path.name, names)
     return f"did you mean `{path.parent / near}`?" if near else ""
 
 
-def close(word: str, known: list[str]) -> str:
+def closest_match(word: str, known: list[str]) -> str:
     """The nearest of `known`, or nothing."""
     import difflib
 
     return next(iter(difflib.get_close_matches(word[:80], known, n=1, cutoff=0.6)), "")
 
 
-def one_of(known: list[str]) -> str:
+def list_choices(known: list[str]) -> str:
     return f"one of {', '.join(f'`{k}`' for k in known)}" if known else ""
 
 
 def suggest(word: str, known: list[str]) -> str:
     """`did you mean`, or the list of what there is."""
-    near = close(word, known)
-    return f"did you mean `{near}`?" if near else one_of(known)
+    near = closest_match(word, known)
+    return f"did you mean `{near}`?" if near else list_choices(known)

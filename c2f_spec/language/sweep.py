@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.language.overrides import Setting, is_path
-from c2f_spec.language.problems import Problems, shown, suggest
+from c2f_spec.language.problems import Problems, format_value, suggest
 from c2f_spec.language.tree import Source, Tree
 from c2f_spec.language.variant import BUILDING
 from c2f_spec.spec.base import NAME_PATTERN
@@ -55,10 +55,12 @@ def points(tree: Tree, problems: Problems) -> list[Point]:
     section = tree.data["sweep"]
     at = tree.values["sweep",]
     if not isinstance(section, dict) or not section:
-        problems.stop(at, "C2F531", "`sweep` must be a map with an axis", suggest("", FIELDS))
+        problems.fail(at, "C2F531", "`sweep` must be a map with an axis", suggest("", FIELDS))
     for name in section:
         if name not in FIELDS:
-            problems.key(tree, ("sweep", name), "C2F531", f"unknown field `{name}`", suggest(name, FIELDS))
+            problems.add_at_key(
+                tree, ("sweep", name), "C2F531", f"unknown field `{name}`", suggest(name, FIELDS)
+            )
     matrix, zipped, ablated = (reader.axes(name) for name in ("matrix", "zip", "ablate"))
     seeds, most = reader.seeds(), reader.most()
     reader.apart([*matrix, *zipped], seeds)
@@ -68,7 +70,7 @@ def points(tree: Tree, problems: Problems) -> list[Point]:
     problems.raise_any()
     size = math.prod(map(len, matrix)) * len(pairs)
     if size > MOST:
-        problems.stop(at, "C2F538", f"{size:,} combinations; at most {MOST:,} are made", "shorten an axis")
+        problems.fail(at, "C2F538", f"{size:,} combinations; at most {MOST:,} are made", "shorten an axis")
     grid = [(*a, *b) for a in itertools.product(*matrix) for b in pairs] if matrix or zipped else []
     grid = reader.excluded(grid)
     found = [Point(settings) for settings in (*grid, *reader.included())]
@@ -77,12 +79,12 @@ def points(tree: Tree, problems: Problems) -> list[Point]:
     found += reader.named()
     problems.raise_any()
     if not found and not seeds:
-        problems.stop(at, "C2F539", "the sweep leaves no variant", "add an axis, or exclude less")
+        problems.fail(at, "C2F539", "the sweep leaves no variant", "add an axis, or exclude less")
     found = found or [Point(())]
     count = len(found) * max(1, len(seeds))
     if count > most:
         hint = "shorten an axis, or raise `sweep.max_variants` if they are all wanted"
-        problems.stop(at, "C2F538", f"{count:,} variants; `max_variants` is {most:,}", hint)
+        problems.fail(at, "C2F538", f"{count:,} variants; `max_variants` is {most:,}", hint)
     if not seeds:
         return found
     return [
@@ -114,11 +116,11 @@ class _Reader:
         if value is None or (isinstance(value, kind) and value):
             return value or ()
         words = "a map of paths" if kind is dict else "a list"
-        self.complain(("sweep", name), "C2F532", f"`{name}` must be {words}, not `{shown(value)}`")
+        self.complain(("sweep", name), "C2F532", f"`{name}` must be {words}, not `{format_value(value)}`")
         return ()
 
     def complain(self, loc: Loc, code: str, message: str, hint: str = "") -> None:
-        self.problems.at(self.tree.values[loc], code, message, hint)
+        self.problems.add(self.tree.values[loc], code, message, hint)
 
     def axes(self, name: str) -> list[list[Setting]]:
         """An axis for each path: a setting for each of its values."""
@@ -132,7 +134,9 @@ class _Reader:
             seen = set()
             for i, value in enumerate(values):
                 if normal(value) in seen:
-                    self.complain((*at, i), "C2F545", f"`{shown(value)}` stands twice in axis `{path}`")
+                    self.complain(
+                        (*at, i), "C2F545", f"`{format_value(value)}` stands twice in axis `{path}`"
+                    )
                 seen.add(normal(value))
             if self.path(path, at):
                 told = "ablation" if name == "ablate" else "axis"
@@ -147,10 +151,12 @@ class _Reader:
     def path(self, path: str, at: Loc) -> bool:
         """Whether `path` can be set by a sweep."""
         if not is_path(path):
-            self.problems.key(self.tree, at, "C2F542", f"`{shown(path)}` is not a path of fields")
+            self.problems.add_at_key(
+                self.tree, at, "C2F542", f"`{format_value(path)}` is not a path of fields"
+            )
         elif (first := path.split(".", 1)[0]) in FIXED:
             hint = "sweep a parameter as `params.name`" if first in BUILDING else ""
-            self.problems.key(self.tree, at, "C2F542", f"`{path}` cannot be swept", hint)
+            self.problems.add_at_key(self.tree, at, "C2F542", f"`{path}` cannot be swept", hint)
         else:
             return True
         return False
@@ -164,9 +170,9 @@ class _Reader:
             return
         chosen = [a[0] for a in axes] + seeds[:1]
         for one, other in itertools.combinations(chosen, 2):
-            if one.meets(other):
+            if one.overlaps(other):
                 message = f"`{other.dotted}` and `{one.dotted}` set the same field"
-                self.problems.at(
+                self.problems.add(
                     other.source.key or other.source.place, "C2F541", message, "keep one of them"
                 )
 
@@ -182,7 +188,7 @@ class _Reader:
         for i, value in enumerate(values):
             at: Loc = ("sweep", "seeds", i)
             if not isinstance(value, str) or not re.fullmatch("[0-9]{1,10}", value):
-                self.complain(at, "C2F536", f"a seed must be a whole number, not `{shown(value)}`")
+                self.complain(at, "C2F536", f"a seed must be a whole number, not `{format_value(value)}`")
             elif int(value) in seen:
                 self.complain(at, "C2F549", f"`{value}` stands twice in `seeds`")
             else:
@@ -198,7 +204,7 @@ class _Reader:
         if isinstance(value, str) and re.fullmatch("[0-9]{1,6}", value) and 0 < int(value) <= MOST:
             return int(value)
         at: Loc = ("sweep", "max_variants")
-        self.complain(at, "C2F537", f"`max_variants` must be from 1 to {MOST:,}, not `{shown(value)}`")
+        self.complain(at, "C2F537", f"`max_variants` must be from 1 to {MOST:,}, not `{format_value(value)}`")
         return MAX_VARIANTS
 
     def maps(self, name: str) -> Iterable[tuple[Loc, dict[str, Any]]]:
@@ -219,7 +225,7 @@ class _Reader:
         for at, unwanted in self.maps("exclude"):
             unknown = [path for path in unwanted if path not in axes]
             for path in unknown:
-                self.problems.key(
+                self.problems.add_at_key(
                     self.tree, (*at, path), "C2F544", f"`{path}` is no axis", suggest(path, axes)
                 )
             if unknown:
@@ -240,9 +246,9 @@ class _Reader:
             at: Loc = ("sweep", "variants", name)
             wanted = self.tree.data["sweep"]["variants"][name]
             if not re.fullmatch(NAME_PATTERN, name) or len(name) > 40:
-                message = f"`{shown(name)}` cannot be a name"
+                message = f"`{format_value(name)}` cannot be a name"
                 hint = "lower-case letters, digits and dashes, at most 40"
-                self.problems.key(self.tree, at, "C2F543", message, hint)
+                self.problems.add_at_key(self.tree, at, "C2F543", message, hint)
             elif not isinstance(wanted, dict):
                 self.complain(at, "C2F546", "a variant is a map from paths to values; `{}` is the base")
             else:

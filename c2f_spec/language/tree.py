@@ -15,7 +15,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from c2f_spec.language.problems import Problems, shown, suggest
+from c2f_spec.language.problems import Problems, format_value, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Notes = tuple[str, ...]
 
-NAMED_BY: dict[str | int, str] = {"forced_loss": "mode"}
+DISCRIMINATOR_OF: dict[str | int, str] = {"forced_loss": "mode"}
 """Fields whose members are told apart by another field than `kind`."""
 
 
@@ -45,7 +45,7 @@ class Tree:
         """A tree that can be changed by the functions below without changing this one."""
         return Tree(dict(self.data), dict(self.values), dict(self.keys), dict(self.origins), dict(self.uses))
 
-    def forget(self, loc: Loc, value: Any) -> None:
+    def drop(self, loc: Loc, value: Any) -> None:
         """Drop what is known of `loc` and everything below it; `value` stands there."""
         for inner in locations(value, loc):
             self.values.pop(inner, None)
@@ -77,7 +77,7 @@ class Source:
         return self.tree.values[self.at]
 
 
-def tree_of(document: Document) -> Tree:
+def tree_from(document: Document) -> Tree:
     return Tree(document.data, document.values, document.keys)
 
 
@@ -129,7 +129,7 @@ def _at(node: Any, part: str | int) -> Any:
 
 def _opened(tree: Tree, value: Any, loc: Loc) -> dict[str, Any]:
     """`value` as a map of its own. `x: word` is short for `x: {kind: word}`, all over the schema."""
-    by = NAMED_BY.get(loc[-1], "kind")
+    by = DISCRIMINATOR_OF.get(loc[-1], "kind")
     if isinstance(value, dict):
         return dict(value)
     tree.uses.pop(loc, None)
@@ -142,7 +142,7 @@ def _opened(tree: Tree, value: Any, loc: Loc) -> dict[str, Any]:
 
 def _lay(tree: Tree, node: Any, part: str | int, above: Loc, source: Source) -> None:
     old, new, loc = _at(node, part), source.value, (*above, part)
-    if isinstance(new, dict) and _merges(old, new, NAMED_BY.get(part, "kind")):
+    if isinstance(new, dict) and _merges(old, new, DISCRIMINATOR_OF.get(part, "kind")):
         inside = node[part] = _opened(tree, old, loc)
         tree.values[loc] = source.place
         tree.keys[loc] = source.key or source.tree.keys[source.at]
@@ -154,7 +154,7 @@ def _lay(tree: Tree, node: Any, part: str | int, above: Loc, source: Source) -> 
     notes = source.notes
     if notes and loc in tree.values:
         notes = (*notes, f"in place of {tree.values[loc]}")
-    tree.forget(loc, old)
+    tree.drop(loc, old)
     node[part] = new
     for inner_loc in locations(new):
         _place(tree, (*loc, *inner_loc), source, inner_loc, notes)
@@ -182,7 +182,7 @@ def _place(tree: Tree, loc: Loc, source: Source, inner: Loc, notes: Notes) -> No
 
 
 Kind = Literal["int", "float", "str", "bool", "choice"]
-NOUNS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
+KIND_NOUNS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,17 +203,17 @@ class Parameter:
         if self.kind == "choice":
             if value not in self.choices:
                 hint = suggest(str(value), self.choices)
-                message = f"`{self.name}` cannot be `{shown(value)}`"
-                problems.at(given.place, "C2F518", message, hint, notes)
+                message = f"`{self.name}` cannot be `{format_value(value)}`"
+                problems.add(given.place, "C2F518", message, hint, notes)
             return
         if not _is(self.kind, value):
-            message = f"`{self.name}` must be {NOUNS[self.kind]}, not `{shown(value)}`"
-            problems.at(given.place, "C2F517", message, "", notes)
+            message = f"`{self.name}` must be {KIND_NOUNS[self.kind]}, not `{format_value(value)}`"
+            problems.add(given.place, "C2F517", message, "", notes)
         elif self.kind in ("int", "float"):
             for bound, words, wrong in ((self.low, "at least", -1), (self.high, "at most", 1)):
                 if bound is not None and (float(value) - bound) * wrong > 0:
-                    message = f"`{self.name}` must be {words} {bound:g}, not {shown(value)}"
-                    problems.at(given.place, "C2F518", message, "", notes)
+                    message = f"`{self.name}` must be {words} {bound:g}, not {format_value(value)}"
+                    problems.add(given.place, "C2F518", message, "", notes)
 
 
 def _is(kind: str, value: Any) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 BUILDING = ("extends", "template", "with")
-MEANT = {
+MISSPELLED = {
     "extend": "extends", "inherits": "extends", "base": "extends", "templates": "template", "param": "params",
     "parameters": "params", "sweeps": "sweep", "matrix": "sweep.matrix", "zip": "sweep.zip", "ablate": "sweep.ablate",
     "variants": "sweep.variants", "seeds": "sweep.seeds",
@@ -26,7 +26,7 @@ class Variant(NamedTuple):
 
     name: str
     document: Document
-    differs: tuple[tuple[str, str], ...] = ()
+    differences: tuple[tuple[str, str], ...] = ()
     """What the sweep set: paths and values, for people."""
     factor: tuple[Loc, ...] | None = None
     """An ablation may differ from the base here, and must; empty for the base itself."""
@@ -39,7 +39,7 @@ class Expansion(NamedTuple):
     variants: tuple[Variant, ...]
 
 
-def name_of(data: dict[str, object]) -> str:
+def spec_name(data: dict[str, object]) -> str:
     """The name that a spec gives itself."""
     name = data.get("name")
     return name if isinstance(name, str) else "spec"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 LONGEST = 40
 
 
-def names_of(points: list[Point], prefixes: list[str]) -> list[str]:
+def variant_names(points: list[Point], prefixes: list[str]) -> list[str]:
     """A name for each point; two may still be equal, if nothing short tells them apart."""
     axes = sorted({s.path for p in points for s in p.settings})
     values = {id(s): label(s.source.value) for p in points for s in p.settings}

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.language.document import Document
 from c2f_spec.language.inherit import resolve
-from c2f_spec.language.overrides import lay, refuse_list, settings, targets_of
-from c2f_spec.language.problems import Problems, shown
+from c2f_spec.language.overrides import apply_setting, find_targets, parse_settings, refuse_list
+from c2f_spec.language.problems import Problems, format_value
 from c2f_spec.language.sweep import Point, points
 from c2f_spec.language.tree import Source, Tree, put
-from c2f_spec.language.variant import Expansion, Variant, name_of
-from c2f_spec.language.variant_names import names_of
+from c2f_spec.language.variant import Expansion, Variant, spec_name
+from c2f_spec.language.variant_names import variant_names
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from c2f_spec.language.overrides import Setting
 
 
-def expand_all(document: Document, path: Path, arguments: Sequence[str], files: Files) -> Expansion:
+def expand_variants(document: Document, path: Path, arguments: Sequence[str], files: Files) -> Expansion:
     """The variants of a spec that uses the language, or is given `--set`. Raises `SpecErrors`."""
-    given, resolved, problems = settings(arguments), resolve(document, path, files), Problems()
+    given, resolved, problems = parse_settings(arguments), resolve(document, path, files), Problems()
     tree, scope = resolved.tree, resolved.scope
     for setting in given:
-        lay(tree, setting, scope, problems)
+        apply_setting(tree, setting, scope, problems)
     problems.raise_any()
     chosen = points(tree, problems) if tree.data.get("sweep") is not None else []
     _refuse_collisions(given, chosen, problems)
@@ -40,11 +40,11 @@ def expand_all(document: Document, path: Path, arguments: Sequence[str], files: 
     for name, complaint in scope.missing.items():
         swept = chosen and all(any(s.path == ("params", name) for s in p.settings) for p in chosen)
         if name not in known and not swept:
-            problems.found.append(complaint)
+            problems.diagnostics.append(complaint)
     problems.raise_any()
     base = tree.copy()  # the settings of the sweep still stand in the tree
-    base.forget(("sweep",), base.data.pop("sweep", None))
-    name = name_of(base.data)
+    base.drop(("sweep",), base.data.pop("sweep", None))
+    name = spec_name(base.data)
     if not chosen:
         return Expansion(name, (Variant(name, _document(base, document, resolved)),))
     return Expansion(name, _Sweep(base, resolved, document, problems).variants(chosen))
@@ -54,12 +54,12 @@ def _refuse_collisions(given: list[Setting], chosen: list[Point], problems: Prob
     """What `--set` sets and the sweep sets again would have no effect, or make variants equal."""
     swept = {id(s): s for p in chosen for s in p.settings}
     for setting in given:
-        met = next((s for s in swept.values() if s.meets(setting)), None)
+        met = next((s for s in swept.values() if s.overlaps(setting)), None)
         if met is not None:
             place = setting.source.key or setting.source.place
             message = f"`{setting.dotted}`: the sweep sets `{met.dotted}`"
             hint = "leave it out, or drop the sweep with `--set sweep=null`"
-            problems.at(place, "C2F523", message, hint)
+            problems.add(place, "C2F523", message, hint)
 
 
 def _document(tree: Tree, document: Document, resolved: Resolved) -> Document:
@@ -78,14 +78,14 @@ class _Sweep:
     def variants(self, chosen: list[Point]) -> tuple[Variant, ...]:
         trees = [self.tree(point) for point in chosen]
         self.problems.raise_any()
-        names = names_of(chosen, [name_of(tree.data) for tree in trees])
+        names = variant_names(chosen, [spec_name(tree.data) for tree in trees])
         self.refuse_equal(names, chosen)
         return tuple(map(self.variant, names, chosen, trees))
 
     def variant(self, name: str, point: Point, tree: Tree) -> Variant:
         if "name" in tree.data:
             tree.data["name"] = name
-        differs = tuple((s.dotted, shown(s.source.value)) for s in point.settings)
+        differs = tuple((s.dotted, format_value(s.source.value)) for s in point.settings)
         factor = None
         if point.factor is not None:
             factor = tuple(loc for loc, _ in self.targets[id(point.factor)])
@@ -98,7 +98,7 @@ class _Sweep:
         sections: dict[str, list[tuple[Loc, Source]]] = {}
         for setting in point.settings:
             if id(setting) not in self.targets:
-                found = targets_of(self.base, setting, self.resolved.scope, self.problems)
+                found = find_targets(self.base, setting, self.resolved.scope, self.problems)
                 self.targets[id(setting)] = found
             for target in self.targets[id(setting)]:
                 sections.setdefault(str(target[0][0]), []).append(target)
@@ -106,7 +106,7 @@ class _Sweep:
         for section, targets in sections.items():
             old, new = self.parts.get(section), self.section(section, targets)
             if old is not None:
-                made.forget((section,), old.data[section])
+                made.drop((section,), old.data[section])
             made.data |= new.data
             made.values |= new.values
             made.keys |= new.keys
@@ -137,12 +137,12 @@ class _Sweep:
                     place = source.key or source.place
                 message = f"two variants would be named `{name}`: {_told(other)}; and {_told(point)}"
                 hint = "name them under `sweep.variants`, or remove one"
-                self.problems.at(place, "C2F540", message, hint)
+                self.problems.add(place, "C2F540", message, hint)
         self.problems.raise_any()
 
 
 def _told(point: Point) -> str:
-    return ", ".join(f"{s.dotted}={shown(s.source.value)}" for s in point.settings) or "the base"
+    return ", ".join(f"{s.dotted}={format_value(s.source.value)}" for s in point.settings) or "the base"
 
 
 def _split(tree: Tree) -> dict[str, Tree]:

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 PLAIN = re.compile(r"(?:[A-Za-z0-9_./+]|-(?=[0-9.]))(?:[A-Za-z0-9_./+@-]| (?=[A-Za-z0-9(]))*")
 
 
-def text_of(data: dict[str, Any]) -> str:
+def render_document(data: dict[str, Any]) -> str:
     """Block style, lists of scalars on one line, keys in their order."""
-    return "".join(section_text(key, value) for key, value in data.items())
+    return "".join(render_section(key, value) for key, value in data.items())
 
 
-def section_text(key: str, value: Any) -> str:
+def render_section(key: str, value: Any) -> str:
     return "".join(f"{line}\n" for line in _field(key, value, ""))
 
 
@@ -70,7 +70,7 @@ def _list(name: str, items: list[Any], indent: str) -> list[str]:
     return lines
 
 
-def origins(document: Document) -> list[tuple[str, str, str]]:
+def value_origins(document: Document) -> list[tuple[str, str, str]]:
     """`path`, value and `file:line:col` of every leaf."""
     return [
         (

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.families import HIGH
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def finite(value: Any) -> float | None:
 
 
 def arrays(rows: Iterable[Mapping[str, Any]]) -> Arrays:
-    """Raises `DataWrong` on a row without a finite label: there is nothing to compare with."""
+    """Raises `InvalidData` on a row without a finite label: there is nothing to compare with."""
     pred, true = [], []
     for row in rows:
         label = finite(row.get("label"))
         if label is None:
-            raise DataWrong(f"the prediction for clip `{row.get('id')}` has no finite label")
+            raise InvalidData(f"the prediction for clip `{row.get('id')}` has no finite label")
         score = finite(row.get("score"))
         true.append(label)
         pred.append(math.nan if score is None else score)
@@ -79,7 +79,7 @@ def filled(data: Arrays, dataset: Dataset, policy: Policy) -> tuple[Floats, Floa
 def to_family(scores: Floats, dataset: Dataset) -> Floats:
     """Scores scaled to the family's range. The neutral point stays 0, so both ranges must be symmetric."""
     if dataset.low != -dataset.high:
-        raise DataWrong(
+        raise InvalidData(
             f"the range [{dataset.low}, {dataset.high}] of `{dataset.name}` is not symmetric about 0"
         )
     return scores * (HIGH[dataset.family] / dataset.high)

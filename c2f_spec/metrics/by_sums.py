@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.answers import Arrays, Policy, filled, to_family
 from c2f_spec.metrics.families import binary, centred, class_hits, in_binary, single
 
@@ -29,10 +29,10 @@ HAS0: tuple[Has0, ...] = ("Has0_acc_2", "Has0_F1")
 
 
 def in_order(rows: Rows, first: Rows, dataset: Dataset) -> list[Mapping[str, Any]]:
-    """The rows in the order of `first`'s clips. Raises `DataWrong` if the clips differ."""
+    """The rows in the order of `first`'s clips. Raises `InvalidData` if the clips differ."""
     by_id = {row["id"]: row for row in rows}
     if len(by_id) != len(rows) or by_id.keys() != {row["id"] for row in first}:
-        raise DataWrong(f"the predictions on `{dataset.name}` are not of the same clips")
+        raise InvalidData(f"the predictions on `{dataset.name}` are not of the same clips")
     return [by_id[row["id"]] for row in first]
 
 

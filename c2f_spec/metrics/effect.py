@@ -86,7 +86,7 @@ def effects(
 ) -> tuple[Effect, ...]:
     """One for each metric, all from the same resamples. Each side is the runs of its seeds, equally many or not.
 
-    With `parsed_only`, on the clips that all runs answered. Raises `DataWrong` if the clips differ.
+    With `parsed_only`, on the clips that all runs answered. Raises `InvalidData` if the clips differ.
     """
     sides = [[arrays(in_order(rows, ours[0], dataset)) for rows in runs] for runs in (ours, theirs)]
     runs = [run for side in sides for run in side]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.answers import finite
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Imported(NamedTuple):
 
 
 def read_imported(path: Path) -> dict[str, Imported]:
-    """By id. Raises `DataWrong` with the line that is none, or that names a clip again."""
+    """By id. Raises `InvalidData` with the line that is none, or that names a clip again."""
     found: dict[str, Imported] = {}
     try:
         with path.open(encoding="utf-8-sig") as file:
@@ -38,9 +38,9 @@ def read_imported(path: Path) -> dict[str, Imported]:
                 file
             )  # str.splitlines would also cut at what ends lines inside of an answer, such as U+2028
     except OSError as error:
-        raise DataWrong(f"cannot read {path}: {error.strerror}") from error
+        raise InvalidData(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DataWrong(f"{path} is not UTF-8 text", hint=FORM) from error
+        raise InvalidData(f"{path} is not UTF-8 text", hint=FORM) from error
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
@@ -48,20 +48,22 @@ def read_imported(path: Path) -> dict[str, Imported]:
         row = _object(line, place)
         name = row.get("id")
         if not isinstance(name, str | int) or isinstance(name, bool):
-            raise DataWrong(f"{place}: the line has no `id`", hint=FORM)
+            raise InvalidData(f"{place}: the line has no `id`", hint=FORM)
         if str(name) in found:
-            raise DataWrong(f"{place}: the clip `{name}` is here a second time")
+            raise InvalidData(f"{place}: the clip `{name}` is here a second time")
         if "prediction" not in row:
-            raise DataWrong(f"{place}: the clip `{name}` has no `prediction`", hint=FORM)
+            raise InvalidData(f"{place}: the clip `{name}` has no `prediction`", hint=FORM)
         for field in ("prediction", "label"):
             value = row.get(field)
             if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise DataWrong(f"{place}: the `{field}` of `{name}` is neither a number nor null", hint=FORM)
+                raise InvalidData(
+                    f"{place}: the `{field}` of `{name}` is neither a number nor null", hint=FORM
+                )
         found[str(name)] = Imported(
             finite(row["prediction"]), finite(row.get("label")), str(row.get("output", ""))
         )
     if not found:
-        raise DataWrong(f"{path} has no predictions", hint=FORM)
+        raise InvalidData(f"{path} has no predictions", hint=FORM)
     return found
 
 
@@ -69,7 +71,7 @@ def _object(line: str, place: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise DataWrong(f"{place}: the line is not JSON", hint=FORM) from error
+        raise InvalidData(f"{place}: the line is not JSON", hint=FORM) from error
     if not isinstance(row, dict):
-        raise DataWrong(f"{place}: the line is no object", hint=FORM)
+        raise InvalidData(f"{place}: the line is no object", hint=FORM)
     return row

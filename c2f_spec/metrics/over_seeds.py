@@ -37,7 +37,7 @@ def over_seeds(
 ) -> Mapping[Metric, OverSeeds]:
     """`runs` are the predictions of each seed. With `parsed_only`, of each run the clips that it answered.
 
-    Raises `DataWrong` if the clips differ.
+    Raises `InvalidData` if the clips differ.
     """
     sides = [arrays(in_order(rows, runs[0], dataset)) for rows in runs]
     scopes = [side.parsed if policy == "parsed_only" else np.ones(len(side.true), bool) for side in sides]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from c2f_spec.errors import SpecInvalid, WrongUsage
+from c2f_spec.errors import InvalidSpec, UsageError
 from c2f_spec.metrics.answers import Arrays, Policy, finite
 from c2f_spec.metrics.families import HIGH, MMSA_KEYS
 from c2f_spec.metrics.score import intervals, numbers
@@ -37,7 +37,7 @@ SHOWN = 40
 
 
 def read_predictions(path: Path, lowest: float = -math.inf, highest: float = math.inf) -> Arrays:
-    """Raises `SpecInvalid` at the first line that is not a prediction, names a clip again, or has a label beyond the two."""
+    """Raises `InvalidSpec` at the first line that is not a prediction, names a clip again, or has a label beyond the two."""
     pred, true, seen = [], [], set()
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -54,7 +54,7 @@ def read_predictions(path: Path, lowest: float = -math.inf, highest: float = mat
                 true.append(label)
                 pred.append(math.nan if score is None else score)
     except OSError as error:
-        raise WrongUsage(f"cannot read {path}: {error.strerror}") from error
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
     values = np.array(pred, dtype=np.float64)
     return Arrays(values, np.array(true, dtype=np.float64), np.isfinite(values))
 
@@ -91,12 +91,12 @@ def shown(value: Any) -> str:
 FORM = 'a line is {"id": …, "label": number, "prediction": number or null}'
 
 
-def _wrong(place: str, problem: str, hint: str = FORM) -> SpecInvalid:
-    return SpecInvalid(f"{place}: {problem}", hint=hint)
+def _wrong(place: str, problem: str, hint: str = FORM) -> InvalidSpec:
+    return InvalidSpec(f"{place}: {problem}", hint=hint)
 
 
 def scale(word: str) -> tuple[Dataset, float]:
-    """What `mosi`, `sims` or `LOW:HIGH` says of a file's range, and its middle. Raises `WrongUsage`.
+    """What `mosi`, `sims` or `LOW:HIGH` says of a file's range, and its middle. Raises `UsageError`.
 
     A range of its own is taken to the middle and scaled to that of `mosi`, for the classes; errors stay in its units.
     """
@@ -109,7 +109,7 @@ def scale(word: str) -> tuple[Dataset, float]:
     except ValueError:
         low = high = math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise WrongUsage(f"no family `{word}`", hint="mosi, sims, or a range such as -4:4 or 1:5")
+        raise UsageError(f"no family `{word}`", hint="mosi, sims, or a range such as -4:4 or 1:5")
     half = (high - low) / 2
     return Dataset(word, "", "en", -half, half, "mosi"), low + half
 

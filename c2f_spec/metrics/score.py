@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.metrics import bootstrap as boot
 from c2f_spec.metrics.answers import arrays, filled, to_family
 from c2f_spec.metrics.by_sums import HAS0, columns, values
@@ -94,11 +94,11 @@ def difference(
 ) -> dict[str, Any]:
     """Acc2 of `rows` minus that of `others` on the same clips, with its paired 95 % interval.
 
-    With `parsed_only`, on the clips that both answered. Raises `DataWrong` if the clips are not the same.
+    With `parsed_only`, on the clips that both answered. Raises `InvalidData` if the clips are not the same.
     """
     by_id = {row["id"]: row for row in others}
     if {row["id"] for row in rows} != by_id.keys() or len(rows) != len(others):
-        raise DataWrong(f"the two sets of predictions on `{dataset.name}` are not of the same clips")
+        raise InvalidData(f"the two sets of predictions on `{dataset.name}` are not of the same clips")
     ours, theirs = arrays(rows), arrays([by_id[row["id"]] for row in rows])
     scope = in_binary(ours.true, dataset.family)
     if policy == "parsed_only":

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import c2f_spec
-from c2f_spec.errors import SpecInvalid
+from c2f_spec.errors import InvalidSpec
 from c2f_spec.files import DISK
 from c2f_spec.keys import code_digest
 
@@ -173,7 +173,7 @@ class Code:
                 digests[name] = _digest(self._read(path))
                 waiting += _imports(self._read(path))
             except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                raise SpecInvalid(
+                raise InvalidSpec(
                     f"{name} is not Python: {error}", hint="a key holds the code", code="C2F441"
                 ) from None
         return dict(sorted(digests.items()))

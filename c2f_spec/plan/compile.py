@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import c2f_spec
-from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors, told_once
-from c2f_spec.errors import SpecInvalid
-from c2f_spec.files import DISK, enclosing
-from c2f_spec.language.document import Document, read
+from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors, dedupe
+from c2f_spec.errors import InvalidSpec
+from c2f_spec.files import DISK, enclosing_repository
+from c2f_spec.language.document import Document, read_document
 from c2f_spec.language.expansion import expand
 from c2f_spec.language.parse import Seen, diagnostic, parse, parse_environment
 from c2f_spec.language.suggestions import suggest
@@ -54,7 +54,7 @@ class Loaded(NamedTuple):
 def refuse(loaded: Sequence[Loaded], judge: Callable[[Loaded], list[Problem]]) -> None:
     """Raises `SpecErrors` with what `judge` finds in any variant, each finding once."""
     found = [(item.experiment.name, [diagnostic(item.document, p) for p in judge(item)]) for item in loaded]
-    if problems := told_once(found):
+    if problems := dedupe(found):
         raise SpecErrors(problems)
 
 
@@ -63,9 +63,9 @@ def load_variants(
 ) -> list[Loaded]:
     """Every variant of a spec, with what `--set` says; messages call it `shown`, or by its path.
 
-    Raises `SpecInvalid` with the problems of all variants.
+    Raises `InvalidSpec` with the problems of all variants.
     """
-    document = read(path, shown or str(path), files)
+    document = read_document(path, shown or str(path), files)
     expansion, root, seen = expand(document, path, settings, files), repository(path), Seen()
     texts: dict[tuple[str, int], str] = {}
     loaded: list[Loaded] = []
@@ -81,34 +81,34 @@ def load_variants(
         loaded.append(
             Loaded(variant.document, experiment, warnings, root, expansion.name, source, path, files)
         )
-    if found := told_once(problems):
+    if found := dedupe(problems):
         raise SpecErrors(found)
     if len(loaded) > 1:
-        from c2f_spec.language.ablations import ablations
+        from c2f_spec.language.ablations import check_ablations
 
-        if found := ablations(expansion.variants, [item.experiment for item in loaded]):
+        if found := check_ablations(expansion.variants, [item.experiment for item in loaded]):
             raise SpecErrors(found)
     return loaded
 
 
 def _source(document: Document, texts: dict[tuple[str, int], str]) -> str:
     """A variant as text; `texts` are those of the sections that variants share."""
-    from c2f_spec.language.yaml_writer import section_text
+    from c2f_spec.language.yaml_writer import render_section
 
     parts = []
     for key, value in document.data.items():
         if not isinstance(value, dict):
-            parts.append(section_text(key, value))
+            parts.append(render_section(key, value))
             continue
         if (key, id(value)) not in texts:
-            texts[key, id(value)] = section_text(key, value)
+            texts[key, id(value)] = render_section(key, value)
         parts.append(texts[key, id(value)])
     return "".join(parts)
 
 
 def warnings_of(loaded: Sequence[Loaded]) -> list[Diagnostic]:
     """The warnings of the variants of a spec, each once."""
-    return told_once([(item.experiment.name, item.warnings) for item in loaded])
+    return dedupe([(item.experiment.name, item.warnings) for item in loaded])
 
 
 def notes_of(loaded: Sequence[Loaded]) -> list[Diagnostic]:
@@ -123,16 +123,16 @@ def notes_of(loaded: Sequence[Loaded]) -> list[Diagnostic]:
         )
         for item in loaded
     ]
-    return told_once(found)
+    return dedupe(found)
 
 
 def repository(path: Path) -> Path:
     """The nearest folder above `path` with a `.git`; the current folder if there is none."""
-    return enclosing(path) or Path.cwd()
+    return enclosing_repository(path) or Path.cwd()
 
 
 def load_environment(name: str, root: Path, folder: Path | None, files: Files = DISK) -> Environment:
-    """The environment `name`. Raises `SpecInvalid` if there is none, or if it is wrong."""
+    """The environment `name`. Raises `InvalidSpec` if there is none, or if it is wrong."""
     return parse_environment(environment_document(name, root, folder, files))
 
 
@@ -142,9 +142,9 @@ def environment_document(name: str, root: Path, folder: Path | None, files: File
     for place, source in places:
         path = place / f"{name}.yaml"
         if source.is_file(path):
-            return read(path, str(path), source)
+            return read_document(path, str(path), source)
     known = sorted({Path(n).stem for place, source in places for n in source.names(place)})
-    raise SpecInvalid(f"no environment `{name}`", hint=suggest(name, known), code="C2F421")
+    raise InvalidSpec(f"no environment `{name}`", hint=suggest(name, known), code="C2F421")
 
 
 def unpinned(loaded: Sequence[Loaded]) -> list[Need]:
@@ -265,7 +265,7 @@ def place_warnings(loaded: list[Loaded], environment: Environment, name: str) ->
 
 def warnings(loaded: list[Loaded], judge: Callable[[Loaded], Iterable[Problem]]) -> list[Diagnostic]:
     """What `judge` warns of in any variant, each once."""
-    return told_once(
+    return dedupe(
         [
             (item.experiment.name, [diagnostic(item.document, p) for p in _severe(judge(item), "warning")])
             for item in loaded

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic_core import PydanticUndefined
 
-from c2f_spec.errors import short
-from c2f_spec.keys import canonical, leaves
+from c2f_spec.errors import shorten
+from c2f_spec.keys import canonical_json, flatten
 from c2f_spec.spec.base import SpecModel, identity
 from c2f_spec.store import records
 
@@ -51,7 +51,7 @@ class Change(NamedTuple):
 
 def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
     """From one preimage to another of the same kind of stage."""
-    return between(leaves(old), leaves(new), evaluates=new.get("stage") == "evaluate")
+    return between(flatten(old), flatten(new), evaluates=new.get("stage") == "evaluate")
 
 
 def between(before: dict[str, Any], after: dict[str, Any], *, evaluates: bool = False) -> list[Change]:
@@ -151,10 +151,10 @@ def shown(value: Any, path: str = "") -> str:
             else re.sub(r"e([+-]?)0*(\d)", r"e\1\2", repr(value)).replace("e+", "e")
         )
     if isinstance(value, str):
-        return short(value) if value else '""'
+        return shorten(value) if value else '""'
     if isinstance(value, (list, tuple)):
-        return short(f"[{', '.join(shown(v) for v in value)}]", 60)
-    return short(canonical(value), 60)
+        return shorten(f"[{', '.join(shown(v) for v in value)}]", 60)
+    return shorten(canonical_json(value), 60)
 
 
 @cache
@@ -167,7 +167,7 @@ def _sections() -> dict[str, dict[str, Any]]:
         default = field.info.get_default(call_default_factory=True)
         if isinstance(default, SpecModel) and (keyed := identity(default)):
             path = f"spec.{'.'.join(field.path)}"
-            found[path] = leaves(keyed, path)
+            found[path] = flatten(keyed, path)
     return found
 
 

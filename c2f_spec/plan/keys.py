@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import SpecInvalid
-from c2f_spec.keys import canonical, content_key
+from c2f_spec.errors import InvalidSpec
+from c2f_spec.keys import canonical_json, content_key
 from c2f_spec.plan.adopted import with_adopted
 from c2f_spec.plan.code import HERE, Code
 from c2f_spec.plan.model import Plan, Stage, Variant
@@ -109,7 +109,7 @@ class Made:
 
     def mark(self, value: Any) -> Any:
         """Equal for equal values, and cheap for what was derived here."""
-        return id(value) if id(value) in self.kept else canonical(value)
+        return id(value) if id(value) in self.kept else canonical_json(value)
 
 
 CELL = ("checkpoints", "datasets", "baseline", "import")
@@ -157,7 +157,7 @@ def build(
 
 
 def _one_place(standing: Stage, stage: Stage, needed_by: Mapping[str, Sequence[str]], variant: str) -> None:
-    """A stage runs once, so all who need it must want it in one place. Raises `SpecInvalid` naming two who do not."""
+    """A stage runs once, so all who need it must want it in one place. Raises `InvalidSpec` naming two who do not."""
     here, there = standing.placement, stage.placement
     if here is there or here == there:
         return
@@ -166,7 +166,7 @@ def _one_place(standing: Stage, stage: Stage, needed_by: Mapping[str, Sequence[s
         for field, value in here
         if value != getattr(there, field)
     ]
-    raise SpecInvalid(
+    raise InvalidSpec(
         f"`{needed_by[stage.key][0]}` and `{variant}` share {stage.name}, and place it with {', '.join(differ)}",
         hint=f"say the same under `resources.{stage.kind}` in both: where a stage runs makes no other stage of it",
         code="C2F433",

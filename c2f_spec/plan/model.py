@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from c2f_spec.cost.gpu_hours import NOTHING, UNLOADED, GpuHours, Load
-from c2f_spec.errors import WrongUsage
+from c2f_spec.errors import UsageError
 from c2f_spec.keys import content_key
 from c2f_spec.spec.plan_json import VERSION, Asked, Origin
 
@@ -142,20 +142,20 @@ def _place(environment: Any) -> Any:
 
 @cache
 def _parsed(source: str, name: str) -> Experiment:
-    from c2f_spec.language.document import load
+    from c2f_spec.language.document import load_document
     from c2f_spec.language.parse import parse
 
-    return parse(load(source.encode(), f"spec of {name}"))[0]
+    return parse(load_document(source.encode(), f"spec of {name}"))[0]
 
 
 # A part of a plan: the stages of one kind and what they need.
 
 
 def until(plan: Plan, kind: str) -> Plan:
-    """`plan` up to the stages of `kind`. Raises `WrongUsage` if it has none of them."""
+    """`plan` up to the stages of `kind`. Raises `UsageError` if it has none of them."""
     kinds = list(dict.fromkeys(s.kind for s in plan.stages))
     if kind not in kinds:
-        raise WrongUsage(f"the plan has no stage of kind `{kind}`", hint=f"it has {', '.join(kinds)}")
+        raise UsageError(f"the plan has no stage of kind `{kind}`", hint=f"it has {', '.join(kinds)}")
     wanted = needed(plan.stage, (s.key for s in plan.stages if s.kind == kind))
     variants = tuple(
         replace(v, stages=keys) for v in plan.variants if (keys := tuple(k for k in v.stages if k in wanted))

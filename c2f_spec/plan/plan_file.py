@@ -13,8 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 
 import c2f_spec
 from c2f_spec.cost.gpu_hours import GpuHours, Load
-from c2f_spec.errors import Stale
-from c2f_spec.keys import content_key, leaves
+from c2f_spec.errors import StalePlan
+from c2f_spec.keys import content_key, flatten
 from c2f_spec.plan import costs
 from c2f_spec.plan.explain import changes, shown, told
 from c2f_spec.plan.model import Plan, Stage, Variant
@@ -76,7 +76,7 @@ def read_plan(path: Path) -> Plan:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise Stale(f"{path}: cannot be read: {error.strerror}", hint=AGAIN) from None
+        raise StalePlan(f"{path}: cannot be read: {error.strerror}", hint=AGAIN) from None
     return from_json(data, str(path))
 
 
@@ -91,7 +91,7 @@ def from_json(data: bytes, shown: str) -> Plan:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise Stale(f"{shown}: not a plan: `{where}`: {first['msg']}", hint=AGAIN) from None
+        raise StalePlan(f"{shown}: not a plan: `{where}`: {first['msg']}", hint=AGAIN) from None
     plan = Plan(
         file.name,
         environment,
@@ -122,7 +122,7 @@ def from_json(data: bytes, shown: str) -> Plan:
     edited = edited or ("its digest" if plan.digest != file.digest else None)
     edited = edited or ("its seal" if seal not in (None, content_key(head)) else None)
     if edited:
-        raise Stale(f"{shown} was edited: {edited} does not fit what it holds", hint=AGAIN)
+        raise StalePlan(f"{shown} was edited: {edited} does not fit what it holds", hint=AGAIN)
     return plan
 
 
@@ -131,12 +131,12 @@ def _of_this_version(data: bytes, shown: str) -> dict[str, Any]:
     try:
         head = json.loads(data)
     except ValueError as error:
-        raise Stale(f"{shown}: not JSON: {error}", hint=AGAIN) from None
+        raise StalePlan(f"{shown}: not JSON: {error}", hint=AGAIN) from None
     version = head.get("format_version") if isinstance(head, dict) else None
     if version != VERSION:
         by = head.get("version", "an unknown version") if isinstance(head, dict) else "an unknown version"
         message = f"{shown} has format {version}, made by c2f-spec {by}; this is c2f-spec {c2f_spec.VERSION}, format {VERSION}"
-        raise Stale(message, hint="use the same version for plan, apply and driver, or " + AGAIN)
+        raise StalePlan(message, hint="use the same version for plan, apply and driver, or " + AGAIN)
     found: dict[str, Any] = head
     return found
 
@@ -186,7 +186,7 @@ def environment_moves(old: Plan, new: Plan) -> Iterator[str]:
     if old.environment_name != new.environment_name:
         yield f"environment {old.environment_name} -> {new.environment_name}"
         return
-    before, after = (leaves(p.environment.model_dump(mode="json")) for p in (old, new))
+    before, after = (flatten(p.environment.model_dump(mode="json")) for p in (old, new))
     for path in dict.fromkeys((*before, *after)):
         if before.get(path) != after.get(path):
             yield f"environment `{new.environment_name}`: {path} {shown(before.get(path))} -> {shown(after.get(path))}"

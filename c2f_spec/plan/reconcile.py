@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.keys import canonical, leaves
+from c2f_spec.keys import canonical_json, flatten
 from c2f_spec.plan.adopted import is_adopted
 from c2f_spec.plan.explain import between, told
 from c2f_spec.store import records
@@ -67,7 +67,7 @@ class _Look:
         nearest = self.stored.nearest(stage)
         if nearest is None:
             return "never run"
-        found = between(nearest[1], leaves(stage.preimage), evaluates=stage.kind == "evaluate")
+        found = between(nearest[1], flatten(stage.preimage), evaluates=stage.kind == "evaluate")
         return told(found, self.plan.name_of)
 
 
@@ -152,7 +152,7 @@ class Nearest:
         import numpy as np
 
         self.keys = list(stored)
-        self.leaves = [leaves(stored[key]) for key in self.keys]
+        self.leaves = [flatten(stored[key]) for key in self.keys]
         self.columns = {
             path: i for i, path in enumerate(dict.fromkeys(p for row in self.leaves for p in row))
         }
@@ -167,7 +167,7 @@ class Nearest:
 
         if not self.keys:
             return None
-        wanted = np.array(self._row(leaves(preimage), known=True), dtype=np.int32)
+        wanted = np.array(self._row(flatten(preimage), known=True), dtype=np.int32)
         best = int((self.rows != wanted).sum(axis=1).argmin())
         return self.keys[best], self.leaves[best]
 
@@ -177,7 +177,7 @@ class Nearest:
         for path, value in row.items():
             column = self.columns.get(path)
             if column is not None:
-                at = (path, value if isinstance(value, str) else canonical(value))
+                at = (path, value if isinstance(value, str) else canonical_json(value))
                 numbers[column] = (
                     self.numbers.get(at, -1) if known else self.numbers.setdefault(at, len(self.numbers) + 1)
                 )

@@ -13,7 +13,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.keys import leaves, stage_digest
+from c2f_spec.keys import flatten, stage_digest
 from c2f_spec.plan.explain import shown
 from c2f_spec.store import records
 
@@ -84,8 +84,8 @@ def _stage_file(record: Record, rendered: StageFile) -> Check:
 
 
 def _moves(ran: dict[str, Any], rendered: StageFile) -> Iterator[str]:
-    before = {**leaves(ran["placement"]), "bundle": ran["bundle"]}
-    after = {**leaves(rendered.placement.model_dump(mode="json")), "bundle": rendered.code}
+    before = {**flatten(ran["placement"]), "bundle": ran["bundle"]}
+    after = {**flatten(rendered.placement.model_dump(mode="json")), "bundle": rendered.code}
     for path in dict.fromkeys((*before, *after)):
         if before.get(path) != after.get(path):
             yield f"{path} {shown(before.get(path))} -> {shown(after.get(path))}"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
-from c2f_spec.errors import SpecInvalid
-from c2f_spec.language.document import Document, read
+from c2f_spec.errors import InvalidSpec
+from c2f_spec.language.document import Document, read_document
 from c2f_spec.language.field_help import every_field
 from c2f_spec.language.parse import parse_policy
 from c2f_spec.language.suggestions import suggest
@@ -74,7 +74,7 @@ def load_policy(path: Path, root: Path, shown: Callable[[Path], str] = str) -> l
 
 
 def _level(path: Path, shown: str) -> Level:
-    document = read(path, shown)
+    document = read_document(path, shown)
     policy = parse_policy(document)
     _refuse_unknown_fields(policy, document)
     return Level(policy, document)
@@ -87,13 +87,13 @@ def _inside(path: Path, root: Path) -> bool:
 def _outside(path: Path, shown: str) -> Level:
     """A file that whoever wrote the repository may not be allowed to read: nothing of what it holds is told."""
     if not path.is_file():
-        raise SpecInvalid(f"{shown}: no such file", hint="the environment's `policy` names it", file=shown)
+        raise InvalidSpec(f"{shown}: no such file", hint="the environment's `policy` names it", file=shown)
     try:
         return _level(path, shown)
-    except SpecInvalid:
+    except InvalidSpec:
         message = f"{shown} is not a policy, or a wrong one"
         hint = "it lies outside of the repository, so what it holds is not shown here"
-        raise SpecInvalid(message, hint=hint, code="C2F474", file=shown) from None
+        raise InvalidSpec(message, hint=hint, code="C2F474", file=shown) from None
 
 
 def _refuse_unknown_fields(policy: Policy, document: Document) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.effect import Effect, effect
 from c2f_spec.plan.hypotheses import FRACTIONS, claims, history, told
 from c2f_spec.report import numbers
@@ -59,7 +59,7 @@ def _effect(claim: Claim, outputs: Outputs) -> Effect | str:
     ]
     try:
         return effect(pairs, claim.hypothesis.metric, known[claim.dataset], asked.unparsable, asked.bootstrap)
-    except DataWrong as error:
+    except InvalidData as error:
         return error.message
 
 

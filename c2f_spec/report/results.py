@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.score import difference, majority_rows, score
 from c2f_spec.report.model import Comparison, Data, Learned, Row, Table
 from c2f_spec.spec.sections import Direct
@@ -125,7 +125,7 @@ class Results:
             parsed = (
                 self._score(rows, data, tags=tags, parsed_only=True) if main["n_parsed"] < main["n"] else main
             )
-        except DataWrong as error:
+        except InvalidData as error:
             return Row(model, group, error.message, {}, {})
         if group == "baseline":
             main |= {"format_rate": None}
@@ -168,6 +168,6 @@ class Results:
                 self.asked.unparsable,
                 self.asked.bootstrap,
             )
-        except DataWrong:
+        except InvalidData:
             return Comparison(f"{name} (not of the same clips)", None, None, None)
         return Comparison(name, found["delta"], found["interval"], found["excludes_zero"])

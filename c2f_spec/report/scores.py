@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.keys import content_key
 from c2f_spec.metrics.answers import finite
 from c2f_spec.metrics.effect import effects
@@ -120,7 +120,7 @@ class Cells:
         try:
             scores = self._scores(group, runs, dataset)
             clean = self._scores(group, [_without(r, shared) for r in runs], dataset) if own else {}
-        except DataWrong as error:
+        except InvalidData as error:
             missing.append(error.message)
         expected = max((_split(self.outputs.clips(v, dataset)) for v in group.variants), default=0)
         return Cell(
@@ -240,7 +240,7 @@ def compared(cell: Cell, other: Cell, base: Group) -> tuple[tuple[Effect, ...], 
     runs, others = _matched(cell, other)
     try:
         found = effects(runs, others, METRICS[facts.family], facts, asked.unparsable, asked.bootstrap)
-    except DataWrong as error:
+    except InvalidData as error:
         return (), error.message
     return found, ""
 

@@ -1,6 +1,6 @@
 """Group relative policy optimisation with named rewards and a hint policy (METHOD 1.2 to 1.8)."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -57,8 +57,16 @@ class Rewards(SpecModel):
     polarity: PolarityReward | None = Field(default=None, description="Right polarities.")
     score: ScoreReward | None = Field(default=None, description="Near scores.")
 
+    def named(self) -> dict[str, Any]:
+        """Return the rewards that the spec names, by field; each has a `weight`, which may be 0."""
+        return {name: reward for name, reward in self if reward is not None}
 
-REWARD_NAMES: tuple[str, ...] = ("format", "polarity", "score")
+    def active(self) -> dict[str, Any]:
+        """Return the named rewards with a weight above 0: those that enter the total."""
+        return {name: reward for name, reward in self.named().items() if reward.weight > 0}
+
+
+REWARD_NAMES: tuple[str, ...] = tuple(Rewards.model_fields)
 
 
 class Grpo(SpecModel):

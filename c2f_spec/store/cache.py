@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from c2f_spec.errors import Damaged, Unreachable, WrongUsage
+from c2f_spec.errors import Damaged, Unreachable, UsageError
 from c2f_spec.store import transfer
 from c2f_spec.store.digest import digest_file
 from c2f_spec.store.machine import home, lock_file, locked, try_lock
@@ -146,7 +146,7 @@ def _size_limit(root: Path) -> float:
     try:
         limit = float(text or DEFAULT_GB)
     except ValueError as error:
-        raise WrongUsage(
+        raise UsageError(
             f"C2F_CACHE_GB is `{text}`, which is not a number", hint="set it to a number of gigabytes"
         ) from error
     return limit * 1e9 if text else min(limit * 1e9, shutil.disk_usage(root).total / 4)

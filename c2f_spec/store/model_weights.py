@@ -15,7 +15,7 @@ import struct
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.errors import WrongUsage
+from c2f_spec.errors import UsageError
 from c2f_spec.store.digest import digest_file, digest_of, seal
 from c2f_spec.store.protocol import NAME
 from c2f_spec.store.records import model_listing, models_present
@@ -48,11 +48,11 @@ class Choice(NamedTuple):
 def choose_files(where: str, names: Collection[str], read: Callable[[str], bytes]) -> Choice:
     """Return which of the files `names` of `where` are staged; `read` returns the content of a small file.
 
-    Raises `WrongUsage` unless they are a whole model in safetensors.
+    Raises `UsageError` unless they are a whole model in safetensors.
     """
     weights = _weights(where, names, read)
     if "config.json" not in names:
-        raise WrongUsage(
+        raise UsageError(
             f"{where} is not a model: config.json is missing", hint="a repository as transformers reads it"
         )
     read_too = {
@@ -70,17 +70,17 @@ def _weights(where: str, names: Collection[str], read: Callable[[str], bytes]) -
         try:
             wanted = {str(name) for name in json.loads(read(INDEX))["weight_map"].values()}
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise WrongUsage(f"{where}: {INDEX} is not an index of tensors", hint="copy it again") from None
+            raise UsageError(f"{where}: {INDEX} is not an index of tensors", hint="copy it again") from None
         if outside := sorted(n for n in wanted if "/" in n):
-            raise WrongUsage(
+            raise UsageError(
                 f"{where}: {INDEX} names {outside[0]}, which lies elsewhere", hint="copy it again"
             )
         if odd := sorted(n for n in wanted if not NAME.fullmatch(n)):
-            raise WrongUsage(
+            raise UsageError(
                 f"{where}: {INDEX} names {odd[0]!r}, which no store takes", hint="copy it from elsewhere"
             )
         if missing := sorted(wanted - set(names)):
-            raise WrongUsage(
+            raise UsageError(
                 f"{where} has no file {missing[0]}, which its index names",
                 hint="copy the rest of its files, too",
             )
@@ -88,20 +88,20 @@ def _weights(where: str, names: Collection[str], read: Callable[[str], bytes]) -
     if WHOLE in names:
         return {WHOLE}
     if pickled := sorted(n for n in names if n.endswith(PICKLES)):
-        raise WrongUsage(
+        raise UsageError(
             f"{where} holds {pickled[0]}, which runs code when it is read, and no safetensors",
             hint="name a revision whose weights are safetensors",
         )
-    raise WrongUsage(
+    raise UsageError(
         f"{where} is not a model: {WHOLE} is missing", hint="a repository as transformers reads it"
     )
 
 
 def check_file(path: Path) -> None:
-    """Raise `WrongUsage` if a staged file is truncated, or its content does not fit its name."""
+    """Raise `UsageError` if a staged file is truncated, or its content does not fit its name."""
     with path.open("rb") as file:
         if file.read(len(LFS_POINTER)) == LFS_POINTER:
-            raise WrongUsage(
+            raise UsageError(
                 f"{path} is a pointer of Git LFS and not the file itself",
                 hint="run `git lfs pull` in that folder, or take `--from hf`",
             )
@@ -111,7 +111,7 @@ def check_file(path: Path) -> None:
         try:
             json.loads(path.read_bytes())
         except (ValueError, RecursionError) as error:
-            raise WrongUsage(f"{path} is not valid JSON: {error}", hint="copy it again") from None
+            raise UsageError(f"{path} is not valid JSON: {error}", hint="copy it again") from None
 
 
 def check_tensors(path: Path) -> None:
@@ -122,9 +122,9 @@ def check_tensors(path: Path) -> None:
             header = json.loads(file.read(min(length, LARGEST_HEADER)))
         end = max((t["data_offsets"][1] for n, t in header.items() if n != "__metadata__"), default=0)
     except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise WrongUsage(f"{path} holds no tensors: {error}", hint="copy it again") from None
+        raise UsageError(f"{path} holds no tensors: {error}", hint="copy it again") from None
     if 8 + length + end != size:
-        raise WrongUsage(
+        raise UsageError(
             f"{path} has {size:,} bytes and should have {8 + length + end:,}", hint="copy it again"
         )
 

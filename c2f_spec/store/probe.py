@@ -10,7 +10,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.health import Finding, error, ok, warning
+from c2f_spec.diagnostics.health import HealthCheck, error, ok, warning
 from c2f_spec.errors import Unreachable
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ SKEW_SECONDS = 60.0
 """S3 refuses signatures that are 15 minutes off; a difference of a minute means that a clock is not synchronised."""
 
 
-def probe(store: ObjectStore) -> list[Finding]:
+def probe(store: ObjectStore) -> list[HealthCheck]:
     """Return findings on write, read, conditional create, swap, list and remove, in that order, up to the first error."""
-    found: list[Finding] = []
+    found: list[HealthCheck] = []
     name = f"doctor/{uuid.uuid4().hex}"
     try:
         for finding in _steps(store, name):
@@ -38,7 +38,7 @@ def probe(store: ObjectStore) -> list[Finding]:
     return [*found, *_removed(store, (name, f"{name}-lease"))]
 
 
-def _steps(store: ObjectStore, name: str) -> Iterator[Finding]:
+def _steps(store: ObjectStore, name: str) -> Iterator[HealthCheck]:
     what = f"store {store.url}"
     before = time.time()
     store.create(name, b"first")
@@ -72,7 +72,7 @@ def _steps(store: ObjectStore, name: str) -> Iterator[Finding]:
         yield ok(what, f"its clock agrees with ours to {max(1.0, skew):.0f} s")
 
 
-def _removed(store: ObjectStore, names: tuple[str, ...]) -> list[Finding]:
+def _removed(store: ObjectStore, names: tuple[str, ...]) -> list[HealthCheck]:
     try:
         for name in names:
             store.delete(name)

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from c2f_spec.errors import MEANING, StageExit, Unreachable
-from c2f_spec.keys import canonical
+from c2f_spec.keys import canonical_json
 from c2f_spec.spec.handoff import FileEntry, Record
 from c2f_spec.store.cache import fetch_verified, fetch_verified_file, verify_stored
 from c2f_spec.store.digest import digest_folder, digest_of, read_all_sealed, read_sealed, seal
@@ -190,7 +190,7 @@ def _folder(record: Record) -> str:
 
 def save_preimages(store: ObjectStore, stages: Iterable[tuple[str, str, dict[str, Any]]]) -> None:
     """Write the preimage of each stage (kind, key, preimage), unless it is stored."""
-    texts = {f"preimages/{kind}/{key}.json": canonical(preimage) for kind, key, preimage in stages}
+    texts = {f"preimages/{kind}/{key}.json": canonical_json(preimage) for kind, key, preimage in stages}
     there = {n for kind in {name.split("/")[1] for name in texts} for n in store.names(f"preimages/{kind}")}
     store.create_many({name: text.encode() for name, text in texts.items() if name not in there})
 

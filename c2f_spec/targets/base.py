@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from c2f_spec.diagnostics.health import Finding
+    from c2f_spec.diagnostics.health import HealthCheck
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.plan.verify import Evidence
     from c2f_spec.spec.handoff import StageFile
@@ -58,7 +58,7 @@ class Backend(Protocol):
         """Return, by key, what the place still has of how stages were run. Raises `Unreachable`."""
         ...
 
-    def examine(self, environment: Any) -> Iterator[Finding]:
+    def examine(self, environment: Any) -> Iterator[HealthCheck]:
         """Yield findings on the place itself, for `doctor`. The store is probed elsewhere."""
         ...
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from c2f_spec.diagnostics.health import Finding, error, ok, warning
-from c2f_spec.errors import MEANING, StageExit, Unreachable, WrongUsage
+from c2f_spec.diagnostics.health import HealthCheck, error, ok, warning
+from c2f_spec.errors import MEANING, StageExit, Unreachable, UsageError
 from c2f_spec.plan import model
 from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.handoff import Input, StageFile
@@ -321,7 +321,7 @@ class LocalControl:
         return self.deletable(plan, kept)
 
     def shell(self, plan: Plan, stage: Stage) -> str:  # noqa: ARG002
-        raise WrongUsage(
+        raise UsageError(
             "`shell` is for clusters: on this machine you are where the stages run",
             hint="`c2f-spec logs` says what a stage printed; its inputs are in the store",
         )
@@ -345,7 +345,7 @@ class LocalBackend:
     def evidence(self, environment: LocalEnvironment, plan: Plan) -> dict[str, Evidence]:  # noqa: ARG002
         return {}
 
-    def examine(self, environment: LocalEnvironment) -> Iterator[Finding]:  # noqa: ARG002
+    def examine(self, environment: LocalEnvironment) -> Iterator[HealthCheck]:  # noqa: ARG002
         missing = [name for name in ("torch", "transformers", "trl", "av") if find_spec(name) is None]
         if missing:
             yield error(

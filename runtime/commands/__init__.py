@@ -6,17 +6,17 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, NoReturn
 
-from c2f_spec.errors import C2fError, StageError, WrongUsage
+from c2f_spec.errors import C2fError, StageError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises `WrongUsage`, so that wrong usage is an error like any other."""
+    """A parser that raises `UsageError`, so that wrong usage is an error like any other."""
 
     def error(self, message: str) -> NoReturn:
-        raise WrongUsage(message, hint=self.format_usage().strip())
+        raise UsageError(message, hint=self.format_usage().strip())
 
 
 def exit_code(command: Callable[[], None]) -> int:

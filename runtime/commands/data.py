@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import C2fError, DataWrong, StageError, Unreachable, WrongUsage
+from c2f_spec.errors import C2fError, InvalidData, StageError, Unreachable, UsageError
 from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
@@ -107,7 +107,7 @@ def add(store: ObjectStore, name: str, source: Path, scratch: Path) -> dict[str,
     files = [user_folder.HEADER, user_folder.TABLE] if is_user_data else [reader.FILES[name]]
     for file in files:
         if not (source / file).is_file():
-            raise DataWrong(
+            raise InvalidData(
                 f"file not found: {source / file}",
                 hint=f"set `--from` to the folder with {file}; its source is {reader.SOURCE}",
             )
@@ -136,7 +136,7 @@ def _check(args: argparse.Namespace) -> int:
     for word in args.against:
         other, sign, place = word.partition("=")
         if not sign:
-            raise WrongUsage(
+            raise UsageError(
                 f"`{word}` is not NAME=DIR", hint="write for example `--against ch-sims=/data/ch-sims`"
             )
         others[other] = Path(place)
@@ -146,7 +146,7 @@ def _check(args: argparse.Namespace) -> int:
 
 def _check_known(name: str) -> None:
     if name not in KNOWN:
-        raise WrongUsage(f"unknown data set `{name}`", hint=f"use ALL, or some of: {', '.join(KNOWN)}")
+        raise UsageError(f"unknown data set `{name}`", hint=f"use ALL, or some of: {', '.join(KNOWN)}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -197,15 +197,15 @@ def unpack(sdist: Path, scratch: Path) -> Path:
                         (scratch / FOLDER).mkdir(parents=True, exist_ok=True)
                         (scratch / member.name).write_bytes(file.read())
     except (OSError, KeyError, tarfile.TarError) as error:
-        raise DataWrong(
+        raise InvalidData(
             f"{NESTED} not found in {sdist.name}: {error}", hint="report this: the hash is pinned"
         ) from error
     return scratch / FOLDER
 
 
-def _failed(stderr: str) -> DataWrong | Unreachable:
+def _failed(stderr: str) -> InvalidData | Unreachable:
     if "DO NOT MATCH THE HASHES" in stderr:
-        return DataWrong(
+        return InvalidData(
             "the vaderSentiment 2.5 that was downloaded is not the one pinned in runtime/commands/data.py",
             hint="do not use it; report it to the administrator of your package index",
         )

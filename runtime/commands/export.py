@@ -41,7 +41,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def export(folders: dict[str, Path], out: Path, job: dict[str, Any]) -> None:
-    """Write the student, `c2f.json` and, if given, the chains to `out`. Raises `DataWrong` for unreadable chains or manifest."""
+    """Write the student, `c2f.json` and, if given, the chains to `out`. Raises `InvalidData` for unreadable chains or manifest."""
     out.mkdir(parents=True, exist_ok=True)
     model(folders["model"] / "model", out)
     fmt = TypeAdapter(Format).validate_python(job["spec"]["format"])

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import Unreachable, WrongUsage
+from c2f_spec.errors import Unreachable, UsageError
 from c2f_spec.store.machine import home
 from c2f_spec.store.model_weights import add_model, check_file, choose_files
 from c2f_spec.store.open import open_store
@@ -66,7 +66,7 @@ def add(name: str, url: str, source: str, at: str | None) -> dict[str, Any]:
 def _local_files(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
     """Return the files of a model in a folder, and those left out."""
     if not folder.is_dir():
-        raise WrongUsage(f"folder not found: {folder}", hint="set `--from` to a folder, `hf` or `modelscope`")
+        raise UsageError(f"folder not found: {folder}", hint="set `--from` to a folder, `hf` or `modelscope`")
     names = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
     chosen = choose_files(str(folder), names, lambda n: (folder / n).read_bytes())
     return {n: folder / n for n in chosen.staged}, chosen.left_out

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from pydantic import TypeAdapter
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Format, Media
 from c2f_spec.store.digest import digest_file
@@ -58,9 +58,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def read_export_facts(model: Path) -> dict[str, Any]:
-    """Return `c2f.json` of an exported student. Raises `DataWrong` if the folder has none."""
+    """Return `c2f.json` of an exported student. Raises `InvalidData` if the folder has none."""
     if not (model / "c2f.json").is_file():
-        raise DataWrong(
+        raise InvalidData(
             f"{model} is not an exported student: c2f.json not found",
             hint="run `c2f-spec export` to make one",
         )
@@ -69,17 +69,17 @@ def read_export_facts(model: Path) -> dict[str, Any]:
 
 
 def clips(folder: Path, *, without_text: bool) -> list[tuple[Path, str]]:
-    """Return the clips of a folder in the order of their names, with the words spoken in them. Raises `DataWrong`."""
+    """Return the clips of a folder in the order of their names, with the words spoken in them. Raises `InvalidData`."""
     if not folder.is_dir():
-        raise DataWrong(f"folder not found: {folder}", hint="name the folder with the clips")
+        raise InvalidData(f"folder not found: {folder}", hint="name the folder with the clips")
     paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not paths:
-        raise DataWrong(f"{folder} has no clips", hint=f"their names end in {', '.join(SUFFIXES)}")
+        raise InvalidData(f"{folder} has no clips", hint=f"their names end in {', '.join(SUFFIXES)}")
     texts = {path: path.with_suffix(".txt") for path in paths}
     untranscribed = [path for path, text in texts.items() if not text.is_file()]
     if untranscribed and not without_text:
         more = f" and {len(untranscribed) - 1:,} others" if len(untranscribed) > 1 else ""
-        raise DataWrong(
+        raise InvalidData(
             f"missing transcript of {untranscribed[0]}{more}",
             hint=f"write the spoken words to {texts[untranscribed[0]].name} beside it, or add --without-text",
         )

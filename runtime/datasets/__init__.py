@@ -30,7 +30,7 @@ class Reader(Protocol):
     SOURCE: str
 
     def read(self, name: str, folder: Path) -> list[Row]:
-        """Return every row of data set `name` from its files in `folder`. Raises `DataWrong` with file and line."""
+        """Return every row of data set `name` from its files in `folder`. Raises `InvalidData` with file and line."""
         ...
 
 
@@ -38,11 +38,11 @@ class RecordingReader(Reader, Protocol):
     """A reader whose clips are recordings."""
 
     def read_table(self, name: str, folder: Path) -> tuple[list[Row], list[str]]:
-        """Return the valid rows and the problems of the others. Raises `DataWrong` if the table cannot be read."""
+        """Return the valid rows and the problems of the others. Raises `InvalidData` if the table cannot be read."""
         ...
 
     def clip_path(self, name: str, folder: Path, row: Row) -> Path:
-        """Return the file of a clip. Raises `DataWrong` if it is not found."""
+        """Return the file of a clip. Raises `InvalidData` if it is not found."""
         ...
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.spec.datasets import ALL
 from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.store.digest import digest_file
@@ -41,7 +41,7 @@ class ClipFile(NamedTuple):
 
 
 def check(name: str, folder: Path, others: Mapping[str, Path]) -> dict[str, Any]:
-    """Return what the command prints. Raises `DataWrong` if the table cannot be read, or has no valid row."""
+    """Return what the command prints. Raises `InvalidData` if the table cannot be read, or has no valid row."""
     facts = find_dataset(name, folder)
     rows, invalid = _read_rows(facts, folder)
     files = _probe_files(facts, folder, rows)
@@ -81,7 +81,7 @@ def _probe_files(facts: Dataset, folder: Path, rows: Sequence[Row]) -> dict[str,
     for row in rows:
         try:
             paths[row.id] = reader.clip_path(facts.name, folder, row)
-        except DataWrong as error:
+        except InvalidData as error:
             missing[row.id] = ClipFile(error.message)
     return missing | dict(zip(paths, map_processes(_probe_file, list(paths.values())), strict=True))
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.spec.datasets import DATASETS
 from runtime.datasets.rows import Row, hash_fraction
 
@@ -38,13 +38,13 @@ COPY_HINT = "stage an intact copy: c2f-spec data add {name} --fetch"
 
 
 def read(name: str, folder: Path) -> list[Row]:
-    """Return every row of data set `name` from its file in `folder`. Raises `DataWrong` with file and line."""
+    """Return every row of data set `name` from its file in `folder`. Raises `InvalidData` with file and line."""
     path = folder / FILES[name]
     hint = COPY_HINT.format(name=name)
     try:
         lines = path.read_bytes().decode("utf-8", errors="replace").split("\n")
     except OSError as error:
-        raise DataWrong(f"cannot read {path}: {error.strerror}", hint=hint) from error
+        raise InvalidData(f"cannot read {path}: {error.strerror}", hint=hint) from error
     lines_by_id: dict[str, int] = {}
     rows = []
     for number, line in enumerate(lines, start=1):
@@ -53,11 +53,11 @@ def read(name: str, folder: Path) -> list[Row]:
         try:
             row = _row(name, line, lines_by_id)
         except ValueError as error:
-            raise DataWrong(f"{path}:{number}: {error}", hint=hint) from error
+            raise InvalidData(f"{path}:{number}: {error}", hint=hint) from error
         lines_by_id[row.id] = number
         rows.append(row)
     if not rows:
-        raise DataWrong(f"{path} has no rows", hint=hint)
+        raise InvalidData(f"{path} has no rows", hint=hint)
     return rows
 
 

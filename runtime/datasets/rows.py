@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.spec.datasets import ALL
 
 if TYPE_CHECKING:
@@ -44,34 +44,34 @@ def read_cells(
 ) -> Iterator[tuple[int, Mapping[str, str] | None]]:
     """Yield line number and cells by column of each row of a CSV table; `None` if the number of cells is wrong.
 
-    Raises `DataWrong` if the file is missing or not a table in UTF-8, or lacks one of `columns`.
+    Raises `InvalidData` if the file is missing or not a table in UTF-8, or lacks one of `columns`.
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             table = csv.DictReader(file, strict=True)
             missing = [column for column in columns if column not in (table.fieldnames or ())]
             if missing:
-                raise DataWrong(
+                raise InvalidData(
                     f"{path}:1: missing column {', '.join(missing)}", hint=f"it needs {', '.join(columns)}"
                 )
             for cells in table:
                 yield table.line_num, None if None in cells or None in cells.values() else cells
     except OSError as error:
-        raise DataWrong(f"cannot read {path}: {error.strerror}", hint=hint) from error
+        raise InvalidData(f"cannot read {path}: {error.strerror}", hint=hint) from error
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataWrong(
+        raise InvalidData(
             f"{path} is not a CSV table in UTF-8: {error}", hint="save it as CSV in UTF-8"
         ) from error
 
 
 def checked(path: Path, rows: list[Row], problems: Sequence[str], hint: str) -> list[Row]:
-    """Return `rows`. Raises `DataWrong` with the first of the `problems` of their table, or if there is no row."""
+    """Return `rows`. Raises `InvalidData` with the first of the `problems` of their table, or if there is no row."""
     if problems:
         more = f"\n  and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
         listed = "".join(f"\n  {problem}" for problem in problems[:MAX_PROBLEMS])
-        raise DataWrong(f"{path} has {len(problems)} problems:{listed}{more}", hint=hint)
+        raise InvalidData(f"{path} has {len(problems)} problems:{listed}{more}", hint=hint)
     if not rows:
-        raise DataWrong(f"{path} has no rows", hint=hint)
+        raise InvalidData(f"{path} has no rows", hint=hint)
     return rows
 
 

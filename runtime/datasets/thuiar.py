@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.spec.datasets import DATASETS, Split
 from runtime.datasets.rows import ID, ID_RULE, Row, checked, read_cells
 from runtime.text.clips import polarity_of
@@ -34,13 +34,13 @@ COPY_HINT = "compare it with the copy that its authors distribute"
 
 
 def read(name: str, folder: Path) -> list[Row]:
-    """Return every row of data set `name`. Raises `DataWrong` with the line of each problem, the first ten."""
+    """Return every row of data set `name`. Raises `InvalidData` with the line of each problem, the first ten."""
     rows, problems = read_table(name, folder)
     return checked(folder / FILES[name], rows, problems, COPY_HINT)
 
 
 def read_table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
-    """Return the valid rows and the problems of the others. Raises `DataWrong` if the table cannot be read.
+    """Return the valid rows and the problems of the others. Raises `InvalidData` if the table cannot be read.
 
     `annotation`, where there is one, must be the polarity of the label.
     """
@@ -63,14 +63,14 @@ def read_table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
 
 
 def clip_path(name: str, folder: Path, row: Row) -> Path:
-    """Return the file of a clip. Raises `DataWrong` naming the paths that were tried."""
+    """Return the file of a clip. Raises `InvalidData` naming the paths that were tried."""
     assert row.source is not None
     video, clip = row.source
     tried = [folder / MEDIA / video / f"{stem}.mp4" for stem in dict.fromkeys((clip, clip.zfill(4)))]
     for path in tried:
         if path.is_file():
             return path
-    raise DataWrong(
+    raise InvalidData(
         f"clip `{row.id}`: file not found: {' or '.join(map(str, tried))}",
         hint=f"{COPY_HINT}, or remove its row; `c2f-spec data check {name} --from DIR` lists all such clips",
     )

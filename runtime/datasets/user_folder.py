@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import ValidationError
 
-from c2f_spec.errors import DataWrong, WrongUsage
+from c2f_spec.errors import InvalidData, UsageError
 from c2f_spec.spec.datasets import DATASETS, Split
 from c2f_spec.spec.own_data import Own, Splits, off_centre
 from runtime.datasets.rows import ID, ID_RULE, Row, checked, read_cells
@@ -42,31 +42,33 @@ EXAMPLE = "write `language: en`, `low: -3`, `high: 3` and, if its classes are th
 
 
 def find_dataset(name: str, folder: Path) -> Dataset:
-    """Return the facts of a known data set, or those in the header of `folder`. Raises `WrongUsage` without either."""
+    """Return the facts of a known data set, or those in the header of `folder`. Raises `UsageError` without either."""
     if name in DATASETS:
         return DATASETS[name]
     if (folder / HEADER).is_file():
         return read_header(name, folder).facts
-    raise WrongUsage(
+    raise UsageError(
         f"unknown data set `{name}`, and {HEADER} not found in {folder}",
         hint=f"use one of {', '.join(DATASETS)}; or for a user data set add {HEADER}: {EXAMPLE}",
     )
 
 
 def read_header(name: str, folder: Path) -> Own:
-    """Return what `dataset.yaml` states. Raises `DataWrong` naming the field."""
+    """Return what `dataset.yaml` states. Raises `InvalidData` naming the field."""
     path = folder / HEADER
     try:
         own = Own.model_validate({**dict(_header_fields(path)), "name": name})
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         field = ".".join(map(str, first["loc"]))
-        raise DataWrong(f"{path}: `{field}`: {first['msg']}", hint=EXAMPLE) from None
+        raise InvalidData(f"{path}: `{field}`: {first['msg']}", hint=EXAMPLE) from None
     if own.low >= own.high:
-        raise DataWrong(f"{path}: `low` ({own.low:g}) must be less than `high` ({own.high:g})", hint=EXAMPLE)
+        raise InvalidData(
+            f"{path}: `low` ({own.low:g}) must be less than `high` ({own.high:g})", hint=EXAMPLE
+        )
     if own.low != -own.high:
         message, hint = off_centre(own.low, own.high)
-        raise DataWrong(f"{path}: {message}", hint=hint)
+        raise InvalidData(f"{path}: {message}", hint=hint)
     return own
 
 
@@ -75,14 +77,14 @@ def _header_fields(path: Path) -> Iterator[tuple[str, str]]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise DataWrong(f"cannot read {path}: {error}", hint=EXAMPLE) from error
+        raise InvalidData(f"cannot read {path}: {error}", hint=EXAMPLE) from error
     for number, line in enumerate(lines, start=1):
         content = line.partition("#")[0].rstrip()
         key, colon, value = content.partition(":")
         if not content or content == "---":
             continue
         if not colon or not key.isidentifier() or not value.strip():
-            raise DataWrong(f"{path}:{number}: `{content}` is not `key: value`", hint=EXAMPLE)
+            raise InvalidData(f"{path}:{number}: `{content}` is not `key: value`", hint=EXAMPLE)
         yield key, _unquote(value.strip())
 
 
@@ -98,7 +100,7 @@ def declare(own: Own, rows: Sequence[Row]) -> Own:
 
 
 def check_declared(declared: Own, folder: Path, rows: Sequence[Row]) -> None:
-    """Raise `DataWrong` naming each difference between what the spec declares and what the files are."""
+    """Raise `InvalidData` naming each difference between what the spec declares and what the files are."""
     actual = declare(read_header(declared.name, folder), rows)
     differences = [
         f"`{field}` is {_format_value(getattr(actual, field))} in the files "
@@ -107,7 +109,7 @@ def check_declared(declared: Own, folder: Path, rows: Sequence[Row]) -> None:
         if field != "seconds" and getattr(actual, field) != getattr(declared, field)
     ]
     if differences:
-        raise DataWrong(
+        raise InvalidData(
             f"the staged copy of `{declared.name}` differs from `data.own`: {'; '.join(differences)}",
             hint="correct the spec, or stage the right copy with `c2f-spec data add`",
         )
@@ -120,7 +122,7 @@ def _format_value(value: Any) -> str:
 
 
 def read(name: str, folder: Path) -> list[Row]:
-    """Return every row. Raises `DataWrong` with the line and column of each problem, the first ten."""
+    """Return every row. Raises `InvalidData` with the line and column of each problem, the first ten."""
     rows, problems = read_table(name, folder)
     hint = (
         f"correct them in {TABLE} and try again"
@@ -131,7 +133,7 @@ def read(name: str, folder: Path) -> list[Row]:
 
 
 def read_table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
-    """Return the valid rows and the problems of the others. Raises `DataWrong` if the table cannot be read."""
+    """Return the valid rows and the problems of the others. Raises `InvalidData` if the table cannot be read."""
     facts = read_header(name, folder).facts
     rows: dict[str, Row] = {}
     lines: dict[str, int] = {}

@@ -6,7 +6,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,14 +33,14 @@ class Budget:
     def reserve(self, max_tokens: int) -> Iterator[None]:
         """Reserve the cost of one request: the longest prompt so far and the longest reply.
 
-        Raises `StageSpecWrong` if the budget is spent. Requests under way may cost less than they reserved, so this
+        Raises `InvalidStageSpec` if the budget is spent. Requests under way may cost less than they reserved, so this
         waits for them first.
         """
         with self._lock:
             while self._under_way and not self._fits(max_tokens):
                 self._lock.wait()
             if not self._fits(max_tokens):
-                raise StageSpecWrong(
+                raise InvalidStageSpec(
                     f"the budget is spent: {self.spent:.2f} of {self._limit:.2f} (`client.max_cost` over the pods)",
                     hint="raise `client.max_cost`, then run `c2f-spec retry`: answers so far are kept",
                 )
@@ -64,10 +64,10 @@ class Budget:
         return known and self.spent + self._reserved + amount <= self._limit
 
     def charge(self, reply: Reply) -> float:
-        """Return the cost of a reply and add it. Raises `StageSpecWrong` for one without token counts if there is a limit."""
+        """Return the cost of a reply and add it. Raises `InvalidStageSpec` for one without token counts if there is a limit."""
         if reply.tokens_in is None or reply.tokens_out is None:
             if self._limit is not None:
-                raise StageSpecWrong(
+                raise InvalidStageSpec(
                     "the endpoint does not report token counts (`usage`), so `client.max_cost` cannot be enforced",
                     hint="remove `client.max_cost`, or use an endpoint that sends `usage`",
                 )

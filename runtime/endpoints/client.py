@@ -25,8 +25,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 
-from c2f_spec.errors import StageSpecWrong, Unreachable
-from c2f_spec.masking import masked
+from c2f_spec.errors import InvalidStageSpec, Unreachable
+from c2f_spec.masking import mask_secrets
 from runtime.endpoints.budget import Budget
 from runtime.endpoints.replies import Reply, RequestFailed, RetryableError, parse_reply
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 def read_api_key(endpoint: Endpoint) -> str | None:
-    """Return the API key; `None` for an endpoint without one. Raises `StageSpecWrong` naming the variable to set."""
+    """Return the API key; `None` for an endpoint without one. Raises `InvalidStageSpec` naming the variable to set."""
     name = endpoint.variable
     if name is None:
         return None
@@ -47,10 +47,10 @@ def read_api_key(endpoint: Endpoint) -> str | None:
         try:
             key = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise StageSpecWrong(f"cannot read {path}, which {name}_FILE names") from error
+            raise InvalidStageSpec(f"cannot read {path}, which {name}_FILE names") from error
     key = key.strip()
     if not key or not key.isascii() or not key.isprintable():
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             f"missing API key of {endpoint.url}: the variable {name} is empty or not a line of ASCII",
             hint=f"set {name}, or {name}_FILE to the path of a file with it",
         )
@@ -153,7 +153,7 @@ class ChatClient:
         top_p: float = 1.0,
         seed: int | None = None,
     ) -> Reply:
-        """Return the reply to `messages`. Raises `RequestFailed`, `Unreachable`, or `StageSpecWrong` for key, URL, model or budget."""
+        """Return the reply to `messages`. Raises `RequestFailed`, `Unreachable`, or `InvalidStageSpec` for key, URL, model or budget."""
         settings = {"max_tokens": max_tokens, "temperature": temperature, "top_p": top_p, "seed": seed}
         body = _body(self.model, messages, {k: v for k, v in settings.items() if v is not None})
         with self.budget.reserve(max_tokens):
@@ -237,7 +237,7 @@ class ChatClient:
         )
 
     def _masked(self, message: str) -> str:
-        return masked(message, (self._key,) if self._key else ())
+        return mask_secrets(message, (self._key,) if self._key else ())
 
 
 def _body(model: str, messages: Sequence[Message], settings: dict[str, float]) -> bytes:

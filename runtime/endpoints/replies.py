@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +74,7 @@ def parse_reply(
 ) -> Reply:
     """Return the reply in an HTTP answer. `mask` hides keys in the endpoint's error text, which may repeat the request.
 
-    Raises `RetryableError`, `RequestFailed`, or `StageSpecWrong` for an error that every request to this endpoint would get.
+    Raises `RetryableError`, `RequestFailed`, or `InvalidStageSpec` for an error that every request to this endpoint would get.
     """
     if status == 200:
         data = _json(body)
@@ -83,12 +83,12 @@ def parse_reply(
         status = _status(data["error"])  # gateways report an error of the endpoint behind them like this
     text = _error_text(body, mask)
     if status in (401, 403):
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             f"{url} denies permission with this API key ({status}): {text}",
             hint="set the API key in the environment's secret that `secret` of the spec names",
         )
     if status == 402 or "insufficient_quota" in text:
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             f"{url} has no credit left ({status}): {text}",
             hint="add credit to the account, then run `c2f-spec retry`",
         )
@@ -98,7 +98,7 @@ def parse_reply(
         raise RequestFailed("refused", f"{status}: {text}")
     if status >= 500:
         raise RetryableError("error", f"{status}: {text}")
-    raise StageSpecWrong(
+    raise InvalidStageSpec(
         f"{url} answers {status} to a chat completion: {text}",
         hint="check that the URL ends in `/v1` and that the endpoint serves the model's name",
     )

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 from runtime.console import log_line
 from runtime.endpoints.client import ChatClient, text_message
 from runtime.endpoints.replies import RequestFailed
@@ -85,10 +85,10 @@ class Judging:
         self._ctx, self._spec, self._language = ctx, spec, language
 
     def __call__(self, chains: Sequence[tuple[Clip, Answer]]) -> dict[str, Mark]:
-        """Raises `StageSpecWrong` if nobody said where the judge is, or it marks none of them."""
+        """Raises `InvalidStageSpec` if nobody said where the judge is, or it marks none of them."""
         endpoint = self._ctx.stage.placement.endpoint
         if endpoint is None:
-            raise StageSpecWrong(
+            raise InvalidStageSpec(
                 "the stage was not told where the judge is", hint="plan it again, then apply"
             )
         wanted = {clip.id for clip, _ in chains}
@@ -115,7 +115,7 @@ class Judging:
                         break
                     self._ctx.progress(len(marks), len(chains), "marks")
         if unsure:
-            raise StageSpecWrong(
+            raise InvalidStageSpec(
                 f"the judge marked none of {len(unsure)} chains: {unsure[0].reason}",
                 hint="look at `filters.judge.model`; it must answer with `Mark: ` and a number",
             )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.imported_predictions import FILE, Imported, read_imported
 from runtime.console import log_line
 from runtime.text.clips import read_manifest, write_jsonl
@@ -31,7 +31,7 @@ def run(ctx: Context) -> dict[str, Any]:
     name = ctx.stage.preimage["spec"]["import"]
     clips = read_manifest(ctx.inputs["prepare"], "test")
     if not clips:
-        raise DataWrong("the prepared data set has no clips in the split `test`")
+        raise InvalidData("the prepared data set has no clips in the split `test`")
     answers = read_imported(ctx.inputs["data"] / FILE)
     assert_same_clips(name, clips, answers)
     rows = [row(clip, answers.get(clip.id)) for clip in clips]
@@ -45,17 +45,17 @@ def run(ctx: Context) -> dict[str, Any]:
 
 
 def assert_same_clips(name: str, clips: Sequence[Clip], answers: Mapping[str, Imported]) -> None:
-    """Raises `DataWrong` naming a clip that is not of the split, or whose label is another."""
+    """Raises `InvalidData` naming a clip that is not of the split, or whose label is another."""
     labels = {clip.id: clip.label for clip in clips}
     strange = sorted(answers.keys() - labels.keys())
     if strange:
-        raise DataWrong(
+        raise InvalidData(
             f"`{name}` has predictions for {len(strange)} clips that the test split does not have, such as `{strange[0]}`",
             hint=f"ids are written as in the manifest, such as `{clips[0].id}`; leave other splits out",
         )
     for clip_id, answer in answers.items():
         if answer.label is not None and abs(answer.label - labels[clip_id]) > NEAR:
-            raise DataWrong(
+            raise InvalidData(
                 f"`{name}` says that `{clip_id}` has the label {answer.label:g}, and it has {labels[clip_id]:g}",
                 hint="are these predictions of another data set, or of an older copy of it?",
             )

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 from runtime.media.decode import RATE
 from runtime.models.student import suppressed
 
@@ -44,9 +44,9 @@ class Sampling:
 
 
 def assert_installed() -> None:
-    """Raises `StageSpecWrong` where there is no vLLM: before a model is loaded that it would answer for."""
+    """Raises `InvalidStageSpec` where there is no vLLM: before a model is loaded that it would answer for."""
     if "vllm" not in sys.modules and find_spec("vllm") is None:
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             "vLLM shall generate, and it is not installed here",
             hint="install it beside the runtime (TRL takes 0.22 to 0.31), or use `engine: transformers`",
         )
@@ -96,9 +96,9 @@ def sampled(logprobs: Sequence[Sequence[Sequence[float | None]]]) -> list[list[f
 
 
 def assert_same(prompt: Sequence[int], seen: Sequence[int]) -> None:
-    """Raises `StageSpecWrong` unless vLLM made of the media what our processor made of them."""
+    """Raises `InvalidStageSpec` unless vLLM made of the media what our processor made of them."""
     if list(seen) != list(prompt):
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             f"vLLM made {len(seen)} tokens of a prompt that has {len(prompt)}: it cuts the media in another way",
             hint="`engine: transformers`, or a version of vLLM whose processor agrees",
         )

@@ -17,7 +17,7 @@ import io
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 from runtime.generation.vllm_requests import request, sampled
 from runtime.media.decode import RATE
 
@@ -52,10 +52,10 @@ def ask(
 
 
 def assert_processed(client: Any) -> None:
-    """Raises `StageSpecWrong` unless the server tells log-probabilities of the distribution that it draws from."""
+    """Raises `InvalidStageSpec` unless the server tells log-probabilities of the distribution that it draws from."""
     mode = client.get_server_info()["model_config"]["logprobs_mode"]
     if mode != "processed_logprobs":
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             f"the vLLM server at {client.base_url} tells `{mode}`, and answers are weighted by `processed_logprobs`",
             hint="start it with `--logprobs-mode processed_logprobs`, as `runtime/generation/vllm_server.py` says",
         )
@@ -72,7 +72,7 @@ def _features(client: Any, prompt: list[int], shown: DecodedClip, processor: Any
     body = {"model": client.model, "messages": [message], "max_tokens": 1, "mm_processor_kwargs": options}
     answer = client.session.post(f"{client.base_url}/v1/chat/completions/render", json=body)
     if answer.status_code != 200:
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             f"the vLLM server at {client.base_url} does not process media: {answer.status_code}",
             hint="start it with `--enable-scale-out` (vLLM 0.30), as `runtime/generation/vllm_server.py` says",
         )
@@ -103,12 +103,12 @@ def parts(shown: DecodedClip) -> list[dict[str, Any]]:
 
 
 def placed(features: dict[str, Any], prompt: Sequence[int], tokens: dict[str, int]) -> dict[str, Any]:
-    """`features` at the placeholders of `prompt`. Raises `StageSpecWrong` if they are not as many as those."""
+    """`features` at the placeholders of `prompt`. Raises `InvalidStageSpec` if they are not as many as those."""
     where = {}
     for kind, said in features["mm_placeholders"].items():
         runs = runs_of(prompt, tokens[kind])
         if [run["length"] for run in runs] != [each["length"] for each in said]:
-            raise StageSpecWrong(
+            raise InvalidStageSpec(
                 f"the vLLM server makes {[each['length'] for each in said]} features of {kind}, and the prompt has "
                 f"{[run['length'] for run in runs]}",
                 hint="start it as `runtime/generation/vllm_server.py` says, or use `engine: transformers`",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -87,7 +87,7 @@ FACTOR = 28
 def clip(path: Path, media: Media, lacks: Sequence[str]) -> dict[str, NDArray[Any]]:
     """Return FRAMES (T, height, width, 3) and SOUND (samples,), without what the clip `lacks`.
 
-    Raises `DataWrong` for what cannot be decoded.
+    Raises `InvalidData` for what cannot be decoded.
     """
     pictures = {} if "video" in lacks else {FRAMES: frames(path, media)}
     return pictures | ({} if "audio" in lacks else {SOUND: audio(path)})
@@ -97,7 +97,7 @@ def frames(path: Path, media: Media) -> NDArray[np.uint8]:
     """Return `media.fps` frames a second, evenly spread, as (T, height, width, RGB).
 
     T is even (frames are read in pairs) and at most `media.max_frames`, but never under 2; sides are multiples of 28
-    with at most `media.max_pixels` pixels and at least `media.min_pixels`, but never under 28 x 28. Raises `DataWrong`
+    with at most `media.max_pixels` pixels and at least `media.min_pixels`, but never under 28 x 28. Raises `InvalidData`
     naming the file and the other decoder.
     """
     return DECODERS[media.decoder](path, media)
@@ -186,13 +186,13 @@ def fit_size(height: int, width: int, max_pixels: int, min_pixels: int | None = 
 
 
 def audio(path: Path) -> NDArray[np.float32]:
-    """Return the sound as mono at 16 kHz, samples in [-1, 1]. Raises `DataWrong` naming the file."""
+    """Return the sound as mono at 16 kHz, samples in [-1, 1]. Raises `InvalidData` naming the file."""
     import av
 
     try:
         with av.open(str(path)) as container:
             if not container.streams.audio:
-                raise DataWrong(
+                raise InvalidData(
                     f"{path} has no audio stream",
                     hint="run the stage `prepare` again: the manifest says that it has one",
                 )
@@ -210,13 +210,13 @@ def audio(path: Path) -> NDArray[np.float32]:
     return np.ascontiguousarray(samples, dtype=np.float32)
 
 
-def _undecodable(path: Path, what: str, error: Exception, media: Media | None = None) -> DataWrong:
+def _undecodable(path: Path, what: str, error: Exception, media: Media | None = None) -> InvalidData:
     if not path.is_file():
-        return DataWrong(f"file not found: {path}", hint="run the stage `prepare` of this data set again")
+        return InvalidData(f"file not found: {path}", hint="run the stage `prepare` of this data set again")
     reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
     others = [name for name in DECODERS if media is not None and name != media.decoder]
     instead = f", or try `media.decoder: {others[0]}`, whose frames differ" if others else ""
-    return DataWrong(
+    return InvalidData(
         f"the {what} of {path} cannot be decoded: {reason}",
         hint=f"replace the file by one that `ffmpeg -i` reads, and stage the data set again{instead}",
     )

@@ -33,7 +33,7 @@ from blake3 import blake3
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from c2f_spec.errors import WrongUsage
+from c2f_spec.errors import UsageError
 from c2f_spec.store.cache import SPARE_BYTES, machine_cache
 from c2f_spec.store.machine import locked
 from runtime.console import log_line
@@ -66,12 +66,12 @@ def open_cache(store: ObjectStore) -> DecodedCache:
 
 
 def cache_limit(root: Path) -> int:
-    """Return the limit in bytes. Raises `WrongUsage` if `C2F_FEATURES_GB` is not a number."""
+    """Return the limit in bytes. Raises `UsageError` if `C2F_FEATURES_GB` is not a number."""
     setting = os.environ.get("C2F_FEATURES_GB", "")
     try:
         limit = int(float(setting or DEFAULT_GB) * 1e9)
     except ValueError as error:
-        raise WrongUsage(
+        raise UsageError(
             f"invalid C2F_FEATURES_GB: `{setting}`", hint="set a number of gigabytes, 0 for no cache"
         ) from error
     root.mkdir(parents=True, exist_ok=True)

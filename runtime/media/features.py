@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from runtime.media.decode import FRAMES, RATE, SOUND
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class FeatureMaker:
         """Return pixel_values_videos (patches, values) and video_grid_thw (1, 3) for the frames; input_features (1, mels,
         frames) and feature_attention_mask (1, frames) for the sound.
 
-        Raises `DataWrong` naming `path` for more sound than the student can take.
+        Raises `InvalidData` naming `path` for more sound than the student can take.
         """
         pictures = self._frame_features(decoded[FRAMES]) if FRAMES in decoded else {}
         return pictures | (self._sound_features(decoded[SOUND], path) if SOUND in decoded else {})
@@ -69,7 +69,7 @@ class FeatureMaker:
         """Return the spectrum of mono samples at 16 kHz. The last window reaches `n_fft` samples beyond the end: silence."""
         extractor = self.feature_extractor
         if len(sound) > extractor.n_samples:
-            raise DataWrong(
+            raise InvalidData(
                 f"{path} has {len(sound) / RATE:.1f} s of sound, "
                 f"the student hears {extractor.n_samples / RATE:.0f} s",
                 hint="cut the recording, or leave the clip out of the data set",

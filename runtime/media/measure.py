@@ -53,7 +53,7 @@ class Measures:
 
 
 def measure(path: Path, media: Media, lacks: tuple[str, ...] = ()) -> Measures:
-    """Decode a clip and return its measurements, NaN for what it `lacks`. Raises `DataWrong` if it cannot be decoded."""
+    """Decode a clip and return its measurements, NaN for what it `lacks`. Raises `InvalidData` if it cannot be decoded."""
     voice, mouth, brows = (math.nan, math.nan), math.nan, math.nan
     if "audio" not in lacks:
         sound = audio(path)

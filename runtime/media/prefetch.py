@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
-from c2f_spec.errors import DataWrong, OutOfMemory, StageError
+from c2f_spec.errors import InvalidData, OutOfMemory, StageError
 from runtime.media import decode
 from runtime.process.parallel import available_cores, init_child
 
@@ -166,7 +166,7 @@ class Prefetcher:
     def _raise_hung(self, worker: _Worker) -> None:
         path = worker.tasks[0].path
         self.close()
-        raise DataWrong(
+        raise InvalidData(
             f"timed out: {path} was not decoded within {HANG_SECONDS:.0f} s",
             hint="replace the file, or try the other value of `media.decoder`",
         )
@@ -183,7 +183,7 @@ def raise_worker_death(code: int | None, path: Path | None) -> None:
     at = f" at {path}" if path else ""
     if code is not None and code < 0 and -code not in (signal.SIGKILL, signal.SIGTERM):
         name = signal.Signals(-code).name
-        raise DataWrong(
+        raise InvalidData(
             f"the decoder crashed{at} ({name})",
             hint="replace the file, or try the other value of `media.decoder`",
         )

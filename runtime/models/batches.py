@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn.functional import pad
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ class AnswerCollator:
     def __call__(self, examples: Sequence[dict[str, str]]) -> dict[str, torch.Tensor]:
         """input_ids, attention_mask, labels (B, T), padded on the right, and the media.
 
-        Raises `DataWrong` for an example that is too long: a cut one would lose frames, sound or its score.
+        Raises `InvalidData` for an example that is too long: a cut one would lose frames, sound or its score.
         """
         rows = self.reader.rows(example["id"] for example in examples)
         answers = [answer_tokens(self._tokenizer, example["text"]) for example in examples]
@@ -105,9 +105,9 @@ def answer_tokens(tokenizer: Any, text: str) -> list[int]:
 
 
 def assert_fits(row: Row, tokens: int, most: int, what: str, field: str) -> None:
-    """Raises `DataWrong` if `what` of this clip has more than `most` tokens. It is never cut."""
+    """Raises `InvalidData` if `what` of this clip has more than `most` tokens. It is never cut."""
     if tokens > most:
-        raise DataWrong(
+        raise InvalidData(
             f"clip `{row.id}`: {what} of {tokens} tokens, {len(row.prompt)} of them the prompt, and {most} are the most",
             hint=f"raise {field}, or lower `media.max_frames`, `media.fps` or `media.max_pixels`",
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoTokenizer
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.student import QwenOmni, Tower
 from runtime.models.student import Kind, Student, load
 
@@ -66,7 +66,7 @@ def _own(spec: StudentSpec) -> QwenOmni:
 
 def _staged(spec: StudentSpec, weights: Path | None) -> Path:
     if weights is None:
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             f"the weights of `{_own(spec).model}` were not handed to this stage",
             hint="stage them with `c2f-spec model add`",
         )

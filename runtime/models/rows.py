@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers.models.qwen2_5_omni.processing_qwen2_5_omni import _get_feat_extract_output_lengths
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from runtime.media import decode
 from runtime.media.decoded_cache import DecodedCache, cache_key, decoding_digest, open_cache
 from runtime.media.features import DecodedClip, FeatureMaker
@@ -128,7 +128,7 @@ class Reader:
 
     @classmethod
     def of(cls, ctx: Context, processor: Any, *, score_range: tuple[float, float] | None = None) -> Reader:
-        """That of a stage. Raises `StageSpecWrong` for clips without sound or picture under ZeRO 3, where a rank whose
+        """That of a stage. Raises `InvalidStageSpec` for clips without sound or picture under ZeRO 3, where a rank whose
         rows have none would leave the others waiting for its part of a tower, for ever.
         """
         kept = open_cache(ctx.store)
@@ -136,17 +136,17 @@ class Reader:
         reader = cls(folder, processor, ctx.format, ctx.media, score_range=score_range, kept=kept)
         lacking = [clip.id for clip in reader.clips.values() if clip.lacks]
         if lacking and ctx.stage.placement.spread(ctx.world) == "3":
-            raise StageSpecWrong(
+            raise InvalidStageSpec(
                 f"{len(lacking)} clips have no sound or no picture, among them `{lacking[0]}`, and ZeRO 3 is asked for",
                 hint=f"set `zero: 2` under `resources.{ctx.stage.kind}`, or leave these clips out of the data set",
             )
         return reader
 
     def ids(self, split: str) -> list[str]:
-        """Ids of a split, in manifest order. Raises `DataWrong` if there are none."""
+        """Ids of a split, in manifest order. Raises `InvalidData` if there are none."""
         ids = [clip.id for clip in self.clips.values() if clip.split == split]
         if not ids:
-            raise DataWrong(f"the prepared data set has no clips in the split `{split}`")
+            raise InvalidData(f"the prepared data set has no clips in the split `{split}`")
         return ids
 
     def expect(self, ids: Iterable[str]) -> None:
@@ -161,7 +161,7 @@ class Reader:
         return [self.row(clip_id) for clip_id in ids]
 
     def row(self, clip_id: str) -> Row:
-        """Raises `DataWrong` for media that cannot be decoded or do not reach the model."""
+        """Raises `InvalidData` for media that cannot be decoded or do not reach the model."""
         if clip_id in self._rows:
             self._rows.move_to_end(clip_id)
             return self._rows[clip_id]
@@ -194,11 +194,11 @@ class Reader:
             self._ahead, self._expected = None, []
 
     def assert_plain(self, clip_id: str, chain: str = "") -> None:
-        """Raises `DataWrong` if a clip's transcript, or a chain of it, has marks that end turns or stand for media."""
+        """Raises `InvalidData` if a clip's transcript, or a chain of it, has marks that end turns or stand for media."""
         for what, text in (("transcript", self.clips[clip_id].text), ("chain", chain)):
             marks = marks_in(self._processor.tokenizer, text)
             if marks:
-                raise DataWrong(
+                raise InvalidData(
                     f"clip `{clip_id}`: its {what} has `{marks[0]}`, which the student reads as a mark and not as text",
                     hint="take it out of the text, or leave the clip out of the data set",
                 )
@@ -248,7 +248,7 @@ class Reader:
         wanted = int(row.media["video_grid_thw"].prod()) // merged if "video_grid_thw" in row.media else 0
         lacks = tuple(kind for kind, count in (("video", seen), ("audio", heard)) if count == 0)
         if lacks != self.clips[row.id].lacks or seen != wanted:
-            raise DataWrong(
+            raise InvalidData(
                 f"clip `{row.id}`: {seen} video and {heard} audio tokens in the prompt, "
                 f"{wanted} video tokens expected"
             )

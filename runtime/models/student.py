@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import GenerationConfig, Qwen2_5OmniProcessor, Qwen2_5OmniThinkerForConditionalGeneration
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,11 +54,11 @@ class Kind:
 def load(folder: Path, *, dtype: torch.dtype | None = None, attention: str | None = None) -> Student:
     """The student saved in `folder`, without a network; `dtype` and `attention` as saved and as torch has it by default.
 
-    Raises `DataWrong` unless every tensor was restored. A released folder has a talker beside the thinker, which is not
+    Raises `InvalidData` unless every tensor was restored. A released folder has a talker beside the thinker, which is not
     read.
     """
     if not (folder / "config.json").is_file():
-        raise DataWrong(f"{folder} holds no model: `config.json` is missing")
+        raise InvalidData(f"{folder} holds no model: `config.json` is missing")
     model, found = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
         folder,
         local_files_only=True,
@@ -68,7 +68,7 @@ def load(folder: Path, *, dtype: torch.dtype | None = None, attention: str | Non
     )
     lost = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
     if lost:
-        raise DataWrong(f"{folder} lacks {len(lost)} tensors of the model, among them `{lost[0]}`")
+        raise InvalidData(f"{folder} lacks {len(lost)} tensors of the model, among them `{lost[0]}`")
     return Student(model, Qwen2_5OmniProcessor.from_pretrained(folder, local_files_only=True))
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.sections import Format, Media, QwenOmni
 from c2f_spec.spec.support import shown, unsupported
 from runtime.process.heartbeat import Heartbeat
@@ -60,7 +60,7 @@ class Context:
     def section(self, name: str, kind: Any) -> Any:
         """Return section `name` of the spec as a `kind`; fields that the preimage leaves out have their defaults.
 
-        Raises `StageSpecWrong` for a value that this version does not support.
+        Raises `InvalidStageSpec` for a value that this version does not support.
         """
         fields = self._with_endpoint(name, self.stage.preimage["spec"].get(name, {}))
         section = TypeAdapter(kind).validate_python(fields)
@@ -131,9 +131,9 @@ class Context:
 
 
 def refuse_unsupported(section: Any, *at: str) -> None:
-    """Raise `StageSpecWrong` for a value that this version would ignore, by the table that the compiler uses too."""
+    """Raise `InvalidStageSpec` for a value that this version would ignore, by the table that the compiler uses too."""
     for path, value in unsupported(section, at):
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             f"`{'.'.join(path)}: {shown(value)}` is not supported by this version",
             hint="run `c2f-spec validate`, which names the place in the spec",
         )

@@ -12,7 +12,7 @@ import time
 from typing import IO, TYPE_CHECKING
 
 from c2f_spec.errors import Unreachable
-from c2f_spec.masking import masked, secret_values
+from c2f_spec.masking import mask_secrets, secret_values
 from c2f_spec.store.stage_logs import piece_name
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Log:
 
     def write(self, line: str) -> None:
         """Write one line, with or without its newline."""
-        text = masked(line.rstrip("\n"), self._values) + "\n"
+        text = mask_secrets(line.rstrip("\n"), self._values) + "\n"
         sys.stdout.write(text)
         sys.stdout.flush()
         data = text.encode(errors="replace")

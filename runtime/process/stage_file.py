@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 import c2f_spec
-from c2f_spec.errors import StageSpecWrong, Unreachable
+from c2f_spec.errors import InvalidStageSpec, Unreachable
 from c2f_spec.spec.experiment import reads_weights
 from c2f_spec.spec.handoff import STAGE_VERSION, StageFile
 from c2f_spec.store import records
@@ -30,23 +30,23 @@ LOG_SECONDS = 10.0
 
 
 def read_stage_file(path: Path) -> StageFile:
-    """Return the content of a stage file. Raises `StageSpecWrong`, which is not retried, before anything is fetched."""
+    """Return the content of a stage file. Raises `InvalidStageSpec`, which is not retried, before anything is fetched."""
     try:
         return StageFile.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise _invalid(path, error) from None
 
 
-def _invalid(path: Path, error: ValidationError) -> StageSpecWrong:
+def _invalid(path: Path, error: ValidationError) -> InvalidStageSpec:
     try:
         version = json.loads(path.read_bytes()).get("format_version")
     except (ValueError, AttributeError):
         version = None
     if version != STAGE_VERSION:
         message = f"{path.name} has format {version}; this runtime, {c2f_spec.VERSION}, reads {STAGE_VERSION}"
-        return StageSpecWrong(message, hint="plan and apply with the version of the runtime's code")
+        return InvalidStageSpec(message, hint="plan and apply with the version of the runtime's code")
     first = error.errors(include_url=False)[0]
-    return StageSpecWrong(
+    return InvalidStageSpec(
         f"{path.name} is not a valid stage file: `{'.'.join(map(str, first['loc']))}`: {first['msg']}",
         hint="apply again with one version: the program and its runtime have different versions",
     )

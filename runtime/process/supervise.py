@@ -15,7 +15,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import MEANING, StageExit, StageSpecWrong, Unreachable
+from c2f_spec.errors import MEANING, InvalidStageSpec, StageExit, Unreachable
 from c2f_spec.store import leases, records
 from c2f_spec.store.machine import make_scratch, try_lock
 from c2f_spec.store.open import open_store
@@ -50,7 +50,7 @@ def supervise(path: Path, *, lock: Path | None) -> int:
     """
     try:
         stage = read_stage_file(path)
-    except StageSpecWrong as error:
+    except InvalidStageSpec as error:
         print(error, flush=True)
         return error.code
     lock_fd = _take_lock(lock) if lock else None

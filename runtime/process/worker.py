@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import C2fError, StageError, StageExit, Unreachable
-from c2f_spec.hardware_faults import fault
+from c2f_spec.hardware_faults import find_hardware_fault
 from c2f_spec.spec.handoff import Record, StageFile
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
@@ -196,8 +196,12 @@ def classify_error(error: BaseException) -> tuple[StageExit, str, str]:
             f"{error.strerror or error}: {error.filename or ''}".rstrip(": "),
             "is the disk full?",
         )
-    if broken := fault([str(error)]):
-        return StageExit.TRANSIENT, f"{broken.what}: {error}", "report it to the administrator of the machine"
+    if broken := find_hardware_fault([str(error)]):
+        return (
+            StageExit.TRANSIENT,
+            f"{broken.description}: {error}",
+            "report it to the administrator of the machine",
+        )
     return StageExit.BUG, f"{type(error).__name__}: {error}", "the log has the traceback; please report it"
 
 

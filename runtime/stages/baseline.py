@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from runtime.console import log_line
 from runtime.media.measure import measure
 from runtime.process.parallel import map_processes
@@ -48,7 +48,7 @@ def run(ctx: Context) -> dict[str, Any]:
     train, valid = read_manifest(train_folder, "train"), read_manifest(train_folder, "valid")
     tests = {role: read_manifest(ctx.inputs[role], "test") for role in roles}
     if len(train) < 2:
-        raise DataWrong(
+        raise InvalidData(
             f"{len(train)} training clips are too few for a linear model", hint="raise `data.limit.train`"
         )
 

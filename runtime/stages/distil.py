@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.spec.endpoint import Client
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import Teacher as TeacherSpec
@@ -45,7 +45,7 @@ def run(ctx: Context) -> dict[str, Any] | None:
     facts["language"] = fmt.language
     clips = {clip.id: clip for clip in read_manifest(folder, "train")}
     if not clips:
-        raise DataWrong(
+        raise InvalidData(
             f"the data set `{facts['name']}` has no training clips", hint="train on another data set"
         )
     again = retried(Filters.model_validate(ctx.stage.preimage["spec"].get("filters", {})))
@@ -99,7 +99,7 @@ def write(ctx: Context, asking: Asking, ids: Sequence[str], rows: Sequence[Row])
     reasons = Counter(why["reason"] for why in failed.values())
     assert len(ids) == len(kept) + reasons.total(), "a clip has neither chains nor a reason"
     if not chains:
-        raise DataWrong(
+        raise InvalidData(
             f"the teacher answered none of {len(ids)} clips: {dict(reasons)}", hint="the log has more"
         )
     write_jsonl(ctx.out / "chains.jsonl", chains)

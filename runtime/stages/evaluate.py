@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.evaluate import Engine as EngineSpec
 from c2f_spec.spec.sections import Student as StudentSpec
@@ -56,7 +56,7 @@ def run(ctx: Context) -> dict[str, Any] | None:
     if "import" in ctx.stage.preimage["spec"]:
         return imported_predictions.run(ctx)
     if ctx.world != 1:
-        raise StageSpecWrong(f"evaluation runs in one process, not in {ctx.world}")
+        raise InvalidStageSpec(f"evaluation runs in one process, not in {ctx.world}")
     section = ctx.stage.preimage["spec"]["evaluate"]
     decoding = Decoding.model_validate(section.get("decoding", {}))
     engine_spec: EngineSpec = TypeAdapter(EngineSpec).validate_python(section.get("engine", {}))
@@ -91,11 +91,11 @@ def run(ctx: Context) -> dict[str, Any] | None:
 
 
 def write(ctx: Context, made: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The outputs, and what the record says of them. Raises `DataWrong` if no clip could be read."""
+    """The outputs, and what the record says of them. Raises `InvalidData` if no clip could be read."""
     failed = Counter(row["failure"]["reason"] for row in made if row["failure"])
     if failed["media"] == len(made):
         why = made[0]["failure"]["message"]
-        raise DataWrong(
+        raise InvalidData(
             f"none of {len(made)} clips can be read: {why}", hint="`data check` looks at them all"
         )
     write_jsonl(
@@ -133,7 +133,7 @@ def readable(reader: Reader, clips: Sequence[Clip], others: dict[str, dict[str, 
     for clip in clips:
         try:
             row = reader.row(clip.id)
-        except DataWrong as error:
+        except InvalidData as error:
             others[clip.id] = unreadable(clip, error.message)
             log_line(f"warning: no answer is asked for: {error.message}")
         else:
@@ -163,7 +163,7 @@ def checkpoint(ctx: Context) -> Student:
         return MODELS[spec.kind].load(spec, ctx.inputs["model"] / "model")
     which = ctx.stage.preimage["spec"]["checkpoint"]
     if which != "base":
-        raise StageSpecWrong(f"the checkpoint `{which}` was not handed to this stage")
+        raise InvalidStageSpec(f"the checkpoint `{which}` was not handed to this stage")
     return MODELS[spec.kind].base(spec, ctx.seed, ctx.inputs.get("weights"))
 
 

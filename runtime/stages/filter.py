@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.sections import Student as StudentSpec
@@ -44,11 +44,11 @@ def run(ctx: Context) -> dict[str, Any]:
     fmt = spoken(ctx.format, facts["language"])
     facts["language"] = fmt.language
     if isinstance(fmt, Direct):
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             "a direct answer has no chain to filter", hint="leave `filters` and `teacher` out"
         )
     if spec.replace_score_with_label and spec.polarity_match is None:
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             "`replace_score_with_label` without `polarity_match` would write labels under chains that contradict them",
             hint="add `polarity_match: {}` to `filters`, or set `replace_score_with_label: false`",
         )
@@ -80,14 +80,14 @@ def read_chains(ctx: Context, fmt: AnyFormat, clips: Mapping[str, Clip]) -> list
     verdicts = []
     for row in read_jsonl(ctx.inputs["distil"] / "chains.jsonl"):
         if row["id"] not in clips:
-            raise DataWrong(f"the chain `{row['id']}` is of no training clip", hint="run `distil` again")
+            raise InvalidData(f"the chain `{row['id']}` is of no training clip", hint="run `distil` again")
         answer = parse(fmt, row["text"])
         verdicts.append(Verdict(clips[row["id"]], answer, row["text"], row.get("sample", 0)))
     return verdicts
 
 
 def read_failures(ctx: Context, clips: Mapping[str, Clip], chains: Sequence[Verdict]) -> Failures:
-    """The clips without a chain and why. Raises `DataWrong` if `distil` says nothing of one, or says both.
+    """The clips without a chain and why. Raises `InvalidData` if `distil` says nothing of one, or says both.
 
     `distil` always says which failed. Chains that were adopted for its output need not be of every clip.
     """
@@ -102,7 +102,7 @@ def read_failures(ctx: Context, clips: Mapping[str, Clip], chains: Sequence[Verd
         (failed.keys() - clips.keys(), "failed and are no training clips"),
     ):
         if wrong:
-            raise DataWrong(f"{len(wrong)} clips {how}, such as `{min(wrong)}`", hint="run `distil` again")
+            raise InvalidData(f"{len(wrong)} clips {how}, such as `{min(wrong)}`", hint="run `distil` again")
     return [(clip, failed[name]) for name, clip in clips.items() if name in failed]
 
 
@@ -148,7 +148,7 @@ def _refuse_too_few(result: dict[str, Any], spec: Filters) -> None:
         log_line(f"the teacher gave no answer to {sum(result['failed'].values())}: {result['failed']}")
     fraction = result["kept"] / result["in"] if result["in"] else 0.0
     if result["kept"] == 0 or fraction < spec.min_keep_fraction:
-        raise DataWrong(
+        raise InvalidData(
             f"the filters kept {result['kept']} of {result['in']} clips ({fraction:.0%}), "
             f"fewer than `filters.min_keep_fraction` = {spec.min_keep_fraction:.0%}; dropped: {result['dropped']}",
             hint="use a better teacher, or loosen the filter that drops most",
@@ -160,7 +160,7 @@ def _refuse_too_few(result: dict[str, Any], spec: Filters) -> None:
         if part["in"] < 2 * spec.min_keep_polarity:
             log_line(f"warning: {few}, and the set has hardly more; the student may never say it")
             continue
-        raise DataWrong(
+        raise InvalidData(
             f"{few}, fewer than `filters.min_keep_polarity` = {spec.min_keep_polarity}; dropped: {part['dropped']}",
             hint="use a better teacher, loosen the filter that drops most of them, or lower the bound",
         )

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.grpo import REWARD_NAMES, Grpo, Rewards
 from c2f_spec.spec.sections import Student as StudentSpec
 from c2f_spec.spec.student import positions
@@ -83,7 +83,7 @@ def run(ctx: Context) -> dict[str, Any]:
     for clip in clips:
         reader.assert_plain(clip)
     if grpo.batch > len(clips):
-        raise DataWrong(
+        raise InvalidData(
             f"`grpo.batch` is {grpo.batch}, and the training split has {len(clips)} clips",
             hint="a step takes so many different clips: lower `grpo.batch`, or raise `data.limit.train`",
         )
@@ -188,7 +188,7 @@ def reward_functions(
     """The rewards that the spec names, as TRL calls them, and their weights."""
     named = [(name, section) for name in REWARD_NAMES if (section := getattr(rewards, name)) is not None]
     if not named:
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             "`grpo.rewards` names no reward", hint="name at least one of " + ", ".join(REWARD_NAMES)
         )
     return [_function(name, section, fmt, reader) for name, section in named], [s.weight for _, s in named]

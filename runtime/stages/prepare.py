@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.spec.own_data import Own
 from c2f_spec.spec.sections import Limit
 from c2f_spec.store.digest import digest_file
@@ -62,7 +62,9 @@ def run(ctx: Context) -> dict[str, Any]:
         clips.append(Clip(row.id, facts.name, row.split, row.text, row.label, polarity, *made))
         ctx.progress(len(clips), len(rows), "clips")
     if not clips:
-        raise DataWrong(f"the data set `{facts.name}` has no clips", hint="see the files it was staged from")
+        raise InvalidData(
+            f"the data set `{facts.name}` has no clips", hint="see the files it was staged from"
+        )
 
     write_manifest(ctx.out, clips)
     (ctx.out / "dataset.json").write_text(json.dumps(_facts(facts, splits), indent=1))
@@ -92,12 +94,12 @@ def _render(out: Path, seed: int, row: Row) -> Media:
 
 
 def _copy(reader: str, name: str, data: Path, out: Path, row: Row) -> Media:
-    """Raises `DataWrong` for a clip that no student could see and hear."""
+    """Raises `InvalidData` for a clip that no student could see and hear."""
     assert row.source is not None
     source = RECORDED[reader].clip_path(name, data, row)
     found = probe(source)
     if found.problem:
-        raise DataWrong(
+        raise InvalidData(
             f"the clip `{row.id}` cannot be used: {source}: {found.problem}",
             hint=f"`c2f-spec data check {name} --from DIR` lists every such clip",
         )

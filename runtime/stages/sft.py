@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from datasets import Dataset
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Direct, Sft
 from c2f_spec.spec.sections import Student as StudentSpec
@@ -100,9 +100,9 @@ def targets(ctx: Context, reader: Reader) -> list[dict[str, str]]:
     chains = ctx.inputs["filter"] / "chains.jsonl"
     rows = [{"id": row["id"], "text": row["text"]} for row in read_jsonl(chains)]
     if not rows:
-        raise DataWrong("no chain was kept, so there is nothing to fine-tune on", hint="loosen the filters")
+        raise InvalidData("no chain was kept, so there is nothing to fine-tune on", hint="loosen the filters")
     for row in rows:
         if row["id"] not in reader.clips or reader.clips[row["id"]].split != "train":
-            raise DataWrong(f"{chains}: `{row['id']}` is not a clip of the training split")
+            raise InvalidData(f"{chains}: `{row['id']}` is not a clip of the training split")
         reader.assert_plain(row["id"], row["text"])
     return rows

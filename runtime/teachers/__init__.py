@@ -20,4 +20,4 @@ TEACHERS: dict[str, Callable[[Any, Task], Teacher]] = {
     "transformers": Transformers,
     "vllm": Vllm,
 }
-"""Called with the spec's `teacher` and the task; raises `StageSpecWrong` for a task that the teacher cannot do."""
+"""Called with the spec's `teacher` and the task; raises `InvalidStageSpec` for a task that the teacher cannot do."""

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from runtime.console import log_line
 from runtime.endpoints.replies import RequestFailed
 from runtime.process.parallel import map_processes, map_threads
@@ -129,15 +129,15 @@ class _Hope:
         self.answered |= bool(each.tries)
         self._refused += each.failed is not None and each.failed.reason == "refused"
         if not self.answered and each.failed is not None and self._refused >= HOPELESS:
-            raise StageSpecWrong(
+            raise InvalidStageSpec(
                 f"the teacher refused the first {HOPELESS} clips: {each.failed.message}",
                 hint="it may not take video or audio in this form; look at `teacher.video` and the model's name",
             )
 
 
-def _none_answered(failures: Sequence[Asked]) -> DataWrong:
+def _none_answered(failures: Sequence[Asked]) -> InvalidData:
     reasons = Counter(each.failed.reason for each in failures if each.failed is not None)
-    return DataWrong(
+    return InvalidData(
         f"the teacher answered none of {len({each.question.id for each in failures})} clips: {dict(reasons)}",
         hint="the log has more; with the cause out of the way, `c2f-spec retry` asks them all again",
     )

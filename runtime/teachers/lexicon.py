@@ -25,7 +25,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 from runtime.endpoints.replies import Reply
 from runtime.media.measure import measure
 from runtime.text.chains import number, target
@@ -71,7 +71,7 @@ class Lexicon:
 
     def __post_init__(self) -> None:
         if self.task.language != "en" or not self.task.rendered:
-            raise StageSpecWrong(
+            raise InvalidStageSpec(
                 "the teacher `lexicon` knows English words and drawn speakers only",
                 hint="name a teacher with weights, or train on a data set whose media are rendered (icwsm2014-movie)",
             )

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, Literal
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from runtime.endpoints.client import ChatClient, Message, text_part
 from runtime.endpoints.replies import RequestFailed
 from runtime.media import decode, encode
@@ -39,7 +39,7 @@ class Parts:
         self._lock = threading.Condition()
 
     def of(self, question: Question) -> tuple[bytes, ...]:
-        """Each part as JSON. Raises `DataWrong` for media that cannot be decoded."""
+        """Each part as JSON. Raises `InvalidData` for media that cannot be decoded."""
         media = self._encoded(question)
         parts = turn(question.prompt, self._language, question.lacks)
         return tuple(
@@ -127,7 +127,7 @@ class Served:
                 top_p=spec.top_p,
                 seed=question.seed,
             )
-        except DataWrong as error:
+        except InvalidData as error:
             return RequestFailed("media", error.message)
         except RequestFailed as failed:
             return failed
@@ -140,7 +140,9 @@ class Served:
 
 
 def openai(spec: OpenaiTeacher, task: Task) -> Served:
-    """The teacher of a spec. Raises `StageSpecWrong` where nobody said where the endpoint is."""
+    """The teacher of a spec. Raises `InvalidStageSpec` where nobody said where the endpoint is."""
     if task.endpoint is None or task.endpoint.url is None:
-        raise StageSpecWrong("the stage was not told where the endpoint is", hint="plan it again, then apply")
+        raise InvalidStageSpec(
+            "the stage was not told where the endpoint is", hint="plan it again, then apply"
+        )
     return Served(spec, task, task.endpoint, spec.video)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.sections import Direct
 from runtime.filters import FILTERS
 from runtime.teachers.base import Question
@@ -62,13 +62,13 @@ class Asking:
     def answer(self, text: str) -> str:
         """A reply without the block of thinking that its model opened by itself.
 
-        Raises `StageSpecWrong` for such a block where the spec refuses it: every chain would be lost to it.
+        Raises `InvalidStageSpec` for such a block where the spec refuses it: every chain would be lost to it.
         """
         bare = answer_of(text, self.format)
         if self.thinking == "strip":
             return bare
         if bare != text and parse(self.format, bare).well_formed:
-            raise StageSpecWrong(
+            raise InvalidStageSpec(
                 "the teacher opens a block of thinking before its answer, and the spec refuses that",
                 hint="name an Instruct variant, or set `teacher.native_thinking: strip`",
             )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from runtime.endpoints.replies import Reply, RequestFailed
 from runtime.media import decode
 from runtime.text.prompts import turn
@@ -43,9 +43,9 @@ class Transformers:
     at_once = 1
 
     def __init__(self, spec: TransformersTeacher, task: Task) -> None:
-        """Raises `StageSpecWrong` without weights, `DataWrong` for a folder that holds none of such a model."""
+        """Raises `InvalidStageSpec` without weights, `InvalidData` for a folder that holds none of such a model."""
         if task.weights is None:
-            raise StageSpecWrong(
+            raise InvalidStageSpec(
                 f"the weights of `{spec.model}` were not handed to this stage",
                 hint=f"stage them: c2f-spec model add {spec.model}",
             )
@@ -70,7 +70,7 @@ class Transformers:
         try:
             frames = None if "video" in question.lacks else decode.frames(question.media, media)
             sound = None if "audio" in question.lacks else decode.audio(question.media)
-        except DataWrong as error:
+        except InvalidData as error:
             return RequestFailed("media", error.message)
         return _Seen(frames, sound)
 
@@ -140,7 +140,7 @@ class Transformers:
             )
         asked = sum(frames is not None for frames in (s.frames for s in seen))
         if asked and "video_grid_thw" not in batch:
-            raise DataWrong("the teacher's processor took no video", hint="name an omni model")
+            raise InvalidData("the teacher's processor took no video", hint="name an omni model")
         return batch.to(self._model.device).to(self._model.dtype)
 
 
@@ -178,7 +178,7 @@ class Drawn:
 
 
 def load(folder: Path) -> tuple[Any, Any]:
-    """Model and processor of a staged folder, without a network. Raises `DataWrong` unless every tensor was restored."""
+    """Model and processor of a staged folder, without a network. Raises `InvalidData` unless every tensor was restored."""
     import torch
 
     import runtime.models.compat  # noqa: F401  # isort: skip  before transformers looks for torchvision
@@ -189,7 +189,7 @@ def load(folder: Path) -> tuple[Any, Any]:
     name = THINKERS.get(config.model_type) or next(iter(config.architectures or ()), "")
     model_class = getattr(transformers, name, None)
     if model_class is None:
-        raise DataWrong(
+        raise InvalidData(
             f"{folder} is of a model that transformers does not know: `{name or config.model_type}`"
         )
     own = config.get_text_config() if config.model_type not in THINKERS else None
@@ -204,7 +204,7 @@ def load(folder: Path) -> tuple[Any, Any]:
     )
     lost = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
     if lost:
-        raise DataWrong(f"{folder} lacks {len(lost)} tensors of the model, among them `{lost[0]}`")
+        raise InvalidData(f"{folder} lacks {len(lost)} tensors of the model, among them `{lost[0]}`")
     if not spread and torch.cuda.is_available():
         model.to("cuda")
     return model.eval(), AutoProcessor.from_pretrained(folder, local_files_only=True)

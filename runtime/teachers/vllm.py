@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import urllib3
 
-from c2f_spec.errors import StageSpecWrong, Unreachable
+from c2f_spec.errors import InvalidStageSpec, Unreachable
 from c2f_spec.spec import teacher as served
 from c2f_spec.spec.handoff import Endpoint
 from runtime.console import log_line
@@ -63,16 +63,16 @@ class Vllm(Served):
 def start(spec: VllmTeacher, task: Task, endpoint: Endpoint) -> tuple[subprocess.Popen[bytes], str]:
     """A server that answers, and its URL.
 
-    Raises `StageSpecWrong` where there is no vLLM or no weights, `Unreachable` for a server that ends or never answers.
+    Raises `InvalidStageSpec` where there is no vLLM or no weights, `Unreachable` for a server that ends or never answers.
     """
     program = shutil.which("vllm")
     if program is None:
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             "there is no program `vllm` on this machine",
             hint="install vLLM into the environment, or use a teacher of kind `transformers`",
         )
     if task.weights is None:
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             f"the weights of `{spec.model}` were not handed to this stage",
             hint=f"stage them: c2f-spec model add {spec.model}",
         )

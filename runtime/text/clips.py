@@ -15,7 +15,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -62,13 +62,13 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of `path`. Raises `DataWrong` with file and line."""
+    """Rows of `path`. Raises `InvalidData` with file and line."""
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:
                 yield json.loads(line)
             except json.JSONDecodeError as error:
-                raise DataWrong(f"{path}:{number}: not a line of JSON: {error.msg}") from error
+                raise InvalidData(f"{path}:{number}: not a line of JSON: {error.msg}") from error
 
 
 def write_manifest(folder: Path, clips: Iterable[Clip]) -> int:
@@ -88,7 +88,9 @@ def read_manifest(folder: Path, split: str | None = None) -> list[Clip]:
     try:
         clips = [Clip(**{**row, "lacks": tuple(row.get("lacks", ()))}) for row in read_jsonl(path)]
     except TypeError as error:
-        raise DataWrong(f"{path} is not a manifest of clips: {error}", hint="run `prepare` again") from error
+        raise InvalidData(
+            f"{path} is not a manifest of clips: {error}", hint="run `prepare` again"
+        ) from error
     return [c for c in clips if split is None or c.split == split]
 
 

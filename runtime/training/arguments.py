@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from c2f_spec.errors import OutOfMemory, StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec, OutOfMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,7 +30,7 @@ SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_
 def split_batch(batch: int, world: int, most: int) -> tuple[int, int]:
     """Rows of a device in one pass, at most `most`, and passes accumulated, so that together they are `batch`."""
     if batch % world:
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             f"a batch of {batch} rows cannot be shared by {world} processes",
             hint="make `batch` a multiple of it",
         )
@@ -138,14 +138,14 @@ def assert_alike(zero: Zero, kind: str, clips: Iterable[Clip], *, towers_trained
     """Every process must use the same weights in every pass, or those that wait for it wait for ever: under ZeRO 3 to
     gather a tower's weights, under ZeRO 2 to reduce its gradients. A clip without sound or picture leaves a tower out.
 
-    Raises `StageSpecWrong`.
+    Raises `InvalidStageSpec`.
     """
     if zero == "off" or (zero == "2" and not towers_trained):
         return
     lacking = next((clip for clip in clips if clip.split == "train" and clip.lacks), None)
     if lacking is not None:
         way_out = "off" if towers_trained else "2"
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             f"clip `{lacking.id}` has no {lacking.lacks[0]}, and under ZeRO {zero} no process may leave a tower out",
             hint=f"set `resources.{kind}.zero: {way_out}`",
         )
@@ -156,10 +156,10 @@ def deepspeed_config(
 ) -> dict[str, Any]:
     """DeepSpeed's JSON. A process has `rows` in one pass and accumulates `passes`; `hidden` is the width of the text model.
 
-    Raises `StageSpecWrong` where DeepSpeed is not installed.
+    Raises `InvalidStageSpec` where DeepSpeed is not installed.
     """
     if find_spec("deepspeed") is None:
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             f"ZeRO {zero} needs the package `deepspeed`, which is not installed here",
             hint="`pip install 'c2f-spec[deepspeed]'`, or set `resources.<stage>.zero: off`",
         )

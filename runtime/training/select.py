@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import TrainerCallback
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.metrics.score import score
 from c2f_spec.spec.datasets import Dataset
 from c2f_spec.spec.handoff import FileEntry
@@ -45,9 +45,9 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
     def __init__(
         self, ctx: Context, trainer: Any, reader: Reader, tokenizer: Any, *, rows: int, max_new_tokens: int
     ) -> None:
-        """`rows` clips are answered at once. Raises `StageSpecWrong` where no process has whole weights."""
+        """`rows` clips are answered at once. Raises `InvalidStageSpec` where no process has whole weights."""
         if ctx.stage.placement.spread(ctx.world) == "3":
-            raise StageSpecWrong(
+            raise InvalidStageSpec(
                 "`select: best_valid` is not run with ZeRO 3, where no process has whole weights",
                 hint="write `select: last`, or set `zero: 2` under `resources`",
             )

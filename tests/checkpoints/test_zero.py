@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from c2f_spec.errors import StageSpecWrong, Unreachable
+from c2f_spec.errors import InvalidStageSpec, Unreachable
 from c2f_spec.plan.compile import compile_plan, load_environment
 from c2f_spec.plan.pins import needed_datasets
 from c2f_spec.spec.handoff import Placement, StageFile
@@ -51,7 +51,7 @@ def test_without_zero_nothing_is_told():
 
 def test_a_machine_without_deepspeed_is_told_the_way_out(monkeypatch):
     monkeypatch.setattr(arguments, "find_spec", lambda _: None)
-    with pytest.raises(StageSpecWrong, match="ZeRO 2 needs the package `deepspeed`") as caught:
+    with pytest.raises(InvalidStageSpec, match="ZeRO 2 needs the package `deepspeed`") as caught:
         arguments.spread("2", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32)
     assert "resources.<stage>.zero: off" in caught.value.hint
 
@@ -72,7 +72,7 @@ def test_no_process_may_wait_for_one_that_leaves_a_tower_out(stage, towers, lack
     if way_out is None:
         arguments.assert_alike(stage, "sft", clips, towers_trained=towers)
         return
-    with pytest.raises(StageSpecWrong, match=f"has no {lacks[0]}") as caught:
+    with pytest.raises(InvalidStageSpec, match=f"has no {lacks[0]}") as caught:
         arguments.assert_alike(stage, "sft", clips, towers_trained=towers)
     assert way_out in caught.value.hint
 

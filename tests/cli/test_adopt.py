@@ -9,8 +9,8 @@ import pytest
 
 from c2f_spec.cli.adopt import check_chains, check_checkpoint
 from c2f_spec.diagnostics.diagnostic import SpecErrors
-from c2f_spec.errors import WrongUsage
-from c2f_spec.language.document import load
+from c2f_spec.errors import UsageError
+from c2f_spec.language.document import load_document
 from c2f_spec.language.lock_file import Adoption, Lock, parse_lock, read_lock, write_adoption
 from c2f_spec.plan.adopted import with_adopted
 from c2f_spec.plan.keys import Given, Pins, build
@@ -94,7 +94,7 @@ def test_entries_are_written_beside_what_stands_there(tmp_path):
 def test_one_stage_has_one_adoption():
     entry = f"  - {{stage: {DIGEST}, files: {OTHER}, by: a, why: b}}\n"
     with pytest.raises(SpecErrors, match="C2F406"):
-        parse_lock(load(f"c2f: v1\nadopted:\n{entry}{entry}".encode(), "c2f.lock"))
+        parse_lock(load_document(f"c2f: v1\nadopted:\n{entry}{entry}".encode(), "c2f.lock"))
 
 
 # ---- the verb
@@ -182,7 +182,7 @@ def test_adopted_chains_go_through_our_filters(c2f, repository, spec, tmp_path):
 )
 def test_what_is_no_whole_model_is_refused(break_, says, checkpoint):
     break_(checkpoint)
-    with pytest.raises(WrongUsage, match=re.escape(says)):
+    with pytest.raises(UsageError, match=re.escape(says)):
         check_checkpoint(checkpoint)
 
 
@@ -197,7 +197,7 @@ def test_what_is_no_whole_model_is_refused(break_, says, checkpoint):
 def test_a_line_that_is_no_chain_is_named(line, says, tmp_path):
     mine = tmp_path / "mine.jsonl"
     mine.write_text('{"id": "a", "text": "x"}\n' + line + "\n")
-    with pytest.raises(WrongUsage, match=says):
+    with pytest.raises(UsageError, match=says):
         check_chains(mine, None)
 
 

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from c2f_spec.cli import comment_output, plan_output
 from c2f_spec.cli.main import main
 from c2f_spec.diagnostics.render import json_text
-from c2f_spec.errors import printable
+from c2f_spec.errors import sanitize
 from c2f_spec.report.markup import inline, line
 from tests.diff.test_diff import BASE, LOCK, commit, git
 
@@ -72,7 +72,7 @@ def harmless_in_markdown(text: str) -> None:
 
 @pytest.mark.parametrize("payload", PAYLOADS)
 def test_each_form_has_its_escape(payload):
-    harmless_on_a_terminal(printable(payload))
+    harmless_on_a_terminal(sanitize(payload))
     harmless_on_a_terminal(json_text({"x": payload, payload: [payload]}))
     assert json.loads(json_text({"x": payload, payload: [payload]})) == {"x": payload, payload: [payload]}
     harmless_in_markdown(
@@ -169,8 +169,8 @@ def test_hostile_code_of_a_revision_is_read_and_refused(tmp_path, name):
     (folder / "sft.py").write_bytes(HOSTILE_CODE[name].encode("utf-8", "surrogateescape"))
     script = (
         "import sys, resource\nfrom pathlib import Path\nfrom c2f_spec.plan.code import Code\n"
-        "from c2f_spec.errors import SpecInvalid\n"
-        "try:\n    Code(root=Path(sys.argv[1])).of('sft', {})\nexcept SpecInvalid as error:\n    print(error.message[:200])\n"
+        "from c2f_spec.errors import InvalidSpec\n"
+        "try:\n    Code(root=Path(sys.argv[1])).of('sft', {})\nexcept InvalidSpec as error:\n    print(error.message[:200])\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
     )
     done = subprocess.run(

@@ -11,7 +11,7 @@ import torch
 from datasets import load_dataset
 from safetensors.torch import load_file
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from runtime.commands import predict
 from runtime.commands.export import Prompt, export
 from runtime.commands.export import chains as chains_of
@@ -103,14 +103,14 @@ def test_predict_says_what_the_evaluation_said(exported, tmp_path, capsys):
 def test_a_missing_transcript_is_reported(tmp_path, files, message):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    with pytest.raises(DataWrong, match=message):
+    with pytest.raises(InvalidData, match=message):
         predict.clips(tmp_path, without_text=False)
     if files:
         assert all(isinstance(text, str) for _, text in predict.clips(tmp_path, without_text=True))
 
 
 def test_a_folder_that_export_did_not_make(tmp_path):
-    with pytest.raises(DataWrong, match="is not an exported student"):
+    with pytest.raises(InvalidData, match="is not an exported student"):
         predict.read_export_facts(tmp_path)
 
 

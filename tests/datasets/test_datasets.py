@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.store.open import open_store
 from c2f_spec.store.records import datasets_present
@@ -72,7 +72,7 @@ def test_other_domains_are_test_sets(domain):
 )
 def test_a_wrong_line_is_refused_with_its_place(tmp_path, line, message):
     (tmp_path / NYT).write_bytes(b"1_1\t0.4\tOn Dec. 19\r\n1_2\t0.15\tEvents\r\n" + line + b"\n")
-    with pytest.raises(DataWrong, match=NYT + message) as caught:
+    with pytest.raises(InvalidData, match=NYT + message) as caught:
         icwsm2014.read("icwsm2014-nyt", tmp_path)
     assert "data add icwsm2014-nyt" in caught.value.hint
 
@@ -89,7 +89,7 @@ def test_bytes_that_are_not_utf8_and_odd_line_separators_stay_in_their_row(tmp_p
 def test_a_missing_or_empty_file_is_refused(tmp_path, content):
     if content is not None:
         (tmp_path / NYT).write_bytes(content)
-    with pytest.raises(DataWrong, match=NYT):
+    with pytest.raises(InvalidData, match=NYT):
         icwsm2014.read("icwsm2014-nyt", tmp_path)
 
 
@@ -197,5 +197,5 @@ def test_only_the_ratings_are_taken_out_of_the_archive(tmp_path):
 
 def test_another_archive_is_refused(tmp_path):
     (tmp_path / "s.tar.gz").write_bytes(gzip.compress(b"not a tar"))
-    with pytest.raises(DataWrong, match="not found in"):
+    with pytest.raises(InvalidData, match="not found in"):
         unpack(tmp_path / "s.tar.gz", tmp_path)

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.language.lock_file import read_lock
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store.open import open_store
@@ -84,7 +84,7 @@ def test_a_file_may_be_padded_to_four_digits(tmp_path):
     assert [
         str(thuiar.clip_path("ch-sims", tmp_path, row).relative_to(tmp_path / "Raw")) for row in rows
     ] == [f"{name}.mp4" for name in FILES]
-    with pytest.raises(DataWrong, match=r"`12345\$_\$0003`: file not found: .*12345/0003.mp4"):
+    with pytest.raises(InvalidData, match=r"`12345\$_\$0003`: file not found: .*12345/0003.mp4"):
         (tmp_path / "Raw" / "12345" / "0003.mp4").unlink()
         thuiar.clip_path("ch-sims", tmp_path, rows[3])
 
@@ -98,7 +98,7 @@ def test_older_tables_have_fewer_columns(tmp_path):
 
 def test_the_table_of_v2_is_named_meta(tmp_path):
     assert len(thuiar.read("ch-sims-v2", copy(tmp_path, table="meta.csv"))) == 4
-    with pytest.raises(DataWrong, match=r"cannot read .*label\.csv"):
+    with pytest.raises(InvalidData, match=r"cannot read .*label\.csv"):
         thuiar.read("ch-sims", tmp_path)
 
 
@@ -124,7 +124,7 @@ def test_the_table_of_v2_is_named_meta(tmp_path):
     ],
 )
 def test_a_wrong_row_is_refused_with_its_place(tmp_path, row, message):
-    with pytest.raises(DataWrong, match=message):
+    with pytest.raises(InvalidData, match=message):
         thuiar.read("ch-sims", copy(tmp_path, (*ROWS, row), files=()))
 
 
@@ -149,10 +149,10 @@ def test_check_goes_on_behind_wrong_rows_and_lists_them_all(c2f, tmp_path):
 
 
 def test_a_missing_column_and_another_encoding_are_named(tmp_path):
-    with pytest.raises(DataWrong, match="label.csv:1: missing column clip_id, mode"):
+    with pytest.raises(InvalidData, match="label.csv:1: missing column clip_id, mode"):
         thuiar.read("ch-sims", copy(tmp_path, (), "video_id,text,label", files=()))
     (tmp_path / "label.csv").write_bytes(HEADER.encode() + "\n你".encode("gbk"))
-    with pytest.raises(DataWrong, match="is not a CSV table in UTF-8"):
+    with pytest.raises(InvalidData, match="is not a CSV table in UTF-8"):
         thuiar.read("ch-sims", tmp_path)
 
 
@@ -220,7 +220,7 @@ def test_a_clip_without_sound_is_prepared_as_one_and_one_that_nothing_comes_out_
     lacking = {clip.id: clip.lacks for clip in read_manifest(out) if clip.lacks}
     assert lacking == {"12345$_$0003": ("audio",)}
     (folder / "Raw" / "12345" / "0003.mp4").write_text("no film")
-    with pytest.raises(DataWrong, match=r"`12345\$_\$0003` cannot be used: .*: it cannot be decoded"):
+    with pytest.raises(InvalidData, match=r"`12345\$_\$0003` cannot be used: .*: it cannot be decoded"):
         prepared(tmp_path / "bad", folder)
 
 

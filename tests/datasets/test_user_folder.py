@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.own_data import Own
 from c2f_spec.store.open import open_store
@@ -57,7 +57,7 @@ def test_every_problem_is_reported_with_its_line_and_column(tmp_path):
         "e,../one.mp4,t,0.2,train,", "f,one.mp4,t,much,train,", "g,one.mp4,t,1.5,dev,", "h,one.mp4,t,0.8,test,negative",
         "i,one.mp4,t,0.8,test,glad", "j,one.mp4,t,nan,test,",
     )  # fmt: skip
-    with pytest.raises(DataWrong) as caught:
+    with pytest.raises(InvalidData) as caught:
         user_folder.read("mine", folder(tmp_path, wrong))
     assert caught.value.message.splitlines() == [
         f"{tmp_path / 'clips.csv'} has 10 problems:",
@@ -87,18 +87,18 @@ def test_every_problem_is_reported_with_its_line_and_column(tmp_path):
     ],
 )
 def test_a_wrong_header_names_its_field(tmp_path, header, message):
-    with pytest.raises(DataWrong) as caught:
+    with pytest.raises(InvalidData) as caught:
         user_folder.read("mine", folder(tmp_path, header=header))
     assert message in caught.value.message
     assert "dataset.yaml" in caught.value.message
 
 
 def test_a_missing_column_a_short_row_and_an_empty_table_are_named(tmp_path):
-    with pytest.raises(DataWrong, match="clips.csv:1: missing column label, split"):
+    with pytest.raises(InvalidData, match="clips.csv:1: missing column label, split"):
         user_folder.read("mine", folder(tmp_path / "1", (), table="id,file,text"))
-    with pytest.raises(DataWrong, match="clips.csv:2: wrong number of cells"):
+    with pytest.raises(InvalidData, match="clips.csv:2: wrong number of cells"):
         user_folder.read("mine", folder(tmp_path / "2", ("a,one.mp4,t,0.2",)))
-    with pytest.raises(DataWrong, match="has no rows"):
+    with pytest.raises(InvalidData, match="has no rows"):
         user_folder.read("mine", folder(tmp_path / "3", ()))
 
 
@@ -140,7 +140,7 @@ def test_what_a_spec_declares_is_compared_with_the_files(tmp_path):
     actual = user_folder.declare(user_folder.read_header("mine", place), rows)
     user_folder.check_declared(actual, place, rows)
     other = Own.model_validate({**actual.model_dump(), "high": 3.0, "clips": {"train": 3, "test": 1}})
-    with pytest.raises(DataWrong) as caught:
+    with pytest.raises(InvalidData) as caught:
         user_folder.check_declared(other, place, rows)
     assert caught.value.message.endswith(
         "`high` is 1 in the files and 3 in the spec; "

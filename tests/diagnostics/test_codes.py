@@ -10,8 +10,8 @@ import pytest
 
 from c2f_spec.diagnostics.codes import ENTRIES
 from c2f_spec.diagnostics.diagnostic import SpecErrors
-from c2f_spec.errors import SpecInvalid
-from c2f_spec.language.document import load
+from c2f_spec.errors import InvalidSpec
+from c2f_spec.language.document import load_document
 from c2f_spec.language.lock_file import read_lock
 from c2f_spec.language.parse import parse, parse_environment
 from c2f_spec.plan.capacity import unfit
@@ -92,13 +92,13 @@ def codes_of(code: str, text: str, tmp_path: Path) -> set[str]:
             read_lock(tmp_path / "c2f.lock")
             return set()
         if code in ENVIRONMENT_CODES:
-            parse_environment(load((ENVIRONMENT + text).encode(), "e.yaml"))
+            parse_environment(load_document((ENVIRONMENT + text).encode(), "e.yaml"))
             return set()
-        document = load(text.encode(), "s.yaml")
+        document = load_document(text.encode(), "s.yaml")
         if code.startswith("C2F1"):
             return set()
         base = "".join(line for section, line in BASE.items() if section not in document.data)
-        experiment, warnings = parse(load((base + text).encode(), "s.yaml"))
+        experiment, warnings = parse(load_document((base + text).encode(), "s.yaml"))
         if code in ("C2F458", "C2F459"):
             return {p.code for p in unserved(experiment, CLUSTER, "cluster")}
         if code == "C2F460":
@@ -111,7 +111,7 @@ def codes_of(code: str, text: str, tmp_path: Path) -> set[str]:
         return {p.code for p in placed or unfit(experiment, CLUSTER, "cluster")}
     except SpecErrors as error:
         return {d.code for d in error.diagnostics}
-    except SpecInvalid as error:
+    except InvalidSpec as error:
         return {error.code}
 
 

@@ -13,11 +13,11 @@ import pytest
 
 from c2f_spec.cli.main import main
 from c2f_spec.diagnostics.diagnostic import SpecErrors
-from c2f_spec.diagnostics.render import colourful, count, text
-from c2f_spec.errors import SpecInvalid
-from c2f_spec.language.document import load
+from c2f_spec.diagnostics.render import render_text, summarise, supports_colour
+from c2f_spec.errors import InvalidSpec
+from c2f_spec.language.document import load_document
 from c2f_spec.language.parse import parse
-from c2f_spec.language.schema_errors import USUAL
+from c2f_spec.language.schema_errors import FOREIGN_NAMES
 from c2f_spec.spec.experiment import Experiment
 from tests.conftest import REPOSITORY
 
@@ -124,16 +124,16 @@ def test_sarif_is_valid_and_points_into_files(folder, capsys):
 
 def problem() -> SpecErrors:
     with pytest.raises(SpecErrors) as caught:
-        load(b"a: 1\na: 2\n", "s.yaml")
+        load_document(b"a: 1\na: 2\n", "s.yaml")
     return caught.value
 
 
 def test_colour_repeats_what_words_say():
     item = problem().diagnostics[0]
-    coloured = text(item, colour=True)
+    coloured = render_text(item, colour=True)
     assert "\x1b[1;31ms.yaml:2:1: `a` stands twice" in coloured
     assert "\x1b[2m  hint: keep one of them\x1b[0m" in coloured
-    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == text(item) == str(item)
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == render_text(item) == str(item)
 
 
 @pytest.mark.parametrize(
@@ -156,18 +156,18 @@ def test_colour_is_for_terminals(monkeypatch, environment, terminal, expected):
         monkeypatch.setenv(name, value)
     stream = io.StringIO()
     stream.isatty = lambda: terminal
-    assert colourful(stream) is expected
+    assert supports_colour(stream) is expected
 
 
 def test_problems_without_a_file_are_counted_too():
-    assert count([SpecInvalid("no environment")]) == "1 error"
-    assert count([]) == ""
+    assert summarise([InvalidSpec("no environment")]) == "1 error"
+    assert summarise([]) == ""
 
 
 def hint(extra: str) -> str:
     base = "c2f: v1\nname: x\ndata: {train: icwsm2014-movie}\nstudent: tiny\n"
     with pytest.raises(SpecErrors) as caught:
-        parse(load((base + extra).encode(), "s.yaml"))
+        parse(load_document((base + extra).encode(), "s.yaml"))
     return caught.value.diagnostics[0].hint
 
 
@@ -195,8 +195,8 @@ def test_a_field_that_moved_is_shown_the_way(extra, expected):
 def test_the_usual_names_lead_to_fields_that_exist():
     from c2f_spec.language.schema_errors import _homes
 
-    assert set(USUAL.values()) <= set(_homes(Experiment))
-    assert not set(USUAL) & set(Experiment.model_fields)
+    assert set(FOREIGN_NAMES.values()) <= set(_homes(Experiment))
+    assert not set(FOREIGN_NAMES) & set(Experiment.model_fields)
 
 
 def test_explain_prints_a_code_and_refuses_others(capsys):

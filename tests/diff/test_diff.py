@@ -9,7 +9,7 @@ import pytest
 
 from c2f_spec.cli.main import main
 from c2f_spec.diff.git import Repository
-from c2f_spec.errors import WrongUsage
+from c2f_spec.errors import UsageError
 
 BASE = """\
 c2f: v1
@@ -335,7 +335,7 @@ def test_without_a_repository_revisions_are_refused(tmp_path, monkeypatch, told)
 
 
 def test_a_missing_object_is_told(repo):
-    with Repository(repo) as found, pytest.raises(WrongUsage, match="git has no object 0000000000"):
+    with Repository(repo) as found, pytest.raises(UsageError, match="git has no object 0000000000"):
         found.blob("0" * 40)
 
 

@@ -10,7 +10,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from c2f_spec.errors import StageSpecWrong, Unreachable
+from c2f_spec.errors import InvalidStageSpec, Unreachable
 from c2f_spec.spec.endpoint import Client as How
 from c2f_spec.spec.handoff import Endpoint
 from runtime.endpoints import client as module
@@ -104,7 +104,7 @@ def test_an_endpoint_that_is_away_fails_no_request():
 def test_what_no_request_gets_past_ends_the_stage(status, words):
     with (
         serving(Fake(fault=lambda body, number: str(status))) as url,
-        pytest.raises(StageSpecWrong, match=words),
+        pytest.raises(InvalidStageSpec, match=words),
     ):
         ask(client_of(url))
 
@@ -147,19 +147,19 @@ def test_the_key_comes_from_a_variable_or_a_file_and_is_never_told(tmp_path, mon
         monkeypatch.setenv("TEACHER_KEY_FILE", str(tmp_path / "key"))
         assert ask(client_of(url, variable="TEACHER_KEY")).text
         monkeypatch.setenv("TEACHER_KEY", "another")
-        with pytest.raises(StageSpecWrong, match="denies permission"):
+        with pytest.raises(InvalidStageSpec, match="denies permission"):
             ask(client_of(url, variable="TEACHER_KEY"))
         monkeypatch.delenv("TEACHER_KEY")
         for text_ in ("", "two\nlines"):
             (tmp_path / "key").write_text(text_)
-            with pytest.raises(StageSpecWrong, match="TEACHER_KEY is empty"):
+            with pytest.raises(InvalidStageSpec, match="TEACHER_KEY is empty"):
                 client_of(url, variable="TEACHER_KEY")
         monkeypatch.setenv("TEACHER_KEY_FILE", str(tmp_path / "none"))
-        with pytest.raises(StageSpecWrong, match="cannot read .*TEACHER_KEY_FILE names"):
+        with pytest.raises(InvalidStageSpec, match="cannot read .*TEACHER_KEY_FILE names"):
             client_of(url, variable="TEACHER_KEY")
 
 
-@pytest.mark.parametrize(("fault", "error"), [("400-echo", RequestFailed), ("401-echo", StageSpecWrong), ("503-echo", Unreachable)])  # fmt: skip
+@pytest.mark.parametrize(("fault", "error"), [("400-echo", RequestFailed), ("401-echo", InvalidStageSpec), ("503-echo", Unreachable)])  # fmt: skip
 def test_a_key_that_the_endpoint_repeats_is_masked_wherever_its_words_go(fault, error, monkeypatch):
     monkeypatch.setenv("K", "hunter2-hunter2")
     with serving(Fake(fault=lambda body, number: fault)) as url, pytest.raises(error) as caught:
@@ -186,7 +186,7 @@ def test_a_budget_holds_while_many_requests_are_under_way():
 def test_a_budget_needs_counts():
     with serving(Fake(usage=False)) as url:
         assert ask(client_of(url)).tokens_in is None
-        with pytest.raises(StageSpecWrong, match="does not report token counts"):
+        with pytest.raises(InvalidStageSpec, match="does not report token counts"):
             ask(client_of(url, price_in=1.0, price_out=1.0, max_cost=9.0))
 
 
@@ -197,7 +197,7 @@ def answered(status=200, body=b"", **headers):
 @pytest.mark.parametrize(
     ("error", "raised", "words"),
     [({"message": "slow down", "code": 429}, RetryableError, "busy"), ({"message": "behind it all broke"}, RetryableError, "behind it all broke"),
-     ({"message": "too long", "code": 400}, RequestFailed, "too long"), ("no", RetryableError, "500: no"), ({"code": 401}, StageSpecWrong, "key")],
+     ({"message": "too long", "code": 400}, RequestFailed, "too long"), ("no", RetryableError, "500: no"), ({"code": 401}, InvalidStageSpec, "key")],
 )  # fmt: skip
 def test_an_error_inside_of_an_answer_of_200_is_that_error(error, raised, words):
     with pytest.raises(raised, match=words):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.open import open_store
@@ -91,7 +91,7 @@ def test_the_first_chain_that_passes_is_kept_and_a_clip_counts_once(tmp_path):
 )
 def test_a_clip_that_distil_lost_or_counts_twice_is_named(tmp_path, chains, failed, message):
     rows = [{"id": f"c{n}", "sample": 0, "text": says(1.0)} for n in chains]
-    with pytest.raises(DataWrong, match=message):
+    with pytest.raises(InvalidData, match=message):
         filtered(tmp_path, [1.0, 1.0], rows, [{"id": f"c{n}", "reason": "refused"} for n in failed])
 
 
@@ -102,7 +102,7 @@ def test_a_polarity_that_nearly_vanishes_is_refused_unless_the_set_has_no_more_o
         {"id": f"c{n}", "sample": 0, "text": says(1.0 if n in wrong else label)}
         for n, label in enumerate(labels)
     ]
-    with pytest.raises(DataWrong, match=r"only 9 of 20 negative clips .* `filters.min_keep_polarity` = 10"):
+    with pytest.raises(InvalidData, match=r"only 9 of 20 negative clips .* `filters.min_keep_polarity` = 10"):
         filtered(tmp_path, labels, rows)
     (tmp_path / "again").mkdir()
     found, *_ = filtered(tmp_path / "again", labels, rows, min_keep_polarity=9)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.plan.model_servers import endpoint_of, secret_of
 from c2f_spec.spec.base import identity
 from c2f_spec.spec.environment import LocalEnvironment
@@ -115,10 +115,10 @@ def test_marks_that_were_given_are_not_asked_for_again(tmp_path):
 def test_a_judge_that_marks_nothing_is_an_error_and_asked_again_when_it_is_mended(tmp_path):
     fake = Fake(lambda body: "No.")
     with serving(fake) as url:
-        with pytest.raises(StageSpecWrong, match="the judge marked none of 5 chains: No."):
+        with pytest.raises(InvalidStageSpec, match="the judge marked none of 5 chains: No."):
             filtered(tmp_path, url)
         fake.answer = lambda body: completion("", body, finish="length")
-        with pytest.raises(StageSpecWrong, match="of 5 chains: no words, ended by `length`"):
+        with pytest.raises(InvalidStageSpec, match="of 5 chains: no words, ended by `length`"):
             filtered(tmp_path, url)
         fake.answer = mark
         found, _ = filtered(tmp_path, url, out="again")

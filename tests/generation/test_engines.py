@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.handoff import Placement, VllmPlace
 from c2f_spec.spec.sections import Lora
 from runtime.generation import vllm_server
@@ -111,7 +111,7 @@ def test_it_is_asked_with_ids_media_and_the_limits_of_the_spec(trainer, vllm):
 
 def test_features_of_another_number_are_refused(trainer, vllm):
     vllm[0].stale = True
-    with pytest.raises(StageSpecWrong, match="it cuts the media in another way"):
+    with pytest.raises(InvalidStageSpec, match="it cuts the media in another way"):
         answered(trainer)
 
 
@@ -146,7 +146,7 @@ def test_a_stage_says_at_once_that_there_is_no_vllm(kind, tmp_path):
     place = Placement(vllm=VllmPlace())
     fields = {"evaluate": {"decoding": {}}, "checkpoint": "sft"} if kind == "evaluate" else {"grpo": {}}
     ctx = omni.context(tmp_path, kind, {"prepare": omni.prepared()}, placement=place, **fields)
-    with pytest.raises(StageSpecWrong, match="not installed here") as told:
+    with pytest.raises(InvalidStageSpec, match="not installed here") as told:
         (evaluate if kind == "evaluate" else grpo).run(ctx)
     assert "engine: transformers" in told.value.hint
 
@@ -244,13 +244,13 @@ def test_frames_and_sound_come_through_unchanged():
     ],
 )
 def test_a_server_that_does_otherwise_is_refused(lengths, status, message):
-    with pytest.raises(StageSpecWrong, match=message):
+    with pytest.raises(InvalidStageSpec, match=message):
         vllm_server.ask(FakeClient(lengths, status), [(PROMPT, SHOWN)], PROCESSOR, parameters())
 
 
 def test_a_server_that_tells_other_log_probabilities_is_refused():
     client = FakeClient({})
-    with pytest.raises(StageSpecWrong, match="tells `raw_logprobs`"):
+    with pytest.raises(InvalidStageSpec, match="tells `raw_logprobs`"):
         vllm_server.assert_processed(client)
     client.mode = "processed_logprobs"
     vllm_server.assert_processed(client)

@@ -9,7 +9,7 @@ import statistics
 import pytest
 import torch
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Direct
 from runtime.generation.generate import Generating, Said, by_length, length, turn_opening
@@ -120,7 +120,7 @@ def test_a_clip_that_cannot_be_read_has_no_score_and_a_reason(tmp_path):
             (copy / media).write_bytes(b"no film")
         ctx = omni.context(tmp_path / name, "evaluate", {"prepare": copy})
         if name == "none":
-            with pytest.raises(DataWrong, match="none of 5 clips can be read"):
+            with pytest.raises(InvalidData, match="none of 5 clips can be read"):
                 evaluate.run(ctx)
             continue
         summary = evaluate.run(ctx)
@@ -153,7 +153,7 @@ def test_why_there_is_no_score(tmp_path, fmt, output, ended, failure):
 
 
 def test_a_missing_checkpoint_is_not_replaced_by_the_base_model(tmp_path):
-    with pytest.raises(StageSpecWrong, match="`grpo`"):
+    with pytest.raises(InvalidStageSpec, match="`grpo`"):
         predict(tmp_path, checkpoint="grpo")
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.keys import content_key
 from c2f_spec.language.lock_file import read_lock
 from c2f_spec.metrics.imported_predictions import Imported, read_imported
@@ -110,7 +110,7 @@ def test_predictions_become_rows_as_ours_and_what_is_missing_is_unparsable(tmp_p
     ],
 )
 def test_predictions_of_something_else_are_refused(tmp_path, row, message):
-    with pytest.raises(DataWrong, match=message):
+    with pytest.raises(InvalidData, match=message):
         imported(tmp_path, [row])
 
 
@@ -132,7 +132,7 @@ def test_predictions_of_something_else_are_refused(tmp_path, row, message):
 def test_a_wrong_line_is_named_before_anything_is_stored(c2f, tmp_path, text, message):
     path = tmp_path / "p.jsonl"
     path.write_text(text)
-    with pytest.raises(DataWrong, match=message):
+    with pytest.raises(InvalidData, match=message):
         read_imported(path)
 
 

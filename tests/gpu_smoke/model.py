@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from pydantic import TypeAdapter
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.sections import C2f, Media, Student
 from runtime.models import MODELS
 from runtime.models.batches import answer_tokens, prompt_batch
@@ -44,7 +44,7 @@ def _hints(tokenizer: Any, fmt: C2f) -> dict[str, bool]:
                 given = hint(fmt, polarity, end)
                 assert_token_prefix(tokenizer, given, target(fmt, polarity, "1.", 0.0).removeprefix(given))
             found[end] = True
-        except StageSpecWrong:
+        except InvalidStageSpec:
             found[end] = False
     return found
 

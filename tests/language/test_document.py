@@ -4,18 +4,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c2f_spec.errors import SpecInvalid
-from c2f_spec.language.document import MAX_BYTES, load
+from c2f_spec.errors import InvalidSpec
+from c2f_spec.language.document import MAX_BYTES, load_document
 
 
 def refusal(data: bytes) -> str:
-    with pytest.raises(SpecInvalid) as caught:
-        load(data, "s.yaml")
+    with pytest.raises(InvalidSpec) as caught:
+        load_document(data, "s.yaml")
     return str(caught.value)
 
 
 def test_plain_scalars_stay_text_and_null_is_null():
-    data = load(
+    data = load_document(
         b"a: 1e-5\nb: no\nc: 010\nd: 1234567890123456789012345678901234567890\ne:\nf: ~\ng: '~'\nh: 4:00:00\n",
         "s",
     ).data
@@ -26,7 +26,7 @@ def test_plain_scalars_stay_text_and_null_is_null():
 
 
 def test_every_key_and_value_knows_its_place():
-    document = load(b"a: 1\nb:\n  - {c: two}\n", "s")
+    document = load_document(b"a: 1\nb:\n  - {c: two}\n", "s")
     spans = {loc: (p.line, p.column, p.width) for loc, p in document.values.items() if loc}
     assert spans[("a",)] == (1, 4, 1)
     assert spans[("b", 0, "c")] == (3, 9, 3)
@@ -75,7 +75,7 @@ def test_carets_stand_under_wide_characters():
 
 
 def test_byte_order_mark_and_crlf_are_fine():
-    assert load(b"\xef\xbb\xbfa: 1\r\nb: 2\r\n", "s").data == {"a": "1", "b": "2"}
+    assert load_document(b"\xef\xbb\xbfa: 1\r\nb: 2\r\n", "s").data == {"a": "1", "b": "2"}
 
 
 @settings(max_examples=300, deadline=None)
@@ -87,8 +87,8 @@ def test_byte_order_mark_and_crlf_are_fine():
 )
 def test_any_bytes_are_a_document_or_a_message(data):
     try:
-        document = load(data, "s.yaml")
-    except SpecInvalid as error:
+        document = load_document(data, "s.yaml")
+    except InvalidSpec as error:
         assert str(error).startswith("s.yaml:")
     else:
         assert isinstance(document.data, dict)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from c2f_spec.diagnostics.diagnostic import SpecErrors
-from c2f_spec.language.document import load, read
+from c2f_spec.language.document import load_document, read_document
 from c2f_spec.language.field_help import every_field
 from c2f_spec.language.parse import parse_environment
 from c2f_spec.spec.cluster import KubernetesEnvironment
@@ -28,7 +28,7 @@ cpu_pool: cpu
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
 def test_shipped_environments_are_valid(path):
-    assert parse_environment(read(path, path.name)).kind == "kubernetes"
+    assert parse_environment(read_document(path, path.name)).kind == "kubernetes"
 
 
 def test_the_packaged_kind_is_the_one_of_the_repository():
@@ -52,7 +52,7 @@ def test_the_packaged_kind_is_the_one_of_the_repository():
 def test_a_wrong_environment_is_told_at_its_line(old, new, says):
     assert old in MINIMAL
     with pytest.raises(SpecErrors) as told:
-        parse_environment(load(MINIMAL.replace(old, new).encode(), "e.yaml"))
+        parse_environment(load_document(MINIMAL.replace(old, new).encode(), "e.yaml"))
     assert re.search(says, str(told.value)), str(told.value)
     assert "e.yaml:" in str(told.value)
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from c2f_spec.cli.main import main
 from c2f_spec.diagnostics.diagnostic import SpecErrors
-from c2f_spec.language.document import load
+from c2f_spec.language.document import load_document
 from c2f_spec.language.expansion import expand
 from c2f_spec.language.inherit import MAX_DEPTH, MAX_FILES
 from c2f_spec.language.parse import parse
-from c2f_spec.language.tree import Tree, locations, merge, tree_of
+from c2f_spec.language.tree import Tree, locations, merge, tree_from
 from c2f_spec.language.variant_names import label
-from c2f_spec.language.yaml_writer import origins, text_of
+from c2f_spec.language.yaml_writer import render_document, value_origins
 from c2f_spec.plan.compile import load_variants, warnings_of
 from c2f_spec.plan.keys import Given, Pins, build
 from c2f_spec.spec.datasets import DATASETS
@@ -355,8 +355,8 @@ def test_every_value_tells_its_line_through_all_of_it(specs):
         "template: template.yaml\nname: x\nwith: {train: icwsm2014-movie, steps: 2}\nevaluate: {baseline: none}\n"
         "sweep: {matrix: {grpo.beta: [0.3]}}\n",
     )
-    variant = expand(load(path.read_bytes(), "x.yaml"), path, ["seed=9"]).variants[0]
-    where = {name: place for name, _, place in origins(variant.document)}
+    variant = expand(load_document(path.read_bytes(), "x.yaml"), path, ["seed=9"]).variants[0]
+    where = {name: place for name, _, place in value_origins(variant.document)}
     assert where["data.train"] == "x.yaml:3:15"
     assert where["sft.learning_rate"] == "template.yaml:4:32"
     assert where["student"] == "good.yaml:4:10"
@@ -394,7 +394,7 @@ def plan_of(loaded):
 def test_a_printed_variant_has_the_same_keys(path):
     loaded = load_variants(path)
     for item, variant in zip(loaded, plan_of(loaded).variants, strict=True):
-        again, _ = parse(load(item.source.encode(), "printed.yaml"))
+        again, _ = parse(load_document(item.source.encode(), "printed.yaml"))
         assert again == item.experiment
         assert build([Given(again, "")], PINS, PLACE, "here").variants[0].stages == variant.stages
 
@@ -414,7 +414,7 @@ PLAIN = st.recursive(
 def test_what_is_emitted_reads_back(data):
     if "<<" in str(data):
         return
-    assert load(text_of(data).encode(), "x").data == data
+    assert load_document(render_document(data).encode(), "x").data == data
 
 
 # ---- laws of merging
@@ -431,7 +431,7 @@ def shaped(depth: int):
 
 
 def tree(data) -> Tree:
-    return tree_of(load((text_of(data) or "{}\n").encode(), "x"))
+    return tree_from(load_document((render_document(data) or "{}\n").encode(), "x"))
 
 
 @given(shaped(2))
@@ -480,7 +480,7 @@ def test_merging_leaves_its_parts_alone():
 )  # fmt: skip
 def test_a_hostile_sweep_is_refused_before_it_is_built(specs, sweep):
     path = specs("x.yaml", f"extends: good.yaml\nname: x\nsweep: {{{sweep}}}\n")
-    document = load(path.read_bytes(), "x.yaml")
+    document = load_document(path.read_bytes(), "x.yaml")
     start = time.process_time()
     with pytest.raises(SpecErrors):
         expand(document, path)
@@ -492,7 +492,7 @@ def test_many_parameters_are_replaced_in_one_pass(specs):
     declared = "".join(f"  {n}: {{kind: str, default: x}}\n" for n in names)
     used = "".join(f"  - ${{params.{n}}}\n" for n in names * 10)
     path = specs("x.yaml", f"params:\n{declared}name: x\nlist:\n{used}")
-    document = load(path.read_bytes(), "x.yaml")
+    document = load_document(path.read_bytes(), "x.yaml")
     start = time.process_time()
     assert expand(document, path).variants[0].document.data["list"] == ["x"] * 3000
     assert time.process_time() - start < 1
@@ -522,7 +522,7 @@ LANGUAGE = st.fixed_dictionaries(
 @given(LANGUAGE, st.lists(st.tuples(KEY, WORD), max_size=2))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 def test_whatever_is_written_is_expanded_or_told(specs, data, given_):
-    document = load(text_of(data).encode(), "x.yaml")
+    document = load_document(render_document(data).encode(), "x.yaml")
     try:
         found = expand(document, Path("x.yaml"), [f"{path}={value}" for path, value in given_])
     except SpecErrors as error:

@@ -12,8 +12,8 @@ import time
 import pytest
 
 from c2f_spec.diagnostics.diagnostic import SpecErrors
-from c2f_spec.errors import C2fError, SpecInvalid
-from c2f_spec.language.document import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS, load
+from c2f_spec.errors import C2fError, InvalidSpec
+from c2f_spec.language.document import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS, load_document
 from c2f_spec.language.parse import parse
 from tests import fuzz
 
@@ -70,8 +70,8 @@ LARGE = {
 def test_much_malice_is_told_quickly(name):
     data, expected = LARGE[name]
     start = time.process_time()
-    with pytest.raises(SpecInvalid) as caught:
-        parse(load(data, "s.yaml"))
+    with pytest.raises(InvalidSpec) as caught:
+        parse(load_document(data, "s.yaml"))
     text = str(caught.value)
     assert time.process_time() - start < 2
     assert expected in text
@@ -90,9 +90,9 @@ HEAVY = (
 def test_memory_stays_small():
     """In a process of its own, because a peak never falls."""
     script = (
-        "import resource\nfrom tests.language.test_hostile import LARGE, load, parse, C2fError\n"
+        "import resource\nfrom tests.language.test_hostile import LARGE, load_document, parse, C2fError\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        f"for data, _ in map(LARGE.get, {HEAVY!r}):\n    try:\n        parse(load(data, 's'))\n    except C2fError as e:\n        str(e)\n"
+        f"for data, _ in map(LARGE.get, {HEAVY!r}):\n    try:\n        parse(load_document(data, 's'))\n    except C2fError as e:\n        str(e)\n"
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -101,7 +101,7 @@ def test_memory_stays_small():
 
 def told(data: bytes | str) -> str:
     with pytest.raises(C2fError) as caught:
-        parse(load(data.encode() if isinstance(data, str) else data, "s.yaml"))
+        parse(load_document(data.encode() if isinstance(data, str) else data, "s.yaml"))
     return str(caught.value)
 
 
@@ -141,13 +141,13 @@ def test_a_trap_has_a_message_of_its_own(data, expected):
 
 def test_byte_order_mark_crlf_and_lone_cr_keep_their_places():
     assert "s.yaml:3:4: an anchor" in told(b"\xef\xbb\xbfa: 1\r\nb: 2\r\nc: &x 1\r\n")
-    assert load(b"\xef\xbb\xbfa: 1\r\nb: 2\r\n", "s").data == {"a": "1", "b": "2"}
-    document = load(b"a: 1\rb: 2\r", "s")
+    assert load_document(b"\xef\xbb\xbfa: 1\r\nb: 2\r\n", "s").data == {"a": "1", "b": "2"}
+    document = load_document(b"a: 1\rb: 2\r", "s")
     assert document.text.line(document.values["b",].line) == "b: 2"
 
 
 def test_depth_at_the_limit_is_fine_and_beyond_is_not():
-    assert load(b"a: " + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1), "s").data
+    assert load_document(b"a: " + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1), "s").data
     assert "too deep" in told(b"a: " + b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
 
 
@@ -179,14 +179,14 @@ def test_what_is_not_a_whole_number_is_refused_as_written(value):
 )
 def test_a_whole_number_is_decimal(written, read):
     text = SMALLEST + f"format: direct\nsft: {{steps: {written}}}\n"
-    assert parse(load(text.encode(), "s"))[0].sft.steps == read
+    assert parse(load_document(text.encode(), "s"))[0].sft.steps == read
 
 
 @pytest.mark.parametrize(
     "value", ["on", "off", "yes", "no", "2024-01-01", "4:00:00", "1e5", "0x10", "1_000", ".inf"]
 )
 def test_text_stays_text(value):
-    assert parse(load(f"{SMALLEST}description: {value}\n".encode(), "s"))[0].description == value
+    assert parse(load_document(f"{SMALLEST}description: {value}\n".encode(), "s"))[0].description == value
 
 
 @pytest.mark.parametrize(
@@ -195,12 +195,12 @@ def test_text_stays_text(value):
 )
 def test_a_switch_is_on_or_off(written, read):
     extra = f"teacher: {{kind: lexicon}}\nfilters: {{polarity_match: {{}}, replace_score_with_label: {written}}}\n"
-    assert parse(load((SMALLEST + extra).encode(), "s"))[0].filters.replace_score_with_label is read
+    assert parse(load_document((SMALLEST + extra).encode(), "s"))[0].filters.replace_score_with_label is read
 
 
 def test_negative_zero_is_within_bounds_and_minus_one_is_not():
     extra = "format: direct\nsft: {weight_decay: %s}\n"
-    assert parse(load((SMALLEST + extra % "-0.0").encode(), "s"))[0].sft.weight_decay == 0
+    assert parse(load_document((SMALLEST + extra % "-0.0").encode(), "s"))[0].sft.weight_decay == 0
     assert "must be at least 0" in told_of(extra % "-1")
 
 
@@ -211,7 +211,7 @@ def test_a_message_does_not_obey_the_spec():
 
 def test_no_more_is_told_than_is_read():
     with pytest.raises(SpecErrors) as caught:
-        load(b"a: 1\n" * 5000, "s")
+        load_document(b"a: 1\n" * 5000, "s")
     assert len(caught.value.diagnostics) == MAX_PROBLEMS + 1
 
 

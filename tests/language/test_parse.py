@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from c2f_spec.diagnostics.diagnostic import SpecErrors
-from c2f_spec.language.document import load, read
+from c2f_spec.language.document import load_document, read_document
 from c2f_spec.language.parse import parse
 from c2f_spec.plan.compile import load_variants
 
@@ -18,7 +18,7 @@ SMALLEST = "c2f: v1\nname: x\ndata: {train: icwsm2014-movie}\nstudent: tiny\neva
 @pytest.mark.parametrize("path", BAD, ids=lambda p: p.stem)
 def test_a_wrong_spec_is_explained(path, golden):
     with pytest.raises(SpecErrors) as caught:
-        parse(read(path, path.name))
+        parse(read_document(path, path.name))
     golden(f"bad/{path.stem}.txt", f"{caught.value}\n")
 
 
@@ -29,7 +29,7 @@ def test_a_shipped_spec_is_valid(path):
 
 
 def experiment_of(extra: str):
-    return parse(load((SMALLEST + extra).encode(), "s.yaml"))[0]
+    return parse(load_document((SMALLEST + extra).encode(), "s.yaml"))[0]
 
 
 def test_the_schema_decides_what_a_scalar_is():
@@ -42,7 +42,7 @@ def test_the_schema_decides_what_a_scalar_is():
 def test_an_all_digit_revision_stays_a_revision():
     digits = "1234567890" * 4
     text = SMALLEST.replace("student: tiny", f"student: {{model: a/b, revision: {digits}}}")
-    assert parse(load(text.encode(), "s"))[0].student.revision == digits
+    assert parse(load_document(text.encode(), "s"))[0].student.revision == digits
 
 
 def test_short_forms_mean_the_long_ones():
@@ -53,7 +53,7 @@ def test_a_leaking_evaluation_is_a_warning():
     text = SMALLEST.replace("train: icwsm2014-movie", "train: ch-sims").replace(
         "[icwsm2014-movie]", "[ch-sims-v2]"
     )
-    _, warnings = parse(load(text.encode(), "s.yaml"))
+    _, warnings = parse(load_document(text.encode(), "s.yaml"))
     assert [w.message for w in warnings] == [
         "`ch-sims-v2` contains `ch-sims`: neither in-domain nor out-of-domain"
     ]

@@ -10,10 +10,10 @@ from pydantic import TypeAdapter
 
 from c2f_spec.cli.main import main
 from c2f_spec.diagnostics.diagnostic import SpecErrors
-from c2f_spec.errors import StageSpecWrong, WrongUsage
-from c2f_spec.language.document import load, read
+from c2f_spec.errors import InvalidStageSpec, UsageError
+from c2f_spec.language.document import load_document, read_document
 from c2f_spec.language.field_help import every_field, explain_field, re_runs
-from c2f_spec.language.json_schema import COMMITTED, json_schema, text
+from c2f_spec.language.json_schema import COMMITTED, json_schema, schema_text
 from c2f_spec.language.parse import parse
 from c2f_spec.plan.capabilities import not_implemented
 from c2f_spec.plan.compile import refuse
@@ -35,7 +35,7 @@ REAL = f"c2f: v1\nname: x\ndata: {{train: ch-sims}}\nstudent: {QWEN}\n"
 
 
 def parsed(extra: str, start: str = START):
-    return parse(load((start + extra).encode(), "s.yaml"))
+    return parse(load_document((start + extra).encode(), "s.yaml"))
 
 
 # ---- presets
@@ -173,7 +173,7 @@ def test_a_stage_refuses_what_the_compiler_should_have(tmp_path):
     stage = StageFile(kind="grpo", key="0", name="g", preimage=preimage, store="", scratch="")
     ctx = Context(stage, {}, tmp_path, store=None)
     with pytest.raises(
-        StageSpecWrong, match=r"`grpo.hint.placement: in_prompt` is not supported by this version"
+        InvalidStageSpec, match=r"`grpo.hint.placement: in_prompt` is not supported by this version"
     ):
         ctx.section("grpo", Grpo)
 
@@ -241,12 +241,12 @@ def test_each_section_is_judged_by_its_own_steps(grpo):
 def test_a_bound_that_is_written_is_known_in_every_variant():
     """Variants share sections that were validated once."""
     filters = "filters: {polarity_match: {}, score_tolerance: {max_fraction: 0.2}}\n"
-    document = load((START + "teacher: lexicon\n" + filters).encode(), "s.yaml")
+    document = load_document((START + "teacher: lexicon\n" + filters).encode(), "s.yaml")
     seen = {}
     once, again = (parse(document, seen)[0].filters.score_tolerance for _ in range(2))
     assert once is again
     assert again.model_fields_set == {"max_fraction"}
-    document = load(
+    document = load_document(
         (START + "teacher: lexicon\n" + filters.replace("0.2", "0.2, max_abs: 1")).encode(), "s.yaml"
     )
     seen = {}
@@ -281,12 +281,12 @@ def checked(*paths: Path) -> dict[str, bool]:
 
 def test_the_committed_schema_is_the_models(request):
     if request.config.getoption("--update-golden"):
-        COMMITTED.write_text(text())
-    assert text() == COMMITTED.read_text(), "run `make golden` and read the diff"
+        COMMITTED.write_text(schema_text())
+    assert schema_text() == COMMITTED.read_text(), "run `make golden` and read the diff"
 
 
 def test_the_schema_is_draft_07(capsys):
-    written = text()
+    written = schema_text()
     for word in ("$defs", "discriminator", "prefixItems", '"named"', '"class"'):
         assert word not in written
     command = [sys.executable, "-m", "check_jsonschema", "--check-metaschema", str(COMMITTED)]
@@ -316,7 +316,7 @@ def test_shipped_specs_are_valid_for_an_independent_validator(tmp_path):
         "format: direct\nsft: {learning_rate: 1e-5, steps: '010', tuner: lora}\nfilters:\nteacher: null\n"
         "resources: {sft: {zero: 2}}\n"
     )
-    parse(read(odd, "odd.yaml"))
+    parse(read_document(odd, "odd.yaml"))
     assert all(checked(*SPECS, odd).values())
 
 
@@ -385,7 +385,7 @@ def test_a_field_is_explained_with_what_it_costs(capsys):
     ],
 )
 def test_an_unknown_field_has_a_near_one(path, hint):
-    with pytest.raises(WrongUsage) as caught:
+    with pytest.raises(UsageError) as caught:
         explain_field(path)
     assert caught.value.hint == hint
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from c2f_spec.errors import WrongUsage
+from c2f_spec.errors import UsageError
 from c2f_spec.store.open import open_store
 from runtime.media import decode, decoded_cache
 from runtime.media.decoded_cache import DecodedCache, cache_key, cache_limit, open_cache
@@ -124,5 +124,5 @@ def test_where_and_how_much(tmp_path, monkeypatch):
     monkeypatch.setenv("C2F_FEATURES_GB", "0.5")
     assert cache_limit(tmp_path) == 500_000_000
     monkeypatch.setenv("C2F_FEATURES_GB", "much")
-    with pytest.raises(WrongUsage, match="invalid C2F_FEATURES_GB: `much`"):
+    with pytest.raises(UsageError, match="invalid C2F_FEATURES_GB: `much`"):
         cache_limit(tmp_path)

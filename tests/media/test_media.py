@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.spec.sections import Media
 from runtime.media import decode, measure
 from runtime.media.render import FRAMES, RATE, SECONDS, Cues, cues, face, render, voice
@@ -166,25 +166,25 @@ def test_sound_at_another_rate_is_resampled_to_mono(tmp_path):
 def test_a_missing_stream_is_named(tmp_path):
     film(tmp_path / "mute.mp4", rate=None)
     film(tmp_path / "blind.mp4", side=None)
-    with pytest.raises(DataWrong, match=r"mute.mp4 has no audio stream"):
+    with pytest.raises(InvalidData, match=r"mute.mp4 has no audio stream"):
         decode.audio(tmp_path / "mute.mp4")
-    with pytest.raises(DataWrong, match=r"blind.mp4"):
+    with pytest.raises(InvalidData, match=r"blind.mp4"):
         decode.frames(tmp_path / "blind.mp4", MEDIA)
 
 
 @pytest.mark.parametrize("cut", [0, 10, 3000])
 def test_a_damaged_file_is_named(tmp_path, clip, cut):
     (tmp_path / "cut.mp4").write_bytes(clip.read_bytes()[:cut])
-    with pytest.raises(DataWrong, match=r"cut.mp4 cannot be decoded") as caught:
+    with pytest.raises(InvalidData, match=r"cut.mp4 cannot be decoded") as caught:
         decode.audio(tmp_path / "cut.mp4")
     assert caught.value.hint
     for decoder, other in (("decord", "av"), ("av", "decord")):
-        with pytest.raises(DataWrong, match=r"cut.mp4 cannot be decoded") as caught:
+        with pytest.raises(InvalidData, match=r"cut.mp4 cannot be decoded") as caught:
             decode.frames(tmp_path / "cut.mp4", MEDIA.model_copy(update={"decoder": decoder}))
         assert f"`media.decoder: {other}`" in caught.value.hint
 
 
 def test_a_missing_file_is_named(tmp_path):
     for read in (decode.audio, lambda path: decode.frames(path, MEDIA)):
-        with pytest.raises(DataWrong, match=r"file not found: .*gone.mp4"):
+        with pytest.raises(InvalidData, match=r"file not found: .*gone.mp4"):
             read(tmp_path / "gone.mp4")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.handoff import Placement
 from c2f_spec.spec.sections import C2f
 from runtime.models.batches import media_batch, prompt_batch
@@ -49,7 +49,7 @@ def test_a_transcript_that_speaks_in_marks_of_the_student_is_refused(mark):
     """A placeholder would have no media behind it, and an end of the turn would put words into the student's mouth."""
     reader = reading()
     reader.clips["odd-00"] = replace(reader.clips["odd-00"], text=f"so {mark}")
-    with pytest.raises(DataWrong, match=r"clip `odd-00`: its transcript has `<\|\w+\|>`"):
+    with pytest.raises(InvalidData, match=r"clip `odd-00`: its transcript has `<\|\w+\|>`"):
         reader.row("odd-00")
 
 
@@ -123,7 +123,7 @@ def test_a_manifest_that_promises_what_is_not_there_is_an_error():
     reader = reading()
     silent = reader.clips["odd-01"]
     object.__setattr__(silent, "lacks", ())
-    with pytest.raises(DataWrong, match="has no audio stream"):
+    with pytest.raises(InvalidData, match="has no audio stream"):
         reader.row("odd-01")
 
 
@@ -158,6 +158,6 @@ def test_every_stage_reads_them(tmp_path, audio):
 def test_zero_3_is_refused_for_them(tmp_path):
     ctx = context(tmp_path / "sft", "sft", {"prepare": odd()}, placement=Placement(zero="3"))
     ctx.world = 2
-    with pytest.raises(StageSpecWrong, match="`odd-01`, and ZeRO 3 is asked for") as caught:
+    with pytest.raises(InvalidStageSpec, match="`odd-01`, and ZeRO 3 is asked for") as caught:
         Reader.of(ctx, student().processor)
     assert "`zero: 2` under `resources.sft`" in caught.value.hint

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.errors import DataWrong, OutOfMemory
+from c2f_spec.errors import InvalidData, OutOfMemory
 from runtime.media import prefetch
 from runtime.media.decoded_cache import DecodedCache
 from runtime.media.prefetch import Prefetcher, Task, prefetch_workers
@@ -63,7 +63,7 @@ def test_workers_are_asked_in_order_never_for_more_than_the_window_and_errors_na
     pool.wait_for(task("good"))
 
     pool.schedule([task("crash")])
-    with pytest.raises(DataWrong, match=r"the decoder crashed at /clips/crash \(SIGSEGV\)"):
+    with pytest.raises(InvalidData, match=r"the decoder crashed at /clips/crash \(SIGSEGV\)"):
         pool.wait_for(task("crash"))
 
 
@@ -71,7 +71,7 @@ def test_a_worker_that_is_killed_or_hangs_is_an_error(tmp_path, monkeypatch):
     for name, error, message in (
         ("killed", OutOfMemory, r"was killed at /clips/killed"),
         ("broken", RuntimeError, r"ended with 1 at /clips/broken"),
-        ("hang", DataWrong, r"/clips/hang was not decoded within 1 s"),
+        ("hang", InvalidData, r"/clips/hang was not decoded within 1 s"),
     ):
         monkeypatch.setattr(prefetch, "HANG_SECONDS", 60)
         pool = started(tmp_path)

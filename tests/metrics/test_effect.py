@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.effect import effect
 from c2f_spec.metrics.score import score
 from c2f_spec.spec.datasets import DATASETS
@@ -72,7 +72,7 @@ def test_the_interval_is_that_of_the_definition(dataset, metric):
 
 
 def test_other_clips_are_not_compared():
-    with pytest.raises(DataWrong, match="not of the same clips"):
+    with pytest.raises(InvalidData, match="not of the same clips"):
         effect(
             [(rows("ch-sims", 1, 1), rows("ch-sims", 1, 1, 79))],
             "MAE",

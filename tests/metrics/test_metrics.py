@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.answers import arrays, finite
 from c2f_spec.metrics.score import difference, majority_rows, score
 from c2f_spec.spec.datasets import DATASETS
@@ -156,7 +156,7 @@ def test_sims_tag_agreement_has_a_neutral_band():
 
 
 def test_a_label_that_is_no_number_is_refused():
-    with pytest.raises(DataWrong, match="clip `c0` has no finite label"):
+    with pytest.raises(InvalidData, match="clip `c0` has no finite label"):
         arrays(rows([None], [1]))
 
 
@@ -296,7 +296,7 @@ def test_difference_pairs_by_id_and_not_by_place():
     answers = rows(true, pred)
     found = difference(answers, answers[::-1], MOSI, bootstrap=BOOTSTRAP)
     assert (found["delta"], found["interval"], found["excludes_zero"]) == (0, (0, 0), False)
-    with pytest.raises(DataWrong, match="not of the same clips"):
+    with pytest.raises(InvalidData, match="not of the same clips"):
         difference(answers, answers[1:], MOSI)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.spec.sections import QwenOmni
 from runtime.models import MODELS
 from runtime.models.layout import as_released, hub_name, is_released
@@ -101,5 +101,5 @@ def test_a_released_folder_that_lacks_a_tensor_is_refused(released, tmp_path):
     }
     for path, kept in tensors.items():
         save_file(kept, path, metadata={"format": "pt"})
-    with pytest.raises(DataWrong, match=r"lacks 1 tensors of the model, among them `lm_head\.weight`"):
+    with pytest.raises(InvalidData, match=r"lacks 1 tensors of the model, among them `lm_head\.weight`"):
         load(tmp_path)

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.sections import QwenOmni, Tiny
 from runtime.media import decode
 from runtime.models import MODELS, tiny
@@ -119,9 +119,9 @@ def test_load_refuses_a_folder_that_lacks_a_tensor(saved, tmp_path):
     name = next(n for n in weights if "embed_tokens" in n)
     del weights[name]
     save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(DataWrong, match=r"lacks 1 tensors.*embed_tokens"):
+    with pytest.raises(InvalidData, match=r"lacks 1 tensors.*embed_tokens"):
         load(tmp_path)
-    with pytest.raises(DataWrong, match="holds no model"):
+    with pytest.raises(InvalidData, match="holds no model"):
         load(tmp_path / "nowhere")
 
 
@@ -134,7 +134,7 @@ def test_released_weights_are_read_from_their_staged_folder(saved):
     trained = {name for name, p in student.model.named_parameters() if p.requires_grad}
     assert trained
     assert all(name.startswith(("model.language_model.", "lm_head.")) for name in trained)
-    with pytest.raises(StageSpecWrong, match=r"Qwen/Qwen2\.5-Omni-7B"):
+    with pytest.raises(InvalidStageSpec, match=r"Qwen/Qwen2\.5-Omni-7B"):
         kind.base(spec, 1, None)
     with pytest.raises(LookupError, match="nothing_like_it"):
         freeze(student.model, ("nothing_like_it",))
@@ -194,14 +194,14 @@ def test_media_that_did_not_arrive_are_an_error():
     row, token = omni.reader().row("toy-00"), omni.student().processor
     for lost in (token.video_token_id, token.audio_token_id):
         without = dataclasses.replace(row, prompt=tuple(i for i in row.prompt if i != lost))
-        with pytest.raises(DataWrong, match="toy-00"):
+        with pytest.raises(InvalidData, match="toy-00"):
             omni.reader()._assert_media_arrived(without)
 
 
 def test_sound_longer_than_the_student_hears_is_an_error():
     deaf = copy.deepcopy(omni.student().processor)
     deaf.feature_extractor = type(deaf.feature_extractor)(feature_size=tiny.MELS, chunk_length=1)
-    with pytest.raises(DataWrong, match=r"toy-00.* 2\.0 s of sound, the student hears 1 s"):
+    with pytest.raises(InvalidData, match=r"toy-00.* 2\.0 s of sound, the student hears 1 s"):
         Reader(omni.prepared(), deaf, omni.FMT, omni.MEDIA).row("toy-00")
 
 
@@ -218,7 +218,7 @@ def test_rows_are_read_once_and_the_memory_for_them_is_bounded(monkeypatch):
 
 
 def test_a_split_without_clips_is_an_error():
-    with pytest.raises(DataWrong, match="valid"):
+    with pytest.raises(InvalidData, match="valid"):
         omni.reader().ids("valid")
 
 

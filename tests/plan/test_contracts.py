@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import c2f_spec
-from c2f_spec.errors import Exit, StageExit, StageSpecWrong, Stale
+from c2f_spec.errors import Exit, InvalidStageSpec, StageExit, StalePlan
 from c2f_spec.keys import content_key
 from c2f_spec.plan.plan_file import from_json, to_json
 from c2f_spec.spec.handoff import Record
@@ -53,7 +53,7 @@ def test_a_stage_and_a_record_of_each_release_are_read(release):
 def test_a_stage_of_another_version_is_refused_by_the_runtime(tmp_path, change, told):
     path = tmp_path / "stage.json"
     path.write_text(json.dumps({**json.loads((RELEASES[-1] / "stage.json").read_bytes()), **change}))
-    with pytest.raises(StageSpecWrong, match=told) as caught:
+    with pytest.raises(InvalidStageSpec, match=told) as caught:
         read_stage_file(path)
     assert caught.value.code == StageExit.SPEC
     done = subprocess.run(
@@ -65,6 +65,6 @@ def test_a_stage_of_another_version_is_refused_by_the_runtime(tmp_path, change, 
 
 def test_a_plan_of_another_version_is_refused_before_anything_runs(tmp_path):
     other = {**json.loads((RELEASES[-1] / "plan.json").read_bytes()), "format_version": 2, "version": "9.0"}
-    with pytest.raises(Stale, match=r"format 2, made by c2f-spec 9.0; this is c2f-spec") as caught:
+    with pytest.raises(StalePlan, match=r"format 2, made by c2f-spec 9.0; this is c2f-spec") as caught:
         from_json(json.dumps(other).encode(), "plan.json")
     assert caught.value.exit == Exit.STALE

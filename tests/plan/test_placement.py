@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.errors import SpecInvalid
-from c2f_spec.language.document import load
+from c2f_spec.errors import InvalidSpec
+from c2f_spec.language.document import load_document
 from c2f_spec.language.parse import parse
 from c2f_spec.plan.compile import load_environment
 from c2f_spec.plan.keys import Given, build
@@ -30,7 +30,7 @@ TINY = REAL.replace(REAL.split("\n")[3], "student: tiny").replace(REAL.split("\n
 
 
 def experiment(more: str = "", base: str = REAL):
-    return parse(load((base + more).encode(), "s.yaml"))[0]
+    return parse(load_document((base + more).encode(), "s.yaml"))[0]
 
 
 def cluster(scheduler: str = "kueue", **gpus: int) -> KubernetesEnvironment:
@@ -176,7 +176,7 @@ def test_variants_that_share_a_stage_must_place_it_alike():
         Given(two.model_copy(update={"name": "two"}), ""),
     ]
     with pytest.raises(
-        SpecInvalid, match="`one` and `two` share sft-.*, and place it with gpus 2 and 4"
+        InvalidSpec, match="`one` and `two` share sft-.*, and place it with gpus 2 and 4"
     ) as caught:
         build(variants, PINS, cluster(a800=8), "site")
     assert caught.value.code == "C2F433"

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from c2f_spec.diagnostics.diagnostic import SpecErrors
-from c2f_spec.keys import canonical, content_key, leaves
+from c2f_spec.keys import canonical_json, content_key, flatten
 from c2f_spec.language.checks import check
 from c2f_spec.language.field_help import every_field, re_runs
-from c2f_spec.language.schema_errors import members
+from c2f_spec.language.schema_errors import models_of_annotation
 from c2f_spec.plan.code import Code
 from c2f_spec.plan.compile import compile_plan, load_environment
 from c2f_spec.plan.keys import Given, Pins, build
@@ -72,7 +72,7 @@ def fields(model: SpecModel, path: tuple[str, ...] = ()):
         value = getattr(model, name)
         if ".".join((*path, name)) in PIPELINE or name in DISCRIMINATORS:
             continue
-        if not isinstance(value, SpecModel) or len(members(field.annotation)) > 1:
+        if not isinstance(value, SpecModel) or len(models_of_annotation(field.annotation)) > 1:
             yield (*path, name), field, value
         if isinstance(value, SpecModel):
             yield from fields(value, (*path, name))
@@ -83,7 +83,7 @@ def others(annotation, value):
     if get_origin(annotation) is Annotated:
         yield from others(get_args(annotation)[0], value)
     elif isinstance(value, SpecModel):
-        for member in members(annotation):
+        for member in models_of_annotation(annotation):
             if type(value) is not member:
                 given = {n: REQUIRED[n] for n, f in member.model_fields.items() if f.is_required()}
                 named = {
@@ -233,7 +233,7 @@ def test_inputs_come_before_what_needs_them():
 def test_a_preimage_holds_no_place():
     for path in SPECS:
         for stage in plan_of(load_spec(path).experiment).stages:
-            assert str(Path.cwd()) not in canonical(stage.preimage)
+            assert str(Path.cwd()) not in canonical_json(stage.preimage)
             assert stage.key == content_key(stage.preimage)
 
 
@@ -292,11 +292,11 @@ def test_a_key_does_not_depend_on_the_order_of_a_map(value, random):
 @pytest.mark.parametrize("value", [{1, 2}, float("nan"), object(), Path("x")])
 def test_what_has_no_stable_text_has_no_key(value):
     with pytest.raises((TypeError, ValueError)):
-        canonical(value)
+        canonical_json(value)
 
 
 def test_leaves_are_named_by_their_path():
-    assert leaves({"a": {"b": 1, "c": []}, "d": None}) == {"a.b": 1, "a.c": [], "d": None}
+    assert flatten({"a": {"b": 1, "c": []}, "d": None}) == {"a.b": 1, "a.c": [], "d": None}
 
 
 # ---- code digests

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from c2f_spec.cli.main import main
-from c2f_spec.errors import Stale
+from c2f_spec.errors import StalePlan
 from c2f_spec.plan.keys import Given, build
 from c2f_spec.plan.plan_file import from_json, moved, to_json
 from c2f_spec.store.open import open_store
@@ -58,16 +58,16 @@ def test_the_digest_is_of_what_runs_and_where_and_not_of_the_actions(plan):
     ],
 )
 def test_what_is_no_plan_of_this_version_is_refused(data, told):
-    with pytest.raises(Stale, match=told):
+    with pytest.raises(StalePlan, match=told):
         from_json(data, "plan.json")
 
 
 def test_an_edited_plan_is_refused(plan):
     stages = to_json(plan)["stages"]
     stages[3] = {**stages[3], "preimage": {**stages[3]["preimage"], "stage": "other"}}
-    with pytest.raises(Stale, match=f"was edited: {plan.stages[3].name} does not fit"):
+    with pytest.raises(StalePlan, match=f"was edited: {plan.stages[3].name} does not fit"):
         from_json(saved(plan, stages=stages), "plan.json")
-    with pytest.raises(Stale, match="was edited: its digest"):
+    with pytest.raises(StalePlan, match="was edited: its digest"):
         from_json(saved(plan, environment_name="elsewhere"), "plan.json")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from c2f_spec.errors import WrongUsage
+from c2f_spec.errors import UsageError
 from c2f_spec.plan.model import following, needed, until
 from tests.execution.test_run import plan_of
 
@@ -28,7 +28,7 @@ def test_until_the_last_kind_leaves_other_ends_out():
 
 
 def test_a_kind_that_the_plan_has_not_is_told_with_those_it_has():
-    with pytest.raises(WrongUsage, match="no stage of kind `merge`") as caught:
+    with pytest.raises(UsageError, match="no stage of kind `merge`") as caught:
         until(plan_of("smoke"), "merge")
     assert "prepare, distil" in caught.value.hint
 

@@ -9,7 +9,7 @@ from c2f_spec.cli.main import main
 from c2f_spec.cli.plan_output import as_markdown
 from c2f_spec.cli.policy_check import lines
 from c2f_spec.diagnostics.diagnostic import SpecErrors
-from c2f_spec.errors import SpecInvalid
+from c2f_spec.errors import InvalidSpec
 from c2f_spec.plan.compile import load_environment, load_variants
 from c2f_spec.plan.costs import with_costs
 from c2f_spec.plan.keys import Given, build
@@ -127,14 +127,14 @@ def test_nothing_of_a_file_outside_of_the_repository_is_told(tmp_path, paper):
     secret.write_text("token: hunter2\n")
     (tmp_path / "repository" / "link.yaml").symlink_to(secret)
     for path in (secret, tmp_path / "repository" / ".." / "secret", tmp_path / "repository" / "link.yaml"):
-        with pytest.raises(SpecInvalid) as caught:
+        with pytest.raises(InvalidSpec) as caught:
             load_policy(path, tmp_path / "repository")
         assert caught.value.code == "C2F474"
         assert "hunter2" not in str(caught.value)
         assert "token" not in str(caught.value)
     secret.write_text(f"{HEAD}limits: {{plan: {{stages: 1}}}}\n")
     assert load_policy(secret, tmp_path / "repository")[0].policy.limits.plan.stages == 1
-    with pytest.raises(SpecInvalid, match="no such file"):
+    with pytest.raises(InvalidSpec, match="no such file"):
         load_policy(Path("/dev/zero"), tmp_path)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from c2f_spec.hardware_faults import TAIL, Fault, fault, to_blame
+from c2f_spec.hardware_faults import TAIL, Fault, faulty_machines, find_hardware_fault
 
 BROKEN = {
     "[1234.5] NVRM: Xid (PCI:0000:3b:00): 79, pid=1234, GPU has fallen off the bus.": "Xid 79",
@@ -28,21 +28,21 @@ SOUND = (
 
 @pytest.mark.parametrize("line", BROKEN)
 def test_a_broken_machine_is_seen(line):
-    found = fault(["step 1", line, "Traceback (most recent call last):"])
+    found = find_hardware_fault(["step 1", line, "Traceback (most recent call last):"])
     assert found is not None
-    assert BROKEN[line] in found.what
+    assert BROKEN[line] in found.description
     assert found.line == line.strip()
 
 
 @pytest.mark.parametrize("line", SOUND)
 def test_a_program_that_fails_is_not_the_machines_fault(line):
-    assert fault([line]) is None
+    assert find_hardware_fault([line]) is None
 
 
 def test_only_the_end_of_a_log_counts():
     line = next(iter(BROKEN))
-    assert fault([line, *["step"] * TAIL]) is None
-    assert fault([line, *["step"] * (TAIL - 1)]) is not None
+    assert find_hardware_fault([line, *["step"] * TAIL]) is None
+    assert find_hardware_fault([line, *["step"] * (TAIL - 1)]) is not None
 
 
 def test_a_stage_that_sees_it_is_tried_again_and_not_called_a_bug():
@@ -59,8 +59,8 @@ def test_a_stage_that_sees_it_is_tried_again_and_not_called_a_bug():
 
 
 def test_of_several_machines_the_one_that_has_it_is_to_blame():
-    nccl, xid = Fault("an error below NCCL", "", here=False), Fault("Xid 79", "", here=True)
-    assert to_blame([("a", nccl), ("b", xid), ("c", nccl)]) == [("b", xid)]
-    assert to_blame([("a", nccl)]) == [("a", nccl)]
-    assert to_blame([("a", nccl), ("b", nccl)]) == []  # a network between them: who knows
-    assert to_blame([]) == []
+    nccl, xid = Fault("an error below NCCL", "", local=False), Fault("Xid 79", "", local=True)
+    assert faulty_machines([("a", nccl), ("b", xid), ("c", nccl)]) == [("b", xid)]
+    assert faulty_machines([("a", nccl)]) == [("a", nccl)]
+    assert faulty_machines([("a", nccl), ("b", nccl)]) == []  # a network between them: who knows
+    assert faulty_machines([]) == []

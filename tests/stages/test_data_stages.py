@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from c2f_spec.errors import DataWrong, OutOfMemory, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec, OutOfMemory
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.digest import digest_file, digest_folder
@@ -139,10 +139,10 @@ def test_distil_never_depends_on_labels(made, tmp_path):
 
 
 def test_distil_refuses_a_set_without_training_clips_and_a_teacher_without_weights(made, tmp_path):
-    with pytest.raises(DataWrong, match="`icwsm2014-nyt` has no training clips"):
+    with pytest.raises(InvalidData, match="`icwsm2014-nyt` has no training clips"):
         run(distil, tmp_path / "a", {"prepare": made / "nyt"}, teacher={"kind": "lexicon"})
     qwen = {"kind": "transformers", "model": "a/b", "revision": "0" * 40}
-    with pytest.raises(StageSpecWrong, match="weights of `a/b` were not handed"):
+    with pytest.raises(InvalidStageSpec, match="weights of `a/b` were not handed"):
         run(distil, tmp_path / "b", {"prepare": made / "movie"}, teacher=qwen)
 
 
@@ -195,7 +195,7 @@ def test_filter_without_replacement_leaves_chains_alone(made, tmp_path):
 def test_tokens_are_counted_by_the_student_s_tokenizer(made, tmp_path):
     inputs = {"prepare": made / "movie", "distil": made / "distil"}
     settings = {"length": {"min": 1, "max": 1}, "polarity_match": {}, "min_keep_fraction": 0}
-    with pytest.raises(DataWrong, match=r"'length': \d+"):
+    with pytest.raises(InvalidData, match=r"'length': \d+"):
         run(filter_stage, tmp_path / "f", inputs, filters=settings, student={"kind": "tiny"})
     tokenizer = make_tokenizer()
     dropped = [row for row in read_jsonl(tmp_path / "f" / "dropped.jsonl") if row["filter"] == "length"]
@@ -208,19 +208,19 @@ def test_tokens_are_counted_by_the_student_s_tokenizer(made, tmp_path):
 def test_filter_refuses_to_keep_too_little(made, tmp_path):
     inputs = {"prepare": made / "movie", "distil": made / "distil"}
     strict = {"polarity_match": {}, "score_tolerance": {"max_fraction": 1e-6}}
-    with pytest.raises(DataWrong, match=r"kept \d+ of 60 clips .* `filters.min_keep_fraction` = 30%"):
+    with pytest.raises(InvalidData, match=r"kept \d+ of 60 clips .* `filters.min_keep_fraction` = 30%"):
         run(filter_stage, tmp_path / "f", inputs, filters=strict)
 
 
 def test_filter_refuses_labels_under_chains_that_contradict_them(made, tmp_path):
     inputs = {"prepare": made / "movie", "distil": made / "distil"}
-    with pytest.raises(StageSpecWrong, match="`replace_score_with_label` without `polarity_match`"):
+    with pytest.raises(InvalidStageSpec, match="`replace_score_with_label` without `polarity_match`"):
         run(filter_stage, tmp_path / "f", inputs, filters={"sections": {}})
 
 
 def test_filter_refuses_a_chain_of_an_unknown_clip(made, tmp_path):
     inputs = {"prepare": made / "nyt", "distil": made / "distil"}
-    with pytest.raises(DataWrong, match="is of no training clip"):
+    with pytest.raises(InvalidData, match="is of no training clip"):
         run(filter_stage, tmp_path / "f", inputs, filters=FILTERS)
 
 
@@ -273,7 +273,7 @@ def test_a_correlation_that_is_not_defined_is_none():
 
 
 def test_baseline_refuses_a_set_without_training_clips(made, tmp_path):
-    with pytest.raises(DataWrong, match="0 training clips"):
+    with pytest.raises(InvalidData, match="0 training clips"):
         run(baseline, tmp_path / "b", {"train": made / "nyt", "test/icwsm2014-nyt": made / "nyt"})
 
 

@@ -7,7 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,7 @@ def odd_work(folder: Path, task: Task) -> None:
     if name == "hang":
         time.sleep(600)
     if name == "bad":
-        raise DataWrong("it cannot be decoded")
+        raise InvalidData("it cannot be decoded")
     if name == "broken":
         raise AssertionError("a bug")
     (folder / name).touch()

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from c2f_spec.cli.init import text
-from c2f_spec.language.document import load
+from c2f_spec.language.document import load_document
 from c2f_spec.language.parse import parse_environment
 from c2f_spec.targets.kubernetes.client import Client
 from c2f_spec.targets.kubernetes.discovery import ClusterContents, build_environment, discover
@@ -54,7 +54,7 @@ def test_an_a800_cluster(api, golden):
     written = text(survey, "mine")
     golden("init_environment.yaml", written)
     assert "canary" not in written
-    made = parse_environment(load(written.encode(), "mine.yaml"))
+    made = parse_environment(load_document(written.encode(), "mine.yaml"))
     there = Site(made, client(api))
     for ask in (
         server.check_version,
@@ -69,7 +69,7 @@ def test_an_a800_cluster(api, golden):
 def test_who_may_see_nothing_gets_questions(api):
     api.fault = lambda asked: Fault(status=403) if asked.path != "/version" else None
     survey = build_environment(discover(client(api)))
-    parse_environment(load(text(survey, "mine").encode(), "mine.yaml"))
+    parse_environment(load_document(text(survey, "mine").encode(), "mine.yaml"))
     assert set(survey.questions) == {"store", "secrets", "image", "scheduler", "pools"}
 
 

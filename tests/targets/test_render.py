@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c2f_spec.errors import StageExit
-from c2f_spec.language.document import load
+from c2f_spec.language.document import load_document
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.spec.cluster import VERSIONS, KubernetesEnvironment
 from c2f_spec.spec.plan_json import Origin
@@ -402,7 +402,7 @@ spec:
       volumeMounts: [{name: extra, mountPath: /extra, readOnly: true}]
   volumes: [{name: extra, configMap: {name: extra, defaultMode: 292}}]
 """
-    plan = planned("sims_hint", "a800", pod_template=load(text.encode(), "e.yaml").data)
+    plan = planned("sims_hint", "a800", pod_template=load_document(text.encode(), "e.yaml").data)
     objects = prepare(plan, first(plan, "sft"), avoid=("gpu-7",))
     assert manifest_errors(objects, plan.environment) == []
     template = job_in(objects)["spec"]["template"]

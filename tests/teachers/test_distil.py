@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from c2f_spec.errors import DataWrong, StageSpecWrong, Unreachable
+from c2f_spec.errors import InvalidData, InvalidStageSpec, Unreachable
 from c2f_spec.spec.sections import Media
 from c2f_spec.store import records
 from runtime.endpoints import client as client_module
@@ -235,7 +235,7 @@ def test_a_block_of_thinking_of_its_own_is_stripped_or_refused(folder, tmp_path)
         _, made = run(context(tmp_path, folder, url, teacher={"native_thinking": "strip"}))
         assert all(chain["text"].startswith("<polarity>") for chain in made["chains"])
         assert made["replies"][0]["text"].startswith("The user wants")
-        with pytest.raises(StageSpecWrong, match="opens a block of thinking"):
+        with pytest.raises(InvalidStageSpec, match="opens a block of thinking"):
             run(context(tmp_path, folder, url, store=tmp_path / "other"))
 
 
@@ -268,7 +268,7 @@ def test_an_endpoint_that_refuses_everything_is_given_up_early_and_no_clip_is_he
 ):
     fake = Fake(canonical, fault=lambda body, number: "400")
     with serving(fake) as url:
-        with pytest.raises(StageSpecWrong, match="refused the first 16 clips"):
+        with pytest.raises(InvalidStageSpec, match="refused the first 16 clips"):
             run(context(tmp_path, many, url))
         assert len(fake.bodies) < 30
         fake.fault = lambda body, number: None
@@ -279,7 +279,7 @@ def test_an_endpoint_that_refuses_everything_is_given_up_early_and_no_clip_is_he
 def test_no_answer_at_all_is_no_result_and_asked_again_when_the_endpoint_is_mended(folder, tmp_path):
     fake = Fake(canonical, fault=lambda body, number: "400")
     with serving(fake) as url:
-        with pytest.raises(DataWrong, match="none of 10 clips: {'refused': 10}"):
+        with pytest.raises(InvalidData, match="none of 10 clips: {'refused': 10}"):
             run(context(tmp_path, folder, url))
         fake.fault = lambda body, number: "400" if words_of(body) == 3 else None
         summary, _ = run(context(tmp_path, folder, url))
@@ -336,7 +336,7 @@ def test_a_budget_is_that_of_all_attempts(many, tmp_path):
     fake = Fake(canonical)
     with serving(fake) as url:
         for limit in (0.4, 0.8):
-            with pytest.raises(StageSpecWrong, match="the budget is spent"):
+            with pytest.raises(InvalidStageSpec, match="the budget is spent"):
                 run(
                     context(
                         tmp_path,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.sections import C2f, Media
 from c2f_spec.spec.teacher import TransformersTeacher
 from runtime.endpoints.replies import RequestFailed
@@ -107,7 +107,7 @@ def test_what_is_drawn_has_the_distribution_of_the_nucleus():
 
 
 def test_weights_that_are_not_there_or_not_whole_are_refused(task, tmp_path):
-    with pytest.raises(StageSpecWrong, match="model add a/b"):
+    with pytest.raises(InvalidStageSpec, match="model add a/b"):
         Transformers(SPEC, replace(task, weights=None))
     import shutil
 
@@ -117,7 +117,7 @@ def test_weights_that_are_not_there_or_not_whole_are_refused(task, tmp_path):
     tensors = load_file(tmp_path / "w" / "model.safetensors")
     del tensors["thinker.lm_head.weight"]
     save_file(tensors, tmp_path / "w" / "model.safetensors", {"format": "pt"})
-    with pytest.raises(DataWrong, match=r"lacks 1 tensors of the model, among them `lm_head.weight`"):
+    with pytest.raises(InvalidData, match=r"lacks 1 tensors of the model, among them `lm_head.weight`"):
         load(tmp_path / "w")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.errors import StageSpecWrong, Unreachable
+from c2f_spec.errors import InvalidStageSpec, Unreachable
 from tests.support.distil_world import context, prepared, run
 
 ROOT = Path(__file__).parents[2]
@@ -76,10 +76,10 @@ def test_one_that_dies_at_its_start_is_tried_again_later(program, ctx, monkeypat
 
 def test_without_a_program_or_weights_the_spec_is_wrong(ctx, program, monkeypatch):
     del ctx.inputs["weights"]
-    with pytest.raises(StageSpecWrong, match="not handed to this stage"):
+    with pytest.raises(InvalidStageSpec, match="not handed to this stage"):
         run(ctx)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(StageSpecWrong, match="no program `vllm`"):
+    with pytest.raises(InvalidStageSpec, match="no program `vllm`"):
         run(ctx)
 
 

@@ -9,7 +9,7 @@ from itertools import product
 
 import pytest
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f, Direct, LexiconTeacher, Media
 from runtime.endpoints.client import text_part
@@ -77,14 +77,14 @@ def test_media_of_a_clip_are_encoded_once_for_all_its_questions(tmp_path):
     assert all(made[kind] is found[0][kind] for made in found for kind in (0, 1))
     gone = Question("d", 0, "w", "Say", tmp_path / "d.mp4", 2.0)
     for _ in range(2):
-        with pytest.raises(DataWrong, match="file not found"):
+        with pytest.raises(InvalidData, match="file not found"):
             parts.of(gone)
 
 
 @pytest.mark.parametrize("change", [{"language": "zh"}, {"rendered": False}])
 def test_what_it_cannot_judge_is_refused(change):
     task = Task(**{f.name: getattr(TASK, f.name) for f in fields(Task)} | change)
-    with pytest.raises(StageSpecWrong, match="English words and drawn speakers"):
+    with pytest.raises(InvalidStageSpec, match="English words and drawn speakers"):
         TEACHERS["lexicon"](LexiconTeacher(), task)
 
 

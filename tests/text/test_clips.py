@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c2f_spec.errors import DataWrong
+from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.answers import to_family
 from c2f_spec.metrics.families import polarity
 from c2f_spec.spec.datasets import Dataset
@@ -70,5 +70,5 @@ def test_a_manifest_is_read_back_by_split(tmp_path):
 @pytest.mark.parametrize("line", ["{", '{"id": "x"}', "5", ""])
 def test_a_damaged_manifest_is_named(tmp_path, line):
     (tmp_path / "manifest.jsonl").write_text(line + "\n")
-    with pytest.raises(DataWrong, match="manifest"):
+    with pytest.raises(InvalidData, match="manifest"):
         read_manifest(tmp_path)

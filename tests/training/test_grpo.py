@@ -10,7 +10,7 @@ import re
 import pytest
 import torch
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.grpo import Rewards
 from c2f_spec.spec.sections import Lora
 from runtime.models.rows import Reader
@@ -187,7 +187,7 @@ def test_batch_is_accumulated_within_one_generation(tmp_path, monkeypatch):
 
 
 def test_a_step_needs_as_many_clips_as_its_batch(tmp_path):
-    with pytest.raises(DataWrong, match=r"`grpo\.batch` is 17, and the training split has 16 clips"):
+    with pytest.raises(InvalidData, match=r"`grpo\.batch` is 17, and the training split has 16 clips"):
         run(tmp_path, grpo={"batch": 17})
 
 
@@ -240,7 +240,7 @@ def test_stage_tunes_with_adapters(tmp_path):
     ],
 )
 def test_what_cannot_be_trained_is_refused(tmp_path, spec, message):
-    with pytest.raises(StageSpecWrong, match=message):
+    with pytest.raises(InvalidStageSpec, match=message):
         run(tmp_path, **spec)
 
 

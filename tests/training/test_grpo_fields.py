@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.sections import C2f, Dc, Lora
 from runtime.models import MODELS
@@ -69,14 +69,14 @@ def test_reference_log_probabilities_are_those_of_the_base(tmp_path):
 def test_a_longer_prompt_is_an_error_and_never_cut(tmp_path):
     length = len(omni.reader().row("toy-00").prompt)
     with pytest.raises(
-        DataWrong, match=rf"`toy-\d+`: a prompt of \d+ tokens, .* and {length - 5} are the most"
+        InvalidData, match=rf"`toy-\d+`: a prompt of \d+ tokens, .* and {length - 5} are the most"
     ) as caught:
         run(tmp_path / "short", max_prompt_tokens=length - 5)
     assert "`grpo.max_prompt_tokens`" in str(caught.value)
 
 
 def test_without_a_bound_a_prompt_must_leave_room_for_the_answer(tmp_path):
-    with pytest.raises(DataWrong, match="a prompt of"):
+    with pytest.raises(InvalidData, match="a prompt of"):
         run(tmp_path, max_new_tokens=4090)  # the tiny student has 4096 positions
 
 
@@ -86,7 +86,7 @@ def test_a_longer_example_is_an_error_and_never_cut(tmp_path):
         sft={"steps": 1, "batch": 4, "max_tokens": 50},
     )  # fmt: skip
     with pytest.raises(
-        DataWrong, match=r"an example of \d+ tokens, \d+ of them the prompt, and 50 are the most"
+        InvalidData, match=r"an example of \d+ tokens, \d+ of them the prompt, and 50 are the most"
     ):
         sft.run(ctx)
 
@@ -136,7 +136,7 @@ def test_a_stage_starts_only_if_hints_are_token_prefixes(fmt, end):
     section = Grpo.model_validate({"batch": 4, "hint": {"trigger": {"threshold": 2.0}, "prefix_end": end}})
     made = policy_of(section, fmt, omni.reader(), omni.student().tokenizer, 0, frozenset())
     assert made.hint("toy-00") == hint(fmt, "negative", end)
-    with pytest.raises(StageSpecWrong, match="not a token prefix"):
+    with pytest.raises(InvalidStageSpec, match="not a token prefix"):
         policy_of(section, fmt, omni.reader(), Greedy(), 0, frozenset())
 
 
@@ -145,5 +145,5 @@ def test_a_list_of_other_clips_is_refused():
     section = Grpo.model_validate({"batch": 2, "hint": listed})
     tokenizer = omni.student().tokenizer
     assert policy_of(section, omni.FMT, omni.reader(), tokenizer, 0, frozenset({"toy-00", "x"})).listed
-    with pytest.raises(DataWrong, match="none of the 1 hard samples, such as `train-7`"):
+    with pytest.raises(InvalidData, match="none of the 1 hard samples, such as `train-7`"):
         policy_of(section, omni.FMT, omni.reader(), tokenizer, 0, frozenset({"train-7"}))

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.sections import Dc
 from runtime.text.chains import hint, target
 from runtime.training.hints.build_policy import assert_token_prefix
@@ -134,5 +134,5 @@ def test_hints_are_token_prefixes_of_answers(end, fmt):
 
 
 def test_a_hint_that_ends_inside_a_token_is_refused():
-    with pytest.raises(StageSpecWrong, match="not a token prefix"):
+    with pytest.raises(InvalidStageSpec, match="not a token prefix"):
         assert_token_prefix(omni.student().tokenizer, "the words are posi", "tive")

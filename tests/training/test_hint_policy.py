@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.report.curves import grpo_curves
 from c2f_spec.spec.hint import AllBelow, Hint
 from runtime.training.hints import curves
@@ -41,7 +41,7 @@ def test_hints_begin_after_the_warm_up_and_stop_before_the_end():
 def test_hints_that_would_stop_before_they_begin_are_refused_once_the_steps_are_known():
     spec = policy(warmup_steps=5, stop_after=0.5).spec
     assert_given(spec, 11)
-    with pytest.raises(StageSpecWrong, match="training has 10 steps"):
+    with pytest.raises(InvalidStageSpec, match="training has 10 steps"):
         assert_given(spec, 10)
     assert_given(policy(hard_policy="keep", warmup_steps=5).spec, 1)
 
@@ -73,7 +73,7 @@ def test_pitfall_a_wrong_label_is_hard_for_ever_so_hints_are_capped_and_go_first
     assert sum(found) == 5
     assert found[10:13] == [True] * 3
     assert not any(found[:10])
-    with pytest.raises(StageSpecWrong, match="less than one clip: nothing is ever hinted") as refused:
+    with pytest.raises(InvalidStageSpec, match="less than one clip: nothing is ever hinted") as refused:
         hinted(policy(max_hinted_fraction=0.04))
     assert refused.value.hint == "raise it to 0.05 or more, or raise `grpo.batch`"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.handoff import Placement
 from runtime.models.batches import prompt_batch
 from runtime.models.rows import Reader
@@ -103,7 +103,7 @@ def test_of_equals_the_earlier_is_the_result(tmp_path):
 
 def test_a_set_without_the_split_cannot_be_selected_by(tmp_path):
     ctx = omni.context(tmp_path, "sft", {"prepare": omni.prepared()}, sft=SFT, **DIRECT)
-    with pytest.raises(DataWrong, match="no clips in the split `valid`"):
+    with pytest.raises(InvalidData, match="no clips in the split `valid`"):
         sft.run(ctx)
 
 
@@ -112,5 +112,5 @@ def test_whole_weights_are_needed(tmp_path):
 
     ctx = omni.context(tmp_path, "sft", {"prepare": prepared()}, placement=Placement(zero="3"))
     ctx.world = 2
-    with pytest.raises(StageSpecWrong, match="ZeRO 3"):
+    with pytest.raises(InvalidStageSpec, match="ZeRO 3"):
         BestValid(ctx, None, omni.reader(), omni.student().tokenizer, rows=2, max_new_tokens=4)

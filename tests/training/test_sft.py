@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from c2f_spec.errors import DataWrong, Diverged, OutOfMemory, StageSpecWrong
+from c2f_spec.errors import Diverged, InvalidData, InvalidStageSpec, OutOfMemory
 from c2f_spec.spec.handoff import Placement
 from runtime.models import MODELS
 from runtime.models.batches import IGNORED, AnswerCollator, answer_tokens
@@ -131,7 +131,7 @@ def test_chains_must_be_of_training_clips(tmp_path):
         ctx = omni.context(
             tmp_path / message, "sft", {"prepare": omni.prepared(), "filter": tmp_path / "chains"}
         )
-        with pytest.raises(DataWrong, match=message):
+        with pytest.raises(InvalidData, match=message):
             sft.targets(ctx, omni.reader())
 
 
@@ -158,7 +158,7 @@ def test_warmup_is_a_share_of_the_steps(share, steps):
 
 
 def test_batch_that_cannot_be_shared_is_refused():
-    with pytest.raises(StageSpecWrong, match="10 rows cannot be shared by 4"):
+    with pytest.raises(InvalidStageSpec, match="10 rows cannot be shared by 4"):
         split_batch(10, 4, 2)
 
 

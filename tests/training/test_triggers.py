@@ -7,7 +7,7 @@ import torch
 from blake3 import blake3
 from pydantic import ValidationError
 
-from c2f_spec.errors import DataWrong, StageSpecWrong
+from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.hint import PRESETS, AllBelow, Hint
 from c2f_spec.spec.support import unsupported
 from runtime.training.hints.answer_facts import Judged
@@ -89,14 +89,14 @@ def test_an_offline_list_is_read_and_is_the_one_that_was_keyed(tmp_path, monkeyp
     for name, data in (("windows", b"\xef\xbb\xbfb c\r\n\r\nd\r\n"), ("picture", b"\xff\xd8")):
         (tmp_path / "lists" / name).write_bytes(data)
     assert listed(of(blake3(b"\xef\xbb\xbfb c\r\n\r\nd\r\n").hexdigest()), "lists/windows") == {"b c", "d"}
-    with pytest.raises(DataWrong, match="is no text"):
+    with pytest.raises(InvalidData, match="is no text"):
         listed(of(blake3(b"\xff\xd8").hexdigest()), "lists/picture")
     assert listed(AllBelow(), None) == frozenset()
-    with pytest.raises(DataWrong, match="and the spec says 0000"):
+    with pytest.raises(InvalidData, match="and the spec says 0000"):
         listed(of("0" * 64), "lists/hard.txt")
-    with pytest.raises(DataWrong, match="does not exist"):
+    with pytest.raises(InvalidData, match="does not exist"):
         listed(of(digest), "lists/hard")
-    with pytest.raises(StageSpecWrong, match="nobody said where it lies"):
+    with pytest.raises(InvalidStageSpec, match="nobody said where it lies"):
         listed(of(digest), None)
 
 

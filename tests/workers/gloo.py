@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from c2f_spec.errors import DataWrong, Diverged
+from c2f_spec.errors import Diverged, InvalidData
 from runtime.console import visible_rank
 from runtime.process.heartbeat import Heartbeat
 from runtime.process.worker import run_guarded
@@ -33,7 +33,7 @@ def act(rank: int, world: int, how: str) -> None:
         assert int(total) == world
     Path(os.environ["C2F_EXIT_DIR"], f"ready-{rank}").touch()
     if how == "data":
-        raise DataWrong("clip 7 cannot be decoded", hint="look at clip 7")
+        raise InvalidData("clip 7 cannot be decoded", hint="look at clip 7")
     if how == "diverged":
         raise Diverged("the loss is not finite")
     if how == "bug":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.health import Finding, error
+from c2f_spec.diagnostics.health import HealthCheck, error
 from c2f_spec.errors import C2fError
 from c2f_spec.spec.handoff import StageFile
 
@@ -52,7 +52,7 @@ class KubernetesBackend:
 
         return evidence(_client(environment), plan)
 
-    def examine(self, environment: KubernetesEnvironment) -> Iterator[Finding]:
+    def examine(self, environment: KubernetesEnvironment) -> Iterator[HealthCheck]:
         from c2f_spec.targets.kubernetes.doctor import examine
         from c2f_spec.targets.kubernetes.doctor.server import Site
 

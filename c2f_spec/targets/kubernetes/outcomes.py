@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import MEANING, StageExit
-from c2f_spec.hardware_faults import TAIL, Fault, fault, to_blame
+from c2f_spec.hardware_faults import TAIL, Fault, faulty_machines, find_hardware_fault
 from c2f_spec.store import records
 from c2f_spec.targets.kubernetes.client import JOBS, PODS
 from c2f_spec.targets.kubernetes.errors import ApiError, NotFound
@@ -28,9 +28,9 @@ BrokenPods = list[tuple[dict[str, Any], Fault]]
 
 
 def find_broken_pods(client: Client, job: str) -> BrokenPods:
-    """Return the pods of a Job that failed by a fault of their node, as far as `to_blame` can decide."""
+    """Return the pods of a Job that failed by a fault of their node, as far as `faulty_machines` can decide."""
     failed = _failed_pods(client, job)
-    return to_blame([(pod, found) for pod in failed if (found := find_fault(client, pod)) is not None])
+    return faulty_machines([(pod, found) for pod in failed if (found := find_fault(client, pod)) is not None])
 
 
 def find_fault(client: Client, pod: dict[str, Any]) -> Fault | None:
@@ -43,7 +43,9 @@ def find_fault(client: Client, pod: dict[str, Any]) -> Fault | None:
     if known or not pod["spec"].get("nodeName"):
         return None
     try:
-        return fault([*client.logs(pod["metadata"]["name"], container=names.STAGE_CONTAINER, tail=TAIL)])
+        return find_hardware_fault(
+            [*client.logs(pod["metadata"]["name"], container=names.STAGE_CONTAINER, tail=TAIL)]
+        )
     except ApiError:
         return None
 
@@ -62,7 +64,9 @@ def remove_broken_job(
 def record_node_fault(store: ObjectStore, stage: Stage, pod: dict[str, Any], found: Fault) -> None:
     """Record the node of a pod as broken; recording it twice makes one record."""
     uid, node = pod["metadata"]["uid"], pod["spec"]["nodeName"]
-    records.add_node_fault(store, stage.kind, stage.key, pod=uid, node=node, what=found.what, line=found.line)
+    records.add_node_fault(
+        store, stage.kind, stage.key, pod=uid, node=node, what=found.description, line=found.line
+    )
 
 
 class OutcomeRecorder:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import floor
 from typing import TYPE_CHECKING
 
-from c2f_spec.errors import StageSpecWrong
+from c2f_spec.errors import InvalidStageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,10 +38,10 @@ class Policy:
 
 
 def most(spec: Hint, groups: int) -> int:
-    """Groups of a batch that may be hinted. Raises `StageSpecWrong` if none may."""
+    """Groups of a batch that may be hinted. Raises `InvalidStageSpec` if none may."""
     number = floor(spec.max_hinted_fraction * groups + 1e-9)
     if number == 0:
-        raise StageSpecWrong(
+        raise InvalidStageSpec(
             f"`grpo.hint.max_hinted_fraction` of {groups} clips is less than one clip: nothing is ever hinted",
             hint=f"raise it to {1 / groups:.3g} or more, or raise `grpo.batch`",
         )

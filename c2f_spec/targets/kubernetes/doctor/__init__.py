@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.health import Finding, error, warning
+from c2f_spec.diagnostics.health import HealthCheck, error, warning
 from c2f_spec.errors import Unreachable
 from c2f_spec.targets.kubernetes.doctor.images import check_images
 from c2f_spec.targets.kubernetes.doctor.nodes import check_pools
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.targets.kubernetes.doctor.server import Site
 
-CHECKS: dict[str, Callable[[Site], list[Finding]]] = {
+CHECKS: dict[str, Callable[[Site], list[HealthCheck]]] = {
     "server version": check_version,
     "clock": check_clock,
     "namespace": check_namespace,
@@ -35,7 +35,7 @@ CHECKS: dict[str, Callable[[Site], list[Finding]]] = {
 """By name, in the order in which a finding explains the next."""
 
 
-def examine(site: Site) -> Iterator[Finding]:
+def examine(site: Site) -> Iterator[HealthCheck]:
     """Yield the findings of every check as they come. A server that does not answer the first one ends them."""
     for name, check in CHECKS.items():
         try:

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
-from c2f_spec.diagnostics.health import Finding, error, ok, warning
+from c2f_spec.diagnostics.health import HealthCheck, error, ok, warning
 from c2f_spec.targets.kubernetes.client import SECRETS
 from c2f_spec.targets.kubernetes.errors import Forbidden
 
@@ -47,7 +47,7 @@ def reference(image: str) -> Reference:
     return Reference(HUB if registry == "docker.io" else registry, re.sub(r":[^/]*$", "", name), digest)
 
 
-def check_images(site: Site) -> list[Finding]:
+def check_images(site: Site) -> list[HealthCheck]:
     """Return a finding for each image of the environment."""
     logins = _logins(site)
     fields = ("image", "driver_image", "vllm_image", "engine_image")
@@ -55,7 +55,7 @@ def check_images(site: Site) -> list[Finding]:
     return [_check_image(field, image, logins) for field, image in images.items() if image]
 
 
-def _check_image(field: str, image: str, logins: dict[str, str]) -> Finding:
+def _check_image(field: str, image: str, logins: dict[str, str]) -> HealthCheck:
     ref = reference(image)
     what = f"{field} {ref.registry}/{ref.repository}"
     if set(ref.digest.removeprefix("sha256:")) == {"0"}:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.diagnostics.health import Finding, error, ok, warning
+from c2f_spec.diagnostics.health import HealthCheck, error, ok, warning
 from c2f_spec.spec.quantities import amount
 from c2f_spec.targets.kubernetes.client import NODES
 
@@ -17,12 +17,12 @@ DRIVER_LABEL = "nvidia.com/cuda.driver-version.full"
 """Label of a node by GPU feature discovery: the version of its NVIDIA driver."""
 
 
-def check_pools(site: Site) -> list[Finding]:
+def check_pools(site: Site) -> list[HealthCheck]:
     """Return some findings for each pool."""
     return [f for name, pool in site.environment.pools.items() for f in _check_pool(site, name, pool)]
 
 
-def _check_pool(site: Site, name: str, pool: Pool) -> list[Finding]:
+def _check_pool(site: Site, name: str, pool: Pool) -> list[HealthCheck]:
     what = f"pool {name}"
     selector = ",".join(f"{k}={v}" for k, v in pool.node_selector.items())
     nodes = list(site.client.list(NODES, labels=selector))
@@ -46,7 +46,7 @@ def _check_pool(site: Site, name: str, pool: Pool) -> list[Finding]:
     return findings
 
 
-def _check_size(what: str, name: str, pool: Pool, nodes: list[dict[str, Any]]) -> list[Finding]:
+def _check_size(what: str, name: str, pool: Pool, nodes: list[dict[str, Any]]) -> list[HealthCheck]:
     """Compare what the pool says of a node with the largest node: a pod that requests more is never scheduled."""
     requested = {"cpu": pool.cpu, "memory": pool.memory, "ephemeral-storage": pool.ephemeral_storage}
     if pool.gpus:
@@ -78,7 +78,7 @@ def tolerates(toleration: Toleration, taint: dict[str, Any]) -> bool:
     return same and (toleration.operator == "Exists" or (toleration.value or "") == taint.get("value", ""))
 
 
-def _check_drivers(site: Site, what: str, pool: Pool, nodes: list[dict[str, Any]]) -> list[Finding]:
+def _check_drivers(site: Site, what: str, pool: Pool, nodes: list[dict[str, Any]]) -> list[HealthCheck]:
     oldest = site.environment.nvidia_driver
     if not pool.gpus or oldest is None:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.diagnostics.health import Finding, error, ok, warning
+from c2f_spec.diagnostics.health import HealthCheck, error, ok, warning
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, SECRETS, SERVICE_ACCOUNTS, VOLUME_CLAIMS
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ EXAMPLES = "create it: k8s/README.md has examples for Secrets, External Secrets 
 LOGIN_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
 
 
-def check_rights(site: Site) -> list[Finding]:
+def check_rights(site: Site) -> list[HealthCheck]:
     """Return one finding for all that is granted, and one for each resource with a missing right."""
     kind = site.environment.scheduler.kind
     rights = (*RIGHTS, *{"kueue": (KUEUE,), "volcano": (VOLCANO,)}.get(kind, ()))
@@ -72,7 +72,7 @@ def is_allowed(site: Site, verb: str, group: str, resource: str) -> bool:
     return bool(site.client.create(review)["status"]["allowed"])
 
 
-def check_secrets(site: Site) -> list[Finding]:
+def check_secrets(site: Site) -> list[HealthCheck]:
     """Check the Secrets with their keys, the pull secrets, and the ConfigMap of certificate authorities."""
     environment = site.environment
     findings = [_check_secret(site, name, ref) for name, ref in environment.secrets.items()]
@@ -87,7 +87,7 @@ def check_secrets(site: Site) -> list[Finding]:
     return findings
 
 
-def _check_secret(site: Site, name: str, ref: SecretRef) -> Finding:
+def _check_secret(site: Site, name: str, ref: SecretRef) -> HealthCheck:
     """Check that a Secret has the keys; of a value only its last character is read."""
     secret, what = site.client.get(SECRETS, ref.name), f"secret {ref.name}"
     if secret is None:
@@ -102,7 +102,7 @@ def _check_secret(site: Site, name: str, ref: SecretRef) -> Finding:
     return ok(what, f"has {', '.join(keys)}")
 
 
-def _check_pull_secret(site: Site, name: str) -> Finding:
+def _check_pull_secret(site: Site, name: str) -> HealthCheck:
     secret, what = site.client.get(SECRETS, name), f"pull secret {name}"
     fix = "create it with `kubectl create secret docker-registry`"
     if secret is None:
@@ -112,7 +112,7 @@ def _check_pull_secret(site: Site, name: str) -> Finding:
     return ok(what, "exists")
 
 
-def check_accounts(site: Site) -> list[Finding]:
+def check_accounts(site: Site) -> list[HealthCheck]:
     """Check the service accounts of stages and driver, and the volume claim of the node cache."""
     findings = []
     for name in (site.environment.service_account, site.environment.driver_service_account):

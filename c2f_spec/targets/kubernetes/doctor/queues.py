@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.diagnostics.health import Finding, error, ok, warning
+from c2f_spec.diagnostics.health import HealthCheck, error, ok, warning
 from c2f_spec.spec.quantities import amount
 from c2f_spec.targets.kubernetes.client import CLUSTER_QUEUES, LOCAL_QUEUES, PRIORITY_CLASSES, VOLCANO_QUEUES
 from c2f_spec.targets.kubernetes.errors import Forbidden
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ADMINISTRATOR = "ask the administrator of the queues"
 
 
-def check_queue(site: Site) -> list[Finding]:
+def check_queue(site: Site) -> list[HealthCheck]:
     """Check the environment's scheduler."""
     scheduler = site.environment.scheduler
     if scheduler.kind == "kueue":
@@ -27,7 +27,7 @@ def check_queue(site: Site) -> list[Finding]:
     return [*_check_priority(site, scheduler.priority), found]
 
 
-def _check_kueue(site: Site, scheduler: Kueue) -> list[Finding]:
+def _check_kueue(site: Site, scheduler: Kueue) -> list[HealthCheck]:
     what = f"queue {scheduler.queue}"
     local = site.client.get(LOCAL_QUEUES, scheduler.queue)
     if local is None:
@@ -66,7 +66,7 @@ def quotas(cluster_queue: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _check_quota(site: Site, what: str, name: str, quota: dict[str, Any]) -> list[Finding]:
+def _check_quota(site: Site, what: str, name: str, quota: dict[str, Any]) -> list[HealthCheck]:
     findings = []
     for pool_name, pool in site.environment.pools.items():
         gpus = {pool.resource: str(pool.gpus)} if pool.gpus else {}
@@ -87,7 +87,7 @@ def _check_quota(site: Site, what: str, name: str, quota: dict[str, Any]) -> lis
     return list(dict.fromkeys(findings))
 
 
-def _check_volcano(site: Site, scheduler: Volcano) -> list[Finding]:
+def _check_volcano(site: Site, scheduler: Volcano) -> list[HealthCheck]:
     what = f"queue {scheduler.queue}"
     queue = site.client.get(VOLCANO_QUEUES, scheduler.queue)
     if queue is None:
@@ -99,7 +99,7 @@ def _check_volcano(site: Site, scheduler: Volcano) -> list[Finding]:
     return [*_check_priority(site, scheduler.priority), ok(what, "open")]
 
 
-def _check_priority(site: Site, name: str | None) -> list[Finding]:
+def _check_priority(site: Site, name: str | None) -> list[HealthCheck]:
     if name is None:
         return []
     if site.client.get(PRIORITY_CLASSES, name) is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.health import Finding, error, ok, warning
+from c2f_spec.diagnostics.health import HealthCheck, error, ok, warning
 from c2f_spec.targets.kubernetes.client import NAMESPACES
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Site:
     client: Client
 
 
-def check_version(site: Site) -> list[Finding]:
+def check_version(site: Site) -> list[HealthCheck]:
     """Check that the server is no older than the version that objects are rendered for; a newer one accepts them."""
     version = site.client.raw("/version")
     minor = int(re.match(r"\d+", str(version["minor"]))[0])  # type: ignore[index]  # a provider may write `33+`
@@ -42,7 +42,7 @@ def check_version(site: Site) -> list[Finding]:
     return [ok("server version", f"{version.get('gitVersion', served)}{newer}")]
 
 
-def check_clock(site: Site) -> list[Finding]:
+def check_clock(site: Site) -> list[HealthCheck]:
     """Compare this clock with the Date of an answer, which counts whole seconds, less half of its way."""
     before = time.time()
     date = site.client.transport.send("GET", "/version").headers.get("Date")
@@ -56,7 +56,7 @@ def check_clock(site: Site) -> list[Finding]:
     return [ok("clock", f"agrees with the clock of the server to {max(1.0, skew):.0f} s")]
 
 
-def check_namespace(site: Site) -> list[Finding]:
+def check_namespace(site: Site) -> list[HealthCheck]:
     """Check that the namespace exists, and enforces no more than the environment's pods keep."""
     name, rendered = site.environment.namespace, site.environment.pod_security
     namespace, what = site.client.get(NAMESPACES, name), f"namespace {name}"

@@ -11,7 +11,7 @@ import json
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import Exit, SpecInvalid
+from c2f_spec.errors import Exit, InvalidSpec
 from c2f_spec.targets.kubernetes.manifests import job_shapes, names, security, variables
 from c2f_spec.targets.kubernetes.manifests.job_shapes import features, on_codes
 from c2f_spec.targets.kubernetes.manifests.pod import amounts, equal_limits, node_and_pull_fields
@@ -96,14 +96,14 @@ def driver_job(plan: Plan, code: str, *, bundle: str | None = None) -> dict[str,
 
 
 def bundle_map(plan: Plan, text: str, bundles: list[Bundle]) -> dict[str, Any]:
-    """Return a ConfigMap with plan and code, for a cluster that follows Git. Raise `SpecInvalid` if it is too large."""
+    """Return a ConfigMap with plan and code, for a cluster that follows Git. Raise `InvalidSpec` if it is too large."""
     environment = plan.environment
     assert environment.kind == "kubernetes"
     files = {"plan.json": text.encode(), **{f"{b.digest}.zip": b.data for b in bundles}}
     packed = {f"{name}.z": zlib.compress(data, 9) for name, data in sorted(files.items())}
     size = sum(map(len, packed.values()))
     if size > MAX_BYTES:
-        raise SpecInvalid(
+        raise InvalidSpec(
             f"the plan and its code take {size:,} bytes, and a ConfigMap holds {MAX_BYTES:,}",
             hint="split the sweep, or start it with `apply`, which keeps both in the store",
             code="C2F456",
