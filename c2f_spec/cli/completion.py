@@ -12,7 +12,7 @@ import re
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 
-from c2f_spec.diagnostics.codes import ENTRIES
+from c2f_spec.diagnostics.codes import code_entries
 from c2f_spec.errors import Exit
 from c2f_spec.language.field_help import every_field
 from c2f_spec.language.schema_errors import models_of_annotation
@@ -87,7 +87,7 @@ def paths() -> list[str]:
 
 def explained() -> list[str]:
     """What `explain` takes: a path, or a code."""
-    return [*paths(), *sorted(ENTRIES)]
+    return [*paths(), *code_entries()]
 
 
 def settings() -> list[str]:

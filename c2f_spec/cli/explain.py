@@ -6,7 +6,7 @@ import re
 import textwrap
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.codes import ENTRIES
+from c2f_spec.diagnostics.codes import code_entries
 from c2f_spec.errors import Exit, UsageError
 
 if TYPE_CHECKING:
@@ -31,12 +31,13 @@ def explain(args: Namespace) -> int:
 
 
 def _code(code: str) -> str:
-    if code not in ENTRIES:
+    entries = code_entries()
+    if code not in entries:
         import difflib
 
-        near = difflib.get_close_matches(code, ENTRIES, n=3, cutoff=0)
+        near = difflib.get_close_matches(code, entries, n=3, cutoff=0)
         raise UsageError(f"no problem has the code {code}", hint=f"near it: {', '.join(sorted(near))}")
-    entry = ENTRIES[code]
+    entry = entries[code]
     parts = [f"{code}: {entry.title}", textwrap.fill(entry.text, 88)]
     for word, example in (("wrong", entry.wrong), ("right", entry.right)):
         if example:

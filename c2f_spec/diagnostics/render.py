@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
 import c2f_spec
-from c2f_spec.diagnostics.codes import ENTRIES
+from c2f_spec.diagnostics.codes import code_entries
 from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
 from c2f_spec.errors import InvalidSpec, sanitize
 
@@ -152,7 +152,7 @@ def _property(value: str) -> str:
 
 
 def as_sarif(found: Sequence[Finding]) -> str:
-    rules = sorted({code_of(f) for f in found} & set(ENTRIES))
+    rules = sorted({code_of(f) for f in found} & set(code_entries()))
     driver = {"name": "c2f-spec", "version": c2f_spec.VERSION, "rules": [_rule(code) for code in rules]}
     run = {
         "tool": {"driver": driver},
@@ -163,7 +163,7 @@ def as_sarif(found: Sequence[Finding]) -> str:
 
 
 def _rule(code: str) -> dict[str, Any]:
-    entry = ENTRIES[code]
+    entry = code_entries()[code]
     return {
         "id": code,
         "shortDescription": {"text": entry.title},

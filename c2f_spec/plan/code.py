@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(c2f_spec.__file__).resolve().parent.parent
 IMPORT = re.compile(rb"^[ \t]*(?:from|import) (c2f_spec(?:\.\w+)*)(?: import ([\w, ]+))?", re.MULTILINE)
-SUFFIXES = (".py", ".yaml", ".json", ".css")
+SUFFIXES = (".py", ".yaml", ".toml", ".json", ".css")
 
 What = Literal["stage", "driver"]
 
