@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.health import HealthCheck, error
+from c2f_spec.diagnostics.diagnostic import HealthCheck, error
 from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import C2fError, Exit, sanitize
 from c2f_spec.plan.compile import load_environment, repository, store_url
@@ -47,9 +47,9 @@ def _answers(environment: Environment, store: str) -> Iterator[HealthCheck]:
 def _told(found: Iterable[HealthCheck]) -> Iterator[HealthCheck]:
     """Each line as it comes: a registry that hangs does not hold back what is known."""
     for finding in found:
-        print(sanitize(f"{finding.level:<8} {finding.what}: {finding.detail}"), flush=True)
-        if finding.fix:
-            print(sanitize(f"{'':<8}   fix: {finding.fix}"), flush=True)
+        print(sanitize(f"{finding.level:<8} {finding.subject}: {finding.detail}"), flush=True)
+        if finding.remedy:
+            print(sanitize(f"{'':<8}   fix: {finding.remedy}"), flush=True)
         yield finding
 
 

@@ -11,15 +11,15 @@ from c2f_spec.cli.output import write_folder
 from c2f_spec.errors import Exit, UsageError, sanitize
 from c2f_spec.language.document import read_document
 from c2f_spec.language.expansion import expand as expand_variants
-from c2f_spec.language.problems import suggest
-from c2f_spec.language.yaml_writer import render_document, value_origins
+from c2f_spec.language.suggestions import suggest
+from c2f_spec.language.yaml_writer import render_spec, value_origins
 from c2f_spec.spec.base import NAME_PATTERN
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
-    from c2f_spec.language.variant import Variant
+    from c2f_spec.language.document import Variant
 
 
 HEADER = "# Written by `c2f-spec expand {} --out-dir`; not edited by hand.\n"
@@ -43,7 +43,7 @@ def expand(args: Namespace) -> int:
         width = max((len(left) for left, _ in found), default=0)
         print("\n".join(sanitize(f"{left:<{width}}   {place}") for left, place in found))
     else:
-        print(render_document(variant.document.data), end="")
+        print(render_spec(variant.document.data), end="")
     return Exit.OK
 
 
@@ -55,7 +55,8 @@ def _chosen(variants: Sequence[Variant], name: str | None) -> Variant:
         message = f"no variant `{name}`" if name else f"{len(variants)} variants"
         names = [v.name for v in variants]
         raise UsageError(
-            message, hint=suggest(name or "", names) or "choose one with --variant; `expand` lists them"
+            message,
+            hint=suggest(name or "", names) or "choose one with --variant; `expand` lists them",
         )
     return found
 
@@ -73,5 +74,5 @@ def _files(variants: Sequence[Variant], folder: Path, header: str, *, check: boo
     for variant in variants:
         if not re.fullmatch(NAME_PATTERN, variant.name):
             raise UsageError(f"`{variant.name}` cannot be the name of a file", hint="`validate` tells more")
-    wanted = {f"{v.name}.yaml": header + render_document(v.document.data) for v in variants}
+    wanted = {f"{v.name}.yaml": header + render_spec(v.document.data) for v in variants}
     return write_folder(folder, wanted, header, check=check, what="a variant")

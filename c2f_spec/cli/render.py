@@ -10,6 +10,7 @@ from c2f_spec.cli.output import write_folder
 from c2f_spec.cli.policy_check import judged, refuse_broken
 from c2f_spec.cli.workspace import compile_work
 from c2f_spec.errors import Exit, UsageError
+from c2f_spec.language.yaml_writer import render_manifests
 from c2f_spec.plan.code import bundle
 from c2f_spec.plan.compile import environment_document
 from c2f_spec.plan.plan_file import to_json
@@ -18,7 +19,6 @@ from c2f_spec.targets.base import backend_of
 from c2f_spec.targets.kubernetes.manifests.driver import bundle_map, driver_job, plan_map
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.manifests.validation import check
-from c2f_spec.targets.kubernetes.manifests.yaml_text import emit
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -50,12 +50,12 @@ def render(args: Namespace) -> int:
     document = environment_document(plan.environment_name, root, place)
     check([item for objects in files.values() for item in objects], plan.environment, document)
     if not args.out_dir:
-        print("".join(emit(objects) for objects in files.values()), end="")
+        print("".join(render_manifests(objects) for objects in files.values()), end="")
         return Exit.OK
     header = HEADER.format(" ".join(args.specs))
-    texts = {f"{name}.yaml": header + emit(objects) for name, objects in files.items()}
+    texts = {f"{name}.yaml": header + render_manifests(objects) for name, objects in files.items()}
     if args.gitops:
-        texts["kustomization.yaml"] = header + emit([_kustomization(list(texts))])
+        texts["kustomization.yaml"] = header + render_manifests([_kustomization(list(texts))])
     else:
         order = {n: header + ORDER + t.removeprefix(header) for n, t in texts.items() if _is_stage(n, plan)}
         texts |= order

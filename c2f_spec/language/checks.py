@@ -12,9 +12,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from c2f_spec.diagnostics.diagnostic import Problem
-from c2f_spec.language import checks_hint, checks_media, checks_teacher, checks_training
+from c2f_spec.language import checks_hint, checks_teacher, checks_training
 from c2f_spec.language.suggestions import suggest
+from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import CHECKPOINTS
+from c2f_spec.spec.own_data import off_centre
 from c2f_spec.spec.reporting import METRICS, TABLES
 from c2f_spec.spec.sections import Dc, Direct
 
@@ -24,12 +26,13 @@ if TYPE_CHECKING:
     from c2f_spec.spec.experiment import Experiment
     from c2f_spec.spec.reporting import OwnTable
 
+
 __all__ = ["RULES", "Problem", "check"]
 
 
 def check(experiment: Experiment) -> list[Problem]:
     """Every problem that the rules find."""
-    rules = (*RULES, *checks_teacher.RULES, *checks_training.RULES, *checks_hint.RULES, *checks_media.RULES)
+    rules = (*RULES, *checks_teacher.RULES, *checks_training.RULES, *checks_hint.RULES)
     return [problem for rule in rules for problem in rule(experiment)]
 
 
@@ -262,6 +265,24 @@ def _wrong_columns(e: Experiment, table: OwnTable) -> list[tuple[tuple[str | int
     return found
 
 
+def own_data_sets_are_others(e: Experiment) -> Iterator[Problem]:
+    names: list[str] = []
+    for i, one in enumerate(e.data.own):
+        found = []
+        if one.name in DATASETS:
+            found.append(("name", f"`{one.name}` is a data set that is known by name", "give yours another"))
+        if one.name in names:
+            found.append(("name", f"a second data set `{one.name}`", "give it another name"))
+        if one.low >= one.high:
+            hint = "`low` is the least label, `high` the greatest"
+            found.append(("low", f"labels go from {one.low:g} to {one.high:g}", hint))
+        elif one.low != -one.high:
+            found.append(("low", *off_centre(one.low, one.high)))
+        names.append(one.name)
+        for field, message, hint in found:
+            yield Problem("C2F382", ("data", "own", i, field), message, hint)
+
+
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     data_sets_exist,
     data_sets_have_the_splits,
@@ -279,4 +300,5 @@ RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     evaluation_heeds_its_fields,
     claims_can_be_judged,
     tables_have_numbers,
+    own_data_sets_are_others,
 )

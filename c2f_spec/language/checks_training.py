@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.experiment import Experiment
 
+
 FULL_RATE = 2e-6
 """Peak learning rate above which full-parameter GRPO of a 7B model is unheard of (METHOD 8.1: recipes use 1e-6)."""
 
@@ -160,6 +161,27 @@ def server_has_an_address(e: Experiment) -> Iterator[Problem]:
         yield Problem("C2F377", ("grpo", "engine"), message, hint)
 
 
+def frames_can_have_a_size(e: Experiment) -> Iterator[Problem]:
+    least, most = e.media.min_pixels, e.media.max_pixels
+    if least is not None and least > most:
+        message = f"a frame of at least {least} pixels, and of at most {most}"
+        yield Problem("C2F380", ("media", "min_pixels"), message, "lower it, or raise `max_pixels`")
+
+
+def interleaved_sound_is_generated_from(e: Experiment) -> Iterator[Problem]:
+    if e.media.audio != "in_video":
+        return
+    for name, section in (("grpo", e.grpo), ("evaluate", e.evaluate)):
+        if section is not None and isinstance(section.engine, VllmEngine):
+            message = (
+                f"`{name}.engine: vllm` takes sound as an item of its own, and `media.audio` interleaves it"
+            )
+            yield Problem(
+                "C2F381", ("media", "audio"), message, "set `audio: item`, or `engine: transformers`"
+            )
+            return
+
+
 RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     full_tuning_is_slow_tuning,
     answers_of_a_group_differ,
@@ -172,4 +194,6 @@ RULES: tuple[Callable[[Experiment], Iterator[Problem]], ...] = (
     rewards_are_normalised_one_way,
     towers_are_trained_whole,
     server_has_an_address,
+    frames_can_have_a_size,
+    interleaved_sound_is_generated_from,
 )

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from c2f_spec.diagnostics.diagnostic import Diagnostic, Place, SpecErrors, Text
+from c2f_spec.diagnostics.diagnostic import Diagnostic, Loc, Place, SpecErrors, Text
 from c2f_spec.errors import InvalidSpec, shorten
 from c2f_spec.files import DISK
 
@@ -55,8 +55,6 @@ MAX_DEPTH = 40
 MAX_NODES = 20_000
 MAX_PROBLEMS = 100
 NULLS = ("", "~", "null", "Null", "NULL")
-
-Loc = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,3 +326,42 @@ class _Builder:
         if type(event).__name__ in ("MappingStartEvent", "SequenceStartEvent"):
             width = 1
         return Place(self.text, start.line + 1, start.column + 1, max(1, width))
+
+
+# A spec → its variants. One without inheritance, parameters and sweep is its own only variant, at no cost.
+#
+# The language itself is imported when a spec uses it: most do not, and `validate` would wait for it.
+
+
+BUILDING = ("extends", "template", "with")
+MISSPELLED = {
+    "extend": "extends", "inherits": "extends", "base": "extends", "templates": "template", "param": "params",
+    "parameters": "params", "sweeps": "sweep", "matrix": "sweep.matrix", "zip": "sweep.zip", "ablate": "sweep.ablate",
+    "variants": "sweep.variants", "seeds": "sweep.seeds",
+}  # fmt: skip
+"""What people write. Told before anything else, because without it the rest of the spec makes no sense."""
+LANGUAGE = (*BUILDING, "params", "sweep")
+
+
+class Variant(NamedTuple):
+    """One spec, complete."""
+
+    name: str
+    document: Document
+    differences: tuple[tuple[str, str], ...] = ()
+    """What the sweep set: paths and values, for people."""
+    factor: tuple[Loc, ...] | None = None
+    """An ablation may differ from the base here, and must; empty for the base itself."""
+
+
+class Expansion(NamedTuple):
+    """`name` is the spec's own, before a sweep names its variants."""
+
+    name: str
+    variants: tuple[Variant, ...]
+
+
+def spec_name(data: dict[str, object]) -> str:
+    """The name that a spec gives itself."""
+    name = data.get("name")
+    return name if isinstance(name, str) else "spec"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from c2f_spec.files import DISK
-from c2f_spec.language.variant import LANGUAGE, MISSPELLED, Expansion, Variant, spec_name
+from c2f_spec.language.document import LANGUAGE, MISSPELLED, Expansion, Variant, spec_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

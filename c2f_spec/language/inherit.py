@@ -15,14 +15,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.diagnostic import SpecErrors
+from c2f_spec.diagnostics.diagnostic import Problems, SpecErrors
 from c2f_spec.errors import InvalidSpec
 from c2f_spec.files import enclosing_repository
-from c2f_spec.language.document import MAX_BYTES, read_document
+from c2f_spec.language.document import BUILDING, MAX_BYTES, MISSPELLED, read_document
 from c2f_spec.language.params import Scope, substitute
-from c2f_spec.language.problems import Problems, suggest
+from c2f_spec.language.suggestions import suggest
 from c2f_spec.language.tree import Source, Tree, merge, tree_from
-from c2f_spec.language.variant import BUILDING, MISSPELLED
 
 if TYPE_CHECKING:
     from c2f_spec.diagnostics.diagnostic import Place

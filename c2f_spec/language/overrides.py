@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.diagnostic import Place, SpecErrors, Text
-from c2f_spec.language.document import load_value
-from c2f_spec.language.problems import Problems, suggest
+from c2f_spec.diagnostics.diagnostic import Place, Problems, SpecErrors, Text
+from c2f_spec.language.document import BUILDING, load_value
+from c2f_spec.language.suggestions import suggest
 from c2f_spec.language.tree import Source, Tree, put
-from c2f_spec.language.variant import BUILDING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from c2f_spec.language.document import Loc
+    from c2f_spec.diagnostics.diagnostic import Loc
     from c2f_spec.language.params import Scope
 
 MAX_PARTS = 20

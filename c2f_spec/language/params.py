@@ -14,14 +14,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from c2f_spec.language.problems import Problems, format_value, suggest
+from c2f_spec.diagnostics.diagnostic import Problems
+from c2f_spec.language.suggestions import format_value, suggest
 from c2f_spec.language.tree import Kind, Parameter, Source, Tree, _is
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from c2f_spec.diagnostics.diagnostic import Diagnostic, Place
-    from c2f_spec.language.document import Loc
+    from c2f_spec.diagnostics.diagnostic import Diagnostic, Loc, Place
 
 
 FIELDS = ("kind", "default", "min", "max", "choices", "description")
@@ -124,7 +124,10 @@ def substitute(
     for name, source in given.items():
         if name not in parameters:
             problems.add(
-                source.key or source.place, "C2F514", f"no parameter `{name}`", suggest(name, parameters)
+                source.key or source.place,
+                "C2F514",
+                f"no parameter `{name}`",
+                suggest(name, parameters),
             )
         else:
             parameters[name].check(source, problems)

@@ -16,7 +16,8 @@ from c2f_spec.spec.experiment import Experiment
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from c2f_spec.language.document import Document, Loc
+    from c2f_spec.diagnostics.diagnostic import Loc
+    from c2f_spec.language.document import Document
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.policy import Policy
 

@@ -20,16 +20,16 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from c2f_spec.language.document import BUILDING
 from c2f_spec.language.overrides import Setting, is_path
-from c2f_spec.language.problems import Problems, format_value, suggest
+from c2f_spec.language.suggestions import format_value, suggest
 from c2f_spec.language.tree import Source, Tree
-from c2f_spec.language.variant import BUILDING
 from c2f_spec.spec.base import NAME_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from c2f_spec.language.document import Loc
+    from c2f_spec.diagnostics.diagnostic import Loc, Problems
 
 FIELDS = ("matrix", "zip", "include", "exclude", "variants", "ablate", "seeds", "max_variants")
 FIXED = ("c2f", "name", "sweep", *BUILDING)

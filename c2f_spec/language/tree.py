@@ -15,13 +15,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from c2f_spec.language.problems import Problems, format_value, suggest
+from c2f_spec.language.suggestions import format_value, suggest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from c2f_spec.diagnostics.diagnostic import Place
-    from c2f_spec.language.document import Document, Loc
+    from c2f_spec.diagnostics.diagnostic import Loc, Place, Problems
+    from c2f_spec.language.document import Document
 
 
 Notes = tuple[str, ...]

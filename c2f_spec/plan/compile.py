@@ -84,7 +84,7 @@ def load_variants(
     if found := dedupe(problems):
         raise SpecErrors(found)
     if len(loaded) > 1:
-        from c2f_spec.language.ablations import check_ablations
+        from c2f_spec.language.variants import check_ablations
 
         if found := check_ablations(expansion.variants, [item.experiment for item in loaded]):
             raise SpecErrors(found)

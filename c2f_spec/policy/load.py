@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from c2f_spec.language.document import Loc
+    from c2f_spec.diagnostics.diagnostic import Loc
     from c2f_spec.spec.policy import Policy
 
 

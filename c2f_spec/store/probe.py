@@ -10,7 +10,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.health import HealthCheck, error, ok, warning
+from c2f_spec.diagnostics.diagnostic import HealthCheck, error, ok, warning
 from c2f_spec.errors import Unreachable
 
 if TYPE_CHECKING:

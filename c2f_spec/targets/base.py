@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from c2f_spec.diagnostics.health import HealthCheck
+    from c2f_spec.diagnostics.diagnostic import HealthCheck
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.plan.verify import Evidence
     from c2f_spec.spec.handoff import StageFile

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from c2f_spec.diagnostics.health import HealthCheck, error, ok, warning
+from c2f_spec.diagnostics.diagnostic import HealthCheck, error, ok, warning
 from c2f_spec.errors import MEANING, StageExit, Unreachable, UsageError
 from c2f_spec.plan import model
 from c2f_spec.spec.grpo import Grpo

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from c2f_spec.keys import content_key
+from c2f_spec.language.yaml_writer import render_manifests
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.plan.model import Plan
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.manifests.validation import manifest_errors
-from c2f_spec.targets.kubernetes.manifests.yaml_text import emit
 
 ROOT = Path(__file__).parent.parent.parent
 JOBS = 1000
@@ -30,7 +30,7 @@ def main() -> None:
         made, seconds = timed(lambda: [prepare(plan, stage) for stage in plan.stages[-JOBS:]])
         times["objects"].append(seconds)
         flat = [item for objects in made for item in objects]
-        text, seconds = timed(lambda flat=flat: emit(flat))
+        text, seconds = timed(lambda flat=flat: render_manifests(flat))
         times["YAML"].append(seconds)
         found, seconds = timed(lambda flat=flat: manifest_errors(flat, environment))
         times["checks"].append(seconds)

@@ -16,7 +16,7 @@ from c2f_spec.language.inherit import MAX_DEPTH, MAX_FILES
 from c2f_spec.language.parse import parse
 from c2f_spec.language.tree import Tree, locations, merge, tree_from
 from c2f_spec.language.variant_names import label
-from c2f_spec.language.yaml_writer import render_document, value_origins
+from c2f_spec.language.yaml_writer import render_spec, value_origins
 from c2f_spec.plan.compile import load_variants, warnings_of
 from c2f_spec.plan.keys import Given, Pins, build
 from c2f_spec.spec.datasets import DATASETS
@@ -414,7 +414,7 @@ PLAIN = st.recursive(
 def test_what_is_emitted_reads_back(data):
     if "<<" in str(data):
         return
-    assert load_document(render_document(data).encode(), "x").data == data
+    assert load_document(render_spec(data).encode(), "x").data == data
 
 
 # ---- laws of merging
@@ -431,7 +431,7 @@ def shaped(depth: int):
 
 
 def tree(data) -> Tree:
-    return tree_from(load_document((render_document(data) or "{}\n").encode(), "x"))
+    return tree_from(load_document((render_spec(data) or "{}\n").encode(), "x"))
 
 
 @given(shaped(2))
@@ -522,7 +522,7 @@ LANGUAGE = st.fixed_dictionaries(
 @given(LANGUAGE, st.lists(st.tuples(KEY, WORD), max_size=2))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 def test_whatever_is_written_is_expanded_or_told(specs, data, given_):
-    document = load_document(render_document(data).encode(), "x.yaml")
+    document = load_document(render_spec(data).encode(), "x.yaml")
     try:
         found = expand(document, Path("x.yaml"), [f"{path}={value}" for path, value in given_])
     except SpecErrors as error:

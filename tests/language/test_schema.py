@@ -381,7 +381,7 @@ def test_a_field_is_explained_with_what_it_costs(capsys):
         ("grpo.hint.triger", "did you mean `grpo.hint.trigger`?"),
         ("grpo.hnt.trigger", "did you mean `grpo.hint`?"),
         ("evaluation", "did you mean `evaluate`?"),
-        ("grpo.rewards.f1", "one of `format`, `polarity`, `score`"),
+        ("grpo.rewards.f1", "use one of `format`, `polarity`, `score`"),
     ],
 )
 def test_an_unknown_field_has_a_near_one(path, hint):

@@ -103,7 +103,7 @@ def site(fake, **more):
 
 
 def told(found, level=None):
-    return " | ".join(f"{f.what}: {f.detail} ({f.fix})" for f in found if level in (None, f.level))
+    return " | ".join(f"{f.subject}: {f.detail} ({f.remedy})" for f in found if level in (None, f.level))
 
 
 def test_a_healthy_cluster_has_no_errors(api):
@@ -114,7 +114,7 @@ def test_a_healthy_cluster_has_no_errors(api):
     assert told(found, "warning").startswith(
         "image localhost:1/c2f: the registry cannot be reached from this machine"
     )
-    assert {f.what for f in found if f.level == "ok"} >= {
+    assert {f.subject for f in found if f.level == "ok"} >= {
         "server version", "clock", "namespace team", "rights", "queue a800", "pool a800", "pool cpu", "secret c2f-store"
     }  # fmt: skip
 
@@ -147,7 +147,7 @@ def test_missing_rights_are_named_with_the_role(api):
     found = permissions.check_rights(site(api))
     assert "permission denied: create, delete" in told(found)
     assert "c2f-user" in told(found)
-    assert [f.what for f in found if f.level == "error"] == [
+    assert [f.subject for f in found if f.level == "error"] == [
         "rights on jobs", "rights on pods", "rights on pods/log", "rights on workloads"
     ]  # fmt: skip
 
@@ -261,7 +261,7 @@ A800 = {"gpu": "a800"}
 def test_pools(api, given, level, words):
     api.state.load(None, *given)
     found = nodes.check_pools(site(api, nvidia_driver="535.129.03"))
-    assert words in told([f for f in found if f.what == "pool a800"], level)
+    assert words in told([f for f in found if f.subject == "pool a800"], level)
 
 
 @pytest.mark.parametrize(
@@ -409,7 +409,7 @@ def test_the_verb_tells_and_its_code_says(c2f, api, repository):
     assert done.stdout.splitlines()[-1].startswith("0 errors, 1 warnings, ")
     api.denied = frozenset({("create", "jobs")})
     done = c2f("doctor", "here", "-o", "json", check=4)
-    assert [f["what"] for f in json.loads(done.stdout)["findings"] if f["level"] == "error"] == [
+    assert [f["subject"] for f in json.loads(done.stdout)["findings"] if f["level"] == "error"] == [
         "rights on jobs"
     ]
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from c2f_spec.errors import StageExit
 from c2f_spec.language.document import load_document
+from c2f_spec.language.yaml_writer import render_manifest, render_manifests
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.spec.cluster import VERSIONS, KubernetesEnvironment
 from c2f_spec.spec.plan_json import Origin
@@ -22,7 +23,6 @@ from c2f_spec.targets.kubernetes.manifests.driver import driver_job, plan_map
 from c2f_spec.targets.kubernetes.manifests.job_shapes import features, pod_failure_policy
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.manifests.validation import KINDS, PATH, manifest_errors, schema_errors
-from c2f_spec.targets.kubernetes.manifests.yaml_text import document, emit
 from runtime.process.parallel import available_cores
 from tests import kubernetes_schemas
 
@@ -99,7 +99,7 @@ def test_every_kind_that_is_rendered_has_a_schema_but_volcanos():
 
 
 def test_the_same_bytes_each_time():
-    texts = {emit(rendered(planned("sims_hint", "a800"))) for _ in range(2)}
+    texts = {render_manifests(rendered(planned("sims_hint", "a800"))) for _ in range(2)}
     assert len(texts) == 1
 
 
@@ -355,7 +355,7 @@ def all_of(**changes):
     """Text of a plan with training on two nodes and a teacher behind vLLM."""
     plan = served(**changes)
     plan = with_placement(plan, "sft", nodes=2, gpus=8)
-    return emit(rendered(plan))
+    return render_manifests(rendered(plan))
 
 
 def test_every_field_of_an_environment_does_something():
@@ -523,7 +523,7 @@ def loads(text):
 @pytest.mark.parametrize("text", TRICKY)
 def test_text_stays_what_it_is(text):
     item = {"a": text, "b": [text, {"c": text, text: text}], "e": {}, "f": []}
-    for read in loads(document(item)):
+    for read in loads(render_manifest(item)):
         assert read == item
 
 
@@ -538,7 +538,7 @@ VALUES = st.recursive(
 @settings(max_examples=30)
 @given(st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), VALUES, min_size=1, max_size=3))
 def test_whatever_is_emitted_is_read_back_by_both_versions_of_yaml(item):
-    for read in loads(document(item)):
+    for read in loads(render_manifest(item)):
         assert read == item
 
 

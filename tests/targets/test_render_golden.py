@@ -14,10 +14,10 @@ from collections import Counter
 
 import pytest
 
+from c2f_spec.language.yaml_writer import render_manifest, render_manifests
 from c2f_spec.spec.cluster import VERSIONS
 from c2f_spec.targets.kubernetes.manifests.driver import driver_job, plan_map
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
-from c2f_spec.targets.kubernetes.manifests.yaml_text import document, emit
 from tests.targets.test_render import HOME, SPECS, first, job_in, planned, served, with_placement
 
 MAIN = {"a800": "sims_hint", "kind": "smoke"}
@@ -55,8 +55,8 @@ def by_kind(spec):
     found = {}
     for stage in plan.stages:
         if stage.kind not in found:
-            found[stage.kind] = readable(emit([shown(o) for o in prepare(plan, stage)]))
-    found["driver"] = readable(emit([shown(plan_map(plan)), driver_job(plan, NOUGHT)]))
+            found[stage.kind] = readable(render_manifests([shown(o) for o in prepare(plan, stage)]))
+    found["driver"] = readable(render_manifests([shown(plan_map(plan)), driver_job(plan, NOUGHT)]))
     return found
 
 
@@ -106,18 +106,18 @@ def without_names(text):
 def test_a_teacher_behind_vllm(golden):
     plan = served()
     job = job_in(prepare(plan, first(plan, "distil")))
-    golden("render/vllm.yaml", readable(document(job)))
+    golden("render/vllm.yaml", readable(render_manifest(job)))
 
 
 def test_training_on_two_nodes(golden):
     plan = with_placement(planned("sims_hint", "a800"), "grpo", nodes=2, gpus=8)
     objects = [shown(o) for o in prepare(plan, first(plan, "grpo"))]
-    golden("render/two_nodes.yaml", readable(emit(objects)))
+    golden("render/two_nodes.yaml", readable(render_manifests(objects)))
 
 
 def test_shards(golden):
     plan = with_placement(planned("sims_hint", "a800"), "evaluate", shards=4)
-    golden("render/shards.yaml", readable(document(job_in(prepare(plan, first(plan, "evaluate"))))))
+    golden("render/shards.yaml", readable(render_manifest(job_in(prepare(plan, first(plan, "evaluate"))))))
 
 
 def jobs_of(version):
@@ -128,7 +128,7 @@ def jobs_of(version):
     for kind in ("sft", "evaluate", "grpo"):
         job = job_in(prepare(plan, first(plan, kind)))
         job["spec"]["template"] = "(of all versions)"
-        parts.append(f"# {kind}\n{readable(document(job))}")
+        parts.append(f"# {kind}\n{readable(render_manifest(job))}")
     return "".join(parts)
 
 

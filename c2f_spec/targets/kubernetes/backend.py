@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.health import HealthCheck, error
+from c2f_spec.diagnostics.diagnostic import HealthCheck, error
 from c2f_spec.errors import C2fError
 from c2f_spec.spec.handoff import StageFile
 

@@ -102,9 +102,9 @@ class Request:
         return str(self.objects[-1]["metadata"]["name"])
 
     def __str__(self) -> str:
-        from c2f_spec.targets.kubernetes.manifests.yaml_text import emit
+        from c2f_spec.language.yaml_writer import render_manifests
 
-        return emit([*self.objects])
+        return render_manifests([*self.objects])
 
 
 class Kubernetes:

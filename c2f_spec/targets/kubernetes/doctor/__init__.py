@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.health import HealthCheck, error, warning
+from c2f_spec.diagnostics.diagnostic import HealthCheck, error, warning
 from c2f_spec.errors import Unreachable
 from c2f_spec.targets.kubernetes.doctor.images import check_images
 from c2f_spec.targets.kubernetes.doctor.nodes import check_pools

@@ -13,7 +13,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlencode
 
-from c2f_spec.diagnostics.health import HealthCheck, error, ok, warning
+from c2f_spec.diagnostics.diagnostic import HealthCheck, error, ok, warning
 from c2f_spec.targets.kubernetes.client import SECRETS
 from c2f_spec.targets.kubernetes.errors import Forbidden
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.diagnostics.health import HealthCheck, error, ok, warning
+from c2f_spec.diagnostics.diagnostic import HealthCheck, error, ok, warning
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, SECRETS, SERVICE_ACCOUNTS, VOLUME_CLAIMS
 
 if TYPE_CHECKING:

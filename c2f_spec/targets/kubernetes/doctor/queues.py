@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.diagnostics.health import HealthCheck, error, ok, warning
+from c2f_spec.diagnostics.diagnostic import HealthCheck, error, ok, warning
 from c2f_spec.spec.quantities import amount
 from c2f_spec.targets.kubernetes.client import CLUSTER_QUEUES, LOCAL_QUEUES, PRIORITY_CLASSES, VOLCANO_QUEUES
 from c2f_spec.targets.kubernetes.errors import Forbidden

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
-from c2f_spec.diagnostics.health import HealthCheck, error, ok, warning
+from c2f_spec.diagnostics.diagnostic import HealthCheck, error, ok, warning
 from c2f_spec.targets.kubernetes.client import NAMESPACES
 
 if TYPE_CHECKING:
