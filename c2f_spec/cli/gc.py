@@ -37,6 +37,9 @@ def gc(args: Namespace) -> int:
         output.note(f"{found.foreign} plans of other repositories are in this store; what they need stays")
     if found.elsewhere:
         output.note(f"warning: {found.elsewhere} specs of other branches do not compile, and reach nothing")
+    for folder, has_plan in found.undescribed.items():
+        kept = "the stages of the saved plans with its name stay" if has_plan else "its stages are not known"
+        output.note(f"warning: {folder} has no readable report.json: {kept}")
     if not args.delete:
         if items:
             output.note("nothing is removed; --delete marks it, and removes it when it is garbage still")
@@ -44,6 +47,11 @@ def gc(args: Namespace) -> int:
     if found.broken:
         raise InvalidSpec(
             "nothing is removed while a spec here does not compile", hint="repair or name specs"
+        )
+    if unknown := [folder for folder, has_plan in found.undescribed.items() if not has_plan]:
+        raise InvalidSpec(
+            f"nothing is removed while the stages of {', '.join(unknown)} are not known",
+            hint="run `c2f-spec report` again for its spec, or remove the folder from the store",
         )
     _delete(objects, items, now=args.yes, days=args.days)
     return Exit.OK

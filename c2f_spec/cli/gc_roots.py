@@ -20,18 +20,17 @@ from c2f_spec.files import DISK
 from c2f_spec.language.lock_file import UNPINNED, read_lock
 from c2f_spec.plan.compile import compile_plan, load_variants, unpinned
 from c2f_spec.plan.pins import staged_copies
+from c2f_spec.report import references
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.store.gc import Reachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from c2f_spec.plan.pins import Staged
     from c2f_spec.store.protocol import ObjectStore
 
 ANYWHERE = LocalEnvironment(c2f="v1", kind="local", store=".", demo=True)
-FOOTER = re.compile(r"Plan ([0-9a-f]{16}) in the environment")
-"""What a report says of the plan that it is of (`report/markdown.py`)."""
 PARAMS = re.compile(rb"^params:", re.MULTILINE)
 """A template is no spec."""
 
@@ -46,6 +45,8 @@ class Found(NamedTuple):
     """Specs of other branches that do not compile."""
     foreign: int
     """Plans of other repositories."""
+    undescribed: dict[str, bool]
+    """Folders of reports that have no readable `report.json`, each with whether a saved plan has its name."""
 
 
 def found(objects: ObjectStore, root: Path, specs: Sequence[str], keep: Sequence[str]) -> Found:
@@ -66,11 +67,18 @@ def found(objects: ObjectStore, root: Path, specs: Sequence[str], keep: Sequence
             elsewhere += len(failed)
             copies |= set(_pinned(place))
         copies |= set(_pinned(here))
-        saved, foreign = _saved(objects, repo)
+        reports = _reports(objects)
+        undescribed = {folder for folder, report in reports.items() if report is None}
+        saved, unknown, foreign = _saved(objects, repo, undescribed)
     for plan in (*saved, *(json.loads(Path(p).read_bytes()) for p in keep)):
         stages |= {s["key"]: s["preimage"] for s in plan["stages"]}
-    copies |= {name for preimage in stages.values() for name in _copies(preimage)}
-    return Found(Reachable(frozenset(stages), frozenset(copies)), broken, elsewhere, foreign)
+    copies |= {name for preimage in stages.values() for name in references.copies(preimage)}
+    keys = set(stages)
+    for report in filter(None, reports.values()):
+        keys |= report.stages
+        copies |= report.copies
+    undescribed_plans = {folder: folder not in unknown for folder in sorted(undescribed)}
+    return Found(Reachable(frozenset(keys), frozenset(copies)), broken, elsewhere, foreign, undescribed_plans)
 
 
 def _add(
@@ -106,30 +114,39 @@ def _pinned(place: Place) -> Iterator[str]:
     yield from (f"models/{name.replace('@', '/')}/{digest}" for name, digest in lock.models.items())
 
 
-def _copies(preimage: dict[str, object]) -> Iterator[str]:
-    """Copies that a stage reads."""
-    data, models = preimage.get("data"), preimage.get("models")
-    if isinstance(data, dict):
-        yield f"datasets/{data['name']}/{data['digest']}"
-    if isinstance(models, dict):
-        yield from (f"models/{name.replace('@', '/')}/{digest}" for name, digest in models.items())
+def _reports(objects: ObjectStore) -> dict[str, references.References | None]:
+    """Return folder → what the report in it refers to, or `None` where the report has no readable `report.json`."""
+    names = [
+        n
+        for n in objects.names("reports")
+        if n.endswith((f"/{references.FILE}", "/report.html", "/report.md"))
+    ]
+    folders = dict.fromkeys(name.rsplit("/", 1)[0] for name in names)
+    data = objects.read_many(f"{folder}/{references.FILE}" for folder in folders)
+    return {f: references.from_json(data.get(f"{f}/{references.FILE}", b"")) for f in folders}
 
 
-def _saved(objects: ObjectStore, repo: Repository) -> tuple[list[dict[str, Any]], int]:
-    """Plans in the store that reports are of, or other repositories; and how many are another's."""
-    pages = objects.read_many(n for n in objects.names("reports") if n.endswith("/report.md"))
-    told = {digest for text in pages.values() for digest in FOOTER.findall(text.decode("utf-8", "replace"))}
-    kept, foreign, known = [], 0, {}
+def _saved(
+    objects: ObjectStore, repo: Repository, undescribed: Collection[str]
+) -> tuple[list[dict[str, Any]], set[str], int]:
+    """Return the saved plans to keep, the undescribed reports that none of them has the name of, and how many are foreign.
+
+    A plan is kept if it was launched from a commit that this repository does not have (it is foreign), or if it has the
+    name of a report that does not say which stages it shows.
+    """
+    kept, unknown, foreign, commits = [], set(undescribed), 0, {}
     for name in objects.names("plans"):
         data = objects.read(name) if name.endswith("/plan.json") else None
         if data is None:
             continue
         plan = json.loads(data)
         commit = (plan.get("origin") or {}).get("commit")
-        if commit and commit not in known:
-            known[commit] = repo.knows(commit)
-        if commit and not known[commit]:
-            foreign += 1
-        if name.split("/")[1][:16] in told or (commit and not known[commit]):
+        if commit and commit not in commits:
+            commits[commit] = repo.knows(commit)
+        is_foreign = bool(commit) and not commits[commit]
+        folder = f"reports/{plan['name'].replace(' ', '-')}"
+        foreign += is_foreign
+        unknown.discard(folder)
+        if is_foreign or folder in undescribed:
             kept.append(plan)
-    return kept, foreign
+    return kept, unknown, foreign

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.cli.workspace import compile_work
 from c2f_spec.errors import Exit, UsageError
 from c2f_spec.plan.compile import store_url
+from c2f_spec.report import references
 from c2f_spec.store.open import open_store
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def write_report(plan: Plan, objects: ObjectStore, folder: Path | None) -> str:
         for name, text in found.items():
             (folder / name).write_text(text, encoding="utf-8")
         return str(folder / "report.html")
-    for name, text in found.items():
+    # `report.json` goes first: a report that is interrupted must not lack what `gc` decides by.
+    for name, text in {references.FILE: references.to_json(plan), **found}.items():
         objects.replace(f"reports/{plan.folder}/{name}", text.encode())
     return report_place(plan, objects)
 

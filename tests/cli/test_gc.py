@@ -10,6 +10,7 @@ import pytest
 from c2f_spec.keys import content_key
 from c2f_spec.plan.compile import compile_plan
 from c2f_spec.plan.plan_file import to_json
+from c2f_spec.report import references
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
@@ -137,8 +138,8 @@ def branches(c2f, repository, tiny_spec, tmp_path, monkeypatch):
     tiny_spec.write_text(TINY_SPEC.replace("train: 12", "train: 10"))
     commit(repository)
     plan = plans["report"]
-    store.create(f"plans/{plan.digest}/plan.json", json.dumps(to_json(plan)).encode())
-    store.create("reports/old/report.md", f"Plan {plan.digest[:16]} in the environment here.\n".encode())
+    store.create("reports/old/report.json", references.to_json(plan).encode())
+    store.create("reports/old/report.md", b"# old\n")
     for path in (repository / ".c2f").rglob("*"):
         os.utime(path, (0, 0))
     return store, plans
@@ -193,3 +194,39 @@ def test_what_another_repository_launched_stays(c2f, branches):
     done = c2f("gc")
     assert "1 plans of other repositories" in done.stderr
     assert not any(f"{s.kind} {s.key}" in done.stdout for s in plans["nobody"].stages)
+
+
+def stages_named(done):
+    """Keys of the stages that `gc` names as garbage."""
+    names = (item["name"] for item in json.loads(done.stdout)["items"])
+    return {name.split()[1] for name in names if not name.startswith("datasets/")}
+
+
+def test_the_words_of_a_report_decide_nothing(c2f, branches):
+    store, plans = branches
+    before = stages_named(c2f("gc", "-o", "json"))
+    assert before
+    assert not before & {s.key for s in plans["report"].stages}
+    prose = f"# Bericht\n\nPlan {plans['nobody'].digest[:16]} in the environment here.\n"
+    for page in ("report.md", "report.html"):
+        store.replace(f"reports/old/{page}", prose.encode())
+    assert stages_named(c2f("gc", "-o", "json")) == before
+
+
+@pytest.mark.parametrize("data", [None, b"{", b'{"format_version": 2}', b"[]"])
+def test_a_report_without_readable_data_is_named_and_keeps_the_plans_of_its_name(c2f, branches, data):
+    store, plans = branches
+    store.delete("reports/old/report.json")
+    if data is not None:
+        store.create("reports/old/report.json", data)
+    keys = {s.key for s in plans["report"].stages} - {s.key for s in plans["branch"].stages}
+    done = c2f("gc", "-o", "json")
+    assert "warning: reports/old has no readable report.json: its stages are not known" in done.stderr
+    assert keys <= stages_named(done)
+    refused = c2f("gc", "--delete", "--yes", check=3)
+    assert "nothing is removed while the stages of reports/old are not known" in refused.stderr
+    saved = {**to_json(plans["report"]), "name": "old"}
+    store.create("plans/old/plan.json", json.dumps(saved).encode())
+    done = c2f("gc", "-o", "json")
+    assert "the stages of the saved plans with its name stay" in done.stderr
+    assert not keys & stages_named(done)
