@@ -1,6 +1,6 @@
-"""`Document` → variants: inheritance, templates, sweeps and `--set`, each value keeping the place where it was written.
+"""Turn the text of a spec into an `Experiment`: document, inheritance, templates, sweeps, schema and checks.
 
-The language on top of the schema is five fields (`extends`, `template`, `with`, `params`, `sweep`) and no text
-templating: what moves is always a whole value at a location, so that a message can point to where it came from.
-Nothing here knows the schema; what is put together is judged by `parse` like a file that was written whole.
+The language on top of the schema has five fields (`extends`, `template`, `with`, `params`, `sweep`) and no text
+templating: whole values move, and each keeps the place where it was written, so that messages can point to it. The
+language does not know the schema; its result is validated by `parse` like a file that was written in full.
 """

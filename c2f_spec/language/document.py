@@ -1,10 +1,10 @@
-"""YAML text → `Document`: plain data, and the place of every key and value.
+"""Read YAML text into a `Document`: plain data, and the place of every key and value.
 
-A spec is data that strangers may send, so the language is small: maps, lists and scalars. Anchors, aliases, merge keys
-and tags are errors, a key may stand once, and depth and size are bounded. Plain scalars stay text (or null): the
+Specs may come from untrusted authors, so the language is small: maps, lists and scalars. Anchors, aliases, merge keys,
+tags and duplicate keys are errors, and depth and size are bounded. Plain scalars stay text (or null): the
 schema decides what `1e-5`, `no`, `010` or an all-digit commit hash are, so that no value changes its type on the way.
 Built from parser events and not from a loader, because a loader has already dropped the first of two equal keys.
-The limits keep any text of `MAX_BYTES` under two seconds and 200 MB, and what is said of it readable.
+The limits keep any text of `MAX_BYTES` under two seconds and 200 MB, and its diagnostics readable.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ MAX_TAG = 200
 
 
 def explicit_tag(event: Any) -> str:
-    """The explicit tag of a node as it was written, or nothing."""
+    """Return the explicit tag of a node as it was written, or `""`."""
     tag = str(getattr(event, "ctag", None))
     return "" if tag in ("None", "!") else tag
 
 
 def parse_events(content: str) -> Iterator[Any]:
-    """Parser events of `content`. Long tags are cut: to decode one takes the square of its length."""
+    """Return the parser events of `content`. Long tags are cut: decoding takes the square of their length."""
     from ruamel.yaml import YAML
     from ruamel.yaml.parser import Parser
 
@@ -59,10 +59,10 @@ NULLS = ("", "~", "null", "Null", "NULL")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A parsed file. `values` and `keys` say where the value, and the key, of a location stand.
+    """A parsed file. `values` and `keys` have the places of the value and the key of every location.
 
-    Places carry their own text: what `extends`, a template, a sweep or `--set` contributed stands elsewhere than in
-    `text`, and `origins` and `routes` tell how it came here.
+    Places carry their own text: values from `extends`, a template, a sweep or `--set` are in other files than `text`,
+    and `origins` and `routes` explain how they came into this document.
     """
 
     text: Text
@@ -70,21 +70,21 @@ class Document:
     values: dict[Loc, Place] = field(repr=False)
     keys: dict[Loc, Place] = field(repr=False)
     origins: dict[Loc, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    """Notes on values that a sweep, a parameter or `--set` put where they are."""
+    """Notes on values that a sweep, a parameter or `--set` placed."""
     routes: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    """By the path of another file: how its values came here."""
+    """Path of another file to notes on how its values came into this document."""
 
     def place(self, loc: Loc, *, key: bool = False) -> Place:
-        """The place of `loc`, or of its nearest ancestor in the text.
+        """Return the place of `loc`, or of its nearest ancestor in the text.
 
-        A pydantic location also holds union tags and the names of missing fields, which are not in the text. So we
-        look for the longest run of parts that is, preferring later parts: a tag may share its name with a key.
+        A pydantic location also holds union tags and the names of missing fields, which are not in the text. The
+        longest subsequence of parts that is in the text wins, later parts first: a tag may share its name with a key.
         """
         best = self._nearest(loc)
         return self.keys.get(best, self.values[best]) if key else self.values[best]
 
     def notes(self, loc: Loc, *, key: bool = False) -> tuple[str, ...]:
-        """How the value at `place(loc)` came to where it is used, if not by being written there."""
+        """Return how the value at `place(loc)` came into this document, if it was not written there."""
         own = self.origins.get(self._nearest(loc), ())
         return own + self.routes.get(self.place(loc, key=key).text.path, ())
 
@@ -95,30 +95,30 @@ class Document:
         return max(reversed(found), key=len)
 
 
-def read_document(path: Path, shown: str, files: Files = DISK) -> Document:
-    """The document of a file, which messages call `shown`. Raises `InvalidSpec`."""
+def read_document(path: Path, name: str, files: Files = DISK) -> Document:
+    """Return the document of a file, which messages call `name`. Raises `InvalidSpec`."""
     try:
         data = files.read(path, MAX_BYTES + 1)
     except FileNotFoundError:
         from c2f_spec.language.suggestions import suggest_file
 
         raise InvalidSpec(
-            f"{shown}: no such file", hint=suggest_file(path), code="C2F117", file=shown
+            f"{name}: file not found", hint=suggest_file(path), code="C2F117", file=name
         ) from None
     except IsADirectoryError:
-        raise InvalidSpec(f"{shown}: is a folder", hint="name a file", code="C2F118", file=shown) from None
+        raise InvalidSpec(f"{name}: is a folder", hint="name a file", code="C2F118", file=name) from None
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-        why = error.strerror if isinstance(error, OSError) else error
-        raise InvalidSpec(f"{shown}: cannot be read: {why}", code="C2F119", file=shown) from None
-    return load_document(data, shown)
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InvalidSpec(f"{name}: cannot be read: {reason}", code="C2F119", file=name) from None
+    return load_document(data, name)
 
 
 def load_document(data: bytes, path: str) -> Document:
-    """Raises `SpecErrors` with the place if `data` is not a document."""
+    """Return the document of the bytes of a file. Raises `InvalidSpec` or `SpecErrors` if they are none."""
     if len(data) > MAX_BYTES:
         raise InvalidSpec(
-            f"{path}: larger than {MAX_BYTES:,} bytes",
-            hint="a spec is a page, not data",
+            f"{path}: file too large: more than {MAX_BYTES:,} bytes",
+            hint="check that the file is a spec: a spec has a page or two",
             code="C2F120",
             file=path,
         )
@@ -127,30 +127,29 @@ def load_document(data: bytes, path: str) -> Document:
         text = Text(path, data.decode())
     except UnicodeDecodeError as error:
         text = Text(path, data.decode("utf-8", "replace"))
-        what = "UTF-16 text" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte {data[error.start]:#04x}"
+        content = (
+            "UTF-16 text" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else f"byte {data[error.start]:#04x}"
+        )
         at = _position(text, len(data[: error.start].decode("utf-8", "replace")))
-        found = Diagnostic("C2F112", at, f"not UTF-8 text ({what})", "save it as UTF-8")
+        found = Diagnostic("C2F112", at, f"invalid UTF-8 ({content})", "save the file as UTF-8")
         raise SpecErrors([found]) from None
     return _Builder(text).document()
 
 
 def _position(text: Text, index: int) -> Place:
-    """The place of a character, by its index."""
+    """Return the place of a character, by its index."""
     before = Text(text.path, text.content[:index]).lines
     return Place(text, len(before), len(before[-1]) + 1)
 
 
 def load_value(argument: Text, start: int) -> Document:
-    """The value that stands in `argument` from column `start` on, of any kind: what `--set path=value` is given.
-
-    Raises `SpecErrors`.
-    """
+    """Return the value of any type in `argument` from column `start` on, as in `--set path=value`. Raises `SpecErrors`."""
     padded = " " * start + argument.content[start:]
     return _Builder(argument, padded).value()
 
 
 class _Builder:
-    """Events → data. One pass; every problem that leaves the text readable is collected, the rest end it."""
+    """Build data from parser events in one pass. Problems that leave the text readable are collected, others end it."""
 
     def __init__(self, text: Text, content: str | None = None) -> None:
         self.text, self.content = text, text.content if content is None else content
@@ -177,8 +176,8 @@ class _Builder:
             self._stop(
                 "C2F113",
                 _position(self.text, error.position),
-                f"a control character (U+{error.character:04X}), which YAML does not take",
-                "save it as plain UTF-8 text; in double quotes, write an escape such as `\\x1b`",
+                f"invalid control character (U+{error.character:04X})",
+                "remove it, or write an escape such as `\\x1b` in double quotes",
             )
         except (YAMLError, ValueError, OverflowError) as error:  # ruamel, of odd versions and escapes
             mark = None
@@ -187,9 +186,9 @@ class _Builder:
             about = " ".join(str(getattr(error, "problem", None) or error).split())
             hint = "check indentation, quotes and brackets here and on the line above"
             if "'\\t'" in about:
-                hint = "indent with spaces: YAML takes no tabs there"
+                hint = "indent with spaces: YAML does not allow tabs there"
             at = Place(self.text, mark.line + 1, mark.column + 1) if mark else Place(self.text, 1, 1)
-            self._stop("C2F101", at, f"not YAML: {shorten(about, 120)}", hint)
+            self._stop("C2F101", at, f"invalid YAML: {shorten(about, 120)}", hint)
         if self.problems:
             raise SpecErrors(self.problems)
         return Document(self.text, data, self.values, self.keys)
@@ -200,13 +199,13 @@ class _Builder:
             self._stop(
                 "C2F103",
                 self.values[()],
-                "a spec is a map of fields",
+                "a spec must be a map of fields",
                 "start with `c2f: v1`; specs/ has examples",
             )
         return data
 
     def _node_alone(self) -> Any:
-        """The one node of the text."""
+        """Return the only node of the text."""
         next(self.events)  # start of the stream
         event = next(self.events)
         if type(event).__name__ == "StreamEndEvent":
@@ -218,14 +217,22 @@ class _Builder:
             )
         if event.version not in (None, (1, 2)):
             self._stop(
-                "C2F121", Place(self.text, 1, 1), "a `%YAML` directive of another version", "remove it"
+                "C2F121",
+                Place(self.text, 1, 1),
+                "unsupported `%YAML` version: only 1.2 is supported",
+                "remove the line",
             )
         start = next(self.events)
         data = self._node(start, ())
         next(self.events)  # end of the document
         event = next(self.events)
         if type(event).__name__ != "StreamEndEvent":
-            self._stop("C2F104", self._place(event), "a second document in one file", "one file is one spec")
+            self._stop(
+                "C2F104",
+                self._place(event),
+                "more than one document in a file",
+                "move the second spec to a file of its own",
+            )
         return data
 
     def _node(self, event: Any, loc: Loc) -> Any:
@@ -235,31 +242,31 @@ class _Builder:
             self._stop(
                 "C2F105",
                 place,
-                "too deep or too many values",
-                f"at most {MAX_DEPTH} levels and {MAX_NODES:,} values",
+                f"too deep or too many values: at most {MAX_DEPTH} levels and {MAX_NODES:,} values are allowed",
+                "",
             )
         kind = type(event).__name__
         if kind == "AliasEvent":
             self._problem(
                 "C2F106",
                 place,
-                f"an alias `*{shorten(event.anchor)}`",
-                "write the value out: aliases hide where it comes from",
+                f"YAML alias `*{shorten(event.anchor)}` is not supported",
+                "write the value out",
             )
             return None
         if event.anchor is not None:
             self._problem(
                 "C2F107",
                 place,
-                f"an anchor `&{shorten(event.anchor)}`",
-                "write the value out: anchors hide where it comes from",
+                f"YAML anchor `&{shorten(event.anchor)}` is not supported",
+                "remove the anchor",
             )
         if explicit_tag(event):
             self._problem(
                 "C2F108",
                 place,
-                f"a tag `{shorten(explicit_tag(event), 80)}`",
-                "leave it out: the schema decides what a value is",
+                f"YAML tag `{shorten(explicit_tag(event), 80)}` is not supported",
+                "remove the tag: the schema decides the type of a value",
             )
         if kind == "MappingStartEvent":
             return self._map(loc)
@@ -272,19 +279,19 @@ class _Builder:
         while type(event := next(self.events)).__name__ != "MappingEndEvent":
             place = self._place(event)
             if type(event).__name__ != "ScalarEvent":
-                self._stop("C2F109", place, "a key must be plain text", "")
+                self._stop("C2F109", place, "invalid key: it must be text", "")
             key = event.value
             if not key.isascii() or key != key.strip():
                 self._check_key(key, place)
             if key == "<<":
-                self._problem("C2F110", place, "a merge key `<<`", "write the fields out")
+                self._problem("C2F110", place, "YAML merge key `<<` is not supported", "write the fields out")
             elif key in data:
                 first = self.keys[*loc, key].line
                 self._problem(
                     "C2F111",
                     place,
-                    f"`{shorten(key)}` stands twice (first on line {first})",
-                    "keep one of them",
+                    f"duplicate key `{shorten(key)}` (first on line {first})",
+                    "remove one of them",
                 )
             self.keys.setdefault((*loc, key), place)
             value = self._node(next(self.events), (*loc, key))
@@ -298,22 +305,24 @@ class _Builder:
         return data
 
     def _check_key(self, key: str, place: Place) -> None:
-        """A key that a person reads as another one."""
+        """Report a key that looks like another one."""
         from c2f_spec.language.suggestions import describe_lookalikes
 
         meant, (plain, odd) = shorten(key.strip()), describe_lookalikes(key)
         if key != key.strip():
             self._problem(
-                "C2F115", place, f"a key with space around it, `{shorten(key)}`", f"write `{meant}`"
+                "C2F115", place, f"key `{shorten(key)}` has leading or trailing space", f"write `{meant}`"
             )
         elif odd:
-            message = f"the key `{shorten(key)}` is not `{shorten(plain)}`: it holds {odd}"
-            self._problem("C2F114", place, message, f"type `{shorten(plain)}`")
+            message = f"key `{shorten(key)}` is not `{shorten(plain)}`: it contains {odd}"
+            self._problem("C2F114", place, message, f"write `{shorten(plain)}`")
 
     def _problem(self, code: str, place: Place, message: str, hint: str) -> None:
         self.problems.append(Diagnostic(code, place, message, hint))
         if len(self.problems) >= MAX_PROBLEMS:
-            more = Diagnostic("C2F116", place, "too many problems; the rest is not read", "solve these first")
+            more = Diagnostic(
+                "C2F116", place, "too many problems: the rest of the file is not read", "fix these first"
+            )
             raise SpecErrors([*self.problems, more])
 
     def _stop(self, code: str, place: Place, message: str, hint: str) -> NoReturn:
@@ -328,40 +337,36 @@ class _Builder:
         return Place(self.text, start.line + 1, start.column + 1, max(1, width))
 
 
-# A spec → its variants. One without inheritance, parameters and sweep is its own only variant, at no cost.
-#
-# The language itself is imported when a spec uses it: most do not, and `validate` would wait for it.
-
-
-BUILDING = ("extends", "template", "with")
+INHERITANCE_FIELDS = ("extends", "template", "with")
 MISSPELLED = {
     "extend": "extends", "inherits": "extends", "base": "extends", "templates": "template", "param": "params",
     "parameters": "params", "sweeps": "sweep", "matrix": "sweep.matrix", "zip": "sweep.zip", "ablate": "sweep.ablate",
     "variants": "sweep.variants", "seeds": "sweep.seeds",
 }  # fmt: skip
-"""What people write. Told before anything else, because without it the rest of the spec makes no sense."""
-LANGUAGE = (*BUILDING, "params", "sweep")
+"""Frequent misspellings. Reported before anything else, because without the field the rest of the spec makes no sense."""
+LANGUAGE = (*INHERITANCE_FIELDS, "params", "sweep")
+"""Fields of the language, which the schema does not know."""
 
 
 class Variant(NamedTuple):
-    """One spec, complete."""
+    """One complete spec: a point of a sweep, or the spec itself."""
 
     name: str
     document: Document
     differences: tuple[tuple[str, str], ...] = ()
-    """What the sweep set: paths and values, for people."""
+    """Paths and values that the sweep set, as text."""
     factor: tuple[Loc, ...] | None = None
-    """An ablation may differ from the base here, and must; empty for the base itself."""
+    """Locations in which an ablation must differ from the base, and in no other; empty for the base itself."""
 
 
 class Expansion(NamedTuple):
-    """`name` is the spec's own, before a sweep names its variants."""
+    """All variants of a spec, and its own name, before a sweep names the variants."""
 
     name: str
     variants: tuple[Variant, ...]
 
 
 def spec_name(data: dict[str, object]) -> str:
-    """The name that a spec gives itself."""
+    """Return the name that is written in a spec, or `spec`."""
     name = data.get("name")
     return name if isinstance(name, str) else "spec"

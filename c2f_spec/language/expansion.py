@@ -1,6 +1,6 @@
-"""A spec → its variants. One without inheritance, parameters and sweep is its own only variant, at no cost.
+"""Expand a spec into its variants. A spec without inheritance, parameters and sweep is its own only variant.
 
-The language itself is imported when a spec uses it: most do not, and `validate` would wait for it.
+The language is imported only if a spec uses it: most do not, and `validate` would wait for it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 def expand(document: Document, path: Path, arguments: Sequence[str] = (), files: Files = DISK) -> Expansion:
-    """The variants of a spec that was read from `path` of `files`, with what `--set` says. Raises `SpecErrors`."""
+    """Return the variants of a spec that was read from `path` of `files`, with the `arguments` of `--set`.
+
+    Raises `SpecErrors`.
+    """
     if not arguments and not any(name in document.data for name in (*LANGUAGE, *MISSPELLED)):
         name = spec_name(document.data)
         return Expansion(name, (Variant(name, document),))

@@ -1,7 +1,7 @@
-"""What `c2f-spec explain grpo.hint.trigger` prints: a field's type, default, class, meaning and source.
+"""Describe a field for `c2f-spec explain grpo.hint.trigger`: type, default, class, meaning and source.
 
-Everything is read from the models. The one thing that they do not say is which stages a field re-runs: that is
-decided in `c2f_spec/plan/keys.py`, told by `RE_RUNS`, and a test mutates every field to hold the two together.
+All of it is read from the models, except the stages that a field re-runs: these are decided in
+`c2f_spec/plan/keys.py` and repeated in `RE_RUNS`, and a test changes every field to check that both agree.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ RE_RUNS: dict[str, tuple[str, ...]] = {
     "student": ("sft", "grpo", "evaluate"),
     "teacher": ("distil",),
     "filters": ("filter",),
-    # `retry` is decided beside the teacher.
+    # `distil` retries chains, so it depends on `on_fail`.
     **{f"filters.{name}.on_fail": ("distil", "filter") for name in NAMES},
     "sft": ("sft",),
     "grpo": ("grpo",),
@@ -41,7 +41,7 @@ RE_RUNS: dict[str, tuple[str, ...]] = {
     "evaluate.baseline": ("baseline",),
     "seed": ("sft", "grpo", "evaluate of an untrained tiny student"),
 }
-"""Path of a section to the stages whose keys it enters; the longest start of a path counts (DESIGN: "Stages, keys, plan")."""
+"""Path of a section to the stages whose keys it enters; the longest prefix of a path wins (DESIGN: "Stages, keys, plan")."""
 
 CLASSES = {
     "placement": "placement: where or how it runs; a change re-runs nothing",
@@ -58,16 +58,16 @@ class FieldEntry:
     model: type[SpecModel]
     info: FieldInfo
     classes: tuple[str, ...]
-    """Of the field and of all sections above it."""
+    """Classes of the field and of all sections above it."""
 
     @property
     def kind(self) -> str:
-        """`identity`, unless the field or a section above it says otherwise."""
+        """The class of the field: `identity`, unless the field or a section above it has another."""
         return next((c for c in self.classes if c != "identity"), "identity")
 
     @property
     def member(self) -> str:
-        """The kind of the union's member that has the field, or nothing."""
+        """The kind of the union's member that has the field, or `""`."""
         union = any(d in self.model.model_fields for d in DISCRIMINATORS)
         return _tag(self.model) if union and self.path[-1] not in DISCRIMINATORS else ""
 
@@ -75,7 +75,7 @@ class FieldEntry:
 def every_field(
     model: type[SpecModel] = Experiment, path: tuple[str, ...] = (), classes: tuple[str, ...] = ()
 ) -> Iterator[FieldEntry]:
-    """All fields, sections before what is in them; one for each member of a union that has it."""
+    """Yield all fields, sections before their fields; a field of a union once for each member that has it."""
     for name, info in model.model_fields.items():
         found = FieldEntry((*path, name), model, info, (*classes, field_class(model, name)))
         yield found
@@ -85,23 +85,23 @@ def every_field(
 
 
 def re_runs(path: str, kind: str = "identity") -> tuple[str, ...]:
-    """Kinds of stages whose keys the field at `path` enters."""
+    """Return the kinds of stages whose keys the field at `path` enters."""
     starts = [p for p in RE_RUNS if path == p or path.startswith(f"{p}.")]
     return RE_RUNS[max(starts, key=len)] if starts and kind == "identity" else ()
 
 
 def explain_field(path: str) -> str:
-    """Raises `UsageError` with the nearest path for one that does not exist."""
+    """Return the description of a field. Raises `UsageError` with the nearest path if it does not exist."""
     known: dict[str, list[FieldEntry]] = {}
     for found in every_field():
         known.setdefault(".".join(found.path), []).append(found)
     if path not in known:
-        raise UsageError(f"no field `{path}`", hint=_nearest(path, list(known)))
-    return "\n\n".join(_told(path, alike) for alike in _grouped(known[path]))
+        raise UsageError(f"unknown field `{path}`", hint=_nearest(path, list(known)))
+    return "\n\n".join(_describe(path, alike) for alike in _grouped(known[path]))
 
 
 def _grouped(found: list[FieldEntry]) -> list[list[FieldEntry]]:
-    """The members of a union that have the field in the same way, together."""
+    """Group the members of a union in which the field has the same type, default and description."""
     groups: dict[tuple[Any, ...], list[FieldEntry]] = {}
     for each in found:
         same = (each.info.description, repr(each.info.annotation), repr(each.info.default))
@@ -110,7 +110,7 @@ def _grouped(found: list[FieldEntry]) -> list[list[FieldEntry]]:
 
 
 def _nearest(path: str, known: list[str]) -> str:
-    """The fields of the longest start of the path that exists, or a near miss among them."""
+    """Return a hint with the nearest field below the longest existing prefix of the path."""
     parts = path.split(".")
     while parts:
         *above, last = parts
@@ -123,15 +123,15 @@ def _nearest(path: str, known: list[str]) -> str:
     return ""
 
 
-def _told(path: str, alike: list[FieldEntry]) -> str:
+def _describe(path: str, alike: list[FieldEntry]) -> str:
     found = alike[0]
-    of = ", ".join(f"`{each.member}`" for each in alike if each.member)
-    lines = [f"{path}  (of kind {of})" if of else path]
+    kinds = ", ".join(f"`{each.member}`" for each in alike if each.member)
+    lines = [f"{path}  (of kind {kinds})" if kinds else path]
     lines += [f"  {found.info.description}"] if found.info.description else []
     rows = {"type": describe_type(found.info.annotation, found.info.metadata), "default": _default(found)}
     stages = re_runs(path, found.kind)
-    also = f"; a change re-runs {', '.join(stages)} and what needs it" if stages else ""
-    rows["class"] = CLASSES.get(found.kind, f"identity{also}")
+    re_run = f"; a change re-runs {', '.join(stages)} and what needs it" if stages else ""
+    rows["class"] = CLASSES.get(found.kind, f"identity{re_run}")
     rows |= {"source": source} if (source := _source(found)) else {}
     rows |= {"runs now": runs} if (runs := _runs_now(found)) else {}
     lines += ["", *(f"  {name:<9}{text}" for name, text in rows.items())]
@@ -139,9 +139,9 @@ def _told(path: str, alike: list[FieldEntry]) -> str:
 
 
 def _inside(found: FieldEntry) -> list[str]:
-    """Kinds of a union, fields of a section, what a preset stands for."""
+    """Return the kinds of a union, the fields of a section, or the fields that presets set."""
     if found.path[-1] == "preset":
-        return ["", *(f"    {name:<18}{_written(fields)}" for name, fields in PRESETS.items())]
+        return ["", *(f"    {name:<18}{_as_yaml(fields)}" for name, fields in PRESETS.items())]
     models = [m for m in models_of_annotation(found.info.annotation) if issubclass(m, SpecModel)]
     if len(models) > 1:
         return ["", *(f"    {' '.join(_tags(m)):<16} {_first(m)}" for m in models)]
@@ -152,23 +152,23 @@ def _inside(found: FieldEntry) -> list[str]:
     )
 
 
-def _written(fields: dict[str, Any]) -> str:
-    """A preset as it would stand in a spec."""
+def _as_yaml(fields: dict[str, Any]) -> str:
+    """Return a preset as it would be written in a spec."""
     inside = ", ".join(
-        f"{k}: {f'{{{_written(v)}}}' if isinstance(v, dict) else v}" for k, v in fields.items()
+        f"{k}: {f'{{{_as_yaml(v)}}}' if isinstance(v, dict) else v}" for k, v in fields.items()
     )
     return inside or "every field at its default: the paper's policy"
 
 
 def _runs_now(found: FieldEntry) -> str:
-    """What of it this version's runtime does, if not all."""
+    """Return the values that this version's runtime supports, or `""` if it supports all."""
     if any((support.values(found.path[:n]) or ())[:1] == (None,) for n in range(1, len(found.path) + 1)):
-        return "nothing: this version validates and plans it; leave it out to run"
+        return "not supported: this version validates and plans it, but cannot run it"
     return " or ".join(support.shown(v) for v in support.values(found.path) or ())
 
 
 def describe_type(annotation: Any, metadata: list[Any]) -> str:
-    """A type in words: `number above 0`, `list of text`, `one of a, b`."""
+    """Return a type in words: `number above 0`, `list of text`, `one of a, b`."""
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
         return describe_type(inner, [*more, *metadata])
@@ -214,7 +214,7 @@ def _bounds(limits: list[Any]) -> str:
 
 def _default(found: FieldEntry) -> str:
     if found.info.is_required():
-        return "none: it must be given"
+        return "none: required"
     value = found.info.get_default(call_default_factory=True)
     if isinstance(value, SpecModel):
         tags = [str(getattr(value, d)) for d in DISCRIMINATORS if d in type(value).model_fields]
@@ -226,7 +226,7 @@ def _default(found: FieldEntry) -> str:
 
 
 def _source(found: FieldEntry) -> str:
-    """Where the default comes from, as far as the description says it."""
+    """Return the source of the default that the description names, or `""`."""
     text = found.info.description or ""
     if text.endswith(NOT_IN_PAPER):
         return "not in the paper: our default"
@@ -239,7 +239,7 @@ def _tag(model: type[SpecModel]) -> str:
 
 
 def _tags(model: type[SpecModel]) -> list[str]:
-    """The words that name a member of a union, one or several; of other models its own name."""
+    """Return the tags of a member of a union; for other models the name of the class."""
     fields = [model.model_fields[d] for d in DISCRIMINATORS if d in model.model_fields]
     return [str(word) for word in get_args(fields[0].annotation)] if fields else [model.__name__]
 

@@ -1,11 +1,11 @@
-"""`extends:` and `template:`: a file and what it builds on → one tree.
+"""Resolve `extends:` and `template:`: merge a file and its bases into one tree.
 
-    extends: base.yaml                      or an ordered list: later ones are laid on earlier ones
-    template: templates/c2f.yaml            one file with `params:`, given their values by
+    extends: base.yaml                      or an ordered list: later files are merged over earlier ones
+    template: templates/c2f.yaml            one file with `params:`, whose values are in
     with: {train: ch-sims}
 
-The file's own fields are laid on what it builds on. Names of files are relative to the folder of the file that names
-them, and never lead out of its repository: a spec under review must not read what is not under review.
+A file's own fields are merged over those of its bases. File names are relative to the folder of the file that has
+them, and must not leave its repository: a spec under review must not read what is not under review.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.diagnostics.diagnostic import Problems, SpecErrors
 from c2f_spec.errors import InvalidSpec
 from c2f_spec.files import enclosing_repository
-from c2f_spec.language.document import BUILDING, MAX_BYTES, MISSPELLED, read_document
+from c2f_spec.language.document import INHERITANCE_FIELDS, MAX_BYTES, MISSPELLED, read_document
 from c2f_spec.language.params import Scope, substitute
 from c2f_spec.language.suggestions import suggest
 from c2f_spec.language.tree import Source, Tree, merge, tree_from
@@ -35,7 +35,7 @@ VERBS = {"extends": "inherited", "template": "instantiated"}
 
 @dataclass(slots=True)
 class Resolved:
-    """A file with everything that it builds on."""
+    """A file merged with all of its bases."""
 
     tree: Tree
     scope: Scope
@@ -43,21 +43,21 @@ class Resolved:
 
 
 def resolve(document: Document, path: Path, files: Files) -> Resolved:
-    """The tree of a spec that was read from `path` of `files`. Raises `SpecErrors`."""
+    """Return the merged tree of a spec that was read from `path` of `files`. Raises `SpecErrors`."""
     real = files.real(path)
     return _Files(enclosing_repository(path) or real.parent, files).resolve(document, real, {}, None, ())
 
 
 @dataclass(slots=True)
 class _Files:
-    """What was read for one spec, and how much of it."""
+    """The files that were read for one spec, and their total size in bytes."""
 
     root: Path
     source: Files
     documents: dict[Path, Document] = field(default_factory=dict)
     size: int = 0
     plain: dict[Path, Resolved] = field(default_factory=dict)
-    """Bases without arguments: a diamond of files is resolved once, whatever its size."""
+    """Resolved bases without arguments: a file that is inherited by several paths is resolved once."""
 
     def resolve(
         self,
@@ -67,7 +67,7 @@ class _Files:
         link: Place | None,
         chain: tuple[Path, ...],
     ) -> Resolved:
-        """`link` is where the file is named, `chain` are the files that led to it."""
+        """Resolve one file. `link` is the place that names it, `chain` the files that led to it."""
         problems = Problems()
         tree, scope = substitute(tree_from(document), given, link, problems)
         for name in tree.data:
@@ -78,14 +78,14 @@ class _Files:
         problems.raise_any()
         found = Resolved(Tree({}, dict.fromkeys(((),), tree.values[()]), {}), scope)
         own = tree.copy()
-        for name in BUILDING:
+        for name in INHERITANCE_FIELDS:
             own.drop((name,), own.data.pop(name, None))
         for route, base in bases:
             name = base.tree.values[()].text.path
             for far, notes in {name: (), **base.routes}.items():
                 found.routes.setdefault(far, (*notes, route))
             found.tree = merge(found.tree, base.tree)
-            _hand_down(found, base, tree)
+            _inherit_parameters(found, base, tree)
         found.tree = merge(found.tree, own)
         return found
 
@@ -95,8 +95,9 @@ class _Files:
         template, extends = tree.data.get("template"), tree.data.get("extends")
         given = _arguments(tree, scope, problems)
         if template is not None and extends is not None:
-            hint = "let one of the files build on the other"
-            problems.add_at_key(tree, ("template",), "C2F506", "both `template` and `extends`", hint)
+            hint = "remove one of them: the file in `extends` may use the template"
+            message = "`template` and `extends` cannot be combined in one file"
+            problems.add_at_key(tree, ("template",), "C2F506", message, hint)
             return []
         field_name = "extends" if template is None else "template"
         value = tree.data.get(field_name)
@@ -104,18 +105,18 @@ class _Files:
         if value is None:
             return []
         if not names or not all(isinstance(name, str) for name in names):
-            words = "a file, or a list of files" if field_name == "extends" else "a file"
-            problems.add(tree.values[field_name,], "C2F501", f"`{field_name}` must name {words}")
+            expected = "a file name or a list of file names" if field_name == "extends" else "a file name"
+            problems.add(tree.values[field_name,], "C2F501", f"`{field_name}` must be {expected}")
             return []
         if len(names) > MAX_FILES:
-            message = f"`extends` names more than {MAX_FILES} files"
-            problems.add(tree.values["extends",], "C2F510", message, "merge some of them")
+            message = f"too many files in `extends`: at most {MAX_FILES} are allowed"
+            problems.add(tree.values["extends",], "C2F510", message, "merge some of the files")
             return []
         found = []
         for i, name in enumerate(names):
             place = tree.values[(field_name, i) if isinstance(value, list) else (field_name,)]
             if name in names[:i]:
-                problems.add(place, "C2F507", f"`{name}` stands twice", "remove one of them")
+                problems.add(place, "C2F507", f"duplicate file `{name}`", "remove one of them")
                 continue
             route = f"{VERBS[field_name]} by {place.text.path}:{place.line}"
             base = self._base(name, place, route, (*chain, path), given, problems)
@@ -151,39 +152,43 @@ class _Files:
         return found
 
     def _inside(self, name: str, place: Place, chain: tuple[Path, ...], problems: Problems) -> Path | None:
-        """The file that is meant, if it may be read."""
+        """Return the absolute path of a base, or report why it may not be read and return `None`."""
         if "\0" in name:
-            problems.add(place, "C2F502", "not the name of a file")
+            problems.add(place, "C2F502", "invalid file name")
             return None
         if Path(name).is_absolute():
-            problems.add(place, "C2F503", f"`{name}` is not relative to the folder of its spec")
+            problems.add(
+                place,
+                "C2F503",
+                f"absolute path `{name}` is not allowed",
+                "write it relative to the folder of the spec",
+            )
             return None
         path = self.source.real(chain[-1].parent / name)
         if not path.is_relative_to(self.root):
             hint = "copy it into the repository, where it is reviewed"
-            problems.add(place, "C2F503", f"`{name}` lies outside the repository", hint)
+            problems.add(place, "C2F503", f"`{name}` is outside of the repository", hint)
         elif path in chain:
             circle = " -> ".join(p.name for p in (*chain[chain.index(path) :], path))
-            problems.add(place, "C2F504", f"`{name}` builds on itself: {circle}", "remove one of these lines")
+            problems.add(place, "C2F504", f"circular inheritance: {circle}", "remove one of these references")
         elif len(chain) > MAX_DEPTH:
-            problems.add(
-                place, "C2F505", f"more than {MAX_DEPTH} files build on each other", "merge some of them"
-            )
+            message = f"inheritance is too deep: more than {MAX_DEPTH} files"
+            problems.add(place, "C2F505", message, "merge some of the files")
         elif not self.source.is_file(path):
             hint = suggest(path.name, self.source.names(path.parent))
-            problems.add(place, "C2F502", f"no file `{name}`", hint)
+            problems.add(place, "C2F502", f"file `{name}` not found", hint)
         else:
             return path
         return None
 
-    def _read(self, path: Path, shown: str, place: Place) -> Document:
+    def _read(self, path: Path, name: str, place: Place) -> Document:
         if path not in self.documents:
             self.size += self.source.size(path)
             if self.size > MAX_BYTES or len(self.documents) >= MAX_FILES:
-                message = f"more than {MAX_FILES} files or {MAX_BYTES:,} bytes build on each other"
-                Problems().fail(place, "C2F509", message, "a spec is a page, not data")
+                message = f"too many or too large files: at most {MAX_FILES} files and {MAX_BYTES:,} bytes are allowed"
+                Problems().fail(place, "C2F509", message, "merge some of the files")
             try:
-                self.documents[path] = read_document(path, shown, self.source)
+                self.documents[path] = read_document(path, name, self.source)
             except SpecErrors:
                 raise
             except InvalidSpec as error:
@@ -192,32 +197,31 @@ class _Files:
 
 
 def _arguments(tree: Tree, scope: Scope, problems: Problems) -> dict[str, Source]:
-    """The values of `with`, by parameter."""
+    """Return the values of `with`, by parameter."""
     given = tree.data.get("with")
     if given is None:
         return {}
     if tree.data.get("template") is None:
-        problems.add_at_key(
-            tree, ("with",), "C2F520", "`with` without `template`", "name the template, or remove it"
-        )
+        message = "`with` has no effect without `template`"
+        problems.add_at_key(tree, ("with",), "C2F520", message, "add `template`, or remove `with`")
         return {}
     if not isinstance(given, dict):
-        problems.add(tree.values["with",], "C2F520", "`with` must be a map of parameters")
+        problems.add(tree.values["with",], "C2F520", "`with` must be a map from parameters to values")
         return {}
     found = {}
     for name in given:
         at = ("with", name)
         used = tree.uses.get(at)
         if used is not None and used.name in scope.missing:
-            continue  # passes on what nobody has given yet
+            continue  # passes on a parameter that has no value yet
         found[name] = Source(tree, at, tree.origins.get(at, ()), tree.keys[at])
     return found
 
 
-def _hand_down(found: Resolved, base: Resolved, tree: Tree) -> None:
-    """Parameters of a base stay open to sweeps and `--set`, unless the file declares its own of that name.
+def _inherit_parameters(found: Resolved, base: Resolved, tree: Tree) -> None:
+    """Keep the parameters of a base open to sweeps and `--set`, unless the file declares one of the same name.
 
-    What a parameter of the file passes on by `with` is from then on a use of that one.
+    A parameter of the base that gets its value from one of the file by `with` is replaced by that one.
     """
     known = base.scope.parameters
     passed = {known[str(loc[1])]: p for loc, p in tree.uses.items() if loc[0] == "with" and loc[1] in known}

@@ -1,13 +1,13 @@
-"""The models -> a JSON Schema that editors understand: `c2f-spec schema`, committed as `c2f_spec/schemas/v1.json`.
+"""Build the JSON Schema for editors from the models: `c2f-spec schema`, committed as `c2f_spec/schemas/v1.json`.
 
-In the vocabulary of draft-07, because that is what yaml-language-server knows: `definitions` and no `$defs`, nothing
-beside a `$ref`, `anyOf` with a fixed `kind` in place of OpenAPI's `discriminator`.
+The vocabulary is draft-07, because yaml-language-server supports that: `definitions` and no `$defs`, nothing beside a
+`$ref`, `anyOf` with a fixed `kind` in place of OpenAPI's `discriminator`.
 
-An editor reads YAML with types and we read it without, so the schema must not refuse what the compiler takes: a number
-may be a number or a quoted one (bounds hold for the former; the compiler checks both), text may look like a number
-(an all-digit revision), true and false may be any of YAML's words for them. The other way round it is weaker than the
-compiler: rules between fields are not in it, it says `anyOf` where the compiler names the one mistake, and inside a
-section it takes no field for missing, because a spec may inherit it.
+Editors read YAML with types and the compiler reads it without, so the schema must accept all that the compiler accepts:
+a number may be quoted (bounds apply to unquoted ones; the compiler checks both), text may look like a number (an
+all-digit revision), true and false may be any of YAML's words for them. It is weaker than the compiler: it has no rules
+between fields, it reports `anyOf` where the compiler names the mistake, and inside a section no field is required,
+because a spec may inherit it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from c2f_spec.spec.experiment import Experiment
 COMMITTED = Path(c2f_spec.__file__).parent / "schemas" / "v1.json"
 
 TRUTH = [True, False, 0, 1, "true", "false", "yes", "no", "on", "off", "y", "n", "t", "f"]
-"""What reads as true or false."""
+"""Values that read as true or false."""
 QUOTED_INTEGER = {"type": "string", "pattern": r"^\s*[+-]?[0-9][0-9_]*(\.0*)?\s*$"}
 QUOTED_NUMBER = {
     "type": "string",
@@ -70,35 +70,35 @@ LANGUAGE: dict[str, Any] = {
         "additionalProperties": False,
     },
 }
-"""What `c2f_spec/expand` takes out of a spec before the models see it."""
-KEPT = ("description", "default", "examples")
-"""Of a field, beside the reference to its type."""
+"""Fields of the language, which are resolved before the models validate a spec."""
+ANNOTATIONS = ("description", "default", "examples")
+"""Properties of a field that stay beside the reference to its type."""
 
 
 def json_schema() -> dict[str, Any]:
-    """The schema of a spec."""
+    """Return the schema of a spec."""
     raw = Experiment.model_json_schema()
     definitions = raw.pop("$defs")
-    made = {name: _node(node, definitions) for name, node in sorted(definitions.items())}
-    needed, spec = raw.pop("required"), _node(raw, definitions)
+    converted = {name: _node(node, definitions) for name, node in sorted(definitions.items())}
+    required, spec = raw.pop("required"), _node(raw, definitions)
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "c2f-spec v1",
         **spec,
         "properties": {**spec["properties"], **LANGUAGE},
-        "anyOf": [{"required": needed}, {"required": ["extends"]}, {"required": ["template"]}],
-        "definitions": made,
+        "anyOf": [{"required": required}, {"required": ["extends"]}, {"required": ["template"]}],
+        "definitions": converted,
     }
 
 
 def schema_text() -> str:
-    """The schema as it is committed and printed."""
+    """Return the text of the schema that is committed and printed."""
     return json.dumps(json_schema(), ensure_ascii=False, indent=1) + "\n"
 
 
 def _node(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """One node of pydantic's schema in draft-07."""
-    beside = {k: node[k] for k in KEPT if k in node and not isinstance(node[k], dict)}
+    """Convert a node of pydantic's schema to draft-07."""
+    beside = {k: node[k] for k in ANNOTATIONS if k in node and not isinstance(node[k], dict)}
     if node.get("class", "identity") != "identity":
         beside["description"] = f"{node.get('description', '')} ({node['class']}: in no key)".strip()
     return beside | _type(node, definitions)
@@ -119,44 +119,44 @@ def _type(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """By the type that pydantic names; what is not in our models is refused here, not passed on."""
+    """Convert a node by its type. Raises `TypeError` for a type that no model has."""
     match node["type"]:
         case "object":
             fields = {name: _node(field, definitions) for name, field in node.get("properties", {}).items()}
             return {"type": "object", "properties": fields, "additionalProperties": False}
         case "array":
-            kept = {k: node[k] for k in ("minItems",) if k in node}
-            return {"type": "array", "items": _node(node["items"], definitions), **kept}
+            limits = {k: node[k] for k in ("minItems",) if k in node}
+            return {"type": "array", "items": _node(node["items"], definitions), **limits}
         case "integer" | "number" as kind:
-            limits = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+            bounds = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
             quoted = QUOTED_INTEGER if kind == "integer" else QUOTED_NUMBER
-            return {"anyOf": [{"type": kind, **{k: node[k] for k in limits if k in node}}, quoted]}
+            return {"anyOf": [{"type": kind, **{k: node[k] for k in bounds if k in node}}, quoted]}
         case "string":
-            kept = {k: node[k] for k in ("pattern", "maxLength") if k in node}
-            return {"type": ["string", "number", "boolean"], **kept}
+            limits = {k: node[k] for k in ("pattern", "maxLength") if k in node}
+            return {"type": ["string", "number", "boolean"], **limits}
         case "boolean":
             return {"enum": TRUTH}
         case "null":
             return {"type": "null"}
         case other:
-            raise TypeError(f"no JSON Schema for {other}")
+            raise TypeError(f"type {other} is not supported")
 
 
 def _words(words: list[Any]) -> dict[str, Any]:
-    """One of some words; one that looks like a number may also be written as one."""
+    """Convert an enumeration; a word that looks like a number may also be written as one."""
     return {"enum": [*words, *(int(w) for w in words if isinstance(w, str) and w.isdigit())]}
 
 
 def _union(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """A union with a discriminator: the name alone where nothing else is needed, or a map with its kind."""
+    """Convert a union with a discriminator: a map with its kind, or the kind alone if nothing else is required."""
     members = {tag: ref.rpartition("/")[2] for tag, ref in node["discriminator"]["mapping"].items()}
-    bare = [tag for tag, name in members.items() if not _needed(definitions[name])]
+    bare = [tag for tag, name in members.items() if not _required(definitions[name])]
     maps = [{"$ref": f"#/definitions/{name}"} for name in members.values()]
     return {"anyOf": [{"enum": bare}, *maps]} if bare else {"anyOf": maps}
 
 
-def _needed(definition: dict[str, Any]) -> list[str]:
-    """Fields that must be given, beside the discriminator."""
+def _required(definition: dict[str, Any]) -> list[str]:
+    """Return the required fields without the discriminator."""
     return [name for name in definition.get("required", []) if name not in DISCRIMINATORS]
 
 

@@ -1,15 +1,15 @@
-"""`c2f.lock`: what names stand for, reviewed like code.
+"""Read and write `c2f.lock`: pins of names to digests, and declared equalities, reviewed like code.
 
 c2f: v1
 datasets: {ch-sims: <64 hex digits>}                   the files of the staged copy
 models: {Qwen/Qwen2.5-Omni-7B@<commit>: <64 hex>}      the files of the staged copy of that revision
-images: {registry/c2f:2026-10: sha256:<64 hex>}        what the tag of an environment was when it was pinned
+images: {registry/c2f:2026-10: sha256:<64 hex>}        the digest of an environment's tag when it was pinned
 terms_accepted: {ch-sims: true}                        data sets whose authors' terms were read and accepted (`data add --accept-terms`)
 accept: [{old: <hex>, new: <hex>, by: who, why: text}] digests of code that compute the same
-adopted: [{stage: <64 hex>, files: <64 hex>, by: who, why: text}] output that was made elsewhere, taken for a stage's
+adopted: [{stage: <64 hex>, files: <64 hex>, by: who, why: text}] output from elsewhere that is used as a stage's
 
-A model's revision is a commit hash in the spec itself, so the name is exact already; its pin says that the copy which
-came by a mirror or by disk is the copy that was meant, byte for byte.
+A model's revision is a commit hash in the spec, so the name is exact already; its pin verifies that a copy from a mirror
+or a disk is that revision, byte for byte.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ if TYPE_CHECKING:
     from c2f_spec.diagnostics.diagnostic import Place
     from c2f_spec.files import Files
 
-HEADER = "# What names stand for. Written by `c2f-spec lock`, `data add` and `model add`; reviewed like code.\nc2f: v1\n"
+HEADER = "# Pins of names to digests. Written by `c2f-spec lock`, `data add` and `model add`; reviewed like code.\nc2f: v1\n"
 UNPINNED = "unpinned"
-"""Stands for a digest that nobody knows yet, in a plan made `--offline`. No digest is equal to it."""
+"""Placeholder of an unknown digest, in a plan with `--offline`. It equals no digest."""
 PINS = {
     "datasets": (r"[0-9a-f]{64}", "a digest (64 hex digits)"),
     "models": (r"[0-9a-f]{64}", "a digest (64 hex digits)"),
     "images": (r"sha256:[0-9a-f]{64}", "an image digest (`sha256:` and 64 hex digits)"),
     "terms_accepted": (r"true", "`true`"),
 }
-"""Section to the form of its pins."""
+"""Section to the pattern of its pins, and words for it."""
 FIELDS = ("c2f", *PINS, "accept", "adopted")
 CODE_DIGEST = r"[0-9a-f]{16,64}"
 
 
 class Acceptance(NamedTuple):
-    """Code with the digest `new` computes what code with the digest `old` did. The words are for reviewers."""
+    """Declare that code with the digest `new` computes the same as code with the digest `old`."""
 
     old: str
     new: str
@@ -56,7 +56,7 @@ class Acceptance(NamedTuple):
 
 
 class Adoption(NamedTuple):
-    """Files that were made elsewhere stand for what the stage of this key would make (`plan/adopted.py`)."""
+    """Declare that files from elsewhere are the output of the stage with this key."""
 
     stage: str
     files: str
@@ -66,25 +66,25 @@ class Adoption(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """Pins by name, and declared equalities of code."""
+    """Pins by name, accepted code and adopted output."""
 
     datasets: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
-    """By `repository@revision`."""
+    """`repository@revision` to digest."""
     images: Mapping[str, str] = field(default_factory=dict)
     terms_accepted: Mapping[str, str] = field(default_factory=dict)
-    """By data set: staging it again, here or elsewhere, needs no other word."""
+    """Data set to `true`: its terms need not be accepted again."""
     accept: tuple[Acceptance, ...] = ()
     adopted: tuple[Adoption, ...] = ()
 
 
 def read_lock(path: Path, files: Files = DISK) -> Lock:
-    """An absent file pins nothing. Raises `SpecErrors` at every line that is not a pin."""
+    """Return the lock; an absent file pins nothing. Raises `SpecErrors` with all invalid entries."""
     return parse_lock(read_document(path, str(path), files)) if files.is_file(path) else Lock()
 
 
 def parse_lock(document: Document) -> Lock:
-    """Raises `SpecErrors`."""
+    """Return the lock of a document. Raises `SpecErrors` with all invalid entries."""
     problems = list(_unknown(document))
     pins = {section: _pins(document, section, problems) for section in PINS}
     problems += _badly_named(document, pins["models"])
@@ -99,20 +99,20 @@ def _unknown(document: Document) -> Iterator[Diagnostic]:
     for name in document.data:
         if name not in FIELDS:
             at = document.place((name,), key=True)
-            yield Diagnostic("C2F401", at, f"unknown field `{shorten(name)}`", f"one of {known}")
+            yield Diagnostic("C2F401", at, f"unknown field `{shorten(name)}`", f"use one of {known}")
 
 
 def _pins(document: Document, section: str, problems: list[Diagnostic]) -> dict[str, str]:
     pins = document.data.get(section) or {}
     if not isinstance(pins, dict):
         at = document.place((section,))
-        problems.append(Diagnostic("C2F402", at, f"`{section}` must be a map of pins"))
+        problems.append(Diagnostic("C2F402", at, f"`{section}` must be a map from names to pins"))
         return {}
-    pattern, what = PINS[section]
+    pattern, expected = PINS[section]
     for name, digest in pins.items():
         if not isinstance(digest, str) or not re.fullmatch(pattern, digest):
             at = document.place((section, name))
-            problems.append(Diagnostic("C2F403", at, f"the pin of `{shorten(name)}` is not {what}"))
+            problems.append(Diagnostic("C2F403", at, f"invalid pin of `{shorten(name)}`: must be {expected}"))
     return dict(pins)
 
 
@@ -120,69 +120,71 @@ def _badly_named(document: Document, models: dict[str, str]) -> Iterator[Diagnos
     for name in models:
         if not re.fullmatch(r"[^@\s]+@[0-9a-f]{40}", name):
             at = document.place(("models", name), key=True)
-            hint = "the commit hash is in the spec, as `revision`"
-            yield Diagnostic("C2F404", at, f"`{shorten(name)}` is not repository@commit", hint)
+            hint = "write `repository@commit`; the commit hash is `revision` in the spec"
+            yield Diagnostic(
+                "C2F404", at, f"invalid model name `{shorten(name)}`: must be repository@commit", hint
+            )
 
 
 def _accepted(document: Document, problems: list[Diagnostic]) -> Iterator[Acceptance]:
-    hint = "each is {old: <hex>, new: <hex>, by: who, why: text}, and no two have the same `new`"
-    seen: set[str] = set()
+    hint = "write {old: <hex>, new: <hex>, by: who, why: text}"
+    accepted: set[str] = set()
     for i, entry in _entries(document, "accept"):
-        wrong = _wrong(entry, Acceptance._fields, ("old", "new"), CODE_DIGEST)
+        wrong = _validate_entry(entry, Acceptance._fields, ("old", "new"), CODE_DIGEST)
         if not wrong and entry["old"] == entry["new"]:
-            wrong = "`old` and `new` are the same"
-        if not wrong and entry["new"] in seen:
-            wrong = "`new` was accepted by an entry above"
+            wrong = "`old` and `new` must differ"
+        if not wrong and entry["new"] in accepted:
+            wrong = "duplicate `new`: an entry above has the same digest"
         if wrong:
             problems.append(Diagnostic("C2F405", document.place(("accept", i)), wrong, hint))
             continue
-        seen.add(entry["new"])
+        accepted.add(entry["new"])
         yield Acceptance(**entry)
 
 
 def _adopted(document: Document, problems: list[Diagnostic]) -> Iterator[Adoption]:
-    hint = "`c2f-spec adopt` writes them: {stage: <64 hex>, files: <64 hex>, by: who, why: text}"
-    seen: set[str] = set()
+    hint = "run `c2f-spec adopt`, which writes {stage: <64 hex>, files: <64 hex>, by: who, why: text}"
+    adopted: set[str] = set()
     for i, entry in _entries(document, "adopted"):
-        wrong = _wrong(entry, Adoption._fields, ("stage", "files"), r"[0-9a-f]{64}")
-        if not wrong and entry["stage"] in seen:
-            wrong = "something was adopted for this `stage` by an entry above"
+        wrong = _validate_entry(entry, Adoption._fields, ("stage", "files"), r"[0-9a-f]{64}")
+        if not wrong and entry["stage"] in adopted:
+            wrong = "duplicate `stage`: an entry above has the same key"
         if wrong:
             problems.append(Diagnostic("C2F406", document.place(("adopted", i)), wrong, hint))
             continue
-        seen.add(entry["stage"])
+        adopted.add(entry["stage"])
         yield Adoption(**entry)
 
 
 def _entries(document: Document, section: str) -> Iterator[tuple[int, Any]]:
-    """With their numbers; what is no list is an entry that is wrong."""
+    """Yield the entries of a section with their indices; a section that is no list is one invalid entry."""
     entries = document.data.get(section) or []
     yield from enumerate(entries if isinstance(entries, list) else [f"`{section}` must be a list"])
 
 
-def _wrong(entry: Any, fields: Sequence[str], digests: Sequence[str], pattern: str) -> str:
-    """What is wrong with an entry; nothing if it is one."""
+def _validate_entry(entry: Any, fields: Sequence[str], digests: Sequence[str], pattern: str) -> str:
+    """Return what is wrong with an entry, or `""`."""
     if not isinstance(entry, dict) or set(entry) != set(fields):
-        return f"not an entry with exactly {', '.join(f'`{f}`' for f in fields)}"
+        return f"an entry must have exactly the fields {', '.join(f'`{f}`' for f in fields)}"
     for name, value in entry.items():
         if not isinstance(value, str) or not value.strip():
-            return f"`{name}` says nothing"
+            return f"`{name}` is empty"
     for name in digests:
         if not re.fullmatch(pattern, entry[name]):
-            return f"`{name}` is not a digest ({pattern.removeprefix('[0-9a-f]')} hex digits)"
+            return f"`{name}` must be a digest ({pattern.removeprefix('[0-9a-f]')} hex digits)"
     return ""
 
 
 def write_adoption(path: Path, adoption: Adoption) -> None:
-    """Add an entry, in place of one for the same stage. Everything else stays as it is written."""
+    """Add an entry, or replace that of the same stage. All other text, with comments, stays as it is."""
     text = path.read_text(encoding="utf-8") if path.is_file() else HEADER
-    held = parse_lock(load_document(text.encode(), str(path)))
+    lock = parse_lock(load_document(text.encode(), str(path)))
     lines = text.splitlines()
     entry = ", ".join(f"{k}: {json.dumps(v, ensure_ascii=False)}" for k, v in adoption._asdict().items())
     lines = [line for line in lines if not re.search(rf"\bstage: \"?{adoption.stage}\b", line)]
-    kept = [a for a in held.adopted if a.stage != adoption.stage]
+    others = [a for a in lock.adopted if a.stage != adoption.stage]
     start = next((i for i, line in enumerate(lines) if re.match(r"adopted:", line)), None)
-    if start is None or not kept:
+    if start is None or not others:
         lines = [line for i, line in enumerate(lines) if i != start]
         lines += ["adopted:", f"  - {{{entry}}}"]
     else:
@@ -191,12 +193,12 @@ def write_adoption(path: Path, adoption: Adoption) -> None:
 
 
 def _indent(lines: list[str]) -> str:
-    """That of the entries of a list."""
+    """Return the indentation of the entries of a list."""
     return next(m[1] for line in lines if (m := re.match(r"( *)- ", line)))
 
 
 def write_pins(path: Path, section: str, pins: Mapping[str, str]) -> None:
-    """Add or change pins of a section. Everything else, comments too, stays as it is written."""
+    """Add or change pins of a section. All other text, with comments, stays as it is."""
     text = path.read_text(encoding="utf-8") if path.is_file() else HEADER
     for name in sorted(pins):
         text = _with_pin(text, str(path), section, name, pins[name])
@@ -204,16 +206,16 @@ def write_pins(path: Path, section: str, pins: Mapping[str, str]) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Whole, and only by what can be read back."""
+    """Replace the file atomically, after its new text was parsed."""
     parse_lock(load_document(text.encode(), str(path)))
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
 
 
-def _with_pin(text: str, shown: str, section: str, name: str, digest: str) -> str:
-    """`text` with one pin more, or another. A section in braces is written as lines, in order of names."""
-    document = load_document(text.encode(), shown)
+def _with_pin(text: str, path: str, section: str, name: str, digest: str) -> str:
+    """Return `text` with a pin added or changed. A section in braces is rewritten as lines, sorted by name."""
+    document = load_document(text.encode(), path)
     parse_lock(document)
     lines = text.splitlines()
     pins = document.data.get(section) or {}
@@ -242,7 +244,7 @@ def _in_braces(value: Place) -> bool:
 
 
 def _lines_of(document: Document, section: str, lines: list[str]) -> tuple[int, int]:
-    """First line of a section in braces, or of an empty one, and the line after its last, counted from 0."""
+    """Return the first line of a section in braces or of an empty one, and the line after its last, counted from 0."""
     start = document.place((section,), key=True).line - 1
     if document.data[section] is None:
         return start, start + 1

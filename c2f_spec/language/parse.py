@@ -1,4 +1,4 @@
-"""`Document` → `Experiment` or every problem at once."""
+"""Validate a `Document` against the schema and the checks: an `Experiment`, or every problem at once."""
 
 from __future__ import annotations
 
@@ -24,17 +24,21 @@ if TYPE_CHECKING:
 MAX_PROBLEMS = 100
 
 
-Seen = dict[tuple[str, int], tuple[Any, Any]]
-"""Sections that were validated, by field and identity of the data, which is kept alive beside its model."""
+ValidatedSections = dict[tuple[str, int], tuple[Any, Any]]
+"""Models of sections by field and identity of their data, which is referenced beside the model so that the identity stays."""
 
 
-def parse(document: Document, seen: Seen | None = None) -> tuple[Experiment, list[Diagnostic]]:
-    """The experiment and its warnings. Raises `SpecErrors` with all errors of the schema, else of the cross-checks.
+def parse(
+    document: Document, validated: ValidatedSections | None = None
+) -> tuple[Experiment, list[Diagnostic]]:
+    """Return the experiment and its warnings. Raises `SpecErrors` with all errors of the schema, else of the checks.
 
-    The cross-checks need every section to be well-formed, so they speak only when the schema is content. Variants of a
-    sweep share the data of sections; with the same `seen` for all, each section is validated once.
+    The checks between sections need valid sections, so they run only without errors of the schema. Variants of a sweep
+    share the data of sections; with the same `validated` for all, each section is validated once.
     """
-    experiment = _validate(Experiment, document) if seen is None else _validate_shared(document, seen)
+    experiment = (
+        _validate(Experiment, document) if validated is None else _validate_shared(document, validated)
+    )
     found = [diagnostic(document, problem) for problem in check(experiment)]
     if any(d.severity == "error" for d in found):
         raise SpecErrors(found)
@@ -42,26 +46,27 @@ def parse(document: Document, seen: Seen | None = None) -> tuple[Experiment, lis
 
 
 def diagnostic(document: Document, problem: Problem) -> Diagnostic:
-    """A finding of a check, at its place and with the way that the value took."""
+    """Return the diagnostic of a problem, at its place and with notes on the origin of the value."""
     p = problem
     place, notes = document.place(p.loc, key=p.at_key), document.notes(p.loc, key=p.at_key)
     return Diagnostic(p.code, place, p.message, p.hint, p.severity, notes)
 
 
-def _validate_shared(document: Document, seen: Seen) -> Experiment:
+def _validate_shared(document: Document, validated: ValidatedSections) -> Experiment:
     data: dict[str, Any] = document.data
     known = {
-        name: seen[name, id(value)][1] if (name, id(value)) in seen else value for name, value in data.items()
+        name: validated[name, id(value)][1] if (name, id(value)) in validated else value
+        for name, value in data.items()
     }
     experiment: Experiment = _validate(Experiment, document, known)
     for name, value in data.items():
         if isinstance(value, dict) and isinstance(model := getattr(experiment, name), BaseModel):
-            seen[name, id(value)] = (value, model)
+            validated[name, id(value)] = (value, model)
     return experiment
 
 
 def parse_environment(document: Document) -> Environment:
-    """Raises `SpecErrors`."""
+    """Return the environment of a file. Raises `SpecErrors`."""
     kind = document.data.get("kind") if isinstance(document.data, dict) else None
     environment: Environment = _validate(environment_model(kind), document)
     if has_pools(environment):
@@ -73,7 +78,7 @@ def parse_environment(document: Document) -> Environment:
 
 
 def parse_policy(document: Document) -> Policy:
-    """Raises `SpecErrors`."""
+    """Return the policy of a file. Raises `SpecErrors`."""
     from c2f_spec.spec.policy import Policy
 
     policy: Policy = _validate(Policy, document)
@@ -88,7 +93,7 @@ def _validate(kind: Any, document: Document, data: Any = None) -> Any:
         found = error.errors(include_url=False)
         for item in found[:MAX_PROBLEMS]:
             code, message, hint, at_key = describe_error(kind, item)
-            loc = _place(item)
+            loc = _location(item)
             problems.append(
                 Diagnostic(
                     code,
@@ -99,20 +104,20 @@ def _validate(kind: Any, document: Document, data: Any = None) -> Any:
                 )
             )
         if len(found) > MAX_PROBLEMS:
-            message = f"and {len(found) - MAX_PROBLEMS:,} more problems from here on"
-            at = document.place(_place(found[MAX_PROBLEMS]))
-            problems.append(Diagnostic("C2F212", at, message, "solve these first"))
+            message = f"too many problems: {len(found) - MAX_PROBLEMS:,} more from here on"
+            at = document.place(_location(found[MAX_PROBLEMS]))
+            problems.append(Diagnostic("C2F212", at, message, "fix these first"))
         raise SpecErrors(problems) from None
 
 
 @cache
 def _adapter(kind: Any) -> TypeAdapter[Any]:
-    """Validators are built when first used, so each adapter must be made once."""
+    """Return the validator of a type. Validators are built when first used, so each adapter is built once."""
     return TypeAdapter(kind)
 
 
-def _place(error: ErrorDetails) -> Loc:
-    """Where to point: at the section that lacks a field, at the `kind` that does not exist."""
+def _location(error: ErrorDetails) -> Loc:
+    """Return the location to point at: the section that lacks a field, the `kind` that does not exist."""
     loc = error["loc"]
     if error["type"] == "missing":
         return loc[:-1]

@@ -1,4 +1,4 @@
-"""A complaint of pydantic → what is wrong and what to do, in the spec's words."""
+"""Translate pydantic's errors into messages and hints in the words of the spec."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PATTERN_DESCRIPTIONS = {
     DIGEST_PATTERN: "a digest is 64 hex digits",
     ENDPOINT_PATTERN: "an endpoint is a URL with http or https, and without user or password",
     TAG_PATTERN: "a tag is lower-case letters and underscores",
-    DNS_PATTERN: "a name of Kubernetes is lower-case letters, digits, dashes and dots, and starts and ends with a letter or digit",
+    DNS_PATTERN: "a Kubernetes name is lower-case letters, digits, dashes and dots, and starts and ends with a letter or digit",
     LABEL_KEY_PATTERN: "a key is `name` or `domain/name`: letters, digits, dashes, dots and underscores",
     LABEL_VALUE_PATTERN: "a label's value is letters, digits, dashes, dots and underscores",
     VARIABLE_PATTERN: "a variable is upper-case letters, digits and underscores",
@@ -73,7 +73,7 @@ COMPARISONS = {
 
 
 def describe_error(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
-    """Code, message, hint, and whether the caret belongs under the key instead of the value."""
+    """Return code, message, hint, and whether the caret belongs under the key instead of the value."""
     kind, loc, ctx = error["type"], error["loc"], error.get("ctx", {})
     name = shorten(str(loc[-1])) if loc else "the spec"
     if kind == "extra_forbidden":
@@ -84,21 +84,26 @@ def describe_error(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]
     if kind == "union_tag_invalid":
         kinds = [k.strip("'") for k in str(ctx["expected_tags"]).split(", ")]
         by, tag = str(ctx["discriminator"]).strip("'"), str(ctx["tag"])
-        return "C2F203", f"no {_noun(name)} {by} `{describe_value(tag)}`", suggest(tag, kinds), False
+        return "C2F203", f"invalid {_noun(name)} {by} `{describe_value(tag)}`", suggest(tag, kinds), False
     if kind == "union_tag_not_found":
-        return "C2F204", f"`{name}` needs a field `kind`", f"one of {_kinds(root, loc)}", False
+        return (
+            "C2F204",
+            f"missing field `kind` in `{name}`",
+            f"set `kind` to one of {_kinds(root, loc)}",
+            False,
+        )
     if kind == "literal_error":
         allowed = [k.strip("'") for k in str(ctx["expected"]).replace(" or ", ", ").split(", ")]
         return (
             "C2F205",
-            f"`{name}` cannot be `{describe_value(error['input'])}`",
+            f"invalid value `{describe_value(error['input'])}` of `{name}`",
             suggest(describe_value(error["input"]), allowed),
             False,
         )
     if kind == "string_pattern_mismatch":
         return (
             "C2F206",
-            PATTERN_DESCRIPTIONS.get(str(ctx["pattern"]), f"`{name}` has a form that is not allowed"),
+            PATTERN_DESCRIPTIONS.get(str(ctx["pattern"]), f"`{name}` has an invalid form"),
             "",
             False,
         )
@@ -113,21 +118,26 @@ def describe_error(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]
         bound, words = COMPARISONS[kind]
         return (
             "C2F208",
-            f"`{name}` must be {words} {ctx[bound]:g}, not {describe_value(error['input'])}",
+            f"`{name}` is out of range: must be {words} {ctx[bound]:g}, not {describe_value(error['input'])}",
             "",
             False,
         )
     if kind == "value_error":
         return "C2F209", str(ctx["error"]), "", False
     if kind == "too_short":
-        return "C2F210", f"`{name}` is empty", f"name at least {ctx['min_length']}", False
+        return "C2F210", f"`{name}` is empty", f"add at least {ctx['min_length']}", False
     if kind == "string_too_long":
-        return "C2F211", f"`{name}` has more than {ctx['max_length']} characters", "shorten it", False
+        return (
+            "C2F211",
+            f"`{name}` is too long: more than {ctx['max_length']} characters",
+            "shorten it",
+            False,
+        )
     return "C2F299", f"`{name}`: {error['msg'][0].lower()}{error['msg'][1:]}", "", False
 
 
 def describe_value(value: Any) -> str:
-    """A short, one-line text of a value."""
+    """Return a value on one short line; maps and lists by their type."""
     if value is None:
         return "null"
     if isinstance(value, Mapping):
@@ -138,7 +148,7 @@ def describe_value(value: Any) -> str:
 
 
 def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:
-    """Names of the fields that may stand at a pydantic location."""
+    """Return the names of the fields that are allowed at a pydantic location."""
     models = models_of_annotation(root)
     for part in loc:
         models = [inner for model in models for inner in _step(model, part)] or models
@@ -146,7 +156,7 @@ def fields_at(root: Any, loc: tuple[str | int, ...]) -> list[str]:
 
 
 def _step(model: type[BaseModel], part: str | int) -> list[type[BaseModel]]:
-    """Models one part further: a field's, or the member of a union that the tag `part` names."""
+    """Return the models one part further: those of a field, or the member of a union with the tag `part`."""
     if isinstance(part, str) and part in model.model_fields:
         return models_of_annotation(model.model_fields[part].annotation)
     named = [model.model_fields[d] for d in DISCRIMINATORS if d in model.model_fields]
@@ -154,7 +164,7 @@ def _step(model: type[BaseModel], part: str | int) -> list[type[BaseModel]]:
 
 
 def models_of_annotation(annotation: Any) -> list[type[BaseModel]]:
-    """Every model that an annotation admits."""
+    """Return every model that an annotation allows."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     if get_origin(annotation) is Literal:
@@ -164,7 +174,7 @@ def models_of_annotation(annotation: Any) -> list[type[BaseModel]]:
 
 
 def _description(root: Any, loc: tuple[str | int, ...]) -> str:
-    """What a missing field is for."""
+    """Return the description of a missing field."""
     models = models_of_annotation(root)
     for part in loc[:-1]:
         models = [inner for model in models for inner in _step(model, part)] or models
@@ -186,9 +196,6 @@ def _kinds(root: Any, loc: tuple[str | int, ...]) -> str:
 
 def _noun(name: str) -> str:
     return "environment" if name == "the spec" else f"`{name}`"
-
-
-# An unknown field → where its writer meant to put it, or what it is called here.
 
 
 FOREIGN_NAMES = {
@@ -230,22 +237,22 @@ FOREIGN_NAMES = {
     "scale_rewards": "scale",
     "warmup_ratio": "warmup",
 }
-"""What these fields are called in TRL, verl, transformers and peft. A test holds every right side against the schema."""
+"""Names of fields in TRL, verl, transformers and peft to the names in the schema; a test checks the latter."""
 
-REPLACED_FIELDS = {"enabled": "`hard_policy` says it: `hint`, `keep` (w/o Hint) or `drop` (w/o Hard)"}
-"""Fields that have no other name here, because another field says the same."""
+REPLACED_FIELDS = {"enabled": "set `hard_policy` to `hint`, `keep` (w/o Hint) or `drop` (w/o Hard)"}
+"""Fields that do not exist because another field has the same meaning, and the hint for each."""
 
 
 def suggest_field(root: Any, loc: tuple[str | int, ...]) -> str:
-    """The hint for the unknown field at the end of `loc`."""
-    name, here = str(loc[-1]), fields_at(root, loc[:-1])
+    """Return the hint for the unknown field at the end of `loc`: its name here, its section, or the nearest name."""
+    name, allowed = str(loc[-1]), fields_at(root, loc[:-1])
     if name in REPLACED_FIELDS:
         return REPLACED_FIELDS[name]
     usual = FOREIGN_NAMES.get(name.lower().replace("-", "_"))
-    if usual in here:
-        return f"it is called `{usual}` here"
+    if usual in allowed:
+        return f"use `{usual}`"
     homes, section = _homes(root), [str(part) for part in loc[:-1]]
-    near = closest_match(name, here)
+    near = closest_match(name, allowed)
     if near and name not in homes:
         return f"did you mean `{near}`?"
     for word in (name, usual):
@@ -254,13 +261,13 @@ def suggest_field(root: Any, loc: tuple[str | int, ...]) -> str:
         kinds = homes[word].get(".".join(section[:-1]))
         if kinds and section[-1] not in homes:  # the last part is not a field but the tag of a union
             return f"`{word}` is a field of kind {' or '.join(f'`{k}`' for k in kinds)}"
-        verb = "belongs" if word == name else f"is called `{word}` and belongs"
-        return f"`{name}` {verb} {_nearest(list(homes[word]), section)}"
-    return list_choices(here)
+        verb = f"move `{name}`" if word == name else f"rename `{name}` to `{word}` and move it"
+        return f"{verb} {_describe_sections(list(homes[word]), section)}"
+    return list_choices(allowed)
 
 
 def _homes(root: Any) -> dict[str, dict[str, list[str]]]:
-    """Field → the sections that have it, as dotted paths (`""` is the top), and the kinds of that section."""
+    """Return field to the sections that have it, as dotted paths (`""` is the top), and the kinds of that section."""
     found: dict[str, dict[str, list[str]]] = {}
 
     def walk(model: type[BaseModel], path: tuple[str, ...]) -> None:
@@ -276,10 +283,10 @@ def _homes(root: Any) -> dict[str, dict[str, list[str]]]:
     return found
 
 
-def _nearest(homes: list[str], here: list[str]) -> str:
-    """`in `grpo``, or `in `sft` or `grpo``; a home below the present section is the only one that counts."""
-    inside = [h for h in homes if h.split(".")[: len(here)] == here] if here else []
+def _describe_sections(homes: list[str], section: list[str]) -> str:
+    """Return words for at most three sections; sections below the present one take precedence."""
+    inside = [h for h in homes if h.split(".")[: len(section)] == section] if section else []
     chosen = (inside or homes)[:3]
     if "" in chosen:
-        return "at the top of the spec, beside `name`"
-    return "in " + " or ".join(f"`{home}`" for home in chosen)
+        return "to the top of the spec, beside `name`"
+    return "to " + " or ".join(f"`{home}`" for home in chosen)

@@ -1,11 +1,7 @@
-"""`params:` and `${params.x}`: typed values that a template is given.
+"""Merge documents value by value, so that every value keeps the place where it was written.
 
-    params:
-      train: {kind: choice, choices: [ch-sims, cmu-mosi], description: what is trained on}
-      beta: {kind: float, default: 0.1, min: 0}
-
-A parameter is replaced where `${params.x}` is the whole scalar, anywhere in the file that declares it and as often as it
-is wanted. It never builds text: a value that is put together from pieces has no place that a message could point to.
+A `Tree` is a document that is being merged. `merge` and `put` change it; a `Source` is a value to put, and a
+`Parameter` a typed value of a template.
 """
 
 from __future__ import annotations
@@ -27,26 +23,26 @@ if TYPE_CHECKING:
 Notes = tuple[str, ...]
 
 DISCRIMINATOR_OF: dict[str | int, str] = {"forced_loss": "mode"}
-"""Fields whose members are told apart by another field than `kind`."""
+"""Discriminators of fields that do not have `kind`."""
 
 
 @dataclass(slots=True)
 class Tree:
-    """A document in the making."""
+    """A document that is being merged: data, places and origins that the functions below change."""
 
     data: dict[str, Any]
     values: dict[Loc, Place] = field(repr=False)
     keys: dict[Loc, Place] = field(repr=False)
     origins: dict[Loc, Notes] = field(default_factory=dict, repr=False)
     uses: dict[Loc, Parameter] = field(default_factory=dict, repr=False)
-    """Which parameter gave the value of a location."""
+    """The parameter that gave the value of a location."""
 
     def copy(self) -> Tree:
-        """A tree that can be changed by the functions below without changing this one."""
+        """Return a copy that the functions below can change without changing this tree."""
         return Tree(dict(self.data), dict(self.values), dict(self.keys), dict(self.origins), dict(self.uses))
 
     def drop(self, loc: Loc, value: Any) -> None:
-        """Drop what is known of `loc` and everything below it; `value` stands there."""
+        """Drop places and origins of `loc` and all locations below it; `value` is the value there."""
         for inner in locations(value, loc):
             self.values.pop(inner, None)
             self.keys.pop(inner, None)
@@ -56,13 +52,13 @@ class Tree:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A value to be put somewhere: the tree in which it stands, where, and notes on how it travels."""
+    """A value to be put into a tree: the tree it comes from, its location there, and notes on its origin."""
 
     tree: Tree | Document
     at: Loc
     notes: Notes = ()
     key: Place | None = None
-    """The place of the path that it is put at."""
+    """The place of the path to which it is assigned."""
     uses: Parameter | None = None
 
     @property
@@ -82,7 +78,7 @@ def tree_from(document: Document) -> Tree:
 
 
 def locations(value: Any, loc: Loc = ()) -> Iterator[Loc]:
-    """`loc` and every location below it."""
+    """Yield `loc` and every location below it."""
     yield loc
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -93,42 +89,42 @@ def locations(value: Any, loc: Loc = ()) -> Iterator[Loc]:
 
 
 def merge(base: Tree, over: Tree) -> Tree:
-    """`over` laid on `base`."""
+    """Return `over` merged over `base`: maps merge, lists and scalars replace."""
     merged = base.copy()
     merged.values[()] = over.values[()]
     for key in over.data:
-        _lay(merged, merged.data, key, (), Source(over, (key,)))
+        _merge_value(merged, merged.data, key, (), Source(over, (key,)))
     return merged
 
 
 def put(tree: Tree, path: Loc, source: Source) -> Loc | None:
-    """Lay a value at `path` of `tree`, in place; maps that are missing on the way are made.
+    """Merge a value into `tree` at `path`, in place; missing maps on the way are created.
 
-    Returns the location of a list, whose items have no names to put anything at; then nothing was put.
+    Returns the location of a list on the way, and changes nothing then: items of a list have no names.
     """
     node: Any = tree.data
     for depth, part in enumerate(path[:-1], start=1):
-        here, inside = path[:depth], _at(node, part)
+        loc, inside = path[:depth], _child(node, part)
         if isinstance(inside, list):
             if not isinstance(path[depth], int):
-                return here
+                return loc
             node[part] = list(inside)
         else:
             if inside is None:
-                tree.values[here] = source.key or source.place
-                tree.keys.setdefault(here, tree.values[here])
-            node[part] = _opened(tree, inside, here)
+                tree.values[loc] = source.key or source.place
+                tree.keys.setdefault(loc, tree.values[loc])
+            node[part] = _as_map(tree, inside, loc)
         node = node[part]
-    _lay(tree, node, path[-1], path[:-1], source)
+    _merge_value(tree, node, path[-1], path[:-1], source)
     return None
 
 
-def _at(node: Any, part: str | int) -> Any:
+def _child(node: Any, part: str | int) -> Any:
     return node.get(part) if isinstance(node, dict) else node[part]
 
 
-def _opened(tree: Tree, value: Any, loc: Loc) -> dict[str, Any]:
-    """`value` as a map of its own. `x: word` is short for `x: {kind: word}`, all over the schema."""
+def _as_map(tree: Tree, value: Any, loc: Loc) -> dict[str, Any]:
+    """Return `value` as a new map. In the schema `x: word` is short for `x: {kind: word}`."""
     by = DISCRIMINATOR_OF.get(loc[-1], "kind")
     if isinstance(value, dict):
         return dict(value)
@@ -140,43 +136,43 @@ def _opened(tree: Tree, value: Any, loc: Loc) -> dict[str, Any]:
     return {by: value}
 
 
-def _lay(tree: Tree, node: Any, part: str | int, above: Loc, source: Source) -> None:
-    old, new, loc = _at(node, part), source.value, (*above, part)
-    if isinstance(new, dict) and _merges(old, new, DISCRIMINATOR_OF.get(part, "kind")):
-        inside = node[part] = _opened(tree, old, loc)
+def _merge_value(tree: Tree, node: Any, part: str | int, above: Loc, source: Source) -> None:
+    old, new, loc = _child(node, part), source.value, (*above, part)
+    if isinstance(new, dict) and _can_merge(old, new, DISCRIMINATOR_OF.get(part, "kind")):
+        inside = node[part] = _as_map(tree, old, loc)
         tree.values[loc] = source.place
         tree.keys[loc] = source.key or source.tree.keys[source.at]
         tree.origins.pop(loc, None)
         for key in new:
             inner = Source(source.tree, (*source.at, key), source.notes, uses=source.uses)
-            _lay(tree, inside, key, loc, inner)
+            _merge_value(tree, inside, key, loc, inner)
         return
     notes = source.notes
     if notes and loc in tree.values:
-        notes = (*notes, f"in place of {tree.values[loc]}")
+        notes = (*notes, f"replaces {tree.values[loc]}")
     tree.drop(loc, old)
     node[part] = new
     for inner_loc in locations(new):
-        _place(tree, (*loc, *inner_loc), source, inner_loc, notes)
+        _copy_place(tree, (*loc, *inner_loc), source, inner_loc, notes)
     if source.key is not None:
         tree.keys[loc] = source.key
 
 
-def _merges(old: Any, new: dict[str, Any], by: str) -> bool:
-    """Fields of one kind mean nothing in another, so a map that names another `kind` replaces."""
+def _can_merge(old: Any, new: dict[str, Any], by: str) -> bool:
+    """Return whether two values are of one kind; a map of another `kind` replaces, because its fields differ."""
     if isinstance(old, str):
         return bool(new.get(by, old) == old)
     return isinstance(old, dict) and (by not in new or new[by] == old.get(by))
 
 
-def _place(tree: Tree, loc: Loc, source: Source, inner: Loc, notes: Notes) -> None:
-    there, at = source.tree, (*source.at, *inner)
-    tree.values[loc] = there.values[at]
-    if at in there.keys:
-        tree.keys[loc] = there.keys[at]
-    if told := (*there.origins.get(at, ()), *notes):
-        tree.origins[loc] = told
-    used = source.uses or (there.uses.get(at) if isinstance(there, Tree) else None)
+def _copy_place(tree: Tree, loc: Loc, source: Source, inner: Loc, notes: Notes) -> None:
+    origin, at = source.tree, (*source.at, *inner)
+    tree.values[loc] = origin.values[at]
+    if at in origin.keys:
+        tree.keys[loc] = origin.keys[at]
+    if notes := (*origin.origins.get(at, ()), *notes):
+        tree.origins[loc] = notes
+    used = source.uses or (origin.uses.get(at) if isinstance(origin, Tree) else None)
     if used is not None:
         tree.uses[loc] = used
 
@@ -187,7 +183,7 @@ KIND_NOUNS = {"int": "a whole number", "float": "a number", "str": "text", "bool
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parameter:
-    """A declared parameter. Its place is its key in the template."""
+    """A declared parameter. Its place is that of its key in the template."""
 
     name: str
     kind: Kind
@@ -197,26 +193,29 @@ class Parameter:
     high: float | None = None
     choices: tuple[str, ...] = ()
 
-    def check(self, given: Source, problems: Problems) -> None:
-        """The value has the kind, and lies within the bounds."""
-        value, notes = given.value, (*given.notes, f"parameter `{self.name}` is declared at {self.place}")
+    def check(self, argument: Source, problems: Problems) -> None:
+        """Report a value that has another kind, or is out of range."""
+        value, notes = (
+            argument.value,
+            (*argument.notes, f"parameter `{self.name}` is declared at {self.place}"),
+        )
         if self.kind == "choice":
             if value not in self.choices:
                 hint = suggest(str(value), self.choices)
-                message = f"`{self.name}` cannot be `{format_value(value)}`"
-                problems.add(given.place, "C2F518", message, hint, notes)
+                message = f"invalid value `{format_value(value)}` of parameter `{self.name}`"
+                problems.add(argument.place, "C2F518", message, hint, notes)
             return
-        if not _is(self.kind, value):
-            message = f"`{self.name}` must be {KIND_NOUNS[self.kind]}, not `{format_value(value)}`"
-            problems.add(given.place, "C2F517", message, "", notes)
+        if not is_of_kind(self.kind, value):
+            message = f"parameter `{self.name}` must be {KIND_NOUNS[self.kind]}, not `{format_value(value)}`"
+            problems.add(argument.place, "C2F517", message, "", notes)
         elif self.kind in ("int", "float"):
             for bound, words, wrong in ((self.low, "at least", -1), (self.high, "at most", 1)):
                 if bound is not None and (float(value) - bound) * wrong > 0:
-                    message = f"`{self.name}` must be {words} {bound:g}, not {format_value(value)}"
-                    problems.add(given.place, "C2F518", message, "", notes)
+                    message = f"parameter `{self.name}` is out of range: must be {words} {bound:g}, not {format_value(value)}"
+                    problems.add(argument.place, "C2F518", message, "", notes)
 
 
-def _is(kind: str, value: Any) -> bool:
+def is_of_kind(kind: str, value: Any) -> bool:
     if not isinstance(value, str):
         return False
     if kind == "str":

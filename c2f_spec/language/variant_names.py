@@ -1,8 +1,8 @@
-"""Names of variants, from the labels of their axes: `ablations-beta-0p1-s42`.
+"""Name variants by the values of their axes: `ablations-beta-0p1-s42`.
 
-All names of a sweep have one form, the first of a few in which each is legal and different: with the names of fields,
-with abbreviated ones, without the name of the sweep, the values alone. So a name says what the variant is, and does not
-depend on anything but the sweep.
+All names of a sweep have one form, the first in which all are legal and different: with the names of fields, with
+abbreviated ones, without the name of the sweep, the values alone. So a name describes the variant, and depends on
+nothing but the sweep.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from c2f_spec.language.sweep import Point
 
 LONGEST = 40
+"""Characters."""
 
 
 def variant_names(points: list[Point], prefixes: list[str]) -> list[str]:
-    """A name for each point; two may still be equal, if nothing short tells them apart."""
+    """Return a name for each point; two may be equal if no form of at most `LONGEST` characters differs."""
     axes = sorted({s.path for p in points for s in p.settings})
     values = {id(s): label(s.source.value) for p in points for s in p.settings}
     tries = []
@@ -36,7 +37,7 @@ def variant_names(points: list[Point], prefixes: list[str]) -> list[str]:
 
 
 def _parts(point: Point, fields: dict[tuple[str, ...], str], values: dict[int, str]) -> list[str]:
-    """The words of a name, but for the sweep's."""
+    """Return the words of a name without that of the sweep."""
     own = point.settings[: len(point.settings) - (point.seed is not None)]
     parts = [point.name] if point.name else [w for s in own for w in (fields[s.path], values[id(s)])]
     return [*parts, f"s{point.seed}"] if point.seed is not None else parts
@@ -47,7 +48,7 @@ def _joined(prefix: str, parts: list[str]) -> str:
 
 
 def _ending(path: tuple[str, ...], axes: list[tuple[str, ...]]) -> tuple[str, ...]:
-    """As much of the end of `path` as no other axis has."""
+    """Return the shortest end of `path` that no other axis has."""
     for length in range(1, len(path)):
         if sum(other[-length:] == path[-length:] for other in axes) == 1:
             return path[-length:]
@@ -58,8 +59,8 @@ def _full(path: tuple[str, ...], axes: list[tuple[str, ...]]) -> str:
     return "-".join(_slug(part) for part in _ending(path, axes))
 
 
-def _brief(path: tuple[str, ...], axes: list[tuple[str, ...]]) -> str:
-    return "-".join(_short(part) for part in _ending(path, axes))
+def _abbreviated(path: tuple[str, ...], axes: list[tuple[str, ...]]) -> str:
+    return "-".join(_abbreviate(part) for part in _ending(path, axes))
 
 
 def _absent(_path: tuple[str, ...], _axes: list[tuple[str, ...]]) -> str:
@@ -67,13 +68,13 @@ def _absent(_path: tuple[str, ...], _axes: list[tuple[str, ...]]) -> str:
 
 
 FORMS: tuple[tuple[bool, Callable[[tuple[str, ...], list[tuple[str, ...]]], str]], ...] = (
-    (True, _full), (True, _brief), (False, _full), (False, _brief), (True, _absent), (False, _absent),
+    (True, _full), (True, _abbreviated), (False, _full), (False, _abbreviated), (True, _absent), (False, _absent),
 )  # fmt: skip
-"""Whether a name begins with the sweep's, and how it says which field a value is of."""
+"""Whether a name begins with that of the sweep, and the function that names the field of a value."""
 
 
 def label(value: Any) -> str:
-    """A value as a word of a name: `0.1` is `0p1`, `-1` is `m1`, a map or list its values."""
+    """Return a value as a word of a name: `0.1` is `0p1`, `-1` is `m1`, a map or list its values."""
     if value is None:
         return "none"
     if isinstance(value, (dict, list)):
@@ -87,7 +88,7 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def _short(text: str) -> str:
-    """Initials of several words, the first four letters of one."""
+def _abbreviate(text: str) -> str:
+    """Return the initials of several words, or the first four letters of a single one."""
     words = [w for w in _slug(text).split("-") if w]
     return "".join(w[0] for w in words) if len(words) > 1 else (words or [""])[0][:4]

@@ -1,7 +1,7 @@
-"""A spec that uses the language → its variants.
+"""Expand a spec that uses the language into its variants, and check ablations.
 
-Variants share what they do not change. The settings of a point are sorted by the section that they change, and a section
-with the same settings is made once: a matrix of ten by ten learning rates has ten sections `sft` and ten `grpo`.
+Variants share the sections that they do not change. The settings of a point are grouped by section, and a section with
+the same settings is built once: a matrix of ten by ten learning rates has ten sections `sft` and ten `grpo`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from c2f_spec.diagnostics.diagnostic import Diagnostic, Problems
 from c2f_spec.keys import flatten
 from c2f_spec.language.document import Document, Expansion, Variant, spec_name
 from c2f_spec.language.inherit import resolve
-from c2f_spec.language.overrides import apply_setting, find_targets, parse_settings, refuse_list
+from c2f_spec.language.overrides import apply_setting, find_targets, parse_settings, report_list
 from c2f_spec.language.suggestions import format_value
 from c2f_spec.language.sweep import Point, points
 from c2f_spec.language.tree import Source, Tree, put
@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 
 
 def expand_variants(document: Document, path: Path, arguments: Sequence[str], files: Files) -> Expansion:
-    """The variants of a spec that uses the language, or is given `--set`. Raises `SpecErrors`."""
-    given, resolved, problems = parse_settings(arguments), resolve(document, path, files), Problems()
+    """Return the variants of a spec that uses the language or has arguments of `--set`. Raises `SpecErrors`."""
+    overrides, resolved, problems = parse_settings(arguments), resolve(document, path, files), Problems()
     tree, scope = resolved.tree, resolved.scope
-    for setting in given:
+    for setting in overrides:
         apply_setting(tree, setting, scope, problems)
     problems.raise_any()
     chosen = points(tree, problems) if tree.data.get("sweep") is not None else []
-    _refuse_collisions(given, chosen, problems)
-    known = {s.path[1] for s in given if s.path[0] == "params"}
-    for name, complaint in scope.missing.items():
+    _check_collisions(overrides, chosen, problems)
+    known = {s.path[1] for s in overrides if s.path[0] == "params"}
+    for name, missing in scope.missing.items():
         swept = chosen and all(any(s.path == ("params", name) for s in p.settings) for p in chosen)
         if name not in known and not swept:
-            problems.diagnostics.append(complaint)
+            problems.diagnostics.append(missing)
     problems.raise_any()
-    base = tree.copy()  # the settings of the sweep still stand in the tree
+    base = tree.copy()  # the settings of the sweep refer to the places of `tree`
     base.drop(("sweep",), base.data.pop("sweep", None))
     name = spec_name(base.data)
     if not chosen:
@@ -53,15 +53,15 @@ def expand_variants(document: Document, path: Path, arguments: Sequence[str], fi
     return Expansion(name, _Sweep(base, resolved, document, problems).variants(chosen))
 
 
-def _refuse_collisions(given: list[Setting], chosen: list[Point], problems: Problems) -> None:
-    """What `--set` sets and the sweep sets again would have no effect, or make variants equal."""
+def _check_collisions(overrides: list[Setting], chosen: list[Point], problems: Problems) -> None:
+    """Report fields that both `--set` and the sweep set: one would have no effect, or variants would be equal."""
     swept = {id(s): s for p in chosen for s in p.settings}
-    for setting in given:
-        met = next((s for s in swept.values() if s.overlaps(setting)), None)
-        if met is not None:
+    for setting in overrides:
+        other = next((s for s in swept.values() if s.overlaps(setting)), None)
+        if other is not None:
             place = setting.source.key or setting.source.place
-            message = f"`{setting.dotted}`: the sweep sets `{met.dotted}`"
-            hint = "leave it out, or drop the sweep with `--set sweep=null`"
+            message = f"`{setting.dotted}` conflicts with the sweep, which sets `{other.dotted}`"
+            hint = "remove it, or disable the sweep with `--set sweep=null`"
             problems.add(place, "C2F523", message, hint)
 
 
@@ -70,19 +70,19 @@ def _document(tree: Tree, document: Document, resolved: Resolved) -> Document:
 
 
 class _Sweep:
-    """Makes the variants of one sweep."""
+    """Build the variants of one sweep."""
 
     def __init__(self, base: Tree, resolved: Resolved, document: Document, problems: Problems) -> None:
         self.base, self.resolved, self.document, self.problems = base, resolved, document, problems
         self.parts = _split(self.base)
-        self.made: dict[tuple[str, tuple[int, ...]], Tree] = {}
+        self.built: dict[tuple[str, tuple[int, ...]], Tree] = {}
         self.targets: dict[int, list[tuple[Loc, Source]]] = {}
 
     def variants(self, chosen: list[Point]) -> tuple[Variant, ...]:
         trees = [self.tree(point) for point in chosen]
         self.problems.raise_any()
         names = variant_names(chosen, [spec_name(tree.data) for tree in trees])
-        self.refuse_equal(names, chosen)
+        self.check_names(names, chosen)
         return tuple(map(self.variant, names, chosen, trees))
 
     def variant(self, name: str, point: Point, tree: Tree) -> Variant:
@@ -97,7 +97,7 @@ class _Sweep:
         return Variant(name, _document(tree, self.document, self.resolved), differs, factor)
 
     def tree(self, point: Point) -> Tree:
-        """The base with the settings of a point, sharing every section that was made before."""
+        """Return the base with the settings of a point; sections that were built before are shared."""
         sections: dict[str, list[tuple[Loc, Source]]] = {}
         for setting in point.settings:
             if id(setting) not in self.targets:
@@ -105,30 +105,30 @@ class _Sweep:
                 self.targets[id(setting)] = found
             for target in self.targets[id(setting)]:
                 sections.setdefault(str(target[0][0]), []).append(target)
-        made = self.base.copy()
+        tree = self.base.copy()
         for section, targets in sections.items():
             old, new = self.parts.get(section), self.section(section, targets)
             if old is not None:
-                made.drop((section,), old.data[section])
-            made.data |= new.data
-            made.values |= new.values
-            made.keys |= new.keys
-            made.origins |= new.origins
-        return made
+                tree.drop((section,), old.data[section])
+            tree.data |= new.data
+            tree.values |= new.values
+            tree.keys |= new.keys
+            tree.origins |= new.origins
+        return tree
 
     def section(self, section: str, targets: list[tuple[Loc, Source]]) -> Tree:
         key = (section, tuple(id(source) for _, source in targets))
-        if key not in self.made:
-            made = self.parts[section].copy() if section in self.parts else Tree({}, {}, {})
+        if key not in self.built:
+            tree = self.parts[section].copy() if section in self.parts else Tree({}, {}, {})
             for loc, source in targets:
-                where = put(made, loc, source)
-                if where is not None:
-                    refuse_list(where, source, self.problems)
-            self.made[key] = made
-        return self.made[key]
+                list_loc = put(tree, loc, source)
+                if list_loc is not None:
+                    report_list(list_loc, source, self.problems)
+            self.built[key] = tree
+        return self.built[key]
 
-    def refuse_equal(self, names: list[str], chosen: list[Point]) -> None:
-        """Raises `SpecErrors` at variants whose labels give the same name."""
+    def check_names(self, names: list[str], chosen: list[Point]) -> None:
+        """Raise `SpecErrors` for variants with the same name."""
         first: dict[str, Point] = {}
         for name, point in zip(names, chosen, strict=True):
             other = first.setdefault(name, point)
@@ -138,18 +138,18 @@ class _Sweep:
                 if point.settings:
                     source = point.settings[-1].source
                     place = source.key or source.place
-                message = f"two variants would be named `{name}`: {_told(other)}; and {_told(point)}"
-                hint = "name them under `sweep.variants`, or remove one"
+                message = f"duplicate variant name `{name}`: {_describe(other)}; and {_describe(point)}"
+                hint = "name them under `sweep.variants`, or remove one of them"
                 self.problems.add(place, "C2F540", message, hint)
         self.problems.raise_any()
 
 
-def _told(point: Point) -> str:
+def _describe(point: Point) -> str:
     return ", ".join(f"{s.dotted}={format_value(s.source.value)}" for s in point.settings) or "the base"
 
 
 def _split(tree: Tree) -> dict[str, Tree]:
-    """Each section of a tree as a tree of its own."""
+    """Return each section as a separate tree."""
     parts = {key: Tree({key: value}, {}, {}) for key, value in tree.data.items()}
     for loc, place in tree.values.items():
         if loc:
@@ -162,23 +162,23 @@ def _split(tree: Tree) -> dict[str, Tree]:
     return parts
 
 
-# Whether an ablation is one: it differs from the base in its factor, and in nothing else.
-#
-# Asked of the validated experiments, because that is where defaults, short forms and what follows from a field are
-# resolved: a value that is written differently and means the same is no ablation.
-
-
 def check_ablations(variants: Sequence[Variant], experiments: Sequence[Experiment]) -> list[Diagnostic]:
-    """What is wrong with the ablations among `variants`."""
+    """Return a diagnostic for each ablation that differs from the base not in its factor, or not in its factor alone.
+
+    The validated experiments are compared, where defaults and short forms are resolved: a value that is written
+    differently and means the same is no ablation.
+    """
     pairs = list(zip(variants, experiments, strict=True))
     bases = {e.seed: e for v, e in pairs if v.factor == ()}
     if not bases:
         return []
     first = next(iter(bases.values()))
-    return [d for v, e in pairs if v.factor for d in _judged(v, e, bases.get(e.seed, first), v.factor)]
+    return [
+        d for v, e in pairs if v.factor for d in _check_ablation(v, e, bases.get(e.seed, first), v.factor)
+    ]
 
 
-def _judged(
+def _check_ablation(
     variant: Variant, experiment: Experiment, base: Experiment, factor: tuple[Loc, ...]
 ) -> list[Diagnostic]:
     changed = _changed(experiment, base)
@@ -187,12 +187,12 @@ def _judged(
     place, notes = document.place(factor[0]), document.notes(factor[0])
     others = sorted(set(changed) - named)
     if others:
-        message = f"`{variant.name}` also differs from the base in {', '.join(f'`{p}`' for p in others[:3])}"
-        hint = "an ablation changes one factor; say the rest under `sweep.variants`"
+        message = f"ablation `{variant.name}` also differs from the base in {', '.join(f'`{p}`' for p in others[:3])}"
+        hint = "change one factor per ablation, or use `sweep.variants`"
         return [Diagnostic("C2F552", place, message, hint, notes=notes)]
     if not named:
-        message = f"`{variant.name}` does not differ from the base"
-        return [Diagnostic("C2F551", place, message, "give another value, or remove it", notes=notes)]
+        message = f"ablation `{variant.name}` does not differ from the base"
+        return [Diagnostic("C2F551", place, message, "change the value, or remove it", notes=notes)]
     return []
 
 
@@ -202,7 +202,7 @@ def _within(path: str, loc: Loc) -> bool:
 
 
 def _changed(one: Experiment, other: Experiment) -> list[str]:
-    """Dotted paths of leaves that differ, but for the name, which every variant has of its own."""
+    """Return the dotted paths of leaves that differ, without the name, which differs always."""
     paths: list[str] = []
     for name in type(one).model_fields:
         a, b = getattr(one, name), getattr(other, name)

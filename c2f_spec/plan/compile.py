@@ -13,7 +13,7 @@ from c2f_spec.errors import InvalidSpec
 from c2f_spec.files import DISK, enclosing_repository
 from c2f_spec.language.document import Document, read_document
 from c2f_spec.language.expansion import expand
-from c2f_spec.language.parse import Seen, diagnostic, parse, parse_environment
+from c2f_spec.language.parse import ValidatedSections, diagnostic, parse, parse_environment
 from c2f_spec.language.suggestions import suggest
 from c2f_spec.plan.capabilities import demo_only, not_implemented
 from c2f_spec.plan.pins import Pins, lock_path, needs, other_image_problems, pinned, resolve
@@ -66,7 +66,7 @@ def load_variants(
     Raises `InvalidSpec` with the problems of all variants.
     """
     document = read_document(path, shown or str(path), files)
-    expansion, root, seen = expand(document, path, settings, files), repository(path), Seen()
+    expansion, root, seen = expand(document, path, settings, files), repository(path), ValidatedSections()
     texts: dict[tuple[str, int], str] = {}
     loaded: list[Loaded] = []
     problems: list[tuple[str, list[Diagnostic]]] = []

@@ -65,6 +65,18 @@ class Rewards(SpecModel):
         """Return the named rewards with a weight above 0: those that enter the total."""
         return {name: reward for name, reward in self.named().items() if reward.weight > 0}
 
+    def threshold_range(self) -> tuple[float, float]:
+        """Return the totals `(low, high]` by which a threshold separates wrong groups from right ones (METHOD 1.8).
+
+        `low` is the most that a well-formed answer of the wrong polarity earns, where the score is gated by the
+        polarity; `high` is the least that a well-formed answer of the right polarity earns, and what `auto` stands for.
+        Needs the rewards `format` and `polarity`.
+        """
+        assert self.format is not None
+        assert self.polarity is not None
+        others = sum(r.weight for n, r in self.active().items() if n not in ("format", "polarity", "score"))
+        return self.format.weight + others, self.format.weight + self.polarity.weight
+
 
 REWARD_NAMES: tuple[str, ...] = tuple(Rewards.model_fields)
 

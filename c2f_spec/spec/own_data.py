@@ -17,15 +17,13 @@ class Splits(SpecModel):
 
 
 def off_centre(low: float, high: float) -> tuple[str, str]:
-    """What is wrong with a scale whose middle is not 0, and the way out.
+    """Return message and hint for a scale whose middle is not 0.
 
     Prompts, polarities and classes all take 0 for neutral (METHOD 1.4).
     """
     middle, half = (low + high) / 2, (high - low) / 2
-    message = (
-        f"labels go from {low:g} to {high:g}, and 0 is not in their middle: it is what neutral is called"
-    )
-    return message, f"take {middle:g} from every label, and say low: {-half:g}, high: {half:g}"
+    message = f"labels range from {low:g} to {high:g}, but 0 (neutral) must be the middle of the range"
+    return message, f"subtract {middle:g} from every label, and set `low: {-half:g}` and `high: {half:g}`"
 
 
 class Own(SpecModel):

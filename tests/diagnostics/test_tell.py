@@ -56,7 +56,7 @@ def test_text_ends_with_a_count_and_says_what_is_valid(folder, capsys):
     assert code == 3
     assert out == "specs/demo.yaml: valid\nspecs/sims.yaml: valid\n"
     assert err.splitlines()[-1] == "16 errors, 1 warning in 3 files"
-    assert "specs/dem.yaml: no such file [C2F117]\n  hint: did you mean `specs/demo.yaml`?" in err
+    assert "specs/dem.yaml: file not found [C2F117]\n  hint: did you mean `specs/demo.yaml`?" in err
     assert "\x1b" not in err
 
 
@@ -131,8 +131,8 @@ def problem() -> SpecErrors:
 def test_colour_repeats_what_words_say():
     item = problem().diagnostics[0]
     coloured = render_text(item, colour=True)
-    assert "\x1b[1;31ms.yaml:2:1: `a` stands twice" in coloured
-    assert "\x1b[2m  hint: keep one of them\x1b[0m" in coloured
+    assert "\x1b[1;31ms.yaml:2:1: duplicate key `a`" in coloured
+    assert "\x1b[2m  hint: remove one of them\x1b[0m" in coloured
     assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == render_text(item) == str(item)
 
 
@@ -174,13 +174,13 @@ def hint(extra: str) -> str:
 @pytest.mark.parametrize(
     ("extra", "expected"),
     [
-        ("beta: 0.1\n", "`beta` belongs in `grpo`"),
-        ("sft: {kl_coef: 0.1}\n", "`kl_coef` is called `beta` and belongs in `grpo`"),
-        ("sft: {lr: 1e-5}\n", "it is called `learning_rate` here"),
-        ("grpo: {num_generations: 8}\n", "it is called `generations` here"),
-        ("grpo: {threshold: 1}\n", "`threshold` belongs in `grpo.hint.trigger`"),
-        ("sft: {rank: 8}\n", "`rank` belongs in `sft.tuner`"),
-        ("sft: {seed: 1}\n", "`seed` belongs at the top of the spec, beside `name`"),
+        ("beta: 0.1\n", "move `beta` to `grpo`"),
+        ("sft: {kl_coef: 0.1}\n", "rename `kl_coef` to `beta` and move it to `grpo`"),
+        ("sft: {lr: 1e-5}\n", "use `learning_rate`"),
+        ("grpo: {num_generations: 8}\n", "use `generations`"),
+        ("grpo: {threshold: 1}\n", "move `threshold` to `grpo.hint.trigger`"),
+        ("sft: {rank: 8}\n", "move `rank` to `sft.tuner`"),
+        ("sft: {seed: 1}\n", "move `seed` to the top of the spec, beside `name`"),
         (
             "teacher: {kind: lexicon, samples: 2}\n",
             "`samples` is a field of kind `transformers` or `vllm` or `openai`",
@@ -202,7 +202,7 @@ def test_the_usual_names_lead_to_fields_that_exist():
 def test_explain_prints_a_code_and_refuses_others(capsys):
     code, out, _ = run(capsys, "explain", "c2f107")
     assert code == 0
-    assert out.startswith("C2F107: an anchor\n\n")
+    assert out.startswith("C2F107: YAML anchor\n\n")
     assert "wrong:\n  sft: &train {epochs: 3}\n" in out
     assert run(capsys, "explain", "C2F999")[0] == 64
     assert run(capsys, "explain", "C2F1")[0] == 64

@@ -301,14 +301,14 @@ def test_links_in_a_revision_lead_nowhere(repo, told):
     commit()
     found = diff_of(told, "HEAD~1..HEAD")
     assert [s["file"] for s in found["specs"]] == ["specs/uses.yaml"]
-    assert "no file `link.yaml`" in found["specs"][0]["problem"]
+    assert "file `link.yaml` not found" in found["specs"][0]["problem"]
 
 
 def test_a_huge_blob_is_refused_and_not_read(repo, told):
     write(huge="x: " + "y" * 600_000)
     commit()
     found = diff_of(told, "HEAD~1..HEAD")
-    assert "larger than" in spec_of(found, "specs/huge.yaml")["problem"]
+    assert "file too large" in spec_of(found, "specs/huge.yaml")["problem"]
 
 
 @pytest.mark.parametrize(

@@ -39,14 +39,14 @@ def test_the_packaged_kind_is_the_one_of_the_repository():
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("namespace: c2f", "namespace: C2F", "a name of Kubernetes is lower-case"),
+        ("namespace: c2f", "namespace: C2F", "a Kubernetes name is lower-case"),
         (f"@{DIGEST}", ":latest", "an image is named by its digest"),
         ("s3://c2f/store", "s3://me:word@c2f/store", "without user or password"),
         ("memory: 1Gi", "memory: 1 GB", "an amount is a number with or without a unit"),
-        ("kind: kubernetes", "kind: kubernets", "no environment kind `kubernets`"),
-        ("kind: kubernetes\n", "", "needs a field `kind`"),
+        ("kind: kubernetes", "kind: kubernets", "invalid environment kind `kubernets`"),
+        ("kind: kubernetes\n", "", "missing field `kind`"),
         ("cpu_pool: cpu", "cpu_pol: cpu", "did you mean `cpu_pool`"),
-        ("cpu_pool: cpu", "cpu_pool: cpu\nkubernetes: 1.27", "`kubernetes` cannot be `1.27`"),
+        ("cpu_pool: cpu", "cpu_pool: cpu\nkubernetes: 1.27", "invalid value `1.27` of `kubernetes`"),
     ],
 )
 def test_a_wrong_environment_is_told_at_its_line(old, new, says):

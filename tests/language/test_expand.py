@@ -104,14 +104,14 @@ def test_files_are_found_from_the_file_that_names_them(specs):
 
 def test_a_base_is_named_relative_to_its_spec(specs, tmp_path):
     path = specs("x.yaml", f"extends: {tmp_path}/good.yaml\nname: x\n")
-    assert "is not relative to the folder of its spec" in messages(path)
+    assert "is not allowed" in messages(path)
 
 
 def test_a_link_does_not_lead_out_of_the_repository(specs, tmp_path_factory):
     outside = tmp_path_factory.mktemp("outside") / "secret.yaml"
     outside.write_text(GOOD)
     Path("link.yaml").symlink_to(outside)
-    assert "lies outside the repository" in messages(specs("x.yaml", "extends: link.yaml\nname: x\n"))
+    assert "is outside of the repository" in messages(specs("x.yaml", "extends: link.yaml\nname: x\n"))
 
 
 def test_a_chain_of_files_has_an_end(specs):
@@ -137,11 +137,11 @@ def test_a_spec_builds_on_few_files(specs):
     for i in range(MAX_FILES + 1):
         specs(f"b{i}.yaml", "seed: 1\n")
     names = ", ".join(f"b{i}.yaml" for i in range(MAX_FILES + 1))
-    assert "more than 64 files" in messages(specs("x.yaml", f"extends: [{names}]\n"))
+    assert "at most 64" in messages(specs("x.yaml", f"extends: [{names}]\n"))
     half = ", ".join(f"b{i}.yaml" for i in range(40))
     specs("half.yaml", f"extends: [{half}]\n")
     rest = ", ".join(f"b{i}.yaml" for i in range(40, MAX_FILES + 1))
-    assert "more than 64 files" in messages(specs("x.yaml", f"extends: [half.yaml, {rest}]\n"))
+    assert "at most 64" in messages(specs("x.yaml", f"extends: [half.yaml, {rest}]\n"))
 
 
 # ---- templates
@@ -168,7 +168,7 @@ def test_a_template_can_fill_another(specs):
 
 def test_a_parameter_without_a_value_may_be_swept_or_set(specs):
     text = "template: template.yaml\nname: x\nwith: {train: icwsm2014-movie}\nevaluate: {baseline: none}\n"
-    assert "the parameter `steps` has no value" in messages(specs("x.yaml", text))
+    assert "missing value of parameter `steps`" in messages(specs("x.yaml", text))
     assert load_spec(Path("x.yaml"), ["params.steps=4"]).experiment.sft.steps == 4
     swept = specs("y.yaml", text + "sweep: {matrix: {params.steps: [1, 2]}}\n")
     assert [e.sft.steps for e in variants(swept).values()] == [1, 2]
@@ -323,16 +323,16 @@ def test_set_reaches_everything(specs):
     [
         ("grpo.bta=1", "--set #1:1:1: unknown field `bta`"),
         ("grpo.beta=x", "--set #1:1:11: `beta` must be a number, not `x`"),
-        ("grpo.beta=[1", "--set #1:1:13: not YAML"),
-        ("grpo.beta", "no `=`"),
-        ("grpo.beta=", "no value"),
-        ("=1", "is not a path"),
-        ("grpo..beta=1", "is not a path"),
-        ("a." * 30 + "b=1", "is not a path"),
-        ("evaluate.datasets.0=x", "`evaluate.datasets` is a list"),
-        ("params.x=1", "no parameter `x`"),
-        ("extends=x.yaml", "is read before anything is set"),
-        ("description=*a", "an alias"),
+        ("grpo.beta=[1", "--set #1:1:13: invalid YAML"),
+        ("grpo.beta", "missing `=`"),
+        ("grpo.beta=", "missing value"),
+        ("=1", "invalid path"),
+        ("grpo..beta=1", "invalid path"),
+        ("a." * 30 + "b=1", "invalid path"),
+        ("evaluate.datasets.0=x", "cannot set an item of the list `evaluate.datasets`"),
+        ("params.x=1", "unknown parameter `x`"),
+        ("extends=x.yaml", "it is read before `--set`"),
+        ("description=*a", "YAML alias"),
     ],
 )  # fmt: skip
 def test_a_wrong_set_is_told_at_its_place(specs, setting, says):
@@ -341,8 +341,8 @@ def test_a_wrong_set_is_told_at_its_place(specs, setting, says):
 
 def test_set_does_not_fight_the_sweep(specs):
     path = specs("x.yaml", "extends: good.yaml\nname: x\nsweep: {matrix: {grpo.beta: [1, 2]}}\n")
-    assert "the sweep sets `grpo.beta`" in messages(path, "grpo.beta=3")
-    assert "the sweep sets `grpo.beta`" in messages(path, "grpo={beta: 3}")
+    assert "conflicts with the sweep, which sets `grpo.beta`" in messages(path, "grpo.beta=3")
+    assert "conflicts with the sweep, which sets `grpo.beta`" in messages(path, "grpo={beta: 3}")
     assert list(variants(path, "sweep=null", "grpo.beta=3")) == ["x"]
 
 
@@ -367,7 +367,7 @@ def test_every_value_tells_its_line_through_all_of_it(specs):
     }
     assert variant.document.notes(("grpo", "beta")) == (
         "set by sweep axis `grpo.beta` at x.yaml:5:18",
-        "in place of good.yaml:8:14",
+        "replaces good.yaml:8:14",
     )
     assert variant.document.notes(("data", "train")) == ("used as `${params.train}` at template.yaml:8:15",)
     assert variant.document.notes(("student",)) == (

@@ -82,7 +82,7 @@ def test_an_acceptance_says_everything(entry, tmp_path):
 def test_one_new_digest_is_accepted_once(tmp_path):
     entry = "  - {{old: {}, new: fedcba9876543210, by: mei, why: x}}\n"
     text = "c2f: v1\naccept:\n" + entry.format("0" * 16) + entry.format("1" * 16)
-    with pytest.raises(SpecErrors, match="accepted by an entry above"):
+    with pytest.raises(SpecErrors, match="duplicate `new`"):
         read_lock(locked(tmp_path, text))
 
 

@@ -55,5 +55,5 @@ def test_a_leaking_evaluation_is_a_warning():
     )
     _, warnings = parse(load_document(text.encode(), "s.yaml"))
     assert [w.message for w in warnings] == [
-        "`ch-sims-v2` contains `ch-sims`: neither in-domain nor out-of-domain"
+        "test data leak: `ch-sims-v2` contains clips of `ch-sims`, which is trained on"
     ]

@@ -184,17 +184,17 @@ def test_a_stage_refuses_what_the_compiler_should_have(tmp_path):
 @pytest.mark.parametrize(
     ("code", "spec", "says"),
     [
-        ("C2F319", REAL.replace("ch-sims", "cmu-mosei") + "format: direct\nsft: {}\n", "need 2 decimals"),
-        ("C2F327", START + "grpo: {hint: {hard_policy: keep, dropout: 0.1}}\n", "`dropout` has no use"),
-        ("C2F330", START + "grpo: {scale: batch}\n", "the batch's deviation mixes groups"),
-        ("C2F334", START + "grpo: {hint: {group: {kind: append, k: 5}}}\n", "5 hinted answers join 4"),
+        ("C2F319", REAL.replace("ch-sims", "cmu-mosei") + "format: direct\nsft: {}\n", "they have 2 decimals"),
+        ("C2F327", START + "grpo: {hint: {hard_policy: keep, dropout: 0.1}}\n", "`dropout` has no effect"),
+        ("C2F330", START + "grpo: {scale: batch}\n", "`scale: batch` mixes hinted and other groups"),
+        ("C2F334", START + "grpo: {hint: {group: {kind: append, k: 5}}}\n", "5 hinted answers are appended to 4"),
         ("C2F345", REAL + "teacher: {kind: vllm, tensor_parallel: 1, model: Qwen/Qwen3-Omni-30B-A3B-Instruct, revision: "
          + "0" * 40 + "}\nfilters: {polarity_match: {}}\n", "59 GiB"),
-        ("C2F360", REAL + "grpo: {}\n", "1e-05 is a learning rate for LoRA"),
+        ("C2F360", REAL + "grpo: {}\n", "learning rate 1e-05 is too high for full-parameter GRPO"),
         ("C2F327", START + "grpo: {hint: {preset: polarity_taught, hard_policy: keep, group: {k: 3}}}\n",
-         "gives no hints, so `group` has no use"),
-        ("C2F330", START + "grpo: {scale: batch, hint: {trigger: always, dropout: 0.1}}\n", "the batch's deviation"),
-        ("C2F330", START + "grpo: {scale: batch, hint: {trigger: always, max_hinted_fraction: 0.5}}\n", "the batch's"),
+         "`group` has no effect"),
+        ("C2F330", START + "grpo: {scale: batch, hint: {trigger: always, dropout: 0.1}}\n", "`scale: batch` mixes"),
+        ("C2F330", START + "grpo: {scale: batch, hint: {trigger: always, max_hinted_fraction: 0.5}}\n", "`scale: batch` mixes"),
         ("C2F368", START + "grpo: {steps: 5}\ncheckpoints: {every: 10}\n", "`grpo` ends after 5 steps, before its first"),
         ("C2F368", START + "format: direct\nsft: {steps: 10}\ncheckpoints: {every: 11}\n", "`sft` ends after 10 steps"),
         ("C2F318", REAL.replace("ch-sims", "ch-sims-v2") + "evaluate: {checkpoints: [base], datasets: [ch-sims]}\n",
@@ -234,7 +234,11 @@ def test_what_is_right_is_not_warned_of(section):
 def test_each_section_is_judged_by_its_own_steps(grpo):
     _, warnings = parsed(f"{TAUGHT}sft: {{steps: 10}}\ngrpo: {{{grpo}}}\ncheckpoints: {{every: 100}}\n")
     assert [(w.code, w.message, w.hint) for w in warnings] == [
-        ("C2F368", "`sft` ends after 10 steps, before its first checkpoint", "lower it to 10 or less")
+        (
+            "C2F368",
+            "`sft` ends after 10 steps, before its first checkpoint at step 100",
+            "lower `checkpoints.every` to 10 or less",
+        )
     ]
 
 
@@ -251,7 +255,7 @@ def test_a_bound_that_is_written_is_known_in_every_variant():
     )
     seen = {}
     for _ in range(2):
-        with pytest.raises(SpecErrors, match="two bounds"):
+        with pytest.raises(SpecErrors, match="conflicting bounds"):
             parse(document, seen)
 
 
