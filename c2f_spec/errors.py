@@ -1,7 +1,7 @@
-"""Every error that a user can cause, with its exit code, and the exit codes of stages.
+"""Define the errors that a user can cause, with their exit codes, and the exit codes of stages.
 
-Two tables that must not be confused, so both live here: `Exit` is what the command `c2f-spec` returns, `StageExit`
-what a stage returns to its launcher (DESIGN: "Command line", "Runtime contract").
+The two tables must not be confused, so both are in this module: `Exit` has the codes of the command `c2f-spec`,
+`StageExit` those that a stage returns to its launcher (DESIGN: "Command line", "Runtime contract").
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from enum import IntEnum
 
 COMMAND = re.compile(r"(^\s*:(?=:)|#(?=#\w*\[))")
-"""What GitHub's and Azure's runners take for a command when it is printed, wherever a job prints it."""
+"""Text that the runners of GitHub and Azure execute as a command when a job prints it."""
 
 
 class Exit(IntEnum):
@@ -30,7 +30,7 @@ class Exit(IntEnum):
 
 
 class StageExit(IntEnum):
-    """Exit codes of a stage: the contract between the runtime and whatever launched it."""
+    """Exit codes of a stage: the contract between the runtime and its launcher."""
 
     DONE = 0
     SPEC = 64
@@ -43,35 +43,35 @@ class StageExit(IntEnum):
 
     @property
     def permanent(self) -> bool:
-        """Running the same stage again, unchanged, would end the same way."""
+        """Whether the same stage, run again unchanged, would fail again."""
         return self in (StageExit.SPEC, StageExit.DATA, StageExit.BUG, StageExit.MEMORY, StageExit.DIVERGED)
 
 
 MEANING: dict[StageExit, str] = {
     StageExit.DONE: "done",
-    StageExit.SPEC: "the spec or the environment is wrong",
-    StageExit.DATA: "the data is wrong",
-    StageExit.BUG: "a bug",
+    StageExit.SPEC: "invalid spec or environment",
+    StageExit.DATA: "invalid data",
+    StageExit.BUG: "internal error",
     StageExit.MEMORY: "out of memory",
-    StageExit.DIVERGED: "training went wrong",
-    StageExit.TRANSIENT: "storage, network or a neighbour failed; worth another try",
-    StageExit.STOPPED: "stopped after saving",
+    StageExit.DIVERGED: "training diverged",
+    StageExit.TRANSIENT: "temporary failure of storage, network or another process",
+    StageExit.STOPPED: "stopped after saving a checkpoint",
 }
 
 REMEDY: dict[StageExit, str] = {
-    StageExit.SPEC: "correct what the message names; the corrected stage has a key of its own and needs no `retry`",
-    StageExit.DATA: "correct the data and stage it again (`data add`); the stage then has a key of its own",
-    StageExit.BUG: "read the log; after a correction of the code `apply` runs it, as it is `retry` runs it again",
-    StageExit.MEMORY: "lower what the message names, or move the stage to a pool with more memory, then `retry`",
-    StageExit.DIVERGED: "lower the learning rate or raise beta: a new key; `retry` goes on from the last good checkpoint",
-    StageExit.TRANSIENT: "it was tried again as often as allowed; look at storage and network, then `retry`",
-    StageExit.STOPPED: "`apply` goes on from its checkpoint",
+    StageExit.SPEC: "correct the spec or the environment as the message says; the stage then has a new key and needs no `retry`",
+    StageExit.DATA: "correct the data and run `c2f-spec data add` again; the stage then has a new key and needs no `retry`",
+    StageExit.BUG: "read the log and correct the code, then run `apply`; to run the unchanged stage again use `retry`",
+    StageExit.MEMORY: "lower the field that the message names, or use a pool with more memory, then run `retry`",
+    StageExit.DIVERGED: "lower the learning rate or raise beta, or run `retry` to resume from the last good checkpoint",
+    StageExit.TRANSIENT: "check storage and network, then run `retry`: all automatic retries failed",
+    StageExit.STOPPED: "run `apply` to resume from the checkpoint",
 }
-"""What to do after each way to end, where the stage's own message has no better hint."""
+"""Hints for each exit code, where the stage's own message has none."""
 
 
 class C2fError(Exception):
-    """A problem to tell the user about in one message: what is wrong, where, and the way out."""
+    """A problem that a user can solve: a message, and a hint how."""
 
     exit = Exit.UNEXPECTED
 
@@ -85,16 +85,16 @@ class C2fError(Exception):
 
 
 class InvalidSpec(C2fError):
-    """What is wrong with a spec, or with what it needs, as a whole; `SpecErrors` has the places."""
+    """A spec, or a file that it needs, is invalid as a whole; `SpecErrors` has the places."""
 
     exit = Exit.SPEC_INVALID
 
     def __init__(self, message: str, *, hint: str = "", code: str = "", file: str = "") -> None:
         super().__init__(message, hint=hint)
         self.code = code
-        """What `explain` takes, where there is more to tell."""
+        """The diagnostic code for `c2f-spec explain`, or `""`."""
         self.file = file
-        """The file it is about, for formats that want one."""
+        """The invalid file, or `""`."""
 
     def __str__(self) -> str:
         first = f"{self.message} [{self.code}]" if self.code else self.message
@@ -102,9 +102,9 @@ class InvalidSpec(C2fError):
 
 
 def sanitize(text: str) -> str:
-    """A line without characters that a terminal would obey; a spec may come from a stranger.
+    """Return a line without control characters, which a terminal would obey: a spec may come from an untrusted author.
 
-    Nor does it read as a command to the log of a CI job, `::error …` or `##[add-path]…`: those are parted by a space.
+    A command to the log of a CI job, `::error …` or `##[add-path]…`, is made ineffective by a space.
     """
     if not text.isprintable():
         text = "".join(c if c.isprintable() else "\ufffd" if c != "\t" else " " for c in text)
@@ -112,7 +112,7 @@ def sanitize(text: str) -> str:
 
 
 def shorten(text: str, most: int = 40) -> str:
-    """`text`, or its start: a message is a line, and a spec may hold a name of a million characters."""
+    """Return `text`, cut to `most` characters: a spec may contain a name of a million characters."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
@@ -123,19 +123,19 @@ class Unreachable(C2fError):
 
 
 class StalePlan(C2fError):
-    """A saved plan is not what would run now."""
+    """A saved plan differs from what would run now."""
 
     exit = Exit.STALE
 
 
 class Denied(C2fError):
-    """A rule of the place refuses what is asked: policy, budget, or a tree that nobody else can fetch."""
+    """A rule of the environment denies the request: a policy, a budget, or uncommitted code."""
 
     exit = Exit.DENIED
 
 
 class Damaged(Unreachable):
-    """What was stored is missing or is not what was recorded: to ask again will not help, and an older copy may do."""
+    """A stored object is missing or differs from its record: a retry does not help, an older copy may."""
 
 
 class UsageError(C2fError):

@@ -1,6 +1,6 @@
-"""Where files are read from: this machine's disk, or a revision of a repository (`diff/git.py`).
+"""Read files from this machine's disk or from a revision of a repository (`diff/git.py`).
 
-Whatever reads specs, locks, environments or code reads them through this, so that a pull request can be compiled from
+Specs, locks, environments and code are read through the protocol `Files`, so that a pull request can be compiled from
 the blobs of git, without a checkout.
 """
 
@@ -12,30 +12,30 @@ from typing import Protocol
 
 
 def enclosing_repository(path: Path) -> Path | None:
-    """The nearest folder above `path` with a `.git`."""
+    """Return the nearest folder above `path` with a `.git`."""
     return next((f for f in path.resolve().parents if (f / ".git").exists()), None)
 
 
 class Files(Protocol):
-    """Read-only, addressed by absolute or relative paths as on this machine."""
+    """Read-only access to files by absolute or relative paths, as on this machine."""
 
     def read(self, path: Path, most: int) -> bytes:
-        """At most `most` bytes. Raises `OSError` as `open` does."""
+        """Return at most `most` bytes of a file. Raises `OSError` as `open` does."""
 
     def is_file(self, path: Path) -> bool: ...
 
     def size(self, path: Path) -> int:
-        """Bytes of a file. Raises `OSError`."""
+        """Return the size of a file in bytes. Raises `OSError`."""
 
     def names(self, folder: Path) -> list[str]:
-        """Names of the YAML files in a folder, sorted; none if it is no folder."""
+        """Return the sorted names of the YAML files in a folder; none if it is no folder."""
 
     def real(self, path: Path) -> Path:
-        """Absolute, without `..` and links."""
+        """Return the absolute path without `..` and links."""
 
 
 class Disk:
-    """What lies on this machine."""
+    """The files of this machine."""
 
     def read(self, path: Path, most: int) -> bytes:
         with path.open("rb") as file:

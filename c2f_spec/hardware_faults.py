@@ -1,8 +1,8 @@
-"""Log lines → a fault of the machine, not of the stage. A node that had one is avoided by the next attempt.
+"""Find hardware faults in log lines. The next attempt of a stage avoids a node that had one.
 
-The signs are what CUDA, NCCL and the NVIDIA driver print (docs.nvidia.com/deploy/xid-errors,
-docs.nvidia.com/deeplearning/nccl, troubleshooting). Out of memory and illegal addresses are not among them, Xid 13, 31
-and 43 neither: these are mostly of the program's own making, and another node would see them again.
+The patterns match what CUDA, NCCL and the NVIDIA driver print (docs.nvidia.com/deploy/xid-errors,
+docs.nvidia.com/deeplearning/nccl, troubleshooting). Out of memory, illegal addresses and Xid 13, 31 and 43
+are not among them: mostly the program causes them, and they would occur on another node again.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TAIL = 400
-"""Lines from the end of a log that are read: the other ranks' tracebacks follow the fault."""
+"""Lines that are read from the end of a log: the tracebacks of other ranks follow the fault."""
 
-PROGRAMS_OWN = frozenset({13, 31, 43, 45, 68, 69})
-"""Xid codes that a program causes: its illegal access, its page fault, and what follows from its death."""
+PROGRAM_XIDS = frozenset({13, 31, 43, 45, 68, 69})
+"""Xid codes that a program causes: illegal access, page faults, and their consequences."""
 
 
 class Fault(NamedTuple):
-    """A sign of broken hardware and the line that showed it."""
+    """A hardware fault and the log line that reports it."""
 
     description: str
     line: str
     local: bool
-    """It is of this machine. A network or NCCL error shows on every machine of a training, whichever is broken."""
+    """Whether the fault is of this machine. Network and NCCL errors occur on every machine of a training."""
 
 
-SIGNS: tuple[tuple[re.Pattern[str], str, bool], ...] = (
+PATTERNS: tuple[tuple[re.Pattern[str], str, bool], ...] = (
     (re.compile(r"uncorrectable (?:ECC|NVLink) error|ECC error (?:was )?(?:detected|encountered)", re.IGNORECASE), "uncorrectable memory error of a GPU (ECC)", True),
     (re.compile(r"fallen off the bus|GPU is lost|cudaErrorDeviceUnavailable|device is busy or unavailable", re.IGNORECASE), "a GPU is lost", True),
     (re.compile(r"CUDA error: (?:hardware stack error|unspecified hardware|uncorrectable)|CUDA_ERROR_(?:ECC_UNCORRECTABLE|HARDWARE_STACK_ERROR|NVLINK_UNCORRECTABLE)", re.IGNORECASE), "an error of a GPU's hardware", True),
@@ -43,17 +43,17 @@ XID = re.compile(r"NVRM: Xid \([^)]*\): (\d+)")
 
 
 def find_hardware_fault(lines: Iterable[str]) -> Fault | None:
-    """The first sign of broken hardware among the last lines of a log: what follows the first is its consequence."""
+    """Return the first hardware fault among the last lines of a log, or `None`; later ones are consequences."""
     for line in [*lines][-TAIL:]:
-        if (found := XID.search(line)) and int(found[1]) not in PROGRAMS_OWN:
+        if (found := XID.search(line)) and int(found[1]) not in PROGRAM_XIDS:
             return Fault(f"Xid {found[1]} of a GPU", line.strip(), local=True)
-        for pattern, what, here in SIGNS:
+        for pattern, description, local in PATTERNS:
             if pattern.search(line):
-                return Fault(what, line.strip(), here)
+                return Fault(description, line.strip(), local)
     return None
 
 
 def faulty_machines(found: Sequence[tuple[T, Fault]]) -> list[tuple[T, Fault]]:
-    """Of the machines of one training that show a fault, those that have it; none, if that cannot be told."""
-    certain = [each for each in found if each[1].local]
-    return certain or (list(found) if len(found) == 1 else [])
+    """Return the machines of one training that have a fault of their own; none if that cannot be decided."""
+    local = [each for each in found if each[1].local]
+    return local or (list(found) if len(found) == 1 else [])

@@ -1,4 +1,4 @@
-"""Content keys: what a stage computes, as one SHA-256 (DESIGN: "Stages, keys, plan"); and digests of the code in them."""
+"""Compute content keys, one SHA-256 for what a stage computes (DESIGN: "Stages, keys, plan"), and digests of code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def canonical_json(value: Any) -> str:
-    """The one JSON text of `value`. Raises `TypeError` or `ValueError` on what has none.
+    """Return the canonical JSON text of `value`. Raises `TypeError` or `ValueError` for values that JSON does not have.
 
     There is deliberately no `default=`: a value that falls back to `repr` would fork the key from run to run.
     """
@@ -23,17 +23,17 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def content_key(value: Any) -> str:
-    """64 hex digits that are equal exactly when the canonical texts are."""
+    """Return the SHA-256 of the canonical JSON text of `value`, as 64 hex digits."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 
 def stage_digest(stage: StageFile) -> str:
-    """Of what a stage is told, but not of the store's address and the scratch folder: a pod has its own of both."""
+    """Return the digest of a stage file without the store's address and the scratch folder, which differ between pods."""
     return content_key(stage.model_dump(mode="json", exclude={"store", "scratch"}))
 
 
 def flatten(value: Any, path: str = "") -> dict[str, Any]:
-    """Every leaf of nested maps by its dotted path; an empty map or list is a leaf."""
+    """Return every leaf of nested maps by its dotted path; lists and empty maps are leaves."""
     if isinstance(value, dict) and value:
         return {
             k: v
@@ -44,17 +44,16 @@ def flatten(value: Any, path: str = "") -> dict[str, Any]:
 
 
 def code_digest(content: bytes) -> str:
-    """16 hex digits, enough to tell versions of one file of Python apart: of its syntax tree without comments,
-    docstrings and formatting.
+    """Return a digest of a Python file's syntax tree, without comments, docstrings and formatting, as 16 hex digits.
 
-    The tree is written by our own walk: `ast.dump` differs between versions of Python, and the laptop that plans and
+    The tree is serialised by `_plain`: `ast.dump` differs between versions of Python, and the laptop that plans and
     the image that runs need not have the same. Raises `SyntaxError`.
     """
     return hashlib.sha256(repr(_plain(ast.parse(content))).encode()).hexdigest()[:16]
 
 
 def _plain(node: Any) -> Any:
-    """A syntax tree as nested tuples: no positions, no docstrings, nothing empty, nothing that versions add."""
+    """Return a syntax tree as nested tuples, without positions, docstrings, empty fields and fields of new versions."""
     if isinstance(node, list):
         return tuple(_plain(item) for item in node)
     if not isinstance(node, ast.AST):
@@ -71,7 +70,7 @@ def _plain(node: Any) -> Any:
 
 
 def _is_text(node: ast.AST) -> bool:
-    """A string that stands alone: a docstring, or a note below an attribute."""
+    """Return whether a node is a string statement: a docstring, or a note below an attribute."""
     return (
         isinstance(node, ast.Expr)
         and isinstance(node.value, ast.Constant)

@@ -1,7 +1,7 @@
-"""Secrets out of text that leaves a process: logs, messages, errors.
+"""Mask secrets in text that leaves a process: logs, messages, errors.
 
-Two ways to know one: its value, where an environment variable with a telling name holds it; and its shape. The second
-is a net with holes, and the first is why secrets reach pods as variables and no other way.
+Secrets are recognised by value, if an environment variable with the name of a secret has it, and by shape. Shapes miss
+some secrets, which is why secrets are passed to pods as variables and in no other way.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 HIDDEN = "***"
 SHORTEST = 6
-"""A shorter value is a word that would be found everywhere."""
+"""Characters of the shortest value that is masked: shorter ones occur in other words."""
 
-TELLING = re.compile(
+SECRET_NAMES = re.compile(
     r"(?:SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|PRIVATE|WEBHOOK|API_?KEY|ACCESS_KEY|NOTIFY_URL)",
     re.IGNORECASE,
 )
@@ -36,16 +36,16 @@ SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 def secret_values(variables: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Values of the environment variables whose names say that they are secret, the longest first."""
-    given = os.environ if variables is None else variables
-    found = {v for k, v in given.items() if TELLING.search(k) and len(v) >= SHORTEST}
+    """Return the values of the environment variables with names of secrets, the longest first."""
+    variables = os.environ if variables is None else variables
+    found = {v for k, v in variables.items() if SECRET_NAMES.search(k) and len(v) >= SHORTEST}
     return tuple(sorted(found, key=len, reverse=True))
 
 
 def mask_secrets(text: str, values: Iterable[str] = ()) -> str:
-    """`text` without `values`, and without what looks like a credential."""
+    """Return `text` with `values`, and all that has the shape of a credential, replaced."""
     for value in values:
         text = text.replace(value, HIDDEN)
-    for shape, instead in SHAPES:
-        text = shape.sub(instead, text)
+    for shape, replacement in SHAPES:
+        text = shape.sub(replacement, text)
     return text

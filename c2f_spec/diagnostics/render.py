@@ -1,4 +1,6 @@
-"""Problems as machines read them: `json`, annotations of GitHub, SARIF 2.1.0. To stdout, whole, also when all is well.
+"""Render diagnostics as text, `json`, annotations of GitHub, or SARIF 2.1.0.
+
+The formats for machines are complete documents, also without diagnostics.
 
 Columns are 1-based and count code points; `end_column` is the first one after the place.
 """
@@ -19,21 +21,17 @@ from c2f_spec.errors import InvalidSpec, sanitize
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from c2f_spec.errors import C2fError
 
     Finding = Diagnostic | C2fError
-    """A problem with a place, or one without: a missing file has no line."""
+    """A diagnostic has a place, another error has none: a missing file has no line."""
 
 BOLD_RED, BOLD_YELLOW, BOLD, DIM, PLAIN = "\x1b[1;31m", "\x1b[1;33m", "\x1b[1m", "\x1b[2m", "\x1b[0m"
 HUES = {"error": BOLD_RED, "warning": BOLD_YELLOW, "note": BOLD}
 
 
 def supports_colour(stream: TextIO) -> bool:
-    """May `stream` be coloured?"""
+    """Return whether `stream` shows colours: `NO_COLOR`, `FORCE_COLOR`, else whether it is a terminal."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
@@ -42,7 +40,7 @@ def supports_colour(stream: TextIO) -> bool:
 
 
 def findings(error: C2fError) -> list[Finding]:
-    """The problems that an error stands for."""
+    """Return the diagnostics of an error, or the error itself."""
     return [*error.diagnostics] if isinstance(error, SpecErrors) else [error]
 
 
@@ -51,7 +49,7 @@ def severity(finding: Finding) -> str:
 
 
 def render_text(finding: Finding, *, colour: bool = False) -> str:
-    """A note is one line, everything else has its source line and hint below."""
+    """Return a finding as text: a note is one line, others have source line and hint below."""
     lines = [sanitize(line) for line in str(finding).splitlines()]
     if severity(finding) == "note":
         lines = lines[:1]
@@ -59,7 +57,7 @@ def render_text(finding: Finding, *, colour: bool = False) -> str:
 
 
 def _coloured(lines: list[str], finding: Finding) -> list[str]:
-    """The first line and the caret in the colour of the severity, what explains them dim."""
+    """Colour the first line and the caret by severity, and dim the explanations."""
     hue = HUES[severity(finding)]
     caret = 2 if isinstance(finding, Diagnostic) else 0
     return [
@@ -73,7 +71,7 @@ def _coloured(lines: list[str], finding: Finding) -> list[str]:
 
 
 def summarise(found: Sequence[Finding]) -> str:
-    """`3 errors, 1 warning in 2 files`; nothing if all is well. Notes are not counted: they ask for nothing."""
+    """Return `3 errors, 1 warning in 2 files`, or `""` without errors and warnings; notes are not counted."""
     parts = []
     for word in ("error", "warning"):
         number = sum(severity(f) == word for f in found)
@@ -85,7 +83,7 @@ def summarise(found: Sequence[Finding]) -> str:
 
 
 def file_of(finding: Finding) -> str:
-    """The file that a problem is in, relative to the current folder if it lies below it; nothing if unknown."""
+    """Return the file of a finding, relative to the current folder if it is below it; `""` if unknown."""
     if isinstance(finding, Diagnostic):
         path = finding.place.text.path
     else:
@@ -94,13 +92,13 @@ def file_of(finding: Finding) -> str:
 
 
 def code_of(finding: Finding) -> str:
-    """What `explain` takes; nothing where there is no more to tell."""
+    """Return the diagnostic code for `c2f-spec explain`, or `""`."""
     return finding.code if isinstance(finding, (Diagnostic, InvalidSpec)) else ""
 
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 COMMANDS = {"error": "error", "warning": "warning", "note": "notice"}
-"""Severity → workflow command of GitHub."""
+"""Severity to workflow command of GitHub."""
 
 
 def as_json(found: Sequence[Finding]) -> str:
@@ -108,7 +106,7 @@ def as_json(found: Sequence[Finding]) -> str:
 
 
 def _plain(finding: Finding) -> dict[str, Any]:
-    """A problem without a place has null for what it lacks, so that every key is always there."""
+    """Return all keys for every finding; one without a place has null for those that it lacks."""
     place, notes = (finding.place, finding.notes) if isinstance(finding, Diagnostic) else (None, ())
     return {
         "code": code_of(finding) or None,
@@ -124,7 +122,7 @@ def _plain(finding: Finding) -> dict[str, Any]:
 
 
 def as_github(found: Sequence[Finding]) -> str:
-    """One workflow command a problem; GitHub shows it at the line of the pull request."""
+    """Return one workflow command per finding; GitHub shows it at the line of the pull request."""
     return "\n".join(_annotation(_plain(f)) for f in found)
 
 
@@ -143,7 +141,7 @@ def _annotation(item: dict[str, Any]) -> str:
 
 
 def _data(value: str) -> str:
-    """Escapes of `@actions/core`: without them a message could end its command and start another."""
+    """Escape as `@actions/core` does: otherwise a message could end its command and start another."""
     return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
@@ -192,11 +190,8 @@ def _result(item: dict[str, Any], rules: list[str]) -> dict[str, Any]:
 FORMATS = {"json": as_json, "github": as_github, "sarif": as_sarif}
 
 
-# JSON for standard output, which may be a terminal or the log of a CI job: no character of a spec is obeyed by either.
-
-
 def json_text(value: Any) -> str:
-    """Indented, and as readable as it is safe: what a terminal would obey, and `##` of a workflow command, are escapes."""
+    """Return indented JSON for a terminal or the log of a CI job, with control characters and `##` escaped."""
     text = json.dumps(value, indent=1, ensure_ascii=False).replace("##", "\\u0023\\u0023")
     if all(line.isprintable() for line in text.split("\n")):
         return text
@@ -204,5 +199,5 @@ def json_text(value: Any) -> str:
 
 
 def _escaped(character: str) -> str:
-    """As JSON writes it: beyond the first plane, a pair of surrogates."""
+    """Return the JSON escape of a character: beyond the first plane, a pair of surrogates."""
     return json.dumps(character)[1:-1]

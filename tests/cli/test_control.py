@@ -108,7 +108,7 @@ def test_a_failure_tells_its_class_and_what_to_do(told, tiny_spec):
     records.add_failure(objects, "prepare", key, failure)
     table = told("status", "specs/tiny.yaml")
     assert "out of memory: killed, as a machine does" in table
-    assert f"{name}: lower what the message names" in table
+    assert f"{name}: lower the field that the message names" in table
     told = told("apply", "specs/tiny.yaml", "--no-report", check=8)
     assert "failed (out of memory): killed, as a machine does" in told
     assert f"c2f-spec retry specs/tiny.yaml {name}" in told

@@ -80,7 +80,7 @@ def test_every_problem_is_reported_with_its_line_and_column(tmp_path):
         ("language: fr\nlow: -1\nhigh: 1\n", "`language`: Input should be 'en' or 'zh'"),
         ("language: en\nlow: -1\n", "`high`: Field required"),
         ("language: en\nlow: 1\nhigh: -1\n", "`low` (1) must be less than `high` (-1)"),
-        ("language: en\nlow: 1\nhigh: 5\n", "labels go from 1 to 5, and 0 is not in their middle"),
+        ("language: en\nlow: 1\nhigh: 5\n", "labels range from 1 to 5, but 0 (neutral) must be the middle"),
         ("language: en\nlow: -1\nhigh: 1\nsplit: x\n", "`split`: Extra inputs are not permitted"),
         ("# mine\n[1, 2]\n", ":2: `[1, 2]` is not `key: value`"),
         ("low:\n", ":1: `low:` is not `key: value`"),

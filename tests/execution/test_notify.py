@@ -179,7 +179,7 @@ def test_the_driver_tells_of_a_failure_and_of_the_end(receiver, tmp_path, monkey
         assert problems == []
     failed, ended = (b["content"]["text"] for b in server.got)
     assert f"{stage.name} (prepare 0) failed: killed" in failed
-    assert "hint: lower what the message names" in failed
+    assert "hint: lower the field that the message names" in failed
     assert (
         f"next: c2f-spec retry --on kind chains.yaml {stage.name} && c2f-spec apply --on kind chains.yaml"
         in failed

@@ -257,7 +257,7 @@ def test_logs_come_from_pods_while_they_are_there_and_from_the_store_after(api, 
     api.logs = lambda _space, name, _query: [f"boot of {name}", "three", "four"]
     assert list(control.logs(stage)) == [
         "--- attempt 1 (its pod is gone; from the store)", "one", "two",
-        "--- attempt 2, pod p2 on n1: storage, network or a neighbour failed; worth another try",
+        "--- attempt 2, pod p2 on n1: temporary failure of storage, network or another process",
         "boot of p2", "three", "four",
     ]  # fmt: skip
 
