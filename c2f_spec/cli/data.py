@@ -162,8 +162,9 @@ PAGE = "clips.html"
 def gallery(args: Namespace) -> int:
     """Write the page and print where it is. Raises `UsageError` if nothing is prepared yet."""
     from c2f_spec.report import gallery as clips
+    from c2f_spec.report.html import render
     from c2f_spec.report.outputs import Outputs
-    from c2f_spec.report.page_gallery import html
+    from c2f_spec.report.page_data import gallery_document
 
     _, plan, environment, root = compile_work(args)
     objects = open_store(store_url(environment, root))
@@ -173,7 +174,7 @@ def gallery(args: Namespace) -> int:
             f"no data set of `{found.name}` is prepared: {'; '.join(found.missing)}",
             hint=f"c2f-spec apply {args.specs[0]} --until prepare",
         )
-    text = html(found)
+    text = render(gallery_document(found))
     if args.out:
         place = Path(args.out)
         place.parent.mkdir(parents=True, exist_ok=True)

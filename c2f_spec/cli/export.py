@@ -92,7 +92,7 @@ def _fetched(role: str, output: Output | None) -> Path:
         raise UsageError(
             f"{output.stage.name} has no output: {output.state}", hint="`c2f-spec apply` makes it"
         )
-    return records.fetch(output.objects, output.record)
+    return records.fetch(output.store, output.record)
 
 
 def _prompts(folder: Path) -> dict[str, Any]:

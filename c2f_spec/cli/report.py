@@ -34,8 +34,7 @@ def pages(plan: Plan, objects: ObjectStore) -> dict[str, str]:
     """Name to text: the page, its Markdown twin, and the tables if a spec names or defines any."""
     from c2f_spec.plan.hypotheses import register
     from c2f_spec.report.collect import collect
-    from c2f_spec.report.html import html
-    from c2f_spec.report.markdown import markdown
+    from c2f_spec.report.outline import html, markdown
     from c2f_spec.report.table_files import as_csv, as_latex, as_markdown
 
     register(plan, objects)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from c2f_spec.plan.model import Variant
-    from c2f_spec.report.model import Table
+    from c2f_spec.report.model import DatasetScores
     from c2f_spec.report.outputs import Output, Outputs
 
 LOADING = """\
@@ -94,7 +94,7 @@ def _made(variant: Variant, model: Output) -> str:
     )
 
 
-def _results(tables: tuple[Table, ...], kind: str, variant: Variant) -> str:
+def _results(tables: tuple[DatasetScores, ...], kind: str, variant: Variant) -> str:
     """A row a data set. Answers without a score count as the spec says."""
     found = [(t, row.scores) for t in tables for row in t.rows if row.model == kind and row.scores]
     if not found:

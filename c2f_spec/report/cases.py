@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from c2f_spec.metrics.answers import finite
 from c2f_spec.report.scores import ORDER
-from c2f_spec.report.thumbnails import Glimpse, glimpse
+from c2f_spec.report.thumbnails import Thumbnail, thumbnail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ MOST = 120_000
 """Answers of one data set that a page holds; further models are left out, and the page says so."""
 LONGEST = 8000
 """Characters of an answer that are kept."""
-GLIMPSES = 48
+THUMBNAILS = 48
 """Clips of one data set that are shown with picture and sound."""
 WORDS = {"base": "zero-shot", "sft": "SFT", "grpo": "GRPO"}
 TAG = re.compile(r"<(polarity|discrimination)>\s*(\w+)\s*</\1>", re.IGNORECASE)
@@ -70,7 +70,7 @@ class CaseSet:
     """Columns that are shown at first: zero-shot, before RL, after RL, those that there are."""
     left_out: tuple[str, ...]
     """Models that did not fit."""
-    glimpses: Mapping[int, Glimpse] = field(repr=False)
+    thumbnails: Mapping[int, Thumbnail] = field(repr=False)
     """By the number of the clip."""
 
 
@@ -129,7 +129,7 @@ def _tested(dataset: str, found: Sequence[Group], outputs: Outputs) -> CaseSet |
         columns=tuple(columns),
         trio=trio,
         left_out=tuple(left_out),
-        glimpses=_glimpses(
+        thumbnails=_thumbnails(
             _kinds(columns, trio, hard), ids, clips, outputs.find(variant, "prepare", dataset=dataset)
         ),
     )
@@ -175,19 +175,19 @@ def _kinds(columns: Sequence[Column], trio: Sequence[int], hard: str) -> list[li
     return found
 
 
-def _glimpses(
+def _thumbnails(
     kinds: Iterable[list[int]],
     ids: Sequence[str],
     clips: Mapping[str, Mapping[str, Any]],
     prepared: Output | None,
-) -> dict[int, Glimpse]:
+) -> dict[int, Thumbnail]:
     """Of the first clips of each kind in turn: chosen by rule, not by beauty."""
     turns = dict.fromkeys(i for i in chain.from_iterable(zip_longest(*kinds)) if i is not None)
     found = {}
-    for i in list(turns)[:GLIMPSES]:
+    for i in list(turns)[:THUMBNAILS]:
         media = prepared.file(str(clips.get(ids[i], {}).get("media"))) if prepared else None
         if media is not None:
-            found[i] = glimpse(media)
+            found[i] = thumbnail(media)
     return dict(sorted(found.items()))
 
 
@@ -235,7 +235,7 @@ def _rolled(
         columns=tuple(columns),
         trio=tuple(range(len(columns))),
         left_out=(),
-        glimpses=_glimpses(kinds, ids, clips, outputs.find(variant, "prepare", dataset=dataset)),
+        thumbnails=_thumbnails(kinds, ids, clips, outputs.find(variant, "prepare", dataset=dataset)),
     )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.metrics.answers import finite
 from c2f_spec.report import numbers
 from c2f_spec.report.model import Example, Examples, Funnel, FunnelRow
-from c2f_spec.report.thumbnails import NOT_STORED, Glimpse, glimpse
+from c2f_spec.report.thumbnails import NOT_STORED, Thumbnail, thumbnail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -57,7 +57,7 @@ ORDER = ("grpo", "sft", "base")
 Row = dict[str, Any]
 
 
-def kept(outputs: Outputs, variant: Variant) -> Examples | None:
+def kept_chains(outputs: Outputs, variant: Variant) -> Examples | None:
     """The first kept chain of each polarity. `None` if the variant filters nothing."""
     found = outputs.find(variant, "filter")
     if found is None:
@@ -69,7 +69,7 @@ def kept(outputs: Outputs, variant: Variant) -> Examples | None:
     return Examples("Chains that were kept", note, found.state or ("" if rows else "none"), shown)
 
 
-def dropped(outputs: Outputs, variant: Variant) -> Examples | None:
+def dropped_chains(outputs: Outputs, variant: Variant) -> Examples | None:
     """The first chain that each filter dropped. `None` if the variant filters nothing."""
     found = outputs.find(variant, "filter")
     if found is None:
@@ -138,16 +138,16 @@ class _Clips:
     def example(self, row: Row, verdict: str, body: Any) -> Example:
         clip = self.row(row)
         media = self.prepared.file(str(clip.get("media"))) if self.prepared else None
-        seen = glimpse(media) if media else Glimpse(None, b"", NOT_STORED)
+        seen = thumbnail(media) if media else Thumbnail(None, b"", NOT_STORED)
         return Example(
             id=str(row.get("id")),
-            verdict=verdict,
+            outcome=verdict,
             text=_cut(str(clip.get("text", ""))),
             label=finite(clip.get("label", row.get("label"))),
             polarity=str(clip.get("polarity", row.get("true", ""))),
             body=_cut(str(body or "")),
             jpeg=seen.jpeg,
-            no_picture=seen.problem,
+            no_picture=seen.no_picture,
         )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from c2f_spec.metrics.errors_by_class import Calibration, Confusion
-    from c2f_spec.report.model import Bar, Chart, FunnelRow, Series, Shift, Table
+    from c2f_spec.report.model import Bar, Chart, DatasetScores, FunnelRow, Series, Shift
 
 
 WIDTH, HEIGHT = 360.0, 216.0
@@ -55,10 +55,10 @@ def line_chart(chart: Chart) -> Html:
     xs = [t for t in marks if min(steps) <= t <= max(steps) and t.is_integer()] or [min(steps)]
     x = scale(min(steps), max(steps), LEFT, WIDTH - RIGHT)
     y = scale(ys[0], ys[-1], HEIGHT - BOTTOM, TOP)
-    parts = [_grid_y(ys, y), *(words(numbers.plain(t), x(t), HEIGHT - BOTTOM + 15, "middle") for t in xs)]
+    parts = [_grid_y(ys, y), *(svg_text(numbers.plain(t), x(t), HEIGHT - BOTTOM + 15, "middle") for t in xs)]
     parts += [
-        words("step", WIDTH - RIGHT, HEIGHT - 4, "end", "unit"),
-        words(chart.unit, 2, 12, "start", "unit"),
+        svg_text("step", WIDTH - RIGHT, HEIGHT - 4, "end", "unit"),
+        svg_text(chart.unit, 2, 12, "start", "unit"),
     ]
     parts += [_band(s, i, x, y) for i, s in enumerate(chart.series, start=1) if s.band]
     smooth = chart.smooth and len(steps) > SMOOTHED * len(chart.series)
@@ -66,47 +66,52 @@ def line_chart(chart: Chart) -> Html:
     parts += [_line(s, i, x, y, name=several, raw=smooth) for i, s in enumerate(chart.series, start=1)]
     parts += [_smoothed(s, i, x, y) for i, s in enumerate(chart.series, start=1)] if smooth else []
     said = "; ".join(f"{s.name} from {_ends(s)}" for s in chart.series)
-    return drawn(parts, HEIGHT, f"{chart.title}, {chart.unit} over steps: {said}")
+    return svg_picture(parts, HEIGHT, f"{chart.title}, {chart.unit} over steps: {said}")
 
 
-def dot_chart(table: Table, low: float, high: float) -> Html:
+def dot_chart(table: DatasetScores, low: float, high: float) -> Html:
     """Acc2 of each model with its 95 % interval; the dashed line is the majority class."""
     rows = [r for r in table.rows if r.scores]
     height = 26 * len(rows) + 44.0
     x = scale(low, high, 96, WIDTH - 50)
     parts = [
-        join((rule(x(t), 6, x(t), height - 30, "grid"), words(numbers.plain(t), x(t), height - 16, "middle")))
+        join(
+            (
+                svg_line(x(t), 6, x(t), height - 30, "grid"),
+                svg_text(numbers.plain(t), x(t), height - 16, "middle"),
+            )
+        )
         for t in ticks(low, high, 5)
         if low <= t <= high
     ]
     if table.majority is not None:
-        parts.append(rule(x(100 * table.majority), 2, x(100 * table.majority), height - 30, "bar"))
+        parts.append(svg_line(x(100 * table.majority), 2, x(100 * table.majority), height - 30, "bar"))
     for i, row in enumerate(rows):
         middle = 20.0 + 26 * i
-        parts.append(words(row.model, 90, middle + 4, "end", "name"))
+        parts.append(svg_text(row.model, 90, middle + 4, "end", "name"))
         value = row.scores["Acc2"]
         if value is None:
-            parts.append(words(numbers.NOTHING, 100, middle + 4, "start"))
+            parts.append(svg_text(numbers.NOTHING, 100, middle + 4, "start"))
             continue
         bounds = (row.scores.get("intervals") or {}).get("Acc2")
         style = "c1" if row.group == "checkpoint" else "c6"
         if bounds:
-            parts.append(rule(x(100 * bounds[0]), middle, x(100 * bounds[1]), middle, f"whisker {style}"))
+            parts.append(svg_line(x(100 * bounds[0]), middle, x(100 * bounds[1]), middle, f"whisker {style}"))
         says = f"{row.model}: {numbers.percent(value)} % {numbers.interval(bounds, numbers.percent)}"
         parts.append(shape("circle", says, cx=x(100 * value), cy=middle, r=4.5, class_=f"dot {style}"))
-        parts.append(words(numbers.percent(value), WIDTH - 4, middle + 4, "end", "value"))
-    parts.append(words("Acc2, %", WIDTH - 50, height - 3, "end", "unit"))
+        parts.append(svg_text(numbers.percent(value), WIDTH - 4, middle + 4, "end", "value"))
+    parts.append(svg_text("Acc2, %", WIDTH - 50, height - 3, "end", "unit"))
     said = "; ".join(f"{r.model} {numbers.percent(r.scores['Acc2'])} %" for r in rows)
-    return drawn(parts, height, f"Acc2 on {table.data.name}: {said}")
+    return svg_picture(parts, height, f"Acc2 on {table.data.name}: {said}")
 
 
 def funnel_chart(rows: Sequence[FunnelRow], filters: Sequence[str]) -> Html:
     """One bar a row, full width: what was kept, then what each filter dropped, as shares of what entered."""
     height = 30.0 * len(rows) + 22
-    parts = [words(f"{t} %", 70 + 2.2 * t, height - 6, "middle") for t in (0, 50, 100)]
+    parts = [svg_text(f"{t} %", 70 + 2.2 * t, height - 6, "middle") for t in (0, 50, 100)]
     for i, row in enumerate(rows):
         top, left = 4.0 + 30 * i, 70.0
-        parts.append(words(row.name, 62, top + 16, "end", "name"))
+        parts.append(svg_text(row.name, 62, top + 16, "end", "name"))
         for j, (name, part) in enumerate(
             [("kept", row.kept), *((f, row.dropped.get(f, 0)) for f in filters)], start=1
         ):
@@ -117,9 +122,9 @@ def funnel_chart(rows: Sequence[FunnelRow], filters: Sequence[str]) -> Html:
                     shape("rect", says, x=left, y=top, width=wide, height=22, class_=f"fill c{colour(j)}")
                 )
             left += wide
-        parts.append(words(f"{row.kept:,} kept", WIDTH - 4, top + 16, "end", "value"))
+        parts.append(svg_text(f"{row.kept:,} kept", WIDTH - 4, top + 16, "end", "value"))
     said = "; ".join(f"{r.name} {r.kept} of {r.entered} kept" for r in rows)
-    return drawn(parts, height, f"Chains kept and dropped: {said}")
+    return svg_picture(parts, height, f"Chains kept and dropped: {said}")
 
 
 def colour(number: int) -> int:
@@ -209,21 +214,21 @@ def scale(low: float, high: float, start: float, end: float) -> Callable[[float]
 
 
 def _grid_y(ys: Sequence[float], y: Callable[[float], float]) -> Html:
-    lines = (rule(LEFT, y(t), WIDTH - RIGHT, y(t), "axis" if t == 0 else "grid") for t in ys)
-    names = (words(numbers.plain(t), LEFT - 6, y(t) + 4, "end") for t in ys)
+    lines = (svg_line(LEFT, y(t), WIDTH - RIGHT, y(t), "axis" if t == 0 else "grid") for t in ys)
+    names = (svg_text(numbers.plain(t), LEFT - 6, y(t) + 4, "end") for t in ys)
     return join([*lines, *names])
 
 
-def rule(x1: float, y1: float, x2: float, y2: float, style: str) -> Html:
+def svg_line(x1: float, y1: float, x2: float, y2: float, style: str) -> Html:
     return el("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=style)
 
 
-def words(text: str, x: float, y: float, anchor: str, style: str = "tick") -> Html:
+def svg_text(text: str, x: float, y: float, anchor: str, style: str = "tick") -> Html:
     shown = text.replace("-", "\u2212") if style in ("tick", "value") else text
     return el("text", shown, x=x, y=y, text_anchor=anchor, class_=style)
 
 
-def drawn(parts: Sequence[Html], height: float, said: str, width: float = WIDTH) -> Html:
+def svg_picture(parts: Sequence[Html], height: float, said: str, width: float = WIDTH) -> Html:
     """The whole picture, with `said` for who cannot see it."""
     return el("svg", *parts, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=said)
 
@@ -254,11 +259,11 @@ def confusion(found: Confusion, title: str) -> Html:
     left, top, high = 74.0, 30.0, 26.0
     wide = (WIDTH - left - 4) / (k + 1)
     heads = [*found.classes, "none"]
-    parts = [words("answered", left, 11, "start", "unit")]
-    parts += [words(head, left + wide * (j + 0.5), 25, "middle") for j, head in enumerate(heads)]
+    parts = [svg_text("answered", left, 11, "start", "unit")]
+    parts += [svg_text(head, left + wide * (j + 0.5), 25, "middle") for j, head in enumerate(heads)]
     for i, (name, row) in enumerate(zip(found.classes, found.counts, strict=True)):
         y, total = top + high * i, sum(row)
-        parts.append(words(name, left - 6, y + high / 2 + 4, "end", "name"))
+        parts.append(svg_text(name, left - 6, y + high / 2 + 4, "end", "name"))
         for j, count in enumerate(row):
             share = count / total if total else 0.0
             says = (
@@ -272,11 +277,11 @@ def confusion(found: Confusion, title: str) -> Html:
                     class_=style, fill_opacity=opacity,
                 )
             )  # fmt: skip
-            parts.append(words(f"{count:,}", left + wide * (j + 0.5), y + high / 2 + 3, "middle", strong))
+            parts.append(svg_text(f"{count:,}", left + wide * (j + 0.5), y + high / 2 + 3, "middle", strong))
     said = "; ".join(
         f"{n}: {', '.join(map(str, row))}" for n, row in zip(found.classes, found.counts, strict=True)
     )
-    return drawn(parts, top + high * k + 4, f"{title}. Rows are labels, columns answers. {said}")
+    return svg_picture(parts, top + high * k + 4, f"{title}. Rows are labels, columns answers. {said}")
 
 
 def shade(share: float) -> tuple[float, str]:
@@ -289,32 +294,37 @@ def calibrated(found: Calibration, low: float, high: float, title: str) -> Html:
     left, bottom, height = 40.0, 34.0, 248.0
     x, y = scale(low, high, left, WIDTH - 12), scale(low, high, height - bottom, 24)
     parts = [
-        join((rule(left, y(t), WIDTH - 12, y(t), "grid"), words(numbers.plain(t), left - 6, y(t) + 4, "end")))
+        join(
+            (
+                svg_line(left, y(t), WIDTH - 12, y(t), "grid"),
+                svg_text(numbers.plain(t), left - 6, y(t) + 4, "end"),
+            )
+        )
         for t in ticks(low, high)
         if low <= t <= high
     ]
     parts += [
-        words(numbers.plain(t), x(t), height - bottom + 15, "middle")
+        svg_text(numbers.plain(t), x(t), height - bottom + 15, "middle")
         for t in ticks(low, high)
         if low <= t <= high
     ]
-    parts.append(rule(x(low), y(low), x(high), y(high), "bar"))
+    parts.append(svg_line(x(low), y(low), x(high), y(high), "bar"))
     most = max((b.clips for b in found.bins), default=1)
     for b in found.bins:
         at, label = x(max(low, min(high, b.score))), max(low, min(high, b.label))
         if b.error:
             ends = (y(max(low, label - b.error)), y(min(high, label + b.error)))
-            parts.append(rule(at, ends[0], at, ends[1], "whisker c1"))
+            parts.append(svg_line(at, ends[0], at, ends[1], "whisker c1"))
         says = f"{b.clips:,} clips with a score near {b.score:.2f}: mean label {b.label:.2f} ± {b.error:.2f}"
         parts.append(
             shape("circle", says, cx=at, cy=y(label), r=2.5 + 5 * (b.clips / most) ** 0.5, class_="dot c1")
         )
     parts += [
-        words("mean score", WIDTH - 12, height - 3, "end", "unit"),
-        words("mean label", 2, 9, "start", "unit"),
+        svg_text("mean score", WIDTH - 12, height - 3, "end", "unit"),
+        svg_text("mean label", 2, 9, "start", "unit"),
     ]
     said = "; ".join(f"score {b.score:.2f}, label {b.label:.2f}, {b.clips} clips" for b in found.bins)
-    return drawn(parts, height, f"{title}. {said}")
+    return svg_picture(parts, height, f"{title}. {said}")
 
 
 def shifted(found: Sequence[Shift]) -> Html:
@@ -327,14 +337,14 @@ def shifted(found: Sequence[Shift]) -> Html:
     parts = [
         join(
             (
-                rule(left, y(t), WIDTH - 14, y(t), "grid"),
-                words(numbers.plain(t), left - 6, y(t) + 4, "end"),
-                words(numbers.plain(t), x(t), height - bottom + 15, "middle"),
+                svg_line(left, y(t), WIDTH - 14, y(t), "grid"),
+                svg_text(numbers.plain(t), left - 6, y(t) + 4, "end"),
+                svg_text(numbers.plain(t), x(t), height - bottom + 15, "middle"),
             )
         )
         for t in marks
     ]
-    parts.append(rule(x(low), y(low), x(high), y(high), "bar"))
+    parts.append(svg_line(x(low), y(low), x(high), y(high), "bar"))
     groups = list(dict.fromkeys(s.group for s in found))
     for s in found:
         at = (x(100 * s.inside), y(100 * s.outside))
@@ -343,14 +353,14 @@ def shifted(found: Sequence[Shift]) -> Html:
         parts.append(shape("circle", says, cx=at[0], cy=at[1], r=4.5, class_=style))
     parts += _names([(x(100 * s.inside), y(100 * s.outside), s.checkpoint) for s in found])
     parts += [
-        words("in-domain, %", WIDTH - 14, height - 3, "end", "unit"),
-        words("out-of-domain, %", 2, 9, "start", "unit"),
+        svg_text("in-domain, %", WIDTH - 14, height - 3, "end", "unit"),
+        svg_text("out-of-domain, %", 2, 9, "start", "unit"),
     ]
     said = "; ".join(
         f"{s.group} {s.checkpoint} {numbers.percent(s.inside)} and {numbers.percent(s.outside)}"
         for s in found
     )
-    return drawn(parts, height, f"Acc2 in-domain and out-of-domain: {said}")
+    return svg_picture(parts, height, f"Acc2 in-domain and out-of-domain: {said}")
 
 
 def _names(points: Sequence[tuple[float, float, str]]) -> list[Html]:
@@ -359,7 +369,7 @@ def _names(points: Sequence[tuple[float, float, str]]) -> list[Html]:
     for left, top, name in sorted(points, key=lambda point: point[1]):
         side = "end" if left > WIDTH * 0.7 else "start"
         lowest[side] = max(top + 4, lowest[side] + NAME)
-        made.append(words(name, left + (-8 if side == "end" else 8), lowest[side], side, "name"))
+        made.append(svg_text(name, left + (-8 if side == "end" else 8), lowest[side], side, "name"))
     return made
 
 
@@ -369,14 +379,14 @@ def timeline(bars: Sequence[Bar], width: float = 3 * WIDTH) -> Html:
     left, high = 264.0, 17.0
     x = scale(0.0, busy or 1.0, left, width - 66)
     height = high * len(bars) + 26
-    parts = [rule(x(t), 2, x(t), height - 20, "bar") for t in pauses]
+    parts = [svg_line(x(t), 2, x(t), height - 20, "bar") for t in pauses]
     for i, bar in enumerate(bars):
         start, end = place(bar.start), place(bar.end)
         style = f"fill c{COLOURS[bar.kind]}"
         took = numbers.seconds(bar.end - bar.start)
         says = f"{bar.label}: {took}, from {numbers.seconds(bar.start)} after the first stage"
         y = 3 + high * i
-        parts.append(words(bar.label, left - 8, y + 10, "end", "name"))
+        parts.append(svg_text(bar.label, left - 8, y + 10, "end", "name"))
         parts.append(
             shape(
                 "rect",
@@ -388,9 +398,9 @@ def timeline(bars: Sequence[Bar], width: float = 3 * WIDTH) -> Html:
                 class_=style,
             )
         )
-        parts.append(words(took, x(end) + 5, y + 10, "start"))
+        parts.append(svg_text(took, x(end) + 5, y + 10, "start"))
     parts.append(
-        words(
+        svg_text(
             f"{numbers.seconds(bars[-1].end - bars[0].start)} from the first stage to the last",
             left,
             height - 5,
@@ -399,7 +409,7 @@ def timeline(bars: Sequence[Bar], width: float = 3 * WIDTH) -> Html:
         )
     )
     said = "; ".join(f"{b.label} {numbers.seconds(b.end - b.start)}" for b in bars)
-    return drawn(parts, height, f"Stages over time: {said}", width)
+    return svg_picture(parts, height, f"Stages over time: {said}", width)
 
 
 def _without_pauses(bars: Sequence[Bar]) -> tuple[Callable[[float], float], list[float], float]:

@@ -6,17 +6,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.report.cases import case_sets
-from c2f_spec.report.chain_examples import answers, dropped, funnel, kept
+from c2f_spec.report.chain_examples import answers, dropped_chains, funnel, kept_chains
 from c2f_spec.report.cost import costs, timeline
 from c2f_spec.report.curves import grpo_curves, rewards, rises, sft_curves
-from c2f_spec.report.custom_tables import own_tables
+from c2f_spec.report.custom_tables import custom_tables
 from c2f_spec.report.error_analysis import errors, shifts
-from c2f_spec.report.hypothesis_results import verdicts
+from c2f_spec.report.hypothesis_results import hypothesis_results
 from c2f_spec.report.model import Default, Report, Section
 from c2f_spec.report.outputs import Outputs
 from c2f_spec.report.paper_tables import paper_tables
 from c2f_spec.report.results import Results
-from c2f_spec.report.scores import Cells, groups
+from c2f_spec.report.scores import ScoreCells, groups
 from c2f_spec.report.summary import honesty, summary
 from c2f_spec.report.variants import matrix, pairs
 from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, Word
@@ -64,16 +64,16 @@ def _shown(value: Any, field: FieldInfo) -> str:
 def collect(plan: Plan, objects: ObjectStore) -> Report:
     """What the store holds of a plan. The same store content gives an equal report."""
     outputs = Outputs(plan, objects)
-    found, cells = groups(plan), Cells(outputs)
+    found, cells = groups(plan), ScoreCells(outputs)
     return Report(
         name=plan.name,
         digest=plan.digest,
         environment=plan.environment_name,
         sections=tuple(_section(outputs, variant) for variant in plan.variants),
         stages=outputs.lines(),
-        verdicts=verdicts(plan, outputs, objects),
+        hypotheses=hypothesis_results(plan, outputs, objects),
         groups=tuple(group.name for group in found),
-        tables=(*paper_tables(found, cells), *own_tables(found, cells)),
+        tables=(*paper_tables(found, cells), *custom_tables(found, cells)),
         cases=case_sets(found, outputs),
         matrix=matrix(found, cells),
         pairs=pairs(found, cells),
@@ -104,7 +104,13 @@ def _section(outputs: Outputs, variant: Variant) -> Section:
             c for c in (sft_curves(outputs, variant), grpo_curves(outputs, variant)) if c is not None
         ),
         examples=tuple(
-            e for e in (kept(outputs, variant), dropped(outputs, variant), answers(outputs, variant)) if e
+            e
+            for e in (
+                kept_chains(outputs, variant),
+                dropped_chains(outputs, variant),
+                answers(outputs, variant),
+            )
+            if e
         ),
         defaults=tuple(not_in_the_paper(experiment)),
         source=variant.source,

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from c2f_spec.report.model import Bar, KindCost
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from c2f_spec.plan.model import Plan
     from c2f_spec.report.outputs import Output, Outputs
 
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 def timeline(plan: Plan, outputs: Outputs) -> tuple[Bar, ...]:
     """Of the stages whose record says when they began, the first first."""
     found = [
-        (start, o) for o in (outputs.of(s.key) for s in plan.stages) if (start := _started(o)) is not None
+        (start, o) for o in (outputs.output(s.key) for s in plan.stages) if (start := _started(o)) is not None
     ]
     if not found:
         return ()
@@ -33,7 +35,7 @@ def costs(plan: Plan, outputs: Outputs) -> tuple[KindCost, ...]:
     shared = Counter(key for variant in plan.variants for key in variant.stages)
     kinds = dict.fromkeys(stage.kind for stage in plan.stages)
     return tuple(
-        _cost(kind, [outputs.of(s.key) for s in plan.stages if s.kind == kind], shared) for kind in kinds
+        _cost(kind, [outputs.output(s.key) for s in plan.stages if s.kind == kind], shared) for kind in kinds
     )
 
 
@@ -74,3 +76,17 @@ def _started(output: Output) -> float | None:
         return datetime.fromisoformat(str(told)).timestamp() if told else None
     except ValueError:
         return None
+
+
+def total(found: Sequence[KindCost]) -> KindCost:
+    """Return the cost of all kinds together; peaks are the largest, and rates of tokens do not add up."""
+    return KindCost(
+        kind="all",
+        stages=sum(c.stages for c in found),
+        done=sum(c.done for c in found),
+        seconds=sum(c.seconds for c in found),
+        gpu_hours=sum(c.gpu_hours for c in found),
+        peak_mb=max((c.peak_mb for c in found if c.peak_mb is not None), default=None),
+        unshared=sum(c.unshared for c in found),
+        gpu_mb=max((c.gpu_mb for c in found if c.gpu_mb is not None), default=None),
+    )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.report import numbers
 from c2f_spec.report.paper_tables import clean
-from c2f_spec.report.scores import compared, named
-from c2f_spec.report.tables import PERCENT, Grid, Number, OwnColumn, OwnRow, OwnTable
+from c2f_spec.report.scores import compare, find_group
+from c2f_spec.report.tables import PERCENT, CustomColumn, CustomRow, CustomTable, Grid, Number
 from c2f_spec.spec.reporting import METRICS, TableRow
 from c2f_spec.spec.reporting import OwnTable as Asked
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from c2f_spec.metrics.effect import Effect
-    from c2f_spec.report.scores import Cells, Group
+    from c2f_spec.report.scores import Group, ScoreCells
 
 
 NO_VARIANT = "no variant of this plan"
 
 
-def own_tables(found: Sequence[Group], cells: Cells) -> tuple[OwnTable, ...]:
+def custom_tables(found: Sequence[Group], cells: ScoreCells) -> tuple[CustomTable, ...]:
     """Each definition once, in the order of the plan."""
     asked = dict.fromkeys(
         table for g in found for v in g.variants for table in v.experiment.tables if isinstance(table, Asked)
@@ -29,15 +29,15 @@ def own_tables(found: Sequence[Group], cells: Cells) -> tuple[OwnTable, ...]:
     return tuple(_table(table, found, cells) for table in asked)
 
 
-def _table(asked: Asked, found: Sequence[Group], cells: Cells) -> OwnTable:
+def _table(asked: Asked, found: Sequence[Group], cells: ScoreCells) -> CustomTable:
     rows = asked.rows or tuple(TableRow(variant=g.name) for g in found if cells.last(g))
     columns = _columns(asked, found)
-    base = named(tuple(found), asked.against) if asked.against else None
+    base = find_group(tuple(found), asked.against) if asked.against else None
     made = [_row(row, columns, base, found, cells) for row in rows]
-    return OwnTable(asked.name, asked.title, columns, tuple(made), asked.aggregate, asked.against or "")
+    return CustomTable(asked.name, asked.title, columns, tuple(made), asked.aggregate, asked.against or "")
 
 
-def _columns(asked: Asked, found: Sequence[Group]) -> tuple[OwnColumn, ...]:
+def _columns(asked: Asked, found: Sequence[Group]) -> tuple[CustomColumn, ...]:
     if asked.columns:
         wanted = [(c.dataset, c.metrics) for c in asked.columns]
     else:
@@ -45,37 +45,41 @@ def _columns(asked: Asked, found: Sequence[Group]) -> tuple[OwnColumn, ...]:
         wanted = [(name, ()) for name in dict.fromkeys(n for e in evaluated if e for n in e.datasets)]
     known = {name: facts for g in found for name, facts in g.variants[0].experiment.data.known.items()}
     return tuple(
-        OwnColumn(name, metric)
+        CustomColumn(name, metric)
         for name, metrics in wanted
         for metric in (metrics or METRICS[known[name].family])
     )
 
 
 def _row(
-    asked: TableRow, columns: Sequence[OwnColumn], base: Group | None, found: Sequence[Group], cells: Cells
-) -> OwnRow:
-    group = named(tuple(found), asked.variant)
+    asked: TableRow,
+    columns: Sequence[CustomColumn],
+    base: Group | None,
+    found: Sequence[Group],
+    cells: ScoreCells,
+) -> CustomRow:
+    group = find_group(tuple(found), asked.variant)
     title = asked.title or (f"{asked.variant}, {asked.checkpoint}" if asked.checkpoint else asked.variant)
     checkpoint = asked.checkpoint or (cells.last(group) if group else None)
     if group is None or checkpoint is None:
-        return OwnRow(
+        return CustomRow(
             title, f"{NO_VARIANT}: {asked.variant}" if group is None else "not evaluated", {}, {}, ()
         )
-    own = {name: cells.of(group, checkpoint, name) for name in dict.fromkeys(c.dataset for c in columns)}
+    own = {name: cells.cell(group, checkpoint, name) for name in dict.fromkeys(c.dataset for c in columns)}
     state = (
         ""
         if any(cell.scores for cell in own.values())
         else "; ".join(dict.fromkeys(m for cell in own.values() for m in cell.missing))
     )
-    against: dict[OwnColumn, Effect] = {}
+    against: dict[CustomColumn, Effect] = {}
     notes = []
     last = cells.last(base) if base else None
     if base is not None and last is not None and (group, checkpoint) != (base, last):
         for name, cell in own.items():
-            made, why = compared(cell, cells.of(base, last, name), base)
-            against |= {OwnColumn(name, one.metric): one for one in made}
+            made, why = compare(cell, cells.cell(base, last, name), base)
+            against |= {CustomColumn(name, one.metric): one for one in made}
             notes += [f"{name}: {why}"] if why else []
-    return OwnRow(title, state, own, against, tuple(notes))
+    return CustomRow(title, state, own, against, tuple(notes))
 
 
 SHOWS = {
@@ -86,7 +90,7 @@ SHOWS = {
 }
 
 
-def grid(table: OwnTable) -> Grid:
+def grid(table: CustomTable) -> Grid:
     """Variants by test sets and metrics."""
     several = len({c.dataset for c in table.columns}) > 1
     heads = (f"{c.metric}, {c.dataset}" if several else c.metric for c in table.columns)
@@ -105,7 +109,7 @@ def grid(table: OwnTable) -> Grid:
     )
 
 
-def shown(table: OwnTable, row: OwnRow, column: OwnColumn) -> str:
+def shown(table: CustomTable, row: CustomRow, column: CustomColumn) -> str:
     """A cell for people; a dash where there is no number."""
     cell = row.cells.get(column.dataset)
     over = cell.scores.get(column.metric) if cell else None
@@ -126,7 +130,7 @@ def shown(table: OwnTable, row: OwnRow, column: OwnColumn) -> str:
     return f"{text} ({gain(found.delta)}, p {numbers.p_value(found.p)})"
 
 
-def _notes(table: OwnTable) -> Iterator[str]:
+def _notes(table: CustomTable) -> Iterator[str]:
     if table.against and not any(row.effects for row in table.rows):
         yield f"nothing is compared with {table.against}: it has no results here, or nothing else has"
     for row in table.rows:
@@ -144,7 +148,7 @@ def _notes(table: OwnTable) -> Iterator[str]:
         yield from (f"not compared: {row.title} on {note}" for note in row.notes if not row.state)
 
 
-def values(table: OwnTable) -> Iterator[Number]:
+def values(table: CustomTable) -> Iterator[Number]:
     """Every cell, also those without a number."""
     for row in table.rows:
         for column in table.columns:

@@ -13,19 +13,19 @@ from c2f_spec.report.scores import ORDER
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from c2f_spec.report.scores import Cell, Cells, Group
+    from c2f_spec.report.scores import Group, ScoreCell, ScoreCells
 
 
-def errors(found: Sequence[Group], cells: Cells) -> tuple[Errors, ...]:
+def errors(found: Sequence[Group], cells: ScoreCells) -> tuple[Errors, ...]:
     """Of each experiment's last checkpoint on each of its test sets, all seeds together."""
-    return tuple(one for group in found for one in _of(group, cells))
+    return tuple(one for group in found for one in _group_errors(group, cells))
 
 
-def _of(group: Group, cells: Cells) -> Iterator[Errors]:
+def _group_errors(group: Group, cells: ScoreCells) -> Iterator[Errors]:
     variant, last = group.variants[0], cells.last(group)
     experiment = variant.experiment
     for name in experiment.evaluate.datasets if experiment.evaluate and last else ():
-        cell, facts = cells.of(group, last or "", name), experiment.data.known[name]
+        cell, facts = cells.cell(group, last or "", name), experiment.data.known[name]
         if cell.scores:
             yield Errors(
                 group=group.name,
@@ -39,19 +39,19 @@ def _of(group: Group, cells: Cells) -> Iterator[Errors]:
             )
 
 
-def shifts(found: Sequence[Group], cells: Cells) -> tuple[Shift, ...]:
+def shifts(found: Sequence[Group], cells: ScoreCells) -> tuple[Shift, ...]:
     """Of each checkpoint that has results both in-domain and out-of-domain; overlapping data is neither."""
     return tuple(one for group in found for one in _shifts(group, cells))
 
 
-def _shifts(group: Group, cells: Cells) -> Iterator[Shift]:
+def _shifts(group: Group, cells: ScoreCells) -> Iterator[Shift]:
     variant = group.variants[0]
     asked = variant.experiment.evaluate
     for checkpoint in (c for c in ORDER if asked and c in asked.checkpoints):
-        inside: list[Cell] = []
-        outside: list[Cell] = []
+        inside: list[ScoreCell] = []
+        outside: list[ScoreCell] = []
         for name in asked.datasets if asked else ():
-            cell, where = cells.of(group, checkpoint, name), domain(variant, cells.outputs, name)
+            cell, where = cells.cell(group, checkpoint, name), domain(variant, cells.outputs, name)
             if cell.scores and where in ("in-domain", "out-of-domain"):
                 (inside if where == "in-domain" else outside).append(cell)
         acc = [_mean(side, "Acc2") for side in (inside, outside)]
@@ -60,7 +60,7 @@ def _shifts(group: Group, cells: Cells) -> Iterator[Shift]:
             yield Shift(group.name, checkpoint, acc[0], acc[1], corr[0], corr[1], len(outside))
 
 
-def _mean(side: Sequence[Cell], metric: str) -> float | None:
+def _mean(side: Sequence[ScoreCell], metric: str) -> float | None:
     """Over test sets; `None` if it is undefined on any."""
     values = [over.mean for cell in side for name, over in cell.scores.items() if name == metric]
     known = [v for v in values if v is not None]

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.metrics.answers import finite
-from c2f_spec.report.thumbnails import Glimpse, glimpse
+from c2f_spec.report.thumbnails import Thumbnail, thumbnail
 from c2f_spec.spec.filters import NAMES
 from c2f_spec.store import records
 
@@ -36,7 +36,7 @@ ENDS = ("rebalance", "most")
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ChainOutcome:
     """What became of a clip's chain."""
 
     state: str
@@ -49,7 +49,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class GallerySet:
     """The clips of one data set, in manifest order."""
 
     name: str
@@ -57,8 +57,8 @@ class Shown:
     clips: tuple[Mapping[str, Any], ...]
     """Lines of the manifest."""
     chains: tuple[str, ...]
-    verdicts: tuple[Verdict, ...]
-    glimpses: tuple[Glimpse, ...] = field(repr=False)
+    outcomes: tuple[ChainOutcome, ...]
+    thumbnails: tuple[Thumbnail, ...] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Gallery:
     name: str
     filters: tuple[str, ...]
     """That are on, in the order in which they run."""
-    sets: tuple[Shown, ...]
+    sets: tuple[GallerySet, ...]
     missing: tuple[str, ...]
     """Data sets that are not prepared, and why."""
 
@@ -87,39 +87,39 @@ def gallery(plan: Plan, outputs: Outputs) -> Gallery:
     return Gallery(variant.name, on, tuple(sets), tuple(missing))
 
 
-def _shown(name: str, prepared: Output, variant: Variant, outputs: Outputs, *, chains: bool) -> Shown:
+def _shown(name: str, prepared: Output, variant: Variant, outputs: Outputs, *, chains: bool) -> GallerySet:
     clips = prepared.rows("manifest.jsonl")
     ids = [str(clip.get("id")) for clip in clips]
     said, verdicts = _judged(variant, outputs) if chains else ({}, {})
     assert prepared.record is not None
-    folder = records.fetch(prepared.objects, prepared.record)
+    folder = records.fetch(prepared.store, prepared.record)
     files = [_file(folder, prepared, str(clip.get("media"))) for clip in clips]
-    return Shown(
+    return GallerySet(
         name=name,
         rendered=bool(prepared.json("dataset.json").get("rendered")),
         clips=tuple(clips),
         chains=tuple(said.get(i, "") for i in ids),
-        verdicts=tuple(verdicts.get(i, Verdict("waiting" if i in said else "none")) for i in ids),
-        glimpses=tuple(_within(glimpses(files))),
+        outcomes=tuple(verdicts.get(i, ChainOutcome("waiting" if i in said else "none")) for i in ids),
+        thumbnails=tuple(_within(thumbnails(files))),
     )
 
 
-def _judged(variant: Variant, outputs: Outputs) -> tuple[dict[str, str], dict[str, Verdict]]:
+def _judged(variant: Variant, outputs: Outputs) -> tuple[dict[str, str], dict[str, ChainOutcome]]:
     """What the teacher wrote and what the filters said, by clip: of several chains the one that was judged last."""
     distil, filtered = outputs.find(variant, "distil"), outputs.find(variant, "filter")
     said: dict[str, str] = {}
     for row in distil.rows("chains.jsonl") if distil else ():
         said.setdefault(str(row.get("id")), str(row.get("text") or ""))
     verdicts = {
-        str(row.get("id")): Verdict("failed", reason=str(row.get("reason") or "no answer"))
+        str(row.get("id")): ChainOutcome("failed", reason=str(row.get("reason") or "no answer"))
         for row in (distil.rows("failed.jsonl") if distil else ())
     }
     for row in filtered.rows("dropped.jsonl") if filtered else ():
         clip, reason = str(row.get("id")), str(row.get("reason") or "")
-        verdicts[clip] = Verdict("dropped", str(row.get("filter") or ""), reason)
+        verdicts[clip] = ChainOutcome("dropped", str(row.get("filter") or ""), reason)
         said[clip] = str(row.get("text") or said.get(clip, ""))
     for row in filtered.rows("chains.jsonl") if filtered else ():
-        verdicts[str(row.get("id"))] = Verdict("kept", flags=dict(row.get("flags") or {}))
+        verdicts[str(row.get("id"))] = ChainOutcome("kept", flags=dict(row.get("flags") or {}))
     return said, verdicts
 
 
@@ -129,7 +129,7 @@ def _file(folder: Path, prepared: Output, media: str) -> Path | None:
     return folder / media if media in prepared.record.files else None
 
 
-def glimpses(files: Sequence[Path | None]) -> Iterable[Glimpse]:
+def thumbnails(files: Sequence[Path | None]) -> Iterable[Thumbnail]:
     """In order; on all cores where there are many. Spawned: the libraries that decode have threads of their own."""
     cores = len(os.sched_getaffinity(0))
     look = partial(_look, widest=WIDEST)
@@ -140,23 +140,23 @@ def glimpses(files: Sequence[Path | None]) -> Iterable[Glimpse]:
         yield from pool.map(look, files, chunksize=CHUNK)
 
 
-def _look(file: Path | None, widest: int) -> Glimpse:
+def _look(file: Path | None, widest: int) -> Thumbnail:
     return (
-        Glimpse(None, b"", "no picture: the file is not in the store")
+        Thumbnail(None, b"", "no picture: the file is not in the store")
         if file is None
-        else glimpse(file, widest)
+        else thumbnail(file, widest)
     )
 
 
-def _within(found: Iterable[Glimpse]) -> Iterable[Glimpse]:
+def _within(found: Iterable[Thumbnail]) -> Iterable[Thumbnail]:
     """With pictures as long as there is room for them."""
     used = 0
     for one in found:
         used += len(one.jpeg or b"")
-        yield one if used <= MOST_BYTES else Glimpse(None, one.wave, TOO_MANY)
+        yield one if used <= MOST_BYTES else Thumbnail(None, one.wave, TOO_MANY)
 
 
-def answered(verdict: Verdict, filters: Sequence[str]) -> list[tuple[str, str, str]]:
+def filter_outcomes(verdict: ChainOutcome, filters: Sequence[str]) -> list[tuple[str, str, str]]:
     """Of each filter that is on: its name, `passed`, `failed`, `flagged` or `not asked`, and the reason."""
     if verdict.state not in ("kept", "dropped"):
         return []

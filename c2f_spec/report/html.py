@@ -1,177 +1,238 @@
-"""`Report` → one HTML page that needs nothing else: its policy allows no request, and all text is escaped."""
+"""Blocks → one HTML page that needs nothing else: its policy allows no request, and all text is escaped."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+import base64
+import re
+from itertools import groupby
+from typing import TYPE_CHECKING
 
-from c2f_spec.report import numbers
-from c2f_spec.report.markup import Html, el, page
-from c2f_spec.report.page_cases import SCRIPTS, STYLES, blocks, cases
-from c2f_spec.report.page_errors import errors, rewards, shifts
-from c2f_spec.report.page_parts import curves, examples, funnel, table
-from c2f_spec.report.page_results import results, verdicts
-from c2f_spec.report.page_spent import spent
-from c2f_spec.report.page_tables import tables
-from c2f_spec.report.page_variants import matrix, pairs
+from c2f_spec.report import charts
+from c2f_spec.report.blocks import (
+    Bullets,
+    Cell,
+    Charts,
+    Code,
+    Details,
+    Document,
+    Excerpt,
+    Heading,
+    Interactive,
+    Missing,
+    Note,
+    PageOnly,
+    Paragraph,
+    Table,
+)  # fmt: skip
+from c2f_spec.report.markup import Html, data_block, el, page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from c2f_spec.report.model import Report, Section
+    from c2f_spec.report.blocks import Block, Column, Figure, Row
 
-T = TypeVar("T")
-
-
-def html(report: Report) -> str:
-    """The page. Equal reports give equal bytes."""
-    parts: list[Html | None] = [el("h1", report.name), _nav(report)]
-    if len(report.sections) == 1:
-        (section,) = report.sections
-        parts += [*_lead(section), *verdicts(report), *tables(report), *_section(report, 0, section)]
-        parts += [*pairs(report), *rewards(report), *_of_all(report)]
-    else:
-        parts += [el("p", _told(report), class_="lead"), *verdicts(report), *matrix(report), *pairs(report)]
-        parts += [*tables(report), *rewards(report), *_of_all(report)]
-        for i, section in enumerate(report.sections):
-            parts += [
-                el("h2", section.name, id=f"variant-{i}"),
-                *_lead(section),
-                *_section(report, i, section),
-            ]
-    parts += [*_specs(report), *_stages(report), *_defaults(report)]
-    parts.append(el("footer", f"Plan {report.digest[:16]} in the environment {report.environment}."))
-    parts += blocks(report.cases)
-    scripts = SCRIPTS if report.cases or any(c.charts for s in report.sections for c in s.curves) else ()
-    return page(f"{report.name} · c2f-spec", parts, scripts=scripts, styles=("page.css", *STYLES))
+SCRIPTS = ("rows.js", "clip.js", "figures.js", "cases.js", "gallery.js")
+"""In the order in which they depend on each other."""
+SMOOTHING = ("rows.js", "figures.js")
+STYLES = ("page.css", "rows.css", "cases.css")
+MINUS = str.maketrans({"-": "\u2212"})
+"""A minus sign is as wide as a digit."""
+NEGATIVE = re.compile(r"(?<!\w)-(?=\d)")
+WRAPS = {"": "", "wide": "words", "narrow": "test"}
+NO_SCRIPT = "This part needs scripts; the page's own is the only one that may run."
 
 
-def _of_all(report: Report) -> list[Html]:
-    return [*shifts(report), *errors(report), *cases(report.cases), *spent(report)]
+def render(found: Document) -> str:
+    """Render a page: its title, links to its headings, its blocks, and the data that its scripts read.
 
-
-def _told(report: Report) -> str:
-    """What several experiments are, in a sentence."""
-    done = sum(stage.state == "done" for stage in report.stages)
-    names = ", ".join(report.groups)
-    runs = f" in {len(report.sections)} runs, one a seed" if len(report.sections) > len(report.groups) else ""
-    return f"{len(report.groups)} experiments{runs}: {names}. {done} of {len(report.stages)} stages are done."
-
-
-def _lead(section: Section) -> list[Html | None]:
-    """What was run, the headline numbers, and what must not be read into them."""
-    notes = (
-        el("div", *(el("p", line) for line in section.honesty), class_="note") if section.honesty else None
-    )
-    described = el("p", section.description, class_="soft") if section.description else None
-    return [described, el("p", " ".join(section.summary), class_="lead"), notes]
-
-
-def _nav(report: Report) -> Html:
-    several = len(report.sections) > 1
-    found = report.sections[0]
-    tested, tables_ = ("pairs", "Paired tests", report.pairs), ("tables", "Tables", report.tables)
-    own = (
-        tables_,
-        ("results-0", "Results", found.tables),
-        ("funnel-0", "Filters", found.funnel),
-        ("training-0", "Training", found.curves),
-        ("examples-0", "Examples", found.examples),
-        tested,
-    )
-    places = [  # in the order of the page
-        ("hypotheses", "Hypotheses", report.verdicts),
-        *((("matrix", "All experiments", report.matrix), tested, tables_) if several else own),
-        ("rewards", "Rewards", report.rewards or report.rises),
-        ("shifts", "Out-of-domain", report.shifts),
-        ("errors", "Errors", report.errors),
-        ("cases", "Cases", report.cases),
-        ("cost", "Cost", report.timeline),
-        *((f"variant-{i}", s.name, several) for i, s in enumerate(report.sections)),
-        ("spec", "Spec", True),
-        ("stages", "Stages", True),
-        ("defaults", "Defaults", True),
+    Equal documents give equal bytes.
+    """
+    everything = list(_walk(found.blocks))
+    links = [el("a", b.link, href=f"#{b.anchor}") for b in everything if isinstance(b, Heading) and b.link]
+    interactive = [b for b in everything if isinstance(b, Interactive)]
+    wanted = {script for b in interactive for script in b.scripts}
+    if any(isinstance(b, Charts) and b.layout == "smoothed" and b.figures for b in everything):
+        wanted |= set(SMOOTHING)
+    body: list[Html | None] = [
+        el("h1", found.title),
+        el("nav", *links) if links else None,
+        *(part for block in found.blocks for part in _block(block)),
+        el("footer", found.footer) if found.footer else None,
+        *(data_block(name, value) for b in interactive for name, value in b.data()),
     ]
-    return el("nav", *(el("a", words, href=f"#{place}") for place, words, there in places if there))
+    scripts = tuple(script for script in SCRIPTS if script in wanted)
+    return page(f"{found.title} · c2f-spec", body, scripts=scripts, styles=STYLES)
 
 
-def _section(report: Report, i: int, section: Section) -> list[Html]:
-    before = report.sections[:i]
-    parts = results(section, i)
-    parts += _once("Filters", f"funnel-{i}", section.funnel, [(s.name, s.funnel) for s in before], funnel)
-    parts += _once("Training", f"training-{i}", section.curves, [(s.name, s.curves) for s in before], curves)
-    parts += _once(
-        "Examples", f"examples-{i}", section.examples, [(s.name, s.examples) for s in before], examples
+def _walk(blocks: Iterable[Block]) -> Iterator[Block]:
+    for block in blocks:
+        yield block
+        if isinstance(block, Details | PageOnly):
+            yield from _walk(block.blocks)
+
+
+def _block(block: Block) -> list[Html]:
+    match block:
+        case Heading():
+            return [el(f"h{block.level}", block.text, id=block.anchor or None)]
+        case Paragraph():
+            return [el("p", block.text, class_=block.style or None)]
+        case Note():
+            return [el("div", *(el("p", line) for line in block.lines), class_="note")]
+        case Bullets():
+            return [el("p", line, class_="about") for line in block.lines]
+        case Missing():
+            return [el("p", el("span", block.state, class_="state"))]
+        case Code():
+            return [el("pre", el("code", block.text.rstrip("\n")))]
+        case Table():
+            return [_table(block)]
+        case Charts():
+            return _charts(block)
+        case Excerpt():
+            return [_excerpt(block)]
+        case Details():
+            return [el("details", el("summary", block.summary), *_blocks(block.blocks))]
+        case PageOnly():
+            return _blocks(block.blocks)
+        case Interactive():
+            return [el("noscript", el("p", NO_SCRIPT, class_="about")), el("div", id=block.place)]
+
+
+def _blocks(blocks: Iterable[Block]) -> list[Html]:
+    return [part for block in blocks for part in _block(block)]
+
+
+# Tables.
+
+
+def _table(found: Table) -> Html:
+    """Render a table that scrolls sideways where it is wider than the screen."""
+    heads = el(
+        "tr",
+        *(el("th", c.title, class_=_classes(c), colspan="2" if c.interval else None) for c in found.columns),
     )
-    return parts
+    rows, above = [], None
+    for row in found.rows:
+        rows.append(_row(row, above, found.columns))
+        above = row
+    return el(
+        "div", el("table", el("thead", _groups(found.columns), heads), el("tbody", *rows)), class_="wide"
+    )
 
 
-def _once(
-    title: str,
-    place: str,
-    content: T | None,
-    earlier: list[tuple[str, T | None]],
-    draw: Callable[[T], list[Html]],
-) -> list[Html]:
-    """A part of a section; if an earlier variant had the very same, its name instead."""
-    if not content:
-        return []
-    head = el("h2" if not earlier else "h3", title, id=place)
-    same = next((name for name, other in earlier if other == content), None)
-    return [head, el("p", f"The same as in {same}.", class_="soft")] if same else [head, *draw(content)]
+def _groups(columns: Sequence[Column]) -> Html | None:
+    """Return the row of titles over groups of columns, if any column is in one."""
+    if not any(c.group for c in columns):
+        return None
+    found = [(title, sum(1 + c.interval for c in own)) for title, own in groupby(columns, lambda c: c.group)]
+    return el(
+        "tr",
+        *(el("th", title, class_="over first n" if title else "over", colspan=str(n)) for title, n in found),
+    )
 
 
-def _specs(report: Report) -> list[Html]:
-    parts = [el("h2", "Resolved spec", id="spec")]
-    for section in report.sections:
-        text = el("pre", el("code", section.source.rstrip("\n")))
-        parts.append(el("details", el("summary", section.name), text) if len(report.sections) > 1 else text)
-    return parts
-
-
-def _stages(report: Report) -> list[Html]:
-    rows = []
-    for stage in report.stages:
-        done = stage.state == "done"
-        rows.append(
-            el(
-                "tr",
-                el("th", stage.label),
-                el(
-                    "td",
-                    el("span", stage.state, class_=None if done else "state"),
-                    class_=None if done else "words",
-                ),
-                el("td", numbers.seconds(stage.seconds) if done else "", class_="n"),
-                el("td", el("code", stage.name, title=stage.key)),
-                el("td", stage.summary, class_="words"),
-                el("td", el("code", stage.attempt[:8], title=stage.attempt)),
-            )
+def _row(row: Row, above: Row | None, columns: Sequence[Column]) -> Html:
+    collapsed = _collapsed(row, above, columns)
+    cells: list[Html] = []
+    for i, (cell, column) in enumerate(zip(row.cells, columns, strict=False)):
+        rest = columns[i:] if i == len(row.cells) - 1 else columns[i : i + 1]
+        shown = Cell("") if i < collapsed else cell
+        cells += _cell(
+            shown, column, first=i == 0, span=sum(1 + c.interval for c in rest), ends=len(rest) > 1
         )
-    spent = sum(s.seconds or 0 for s in report.stages)
-    note = el("p", f"{len(rows)} stages, {numbers.seconds(spent)} of wall time in all.", class_="about")
-    heads = (("stage", ""), ("state", ""), ("time", "n"), ("name", ""), ("summary", ""), ("attempt", ""))
-    return [el("h2", "Stages", id="stages"), note, table(heads, rows)]
+    style = " ".join(name for name, on in (("sub", row.minor), ("line", row.ruled)) if on)
+    return el("tr", *cells, class_=style or None)
 
 
-def _defaults(report: Report) -> list[Html]:
-    parts = [el("h2", "Not in the paper", id="defaults")]
-    parts.append(
-        el("p", "Fields that the paper does not give and the spec leaves at our default.", class_="about")
+def _collapsed(row: Row, above: Row | None, columns: Sequence[Column]) -> int:
+    """Return how many leading cells repeat the row above and are left empty."""
+    count = sum(1 for c in columns if c.collapse)
+    return count if above and count and row.cells[:count] == above.cells[:count] else 0
+
+
+def _cell(cell: Cell, column: Column, *, first: bool, span: int, ends: bool) -> list[Html]:
+    """Render a cell; a value and its interval are two, so that the digits of both stand below each other.
+
+    `span` counts columns of the page. `ends`: the cell fills what is left of its row, and has room for words.
+    """
+    kind = cell.kind or column.kind
+    text, interval, under = (cell.text, cell.interval, cell.under)
+    if kind == "number":
+        text, interval, under = (t.translate(MINUS) for t in (text, interval, under))
+    inner: Html | str = text
+    if kind == "code":
+        inner = el("code", text, title=cell.full or None)
+    elif kind == "state":
+        inner = el("span", text, class_="state")
+    number = column.kind == "number" and not ends
+    roomy = ends or column.kind != "number"
+    wrap = "words" if kind == "state" and roomy or kind == "soft" and ends else WRAPS[column.wrap]
+    marks = (("first", column.apart), ("n", number), ("soft", kind == "soft"), (wrap, wrap))
+    classes = " ".join(name for name, on in marks if on) or None
+    two = column.interval and not ends
+    beside = el("span", interval, class_="ci") if interval and not two else None
+    lower = Html(f" {el('span', under, class_='ci under')}") if under else None
+    if first:
+        return [el("th", inner, beside, lower, class_=classes, title=cell.title or None)]
+    value = el(
+        "td", inner, beside, lower, class_=classes, title=cell.title or None,
+        colspan=str(span) if ends else None,
+    )  # fmt: skip
+    return [value, el("td", interval, class_="n ci")] if two else [value]
+
+
+def _classes(column: Column) -> str | None:
+    marks = (("first", column.apart), ("n", column.kind == "number"))
+    return " ".join(name for name, on in marks if on) or None
+
+
+# Pictures.
+
+
+def _charts(found: Charts) -> list[Html]:
+    drawn = [_figure(figure) for figure in found.figures]
+    if not drawn:
+        return []
+    if found.layout == "beside":
+        return [el("div", *drawn, _table(found.table) if found.table else None, class_="beside")]
+    if found.layout == "timeline":
+        return [el("figure", figure.draw(), class_="wide timeline") for figure in found.figures]
+    return [el("div", *drawn, class_="charts smoothed" if found.layout == "smoothed" else "charts")]
+
+
+def _figure(figure: Figure) -> Html:
+    return el(
+        "figure",
+        el("h4", figure.title) if figure.title else None,
+        _legend(figure.legend, lines=figure.lines) if len(figure.legend) > 1 else None,
+        figure.draw(),
+        el("figcaption", NEGATIVE.sub("\u2212", figure.caption)) if figure.caption else None,
     )
-    for i, section in enumerate(report.sections):
-        if any(s.defaults == section.defaults for s in report.sections[:i]):
-            continue
-        rows = [
-            el(
-                "tr",
-                el("th", el("code", d.path)),
-                el("td", el("code", d.value)),
-                el("td", d.description, class_="words"),
-            )
-            for d in section.defaults
-        ]
-        if len(report.sections) > 1:
-            same = [s.name for s in report.sections if s.defaults == section.defaults]
-            parts.append(el("h3", ", ".join(same)))
-        parts.append(table((("field", ""), ("value", ""), ("meaning", "")), rows))
-    return parts
+
+
+def _legend(names: Sequence[str], *, lines: bool) -> Html:
+    items = []
+    for i, name in enumerate(names, start=1):
+        style = f"{'line' if lines else 'fill'} c{charts.colour(i)}"
+        swatch = (
+            el("polyline", points="1,5 21,5", class_=style)
+            if lines
+            else el("rect", x=4, y=0, width=14, height=10, class_=style)
+        )
+        items.append(el("li", el("svg", swatch, viewBox="0 0 22 10", aria_hidden="true"), name))
+    return el("ul", *items, class_="legend")
+
+
+def _excerpt(found: Excerpt) -> Html:
+    if found.picture is None:
+        picture = el("div", found.no_picture, class_="blank")
+    else:
+        data = base64.b64encode(found.picture).decode()
+        picture = el("img", src=f"data:image/jpeg;base64,{data}", alt=f"First picture of {found.name}")
+    words = (
+        el("p", f"“{found.quote}”", class_="quote"),
+        el("p", found.title, class_="verdict"),
+        el("pre", found.body),
+    )
+    return el("div", el("div", picture), el("div", *words), class_="example")

@@ -13,29 +13,29 @@ from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.effect import Effect, effect
 from c2f_spec.plan.hypotheses import FRACTIONS, claims, history, told
 from c2f_spec.report import numbers
-from c2f_spec.report.model import Verdict
+from c2f_spec.report.model import HypothesisResult
 
 if TYPE_CHECKING:
     from c2f_spec.plan.hypotheses import Claim, Claimed
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.report.model import Judgement
+    from c2f_spec.report.model import HypothesisOutcome
     from c2f_spec.report.outputs import Outputs
     from c2f_spec.store.protocol import ObjectStore
 
 
-def verdicts(plan: Plan, outputs: Outputs, objects: ObjectStore) -> tuple[Verdict, ...]:
+def hypothesis_results(plan: Plan, outputs: Outputs, objects: ObjectStore) -> tuple[HypothesisResult, ...]:
     """One for each claim of a plan."""
     made = list(claims(plan))
     known = history(objects, made) if made else {}
     return tuple(_verdict(claim, outputs, known.get(claim.pairs[0][1].key, [])) for claim in made)
 
 
-def _verdict(claim: Claim, outputs: Outputs, before: list[Claimed]) -> Verdict:
+def _verdict(claim: Claim, outputs: Outputs, before: list[Claimed]) -> HypothesisResult:
     found = _missing(claim, outputs) or _effect(claim, outputs)
     said = _said(claim, before)
     if isinstance(found, str):
-        return Verdict(claim.name, told(claim), "undecided", found, said)
-    return Verdict(claim.name, told(claim), _judged(claim, found), _numbers(claim, found), said)
+        return HypothesisResult(claim.name, told(claim), "undecided", found, said)
+    return HypothesisResult(claim.name, told(claim), _judged(claim, found), _numbers(claim, found), said)
 
 
 def _missing(claim: Claim, outputs: Outputs) -> str:
@@ -44,7 +44,7 @@ def _missing(claim: Claim, outputs: Outputs) -> str:
         for name, cell in ((variant.name, own), (claim.hypothesis.baseline, baseline)):
             if cell is None:
                 return f"the baseline {name} is not in this plan"
-            if state := outputs.of(cell.key).state:
+            if state := outputs.output(cell.key).state:
                 return f"{cell.label} of {name}: {state}"
     return ""
 
@@ -64,10 +64,10 @@ def _effect(claim: Claim, outputs: Outputs) -> Effect | str:
 
 
 def _rows(outputs: Outputs, cell: Stage) -> list[dict[str, object]]:
-    return outputs.of(cell.key).rows("predictions.jsonl")
+    return outputs.output(cell.key).rows("predictions.jsonl")
 
 
-def _judged(claim: Claim, found: Effect) -> Judgement:
+def _judged(claim: Claim, found: Effect) -> HypothesisOutcome:
     """An effect of nothing supports no claim, also where the least that counts is 0."""
     if found.interval is None:
         return "undecided"

@@ -100,7 +100,7 @@ def policy(style: str, script: str) -> str:
     return f"{NOWHERE}; style-src '{_hash(style)}'{run}"
 
 
-def block(name: str, value: Any) -> Html:
+def data_block(name: str, value: Any) -> Html:
     """`value` as data of the page, for the script to read by `name` (`c2f.block` in rows.js)."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     packed = base64.b64encode(zlib.compress(text.encode("utf-8", "replace"), 6)).decode()
@@ -160,10 +160,3 @@ def fence(text: str, language: str = "text") -> str:
     longest = max((len(run) for run in re.findall("`+", body)), default=0)
     ticks = "`" * max(3, longest + 1)
     return f"{ticks}{language}\n{body}\n{ticks}"
-
-
-def piped(heads: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
-    """A table. Its first `words` columns hold words, the others numbers. Cells are escaped here."""
-    marks = [":---" if i < words else "---:" for i in range(len(heads))]
-    lines = [[inline(head) for head in heads], marks, *([inline(cell) for cell in row] for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from c2f_spec.metrics.errors_by_class import Calibration, Confusion
     from c2f_spec.report.cases import CaseSet
     from c2f_spec.report.outputs import StageLine
-    from c2f_spec.report.scores import Cell
-    from c2f_spec.report.tables import OwnTable, PaperTable
+    from c2f_spec.report.scores import ScoreCell
+    from c2f_spec.report.tables import CustomTable, PaperTable
 
 
 Domain = Literal["in-domain", "out-of-domain", "overlaps the training data"]
@@ -37,7 +37,7 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ModelScores:
     """One model on one data set."""
 
     model: str
@@ -51,16 +51,16 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class DatasetScores:
     """All models on one data set."""
 
     data: Data
-    rows: tuple[Row, ...]
+    rows: tuple[ModelScores, ...]
     n: int | None
     majority: float | None
     """Acc2 of always answering the larger class of these clips."""
 
-    def row(self, model: str) -> Row | None:
+    def row(self, model: str) -> ModelScores | None:
         """Of a model; `None` if this data set has none of it."""
         return next((row for row in self.rows if row.model == model), None)
 
@@ -138,7 +138,7 @@ class Example:
     """A clip and what a teacher or a student wrote about it."""
 
     id: str
-    verdict: str
+    outcome: str
     """Kept, dropped and why, or how the answer compares with the label."""
     text: str
     label: float | None
@@ -175,7 +175,7 @@ class Section:
     summary: tuple[str, ...]
     honesty: tuple[str, ...]
     """What is rendered, tiny or partial: said plainly."""
-    tables: tuple[Table, ...]
+    tables: tuple[DatasetScores, ...]
     learned: tuple[Learned, ...]
     funnel: Funnel | None
     curves: tuple[Curves, ...]
@@ -186,19 +186,19 @@ class Section:
     resamples: int
 
 
-Judgement = Literal["supported", "not supported", "undecided"]
+HypothesisOutcome = Literal["supported", "not supported", "undecided"]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class HypothesisResult:
     """A hypothesis and what became of it, in words."""
 
     name: str
     claim: str
-    judgement: Judgement
-    numbers: str
+    outcome: HypothesisOutcome
+    evidence: str
     """What it was judged by, or why it could not be."""
-    written: str
+    registration: str
     """Whether it stood before the results did."""
 
 
@@ -211,10 +211,10 @@ class Report:
     environment: str
     sections: tuple[Section, ...]
     stages: tuple[StageLine, ...]
-    verdicts: tuple[Verdict, ...] = ()
+    hypotheses: tuple[HypothesisResult, ...] = ()
     groups: tuple[str, ...] = ()
     """Names of the experiments, the seeds of each taken together."""
-    tables: tuple[PaperTable | OwnTable, ...] = ()
+    tables: tuple[PaperTable | CustomTable, ...] = ()
     cases: tuple[CaseSet, ...] = ()
     matrix: Matrix | None = None
     pairs: tuple[Pair, ...] = ()
@@ -236,7 +236,7 @@ class MatrixRow:
 
     group: str
     checkpoint: str
-    cells: tuple[Cell | None, ...]
+    cells: tuple[ScoreCell | None, ...]
     """`None` where it is not evaluated."""
 
 

@@ -36,7 +36,7 @@ class Output:
 
     stage: Stage
     record: Record | None
-    objects: ObjectStore
+    store: ObjectStore
     state: str
     """Empty if the files can be read."""
 
@@ -58,7 +58,7 @@ class Output:
         """
         if self.record is None or self.state or name not in self.record.files:
             return None
-        return records.fetch_file(self.objects, self.record, name)
+        return records.fetch_file(self.store, self.record, name)
 
     def rows(self, name: str, without: str = "") -> list[dict[str, Any]]:
         """The objects of a file of JSON lines, without a field of each; a line that is none is skipped."""
@@ -86,14 +86,14 @@ class Outputs:
     """The outputs of a plan's stages, each looked up once."""
 
     def __init__(self, plan: Plan, objects: ObjectStore) -> None:
-        self.plan, self.objects = plan, objects
+        self.plan, self.store = plan, objects
         self._known: dict[str, Output] = {}
         self._answers: dict[str, Answers] = {}
         self._clips: dict[str, list[dict[str, Any]]] = {}
 
-    def of(self, key: str) -> Output:
+    def output(self, key: str) -> Output:
         if key not in self._known:
-            self._known[key] = self._look(self.plan.stage(key))
+            self._known[key] = self._load(self.plan.stage(key))
         return self._known[key]
 
     def find(self, variant: Variant, kind: str, **spec: str) -> Output | None:
@@ -103,7 +103,7 @@ class Outputs:
             if stage.kind == kind and all(
                 stage.preimage.get("spec", {}).get(k) == v for k, v in spec.items()
             ):
-                return self.of(key)
+                return self.output(key)
         return None
 
     def answers(self, variant: Variant, checkpoint: str, dataset: str) -> Answers:
@@ -129,29 +129,29 @@ class Outputs:
     def lines(self) -> tuple[StageLine, ...]:
         return tuple(self._line(stage) for stage in self.plan.stages)
 
-    def _look(self, stage: Stage) -> Output:
+    def _load(self, stage: Stage) -> Output:
         try:
-            record = records.read_record(self.objects, stage.kind, stage.key)
+            record = records.read_record(self.store, stage.kind, stage.key)
         except Unreachable as error:
-            return Output(stage, None, self.objects, error.message)
+            return Output(stage, None, self.store, error.message)
         if record is None:
-            return Output(stage, None, self.objects, self._absent(stage))
+            return Output(stage, None, self.store, self._absent(stage))
         state = (
             ""
-            if records.files_present(self.objects, record)
+            if records.files_present(self.store, record)
             else "damaged: files are missing or have another size"
         )
-        return Output(stage, record, self.objects, state)
+        return Output(stage, record, self.store, state)
 
     def _absent(self, stage: Stage) -> str:
-        if not records.is_failed(self.objects, stage.kind, stage.key):
+        if not records.is_failed(self.store, stage.kind, stage.key):
             return "not run"
-        failed = records.read_failures(self.objects, stage.kind, stage.key)
+        failed = records.read_failures(self.store, stage.kind, stage.key)
         message = " ".join(str(failed[-1].get("message", "")).split())
         return f"failed: {message}" if message else "failed"
 
     def _line(self, stage: Stage) -> StageLine:
-        output = self.of(stage.key)
+        output = self.output(stage.key)
         record = output.record
         seconds = record.provenance.get("seconds", {}) if record else {}
         return StageLine(

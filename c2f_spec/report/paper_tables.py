@@ -12,7 +12,7 @@ from c2f_spec.report.tables import PERCENT, Grid, Number, PaperCell, PaperRow, P
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from c2f_spec.report.scores import Cell, Cells, Group
+    from c2f_spec.report.scores import Group, ScoreCell, ScoreCells
 
 
 PRINTED = {True: 0.05, False: 0.0005}
@@ -29,7 +29,7 @@ TITLES = {
 NO_EXPERIMENT = "no experiment of this plan"
 
 
-def paper_tables(found: Sequence[Group], cells: Cells) -> tuple[PaperTable, ...]:
+def paper_tables(found: Sequence[Group], cells: ScoreCells) -> tuple[PaperTable, ...]:
     """The tables that any experiment names, in the paper's order."""
     asked = {table for g in found for table in named(g.variants[0].experiment)}
     made = []
@@ -40,7 +40,7 @@ def paper_tables(found: Sequence[Group], cells: Cells) -> tuple[PaperTable, ...]
     return tuple(made)
 
 
-def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: Cells) -> Iterator[PaperRow]:
+def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCells) -> Iterator[PaperRow]:
     """One, or one for each experiment where several run it."""
     run = RUNS.get(row["model"])
     if run is None:
@@ -52,30 +52,30 @@ def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: Cells) -> Iterato
     matched = [g for g in able if g in by_keys.values()]
     for group in matched:
         model = row["model"] if len(matched) == 1 else f"{row['model']}: {group.name}"
-        cell = cells.of(group, run.checkpoint, row["test"])
+        cell = cells.cell(group, run.checkpoint, row["test"])
         yield _row(row, model, cell, "" if cell.scores else "; ".join(cell.missing))
     if not matched:
         yield _row(row, row["model"], None, NO_EXPERIMENT)
 
 
-def _of_others(row: Mapping[str, Any], own: Sequence[Group], cells: Cells) -> PaperRow:
+def _of_others(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCells) -> PaperRow:
     """A model of another code base: with our metrics of its predictions, if an experiment imports them by its name."""
     name = row["model"].lower()
     for group in own:
         e = group.variants[0].experiment
         asked = [(one.name, one.dataset) for one in e.evaluate.imported] if e.evaluate else []
         if e.data.train == row["train"] and (name, row["test"]) in asked:
-            cell = cells.of(group, name, row["test"])
+            cell = cells.cell(group, name, row["test"])
             return _row(row, row["model"], cell, "" if cell.scores else "; ".join(cell.missing))
     return _row(row, row["model"], None, "not run here: another code base")
 
 
-def _row(row: Mapping[str, Any], model: str, cell: Cell | None, state: str) -> PaperRow:
+def _row(row: Mapping[str, Any], model: str, cell: ScoreCell | None, state: str) -> PaperRow:
     doubts = (row["doubt"],) if row.get("doubt") else ()
     return PaperRow(model, row["test"], row["setting"], tuple(_cells(row, cell)), state, cell, doubts)
 
 
-def _cells(row: Mapping[str, Any], cell: Cell | None) -> Iterator[PaperCell]:
+def _cells(row: Mapping[str, Any], cell: ScoreCell | None) -> Iterator[PaperCell]:
     for metric, paper in row["metrics"].items():
         percent = metric in PERCENT
         scale = 100 if percent else 1
@@ -113,7 +113,7 @@ def grid(table: PaperTable) -> Grid:
         own = {cell.metric: cell for cell in row.cells}
         doubtful = doubted(row)
         shown_ = (shown(own.get(metric), starred=metric in doubtful) for metric in metrics)
-        rows.append((row.model, row.test, row.setting, *shown_, *facts(row.found)))
+        rows.append((row.model, row.test, row.setting, *shown_, *scored_facts(row.cell)))
     return Grid(
         name=f"Table {table.name}",
         title=table.title,
@@ -121,7 +121,7 @@ def grid(table: PaperTable) -> Grid:
         words=3,
         rows=tuple(rows),
         notes=tuple(_notes(table)),
-        cells=tuple(row.found for row in table.rows if row.found and row.found.sources),
+        cells=tuple(row.cell for row in table.rows if row.cell and row.cell.sources),
     )
 
 
@@ -150,7 +150,7 @@ def number(metric: str, value: float) -> str:
     return f"{value:.1f}" if metric in PERCENT else f"{value:.3f}"
 
 
-def facts(cell: Cell | None) -> tuple[str, ...]:
+def scored_facts(cell: ScoreCell | None) -> tuple[str, ...]:
     """What stands next to a row of numbers: `FACTS`."""
     if cell is None or not cell.sources:
         return ("",) * len(FACTS)
@@ -172,14 +172,14 @@ def facts(cell: Cell | None) -> tuple[str, ...]:
 def _notes(table: PaperTable) -> Iterator[str]:
     """What is missing, and what is odd about the paper's numbers."""
     for row in table.rows:
-        if row.found:
-            yield from (f"missing: {row.model} on {row.test}: {why}" for why in row.found.missing)
+        if row.cell:
+            yield from (f"missing: {row.model} on {row.test}: {why}" for why in row.cell.missing)
     missing = [f"{row.model} on {row.test}" for row in table.rows if row.state == NO_EXPERIMENT]
     if missing:
         yield f"not in this plan: {', '.join(missing)}"
     for row in table.rows:
-        if row.found and row.found.clean:
-            yield f"{row.model} on {row.test}, without the {row.found.overlap:,} clips that the training split has: {clean(row.found)}"
+        if row.cell and row.cell.clean:
+            yield f"{row.model} on {row.test}, without the {row.cell.overlap:,} clips that the training split has: {clean(row.cell)}"
         yield from (f"{row.model} on {row.test}: {doubt}" for doubt in row.doubts)
     yield from (
         f"{row.model} on {row.test}, {cell.metric}: {cell.mark}"
@@ -189,7 +189,7 @@ def _notes(table: PaperTable) -> Iterator[str]:
     )
 
 
-def clean(cell: Cell) -> str:
+def clean(cell: ScoreCell) -> str:
     """The metrics without the clips that overlap."""
     found = []
     for metric, over in cell.clean.items():
@@ -217,13 +217,13 @@ def values(table: PaperTable) -> Iterator[Number]:
                 delta=cell.delta,
                 equal=None if cell.delta is None else cell.equal,
                 p=None,
-                cell=row.found,
+                cell=row.cell,
                 note=_note(row, cell),
             )
 
 
 def _note(row: PaperRow, cell: PaperCell) -> str:
-    missing = row.found.missing if row.found else ()
+    missing = row.cell.missing if row.cell else ()
     return "; ".join(
         filter(None, [row.state, *(m for m in missing if m not in row.state), cell.mark, *row.doubts])
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.score import difference, majority_rows, score
-from c2f_spec.report.model import Comparison, Data, Learned, Row, Table
+from c2f_spec.report.model import Comparison, Data, DatasetScores, Learned, ModelScores
 from c2f_spec.spec.sections import Direct
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Results:
         self.outputs, self.variant = outputs, variant
         self.e, self.asked = variant.experiment, variant.experiment.evaluate
 
-    def tables(self) -> tuple[Table, ...]:
+    def tables(self) -> tuple[DatasetScores, ...]:
         """One for each data set, the in-domain ones first, otherwise in the spec's order."""
         if self.asked is None:
             return ()
@@ -87,7 +87,7 @@ class Results:
         found = self.outputs.answers(self.variant, checkpoint, dataset)
         return found.rows, found.state
 
-    def _table(self, data: Data) -> Table:
+    def _table(self, data: Data) -> DatasetScores:
         assert self.asked is not None
         rows = [self._checkpoint(c, data) for c in self.asked.checkpoints]
         others = dict.fromkeys(each.name for each in self.asked.imported if each.dataset == data.name)
@@ -95,17 +95,17 @@ class Results:
         if self.asked.baseline != "none":
             rows += self._baselines(data)
         scored = next((r.scores for r in rows if r.scores), {})
-        return Table(data, tuple(rows), scored.get("n"), scored.get("majority_Acc2"))
+        return DatasetScores(data, tuple(rows), scored.get("n"), scored.get("majority_Acc2"))
 
-    def _checkpoint(self, checkpoint: str, data: Data) -> Row:
+    def _checkpoint(self, checkpoint: str, data: Data) -> ModelScores:
         rows, state = self.predictions(checkpoint, data.name)
         return self._row(checkpoint, "checkpoint", rows, state, data)
 
-    def _imported(self, name: str, data: Data) -> Row:
+    def _imported(self, name: str, data: Data) -> ModelScores:
         rows, state = self.predictions(name, data.name)
         return self._row(name, "baseline", rows, state, data)
 
-    def _baselines(self, data: Data) -> list[Row]:
+    def _baselines(self, data: Data) -> list[ModelScores]:
         found = self.outputs.find(self.variant, "baseline")
         own = [r for r in found.rows("predictions.jsonl") if r.get("dataset") == data.name] if found else []
         state = "not in the plan" if found is None else found.state or ("" if own else "no predictions")
@@ -116,9 +116,9 @@ class Results:
             for features in FEATURES
         ]
 
-    def _row(self, model: str, group: Any, rows: list[dict[str, Any]], state: str, data: Data) -> Row:
+    def _row(self, model: str, group: Any, rows: list[dict[str, Any]], state: str, data: Data) -> ModelScores:
         if state:
-            return Row(model, group, state, {}, {})
+            return ModelScores(model, group, state, {}, {})
         tags = group == "checkpoint" and not isinstance(self.e.format, Direct)
         try:
             main = self._score(rows, data, tags=tags)
@@ -126,10 +126,10 @@ class Results:
                 self._score(rows, data, tags=tags, parsed_only=True) if main["n_parsed"] < main["n"] else main
             )
         except InvalidData as error:
-            return Row(model, group, error.message, {}, {})
+            return ModelScores(model, group, error.message, {}, {})
         if group == "baseline":
             main |= {"format_rate": None}
-        return Row(model, group, "", main, parsed)
+        return ModelScores(model, group, "", main, parsed)
 
     def _score(
         self, rows: list[dict[str, Any]], data: Data, *, tags: bool, parsed_only: bool = False

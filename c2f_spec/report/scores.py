@@ -47,7 +47,7 @@ class Source(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class ScoreCell:
     """Numbers are over the seeds that have results; `missing` says which have none, and why."""
 
     group: str
@@ -76,18 +76,18 @@ class Cell:
         return (self.n * len(self.unparsable) - sum(self.unparsable)) / asked if asked else None
 
 
-class Cells:
+class ScoreCells:
     """Each is computed once."""
 
     def __init__(self, outputs: Outputs) -> None:
         self.outputs = outputs
-        self._known: dict[tuple[str, str, str], Cell] = {}
+        self._known: dict[tuple[str, str, str], ScoreCell] = {}
         self._shared: dict[tuple[str, str], frozenset[str]] = {}
 
-    def of(self, group: Group, checkpoint: str, dataset: str) -> Cell:
+    def cell(self, group: Group, checkpoint: str, dataset: str) -> ScoreCell:
         place = (group.name, checkpoint, dataset)
         if place not in self._known:
-            self._known[place] = self._made(group, checkpoint, dataset)
+            self._known[place] = self._compute(group, checkpoint, dataset)
         return self._known[place]
 
     def keys(self, group: Group, checkpoint: str, dataset: str) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ class Cells:
         asked = group.variants[0].experiment.evaluate
         return max(asked.checkpoints, key=ORDER.index) if asked else None
 
-    def _made(self, group: Group, checkpoint: str, dataset: str) -> Cell:
+    def _compute(self, group: Group, checkpoint: str, dataset: str) -> ScoreCell:
         seeds, runs, sources, missing = [], [], [], []
         for variant in group.variants:
             found = self.outputs.answers(variant, checkpoint, dataset)
@@ -123,7 +123,7 @@ class Cells:
         except InvalidData as error:
             missing.append(error.message)
         expected = max((_split(self.outputs.clips(v, dataset)) for v in group.variants), default=0)
-        return Cell(
+        return ScoreCell(
             group=group.name,
             checkpoint=checkpoint,
             dataset=dataset,
@@ -212,7 +212,7 @@ def groups(plan: Plan) -> tuple[Group, ...]:
     return tuple(Group(_name(g), tuple(g)) for g in order)
 
 
-def named(found: tuple[Group, ...], name: str) -> Group | None:
+def find_group(found: tuple[Group, ...], name: str) -> Group | None:
     """By the group's name, or that of a variant that is alone in its group."""
     return next(
         (g for g in found if name in (g.name, *(v.name for v in g.variants[: len(g.variants) == 1]))), None
@@ -230,7 +230,7 @@ def _name(variants: list[Variant]) -> str:
 # Two cells on the same test set, tested as pairs: every metric, all from one draw of the clips.
 
 
-def compared(cell: Cell, other: Cell, base: Group) -> tuple[tuple[Effect, ...], str]:
+def compare(cell: ScoreCell, other: ScoreCell, base: Group) -> tuple[tuple[Effect, ...], str]:
     """`cell` minus `other` as the baseline's spec says; or nothing, and why."""
     asked = base.variants[0].experiment.evaluate
     if asked is None or not (cell.scores and other.scores):
@@ -245,7 +245,7 @@ def compared(cell: Cell, other: Cell, base: Group) -> tuple[tuple[Effect, ...], 
     return found, ""
 
 
-def _matched(cell: Cell, other: Cell) -> tuple[Sequence[Any], Sequence[Any]]:
+def _matched(cell: ScoreCell, other: ScoreCell) -> tuple[Sequence[Any], Sequence[Any]]:
     """The runs of the seeds that both have, pairwise; all of them where they share none, or one side has one run."""
     both = [s for s in cell.seeds if s in other.seeds]
     if not both or len(cell.seeds) == 1 or len(other.seeds) == 1:

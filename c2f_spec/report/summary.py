@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from c2f_spec.plan.model import Variant
-    from c2f_spec.report.model import Data, Funnel, Learned, Table
+    from c2f_spec.report.model import Data, DatasetScores, Funnel, Learned
     from c2f_spec.report.outputs import Outputs
     from c2f_spec.spec.experiment import Experiment
 
@@ -23,7 +23,7 @@ HARD = {
 
 
 def summary(
-    e: Experiment, tables: Sequence[Table], learned: Sequence[Learned], chains: Funnel | None
+    e: Experiment, tables: Sequence[DatasetScores], learned: Sequence[Learned], chains: Funnel | None
 ) -> tuple[str, ...]:
     """Sentences: the method, then the headline numbers."""
     return tuple(s for s in (_method(e, chains), *_headline(tables, learned)) if s)
@@ -49,20 +49,20 @@ def honesty(e: Experiment, data: Sequence[Data], outputs: Outputs, variant: Vari
         )
     if isinstance(e.teacher, LexiconTeacher):
         found.append("The teacher is a word list with measurements of voice and face, not a language model.")
-    for output in map(outputs.of, variant.stages):
+    for output in map(outputs.output, variant.stages):
         adopted = (output.record.provenance if output.record else {}).get("adopted")
         if adopted:
             found.append(
                 f"Made elsewhere: {output.stage.label}. {adopted['by']} says that it stands for this stage: {adopted['why']}."
             )
-    dirty = [s.stage.label for s in (outputs.of(k) for k in variant.stages) if s.dirty]
+    dirty = [s.stage.label for s in (outputs.output(k) for k in variant.stages) if s.dirty]
     if dirty:
         found.append(
             f"Dirty: {len(dirty)} of {len(variant.stages)} stages {'was' if len(dirty) == 1 else 'were'} launched from a tree "
             f"that was not as committed and pushed: {_and(dirty[:5])}{', and others' if len(dirty) > 5 else ''}. "
             "Their records name the commit and what differed."
         )
-    missing = [s for s in (outputs.of(k) for k in variant.stages) if s.state]
+    missing = [s for s in (outputs.output(k) for k in variant.stages) if s.state]
     if missing:
         names = _and([f"{o.stage.label} ({o.state})" for o in missing[:5]])
         more = f", and {len(missing) - 5} more" if len(missing) > 5 else ""
@@ -105,7 +105,7 @@ def _tuned(tuner: object) -> str:
     return " (low-rank adapters)" if isinstance(tuner, Lora) else ""
 
 
-def _headline(tables: Sequence[Table], learned: Sequence[Learned]) -> list[str]:
+def _headline(tables: Sequence[DatasetScores], learned: Sequence[Learned]) -> list[str]:
     """Acc2 of each checkpoint in-domain, and whether the last one beats the majority class."""
     found = []
     for table in tables:

@@ -6,20 +6,22 @@ import csv
 import io
 from typing import TYPE_CHECKING
 
-from c2f_spec.report import custom_tables, paper_tables
-from c2f_spec.report.markup import clean, inline, piped
+from c2f_spec.report import custom_tables, markdown, paper_tables
+from c2f_spec.report.blocks import Bullets, Cell, Details, Heading, Paragraph, numeric, table, words
+from c2f_spec.report.markup import clean
 from c2f_spec.report.tables import Grid, Number, PaperTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from c2f_spec.report.scores import Cell
-    from c2f_spec.report.tables import OwnTable
+    from c2f_spec.report.blocks import Block, Table, Texts
+    from c2f_spec.report.scores import ScoreCell
+    from c2f_spec.report.tables import CustomTable
 
 CSV_HEAD = (
     *Number._fields[:-2], "n", "n_expected", "unparsable", "coverage", "overlap", "seeds", "keys", "note",
 )  # fmt: skip
-SOURCE_HEADS = ("variant", "checkpoint", "test set", *paper_tables.FACTS, "evaluations")
+SOURCES = "Where the numbers come from"
 LATEX = {
     "\\": r"\textbackslash{}",
     **{c: f"\\{c}" for c in "&%$#_{}"},
@@ -35,51 +37,62 @@ LATEX = {
 }
 
 
-def grid(table: PaperTable | OwnTable) -> Grid:
+def grid(table: PaperTable | CustomTable) -> Grid:
     return paper_tables.grid(table) if isinstance(table, PaperTable) else custom_tables.grid(table)
 
 
-def once(cells: Sequence[Cell]) -> list[Cell]:
-    """Rows may share a cell."""
+def distinct(cells: Sequence[ScoreCell]) -> list[ScoreCell]:
+    """Return each cell once: rows may share cells."""
     return list({(cell.group, cell.checkpoint, cell.dataset): cell for cell in cells}.values())
 
 
-def sources(found: Grid) -> list[tuple[str, ...]]:
-    """Where the numbers of a table come from: `SOURCE_HEADS`, a line an experiment, checkpoint and test set."""
-    rows = []
-    for cell in once(found.cells):
-        names = " ".join(source.name for source in cell.sources)
-        rows.append((cell.group, cell.checkpoint, cell.dataset, *paper_tables.facts(cell), names))
-    return rows
+def blocks(tables: Sequence[PaperTable | CustomTable], level: int) -> list[Block]:
+    """Describe each table under a heading of `level`, with its notes and where its numbers come from."""
+    found: list[Block] = []
+    for one in tables:
+        text = grid(one)
+        found.append(Heading(f"{text.name}: {text.title}" if text.title else text.name, level))
+        columns = (*words(*text.heads[: text.words]), *numeric(*text.heads[text.words :]))
+        found.append(table(columns, (_cells(line, text.words) for line in text.rows)))
+        found += [Bullets(text.notes)] if text.notes else []
+        found += [Details(SOURCES, (_sources(text.cells),), level + 1)] if text.cells else []
+    if any(isinstance(one, PaperTable) for one in tables):
+        found.append(Paragraph(paper_tables.EXPLAINED, "about"))
+    return found
 
 
-def markdown(table: PaperTable | OwnTable) -> str:
-    """A table, its notes, and where its numbers come from."""
-    found = grid(table)
-    parts = [piped(found.heads, found.rows, found.words)]
-    parts += ["\n".join(f"- {inline(note)}" for note in found.notes)] if found.notes else []
-    parts += [piped(SOURCE_HEADS, sources(found), 3)] if found.cells else []
-    return "\n\n".join(parts)
+def _cells(texts: Sequence[str], words: int) -> list[Cell]:
+    """Put what is in brackets after a number into a second line, so that a row fits a screen."""
+    cells = [Cell(text) for text in texts[:words]]
+    for text in texts[words:]:
+        upper, bracket, rest = text.partition(" (")
+        cells.append(Cell(upper, under=f"({rest}" if bracket else ""))
+    return cells
 
 
-def as_markdown(tables: Sequence[PaperTable | OwnTable]) -> str:
-    """All of them, as `tables.md`."""
-    parts = []
-    for table in tables:
-        found = grid(table)
-        title = f": {inline(found.title)}" if found.title else ""
-        parts.append(f"## {inline(found.name)}{title}\n\n{markdown(table)}")
-    explained = [inline(paper_tables.EXPLAINED)] if any(isinstance(t, PaperTable) for t in tables) else []
-    return "\n\n".join([*parts, *explained]) + "\n"
+def _sources(cells: Sequence[ScoreCell]) -> Table:
+    """Describe the evaluations of each experiment, checkpoint and test set that numbers come from."""
+    rows: list[Texts] = []
+    for cell in distinct(cells):
+        names, keys = (" ".join(texts) for texts in zip(*cell.sources, strict=True))
+        facts = paper_tables.scored_facts(cell)
+        rows.append((cell.group, cell.checkpoint, cell.dataset, *facts, Cell(names, title=keys)))
+    columns = (*words("variant", "checkpoint", "test set"), *numeric(*paper_tables.FACTS, "evaluations"))
+    return table(columns, rows)
 
 
-def as_csv(tables: Sequence[PaperTable | OwnTable]) -> str:
+def as_markdown(tables: Sequence[PaperTable | CustomTable]) -> str:
+    """Return all tables as `tables.md`."""
+    return markdown.render_blocks(blocks(tables, 2))
+
+
+def as_csv(tables: Sequence[PaperTable | CustomTable]) -> str:
     """A line a number, with the keys of the evaluations that it comes from."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_HEAD)
-    for table in tables:
-        found = paper_tables.values(table) if isinstance(table, PaperTable) else custom_tables.values(table)
+    for one in tables:
+        found = paper_tables.values(one) if isinstance(one, PaperTable) else custom_tables.values(one)
         writer.writerows(_line(number) for number in found)
     return out.getvalue()
 
@@ -88,7 +101,7 @@ def _line(number: Number) -> list[str]:
     return [*map(_text, number[:-2]), *_facts(number.cell), number.note]
 
 
-def _facts(cell: Cell | None) -> tuple[str, ...]:
+def _facts(cell: ScoreCell | None) -> tuple[str, ...]:
     if cell is None or not cell.sources:
         return ("",) * 7
     seeds, lost, keys = (
@@ -103,7 +116,7 @@ def _text(value: object) -> str:
     return "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def as_latex(tables: Sequence[PaperTable | OwnTable]) -> str:
+def as_latex(tables: Sequence[PaperTable | CustomTable]) -> str:
     """A tabular each, for `booktabs`, with its sources as comments."""
     return "\n".join(line for table in tables for line in _tabular(grid(table))) + "\n"
 
@@ -119,7 +132,7 @@ def _tabular(found: Grid) -> Iterator[str]:
     yield r"\bottomrule"
     yield r"\end{tabular}"
     yield from (_comment(note) for note in found.notes)
-    for cell in once(found.cells):
+    for cell in distinct(found.cells):
         keys = " ".join(source.key for source in cell.sources)
         yield _comment(f"{cell.group}, {cell.checkpoint} on {cell.dataset}: {keys}")
 

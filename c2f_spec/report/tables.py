@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from c2f_spec.metrics.effect import Effect
-    from c2f_spec.report.scores import Cell
+    from c2f_spec.report.scores import ScoreCell
     from c2f_spec.spec.reporting import Metric
 
 PERCENT = ("Acc2", "Acc3", "Acc5", "Acc7", "F1")
@@ -47,7 +47,7 @@ class PaperRow:
     cells: tuple[PaperCell, ...]
     state: str
     """Empty if there are numbers of ours, else why not."""
-    found: Cell | None
+    cell: ScoreCell | None
     """What ours come from, if an experiment of the plan runs this row."""
     doubts: tuple[str, ...]
     """What is odd about the paper's row."""
@@ -62,32 +62,32 @@ class PaperTable:
     rows: tuple[PaperRow, ...]
 
 
-class OwnColumn(NamedTuple):
+class CustomColumn(NamedTuple):
     dataset: str
     metric: Metric
 
 
 @dataclass(frozen=True, slots=True)
-class OwnRow:
+class CustomRow:
     title: str
     state: str
     """Empty if there are numbers, else why not."""
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, ScoreCell]
     """By test set."""
-    effects: Mapping[OwnColumn, Effect]
+    effects: Mapping[CustomColumn, Effect]
     """Against the table's baseline, if it has one that is not this row."""
     notes: tuple[str, ...]
     """Why there is no comparison where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
-class OwnTable:
+class CustomTable:
     """A table that a spec defines."""
 
     name: str
     title: str
-    columns: tuple[OwnColumn, ...]
-    rows: tuple[OwnRow, ...]
+    columns: tuple[CustomColumn, ...]
+    rows: tuple[CustomRow, ...]
     aggregate: Aggregate
     against: str
     """Name of the variant that cells are compared with; empty for none."""
@@ -109,7 +109,7 @@ class Number(NamedTuple):
     delta: float | None
     equal: bool | None
     p: float | None
-    cell: Cell | None
+    cell: ScoreCell | None
     note: str
 
 
@@ -123,5 +123,5 @@ class Grid(NamedTuple):
     """Columns from the left that hold words, not numbers."""
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[ScoreCell, ...]
     """What its numbers come from."""

@@ -24,18 +24,18 @@ NOT_STORED = "no picture: the clip is not in the store"
 NO_VIDEO = "no picture: the clip is sound alone"
 
 
-class Glimpse(NamedTuple):
+class Thumbnail(NamedTuple):
     jpeg: bytes | None
     wave: bytes
     """`BINS` peaks, 0 to 255 of full scale; empty if there is no sound."""
-    problem: str
+    no_picture: str
     """Why there is no picture."""
 
 
-def glimpse(path: Path, widest: int = WIDEST) -> Glimpse:
+def thumbnail(path: Path, widest: int = WIDEST) -> Thumbnail:
     """What can be seen and heard of a clip. A clip that cannot be decoded is a problem in words, never an exception."""
     if find_spec("av") is None:
-        return Glimpse(None, b"", MISSING)
+        return Thumbnail(None, b"", MISSING)
     import av
 
     jpeg, wave, problem = None, b"", UNREADABLE
@@ -48,8 +48,8 @@ def glimpse(path: Path, widest: int = WIDEST) -> Glimpse:
         with av.open(str(path)) as container:
             wave = _wave(container) if container.streams.audio else b""
     except (OSError, ValueError, IndexError, StopIteration):  # PyAV's errors are OSError or ValueError
-        return Glimpse(jpeg, wave, problem)
-    return Glimpse(jpeg, wave, problem)
+        return Thumbnail(jpeg, wave, problem)
+    return Thumbnail(jpeg, wave, problem)
 
 
 def _jpeg(frame: Any, widest: int) -> bytes:

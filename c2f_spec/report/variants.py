@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.diff.field_changes import differing, written
 from c2f_spec.report.model import FieldLine, Matrix, MatrixRow, Pair, Tested
-from c2f_spec.report.scores import ORDER, compared
+from c2f_spec.report.scores import ORDER, compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from c2f_spec.report.scores import Cells, Group
+    from c2f_spec.report.scores import Group, ScoreCells
     from c2f_spec.spec.evaluate import Checkpoint
 
 SAME = "the same evaluation"
 
 
-def matrix(found: Sequence[Group], cells: Cells) -> Matrix:
+def matrix(found: Sequence[Group], cells: ScoreCells) -> Matrix:
     """Every checkpoint that is evaluated, on every test set; those of the first experiment's training data first."""
     names = dict.fromkeys(n for g in found for n in _datasets(g))
     train = found[0].variants[0].experiment.data.train
@@ -34,26 +34,26 @@ def matrix(found: Sequence[Group], cells: Cells) -> Matrix:
         others = dict.fromkeys(one.name for one in asked.imported) if asked else {}
         for checkpoint in (*_checkpoints(group), *others):
             own = _datasets(group) if checkpoint in ORDER else _imported(group, checkpoint)
-            row = tuple(cells.of(group, checkpoint, name) if name in own else None for name in order)
+            row = tuple(cells.cell(group, checkpoint, name) if name in own else None for name in order)
             rows.append(MatrixRow(group.name, checkpoint, row))
     return Matrix(tuple(order), tuple(rows))
 
 
-def pairs(found: Sequence[Group], cells: Cells) -> tuple[Pair, ...]:
+def pairs(found: Sequence[Group], cells: ScoreCells) -> tuple[Pair, ...]:
     """See the module."""
     if len(found) == 1:
         return tuple(_within(found[0], cells))
     return tuple(_between(found[0], other, cells, every=len(found) == 2) for other in found[1:])
 
 
-def _within(group: Group, cells: Cells) -> Iterator[Pair]:
+def _within(group: Group, cells: ScoreCells) -> Iterator[Pair]:
     made = _checkpoints(group)
     for before, after in pairwise(made):
         tests = (_test(group, before, group, after, name, cells) for name in _datasets(group))
         yield Pair(before, after, (), tuple(tests))
 
 
-def _between(first: Group, other: Group, cells: Cells, *, every: bool) -> Pair:
+def _between(first: Group, other: Group, cells: ScoreCells, *, every: bool) -> Pair:
     old, new = first.variants[0].experiment, other.variants[0].experiment
     ours, theirs = _checkpoints(first), _checkpoints(other)
     both = [(c, c) for c in ours if c in theirs] if every else []
@@ -71,13 +71,13 @@ def _between(first: Group, other: Group, cells: Cells, *, every: bool) -> Pair:
 
 
 def _test(
-    first: Group, before: Checkpoint, other: Group, after: Checkpoint, dataset: str, cells: Cells
+    first: Group, before: Checkpoint, other: Group, after: Checkpoint, dataset: str, cells: ScoreCells
 ) -> Tested:
     """`other` minus `first`."""
-    old, new = cells.of(first, before, dataset), cells.of(other, after, dataset)
+    old, new = cells.cell(first, before, dataset), cells.cell(other, after, dataset)
     if old.sources and old.sources == new.sources:
         return Tested(dataset, before, after, (), SAME)
-    found, state = compared(new, old, first)
+    found, state = compare(new, old, first)
     return Tested(dataset, before, after, found, state)
 
 

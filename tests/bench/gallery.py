@@ -9,8 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from c2f_spec.report.gallery import Gallery, Shown, Verdict, glimpses
-from c2f_spec.report.page_gallery import html
+from c2f_spec.report.gallery import ChainOutcome, Gallery, GallerySet, thumbnails
+from c2f_spec.report.html import render
+from c2f_spec.report.page_data import gallery_document
 from tests.bench.page import SORT, TYPE, WORDS
 from tests.support.browser import browser, opened
 from tests.support.odd_clips import film
@@ -34,7 +35,7 @@ def many(folder: Path) -> tuple[Gallery, float]:
     for i, file in enumerate(files):
         film(file, side=(360, 640), count=4, seed=i)
     began = time.perf_counter()
-    seen = list(glimpses(files))
+    seen = list(thumbnails(files))
     each = (time.perf_counter() - began) / DRAWN
     clips, chains, verdicts = [], [], []
     for i in range(CLIPS):
@@ -50,10 +51,10 @@ def many(folder: Path) -> tuple[Gallery, float]:
         )
         kept = draw.random() < 0.7
         verdicts.append(
-            Verdict("kept") if kept else Verdict("dropped", draw.choice(FILTERS), f"score {label}")
+            ChainOutcome("kept") if kept else ChainOutcome("dropped", draw.choice(FILTERS), f"score {label}")
         )
     pictures = tuple(seen[i % DRAWN] for i in range(CLIPS))
-    shown = Shown("drawn", False, tuple(clips), tuple(chains), tuple(verdicts), pictures)
+    shown = GallerySet("drawn", False, tuple(clips), tuple(chains), tuple(verdicts), pictures)
     return Gallery("many", FILTERS, (shown,), ()), each
 
 
@@ -68,7 +69,7 @@ def main() -> None:
         found, each = many(folder)
         began = time.perf_counter()
         path = folder / "clips.html"
-        path.write_text(html(found), encoding="utf-8")
+        path.write_text(render(gallery_document(found)), encoding="utf-8")
         made = time.perf_counter() - began
         print(f"gallery of {CLIPS:,} clips: {path.stat().st_size / 1e6:.1f} MB, written in {made:.1f} s")
         print(f"a look at a clip: {1000 * each:.1f} ms")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from c2f_spec.report.cases import CaseSet, Column
 from c2f_spec.report.collect import collect
-from c2f_spec.report.html import html
+from c2f_spec.report.outline import html
 from tests.support.browser import browser, opened
 from tests.support.report_store import filled
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from c2f_spec.report.markup import block, el, page
+from c2f_spec.report.markup import data_block, el, page
 from tests.support.browser import browser, opened
 
 pytestmark = pytest.mark.skipif(
@@ -40,7 +40,7 @@ def table(tab, tmp_path):
     path = tmp_path / "rows.html"
     styles = ("page.css", "rows.css")
     path.write_text(
-        page("rows", [el("h1", "rows"), block("rows", rows)], scripts=("rows.js",), styles=styles)
+        page("rows", [el("h1", "rows"), data_block("rows", rows)], scripts=("rows.js",), styles=styles)
     )
     tab.open(path)
     tab.run(f"(async () => {{ {TABLE} }})()")

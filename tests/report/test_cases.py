@@ -12,8 +12,9 @@ import pytest
 
 from c2f_spec.report import cases
 from c2f_spec.report.collect import collect
-from c2f_spec.report.html import html
-from c2f_spec.report.page_cases import blocks
+from c2f_spec.report.markup import data_block
+from c2f_spec.report.outline import html
+from c2f_spec.report.page_data import case_blocks
 from tests.support.report_store import HOSTILE, experiment, filled
 
 ROLLOUT = {
@@ -63,10 +64,10 @@ def test_hard_is_what_nobody_had_right_before(report):
 
 def test_pictures_are_of_clips_of_each_kind_in_turn(report):
     trained = next(s for s in report.cases if s.training)
-    assert list(trained.glimpses) == [0, 1]
-    assert trained.glimpses[0].jpeg.startswith(b"\xff\xd8")
+    assert list(trained.thumbnails) == [0, 1]
+    assert trained.thumbnails[0].jpeg.startswith(b"\xff\xd8")
     movie = next(s for s in report.cases if "movie" in s.title and not s.training)
-    assert set(movie.glimpses) <= {0, 1}, "only two test clips are in the store"
+    assert set(movie.thumbnails) <= {0, 1}, "only two test clips are in the store"
     assert cases._kinds(movie.columns, movie.trio, movie.hard)[0]
 
 
@@ -86,8 +87,9 @@ def test_too_many_answers_are_left_out_by_name(tmp_path, monkeypatch):
 
 def test_data_blocks_hold_any_text_and_nothing_that_a_browser_reads(report):
     one = replace(report.cases[0], texts=(HOSTILE + "</script>", *report.cases[0].texts[1:]))
-    for made in blocks((one,)):
-        text = re.fullmatch(r'<script id="[a-z0-9-]+" type="text/plain">([A-Za-z0-9+/=]*)</script>', made)[1]
+    for name, value in case_blocks((one,)):
+        block = data_block(name, value)
+        text = re.fullmatch(r'<script id="[a-z0-9-]+" type="text/plain">([A-Za-z0-9+/=]*)</script>', block)[1]
         json.loads(zlib.decompress(base64.b64decode(text)))
 
 

@@ -9,10 +9,11 @@ import zlib
 
 import pytest
 
-from c2f_spec.report.gallery import Gallery, Shown, Verdict, answered, gallery
+from c2f_spec.report.gallery import ChainOutcome, Gallery, GallerySet, filter_outcomes, gallery
+from c2f_spec.report.html import render
 from c2f_spec.report.outputs import Outputs
-from c2f_spec.report.page_gallery import CHUNK, html
-from c2f_spec.report.thumbnails import Glimpse
+from c2f_spec.report.page_data import GALLERY_CHUNK, gallery_document
+from c2f_spec.report.thumbnails import Thumbnail
 from tests.support.browser import browser, opened
 from tests.support.odd_clips import film
 from tests.support.report_store import HOSTILE, filled
@@ -28,9 +29,9 @@ def made(clips=240, pictures=()):
         for i in range(clips)
     )  # fmt: skip
     verdicts = tuple(
-        Verdict("kept", flags={"length": "too long"} if i % 8 == 0 else {}) if i % 4 == 0
-        else Verdict("dropped", ("polarity_match", "length")[i % 8 > 3], f"reason {i}") if i % 4 == 1
-        else Verdict(STATES[i % 4], reason="timed out" if i % 4 == 2 else "")
+        ChainOutcome("kept", flags={"length": "too long"} if i % 8 == 0 else {}) if i % 4 == 0
+        else ChainOutcome("dropped", ("polarity_match", "length")[i % 8 > 3], f"reason {i}") if i % 4 == 1
+        else ChainOutcome(STATES[i % 4], reason="timed out" if i % 4 == 2 else "")
         for i in range(clips)
     )  # fmt: skip
     chains = tuple(
@@ -38,24 +39,28 @@ def made(clips=240, pictures=()):
         for i in range(clips)
     )
     seen = tuple(
-        pictures[i % len(pictures)] if pictures else Glimpse(None, b"", "no picture") for i in range(clips)
+        pictures[i % len(pictures)] if pictures else Thumbnail(None, b"", "no picture") for i in range(clips)
     )
-    shown = Shown("mine", False, rows, chains, verdicts, seen)
+    shown = GallerySet("mine", False, rows, chains, verdicts, seen)
     return Gallery("demo", ("format", "polarity_match", "length"), (shown,), ("cmu-mosi: not run",))
 
 
 def test_each_filter_says_what_it_said():
     on = ("format", "polarity_match", "length")
-    assert answered(Verdict("dropped", "polarity_match", "wrong"), on) == [
+    assert filter_outcomes(ChainOutcome("dropped", "polarity_match", "wrong"), on) == [
         ("format", "passed", ""), ("polarity_match", "failed", "wrong"), ("length", "not asked", ""),
     ]  # fmt: skip
-    assert answered(Verdict("kept", flags={"length": "long"}), on)[2] == ("length", "flagged", "long")
-    assert answered(Verdict("dropped", "rebalance", "more than 4"), on)[-1] == (
+    assert filter_outcomes(ChainOutcome("kept", flags={"length": "long"}), on)[2] == (
+        "length",
+        "flagged",
+        "long",
+    )
+    assert filter_outcomes(ChainOutcome("dropped", "rebalance", "more than 4"), on)[-1] == (
         "rebalance",
         "failed",
         "more than 4",
     )
-    assert answered(Verdict("none"), on) == []
+    assert filter_outcomes(ChainOutcome("none"), on) == []
 
 
 def test_it_is_collected_from_what_stages_left(tmp_path):
@@ -63,22 +68,24 @@ def test_it_is_collected_from_what_stages_left(tmp_path):
     found = gallery(store.plan, Outputs(store.plan, store.objects))
     first = found.sets[0]
     assert [one.name for one in found.sets] == ["icwsm2014-movie", "icwsm2014-nyt"]
-    states = {v.state for v in first.verdicts}
+    states = {v.state for v in first.outcomes}
     assert {"kept", "dropped"} <= states
-    assert all(v.state == "none" for v in found.sets[1].verdicts)
-    assert len(first.clips) == len(first.chains) == len(first.glimpses) == len(first.verdicts)
-    assert html(found) == html(gallery(store.plan, Outputs(store.plan, store.objects)))
+    assert all(v.state == "none" for v in found.sets[1].outcomes)
+    assert len(first.clips) == len(first.chains) == len(first.thumbnails) == len(first.outcomes)
+    assert render(gallery_document(found)) == render(
+        gallery_document(gallery(store.plan, Outputs(store.plan, store.objects)))
+    )
 
 
 def test_nothing_in_it_is_markup_and_its_data_comes_back():
-    page = html(made(CHUNK + 1))
+    page = render(gallery_document(made(GALLERY_CHUNK + 1)))
     assert "alert(1)" not in page
     assert "default-src &#x27;none&#x27;" in page
     assert "unsafe" not in page
     blocks = dict(re.findall(r'<script id="([^"]+)" type="text/plain">([^<]*)</script>', page))
     assert set(blocks) == {"sets", "index-0", "clips-0-0", "clips-0-1"}
     index = json.loads(zlib.decompress(base64.b64decode(blocks["index-0"])))
-    assert len(index["id"]) == CHUNK + 1
+    assert len(index["id"]) == GALLERY_CHUNK + 1
     assert index["text"][0].startswith("<script>alert(1)")
 
 
@@ -90,12 +97,12 @@ needs_browser = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory):
     pytest.importorskip("websocket")
-    from c2f_spec.report.thumbnails import glimpse
+    from c2f_spec.report.thumbnails import thumbnail
 
     folder = tmp_path_factory.mktemp("gallery")
     film(folder / "clip.mp4", side=(90, 160))
     (folder / "clips.html").write_text(
-        html(made(pictures=(glimpse(folder / "clip.mp4", 128),))), encoding="utf-8"
+        render(gallery_document(made(pictures=(thumbnail(folder / "clip.mp4", 128),)))), encoding="utf-8"
     )
     with opened(folder / "browser") as tab:
         tab.open(folder / "clips.html")

@@ -10,8 +10,7 @@ import pytest
 
 from c2f_spec.report import custom_tables, table_files
 from c2f_spec.report.collect import collect
-from c2f_spec.report.html import html
-from c2f_spec.report.markdown import markdown
+from c2f_spec.report.outline import html, markdown
 from c2f_spec.store import records
 from tests.support.report_store import HOSTILE, experiment, filled
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from c2f_spec.report.collect import collect
-from c2f_spec.report.html import html
+from c2f_spec.report.outline import html
 from tests.support.browser import browser, opened
 from tests.support.report_store import filled
 

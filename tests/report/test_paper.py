@@ -13,10 +13,9 @@ from c2f_spec.metrics.over_seeds import OverSeeds
 from c2f_spec.plan.model import Plan
 from c2f_spec.plan.published import RUNS, printed
 from c2f_spec.report.collect import collect
-from c2f_spec.report.html import html
-from c2f_spec.report.markdown import markdown
+from c2f_spec.report.outline import html, markdown
 from c2f_spec.report.paper_tables import TITLES, _cells
-from c2f_spec.report.scores import Cell
+from c2f_spec.report.scores import ScoreCell
 from c2f_spec.report.table_files import _latex, as_csv, as_latex
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.reporting import TABLES
@@ -55,7 +54,7 @@ def test_the_paper_s_rows_are_all_there_and_name_what_we_know():
 def test_every_row_is_filled_by_the_experiment_that_runs_it(report):
     table = {t.name: {row.model: row for row in t.rows} for t in report.tables}
     assert list(table) == ["V", "VI"]
-    assert [table["VI"][name].found.seeds for name in ("w/ Hint", "w/o Hint")] == [(42, 43), (42,)]
+    assert [table["VI"][name].cell.seeds for name in ("w/ Hint", "w/o Hint")] == [(42, 43), (42,)]
     assert table["V"]["CoT(Zero-shot)"].state == "no experiment of this plan"
     assert table["V"]["CoT(SFT)"].state == ""
     cells = {cell.metric: cell for cell in table["VI"]["w/ Hint"].cells}
@@ -71,7 +70,7 @@ def test_one_clip_and_the_last_digit_are_no_difference():
 
     def cells(acc2, mae, n=60):
         scores = {"Acc2": OverSeeds(acc2, None, None, (acc2,)), "MAE": OverSeeds(mae, None, None, (mae,))}
-        found = Cell("x", "sft", "ch-sims", scores, n, n, (0,), 0, {}, (42,), (), ())
+        found = ScoreCell("x", "sft", "ch-sims", scores, n, n, (0,), 0, {}, (42,), (), ())
         return [cell.equal for cell in _cells(row, found)]
 
     assert cells(0.8166, 0.3004) == [True, True]
@@ -95,7 +94,7 @@ def test_csv_traces_each_number_to_its_evaluation(report):
     rows = list(csv.DictReader(io.StringIO(as_csv(report.tables))))
     ours = [row for row in rows if row["measured"]]
     assert {row["table"] for row in ours} == {"V", "VI"}
-    keys = {cell.sources[0].key for table in report.tables for row in table.rows if (cell := row.found)}
+    keys = {cell.sources[0].key for table in report.tables for row in table.rows if (cell := row.cell)}
     assert {key for row in ours for key in row["keys"].split()} >= keys
     assert all(re.fullmatch(r"[0-9a-f]{64}( [0-9a-f]{64})*", row["keys"]) for row in ours)
     assert {(row["n"], row["n_expected"], row["unparsable"], row["overlap"]) for row in ours} >= {
@@ -205,7 +204,7 @@ def test_predictions_of_another_code_base_fill_its_row(tmp_path):
     )
     report = collect(store.plan, store.objects)
     rows = {(row.model, row.test): row for row in report.tables[0].rows}
-    assert rows["PandaGPT", "ch-sims"].found.sources[0].key in {s.key for s in report.stages}
+    assert rows["PandaGPT", "ch-sims"].cell.sources[0].key in {s.key for s in report.stages}
     assert rows["PandaGPT", "ch-sims"].cells[0].delta is not None
     assert rows["PandaGPT", "ch-sims-v2"].state == "not run here: another code base"
     assert report.tables[1].rows[0].cells["ch-sims"].scores

@@ -8,10 +8,9 @@ import re
 import pytest
 
 from c2f_spec.report.collect import collect, not_in_the_paper
-from c2f_spec.report.columns import columns
 from c2f_spec.report.curves import MOST
-from c2f_spec.report.html import html
-from c2f_spec.report.markdown import markdown
+from c2f_spec.report.outline import html, markdown
+from c2f_spec.report.variant_blocks import score_columns
 from c2f_spec.store import records
 from c2f_spec.store.digest import seal, unseal
 from tests.support.report_store import SPEC, experiment, filled
@@ -103,7 +102,11 @@ def test_in_domain_comes_first_and_every_model_is_there(report):
     ]
     models = ["base", "sft", "grpo", "ridge text", "ridge voice", "ridge face", "ridge all"]
     assert [[r.model for r in t.rows] for t in tables] == [models, models]
-    assert [c.title for c in columns(tables[0], "worst_case")][:3] == ["Acc7", "Acc2 [95 %]", "Acc2 parsed"]
+    assert [c.title for c in score_columns(tables[0], "worst_case")][:3] == [
+        "Acc7",
+        "Acc2 [95 %]",
+        "Acc2 parsed",
+    ]
 
 
 def test_learned_says_against_what(report):
@@ -127,7 +130,7 @@ def test_a_training_set_that_is_rendered_is_told_even_if_it_is_not_evaluated(tmp
     assert section.learned == ()
     assert any("icwsm2014-movie" in line and "rendered" in line for line in section.honesty)
     sims = next(t for t in section.tables if t.data.name == "ch-sims")
-    assert columns(sims, "worst_case")[0].title == "Acc5"
+    assert score_columns(sims, "worst_case")[0].title == "Acc5"
 
 
 def test_data_that_contains_the_training_data_is_not_called_out_of_domain(tmp_path):
@@ -204,7 +207,7 @@ def test_metrics_that_are_not_numbers_are_gaps(tmp_path):
 def test_examples_are_varied(report):
     kept, dropped, answers = report.sections[0].examples
     assert [e.polarity for e in kept.examples] == ["negative", "neutral", "positive"]
-    assert {e.verdict.split(":")[0] for e in dropped.examples} == {
+    assert {e.outcome.split(":")[0] for e in dropped.examples} == {
         "dropped by polarity_match",
         "dropped by score_tolerance",
     }

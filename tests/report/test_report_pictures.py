@@ -16,7 +16,7 @@ from c2f_spec.report import numbers
 from c2f_spec.report.charts import line_chart, ticks
 from c2f_spec.report.collect import collect
 from c2f_spec.report.model import Chart, Series
-from c2f_spec.report.thumbnails import BINS, glimpse
+from c2f_spec.report.thumbnails import BINS, thumbnail
 from tests.support.report_store import filled
 
 
@@ -40,8 +40,8 @@ def test_without_a_decoder_there_is_a_hint(tmp_path):
         "find = u.find_spec\n"
         "u.find_spec = lambda name, *a: None if name == 'av' else find(name, *a)\n"
         "from pathlib import Path\n"
-        "from c2f_spec.report.thumbnails import glimpse\n"
-        f"print(glimpse(Path({str(tmp_path / 'x.mp4')!r})).problem)\n"
+        "from c2f_spec.report.thumbnails import thumbnail\n"
+        f"print(thumbnail(Path({str(tmp_path / 'x.mp4')!r})).no_picture)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "no picture: install c2f-spec[runtime]\n"
@@ -51,8 +51,8 @@ def test_without_a_decoder_there_is_a_hint(tmp_path):
 def test_a_broken_clip_is_no_error(tmp_path, content):
     path = tmp_path / "x.mp4"
     path.write_bytes(content)
-    assert glimpse(path).jpeg is None
-    assert glimpse(path).problem
+    assert thumbnail(path).jpeg is None
+    assert thumbnail(path).no_picture
 
 
 def test_the_first_frame_is_the_clips(report):
@@ -72,8 +72,8 @@ def test_the_waveform_is_as_loud_as_the_sound(tmp_path):
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, 16000, 0, "NONE", ""))
         file.writeframes(bytes(32000) + struct.pack("<h", 16384) * 16000)
-    found = glimpse(path)
-    assert (found.jpeg, found.problem) == (None, "no picture: the clip is sound alone")
+    found = thumbnail(path)
+    assert (found.jpeg, found.no_picture) == (None, "no picture: the clip is sound alone")
     assert len(found.wave) == BINS
     assert max(found.wave[: BINS // 2 - 2]) == 0
     assert all(abs(peak - 127) < 8 for peak in found.wave[BINS // 2 + 2 : -2])

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c2f_spec.report.collect import collect
-from c2f_spec.report.html import html
-from c2f_spec.report.markdown import markdown
 from c2f_spec.report.markup import clean, el, fence, inline, line
+from c2f_spec.report.outline import html, markdown
 from tests.support.report_store import HOSTILE, filled
 
 

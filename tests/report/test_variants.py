@@ -14,9 +14,8 @@ from c2f_spec.report import numbers
 from c2f_spec.report.charts import smoothed
 from c2f_spec.report.collect import collect
 from c2f_spec.report.curves import rewards
-from c2f_spec.report.html import html
-from c2f_spec.report.markdown import markdown
 from c2f_spec.report.model import Bar
+from c2f_spec.report.outline import html, markdown
 from c2f_spec.report.scores import groups
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
@@ -213,6 +212,7 @@ def test_report_of_two_files_is_a_comparison(c2f, repository, tiny_spec):
     (repository / "specs" / "c2f.lock").write_text(f"c2f: v1\ndatasets:\n  ch-sims: {'a' * 64}\n")
     c2f("report", "specs/one.yaml", "specs/two.yaml", "--out", "out")
     told = (repository / "out" / "report.md").read_text()
-    assert "## Side by side\n\n### two against one\n\n| field | one | two | class |" in told
+    assert "## Side by side\n\nDifferences on the same clips." in told
+    assert "\n\n### two against one\n\n| field | one | two | class |" in told
     assert "| format.kind | c2f | direct | identity |" in told
     assert "| ch-sims | base | two: not run |" in told or "one: not run" in told
