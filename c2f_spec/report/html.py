@@ -167,7 +167,7 @@ def _cell(cell: Cell, column: Column, *, first: bool, span: int, ends: bool) -> 
         inner = el("span", text, class_="state")
     number = column.kind == "number" and not ends
     roomy = ends or column.kind != "number"
-    wrap = "words" if kind == "state" and roomy or kind == "soft" and ends else WRAPS[column.wrap]
+    wrap = "words" if (kind == "state" and roomy) or (kind == "soft" and ends) else WRAPS[column.wrap]
     marks = (("first", column.apart), ("n", number), ("soft", kind == "soft"), (wrap, wrap))
     classes = " ".join(name for name, on in marks if on) or None
     two = column.interval and not ends
