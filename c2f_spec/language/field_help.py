@@ -77,11 +77,11 @@ def every_field(
 ) -> Iterator[FieldEntry]:
     """Yield all fields, sections before their fields; a field of a union once for each member that has it."""
     for name, info in model.model_fields.items():
-        found = FieldEntry((*path, name), model, info, (*classes, field_class(model, name)))
-        yield found
+        entry = FieldEntry((*path, name), model, info, (*classes, field_class(model, name)))
+        yield entry
         for inner in models_of_annotation(info.annotation):
             if issubclass(inner, SpecModel):
-                yield from every_field(inner, found.path, found.classes)
+                yield from every_field(inner, entry.path, entry.classes)
 
 
 def re_runs(path: str, kind: str = "identity") -> tuple[str, ...]:
@@ -93,17 +93,17 @@ def re_runs(path: str, kind: str = "identity") -> tuple[str, ...]:
 def explain_field(path: str) -> str:
     """Return the description of a field. Raises `UsageError` with the nearest path if it does not exist."""
     known: dict[str, list[FieldEntry]] = {}
-    for found in every_field():
-        known.setdefault(".".join(found.path), []).append(found)
+    for entry in every_field():
+        known.setdefault(".".join(entry.path), []).append(entry)
     if path not in known:
         raise UsageError(f"unknown field `{path}`", hint=_nearest(path, list(known)))
     return "\n\n".join(_describe(path, alike) for alike in _grouped(known[path]))
 
 
-def _grouped(found: list[FieldEntry]) -> list[list[FieldEntry]]:
+def _grouped(entries: list[FieldEntry]) -> list[list[FieldEntry]]:
     """Group the members of a union in which the field has the same type, default and description."""
     groups: dict[tuple[Any, ...], list[FieldEntry]] = {}
-    for each in found:
+    for each in entries:
         same = (each.info.description, repr(each.info.annotation), repr(each.info.default))
         groups.setdefault(same, []).append(each)
     return list(groups.values())
@@ -124,25 +124,25 @@ def _nearest(path: str, known: list[str]) -> str:
 
 
 def _describe(path: str, alike: list[FieldEntry]) -> str:
-    found = alike[0]
+    entry = alike[0]
     kinds = ", ".join(f"`{each.member}`" for each in alike if each.member)
     lines = [f"{path}  (of kind {kinds})" if kinds else path]
-    lines += [f"  {found.info.description}"] if found.info.description else []
-    rows = {"type": describe_type(found.info.annotation, found.info.metadata), "default": _default(found)}
-    stages = re_runs(path, found.kind)
+    lines += [f"  {entry.info.description}"] if entry.info.description else []
+    rows = {"type": describe_type(entry.info.annotation, entry.info.metadata), "default": _default(entry)}
+    stages = re_runs(path, entry.kind)
     re_run = f"; a change re-runs {', '.join(stages)} and what needs it" if stages else ""
-    rows["class"] = CLASSES.get(found.kind, f"identity{re_run}")
-    rows |= {"source": source} if (source := _source(found)) else {}
-    rows |= {"runs now": runs} if (runs := _runs_now(found)) else {}
+    rows["class"] = CLASSES.get(entry.kind, f"identity{re_run}")
+    rows |= {"source": source} if (source := _source(entry)) else {}
+    rows |= {"runs now": runs} if (runs := _runs_now(entry)) else {}
     lines += ["", *(f"  {name:<9}{text}" for name, text in rows.items())]
-    return "\n".join(line.rstrip() for line in [*lines, *_inside(found)])
+    return "\n".join(line.rstrip() for line in [*lines, *_inside(entry)])
 
 
-def _inside(found: FieldEntry) -> list[str]:
+def _inside(entry: FieldEntry) -> list[str]:
     """Return the kinds of a union, the fields of a section, or the fields that presets set."""
-    if found.path[-1] == "preset":
+    if entry.path[-1] == "preset":
         return ["", *(f"    {name:<18}{_as_yaml(fields)}" for name, fields in PRESETS.items())]
-    models = [m for m in models_of_annotation(found.info.annotation) if issubclass(m, SpecModel)]
+    models = [m for m in models_of_annotation(entry.info.annotation) if issubclass(m, SpecModel)]
     if len(models) > 1:
         return ["", *(f"    {' '.join(_tags(m)):<16} {_first(m)}" for m in models)]
     return (
@@ -160,11 +160,11 @@ def _as_yaml(fields: dict[str, Any]) -> str:
     return inside or "every field at its default: the paper's policy"
 
 
-def _runs_now(found: FieldEntry) -> str:
+def _runs_now(entry: FieldEntry) -> str:
     """Return the values that this version's runtime supports, or `""` if it supports all."""
-    if any((support.values(found.path[:n]) or ())[:1] == (None,) for n in range(1, len(found.path) + 1)):
+    if any((support.values(entry.path[:n]) or ())[:1] == (None,) for n in range(1, len(entry.path) + 1)):
         return "not supported: this version validates and plans it, but cannot run it"
-    return " or ".join(support.shown(v) for v in support.values(found.path) or ())
+    return " or ".join(support.shown(v) for v in support.values(entry.path) or ())
 
 
 def describe_type(annotation: Any, metadata: list[Any]) -> str:
@@ -207,27 +207,27 @@ BOUNDS = {
 
 
 def _bounds(limits: list[Any]) -> str:
-    found = [w.format(b) for m in limits for a, w in BOUNDS.items() if (b := getattr(m, a, None)) is not None]
+    words = [w.format(b) for m in limits for a, w in BOUNDS.items() if (b := getattr(m, a, None)) is not None]
     patterns = [p for m in limits if isinstance(p := getattr(m, "pattern", None), str)]
-    return ", ".join(["", *found]) + "".join(f"; {PATTERN_DESCRIPTIONS.get(p, p)}" for p in patterns)
+    return ", ".join(["", *words]) + "".join(f"; {PATTERN_DESCRIPTIONS.get(p, p)}" for p in patterns)
 
 
-def _default(found: FieldEntry) -> str:
-    if found.info.is_required():
+def _default(entry: FieldEntry) -> str:
+    if entry.info.is_required():
         return "none: required"
-    value = found.info.get_default(call_default_factory=True)
+    value = entry.info.get_default(call_default_factory=True)
     if isinstance(value, SpecModel):
         tags = [str(getattr(value, d)) for d in DISCRIMINATORS if d in type(value).model_fields]
         return tags[0] if tags else "every field at its own default"
     if value is None:
-        words = [m.word for m in found.info.metadata if isinstance(m, Word)]
+        words = [m.word for m in entry.info.metadata if isinstance(m, Word)]
         return words[0] if words else "absent"
     return json.dumps(value, ensure_ascii=False) if not isinstance(value, str) else value or '""'
 
 
-def _source(found: FieldEntry) -> str:
+def _source(entry: FieldEntry) -> str:
     """Return the source of the default that the description names, or `""`."""
-    text = found.info.description or ""
+    text = entry.info.description or ""
     if text.endswith(NOT_IN_PAPER):
         return "not in the paper: our default"
     cited = re.search(r"\(((?:paper|UFT|LUFFY|DAPO)[^)]*)\)", text)

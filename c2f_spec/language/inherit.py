@@ -63,37 +63,37 @@ class _Files:
         self,
         document: Document,
         path: Path,
-        given: dict[str, Source],
+        arguments: dict[str, Source],
         link: Place | None,
         chain: tuple[Path, ...],
     ) -> Resolved:
         """Resolve one file. `link` is the place that names it, `chain` the files that led to it."""
         problems = Problems()
-        tree, scope = substitute(tree_from(document), given, link, problems)
+        tree, scope = substitute(tree_from(document), arguments, link, problems)
         for name in tree.data:
             if name in MISSPELLED:
                 hint = f"did you mean `{MISSPELLED[name]}`?"
                 problems.add_at_key(tree, (name,), "C2F550", f"unknown field `{name}`", hint)
         bases = self._bases(tree, scope, path, chain, problems)
         problems.raise_any()
-        found = Resolved(Tree({}, dict.fromkeys(((),), tree.values[()]), {}), scope)
+        resolved = Resolved(Tree({}, dict.fromkeys(((),), tree.values[()]), {}), scope)
         own = tree.copy()
         for name in INHERITANCE_FIELDS:
             own.drop((name,), own.data.pop(name, None))
         for route, base in bases:
             name = base.tree.values[()].text.path
             for far, notes in {name: (), **base.routes}.items():
-                found.routes.setdefault(far, (*notes, route))
-            found.tree = merge(found.tree, base.tree)
-            _inherit_parameters(found, base, tree)
-        found.tree = merge(found.tree, own)
-        return found
+                resolved.routes.setdefault(far, (*notes, route))
+            resolved.tree = merge(resolved.tree, base.tree)
+            _inherit_parameters(resolved, base, tree)
+        resolved.tree = merge(resolved.tree, own)
+        return resolved
 
     def _bases(
         self, tree: Tree, scope: Scope, path: Path, chain: tuple[Path, ...], problems: Problems
     ) -> list[tuple[str, Resolved]]:
         template, extends = tree.data.get("template"), tree.data.get("extends")
-        given = _arguments(tree, scope, problems)
+        arguments = _arguments(tree, scope, problems)
         if template is not None and extends is not None:
             hint = "remove one of them: the file in `extends` may use the template"
             message = "`template` and `extends` cannot be combined in one file"
@@ -112,17 +112,17 @@ class _Files:
             message = f"too many files in `extends`: at most {MAX_FILES} are allowed"
             problems.add(tree.values["extends",], "C2F510", message, "merge some of the files")
             return []
-        found = []
+        bases = []
         for i, name in enumerate(names):
             place = tree.values[(field_name, i) if isinstance(value, list) else (field_name,)]
             if name in names[:i]:
                 problems.add(place, "C2F507", f"duplicate file `{name}`", "remove one of them")
                 continue
             route = f"{VERBS[field_name]} by {place.text.path}:{place.line}"
-            base = self._base(name, place, route, (*chain, path), given, problems)
+            base = self._base(name, place, route, (*chain, path), arguments, problems)
             if base is not None:
-                found.append((route, base))
-        return found
+                bases.append((route, base))
+        return bases
 
     def _base(
         self,
@@ -130,26 +130,26 @@ class _Files:
         place: Place,
         route: str,
         chain: tuple[Path, ...],
-        given: dict[str, Source],
+        arguments: dict[str, Source],
         problems: Problems,
     ) -> Resolved | None:
         path = self._inside(name, place, chain, problems)
         if path is None:
             return None
-        if not given and path in self.plain:
+        if not arguments and path in self.plain:
             return self.plain[path]
         try:
             document = self._read(path, os.path.normpath(Path(place.text.path).parent / name), place)
-            found = self.resolve(document, path, given, place, chain)
+            base = self.resolve(document, path, arguments, place, chain)
         except SpecErrors as error:
             problems.diagnostics += [
                 d if d.place.text is place.text else replace(d, notes=(*d.notes, route))
                 for d in error.diagnostics
             ]
             return None
-        if not given:
-            self.plain[path] = found
-        return found
+        if not arguments:
+            self.plain[path] = base
+        return base
 
     def _inside(self, name: str, place: Place, chain: tuple[Path, ...], problems: Problems) -> Path | None:
         """Return the absolute path of a base, or report why it may not be read and return `None`."""
@@ -198,27 +198,27 @@ class _Files:
 
 def _arguments(tree: Tree, scope: Scope, problems: Problems) -> dict[str, Source]:
     """Return the values of `with`, by parameter."""
-    given = tree.data.get("with")
-    if given is None:
+    arguments = tree.data.get("with")
+    if arguments is None:
         return {}
     if tree.data.get("template") is None:
         message = "`with` has no effect without `template`"
         problems.add_at_key(tree, ("with",), "C2F520", message, "add `template`, or remove `with`")
         return {}
-    if not isinstance(given, dict):
+    if not isinstance(arguments, dict):
         problems.add(tree.values["with",], "C2F520", "`with` must be a map from parameters to values")
         return {}
-    found = {}
-    for name in given:
+    sources = {}
+    for name in arguments:
         at = ("with", name)
         used = tree.uses.get(at)
         if used is not None and used.name in scope.missing:
             continue  # passes on a parameter that has no value yet
-        found[name] = Source(tree, at, tree.origins.get(at, ()), tree.keys[at])
-    return found
+        sources[name] = Source(tree, at, tree.origins.get(at, ()), tree.keys[at])
+    return sources
 
 
-def _inherit_parameters(found: Resolved, base: Resolved, tree: Tree) -> None:
+def _inherit_parameters(resolved: Resolved, base: Resolved, tree: Tree) -> None:
     """Keep the parameters of a base open to sweeps and `--set`, unless the file declares one of the same name.
 
     A parameter of the base that gets its value from one of the file by `with` is replaced by that one.
@@ -226,9 +226,9 @@ def _inherit_parameters(found: Resolved, base: Resolved, tree: Tree) -> None:
     known = base.scope.parameters
     passed = {known[str(loc[1])]: p for loc, p in tree.uses.items() if loc[0] == "with" and loc[1] in known}
     if passed:
-        uses = found.tree.uses
-        found.tree.uses = {loc: passed.get(p, p) for loc, p in uses.items()}
-    own = found.scope
+        uses = resolved.tree.uses
+        resolved.tree.uses = {loc: passed.get(p, p) for loc, p in uses.items()}
+    own = resolved.scope
     for name, parameter in base.scope.parameters.items():
         own.parameters.setdefault(name, parameter)
         if name in base.scope.missing and parameter not in passed:

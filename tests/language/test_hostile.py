@@ -99,14 +99,14 @@ def test_memory_stays_small():
     assert int(done.stdout) < 200
 
 
-def told(data: bytes | str) -> str:
+def error_text(data: bytes | str) -> str:
     with pytest.raises(C2fError) as caught:
         parse(load_document(data.encode() if isinstance(data, str) else data, "s.yaml"))
     return str(caught.value)
 
 
-def told_of(extra: str) -> str:
-    return told(SMALLEST + extra)
+def error_of_field(extra: str) -> str:
+    return error_text(SMALLEST + extra)
 
 
 @pytest.mark.parametrize(
@@ -136,11 +136,11 @@ def told_of(extra: str) -> str:
     ids=lambda v: str(v)[:20],
 )  # fmt: skip
 def test_a_trap_has_a_message_of_its_own(data, expected):
-    assert expected in told(data)
+    assert expected in error_text(data)
 
 
 def test_byte_order_mark_crlf_and_lone_cr_keep_their_places():
-    assert "s.yaml:3:4: YAML anchor" in told(b"\xef\xbb\xbfa: 1\r\nb: 2\r\nc: &x 1\r\n")
+    assert "s.yaml:3:4: YAML anchor" in error_text(b"\xef\xbb\xbfa: 1\r\nb: 2\r\nc: &x 1\r\n")
     assert load_document(b"\xef\xbb\xbfa: 1\r\nb: 2\r\n", "s").data == {"a": "1", "b": "2"}
     document = load_document(b"a: 1\rb: 2\r", "s")
     assert document.text.line(document.values["b",].line) == "b: 2"
@@ -148,12 +148,12 @@ def test_byte_order_mark_crlf_and_lone_cr_keep_their_places():
 
 def test_depth_at_the_limit_is_fine_and_beyond_is_not():
     assert load_document(b"a: " + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1), "s").data
-    assert "too deep" in told(b"a: " + b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
+    assert "too deep" in error_text(b"a: " + b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
 
 
 @pytest.mark.parametrize("value", ["1e999", "-1e999", "nan", "NaN", "inf", "Infinity"])
 def test_a_number_is_finite(value):
-    assert f"`learning_rate` must be a finite number, not `{value}` [C2F207]" in told_of(
+    assert f"`learning_rate` must be a finite number, not `{value}` [C2F207]" in error_of_field(
         f"format: direct\nsft: {{learning_rate: {value}}}\n"
     )
 
@@ -162,14 +162,14 @@ def test_a_number_is_finite(value):
     "value", [".inf", "-.inf", ".nan", "0x10", "1e-5x", "1,5", "４", "2024-01-01", "1:30", "on"]
 )
 def test_what_is_not_a_number_is_refused_as_written(value):
-    assert f"must be a number, not `{value}`" in told_of(
+    assert f"must be a number, not `{value}`" in error_of_field(
         f"format: direct\nsft: {{learning_rate: '{value}'}}\n"
     )
 
 
 @pytest.mark.parametrize("value", ["0x10", "0o17", "1.5", "1e3", "4:00:00", "yes", "1__0"])
 def test_what_is_not_a_whole_number_is_refused_as_written(value):
-    assert f"`steps` must be a whole number, not `{value}`" in told_of(
+    assert f"`steps` must be a whole number, not `{value}`" in error_of_field(
         f"format: direct\nsft: {{steps: {value}}}\n"
     )
 
@@ -201,11 +201,11 @@ def test_a_switch_is_on_or_off(written, read):
 def test_negative_zero_is_within_bounds_and_minus_one_is_not():
     extra = "format: direct\nsft: {weight_decay: %s}\n"
     assert parse(load_document((SMALLEST + extra % "-0.0").encode(), "s"))[0].sft.weight_decay == 0
-    assert "must be at least 0" in told_of(extra % "-1")
+    assert "must be at least 0" in error_of_field(extra % "-1")
 
 
 def test_a_message_does_not_obey_the_spec():
-    text = told(SMALLEST + 'student: "\\e[2J\\u202e\\x07"\n"\\e[31mred": 1\ndescription: "\\uD800"\n')
+    text = error_text(SMALLEST + 'student: "\\e[2J\\u202e\\x07"\n"\\e[31mred": 1\ndescription: "\\uD800"\n')
     assert "\x1b" not in text and "\u202e" not in text and "\x07" not in text
 
 
