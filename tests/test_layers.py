@@ -86,7 +86,7 @@ def test_what_is_said_to_run_is_what_the_runtime_has():
     assert registry("datasets", "DATASETS") == {"user_folder", *(d.reader for d in DATASETS.values())}
     assert registry("teachers", "TEACHERS") == support.TEACHERS
     assert registry("models", "MODELS") >= support.STUDENTS
-    assert registry("filters", "FILTERS") | registry("filters", "COMPARING") == {"format"} | support.FILTERS
+    assert registry("filters", "FILTERS") | registry("filters", "SET_FILTERS") == {"format"} | support.FILTERS
     assert set(NAMES) >= support.FILTERS
 
 

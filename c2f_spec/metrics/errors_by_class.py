@@ -9,6 +9,7 @@ import numpy as np
 
 from c2f_spec.metrics.answers import arrays, to_family
 from c2f_spec.metrics.families import fine_classes, polarity
+from c2f_spec.spec.formats import POLARITIES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 BINS = 10
 """Of the scale, equally wide."""
-POLARITIES = ("negative", "neutral", "positive")
 
 
 @dataclass(frozen=True, slots=True)

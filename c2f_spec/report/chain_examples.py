@@ -8,15 +8,13 @@ from c2f_spec.metrics.answers import finite
 from c2f_spec.report import numbers
 from c2f_spec.report.model import Example, Examples, Funnel, FunnelRow
 from c2f_spec.report.thumbnails import NOT_STORED, Thumbnail, thumbnail
+from c2f_spec.spec.formats import POLARITIES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from c2f_spec.plan.model import Variant
     from c2f_spec.report.outputs import Output, Outputs
-
-
-POLARITIES = ("negative", "neutral", "positive")
 
 
 def funnel(outputs: Outputs, variant: Variant) -> Funnel | None:

@@ -6,8 +6,8 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.metrics.answers import finite
-from c2f_spec.report.chain_examples import POLARITIES
 from c2f_spec.report.model import Chart, Curves, Rise, Series
+from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.grpo import REWARD_NAMES
 
 if TYPE_CHECKING:

@@ -7,6 +7,9 @@ from pydantic import Field
 from c2f_spec.spec.base import TAG_PATTERN, Named, SpecModel
 
 Language = Literal["dataset", "en", "zh"]
+Polarity = Literal["negative", "neutral", "positive"]
+POLARITIES: tuple[Polarity, ...] = ("negative", "neutral", "positive")
+"""The polarities, in the order of the scale."""
 Decimals = Annotated[int, Field(ge=0, le=4)]
 Tag = Annotated[str, Field(pattern=TAG_PATTERN)]
 

@@ -23,10 +23,10 @@ from pydantic import TypeAdapter
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Format, Media
 from runtime.commands import exit_code
-from runtime.models.layout import as_released
-from runtime.text.chains import prompt, spoken
+from runtime.models.layout import to_released_layout
+from runtime.text.chains import build_prompt, resolve_language
 from runtime.text.clips import read_facts, read_jsonl, read_manifest, write_jsonl
-from runtime.text.prompts import turn
+from runtime.text.prompts import user_turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def export(folders: dict[str, Path], out: Path, job: dict[str, Any]) -> None:
     facts = read_facts(folders["prepare"])
     trained = {name: facts[name] for name in ("name", "language", "low", "high", "family")}
     prompts = {
-        language: prompt(fmt, language=language, text="{text}", low=facts["low"], high=facts["high"])
+        language: build_prompt(fmt, language=language, text="{text}", low=facts["low"], high=facts["high"])
         for language in ("en", "zh")
     }
     media = Media.model_validate(job["spec"]["media"])
@@ -64,12 +64,12 @@ def export(folders: dict[str, Path], out: Path, job: dict[str, Any]) -> None:
         json.dumps(export_facts, ensure_ascii=False, indent=1) + "\n", encoding="utf-8"
     )
     if "filter" in folders:
-        user_turn = Prompt(
+        user_prompt = Prompt(
             prompts[facts["language"]],
-            spoken(fmt, facts["language"]).language,
+            resolve_language(fmt, facts["language"]).language,
             media.audio == "in_video",
         )
-        chains(folders["filter"], folders["prepare"], user_turn, out / "chains")
+        chains(folders["filter"], folders["prepare"], user_prompt, out / "chains")
 
 
 def model(source: Path, out: Path) -> None:
@@ -77,7 +77,7 @@ def model(source: Path, out: Path) -> None:
     from transformers import Qwen2_5OmniConfig
     from transformers.utils import logging
 
-    if as_released(source, out) == source:  # adopted in that layout
+    if to_released_layout(source, out) == source:  # adopted in that layout
         shutil.copytree(source, out, dirs_exist_ok=True)
         return
     logging.set_verbosity_error()  # about the talker, whose defaults do not fit a small vocabulary and which is not exported
@@ -98,7 +98,7 @@ class Prompt(NamedTuple):
     """Whether sound comes with the video."""
 
 
-def chains(filtered: Path, prepared: Path, user_turn: Prompt, out: Path) -> None:
+def chains(filtered: Path, prepared: Path, user_prompt: Prompt, out: Path) -> None:
     """Write conversations about clips, with the clips beside them; paths are relative to `train.jsonl`.
 
     A clip is named once for video and once for audio, as the student gets it; for a modality that it lacks the prompt has a
@@ -113,8 +113,8 @@ def chains(filtered: Path, prepared: Path, user_turn: Prompt, out: Path) -> None
         clip = clips[row["id"]]
         (out / clip.media).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(prepared / clip.media, out / clip.media)
-        question = user_turn.question.replace("{text}", clip.text)
-        parts = turn(question, user_turn.language, clip.lacks, interleaved=user_turn.interleaved)
+        question = user_prompt.question.replace("{text}", clip.text)
+        parts = user_turn(question, user_prompt.language, clip.lacks, interleaved=user_prompt.interleaved)
         content = "".join(part.get("text", f"<{part['type']}>") for part in parts)
         messages = [{"role": "user", "content": content}, {"role": "assistant", "content": row["text"]}]
         media = {f"{kind}s": [clip.media] if {"type": kind} in parts else [] for kind in ("video", "audio")}

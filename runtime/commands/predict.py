@@ -20,11 +20,11 @@ from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Format, Media
 from c2f_spec.store.digest import digest_file
 from runtime.commands import exit_code
-from runtime.generation.generate import Generating
+from runtime.generation.generate import TransformersEngine
 from runtime.media.decode import probe
 from runtime.models.rows import Reader
 from runtime.models.student import device, load
-from runtime.text.chains import parse
+from runtime.text.chains import parse_answer
 from runtime.text.clips import Clip, write_manifest
 
 if TYPE_CHECKING:
@@ -144,12 +144,12 @@ def _predict(
     logging.set_verbosity_error()  # about the talker, which is not exported
     student = load(model)
     student.model.eval().to(device())
-    engine = Generating(student, Decoding(max_new_tokens=facts["max_new_tokens"]), BATCH)
+    engine = TransformersEngine(student, Decoding(max_new_tokens=facts["max_new_tokens"]), BATCH)
     reader = Reader(folder, student.processor, fmt, Media.model_validate(facts["media"]))
     for start in range(0, len(numbers), BATCH):
         rows = [reader.row(str(number)) for number in numbers[start : start + BATCH]]
         completions = {c.id: c for batch in engine.answer(rows, {}) for c in batch}
         for completion in (completions[row.id] for row in rows):
-            answer = parse(fmt, completion.text)
+            answer = parse_answer(fmt, completion.text)
             fields = {"polarity": answer.polarity, "score": answer.score, "well_formed": answer.well_formed}
             yield fields | {"ended": completion.ended, "output": completion.text}

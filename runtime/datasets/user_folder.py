@@ -22,9 +22,10 @@ from pydantic import ValidationError
 
 from c2f_spec.errors import InvalidData, UsageError
 from c2f_spec.spec.datasets import DATASETS, Split
+from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.own_data import Own, Splits, off_centre
 from runtime.datasets.rows import ID, ID_RULE, Row, checked, read_cells
-from runtime.text.clips import POLARITIES, polarity_of
+from runtime.text.clips import polarity_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,9 @@
-"""The filters, in the order in which they run."""
+"""The filters of chains, by name, in the order in which they run (METHOD 3). One file a filter, one line here.
+
+A filter returns `None` for a chain that passes, else `Failed`. Its arguments are the answer, the clip, the facts of the
+data set with the prompt's language, and the filter's fields from `c2f_spec/spec/filters.py`. Those of `SET_FILTERS` need
+all chains at once, and return the failed ones by clip id.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +45,9 @@ FILTERS: dict[str, Callable[[Answer, Clip, Mapping[str, Any], Any], Failed | Non
     "repetition": repetition.check,
     "dialogue_fidelity": dialogue_fidelity.check,
 }
-COMPARING: dict[str, Callable[[Sequence[tuple[Clip, Answer]], Mapping[str, Any], Any], dict[str, Failed]]] = {
+SET_FILTERS: dict[
+    str, Callable[[Sequence[tuple[Clip, Answer]], Mapping[str, Any], Any], dict[str, Failed]]
+] = {
     "dedup": dedup.check_all,
     "judge": judge.check_all,
 }

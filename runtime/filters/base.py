@@ -1,4 +1,4 @@
-"""Texts that a pattern cannot match, told by words that every match needs, many times faster than by the pattern."""
+"""The outcome of a filter that a chain fails, and a fast test for texts that a pattern cannot match."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ ODD = "\u0130\u0131\u017f\u212a"
 
 
 def may_match(text: str, needs: tuple[str, ...]) -> bool:
-    """Whether a pattern that ignores case, and matches nothing without one of `needs` (in lower case), may match."""
-    lower = lowered(text)
+    """Return whether a pattern that ignores case, and needs one of `needs` (in lower case) to match, may match.
+
+    It is many times faster than the pattern.
+    """
+    lower = lower_case(text)
     for word in needs:  # `any` would make a generator for every text
         if word in lower:
             return True
@@ -19,17 +22,14 @@ def may_match(text: str, needs: tuple[str, ...]) -> bool:
 
 
 @lru_cache(maxsize=1)
-def lowered(text: str) -> str:
-    """In lower case. One text is asked about several times, one after the other, so the last is kept."""
+def lower_case(text: str) -> str:
+    """Return `text` in lower case. Several filters read one text in turn, so the last result is cached."""
     return text.lower()
 
 
-# What a filter says of a chain that it fails. Of one that passes it says `None` (METHOD 3: pass, reason, value).
-
-
 class Failed(NamedTuple):
-    """Why a chain fails a filter, in words that people read, and what was measured."""
+    """The reason why a chain fails a filter, for people, and the measured value."""
 
     reason: str
     value: float | str | None = None
-    """A share, a count, a distance or the words that were found; `None` where nothing is measured."""
+    """A share, a count, a distance or the matched words; `None` where nothing is measured."""

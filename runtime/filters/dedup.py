@@ -1,6 +1,6 @@
-"""A chain is not nearly another clip's: Jaccard of 3-grams of words, in Chinese of characters (METHOD 3).
+"""The filter `dedup`: the Jaccard similarity of two clips' chains must be below `max_jaccard` (METHOD 3).
 
-The first of its like, in manifest order, is kept. Two sets that share at least the fraction t of their union share
+It compares 3-grams of words, in Chinese of characters. Of similar chains the first in manifest order passes. Two sets that share at least the fraction t of their union share
 one of the rarest n - ceil(t n) + 1 members of each (prefix filtering: Chaudhuri, Ganti and Kaushik 2006,
 https://doi.org/10.1109/ICDE.2006.9), so only chains that meet there are compared, and none is missed.
 """
@@ -27,7 +27,7 @@ N = 3
 def check_all(
     chains: Sequence[tuple[Clip, Answer]], facts: Mapping[str, Any], spec: Dedup
 ) -> dict[str, Failed]:
-    """Id of each chain that is dropped, and why. `facts["language"]` is the prompt's."""
+    """Return the outcome of each chain that is like an earlier one that passes, by clip id."""
     sets = [_grams(answer.think or "", facts["language"]) for _, answer in chains]
     often = Counter(gram for grams in sets for gram in grams)
     met: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)

@@ -1,7 +1,4 @@
-"""What the chain quotes in its first part was said: the share of quoted words that occur in the transcript (METHOD 3).
-
-In Chinese, characters are counted. A chain that quotes nothing quotes nothing wrong.
-"""
+"""The filter `dialogue_fidelity`: the share of quoted words that occur in the transcript (METHOD 3)."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from runtime.filters.base import Failed
-from runtime.text.headings import parts
+from runtime.text.headings import split_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,15 +22,18 @@ UNIT = re.compile(r"[\u4e00-\u9fff]|[^\W\u4e00-\u9fff]+(?:['’][^\W\u4e00-\u9ff
 
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: DialogueFidelity) -> Failed | None:  # noqa: ARG001
-    """Why the chain is dropped, or `None`. Without the four parts, the whole chain is looked at."""
+    """Fail a chain if fewer than `min_overlap` of the words that its first part quotes occur in the transcript.
+
+    In Chinese, characters are counted. A chain without quotes passes; without the four parts, the whole chain is read.
+    """
     think = answer.think or ""
-    found, _ = parts(think)
+    found, _ = split_parts(think)
     quotes = ["".join(match) for match in QUOTED.findall(found[0] if found else think)]
     quoted = [unit for quote in quotes for unit in _units(quote)]
     if not quoted:
         return None
-    said = set(_units(clip.text))
-    share = sum(unit in said for unit in quoted) / len(quoted)
+    spoken = set(_units(clip.text))
+    share = sum(unit in spoken for unit in quoted) / len(quoted)
     if share >= spec.min_overlap:
         return None
     few = f"{share:.0%} of the words that it quotes were said, fewer than {spec.min_overlap:.0%}"

@@ -1,7 +1,10 @@
-"""Chains and the filters of a spec -> what becomes of each chain, and which of a clip's is kept.
+"""Run the filters of a spec on chains, choose one chain a clip, and count the funnel.
 
-Filters run in their fixed order, cheap and decisive first. A chain is dropped by the first that it fails, and goes on
-with a flag if that filter says `on_fail: flag`. Filters that compare chains see what the others kept.
+Filters run in their fixed order, cheap and decisive first. A chain is dropped by the first filter that it fails, unless that
+has `on_fail: flag`: then it goes on with a flag. Filters that compare chains get those that passed the others.
+
+The funnel counts clips: in = kept + dropped by filter + failed by reason, where a clip fails if the teacher gave no answer.
+The sum is asserted for all clips, for each split and for each polarity of the label.
 """
 
 from __future__ import annotations
@@ -10,9 +13,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runtime.filters import COMPARING, FILTERS
+from c2f_spec.spec.formats import POLARITIES
+from runtime.filters import FILTERS, SET_FILTERS
 from runtime.filters.base import Failed
-from runtime.text.clips import POLARITIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,29 +25,29 @@ if TYPE_CHECKING:
     from runtime.text.clips import Clip
 
 
-ORDER = (*FILTERS, *COMPARING)
+ORDER = (*FILTERS, *SET_FILTERS)
 REBALANCE = "rebalance"
-"""Stands for a filter where `filters.rebalance` drops a chain that passes them all."""
+"""Stands for a filter in the funnel where `filters.rebalance` drops a chain."""
 MOST = "most"
-"""The same of `filters.most`."""
+"""Stands for a filter in the funnel where `filters.most` drops a chain."""
 
 
 @dataclass
-class Verdict:
-    """Of one chain: what it failed and is dropped by, and what it failed and is flagged for."""
+class ChainResult:
+    """One chain and the outcome of the filters."""
 
     clip: Clip
     answer: Answer
     text: str
     sample: int = 0
-    """Which of the clip's chains."""
+    """Number of the chain among those of its clip, from 0."""
     failed: tuple[str, Failed] | None = None
-    """Name of a filter, and what it says."""
+    """Name and outcome of the filter that drops the chain; `None` for a chain that passes."""
     flags: dict[str, str] = field(default_factory=dict)
-    """Reason by filter."""
+    """Reasons by filter, of filters with `on_fail: flag`."""
 
-    def note(self, name: str, failed: Failed, on_fail: str) -> bool:
-        """Whether the chain is dropped for it."""
+    def record(self, name: str, failed: Failed, on_fail: str) -> bool:
+        """Record a failed filter. Return whether the chain is dropped for it."""
         if on_fail == "flag":
             self.flags[name] = failed.reason
             return False
@@ -52,110 +55,104 @@ class Verdict:
         return True
 
 
-def judge(verdicts: Sequence[Verdict], facts: Mapping[str, Any], spec: Filters) -> None:
-    """Fill in the verdicts of chains of different clips. `facts` are the data set's, with the prompt's language."""
-    each(verdicts, facts, spec)
-    compare(verdicts, facts, spec)
+def apply_filters(results: Sequence[ChainResult], facts: Mapping[str, Any], spec: Filters) -> None:
+    """Run all filters on chains of different clips. `facts` are those of the data set, with the prompt's language."""
+    check_each(results, facts, spec)
+    check_together(results, facts, spec)
 
 
-def each(verdicts: Sequence[Verdict], facts: Mapping[str, Any], spec: Filters) -> None:
-    """What the filters say that look at one chain alone."""
+def check_each(results: Sequence[ChainResult], facts: Mapping[str, Any], spec: Filters) -> None:
+    """Run the filters that need one chain alone."""
     on = [(name, check, getattr(spec, name)) for name, check in FILTERS.items()]
     on = [(name, check, settings) for name, check, settings in on if settings is not None]
-    for verdict in verdicts:
+    for result in results:
         for name, check, settings in on:
-            failed = check(verdict.answer, verdict.clip, facts, settings)
-            if failed is not None and verdict.note(name, failed, settings.on_fail):
+            failed = check(result.answer, result.clip, facts, settings)
+            if failed is not None and result.record(name, failed, settings.on_fail):
                 break
 
 
-def compare(verdicts: Sequence[Verdict], facts: Mapping[str, Any], spec: Filters) -> None:
-    """What the filters say that look at all chains which are still kept, one a clip."""
-    for name, check_all in COMPARING.items():
+def check_together(results: Sequence[ChainResult], facts: Mapping[str, Any], spec: Filters) -> None:
+    """Run the filters that need all passing chains at once, one a clip."""
+    for name, check_all in SET_FILTERS.items():
         settings = getattr(spec, name)
         if settings is None:
             continue
-        left = {v.clip.id: v for v in verdicts if v.failed is None}
-        found = check_all([(v.clip, v.answer) for v in left.values()], facts, settings)
+        left = {r.clip.id: r for r in results if r.failed is None}
+        found = check_all([(r.clip, r.answer) for r in left.values()], facts, settings)
         for clip_id, failed in found.items():
-            left[clip_id].note(name, failed, settings.on_fail)
+            left[clip_id].record(name, failed, settings.on_fail)
 
 
-def chosen(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """One chain a clip, in the order of the clips: the first that passes; of a clip without one, the first."""
-    by_clip: dict[str, Verdict] = {}
-    for verdict in verdicts:
-        known = by_clip.get(verdict.clip.id)
-        if known is None or (known.failed is not None and verdict.failed is None):
-            by_clip[verdict.clip.id] = verdict
+def choose_per_clip(results: Sequence[ChainResult]) -> list[ChainResult]:
+    """Return one chain a clip, in the order of the clips: the first that passes, else the first."""
+    by_clip: dict[str, ChainResult] = {}
+    for result in results:
+        known = by_clip.get(result.clip.id)
+        if known is None or (known.failed is not None and result.failed is None):
+            by_clip[result.clip.id] = result
     return list(by_clip.values())
 
 
-def at_most(verdicts: Sequence[Verdict], most: Most) -> None:
-    """`most`: of each polarity so many that are kept, the first in manifest order."""
+def limit_per_polarity(results: Sequence[ChainResult], most: Most) -> None:
+    """Apply `filters.most`: keep the first chains of each polarity up to its limit, in manifest order."""
     kept = dict.fromkeys(POLARITIES, 0)
-    for verdict in verdicts:
-        if verdict.failed is not None:
+    for result in results:
+        if result.failed is not None:
             continue
-        polarity = verdict.clip.polarity
+        polarity = result.clip.polarity
         limit = getattr(most, polarity)
         if limit is not None and kept[polarity] == limit:
-            verdict.failed = (MOST, Failed(f"more than {limit} {polarity} chains"))
+            result.failed = (MOST, Failed(f"more than {limit} {polarity} chains"))
         else:
             kept[polarity] += 1
 
 
-def cap(verdicts: Sequence[Verdict]) -> None:
-    """`rebalance: cap`: of each polarity at most twice as many as of the rarest, the first in manifest order."""
-    kept: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
-        if verdict.failed is None:
-            kept.setdefault(verdict.clip.polarity, []).append(verdict)
+def rebalance(results: Sequence[ChainResult]) -> None:
+    """Apply `rebalance: cap`: keep of each polarity at most twice as many chains as of the rarest, the first in order."""
+    kept: dict[str, list[ChainResult]] = {}
+    for result in results:
+        if result.failed is None:
+            kept.setdefault(result.clip.polarity, []).append(result)
     most = 2 * min((len(rows) for rows in kept.values()), default=0)
     for polarity, rows in kept.items():
-        for verdict in rows[most:]:
-            verdict.failed = (
+        for result in rows[most:]:
+            result.failed = (
                 REBALANCE,
                 Failed(f"more than {most} {polarity} chains, twice the rarest polarity"),
             )
 
 
-# How many clips went into the filters, and what became of them: in = kept + dropped by filter + failed by reason.
-#
-# A clip fails where the teacher gave no answer to it. The sum is asserted for all clips, for each split and for each
-# polarity of the label, and the parts against the whole: no clip is lost, none is counted twice.
-
-
 Failures = list[tuple["Clip", str]]
-"""Clips that the teacher gave no answer to, and why."""
+"""Clips without an answer of the teacher, with the reason."""
 
 
-def funnel(verdicts: Sequence[Verdict], failures: Failures = []) -> dict[str, Any]:  # noqa: B006  never written to
-    """Counts of clips in, kept, dropped or flagged by each filter, and failed by each reason; one verdict a clip."""
-    by_filter = Counter(v.failed[0] for v in verdicts if v.failed is not None)
+def funnel(results: Sequence[ChainResult], failures: Failures = []) -> dict[str, Any]:  # noqa: B006  never written to
+    """Return counts of clips in, kept, dropped or flagged by filter, and failed by reason, from one result a clip."""
+    by_filter = Counter(r.failed[0] for r in results if r.failed is not None)
     dropped = {name: by_filter[name] for name in (*ORDER, MOST, REBALANCE) if by_filter[name]}
     failed = dict(sorted(Counter(reason for _, reason in failures).items()))
-    flagged = Counter(name for v in verdicts if v.failed is None for name in v.flags)
+    flagged = Counter(name for r in results if r.failed is None for name in r.flags)
     found: dict[str, Any] = {
-        "in": len({v.clip.id for v in verdicts} | {clip.id for clip, _ in failures}),
-        "kept": sum(v.failed is None for v in verdicts),
+        "in": len({r.clip.id for r in results} | {clip.id for clip, _ in failures}),
+        "kept": sum(r.failed is None for r in results),
         "dropped": dropped,
         **({"failed": failed} if failed else {}),
         **({"flagged": dict(flagged)} if flagged else {}),
     }
-    assert found["in"] == total(found), f"clips in are not kept + dropped + failed: {found}"
+    assert found["in"] == count_accounted(found), f"clips in are not kept + dropped + failed: {found}"
     return found
 
 
-def funnels(verdicts: Sequence[Verdict], failures: Failures) -> dict[str, Any]:
-    """The funnel of all, with `by_split` and `by_polarity` of the label."""
-    clips = [*(v.clip for v in verdicts), *(clip for clip, _ in failures)]
+def funnels(results: Sequence[ChainResult], failures: Failures) -> dict[str, Any]:
+    """Return the funnel of all clips, with `by_split` and `by_polarity` of the label."""
+    clips = [*(r.clip for r in results), *(clip for clip, _ in failures)]
     splits = list(dict.fromkeys(clip.split for clip in clips))
     found = {
-        **funnel(verdicts, failures),
-        "by_split": {split: _part(verdicts, failures, "split", split) for split in splits},
+        **funnel(results, failures),
+        "by_split": {split: _part(results, failures, "split", split) for split in splits},
         "by_polarity": {
-            p: part for p in POLARITIES if (part := _part(verdicts, failures, "polarity", p))["in"]
+            p: part for p in POLARITIES if (part := _part(results, failures, "polarity", p))["in"]
         },
     }
     for name in ("by_split", "by_polarity"):
@@ -166,13 +163,13 @@ def funnels(verdicts: Sequence[Verdict], failures: Failures) -> dict[str, Any]:
     return found
 
 
-def total(counts: Mapping[str, Any]) -> int:
-    """Clips that are accounted for."""
+def count_accounted(counts: Mapping[str, Any]) -> int:
+    """Return the number of clips that are kept, dropped or failed."""
     return int(counts["kept"] + sum(counts["dropped"].values()) + sum(counts.get("failed", {}).values()))
 
 
-def _part(verdicts: Sequence[Verdict], failures: Failures, name: str, value: str) -> dict[str, Any]:
+def _part(results: Sequence[ChainResult], failures: Failures, name: str, value: str) -> dict[str, Any]:
     return funnel(
-        [v for v in verdicts if getattr(v.clip, name) == value],
+        [r for r in results if getattr(r.clip, name) == value],
         [(clip, why) for clip, why in failures if getattr(clip, name) == value],
     )

@@ -1,4 +1,4 @@
-"""The answer is exactly the format (METHOD 1.3). Always the first filter: the others need its parts."""
+"""The filter `format`: an answer must be exactly in the format (METHOD 1.3). It runs first: the others need its parts."""
 
 from __future__ import annotations
 
@@ -14,5 +14,4 @@ if TYPE_CHECKING:
 
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: None) -> Failed | None:  # noqa: ARG001
-    """Why the chain is dropped, or `None`."""
     return None if answer.well_formed else Failed("not in the format")

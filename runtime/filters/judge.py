@@ -1,6 +1,7 @@
-"""A language model finds the chain good: a mark of 1 to 5 by a rubric (LLaVA-CoT and HumanOmniV2 filter so).
+"""The filter `judge`: a language model marks each chain from 1 to 5 by a rubric, as LLaVA-CoT and HumanOmniV2 filter.
 
-Only chains that every other filter kept are asked about. `facts["stage"]` is the stage that asks, and keeps the marks.
+Only chains that pass every other filter are sent to it. `facts["stage"]` is the stage's context, whose journal stores the
+marks.
 """
 
 from __future__ import annotations
@@ -29,13 +30,11 @@ if TYPE_CHECKING:
     from runtime.text.clips import Clip
 
 
-TRIES = 3
-HOPELESS = 16
-"""Chains without a mark, and none with one, after which it is the judge and not the chains."""
-LONGEST = 160
-"""Tokens of a reply."""
-SHOWN = 200
-"""Characters of the judge's words in a reason."""
+MAX_TRIES = 3
+MAX_UNMARKED = 16
+"""Chains without a mark, before the first with one, after which the stage ends: the endpoint is wrong, not the chains."""
+MAX_REPLY_TOKENS = 160
+MAX_REASON_CHARS = 200
 MARK = re.compile(r"(?:\bmark|评分)\W{0,4}([1-5](?:\.\d+)?)(?!\d|\.\d)", re.IGNORECASE)
 RUBRIC = {
     "en": """\
@@ -68,28 +67,31 @@ Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the judge says of a chain."""
+    """The judge's mark of one chain."""
 
     id: str
     value: float | None
-    """1 to 5; `None` where it gave none."""
+    """From 1 to 5; `None` where the judge gave no mark."""
     reason: str
     tokens_in: int = 0
     tokens_out: int = 0
 
 
-class Judging:
-    """Of one stage. Called with chains, it gives the mark of each, by clip."""
+class ChainJudge:
+    """Marks the chains of one stage with the LLM judge, through a journal."""
 
     def __init__(self, ctx: Context, spec: Judge, language: str) -> None:
         self._ctx, self._spec, self._language = ctx, spec, language
 
-    def __call__(self, chains: Sequence[tuple[Clip, Answer]]) -> dict[str, Mark]:
-        """Raises `InvalidStageSpec` if nobody said where the judge is, or it marks none of them."""
+    def mark(self, chains: Sequence[tuple[Clip, Answer]]) -> dict[str, Mark]:
+        """Return the mark of each chain by clip id, and write `marks.jsonl`.
+
+        Raises `InvalidStageSpec` without an endpoint, and for a judge that marks none of the first `MAX_UNMARKED` chains.
+        """
         endpoint = self._ctx.stage.placement.endpoint
         if endpoint is None:
             raise InvalidStageSpec(
-                "the stage was not told where the judge is", hint="plan it again, then apply"
+                "the endpoint of the judge is missing", hint="plan the stage again, then apply"
             )
         wanted = {clip.id for clip, _ in chains}
         with Journal(self._ctx, endpoint.client.concurrency) as journal:
@@ -98,26 +100,26 @@ class Judging:
             left = [(clip, answer) for clip, answer in chains if clip.id not in marks]
             log_line(f"{len(marks)} of {len(chains)} marks are in the journal")
             client = ChatClient(endpoint, self._spec.model, spent=spent)
-            # Until one is given it may be the endpoint, so that there is none is not kept, and asked again.
-            unsure: list[Mark] = []
-            sure = bool(marks)
+            # Before the first mark the endpoint may be at fault: chains without a mark are not stored, and are sent again.
+            pending: list[Mark] = []
+            endpoint_works = bool(marks)
             work = partial(self._mark, client)
-            with closing(map_threads(work, left, endpoint.client.concurrency, client.close)) as asked:
-                for mark in asked:
+            with closing(map_threads(work, left, endpoint.client.concurrency, client.close)) as new_marks:
+                for mark in new_marks:
                     marks[mark.id] = mark
-                    unsure.append(mark)
-                    sure = sure or mark.value is not None
-                    if sure:
-                        for each in unsure:
+                    pending.append(mark)
+                    endpoint_works = endpoint_works or mark.value is not None
+                    if endpoint_works:
+                        for each in pending:
                             journal.append(asdict(each))
-                        unsure.clear()
-                    elif len(unsure) == HOPELESS:
+                        pending.clear()
+                    elif len(pending) == MAX_UNMARKED:
                         break
                     self._ctx.progress(len(marks), len(chains), "marks")
-        if unsure:
+        if pending:
             raise InvalidStageSpec(
-                f"the judge marked none of {len(unsure)} chains: {unsure[0].reason}",
-                hint="look at `filters.judge.model`; it must answer with `Mark: ` and a number",
+                f"the judge marked none of {len(pending)} chains: {pending[0].reason}",
+                hint="check `filters.judge.model`; it must answer with `Mark: ` and a number",
             )
         write_jsonl(self._ctx.out / "marks.jsonl", (asdict(marks[clip.id]) for clip, _ in chains))
         return marks
@@ -127,11 +129,11 @@ class Judging:
         question = RUBRIC[self._language].format(text=clip.text, polarity=answer.polarity, think=answer.think)
         tokens_in = tokens_out = 0
         reason = ""
-        for tried in range(TRIES):
+        for tried in range(MAX_TRIES):
             try:
                 reply = client.chat(
                     [text_message("user", question)],
-                    max_tokens=LONGEST,
+                    max_tokens=MAX_REPLY_TOKENS,
                     temperature=0.0 if tried == 0 else 0.7,
                     seed=seed_of(self._ctx.stage.key, clip.id, 0, tried),
                 )
@@ -148,22 +150,22 @@ class Judging:
 
 
 def read_mark(text: str) -> tuple[float | None, str]:
-    """The mark in a reply and the words behind it; without one, the whole reply."""
+    """Return the mark in a reply and the words behind it; without a mark, `None` and the whole reply."""
     found = MARK.search(text)
     value = float(found.group(1)) if found else None
     words = " ".join((text[found.end() :] if found else text).split())
-    return (value if value is not None and value <= 5 else None), words[:SHOWN]
+    return (value if value is not None and value <= 5 else None), words[:MAX_REASON_CHARS]
 
 
 def check_all(
     chains: Sequence[tuple[Clip, Answer]], facts: Mapping[str, Any], spec: Judge
 ) -> dict[str, Failed]:
-    """Id of each chain that is dropped, and why. Raises as `Judging`."""
-    return wanting(Judging(facts["stage"], spec, facts["language"])(chains).values(), spec)
+    """Fail each chain that the judge marks below `min_score` or not at all, by clip id. Raises as `ChainJudge.mark`."""
+    return failed_marks(ChainJudge(facts["stage"], spec, facts["language"]).mark(chains).values(), spec)
 
 
-def wanting(marks: Iterable[Mark], spec: Judge) -> dict[str, Failed]:
-    """What is made of the marks."""
+def failed_marks(marks: Iterable[Mark], spec: Judge) -> dict[str, Failed]:
+    """Return the outcome of each chain that fails by its mark."""
     found = {}
     for mark in marks:
         if mark.value is None:

@@ -1,4 +1,4 @@
-"""The chain is written in the prompt's language (METHOD 3): the share of its letters that are Chinese, or ASCII.
+"""The filter `language`: the share of letters that are ASCII, or Chinese for a Chinese prompt (METHOD 3).
 
 ASCII letters are counted by deleting them, and others in runs: a pattern for one would stop at every letter.
 """
@@ -24,7 +24,7 @@ ASCII_LETTERS = ascii_letters.encode()
 
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: LanguageFilter) -> Failed | None:  # noqa: ARG001
-    """Why the chain is dropped, or `None`. `facts["language"]` is the prompt's."""
+    """Fail a chain with fewer than `min_share` of its letters in the script of the prompt's language, `facts["language"]`."""
     think = answer.think or ""
     plain = think.encode("ascii", "ignore")
     ascii_ = len(plain) - len(plain.translate(None, ASCII_LETTERS))

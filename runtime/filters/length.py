@@ -1,7 +1,7 @@
-"""The chain is neither too short to reason nor too long to train on (METHOD 3). Counted in the student's tokens, words or characters.
+"""The filter `length`: `min` to `max` student tokens, words or characters, as `unit` says (METHOD 3).
 
 Chinese is written without spaces, so each of its characters counts as a word. Tokens are counted before, for all chains
-at once: `facts["tokens"]`, by the chain.
+in one call: `facts["tokens"]` by chain.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ WORD = re.compile(r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+")
 
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Length) -> Failed | None:  # noqa: ARG001
-    """Why the chain is dropped, or `None`."""
     think = answer.think or ""
     if spec.unit == "tokens":
         count = facts["tokens"][think]

@@ -1,4 +1,7 @@
-"""The teacher does not say that it could not see or hear (METHOD 3, DENIAL): the parts on words, face and voice."""
+"""The filter `modality_mention`: no part on words, face or voice may say that the media were missing (METHOD 3, DENIAL).
+
+A chain without the four parts is searched as a whole.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from runtime.filters.base import Failed, may_match
-from runtime.text.headings import parts
+from runtime.text.headings import split_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,11 +27,10 @@ NEEDS = ("provided", "available", "given", "access", "无法", "提供")
 
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: ModalityMention) -> Failed | None:  # noqa: ARG001
-    """Why the chain is dropped, or `None`. A chain without the four parts is looked at whole."""
     think = answer.think or ""
     if not may_match(think, NEEDS):
         return None
-    found, _ = parts(think)
+    found, _ = split_parts(think)
     for part in found[:3] or [think]:
         if denial := DENIAL.search(part):
             return Failed(f"could not see or hear: `{denial.group()}`", denial.group())

@@ -1,7 +1,7 @@
-"""The chain neither speaks of a label nor quotes a score (METHOD 3, LEAK and SCOREWORD).
+"""The filter `no_label_leak`: a chain must neither mention a label (LEAK) nor quote a score (SCOREWORD; METHOD 3).
 
-A quoted score would contradict the label that replaces the teacher's own score. The numbers before the headings of the
-four parts count them, and are no scores.
+A quoted score would contradict the label that replaces the teacher's score. The numbers before the headings of the four
+parts are no scores.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.filters.base import Failed, may_match
 from runtime.text.chains import NUMBER, SIGNS
-from runtime.text.headings import numbers
+from runtime.text.headings import heading_number_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,11 +30,10 @@ LEAK_NEEDS = ("truth", "label", "annotat", "given ", "instructed", "真实", "�
 SCORE_NEEDS = ("score", "得分", "分数", "评分")
 NUM = re.compile(NUMBER)
 NEAR = 12
-"""Characters between the word and a number that reads as a score."""
+"""Most characters between the word and a number that counts as a score."""
 
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: NoLabelLeak) -> Failed | None:  # noqa: ARG001
-    """Why the chain is dropped, or `None`."""
     think = answer.think or ""
     if may_match(think, LEAK_NEEDS) and (leak := LEAK.search(think)):
         return Failed(f"speaks of `{leak.group()}`", leak.group())
@@ -48,7 +47,7 @@ def _quoted(think: str, facts: Mapping[str, Any]) -> Failed | None:
             gap = max(word.start() - found.end(), found.start() - word.end())
             if gap > NEAR or not facts["low"] <= float(found.group()) <= facts["high"]:
                 continue
-            counting = numbers(think) if counting is None else counting
+            counting = heading_number_offsets(think) if counting is None else counting
             if found.start() not in counting:
                 words = f"quotes a score: `{word.group()}` near `{found.group()}`"
                 return Failed(words, float(found.group()))

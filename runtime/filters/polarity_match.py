@@ -1,4 +1,4 @@
-"""The chain's polarity is the label's (paper: consistency of prediction and ground truth)."""
+"""The filter `polarity_match`: a chain's polarity tag must be the label's polarity (paper: consistency)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: PolarityMatch) -> Failed | None:  # noqa: ARG001
-    """Why the chain is dropped, or `None`."""
     if answer.polarity == clip.polarity:
         return None
     return Failed(f"says {answer.polarity}, the label is {clip.polarity}", answer.polarity)

@@ -1,4 +1,6 @@
-"""The chain does not repeat itself: 1 - distinct / all n-grams of words, in Chinese of characters (METHOD 3).
+"""The filter `repetition`: 1 - distinct / all `ngram`-grams must be at most `max_share` (METHOD 3).
+
+N-grams are of words, in Chinese of characters.
 
 The measure is open-r1's repetition penalty (https://github.com/huggingface/open-r1, `get_repetition_penalty_reward`).
 """
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runtime.filters.base import Failed, lowered
+from runtime.filters.base import Failed, lower_case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,12 +21,11 @@ if TYPE_CHECKING:
     from runtime.text.clips import Clip
 
 NUMBERED = 4
-"""Characters whose n-grams are numbers of 64 bits, which numpy tells apart ten times faster than sets do tuples."""
+"""Length in characters of n-grams that fit 64 bits, which numpy counts ten times faster than sets count tuples."""
 
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Repetition) -> Failed | None:  # noqa: ARG001
-    """Why the chain is dropped, or `None`. `facts["language"]` is the prompt's."""
-    words = lowered(answer.think or "").split()
+    words = lower_case(answer.think or "").split()
     units: Sequence[str] = "".join(words) if facts["language"] == "zh" else words
     count = len(units) - spec.ngram + 1
     if count <= 0:
@@ -37,7 +38,7 @@ def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Repetition
 
 
 def _distinct(units: Sequence[str], n: int) -> int:
-    """How many different n-grams there are."""
+    """Return the number of distinct n-grams."""
     if isinstance(units, str) and n == NUMBERED:
         data = units.encode("utf-16-le", "surrogatepass")
         if len(data) == 2 * len(units):  # no character takes two
@@ -47,7 +48,7 @@ def _distinct(units: Sequence[str], n: int) -> int:
 
 
 def _different(data: bytes) -> int:
-    """Of text in UTF-16: how many runs of 4 characters differ, each read as a number of 64 bits."""
+    """Return the number of distinct runs of 4 characters in UTF-16 `data`, each read as a number of 64 bits."""
     starts = range(0, 8, 2)
     grams = np.concatenate([np.frombuffer(data, "<u8", (len(data) - start) // 8, start) for start in starts])
     grams.sort()

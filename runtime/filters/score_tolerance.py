@@ -1,6 +1,6 @@
-"""The chain's score is near the label: |score - label| <= max_fraction * (high - low), or max_abs.
+"""The filter `score_tolerance`: |score - label| <= `max_fraction` * (high - low), or `max_abs` where it is set.
 
-The idea is the paper's, the value ours (METHOD 3).
+The idea is from the paper, the value is not (METHOD 3).
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from runtime.text.clips import Clip
 
 SLACK = 1e-9
-"""Of rounding: 0.2 - (-0.2) is more than 0.4 in binary."""
+"""Tolerance for rounding: 0.2 - (-0.2) is more than 0.4 in binary."""
 
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: ScoreTolerance) -> Failed | None:
-    """Why the chain is dropped, or `None`."""
     if answer.score is None:
         return Failed("has no score")
     span = facts["high"] - facts["low"]

@@ -1,11 +1,14 @@
-"""The four numbered parts are there, once each, in order, none too short (METHOD 3). English or Chinese headings."""
+"""The filter `sections`: a chain must have the four numbered parts, once each and in order (METHOD 3).
+
+Headings are English or Chinese. No part may have fewer than `min_chars` characters.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from runtime.filters.base import Failed
-from runtime.text.headings import parts
+from runtime.text.headings import split_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,8 +19,7 @@ if TYPE_CHECKING:
 
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Sections) -> Failed | None:  # noqa: ARG001
-    """Why the chain is dropped, or `None`."""
-    found, problem = parts(answer.think or "")
+    found, problem = split_parts(answer.think or "")
     if problem:
         return Failed(problem)
     for n, part in enumerate(found, start=1):

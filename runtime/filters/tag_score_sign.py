@@ -1,4 +1,4 @@
-"""The chain's score has the polarity of its tag, by the 3-class rule of the data set's family (METHOD 1.4)."""
+"""The filter `tag_score_sign`: the score must have the polarity of the tag, by the family's 3-class rule (METHOD 1.4)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: TagScoreSign) -> Failed | None:  # noqa: ARG001
-    """Why the chain is dropped, or `None`."""
     if answer.score is None or polarity_of(answer.score, facts["family"], facts["high"]) == answer.polarity:
         return None
     return Failed(f"says {answer.polarity}, but its score is {answer.score:g}", answer.score)

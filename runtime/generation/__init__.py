@@ -1,11 +1,12 @@
-"""vLLM in place of the model's own generation: several times faster, and never run here (no GPU at hand: not measured).
+"""Generation of answers: by the model itself, and by vLLM, which is faster by a multiple (not measured here: no GPU).
 
-    requests.py    a prompt and its media as vLLM takes them, and what it must say back
-    policy.py      GRPO: on the GPUs that train, or a server elsewhere; weights pushed after every update
-    evaluating.py  evaluation: a checkpoint from its folder
+vllm_requests     a prompt and its media as vLLM takes them, and the checks of its answer
+vllm_rollout      GRPO: on the GPUs of training, or a server; weights are pushed after every update
+vllm_server       requests to that server
+vllm_evaluation   evaluation: a checkpoint from its folder
 
-What is relied upon, of vLLM and of TRL 1.16, is said at each place and held by a fake of vLLM in the tests. Imported before
-transformers and trl, so what those need is put in place here.
+Each module names what it needs of vLLM and of TRL 1.16; tests hold it with a fake vLLM. `runtime.models.patches` comes
+first, because it must run before transformers and trl are imported.
 """
 
-from runtime.models import compat as compat
+from runtime.models import patches as patches

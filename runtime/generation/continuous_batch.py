@@ -1,9 +1,12 @@
-"""Rows whose answers a model is writing, as one batch that rows join and leave between any two tokens.
+"""Generate answers in one batch that rows join and leave between any two tokens.
 
-An answer that ended leaves at once, with its part of the cache of keys and values, so nothing is computed for it any more,
-and other rows may take its place. Each row has its own number of tokens: it is padded on the left to the longest, and what
-is padding in all rows is cut off. The tokens are those that `generate` of transformers finds for the row alone, but for
-what floating-point sums owe to their order.
+An answer that ends leaves at once, with its part of the cache of keys and values, so nothing more is computed for it, and
+another row may take its place. Rows are padded on the left to the longest, and padding in all rows is removed. The tokens are
+those of transformers' `generate` on the row alone, but for the order of floating-point sums.
+
+A sampled token is the argmax of logits plus Gumbel noise (Gumbel 1954; Maddison, Tarlow and Minka 2014,
+https://arxiv.org/abs/1411.0030), which is a draw from their softmax. So a sampled answer depends on its seed alone, and not
+on the other clips of the batch, the pod or an interruption.
 
 Shapes: B rows, T tokens of the longest, prompt and answer, V tokens of the vocabulary, D width of the model.
 """
@@ -11,64 +14,96 @@ Shapes: B rows, T tokens of the longest, prompt and answer, V tokens of the voca
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import pad
-from transformers import DynamicCache
+from transformers import DynamicCache, TemperatureLogitsWarper, TopPLogitsWarper
 
 from runtime.models.batches import prompt_batch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from runtime.generation.sampling import Choose
+    from c2f_spec.spec.evaluate import Decoding
     from runtime.models.rows import Row
     from runtime.models.student import Student
 
 
+TINY = torch.finfo(torch.float32).tiny
+"""Least uniform number: the logarithm of 0 has no order."""
+
+TokenChooser = Callable[[torch.Tensor, Sequence[torch.Generator]], torch.Tensor]
+"""A function of logits (B, V) and, for sampling, a generator a row, to tokens (B,)."""
+
+
+def build_token_chooser(decoding: Decoding, suppressed: Sequence[int], device: torch.device) -> TokenChooser:
+    """Return a chooser with the temperature and nucleus of `decoding`, which never chooses the `suppressed` tokens."""
+    forbidden = torch.tensor(suppressed, dtype=torch.long, device=device)
+    warpers: list[Any] = []
+    if decoding.temperature not in (0, 1):
+        warpers.append(TemperatureLogitsWarper(decoding.temperature))
+    if decoding.temperature and decoding.top_p < 1:
+        warpers.append(TopPLogitsWarper(decoding.top_p))
+
+    def choose(scores_BV: torch.Tensor, generators: Sequence[torch.Generator]) -> torch.Tensor:
+        scores_BV = scores_BV.index_fill(1, forbidden, -torch.inf)
+        for warper in warpers:
+            scores_BV = warper(None, scores_BV)
+        return (scores_BV + gumbel_noise(generators, scores_BV) if generators else scores_BV).argmax(dim=1)
+
+    return choose
+
+
+def gumbel_noise(generators: Sequence[torch.Generator], scores_BV: torch.Tensor) -> torch.Tensor:
+    """Return Gumbel noise (B, V) from a generator a row."""
+    uniform_BV = torch.stack(
+        [torch.rand(scores_BV.shape[1], generator=g, device=scores_BV.device) for g in generators]
+    )
+    return -torch.log(-torch.log(uniform_BV.clamp_min(TINY)))
+
+
 @dataclass(slots=True)
-class Answer:
-    """What was written of one answer so far."""
+class PendingAnswer:
+    """The tokens of one answer so far."""
 
     id: str
     generator: torch.Generator | None
-    """What its tokens are drawn with, if they are."""
+    """Generator of sampled tokens, `None` for greedy ones."""
     began: float
-    """When the model was given its prompt, in monotonic time."""
-    together: int
-    """Rows that were being answered then, with it."""
+    """Monotonic time when its prompt was read."""
+    batch_size: int
+    """Rows in the batch then, itself included."""
     tokens: list[int] = field(default_factory=list)
 
 
-class Running:
-    """`add` rows, then `step` until all have left."""
+class ContinuousBatch:
+    """A batch of answers: `add` rows, then `step` until all have left."""
 
-    def __init__(self, student: Student, choose: Choose, most_tokens: int) -> None:
-        """`most_tokens` may an answer have."""
+    def __init__(self, student: Student, choose: TokenChooser, most_tokens: int) -> None:
+        """`most_tokens` is the limit of an answer."""
         self._model, self._choose, self._most_tokens = student.model, choose, most_tokens
         self._padding: int = student.tokenizer.pad_token_id
         self._end: int = student.tokenizer.eos_token_id
         self._device: torch.device = student.model.device
-        self._answers: list[Answer] = []
+        self._answers: list[PendingAnswer] = []
         self._cache = DynamicCache()
         self._lengths_B1 = torch.empty(0, 1, dtype=torch.long, device=self._device)
-        """Tokens in the cache."""
+        """Tokens of each row in the cache."""
         self._offsets_B1 = self._lengths_B1
-        """By how much the position of a later token is more than the number of tokens before it."""
+        """Position of each row's next token less the number of tokens before it."""
 
     def __len__(self) -> int:
         return len(self._answers)
 
     @property
     def size(self) -> tuple[int, int]:
-        """Rows and tokens that the cache of keys and values has room for."""
+        """Rows and tokens in the cache of keys and values."""
         return len(self), self._cache.get_seq_length()
 
     @torch.inference_mode()
-    def add(self, rows: Sequence[Row], generators: Sequence[torch.Generator | None]) -> list[Answer]:
-        """Reads the prompts and writes the first token of each; returns the answers that ended with it."""
+    def add(self, rows: Sequence[Row], generators: Sequence[torch.Generator | None]) -> list[PendingAnswer]:
+        """Read the prompts and generate the first token of each. Return the answers that ended with it."""
         began, together = time.monotonic(), len(self) + len(rows)
         batch = {name: tensor.to(self._device) for name, tensor in prompt_batch(rows, self._padding).items()}
         positions_3BT, offsets_B1 = self._positions(batch)
@@ -77,14 +112,14 @@ class Running:
         self._join(cache)
         self._lengths_B1 = torch.cat([self._lengths_B1, batch["attention_mask"].sum(dim=1, keepdim=True)])
         self._offsets_B1 = torch.cat([self._offsets_B1, offsets_B1.long()])
-        new = [Answer(row.id, g, began, together) for row, g in zip(rows, generators, strict=True)]
+        new = [PendingAnswer(row.id, g, began, together) for row, g in zip(rows, generators, strict=True)]
         self._write(new, scores_BV)
         self._answers += new
         return self._leave()
 
     @torch.inference_mode()
-    def step(self) -> list[Answer]:
-        """Writes the next token of each; returns the answers that ended with it."""
+    def step(self) -> list[PendingAnswer]:
+        """Generate the next token of each row. Return the answers that ended with it."""
         positions_B1 = self._lengths_B1 + self._offsets_B1
         self._lengths_B1 = self._lengths_B1 + 1
         long = self._cache.get_seq_length() + 1
@@ -97,28 +132,28 @@ class Running:
         self._write(self._answers, scores_BV)
         return self._leave()
 
-    def _write(self, answers: Sequence[Answer], scores_BV: torch.Tensor) -> None:
+    def _write(self, answers: Sequence[PendingAnswer], scores_BV: torch.Tensor) -> None:
         generators = [answer.generator for answer in answers if answer.generator is not None]
         for answer, token in zip(answers, self._choose(scores_BV, generators).tolist(), strict=True):
             answer.tokens.append(token)
 
     def _scores(self, **inputs: Any) -> torch.Tensor:
-        """Logits (B, V) of the next token; those of the prompt's own tokens, gigabytes of them, are not computed."""
+        """Return logits (B, V) of the next token; those of the prompt, which are gigabytes, are not computed."""
         hidden_BD = self._model.base_model(**inputs, use_cache=True).last_hidden_state[:, -1]
         scores_BV: torch.Tensor = self._model.get_output_embeddings()(hidden_BD).float()
         return scores_BV
 
     def _positions(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """(3, B, T), and (B, 1) what the position of a later token has more than the number of tokens before it."""
-        heard = batch.get("feature_attention_mask")
-        found: tuple[torch.Tensor, torch.Tensor] = self._model.get_rope_index(
+        """Return positions (3, B, T), and offsets (B, 1) of later positions to the number of tokens before them."""
+        sound_mask = batch.get("feature_attention_mask")
+        positions: tuple[torch.Tensor, torch.Tensor] = self._model.get_rope_index(
             batch["input_ids"],
             video_grid_thw=batch.get("video_grid_thw"),
             attention_mask=batch["attention_mask"],
-            audio_seqlens=None if heard is None else heard.sum(dim=1),
+            audio_seqlens=None if sound_mask is None else sound_mask.sum(dim=1),
             second_per_grids=batch.get("video_second_per_grid"),
         )
-        return found
+        return positions
 
     def _join(self, other: DynamicCache) -> None:
         if not self._answers:
@@ -129,8 +164,8 @@ class Running:
             ours.keys = torch.cat([_to_length(ours.keys, long), _to_length(theirs.keys, long)])
             ours.values = torch.cat([_to_length(ours.values, long), _to_length(theirs.values, long)])
 
-    def _leave(self) -> list[Answer]:
-        """Those that ended, of which nothing is left here."""
+    def _leave(self) -> list[PendingAnswer]:
+        """Remove and return the answers that ended."""
         ended = [answer for answer in self._answers if self._ended(answer)]
         if ended:
             stay = [place for place, answer in enumerate(self._answers) if not self._ended(answer)]
@@ -146,10 +181,10 @@ class Running:
             start = layer.keys.shape[2] - long
             layer.keys, layer.values = layer.keys[:, :, start:], layer.values[:, :, start:]
 
-    def _ended(self, answer: Answer) -> bool:
+    def _ended(self, answer: PendingAnswer) -> bool:
         return answer.tokens[-1] == self._end or len(answer.tokens) == self._most_tokens
 
 
 def _to_length(tensor: torch.Tensor, long: int) -> torch.Tensor:
-    """(B, heads, T, D) with zeros before it; they are never looked at."""
+    """Return `tensor` (B, heads, T, D) padded on the left to `long` tokens, which the mask hides."""
     return pad(tensor, (0, 0, long - tensor.shape[2], 0))

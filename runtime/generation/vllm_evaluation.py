@@ -1,7 +1,6 @@
-"""Evaluation by vLLM: a checkpoint from its folder, many prompts at once. Not measured: no GPU at hand.
+"""Generate answers for evaluation by vLLM: a checkpoint from its folder, many prompts at once. Not measured on a GPU.
 
-vLLM knows a thinker only as part of a released model, so a trained one is written in that layout first. Answers are
-given to the clips whatever they are generated together with, so rows need no order here.
+vLLM loads a thinker only as part of a released model, so a trained one is converted first.
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import Qwen2_5OmniProcessor
 
-from runtime.generation.generate import Said, assert_unhinted, turn_opening
+from runtime.generation.generate import GeneratedAnswer, assert_unhinted, turn_opening
 from runtime.generation.vllm_requests import (
-    MOST,
+    MEDIA_PER_PROMPT,
     Sampling,
     assert_installed,
-    assert_same,
-    parameters,
-    request,
+    assert_same_prompt,
+    build_request,
+    sampling_parameters,
 )
 from runtime.models import MODELS
-from runtime.models.layout import as_released
+from runtime.models.layout import to_released_layout
 from runtime.models.student import Student, save
 
 if TYPE_CHECKING:
@@ -37,13 +36,13 @@ if TYPE_CHECKING:
     from runtime.process.context import Context
 
 ROWS = 256
-"""Prompts that are handed over at once; vLLM takes as many of them as its cache holds."""
+"""Prompts a call; vLLM runs as many of them at once as its cache holds."""
 
 
-class Serving:
-    """`runtime.generation.generate.Engine`."""
+class VllmEngine:
+    """Generation by vLLM: a `runtime.generation.generate.Engine`."""
 
-    most = ROWS
+    max_rows = ROWS
 
     def __init__(
         self,
@@ -51,7 +50,7 @@ class Serving:
         processor: Any,
         decoding: Decoding,
         place: VllmPlace,
-        shown: Callable[[str], DecodedClip],
+        decoded_clip: Callable[[str], DecodedClip],
         *,
         half: bool,
         longest: int,
@@ -59,7 +58,7 @@ class Serving:
         """`folder` is in the released layout; `longest` in tokens, prompt and answer."""
         from vllm import LLM  # type: ignore[import-not-found]
 
-        self._processor, self._decoding, self._shown = processor, decoding, shown
+        self._processor, self._decoding, self._decoded_clip = processor, decoding, decoded_clip
         opening = turn_opening(processor)
         self._opening: list[int] = processor.tokenizer.encode(opening, add_special_tokens=False)
         self._llm = LLM(
@@ -68,34 +67,34 @@ class Serving:
             tensor_parallel_size=place.tensor_parallel,
             gpu_memory_utilization=place.memory,
             max_model_len=longest,
-            limit_mm_per_prompt=MOST,
+            limit_mm_per_prompt=MEDIA_PER_PROMPT,
             seed=0,
         )
 
-    def answer(self, rows: Iterable[Row], seeds: Mapping[str, int]) -> Iterator[list[Said]]:
-        """As many at once as `most` says; vLLM gives them back together."""
-        coming = iter(rows)
-        while asked := list(islice(coming, self.most)):
-            yield self._together(asked, seeds)
+    def answer(self, rows: Iterable[Row], seeds: Mapping[str, int]) -> Iterator[list[GeneratedAnswer]]:
+        """Answer `max_rows` rows a call, which vLLM returns together."""
+        waiting = iter(rows)
+        while chunk := list(islice(waiting, self.max_rows)):
+            yield self._answer_chunk(chunk, seeds)
 
-    def _together(self, rows: Sequence[Row], seeds: Mapping[str, int]) -> list[Said]:
+    def _answer_chunk(self, rows: Sequence[Row], seeds: Mapping[str, int]) -> list[GeneratedAnswer]:
         from vllm import SamplingParams
 
         assert_unhinted(rows, self._opening)
         began = time.monotonic()
-        asked = [request(row.prompt, self._shown(row.id), self._processor) for row in rows]
+        requests = [build_request(row.prompt, self._decoded_clip(row.id), self._processor) for row in rows]
         limits = Sampling(self._decoding.max_new_tokens, self._decoding.temperature, self._decoding.top_p, 0)
-        named = parameters(limits, self._processor.tokenizer)
-        sampled = [SamplingParams(**named, **self._seed(seeds[row.id])) for row in rows]
-        outputs = self._llm.generate(asked, sampling_params=sampled, use_tqdm=False)
+        named = sampling_parameters(limits, self._processor.tokenizer)
+        settings = [SamplingParams(**named, **self._seed(seeds[row.id])) for row in rows]
+        outputs = self._llm.generate(requests, sampling_params=settings, use_tqdm=False)
         for row, output in zip(rows, outputs, strict=True):
-            assert_same(row.prompt, output.prompt_token_ids)
+            assert_same_prompt(row.prompt, output.prompt_token_ids)
         tokens = [list(output.outputs[0].token_ids) for output in outputs]
         texts = self._processor.batch_decode(tokens, skip_special_tokens=True)
         ended = [output.outputs[0].finish_reason == "stop" for output in outputs]
         seconds = time.monotonic() - began
         return [
-            Said(row.id, text, end, seconds, len(rows))
+            GeneratedAnswer(row.id, text, end, seconds, len(rows))
             for row, text, end in zip(rows, texts, ended, strict=True)
         ]
 
@@ -104,17 +103,17 @@ class Serving:
 
 
 def checkpoint_folder(ctx: Context, spec: StudentSpec) -> Path:
-    """The model under evaluation as a released one would lie on disk."""
+    """Return a folder with the evaluated model in the layout of a released one."""
     assert_installed()
     scratch = Path(ctx.stage.scratch)
     if "model" in ctx.inputs:
-        return as_released(ctx.inputs["model"] / "model", scratch / "released")
+        return to_released_layout(ctx.inputs["model"] / "model", scratch / "released")
     if "weights" in ctx.inputs:
         return ctx.inputs["weights"]
-    save(MODELS[spec.kind].base(spec, ctx.seed, None), scratch / "made")
-    return as_released(scratch / "made", scratch / "released")
+    save(MODELS[spec.kind].base(spec, ctx.seed, None), scratch / "base")
+    return to_released_layout(scratch / "base", scratch / "released")
 
 
-def processor_of(folder: Path) -> Student:
-    """A student without its model, for who only asks."""
+def load_processor(folder: Path) -> Student:
+    """Return a student without its model, for prompts alone."""
     return Student(None, Qwen2_5OmniProcessor.from_pretrained(folder, local_files_only=True))

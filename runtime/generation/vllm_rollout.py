@@ -1,4 +1,4 @@
-"""vLLM for GRPO: TRL's own handling of it, with the media that TRL would leave out.
+"""Generate answers for GRPO by vLLM: TRL's own handling of it, with the media that TRL leaves out.
 
 TRL 1.16 makes a `VLLMGeneration`, pushes the policy's weights to it when a step has changed them, and generates with
 images only. What is used of it, all private and held by a test:
@@ -24,8 +24,14 @@ from trl.generation.vllm_generation import VLLMGeneration, extract_logprobs
 from trl.trainer.utils import ensure_master_addr_port
 
 from runtime.generation import vllm_server
-from runtime.generation.vllm_requests import MOST, assert_same, parameters, request, sampled
-from runtime.models.layout import hub_name, outer_folder
+from runtime.generation.vllm_requests import (
+    MEDIA_PER_PROMPT,
+    assert_same_prompt,
+    build_request,
+    sampled_logprobs,
+    sampling_parameters,
+)
+from runtime.models.layout import hub_name, write_released_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,15 +42,15 @@ if TYPE_CHECKING:
     from runtime.process.context import Context
 
 BATCHED_TOKENS = 4096
-"""Of one pass of vLLM; its profile of memory is misled by more (as TRL has it)."""
+"""Tokens of one pass of vLLM; more mislead its profile of memory (as in TRL)."""
 
 
-Drawn = tuple[list[list[int]], list[list[float | None]]]
-"""Tokens of the answers, and the log-probability of each; `None` where vLLM could not tell."""
+SampledAnswers = tuple[list[list[int]], list[list[float | None]]]
+"""Tokens of the answers, and the log-probability of each; `None` where vLLM returns none."""
 
 
 class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hints
-    """Generates with the weights of `model` as they are."""
+    """vLLM with the current weights of the policy."""
 
     def __init__(
         self,
@@ -58,9 +64,11 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
         rows: int,
         folder: Path,
     ) -> None:
-        """`longest` in tokens, prompt and answer; `rows` at once; `folder` is written to."""
+        """`longest` is the limit of prompt and answer in tokens; `rows` run at once; `folder` is written to."""
         self._sampling = sampling
-        self._folder = outer_folder(model.config, processor, folder / f"vllm-{accelerator.process_index}")
+        self._folder = write_released_config(
+            model.config, processor, folder / f"vllm-{accelerator.process_index}"
+        )
         super().__init__(
             model=model,
             accelerator=accelerator,
@@ -78,7 +86,7 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
         if self.mode == "server":
             super()._init_vllm()
             if self.accelerator.is_main_process:
-                vllm_server.assert_processed(self.vllm_client)
+                vllm_server.assert_processed_logprobs(self.vllm_client)
             return
         from vllm import LLM  # type: ignore[import-not-found]
 
@@ -87,7 +95,7 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
         if ways > 1:
             groups = [list(range(first, first + ways)) for first in range(0, ranks, ways)]
             self.tp_group, _ = torch.distributed.new_subgroups_by_enumeration(groups)  # type: ignore[no-untyped-call]
-        # vLLM reads them where each rank was started by somebody else.
+        # vLLM reads them where each rank was started by another program.
         os.environ |= {
             "RANK": str(self.accelerator.process_index),
             "LOCAL_RANK": str(self.accelerator.local_process_index),
@@ -103,7 +111,7 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
             max_model_len=self.max_model_length,
             max_num_seqs=self.max_num_seqs,
             max_num_batched_tokens=BATCHED_TOKENS,
-            limit_mm_per_prompt=MOST,
+            limit_mm_per_prompt=MEDIA_PER_PROMPT,
             enable_sleep_mode=True,
             distributed_executor_backend="external_launcher",
             logprobs_mode="processed_logprobs",  # of the distribution that is drawn from
@@ -116,14 +124,16 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
     def _fix_param_name_to_vllm(self, name: str, extra_prefixes: list[str] | None = None) -> str:
         return hub_name(super()._fix_param_name_to_vllm(name, extra_prefixes))
 
-    def answer(self, prompts: Sequence[Sequence[int]], shown: Sequence[DecodedClip]) -> Drawn:
-        """One answer to each prompt of this rank, hints that it ends in included; called by all ranks alike."""
+    def answer(self, prompts: Sequence[Sequence[int]], media: Sequence[DecodedClip]) -> SampledAnswers:
+        """Return one answer to each prompt of this rank, which may end in a hint; called by all ranks alike."""
         if self.mode == "server":
-            return self._by_server(prompts, shown)
+            return self._generate_on_server(prompts, media)
         if self._llm_weights_sleeping:
             self.sync_weights()
-        asked = [(list(p), request(p, s, self.processing_class)) for p, s in zip(prompts, shown, strict=True)]
-        everyone = self._of_group(asked)
+        requests = [
+            (list(p), build_request(p, s, self.processing_class)) for p, s in zip(prompts, media, strict=True)
+        ]
+        everyone = self._gather_requests(requests)
         from vllm import SamplingParams
 
         self.llm.wake_up(tags=["kv_cache"])
@@ -136,25 +146,27 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
         )
         self.llm.sleep(level=2)
         self._llm_weights_sleeping = True
-        first = self._first(len(asked))
-        own = outputs[first : first + len(asked)]
-        for (prompt, _), output in zip(asked, own, strict=True):
-            assert_same(prompt, output.prompt_token_ids)
-        return [list(output.outputs[0].token_ids) for output in own], sampled(extract_logprobs(own)[0])
+        first = self._first_index(len(requests))
+        own = outputs[first : first + len(requests)]
+        for (prompt, _), output in zip(requests, own, strict=True):
+            assert_same_prompt(prompt, output.prompt_token_ids)
+        return [list(output.outputs[0].token_ids) for output in own], sampled_logprobs(
+            extract_logprobs(own)[0]
+        )
 
     def _parameters(self) -> dict[str, Any]:
-        return parameters(self._sampling, self.processing_class.tokenizer)
+        return sampling_parameters(self._sampling, self.processing_class.tokenizer)
 
-    def _of_group(self, asked: list[Any]) -> list[Any]:
-        """Those of all ranks that share a model, in their order: each generates all of them."""
+    def _gather_requests(self, requests: list[Any]) -> list[Any]:
+        """Return the requests of all ranks that share a model, in their order: each generates all of them."""
         if self.tensor_parallel_size == 1:
-            return asked
+            return requests
         gathered: list[Any] = [None] * self.tensor_parallel_size
-        torch.distributed.all_gather_object(gathered, asked, group=self.tp_group)
+        torch.distributed.all_gather_object(gathered, requests, group=self.tp_group)
         return [each for part in gathered for each in part]
 
-    def _first(self, count: int) -> int:
-        """Where the answers of this rank begin among those of its group, to which ranks may bring different numbers."""
+    def _first_index(self, count: int) -> int:
+        """Return the index of this rank's first answer among those of its group; ranks may have different numbers."""
         if self.tensor_parallel_size == 1:
             return 0
         counts: list[Any] = [None] * self.tensor_parallel_size
@@ -162,23 +174,27 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
         first: int = sum(counts[: torch.distributed.get_rank(group=self.tp_group)])
         return first
 
-    def _by_server(self, prompts: Sequence[Sequence[int]], shown: Sequence[DecodedClip]) -> Drawn:
-        """Rank 0 asks for all ranks."""
+    def _generate_on_server(
+        self, prompts: Sequence[Sequence[int]], media: Sequence[DecodedClip]
+    ) -> SampledAnswers:
+        """Generate on the server: rank 0 sends the requests of all ranks."""
         counts = gather_object([len(prompts)])
-        everyone = gather_object(list(zip(map(list, prompts), shown, strict=True)))
-        told: list[Any] = [None]
+        everyone = gather_object(list(zip(map(list, prompts), media, strict=True)))
+        result: list[Any] = [None]
         if self.accelerator.is_main_process:
-            told = [vllm_server.ask(self.vllm_client, everyone, self.processing_class, self._parameters())]
-        broadcast_object_list(told, from_process=0)
+            result = [
+                vllm_server.generate(self.vllm_client, everyone, self.processing_class, self._parameters())
+            ]
+        broadcast_object_list(result, from_process=0)
         first = sum(counts[: self.accelerator.process_index])
-        answers, logprobs = told[0]
+        answers, logprobs = result[0]
         return answers[first : first + len(prompts)], logprobs[first : first + len(prompts)]
 
 
-def started(
+def engine_factory(
     ctx: Context, sampling: Sampling, processor: Any, *, longest: int, rows: int
 ) -> Callable[[Any], PolicyOnVllm] | None:
-    """What makes the engine of a trainer, if the placement has one."""
+    """Return a constructor of the engine for a trainer, `None` without vLLM in the placement."""
     place = ctx.stage.placement.vllm
     if place is None:
         return None

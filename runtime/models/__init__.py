@@ -1,7 +1,6 @@
-"""The kinds of students. One small file a kind, one line here."""
+"""The kinds of students, by `student.kind` of the spec. One small file a kind, one line here."""
 
-from runtime.models import compat as compat
-from runtime.models import positions as positions
+from runtime.models import patches as patches
 from runtime.models.qwen_omni import QWEN_OMNI
 from runtime.models.student import Kind
 from runtime.models.tiny import TINY

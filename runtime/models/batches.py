@@ -1,7 +1,7 @@
-"""Rows -> padded tensors.
+"""Collate rows into padded tensors.
 
-Shapes: B rows, T tokens; V rows with a picture, P patches of all of them together; A rows with sound, F frames of the
-longest. The model deals out pictures and sounds to the rows by their placeholders, so those without take no place.
+Shapes: B rows, T tokens of the longest row; V rows with video, P patches of all videos together; A rows with sound, F frames
+of the longest sound. The model assigns videos and sounds to rows by their placeholders, so rows without any take no place.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from runtime.models.rows import Reader, Row
 
 IGNORED = -100
-"""Label of a token without loss."""
-JOINED = ("pixel_values_videos", "video_grid_thw", "video_second_per_grid")
+"""The label of a token without loss."""
+CONCATENATED = ("pixel_values_videos", "video_grid_thw", "video_second_per_grid")
 PADDED = ("input_features", "feature_attention_mask")
 CONTENT = ("pixel_values_videos", "input_features")
 
 
 class MediaBatch(dict[str, torch.Tensor]):
-    """What the model is given of the media of `rows`."""
+    """The media tensors of `rows`, as arguments of the model."""
 
     def __init__(self, tensors: Mapping[str, torch.Tensor], rows: Sequence[Row]) -> None:
         super().__init__(tensors)
@@ -35,31 +35,31 @@ class MediaBatch(dict[str, torch.Tensor]):
 
 
 def media_batch(rows: Sequence[Row]) -> MediaBatch:
-    """pixel_values_videos (P, values), video_grid_thw (V, 3), video_second_per_grid (V,), input_features (A, mels, F),
-    feature_attention_mask (A, F); without those that no row has.
+    """Return the media of `rows`, without tensors that no row has.
+
+    pixel_values_videos (P, values), video_grid_thw (V, 3), video_second_per_grid (V,), input_features (A, mels, F),
+    feature_attention_mask (A, F).
     """
-    seen = [row.media for row in rows if JOINED[0] in row.media]
-    heard = [row.media for row in rows if PADDED[0] in row.media]
-    longest = max((media[PADDED[0]].shape[-1] for media in heard), default=0)
-    joined = {name: torch.cat([media[name] for media in seen]) for name in JOINED if seen}
+    videos = [row.media for row in rows if CONCATENATED[0] in row.media]
+    sounds = [row.media for row in rows if PADDED[0] in row.media]
+    longest = max((media[PADDED[0]].shape[-1] for media in sounds), default=0)
+    joined = {name: torch.cat([media[name] for media in videos]) for name in CONCATENATED if videos}
     padded = {
-        name: torch.cat([pad(media[name], (0, longest - media[name].shape[-1])) for media in heard])
+        name: torch.cat([pad(media[name], (0, longest - media[name].shape[-1])) for media in sounds])
         for name in PADDED
-        if heard
+        if sounds
     }
     return MediaBatch(joined | padded, rows)
 
 
-def places_batch(rows: Sequence[Row]) -> MediaBatch:
-    """As `media_batch`, without frames and sound: for a model that has their features, and needs to know where in time
-    they stand.
-    """
+def positions_batch(rows: Sequence[Row]) -> MediaBatch:
+    """Return `media_batch` with empty frames and sound, for a model that has their features and needs positions in time."""
     empty = [{n: t[:0] if n in CONTENT else t for n, t in row.media.items()} for row in rows]
     return MediaBatch(media_batch([replace(row, media=m) for row, m in zip(rows, empty, strict=True)]), rows)
 
 
 def prompt_batch(rows: Sequence[Row], padding: int) -> dict[str, torch.Tensor]:
-    """`input_ids` and `attention_mask` (B, T), padded on the left for generation, and the media."""
+    """Return `input_ids` and `attention_mask` (B, T), padded on the left for generation, and the media."""
     longest = max(len(row.prompt) for row in rows)
     ids_BT = torch.tensor([[padding] * (longest - len(row.prompt)) + list(row.prompt) for row in rows])
     lengths_B1 = torch.tensor([[len(row.prompt)] for row in rows])
@@ -68,18 +68,18 @@ def prompt_batch(rows: Sequence[Row], padding: int) -> dict[str, torch.Tensor]:
 
 
 class AnswerCollator:
-    """Examples {"id", "text"} -> a batch with labels on the assistant's tokens and nothing else.
+    """Collates examples {"id", "text"} into a batch with labels on the assistant's tokens and nothing else.
 
     The answer is tokenised by itself and put behind the prompt, exactly as generation goes on from a prompt. Its tokens
     are those of the tags, the chain, the score and the end of the turn (METHOD 1.1).
     """
 
-    def __init__(self, reader: Reader, tokenizer: Any, most: int) -> None:
-        """`most` tokens may an example have."""
-        self.reader, self._tokenizer, self._most = reader, tokenizer, most
+    def __init__(self, reader: Reader, tokenizer: Any, max_tokens: int) -> None:
+        """`max_tokens` is the limit of an example, prompt and answer."""
+        self.reader, self._tokenizer, self._most = reader, tokenizer, max_tokens
 
     def __call__(self, examples: Sequence[dict[str, str]]) -> dict[str, torch.Tensor]:
-        """input_ids, attention_mask, labels (B, T), padded on the right, and the media.
+        """Return input_ids, attention_mask and labels (B, T), padded on the right, and the media.
 
         Raises `InvalidData` for an example that is too long: a cut one would lose frames, sound or its score.
         """
@@ -99,15 +99,15 @@ class AnswerCollator:
 
 
 def answer_tokens(tokenizer: Any, text: str) -> list[int]:
-    """What the student shall write: `text` and the end of its turn."""
+    """Return the token ids of an answer: `text` and the end of the turn."""
     ids: list[int] = tokenizer.encode(text + tokenizer.eos_token, add_special_tokens=False)
     return ids
 
 
-def assert_fits(row: Row, tokens: int, most: int, what: str, field: str) -> None:
-    """Raises `InvalidData` if `what` of this clip has more than `most` tokens. It is never cut."""
-    if tokens > most:
+def assert_fits(row: Row, tokens: int, max_tokens: int, what: str, field: str) -> None:
+    """Raise `InvalidData` if `what` of this clip has more than `max_tokens` tokens. It is never truncated."""
+    if tokens > max_tokens:
         raise InvalidData(
-            f"clip `{row.id}`: {what} of {tokens} tokens, {len(row.prompt)} of them the prompt, and {most} are the most",
+            f"clip `{row.id}`: {what} of {tokens} tokens, {len(row.prompt)} of them the prompt, and the limit is {max_tokens}",
             hint=f"raise {field}, or lower `media.max_frames`, `media.fps` or `media.max_pixels`",
         )

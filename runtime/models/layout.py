@@ -1,4 +1,4 @@
-"""The layout of a released omni model, and that of the thinker that training saves: names of tensors and configuration.
+"""Convert a saved thinker to the layout of a released omni model: names of tensors and configuration.
 
     hub                                parameter                        saved thinker
     thinker.model.layers.0.…           model.language_model.layers.0.…  model.layers.0.…
@@ -25,16 +25,16 @@ PREFIXES = (
     ("model.visual.", "visual."),
     ("model.audio_tower.", "audio_tower."),
 )
-"""Of parameters, and what the files of a thinker say for it."""
+"""Prefixes of parameters, and of the same tensors in the files of a thinker."""
 THINKER = "thinker."
 RELEASED = {"architectures": ["Qwen2_5OmniModel"], "model_type": "qwen2_5_omni", "enable_audio_output": False}
 OUTSIDE = ("architectures", "transformers_version")
-"""What a configuration says once, outside of that of the thinker."""
+"""Fields that stand outside the thinker's part of a configuration."""
 CHUNK = 8 << 20
 
 
 def hub_name(parameter: str) -> str:
-    """What the hub calls a parameter of the thinker. Raises `LookupError` for a name that is none."""
+    """Return the name on the hub of a parameter of the thinker. Raise `LookupError` for an unknown name."""
     for inside, saved in PREFIXES:
         if parameter.startswith(inside):
             return THINKER + saved + parameter.removeprefix(inside)
@@ -47,10 +47,10 @@ def is_released(folder: Path) -> bool:
     return bool(json.loads((folder / "config.json").read_text())["model_type"] == RELEASED["model_type"])
 
 
-def as_released(folder: Path, into: Path) -> Path:
-    """A folder with the thinker of `folder` in the layout of the hub: itself, or a copy in `into`.
+def to_released_layout(folder: Path, into: Path) -> Path:
+    """Return a folder with the thinker of `folder` in the layout of the hub: itself, or a copy in `into`.
 
-    Only the list of names before the tensors is written anew; their bytes are copied as they are.
+    A copy has a new header with the names; the bytes of the tensors are the same.
     """
     if is_released(folder):
         return folder
@@ -69,8 +69,8 @@ def as_released(folder: Path, into: Path) -> Path:
     return into
 
 
-def outer_folder(config: Any, processor: Any, folder: Path) -> Path:
-    """A folder with the configuration and the processor of a released model, for who gets its tensors in another way."""
+def write_released_config(config: Any, processor: Any, folder: Path) -> Path:
+    """Write configuration and processor of a released model, without tensors, into `folder`, and return it."""
     processor.save_pretrained(folder)
     (folder / "config.json").write_text(json.dumps(_outer(config.to_dict()), indent=1))
     return folder
@@ -82,7 +82,7 @@ def _outer(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _renamed(file: Path, into: Path) -> None:
-    """Safetensors begin with the length of a JSON header, which has each name with the place of its bytes behind it."""
+    """Copy a safetensors file with prefixed names: it begins with the length of a JSON header of names and places."""
     with file.open("rb") as source, into.open("wb") as target:
         (length,) = struct.unpack("<Q", source.read(8))
         header = json.loads(source.read(length))

@@ -1,4 +1,4 @@
-"""Released weights of Qwen2.5-Omni, from a staged folder: the thinker alone, without the talker (METHOD 8.2).
+"""The student `qwen_omni`: the thinker of a released Qwen2.5-Omni, without the talker (METHOD 8.2).
 
 The tokenizer stays as released: the tags are written in ordinary tokens, because new tokens would have random
 embeddings that a low-rank tuner of the other layers cannot teach.
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
     from c2f_spec.spec.sections import Student as StudentSpec
 
 TOWERS: dict[Tower, str] = {"vision": "model.visual.", "audio": "model.audio_tower."}
-"""Prefixes of their parameters. The aligner is the last layer of each tower, so it is frozen with it."""
+"""Prefixes of the towers' parameters. The aligner is the last layer of each tower, so it is frozen with it."""
 
 
 def base(spec: StudentSpec, seed: int, weights: Path | None) -> Student:
-    """The released student. `seed` does not matter; `weights` is the staged folder of `model` at `revision`."""
+    """Load the released student. `seed` is not used; `weights` is the staged folder of `model` at `revision`."""
     del seed
-    return loaded(spec, _staged(spec, weights))
+    return load_student(spec, _staged(spec, weights))
 
 
-def loaded(spec: StudentSpec, folder: Path) -> Student:
-    """In the precision that it is trained and evaluated in; the files of the released one are in bfloat16."""
+def load_student(spec: StudentSpec, folder: Path) -> Student:
+    """Load a student in the precision of training and evaluation; released files are in bfloat16."""
     dtype = torch.bfloat16 if half(spec) else torch.float32
     return load(folder, dtype=dtype, attention=attention(spec))
 
 
 def half(spec: StudentSpec) -> bool:
-    asked = _own(spec).precision
-    return torch.cuda.is_available() if asked == "auto" else asked == "bfloat16"
+    precision = _own(spec).precision
+    return torch.cuda.is_available() if precision == "auto" else precision == "bfloat16"
 
 
 def attention(spec: StudentSpec) -> str:
-    """The implementation: flash attention where there are a GPU and its package, else torch's own."""
-    asked = _own(spec).attention
-    if asked != "auto":
-        return asked
+    """Return the implementation: flash attention where a GPU and its package exist, else torch's own."""
+    implementation = _own(spec).attention
+    if implementation != "auto":
+        return implementation
     flash = torch.cuda.is_available() and half(spec) and find_spec("flash_attn") is not None
     return "flash_attention_2" if flash else "sdpa"
 
@@ -60,22 +60,22 @@ def tokenizer(spec: StudentSpec, weights: Path | None) -> Any:
 
 
 def _own(spec: StudentSpec) -> QwenOmni:
-    assert isinstance(spec, QwenOmni), "the kinds of students are told apart by their registry"
+    assert isinstance(spec, QwenOmni), "the registry selects the kind"
     return spec
 
 
 def _staged(spec: StudentSpec, weights: Path | None) -> Path:
     if weights is None:
         raise InvalidStageSpec(
-            f"the weights of `{_own(spec).model}` were not handed to this stage",
-            hint="stage them with `c2f-spec model add`",
+            f"the weights of `{_own(spec).model}` are missing in this stage",
+            hint=f"run `c2f-spec model add {_own(spec).model}`",
         )
     return weights
 
 
 QWEN_OMNI = Kind(
     base=base,
-    load=loaded,
+    load=load_student,
     tokenizer=tokenizer,
     frozen=frozen,
     half=half,

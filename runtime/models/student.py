@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import GenerationConfig, Qwen2_5OmniProcessor, Qwen2_5OmniThinkerForConditionalGeneration
 
+import runtime.models.patches  # noqa: F401  changes results, so that keys of all students must have it
 from c2f_spec.errors import InvalidData
 
 if TYPE_CHECKING:
@@ -36,15 +37,15 @@ class Kind:
     """What differs between the kinds of students."""
 
     base: Callable[[StudentSpec, int, Path | None], Student]
-    """The untouched student, from its section of the spec, the experiment's seed and the folder of its weights."""
+    """Make the untouched student from its section of the spec, the experiment's seed and the folder of its weights."""
     load: Callable[[StudentSpec, Path], Student]
-    """A trained one, from where `save` wrote it."""
+    """Load a trained student from a folder that `save` wrote."""
     tokenizer: Callable[[StudentSpec, Path | None], Any]
-    """Its tokenizer alone, for who only counts."""
+    """Load the tokenizer alone, for callers that only count."""
     frozen: Callable[[StudentSpec], tuple[str, ...]]
-    """Prefixes of the parameters that no tuner trains (METHOD 8.2)."""
+    """Return the prefixes of parameters that no tuner trains (METHOD 8.2)."""
     half: Callable[[StudentSpec], bool]
-    """Whether training computes in bfloat16."""
+    """Return whether training computes in bfloat16."""
     rows_trained: int
     """Most answers in one forward and backward pass of a device; a larger batch is accumulated."""
     rows_generated: int
@@ -52,10 +53,9 @@ class Kind:
 
 
 def load(folder: Path, *, dtype: torch.dtype | None = None, attention: str | None = None) -> Student:
-    """The student saved in `folder`, without a network; `dtype` and `attention` as saved and as torch has it by default.
+    """Load the student in `folder`, without a network; by default with its saved `dtype` and torch's `attention`.
 
-    Raises `InvalidData` unless every tensor was restored. A released folder has a talker beside the thinker, which is not
-    read.
+    Raises `InvalidData` unless every tensor is restored. The talker of a released folder is not read.
     """
     if not (folder / "config.json").is_file():
         raise InvalidData(f"{folder} holds no model: `config.json` is missing")
@@ -88,8 +88,8 @@ def freeze(model: Any, prefixes: tuple[str, ...]) -> None:
         parameter.requires_grad_(not name.startswith(prefixes))
 
 
-def suppressed(tokenizer: Any) -> list[int]:
-    """Special tokens that must never be sampled: all but the end of the turn.
+def suppressed_tokens(tokenizer: Any) -> list[int]:
+    """Return the special tokens that must never be sampled: all but the end of the turn.
 
     A sampled placeholder of sound or video has no media behind it, and positions cannot be computed for it.
     """
@@ -100,20 +100,20 @@ def suppressed(tokenizer: Any) -> list[int]:
     )
 
 
-def marks_in(tokenizer: Any, text: str) -> list[str]:
-    """What of `text` a tokenizer would read as a mark of its own: an end of a turn, a place for sound or frames."""
+def special_tokens_in(tokenizer: Any, text: str) -> list[str]:
+    """Return the special tokens in `text`, such as an end of a turn or a placeholder of media."""
     return [t.content for t in tokenizer.added_tokens_decoder.values() if t.special and t.content in text]
 
 
-def generation(tokenizer: Any, max_new_tokens: int, temperature: float) -> Any:
-    """How answers are generated: greedy at temperature 0, else sampled from the whole distribution."""
+def generation_config(tokenizer: Any, max_new_tokens: int, temperature: float) -> Any:
+    """Return the settings of generation: greedy at temperature 0, else sampled from the whole distribution."""
     sampling = {"temperature": temperature, "top_p": 1.0, "top_k": 0} if temperature else {}
     return GenerationConfig(
         max_new_tokens=max_new_tokens,
         do_sample=temperature > 0,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        suppress_tokens=suppressed(tokenizer),
+        suppress_tokens=suppressed_tokens(tokenizer),
         **sampling,
     )
 

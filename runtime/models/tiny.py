@@ -1,4 +1,4 @@
-"""A Qwen2.5-Omni thinker of a few hundred thousand random weights, with a real processor. It is made, not loaded.
+"""The student `tiny`: a Qwen2.5-Omni thinker of a few hundred thousand random weights, with a real processor.
 
 Its tokenizer is byte-level BPE over a fixed corpus, so any text can be written. The fixed sentences of the prompts and
 the headings of the chains are one token each: besides media and transcript a prompt has some 25 tokens, not hundreds,
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from c2f_spec.spec.sections import Student as StudentSpec
 
 VOCABULARY = 768
-"""Tokens of the BPE, before the phrases are added."""
+"""Number of BPE tokens, before the phrases are added."""
 MELS = 64
 SECONDS = 10
-"""Longest sound that it hears; feature extraction pads to it, so more costs time."""
+"""Longest sound; feature extraction pads to it, so more costs time."""
 TOWER = 64
 """Width of both towers."""
 HEADS = 4
@@ -74,7 +74,7 @@ DESCRIPTION = """
 
 
 def base(spec: StudentSpec, seed: int, weights: Path | None) -> Student:
-    """A pure function of `spec` and `seed`: the untouched student is the same in every stage."""
+    """Make the untouched student, a pure function of `spec` and `seed`: it is the same in every stage."""
     if not isinstance(spec, Tiny) or weights is not None:
         raise TypeError("a tiny student is made from its own section and has no weights to read")
     tokenizer = make_tokenizer()
@@ -87,7 +87,7 @@ def base(spec: StudentSpec, seed: int, weights: Path | None) -> Student:
 
 
 def make_tokenizer() -> Any:
-    """Byte-level BPE from the words of the sentiment lexicon and of the prompts; phrases and tags are added whole."""
+    """Train a byte-level BPE on the words of the sentiment lexicon and of the prompts; phrases and tags are added whole."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
@@ -109,7 +109,7 @@ def make_tokenizer() -> Any:
 
 
 def _phrases() -> list[str]:
-    """The parts of the prompts between what varies, and the numbered headings."""
+    """Return the fixed parts of the prompts, and the numbered headings."""
     filled = [
         p.replace("{p}", TAGS[0]).replace("{t}", TAGS[1]).replace("{s}", TAGS[2]) for p in PROMPTS.values()
     ]
@@ -119,7 +119,7 @@ def _phrases() -> list[str]:
 
 
 def _lexicon() -> list[str]:
-    """Words with a valence, from the lexicon of vaderSentiment; each as it stands inside a sentence."""
+    """Return the alphabetic words of vaderSentiment's lexicon, each with the space before it."""
     found = find_spec("vaderSentiment")
     if found is None or found.origin is None:
         raise ModuleNotFoundError(
@@ -130,7 +130,7 @@ def _lexicon() -> list[str]:
 
 
 def _processor(tokenizer: Any) -> Any:
-    """The processor of the real student, with fewer mel bands and a shorter longest sound."""
+    """Make the processor of the real student, with fewer mel bands and a shorter longest sound."""
     return Qwen2_5OmniProcessor(
         image_processor=Qwen2VLImageProcessor(),
         video_processor=Qwen2VLVideoProcessor(do_sample_frames=False, cap_pixels_per_frame=False),
@@ -143,7 +143,7 @@ def _processor(tokenizer: Any) -> Any:
 
 
 def _config(spec: Tiny, tokenizer: Any) -> Any:
-    """Two small towers and a small text model; ids of the placeholders from `tokenizer`."""
+    """Return the configuration: two small towers, a small text model, placeholder ids from `tokenizer`."""
     token = tokenizer.convert_tokens_to_ids
     part = spec.hidden // HEADS // 2
     return Qwen2_5OmniThinkerConfig(

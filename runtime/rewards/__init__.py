@@ -1,4 +1,7 @@
-"""The rewards, by the name under which a spec switches them on. One small file each, one line here."""
+"""The rewards, by their name in `grpo.rewards`. To add one, write one file of this package and one line here.
+
+Its fields are a model in `c2f_spec/spec/grpo.py`. Nothing else in the runtime lists rewards.
+"""
 
 from runtime.rewards.format import reward as format_reward
 from runtime.rewards.polarity import reward as polarity_reward

@@ -1,4 +1,4 @@
-"""Format reward: 1 if the whole answer has the form, else 0 (paper, eq. 3; METHOD 1.3).
+"""The reward `format`: 1 if the whole answer is in the format, else 0 (paper, eq. 3; METHOD 1.3).
 
 With `require_sections` its chain must also have the four numbered parts, once each, in order and none empty.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from runtime.text.headings import parts
+from runtime.text.headings import split_parts
 
 if TYPE_CHECKING:
     from c2f_spec.spec.grpo import FormatReward
@@ -21,5 +21,5 @@ def reward(answer: Answer, truth: Truth, spec: FormatReward) -> float:
 
 
 def _has_sections(think: str) -> bool:
-    found, _ = parts(think)
+    found, _ = split_parts(think)
     return bool(found) and all(found)

@@ -1,6 +1,6 @@
-"""Polarity reward: 1 if the stated polarity is the label's, else 0 (paper, eq. 4; METHOD 1.4).
+"""The reward `polarity`: 1 if the stated polarity is the label's, else 0 (paper, eq. 4; METHOD 1.4).
 
-Read leniently: it can be earned by an answer that is not well formed.
+It is parsed leniently: an answer that is not well-formed can have it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Score reward: how near the score is to the label, if the gate is open (paper, eq. 5; METHOD 1.5).
+"""The reward `score`: how near the score is to the label, if the gate is open (paper, eq. 5; METHOD 1.5).
 
 The paper's formula is not preserved. Ours, with error e, width w and the range of the annotations r:
 
@@ -34,19 +34,19 @@ def reward(answer: Answer, truth: Truth, spec: ScoreReward) -> float:
 
 
 def gate_open(answer: Answer, truth: Truth, spec: ScoreReward) -> bool:
-    """Whether any reward can be earned: the polarity of the tag, of the score, of both or of neither must be right."""
+    """Return whether the gate is open: the polarity of the tag, of the score, of both or of neither must be right."""
     tag = answer.polarity == truth.polarity
     sign = answer.score is not None and polarity_of(answer.score, truth.family, truth.high) == truth.polarity
     return {"tag": tag, "tag_and_sign": tag and sign, "sign": sign, "none": True}[spec.gate]
 
 
 def shape(error: float, span: float, spec: ScoreReward) -> float:
-    """The reward of an error, in [0, 1]. Both, and the width, in units of the score."""
+    """Return the reward of an error, in [0, 1]. Error, span and width are in units of the score."""
     if spec.width is None:
         return max(0.0, 1 - error / span)
     if spec.shape == "linear_width":
         return max(0.0, 1 - error / spec.width)
     if spec.shape == "gaussian":
         return math.exp(-(error**2) / (2 * spec.width**2))
-    # One more bit than a tolerance of 0.2 on a grid of 0.2 loses to rounding.
+    # Rounding must not fail an error of 0.2 with a width of 0.2.
     return 1.0 if error <= spec.width or math.isclose(error, spec.width) else 0.0

@@ -1,4 +1,4 @@
-"""What rewards are given: an answer, read by the grammar of chains, and the truth about its clip."""
+"""The arguments of rewards: a parsed answer, and the annotation of its clip."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from c2f_spec.spec.formats import Polarity
     from runtime.text.chains import Answer
-    from runtime.text.clips import Polarity
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """The annotation of a clip, and the scale that it is on."""
+    """The annotation of a clip, with its scale."""
 
     polarity: Polarity
     score: float
     low: float
     high: float
     family: str
-    """Whose rule says the polarity of a score (METHOD 1.4)."""
+    """Family of data sets, whose rule gives the polarity of a score (METHOD 1.4)."""
 
 
 class Reward(Protocol):
-    """`spec` is the reward's own section of the spec."""
+    """A function of a parsed answer, the annotation and the reward's own section of the spec."""
 
     def __call__(self, answer: Answer, truth: Truth, spec: Any) -> float: ...

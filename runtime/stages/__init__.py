@@ -1,1 +1,1 @@
-"""One module a kind of stage, each with `run(ctx)`, which reads committed inputs and writes into `ctx.out`."""
+"""The stages: one module a kind, with `run(ctx)`, which reads committed inputs and writes into `ctx.out`."""

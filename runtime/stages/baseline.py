@@ -1,4 +1,4 @@
-"""baseline: how far a linear model gets on words, voice and face, alone and together.
+"""The stage `baseline`: fit linear models on words, voice and face, alone and together.
 
 Reads   train/             the prepared training set
         test/<data set>/   each prepared set that is evaluated
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
 COLUMNS = ("text", "voice", "face", "all")
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-ENOUGH = 50
-"""Validation clips under which the strength is chosen by cross-validation instead."""
-LOUD = 10.0
-"""Measures are scaled to this standard deviation, TF-IDF rows have length 1: the penalty, chosen for thousands of rare
-words, then hardly bears on four numbers that every clip has."""
+MIN_VALIDATION_CLIPS = 50
+"""Least validation clips to choose the strength on; with fewer it is chosen by cross-validation."""
+MEASURE_SCALE = 10.0
+"""Standard deviation to which measures are scaled, while TF-IDF rows have length 1: the penalty, chosen for thousands of rare
+words, then hardly affects four numbers that every clip has."""
 
 
 def run(ctx: Context) -> dict[str, Any]:
-    """Correlation with the ratings by data set and column; `None` where it is undefined."""
+    """Return the correlation with the ratings by data set and column; `None` where it is undefined."""
     train_folder = ctx.inputs["train"]
     roles = sorted(role for role in ctx.inputs if role.startswith("test/"))
     train, valid = read_manifest(train_folder, "train"), read_manifest(train_folder, "valid")
@@ -59,7 +59,7 @@ def run(ctx: Context) -> dict[str, Any]:
     for numbers in map_processes(partial(_measure, ctx.media), paths):
         measured.append(numbers)
         ctx.progress(len(measured), len(paths), "clips")
-    fitted = predict(clips, filled(np.array(measured), len(train)), train=len(train), valid=len(valid))
+    fitted = predict(clips, fill_missing(np.array(measured), len(train)), train=len(train), valid=len(valid))
 
     rows = []
     summary: dict[str, Any] = {}
@@ -75,7 +75,7 @@ def run(ctx: Context) -> dict[str, Any]:
             for n, clip in enumerate(tests[role])
         ]
         labels = np.array([clip.label for clip in tests[role]])
-        summary[name] = {column: corr(predicted[column], labels) for column in COLUMNS}
+        summary[name] = {column: pearson(predicted[column], labels) for column in COLUMNS}
         log_line(f"{name}: " + ", ".join(f"{c} {v}" for c, v in summary[name].items()) + " (Corr)")
     write_jsonl(ctx.out / "predictions.jsonl", rows)
     return {"clips": len(rows), "corr": summary}
@@ -84,7 +84,7 @@ def run(ctx: Context) -> dict[str, Any]:
 def predict(
     clips: list[Clip], measured_NM: NDArray[np.float64], *, train: int, valid: int
 ) -> Mapping[str, Any]:
-    """Ratings of every clip by column. Of `clips` (N), the first `train` are fitted on, the next `valid` choose."""
+    """Return predicted ratings of all `clips` (N) by column, fitted on the first `train`; the next `valid` choose the strength."""
     from scipy.sparse import csr_matrix, hstack  # type: ignore[import-untyped]
     from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -92,7 +92,9 @@ def predict(
     words = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit([clip.text for clip in clips[:train]])
     text = words.transform([clip.text for clip in clips])
     spread = measured_NM[:train].std(axis=0)
-    scaled = LOUD * (measured_NM - measured_NM[:train].mean(axis=0)) / np.where(spread > 0, spread, 1)
+    scaled = (
+        MEASURE_SCALE * (measured_NM - measured_NM[:train].mean(axis=0)) / np.where(spread > 0, spread, 1)
+    )
     columns = {
         "text": text,
         "voice": scaled[:, :2],
@@ -110,7 +112,7 @@ def _ridge(matrix: Any, labels_N: NDArray[np.float64], train: int, valid: int) -
     choose = slice(train, train + valid)
 
     def error(strength: float) -> float:
-        if valid >= ENOUGH:
+        if valid >= MIN_VALIDATION_CLIPS:
             model = Ridge(strength).fit(matrix[fit], labels_N[fit])
             return float(np.mean((model.predict(matrix[choose]) - labels_N[choose]) ** 2))
         folds = min(5, train)
@@ -122,21 +124,21 @@ def _ridge(matrix: Any, labels_N: NDArray[np.float64], train: int, valid: int) -
     return Ridge(min(STRENGTHS, key=error)).fit(matrix[fit], labels_N[fit]).predict(matrix)
 
 
-def corr(predicted: NDArray[np.float64], labels: NDArray[np.float64]) -> float | None:
-    """Pearson's, to 4 decimals; `None` for fewer than two clips or a constant."""
+def pearson(predicted: NDArray[np.float64], labels: NDArray[np.float64]) -> float | None:
+    """Return Pearson's correlation to 4 decimals; `None` for fewer than two clips or a constant."""
     if len(labels) < 2 or predicted.std() == 0 or labels.std() == 0:
         return None
     return round(float(np.corrcoef(predicted, labels)[0, 1]), 4)
 
 
-def filled(measured_NM: NDArray[np.float64], train: int) -> NDArray[np.float64]:
-    """With the mean of the first `train` clips where a clip has no voice or no face; 0 where none of them has."""
-    there = ~np.isnan(measured_NM[:train])
-    total = np.where(there, measured_NM[:train], 0).sum(axis=0)
-    return np.where(np.isnan(measured_NM), total / np.maximum(there.sum(axis=0), 1), measured_NM)
+def fill_missing(measured_NM: NDArray[np.float64], train: int) -> NDArray[np.float64]:
+    """Return the measures with NaN (no voice or face) replaced by the mean of the first `train` clips, or 0."""
+    present = ~np.isnan(measured_NM[:train])
+    total = np.where(present, measured_NM[:train], 0).sum(axis=0)
+    return np.where(np.isnan(measured_NM), total / np.maximum(present.sum(axis=0), 1), measured_NM)
 
 
 def _measure(media: Media, clip: tuple[Path, tuple[str, ...]]) -> list[float]:
     path, lacks = clip
-    shown = measure(path, media, lacks)
-    return [float(np.log2(shown.pitch_hz)), shown.level_db, shown.mouth_px, shown.brows_px]
+    measures = measure(path, media, lacks)
+    return [float(np.log2(measures.pitch_hz)), measures.level_db, measures.mouth_px, measures.brows_px]

@@ -1,14 +1,14 @@
-"""distil: the teacher writes chains of thought for every training clip.
+"""The stage `distil`: a teacher writes chains of thought for every training clip.
 
 Reads   prepare/    the prepared training set
 Writes  chains.jsonl   {"id", "text"}, in manifest order; with "sample" from 0 where `teacher.samples` are several
-        failed.jsonl   {"id", "reason", "message"}: clips that the teacher gave no answer to
-        replies.jsonl  {"id", "sample", "try", "text", "reasoning", "finish", "tokens_in", "tokens_out"}: every reply, raw
-        asked.jsonl    {"id", "sample", "try", "seconds", "cost"}: how long each took, and what it cost
+        failed.jsonl   {"id", "reason", "message"}: clips without an answer of the teacher
+        replies.jsonl  {"id", "sample", "try", "text", "reasoning", "finish", "tokens_in", "tokens_out"}: every raw reply
+        asked.jsonl    {"id", "sample", "try", "seconds", "cost"}: seconds and cost of each reply
 
-The last two only of teachers that are asked and do not merely compute. A clip has chains or is in failed.jsonl, and
-never both. Pods may share the clips; each makes units of them, and the last commits the whole. What was answered is in
-the journal at once, so that a restart asks for the rest.
+The last two only for teachers behind an endpoint. A clip has chains or is in failed.jsonl, never both. Pods may share the
+clips; each makes units of them, and the last commits the whole. Answers are in the journal at once, so that a restart
+requests the rest.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from runtime.console import log_line
 from runtime.process.units import run_units
 from runtime.teachers import TEACHERS
 from runtime.teachers.base import Task
-from runtime.teachers.distillation import asked, computed, cost_of, spent
-from runtime.teachers.teacher_prompts import Asking, retried
-from runtime.text.chains import parse, spoken
+from runtime.teachers.distillation import answer_in_processes, answer_in_threads, cost_so_far, reply_cost
+from runtime.teachers.teacher_prompts import TeacherPrompts, retry_filters
+from runtime.text.chains import parse_answer, resolve_language
 from runtime.text.clips import read_facts, read_manifest, write_jsonl
 
 if TYPE_CHECKING:
@@ -37,59 +37,63 @@ if TYPE_CHECKING:
 
 
 def run(ctx: Context) -> dict[str, Any] | None:
-    """Counts of clips, of answers in the right form and of polarities, or `None` while other pods are at their shares."""
+    """Return counts of clips, well-formed answers and polarities, or `None` while other pods work on their shares."""
     spec = ctx.section("teacher", TeacherSpec)
     folder = ctx.inputs["prepare"]
     facts = read_facts(folder)
-    fmt = spoken(ctx.format, facts["language"])
+    fmt = resolve_language(ctx.format, facts["language"])
     facts["language"] = fmt.language
     clips = {clip.id: clip for clip in read_manifest(folder, "train")}
     if not clips:
         raise InvalidData(
             f"the data set `{facts['name']}` has no training clips", hint="train on another data set"
         )
-    again = retried(Filters.model_validate(ctx.stage.preimage["spec"].get("filters", {})))
+    retried = retry_filters(Filters.model_validate(ctx.stage.preimage["spec"].get("filters", {})))
     names = {
         "samples": "samples",
         "retry": "retry",
         "visibility": "label_visibility",
         "thinking": "native_thinking",
     }
-    given = {ours: getattr(spec, name) for ours, name in names.items() if hasattr(spec, name)}
-    asking = Asking(folder, fmt, facts, again, **given)
-    known = ("language", "low", "high", "family", "rendered")
+    fields = {ours: getattr(spec, name) for ours, name in names.items() if hasattr(spec, name)}
+    prompts = TeacherPrompts(folder, fmt, facts, retried, **fields)
+    names_of_facts = ("language", "low", "high", "family", "rendered")
     task = Task(
         fmt,
         ctx.media,
-        **{name: facts[name] for name in known},
+        **{name: facts[name] for name in names_of_facts},
         endpoint=ctx.stage.placement.endpoint,
         shards=ctx.stage.placement.shards,
-        spent=spent(ctx, list(clips)),
+        spent=cost_so_far(ctx, list(clips)),
         weights=ctx.inputs.get("weights"),
     )
     make = TEACHERS[spec.kind]
     log_line(f"{spec.kind} writes chains for {len(clips)} clips of {facts['name']}")
 
-    def written(units: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[Row] | int]]:
+    def answer_units(units: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[Row] | int]]:
         if not units:
             return
         teacher = make(spec, task)
         try:
-            yield from (asked if teacher.at_once else computed)(ctx, teacher, asking, clips, units)
+            yield from (answer_in_threads if teacher.concurrency else answer_in_processes)(
+                ctx, teacher, prompts, clips, units
+            )
         finally:
             teacher.close()
 
-    rows = run_units(ctx, list(clips), written)
-    return None if rows is None else write(ctx, asking, list(clips), rows)
+    rows = run_units(ctx, list(clips), answer_units)
+    return None if rows is None else write_chains(ctx, prompts, list(clips), rows)
 
 
-def write(ctx: Context, asking: Asking, ids: Sequence[str], rows: Sequence[Row]) -> dict[str, Any]:
-    """The outputs, in manifest order whatever came first, and what the record says of them."""
+def write_chains(
+    ctx: Context, prompts: TeacherPrompts, ids: Sequence[str], rows: Sequence[Row]
+) -> dict[str, Any]:
+    """Write the outputs in manifest order, and return the counts of the record."""
     chains = [
         {
             "id": row["id"],
-            **({"sample": row["sample"]} if asking.samples > 1 else {}),
-            "text": asking.answer(row["tries"][-1]["text"]),
+            **({"sample": row["sample"]} if prompts.samples > 1 else {}),
+            "text": prompts.answer(row["tries"][-1]["text"]),
         }
         for row in rows
         if row["tries"]
@@ -99,12 +103,10 @@ def write(ctx: Context, asking: Asking, ids: Sequence[str], rows: Sequence[Row])
     reasons = Counter(why["reason"] for why in failed.values())
     assert len(ids) == len(kept) + reasons.total(), "a clip has neither chains nor a reason"
     if not chains:
-        raise InvalidData(
-            f"the teacher answered none of {len(ids)} clips: {dict(reasons)}", hint="the log has more"
-        )
+        raise InvalidData(f"the teacher answered none of {len(ids)} clips: {dict(reasons)}", hint="see the log")
     write_jsonl(ctx.out / "chains.jsonl", chains)
     write_jsonl(ctx.out / "failed.jsonl", ({"id": i, **why} for i, why in failed.items()))
-    answers = [parse(ctx.format, chain["text"]) for chain in chains]
+    answers = [parse_answer(ctx.format, chain["text"]) for chain in chains]
     return {
         "clips": len(ids),
         "chains": len(chains),
@@ -117,7 +119,7 @@ def write(ctx: Context, asking: Asking, ids: Sequence[str], rows: Sequence[Row])
 
 
 def _write_replies(ctx: Context, rows: Sequence[Row]) -> dict[str, Any]:
-    """What was answered to each try, and apart from it what no two runs have in common."""
+    """Write replies, and in another file times and costs, which differ from run to run."""
     if not any("tokens_in" in reply for row in rows for reply in row["tries"]):
         return {}
     endpoint = ctx.stage.placement.endpoint
@@ -126,9 +128,9 @@ def _write_replies(ctx: Context, rows: Sequence[Row]) -> dict[str, Any]:
     for row in rows:
         for number, reply in enumerate(row["tries"]):
             which = {"id": row["id"], "sample": row["sample"], "try": number}
-            said = {name: value for name, value in reply.items() if name != "seconds"}
-            replies.append({**which, **said})
-            times.append({**which, "seconds": round(reply["seconds"], 3), "cost": cost_of(client, reply)})
+            without_seconds = {name: value for name, value in reply.items() if name != "seconds"}
+            replies.append({**which, **without_seconds})
+            times.append({**which, "seconds": round(reply["seconds"], 3), "cost": reply_cost(client, reply)})
     write_jsonl(ctx.out / "replies.jsonl", replies)
     write_jsonl(ctx.out / "asked.jsonl", times)
     return {

@@ -1,14 +1,13 @@
-"""A model and a prepared data set -> one prediction for each clip of the test split. Hints are never given here.
+"""The stage `evaluate`: predict each clip of the test split with a model, without hints.
 
 Reads   model/    or none for the base student; then weights/, if it has released ones
         prepare/  the evaluated data set
 Writes  predictions.jsonl  {"id", "label", "true", "output", "polarity", "score", "well_formed", "ended", "failure"}, a row a
                            clip in manifest order; `failure` is {"reason", "message"} where there is no score, else null
-        times.jsonl        {"id", "seconds", "together"}: how long its answer took, and how many were answered at once when
-                           it began
+        times.jsonl        {"id", "seconds", "together"}: time of its answer, and rows in the batch when it began
 
-Metrics are computed from the predictions elsewhere. How long an answer took stands apart, because no two runs agree in
-it. A clip whose media cannot be read is a prediction without a score (METHOD 4.5); a data set of such clips is an error.
+Metrics are computed from the predictions elsewhere. Times have a file of their own, because they differ
+from run to run. A clip whose media cannot be decoded is a prediction without a score (METHOD 4.5); a data set of such clips is an error.
 """
 
 from __future__ import annotations
@@ -26,33 +25,33 @@ from c2f_spec.spec.sections import Student as StudentSpec
 from c2f_spec.spec.student import positions
 from runtime.console import log_line
 from runtime.generation import imported_predictions
-from runtime.generation.generate import Generating, by_length
-from runtime.generation.vllm_evaluation import Serving, checkpoint_folder, processor_of
+from runtime.generation.generate import TransformersEngine, longest_first
+from runtime.generation.vllm_evaluation import VllmEngine, checkpoint_folder, load_processor
 from runtime.models import MODELS
 from runtime.models.rows import Reader
 from runtime.models.student import Student, device
 from runtime.process.context import refuse_unsupported
 from runtime.process.units import UNIT, run_units, shard_index
-from runtime.text.chains import AnyFormat, parse, without_score
+from runtime.text.chains import AnyFormat, missing_score_reason, parse_answer
 from runtime.text.clips import seed_of, write_jsonl
-from runtime.training.arguments import memory
+from runtime.training.arguments import report_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from runtime.generation.generate import Engine, Said
+    from runtime.generation.generate import Engine, GeneratedAnswer
     from runtime.models.rows import Row
     from runtime.process.context import Context
     from runtime.text.clips import Clip
 
 ROUNDS = 4
-"""How many times as many clips as are answered at once are ordered by length together, answered in each other's places
-and stored: what a stage that is killed loses is at most their answers."""
+"""Clips of a window, as a multiple of the rows at once. A window is sorted by length, answered as one continuous batch and
+stored, so a killed stage loses at most its answers."""
 TIMES = ("seconds", "together")
 
 
 def run(ctx: Context) -> dict[str, Any] | None:
-    """Counts, or `None` while other pods are at their shares."""
+    """Return counts, or `None` while other pods work on their shares."""
     if "import" in ctx.stage.preimage["spec"]:
         return imported_predictions.run(ctx)
     if ctx.world != 1:
@@ -62,51 +61,52 @@ def run(ctx: Context) -> dict[str, Any] | None:
     engine_spec: EngineSpec = TypeAdapter(EngineSpec).validate_python(section.get("engine", {}))
     refuse_unsupported(decoding, "evaluate", "decoding")
     refuse_unsupported(engine_spec, "evaluate", "engine")
-    student, start = opened(ctx, decoding)
-    reader, scale = questions(ctx, student, section.get("score_space", "prompt_range"))
-    engine = start(reader)
+    student, make_engine = load_engine(ctx, decoding)
+    reader, scale = open_reader(ctx, student, section.get("score_space", "prompt_range"))
+    engine = make_engine(reader)
     ids = reader.ids("test")
 
-    def answered(missing: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[dict[str, Any]] | int]]:
+    def answer_units(
+        missing: Mapping[int, Sequence[str]],
+    ) -> Iterator[tuple[int, list[dict[str, Any]] | int]]:
         planned = [
-            (window, by_length([reader.clips[i] for part in window.values() for i in part], ctx.media))
-            for window in windows(ids, missing, engine.most, ctx.stage.placement.shards)
+            (window, longest_first([reader.clips[i] for part in window.values() for i in part], ctx.media))
+            for window in windows(ids, missing, engine.max_rows, ctx.stage.placement.shards)
         ]
-        reader.expect(clip.id for _, clips in planned for clip in clips)
+        reader.prefetch(clip.id for _, clips in planned for clip in clips)
         for window, clips in planned:
             seeds = {clip.id: seed_of(ctx.stage.key, clip.id, 0) for clip in clips}
-            made: dict[str, dict[str, Any]] = {}
-            for ended in engine.answer(readable(reader, clips, made), seeds):
-                made |= {
-                    said.id: prediction(reader.clips[said.id], said, ctx.format, scale) for said in ended
+            rows: dict[str, dict[str, Any]] = {}
+            for ended in engine.answer(readable_rows(reader, clips, rows), seeds):
+                rows |= {
+                    generated.id: prediction_row(reader.clips[generated.id], generated, ctx.format, scale)
+                    for generated in ended
                 }
                 yield next(iter(window)), len(ended)
             for number in window.keys() & missing.keys():
-                yield number, [made[clip_id] for clip_id in window[number]]
+                yield number, [rows[clip_id] for clip_id in window[number]]
 
-    with memory("evaluate"):
-        made = run_units(ctx, ids, answered)
+    with report_out_of_memory("evaluate"):
+        rows = run_units(ctx, ids, answer_units)
     reader.close()
-    return None if made is None else write(ctx, made)
+    return None if rows is None else write_predictions(ctx, rows)
 
 
-def write(ctx: Context, made: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The outputs, and what the record says of them. Raises `InvalidData` if no clip could be read."""
-    failed = Counter(row["failure"]["reason"] for row in made if row["failure"])
-    if failed["media"] == len(made):
-        why = made[0]["failure"]["message"]
-        raise InvalidData(
-            f"none of {len(made)} clips can be read: {why}", hint="`data check` looks at them all"
-        )
+def write_predictions(ctx: Context, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Write the outputs and return the counts of the record. Raises `InvalidData` if no clip can be decoded."""
+    failed = Counter(row["failure"]["reason"] for row in rows if row["failure"])
+    if failed["media"] == len(rows):
+        why = rows[0]["failure"]["message"]
+        raise InvalidData(f"none of {len(rows)} clips can be decoded: {why}", hint="run `c2f-spec data check`")
     write_jsonl(
-        ctx.out / "predictions.jsonl", ({k: v for k, v in row.items() if k not in TIMES} for row in made)
+        ctx.out / "predictions.jsonl", ({k: v for k, v in row.items() if k not in TIMES} for row in rows)
     )
-    write_jsonl(ctx.out / "times.jsonl", ({k: row[k] for k in ("id", *TIMES)} for row in made))
+    write_jsonl(ctx.out / "times.jsonl", ({k: row[k] for k in ("id", *TIMES)} for row in rows))
     return {
-        "clips": len(made),
-        "well_formed": sum(row["well_formed"] for row in made),
-        "scored": sum(row["score"] is not None for row in made),
-        "ended": sum(row["ended"] for row in made),
+        "clips": len(rows),
+        "well_formed": sum(row["well_formed"] for row in rows),
+        "scored": sum(row["score"] is not None for row in rows),
+        "ended": sum(row["ended"] for row in rows),
         **({"failed": dict(sorted(failed.items()))} if failed else {}),
     }
 
@@ -114,10 +114,9 @@ def write(ctx: Context, made: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def windows(
     ids: Sequence[str], missing: Mapping[int, Sequence[str]], most: int, shards: int
 ) -> Iterator[dict[int, Sequence[str]]]:
-    """Units that are answered together, of this pod's share, without windows that miss nothing.
+    """Yield windows: units of this pod's share that are answered together, if one of them is missing.
 
-    Cut from the whole share and not from what is missing of it: so an interruption changes no batch. The model does not
-    go on from one window to the next for the same reason.
+    Windows divide the whole share, not its missing part, and no batch spans two: so an interruption changes no batch.
     """
     units = -(-len(ids) // UNIT)
     share = range(shard_index(), units, shards)
@@ -128,47 +127,47 @@ def windows(
             yield {number: ids[number * UNIT : (number + 1) * UNIT] for number in window}
 
 
-def readable(reader: Reader, clips: Sequence[Clip], others: dict[str, dict[str, Any]]) -> Iterator[Row]:
-    """The rows of clips that can be read; what is to be said of the `others` is put there."""
+def readable_rows(reader: Reader, clips: Sequence[Clip], others: dict[str, dict[str, Any]]) -> Iterator[Row]:
+    """Yield the rows of clips that can be decoded; put the predictions of the `others` there."""
     for clip in clips:
         try:
             row = reader.row(clip.id)
         except InvalidData as error:
-            others[clip.id] = unreadable(clip, error.message)
-            log_line(f"warning: no answer is asked for: {error.message}")
+            others[clip.id] = unreadable_row(clip, error.message)
+            log_line(f"warning: clip skipped: {error.message}")
         else:
             yield row
 
 
-def opened(ctx: Context, decoding: Decoding) -> tuple[Student, Callable[[Reader], Engine]]:
-    """The model under evaluation, and what makes of it the engine that the placement names; vLLM reads its own."""
+def load_engine(ctx: Context, decoding: Decoding) -> tuple[Student, Callable[[Reader], Engine]]:
+    """Load the evaluated model, and return a constructor of the placement's engine; vLLM loads its own model."""
     spec, place = ctx.section("student", StudentSpec), ctx.stage.placement.vllm
     kind = MODELS[spec.kind]
     if place is None:
-        student = checkpoint(ctx)
+        student = load_checkpoint(ctx)
         student.model.eval().to(device())
-        return student, lambda _: Generating(student, decoding, kind.rows_generated)
+        return student, lambda _: TransformersEngine(student, decoding, kind.rows_generated)
     folder = checkpoint_folder(ctx, spec)
-    asking = processor_of(folder)
+    without_model = load_processor(folder)
     longest, half = positions(spec), kind.half(spec)
-    return asking, lambda reader: Serving(
-        folder, asking.processor, decoding, place, reader.shown, half=half, longest=longest
+    return without_model, lambda reader: VllmEngine(
+        folder, without_model.processor, decoding, place, reader.decoded_clip, half=half, longest=longest
     )
 
 
-def checkpoint(ctx: Context) -> Student:
-    """The model under evaluation."""
+def load_checkpoint(ctx: Context) -> Student:
+    """Load the evaluated model."""
     spec = ctx.section("student", StudentSpec)
     if "model" in ctx.inputs:
         return MODELS[spec.kind].load(spec, ctx.inputs["model"] / "model")
     which = ctx.stage.preimage["spec"]["checkpoint"]
     if which != "base":
-        raise InvalidStageSpec(f"the checkpoint `{which}` was not handed to this stage")
+        raise InvalidStageSpec(f"the checkpoint `{which}` is missing in this stage")
     return MODELS[spec.kind].base(spec, ctx.seed, ctx.inputs.get("weights"))
 
 
-def questions(ctx: Context, student: Student, space: str) -> tuple[Reader, Callable[[float], float]]:
-    """The clips with their prompts, and what makes an answered score one of the data set (METHOD 2.6).
+def open_reader(ctx: Context, student: Student, space: str) -> tuple[Reader, Callable[[float], float]]:
+    """Return the reader, and a function from answered scores to the data set's scale (METHOD 2.6).
 
     `prompt_range`: prompts name the evaluated set's range. `as_is`: they name the range trained on, and scores stay.
     `rescale_from_train`: they name the range trained on, and scores are mapped from it to the evaluated set's.
@@ -177,41 +176,43 @@ def questions(ctx: Context, student: Student, space: str) -> tuple[Reader, Calla
     if space != "prompt_range":
         low, high = ctx.stage.preimage["spec"]["train_range"]
         trained = (float(low), float(high))
-    reader = Reader.of(ctx, student.processor, score_range=trained)
+    reader = Reader.from_context(ctx, student.processor, score_range=trained)
     if trained is None or space == "as_is":
         return reader, float
     return reader, partial(rescale, source=trained, aim=(reader.low, reader.high))
 
 
 def rescale(score: float, source: tuple[float, float], aim: tuple[float, float]) -> float:
-    """`score` on the scale `source` -> the same place on the scale `aim`."""
+    """Map `score` linearly from the range `source` to the range `aim`."""
     return aim[0] + (score - source[0]) * (aim[1] - aim[0]) / (source[1] - source[0])
 
 
-def prediction(clip: Clip, said: Said, fmt: AnyFormat, scale: Callable[[float], float]) -> dict[str, Any]:
-    """A row of `predictions.jsonl`, with how long it took."""
-    answer = parse(fmt, said.text)
+def prediction_row(
+    clip: Clip, generated: GeneratedAnswer, fmt: AnyFormat, scale: Callable[[float], float]
+) -> dict[str, Any]:
+    """Return a row of `predictions.jsonl`, with its times."""
+    answer = parse_answer(fmt, generated.text)
     failure = None
     if answer.score is None:
-        why = without_score(fmt, said.text)
-        failure = {"reason": "unparsable" if said.ended else "cut short", "message": why}
+        reason = missing_score_reason(fmt, generated.text)
+        failure = {"reason": "unparsable" if generated.ended else "cut short", "message": reason}
     return {
         "id": clip.id,
         "label": clip.label,
         "true": clip.polarity,
-        "output": said.text,
+        "output": generated.text,
         "polarity": answer.polarity,
         "score": None if answer.score is None else scale(answer.score),
         "well_formed": answer.well_formed,
-        "ended": said.ended,
+        "ended": generated.ended,
         "failure": failure,
-        "seconds": round(said.seconds, 4),
-        "together": said.together,
+        "seconds": round(generated.seconds, 4),
+        "together": generated.batch_size,
     }
 
 
-def unreadable(clip: Clip, message: str) -> dict[str, Any]:
-    """The row of a clip that no answer was asked for."""
+def unreadable_row(clip: Clip, message: str) -> dict[str, Any]:
+    """Return the row of a clip without an answer."""
     return {
         "id": clip.id,
         "label": clip.label,

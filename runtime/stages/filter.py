@@ -1,14 +1,14 @@
-"""filter: the teacher's chains -> those that are fit to train on, with the label as their score.
+"""The stage `filter`: select the teacher's chains for training, and replace their scores with the labels.
 
 Reads   prepare/ distil/
 Writes  chains.jsonl   kept, one a clip: {"id", "text"}, and "flags" {filter: reason} where a filter flags instead of dropping
         dropped.jsonl  {"id", "filter", "reason", "value", "text"}
-        marks.jsonl    {"id", "value", "reason", "tokens_in", "tokens_out"}: the judge's, where there is one
+        marks.jsonl    {"id", "value", "reason", "tokens_in", "tokens_out"}: marks of the filter `judge`, if set
         funnel.json    {"in", "kept", "dropped": {filter: n}, "failed": {reason: n}, "flagged": {filter: n},
                         "by_split": {split: the same}, "by_polarity": {polarity: the same}}
 
-Of several chains of a clip the first that passes is kept. A chain is dropped by the first filter that it fails, and a
-clip fails that the teacher gave no answer to, so in = kept + dropped + failed (`runtime/filters/filter_chain.py` asserts it).
+Of several chains of a clip the first that passes is kept. A chain is dropped by the first filter that it fails, and a clip
+without an answer of the teacher fails, so in = kept + dropped + failed (`runtime/filters/filter_chain.py` asserts it).
 """
 
 from __future__ import annotations
@@ -21,8 +21,16 @@ from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import Direct
 from c2f_spec.spec.sections import Student as StudentSpec
 from runtime.console import log_line
-from runtime.filters.filter_chain import Verdict, at_most, cap, chosen, compare, each, funnels
-from runtime.text.chains import parse, spoken, target
+from runtime.filters.filter_chain import (
+    ChainResult,
+    check_each,
+    check_together,
+    choose_per_clip,
+    funnels,
+    limit_per_polarity,
+    rebalance,
+)
+from runtime.text.chains import canonical_answer, parse_answer, resolve_language
 from runtime.text.clips import read_facts, read_jsonl, read_manifest, write_jsonl
 
 if TYPE_CHECKING:
@@ -38,15 +46,13 @@ NOT_ADOPTED = "not among the adopted chains"
 
 
 def run(ctx: Context) -> dict[str, Any]:
-    """The funnel."""
+    """Return the funnel."""
     spec: Filters = ctx.section("filters", Filters)
     facts = read_facts(ctx.inputs["prepare"])
-    fmt = spoken(ctx.format, facts["language"])
+    fmt = resolve_language(ctx.format, facts["language"])
     facts["language"] = fmt.language
     if isinstance(fmt, Direct):
-        raise InvalidStageSpec(
-            "a direct answer has no chain to filter", hint="leave `filters` and `teacher` out"
-        )
+        raise InvalidStageSpec("a direct answer has no chain to filter", hint="remove `filters` and `teacher`")
     if spec.replace_score_with_label and spec.polarity_match is None:
         raise InvalidStageSpec(
             "`replace_score_with_label` without `polarity_match` would write labels under chains that contradict them",
@@ -56,43 +62,43 @@ def run(ctx: Context) -> dict[str, Any]:
     chains = read_chains(ctx, fmt, clips)
     failures = read_failures(ctx, clips, chains)
     if spec.length is not None and spec.length.unit == "tokens":
-        facts["tokens"] = tokens(ctx, chains)
+        facts["tokens"] = count_tokens(ctx, chains)
     facts["stage"] = ctx
-    each(chains, facts, spec)
-    verdicts = chosen(chains)
-    compare(verdicts, facts, spec)
-    at_most(verdicts, spec.most)
+    check_each(chains, facts, spec)
+    results = choose_per_clip(chains)
+    check_together(results, facts, spec)
+    limit_per_polarity(results, spec.most)
     if spec.rebalance == "cap":
-        cap(verdicts)
+        rebalance(results)
     ctx.progress(len(clips), len(clips), "clips")
 
-    write_jsonl(ctx.out / "chains.jsonl", (_kept(v, fmt, spec) for v in verdicts if v.failed is None))
-    write_jsonl(ctx.out / "dropped.jsonl", (_dropped(v) for v in verdicts if v.failed is not None))
-    result = funnels(verdicts, failures)
-    assert result["in"] == len(clips), "a training clip is lost"
-    (ctx.out / "funnel.json").write_text(json.dumps(result, indent=1))
-    _refuse_too_few(result, spec)
-    return result
+    write_jsonl(ctx.out / "chains.jsonl", (_chain_row(r, fmt, spec) for r in results if r.failed is None))
+    write_jsonl(ctx.out / "dropped.jsonl", (_dropped_row(r) for r in results if r.failed is not None))
+    counts = funnels(results, failures)
+    assert counts["in"] == len(clips), "a training clip is lost"
+    (ctx.out / "funnel.json").write_text(json.dumps(counts, indent=1))
+    _refuse_too_few(counts, spec)
+    return counts
 
 
-def read_chains(ctx: Context, fmt: AnyFormat, clips: Mapping[str, Clip]) -> list[Verdict]:
-    """The chains with their clips, in the teacher's order, none of them judged."""
-    verdicts = []
+def read_chains(ctx: Context, fmt: AnyFormat, clips: Mapping[str, Clip]) -> list[ChainResult]:
+    """Return the chains with their clips, in the teacher's order, not filtered yet."""
+    results = []
     for row in read_jsonl(ctx.inputs["distil"] / "chains.jsonl"):
         if row["id"] not in clips:
-            raise InvalidData(f"the chain `{row['id']}` is of no training clip", hint="run `distil` again")
-        answer = parse(fmt, row["text"])
-        verdicts.append(Verdict(clips[row["id"]], answer, row["text"], row.get("sample", 0)))
-    return verdicts
+            raise InvalidData(f"the chain `{row['id']}` is not of a training clip", hint="run `distil` again")
+        answer = parse_answer(fmt, row["text"])
+        results.append(ChainResult(clips[row["id"]], answer, row["text"], row.get("sample", 0)))
+    return results
 
 
-def read_failures(ctx: Context, clips: Mapping[str, Clip], chains: Sequence[Verdict]) -> Failures:
-    """The clips without a chain and why. Raises `InvalidData` if `distil` says nothing of one, or says both.
+def read_failures(ctx: Context, clips: Mapping[str, Clip], chains: Sequence[ChainResult]) -> Failures:
+    """Return the clips without a chain, with reasons. Raises `InvalidData` for a clip with neither or both.
 
-    `distil` always says which failed. Chains that were adopted for its output need not be of every clip.
+    Adopted chains have no failed.jsonl, and need not be of every clip.
     """
     path = ctx.inputs["distil"] / "failed.jsonl"
-    answered = {verdict.clip.id for verdict in chains}
+    answered = {result.clip.id for result in chains}
     if not path.exists():
         return [(clip, NOT_ADOPTED) for name, clip in clips.items() if name not in answered]
     failed = {row["id"]: row["reason"] for row in read_jsonl(path)}
@@ -106,46 +112,48 @@ def read_failures(ctx: Context, clips: Mapping[str, Clip], chains: Sequence[Verd
     return [(clip, failed[name]) for name, clip in clips.items() if name in failed]
 
 
-def tokens(ctx: Context, verdicts: Sequence[Verdict]) -> dict[str, int]:
-    """Length of each chain of thought in the student's tokens, all counted in one call."""
+def count_tokens(ctx: Context, results: Sequence[ChainResult]) -> dict[str, int]:
+    """Return the length of each chain of thought in the student's tokens, counted in one call."""
     from runtime.models import MODELS  # torch, which the other filters do not need
 
     spec = ctx.section("student", StudentSpec)
     tokenizer = MODELS[spec.kind].tokenizer(spec, ctx.inputs.get("weights"))
-    thoughts = list(dict.fromkeys(v.answer.think or "" for v in verdicts))
+    thoughts = list(dict.fromkeys(r.answer.think or "" for r in results))
     counted = tokenizer(thoughts, add_special_tokens=False)
     return {think: len(ids) for think, ids in zip(thoughts, counted["input_ids"], strict=True)}
 
 
-def _kept(verdict: Verdict, fmt: AnyFormat, spec: Filters) -> dict[str, Any]:
-    replaced = spec.replace_score_with_label and verdict.answer.polarity == verdict.clip.polarity
-    text = with_label(fmt, verdict.answer, verdict.clip) if replaced else verdict.text
-    return {"id": verdict.clip.id, "text": text, **({"flags": verdict.flags} if verdict.flags else {})}
+def _chain_row(result: ChainResult, fmt: AnyFormat, spec: Filters) -> dict[str, Any]:
+    replaced = spec.replace_score_with_label and result.answer.polarity == result.clip.polarity
+    text = with_label(fmt, result.answer, result.clip) if replaced else result.text
+    return {"id": result.clip.id, "text": text, **({"flags": result.flags} if result.flags else {})}
 
 
-def _dropped(verdict: Verdict) -> dict[str, Any]:
-    assert verdict.failed is not None
-    name, (reason, value) = verdict.failed
-    return {"id": verdict.clip.id, "filter": name, "reason": reason, "value": value, "text": verdict.text}
+def _dropped_row(result: ChainResult) -> dict[str, Any]:
+    assert result.failed is not None
+    name, (reason, value) = result.failed
+    return {"id": result.clip.id, "filter": name, "reason": reason, "value": value, "text": result.text}
 
 
 def with_label(fmt: AnyFormat, answer: Answer, clip: Clip) -> str:
-    """The chain with the label as its score (paper)."""
-    text = target(fmt, clip.polarity, answer.think or "", clip.label)
-    again = parse(fmt, text)
-    assert again.well_formed, text
-    assert again.polarity == clip.polarity, text
-    assert again.think == answer.think, text
-    assert again.score is not None, text
-    assert abs(again.score - clip.label) <= 0.5001 * 10**-fmt.label_decimals, text
+    """Return the chain with the label as its score (paper)."""
+    text = canonical_answer(fmt, clip.polarity, answer.think or "", clip.label)
+    parsed = parse_answer(fmt, text)
+    assert parsed.well_formed, text
+    assert parsed.polarity == clip.polarity, text
+    assert parsed.think == answer.think, text
+    assert parsed.score is not None, text
+    assert abs(parsed.score - clip.label) <= 0.5001 * 10**-fmt.label_decimals, text
     return text
 
 
 def _refuse_too_few(result: dict[str, Any], spec: Filters) -> None:
-    """Refuse to train on too little of all, or of one polarity (METHOD 3)."""
+    """Raise `InvalidData` if too few chains are left, of all or of one polarity (METHOD 3)."""
     log_line(f"kept {result['kept']} of {result['in']} clips; dropped: {result['dropped'] or 'none'}")
     if "failed" in result:
-        log_line(f"the teacher gave no answer to {sum(result['failed'].values())}: {result['failed']}")
+        log_line(
+            f"clips without an answer of the teacher: {sum(result['failed'].values())}: {result['failed']}"
+        )
     fraction = result["kept"] / result["in"] if result["in"] else 0.0
     if result["kept"] == 0 or fraction < spec.min_keep_fraction:
         raise InvalidData(
@@ -158,7 +166,7 @@ def _refuse_too_few(result: dict[str, Any], spec: Filters) -> None:
         if part["kept"] >= spec.min_keep_polarity:
             continue
         if part["in"] < 2 * spec.min_keep_polarity:
-            log_line(f"warning: {few}, and the set has hardly more; the student may never say it")
+            log_line(f"warning: {few}, and the set has few more; the student may never answer it")
             continue
         raise InvalidData(
             f"{few}, fewer than `filters.min_keep_polarity` = {spec.min_keep_polarity}; dropped: {part['dropped']}",

@@ -1,9 +1,9 @@
-"""prepare: the files of a data set -> clips with media and a manifest.
+"""The stage `prepare`: turn the files of a data set into clips with media and a manifest.
 
 Reads   data/       the staged files of the data set
 Writes  manifest.jsonl, clips/…, dataset.json
 
-Recordings are copied as they are. Where a data set has none, voice and face are drawn from the rating
+Recordings are copied as they are. Where a data set has none, voice and face are rendered from the rating
 (runtime/media/render.py).
 """
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     from runtime.process.context import Context
 
 Media = tuple[str, float, str, tuple[str, ...]]
-"""Name below the output, seconds, BLAKE3, and what the file lacks of picture and sound."""
+"""Name below the output, seconds, BLAKE3, and which of "video" and "audio" the file lacks."""
 NOTE = "text and ratings are human; voice and face are rendered"
 
 
 def run(ctx: Context) -> dict[str, Any]:
-    """Counts by split, by polarity, and of clips without sound or picture."""
+    """Return counts by split, by polarity, and of clips without sound or video."""
     spec = ctx.stage.preimage["spec"]
     facts = find_dataset(spec["dataset"], ctx.inputs["data"])
     limit: Limit = ctx.section("limit", Limit)
@@ -57,13 +57,13 @@ def run(ctx: Context) -> dict[str, Any]:
     if facts.reader in RECORDED:
         make = partial(_copy, facts.reader, facts.name, ctx.inputs["data"], ctx.out)
     clips = []
-    for row, made in zip(rows, map_processes(make, rows), strict=True):
+    for row, media in zip(rows, map_processes(make, rows), strict=True):
         polarity = polarity_of(row.label, facts.family, facts.high)
-        clips.append(Clip(row.id, facts.name, row.split, row.text, row.label, polarity, *made))
+        clips.append(Clip(row.id, facts.name, row.split, row.text, row.label, polarity, *media))
         ctx.progress(len(clips), len(rows), "clips")
     if not clips:
         raise InvalidData(
-            f"the data set `{facts.name}` has no clips", hint="see the files it was staged from"
+            f"the data set `{facts.name}` has no clips", hint="check the files it was staged from"
         )
 
     write_manifest(ctx.out, clips)
@@ -94,16 +94,16 @@ def _render(out: Path, seed: int, row: Row) -> Media:
 
 
 def _copy(reader: str, name: str, data: Path, out: Path, row: Row) -> Media:
-    """Raises `InvalidData` for a clip that no student could see and hear."""
+    """Copy a recording. Raises `InvalidData` for one that cannot be decoded."""
     assert row.source is not None
     source = RECORDED[reader].clip_path(name, data, row)
-    found = probe(source)
-    if found.problem:
+    probed = probe(source)
+    if probed.problem:
         raise InvalidData(
-            f"the clip `{row.id}` cannot be used: {source}: {found.problem}",
+            f"the clip `{row.id}` cannot be decoded: {source}: {probed.problem}",
             hint=f"`c2f-spec data check {name} --from DIR` lists every such clip",
         )
     media = str(PurePosixPath("clips", row.source[0], source.name))
     (out / media).parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, out / media)
-    return media, found.duration_s, digest_file(out / media).blake3, found.lacks
+    return media, probed.duration_s, digest_file(out / media).blake3, probed.lacks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runtime.teachers.lexicon import Lexicon
-from runtime.teachers.openai import openai
+from runtime.teachers.openai import build_openai_teacher
 from runtime.teachers.transformers import Transformers
 from runtime.teachers.vllm import Vllm
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 TEACHERS: dict[str, Callable[[Any, Task], Teacher]] = {
     "lexicon": Lexicon,
-    "openai": openai,
+    "openai": build_openai_teacher,
     "transformers": Transformers,
     "vllm": Vllm,
 }
-"""Called with the spec's `teacher` and the task; raises `InvalidStageSpec` for a task that the teacher cannot do."""
+"""Constructors of teachers, called with the spec's `teacher` and the task; they raise `InvalidStageSpec` for a wrong task."""

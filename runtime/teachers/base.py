@@ -1,7 +1,7 @@
-"""What every teacher is given, and the one thing it does.
+"""The protocol of teachers, and their task and questions.
 
-A teacher sees a clip's words and media, and of its label what `teacher.label_visibility` says, which by default is
-nothing (METHOD 3: the paper compares with the labels afterwards, in the filters).
+A teacher gets a clip's words and media, and of its label what `teacher.label_visibility` says, by default nothing
+(METHOD 3: the paper compares with the labels afterwards, in the filters).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is asked of every clip alike, and where."""
+    """The settings that are the same for every clip."""
 
     format: AnyFormat
     media: Media
@@ -30,23 +30,23 @@ class Task:
     high: float
     family: str
     rendered: bool
-    """The clips are drawn by `runtime/media/render.py`."""
+    """True for clips that `runtime/media/render.py` draws."""
     endpoint: Endpoint | None = None
     shards: int = 1
-    """Pods that share the clips."""
+    """Number of pods that share the clips."""
     spent: float = 0.0
-    """What earlier attempts of this pod's share cost."""
+    """Cost of earlier attempts of this pod's share."""
     weights: Path | None = None
     """The staged folder of the teacher's weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One chain that is asked for."""
+    """A request for one chain of a clip."""
 
     id: str
     sample: int
-    """Which of the clip's chains."""
+    """Number of the chain among those of its clip, from 0."""
     text: str
     """The words of the clip."""
     prompt: str
@@ -54,7 +54,7 @@ class Question:
     media: Path
     duration_s: float
     lacks: tuple[str, ...] = ()
-    """Of "video" and "audio"; the prompt says so."""
+    """Missing media, of "video" and "audio"; the prompt says so."""
     seed: int = 0
 
 
@@ -62,18 +62,18 @@ class Teacher(Protocol):
     """Writes answers."""
 
     batch: int
-    """Questions that it is asked at once."""
-    at_once: int
-    """Threads that may ask it; 0: it computes and neither waits nor costs, so that processes share the clips."""
+    """Questions a call of `write`."""
+    concurrency: int
+    """Threads that may call `write`; 0 for a teacher that computes without waiting or cost, for which processes share the clips."""
 
     def write(self, questions: Sequence[Question]) -> list[Reply | RequestFailed]:
-        """An answer to each, with the teacher's own polarity and score, or why there is none."""
+        """Return an answer to each question, with the teacher's own polarity and score, or the failure."""
         ...
 
     def give_up(self) -> None:
-        """Try nothing again: the stage is ending. What is under way may still be answered."""
+        """Stop retries because the stage is ending. Requests in flight may still be answered."""
         ...
 
     def close(self) -> None:
-        """End what it started."""
+        """Release resources."""
         ...

@@ -1,4 +1,4 @@
-"""The demo's teacher: words by a lexicon, voice and face by measuring, a chain of fixed phrases.
+"""The teacher `lexicon` of the demo: words by a lexicon, voice and face by measuring, a chain of fixed phrases.
 
 Words: VADER's compound (Hutto and Gilbert 2014, https://github.com/cjhutto/vaderSentiment, MIT) and the two words it
 rates strongest. Voice and face: `runtime/media/measure.py` on the decoded media, turned into the leanings that
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import InvalidStageSpec
 from runtime.endpoints.replies import Reply
 from runtime.media.measure import measure
-from runtime.text.chains import number, target
+from runtime.text.chains import canonical_answer, format_score
 from runtime.text.clips import polarity_of
 from runtime.text.prompts import HEADINGS
 
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
     from runtime.teachers.base import Question, Task
 
 WEIGHTS = {"words": 0.2, "pitch": 0.26, "energy": 0.05, "mouth": 0.26, "brows": 0.05}
-"""Of leanings (1 = the top of the range) in the overall leaning."""
+"""Weights of the leanings (1 is the top of the range) in the overall leaning."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leanings:
-    """What each clue says: -1 the bottom of the range, 1 its top, beyond it where the noise takes it."""
+    """The leaning of each clue: -1 is the bottom of the range, 1 its top; noise may exceed both."""
 
     words: float
     pitch: float
@@ -62,18 +62,18 @@ class Leanings:
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """Refuses what is not English or not drawn by us: its lexicon and its measures would mean nothing."""
+    """Rejects clips that are not English or not rendered, for which its lexicon and measures mean nothing."""
 
     spec: Any
     task: Task
     batch = 1
-    at_once = 0
+    concurrency = 0
 
     def __post_init__(self) -> None:
         if self.task.language != "en" or not self.task.rendered:
             raise InvalidStageSpec(
-                "the teacher `lexicon` knows English words and drawn speakers only",
-                hint="name a teacher with weights, or train on a data set whose media are rendered (icwsm2014-movie)",
+                "the teacher `lexicon` supports English and rendered speakers only",
+                hint="use a teacher with weights, or train on a data set whose media are rendered (icwsm2014-movie)",
             )
 
     def write(self, questions: Sequence[Question]) -> list[Reply | RequestFailed]:
@@ -83,40 +83,40 @@ class Lexicon:
         return Reply(self.answer(question.text, question.media), None, None, 0.0, "stop")
 
     def give_up(self) -> None:
-        """It tries everything once."""
+        """Do nothing: there are no retries."""
 
     def close(self) -> None:
-        """Nothing was started."""
+        """Do nothing: there are no resources."""
 
     def answer(self, text: str, media: Path) -> str:
-        """The canonical answer to the clip that says `text`."""
-        seen = leanings(text, measure(media, self.task.media))
+        """Return the canonical answer to the clip with the words `text`."""
+        clues = leanings(text, measure(media, self.task.media))
         middle, half = (self.task.low + self.task.high) / 2, (self.task.high - self.task.low) / 2
-        score = float(number(middle + half * seen.overall, self.task.format.label_decimals))
-        return target(
-            self.task.format, polarity_of(score, self.task.family, self.task.high), chain(text, seen), score
+        score = float(format_score(middle + half * clues.overall, self.task.format.label_decimals))
+        return canonical_answer(
+            self.task.format, polarity_of(score, self.task.family, self.task.high), chain(text, clues), score
         )
 
 
-def leanings(text: str, shown: Measures) -> Leanings:
-    """The inverse of how `runtime/media/render.py` draws a leaning."""
+def leanings(text: str, measures: Measures) -> Leanings:
+    """Return the leanings, by the inverse of how `runtime/media/render.py` draws them."""
     return Leanings(
         words=_vader().polarity_scores(text)["compound"],
-        pitch=math.log2(shown.pitch_hz / 300) / 0.65,
-        energy=(shown.level_db + 24) / 4,
-        mouth=shown.mouth_px / 3,
-        brows=shown.brows_px / 1.2,
+        pitch=math.log2(measures.pitch_hz / 300) / 0.65,
+        energy=(measures.level_db + 24) / 4,
+        mouth=measures.mouth_px / 3,
+        brows=measures.brows_px / 1.2,
     )
 
 
-def chain(text: str, seen: Leanings) -> str:
-    """The four parts, one a line."""
+def chain(text: str, clues: Leanings) -> str:
+    """Return the four parts of the chain, one a line."""
     rated = ", ".join(strongest(text))
     parts = (
-        f"the words are {_side(seen.words)}" + (f" ({rated})" if rated else ""),
-        f"the mouth {_mouth(seen.mouth)} and the brows are {_three(seen.brows, 'lowered', 'level', 'raised')}",
-        f"the voice is {_pitch(seen.pitch)} and {_three(seen.energy, 'quiet', 'even', 'loud')}",
-        f"{_together(seen)}; overall {_side(2 * seen.overall)}",
+        f"the words are {_side(clues.words)}" + (f" ({rated})" if rated else ""),
+        f"the mouth {_mouth(clues.mouth)} and the brows are {_three(clues.brows, 'lowered', 'level', 'raised')}",
+        f"the voice is {_pitch(clues.pitch)} and {_three(clues.energy, 'quiet', 'even', 'loud')}",
+        f"{_together(clues)}; overall {_side(2 * clues.overall)}",
     )
     return "\n".join(
         f"{n}. {heading}: {part}."
@@ -125,7 +125,7 @@ def chain(text: str, seen: Leanings) -> str:
 
 
 def strongest(text: str, most: int = 2) -> list[str]:
-    """The words of `text` that the lexicon rates strongest, in the order of the text."""
+    """Return the words of `text` that the lexicon rates strongest, in the order of the text."""
     lexicon: dict[str, float] = _vader().lexicon
     words = [
         w
@@ -136,25 +136,25 @@ def strongest(text: str, most: int = 2) -> list[str]:
     return sorted(best, key=words.index)
 
 
-def _together(seen: Leanings) -> str:
-    """Which clues point which way, for example `words and face are positive, the voice is mixed`."""
+def _together(clues: Leanings) -> str:
+    """Return which clues point which way, for example `words and face are positive, the voice is mixed`."""
     signs = {
-        "the words": seen.words,
-        "the face": 0.84 * seen.mouth + 0.16 * seen.brows,
-        "the voice": 0.84 * seen.pitch + 0.16 * seen.energy,
+        "the words": clues.words,
+        "the face": 0.84 * clues.mouth + 0.16 * clues.brows,
+        "the voice": 0.84 * clues.pitch + 0.16 * clues.energy,
     }
-    said = []
+    phrases = []
     for name in ("positive", "mixed", "negative"):
-        which = [
+        pointing = [
             clue
             for clue, leaning in signs.items()
             if _three(leaning, "negative", "mixed", "positive", 0.1) == name
         ]
-        if which:
-            said.append(
-                f"{' and '.join(which)} {'is' if which in (['the face'], ['the voice']) else 'are'} {name}"
+        if pointing:
+            phrases.append(
+                f"{' and '.join(pointing)} {'is' if pointing in (['the face'], ['the voice']) else 'are'} {name}"
             )
-    return ", ".join(said)
+    return ", ".join(phrases)
 
 
 def _side(leaning: float) -> str:

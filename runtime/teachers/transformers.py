@@ -1,9 +1,9 @@
-"""A teacher whose weights transformers runs inside the stage: the thinker of an omni model, or any model whose processor
-takes `text`, `videos` and `audio` as those of the Qwen omni family do.
+"""A teacher that transformers runs inside the stage: the thinker of an omni model, or a model with a similar processor.
 
-Clips are answered in batches that are the same after whatever interruption, and each draws from a generator of its own:
-adding Gumbel noise to the scores and taking the largest is sampling from their softmax, so one greedy pass samples
-every row by its own seed. On CPU the answer of a clip is the same in every run; on a GPU as far as its kernels are.
+Its processor must take `text`, `videos` and `audio` as those of the Qwen omni family do.
+
+Batches are the same after an interruption, and each clip has its own generator: adding Gumbel noise to the scores and
+taking the largest is sampling from their softmax, so one greedy pass samples every row by its own seed. On CPU the answer of a clip is the same in every run; on a GPU as far as its kernels are.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import InvalidData, InvalidStageSpec
 from runtime.endpoints.replies import Reply, RequestFailed
 from runtime.media import decode
-from runtime.text.prompts import turn
+from runtime.text.prompts import user_turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,50 +31,50 @@ THINKERS = {
     "qwen2_5_omni": "Qwen2_5OmniThinkerForConditionalGeneration",
     "qwen3_omni_moe": "Qwen3OmniMoeThinkerForConditionalGeneration",
 }
-"""Of models that also talk, the part that writes; the rest would only take memory."""
-ROWS = 8
-"""Clips that are answered at once."""
+"""The class of the part that writes, for models that also talk; the rest would only take memory."""
+BATCH_SIZE = 8
+"""Clips in a batch."""
 
 
 class Transformers:
     """Model and processor on all GPUs that are visible, or on the CPU."""
 
-    batch = ROWS
-    at_once = 1
+    batch = BATCH_SIZE
+    concurrency = 1
 
     def __init__(self, spec: TransformersTeacher, task: Task) -> None:
         """Raises `InvalidStageSpec` without weights, `InvalidData` for a folder that holds none of such a model."""
         if task.weights is None:
             raise InvalidStageSpec(
-                f"the weights of `{spec.model}` were not handed to this stage",
-                hint=f"stage them: c2f-spec model add {spec.model}",
+                f"the weights of `{spec.model}` are missing in this stage",
+                hint=f"run `c2f-spec model add {spec.model}`",
             )
         self._spec, self._task = spec, task
         self._model, self._processor = load(task.weights)
 
     def write(self, questions: Sequence[Question]) -> list[Reply | RequestFailed]:
         """Clips that cannot be decoded fail alone; the others of the batch are answered without them."""
-        seen: dict[str, _Seen | RequestFailed] = {q.id: self._see(q) for q in questions}
-        good = [q for q in questions if not isinstance(seen[q.id], RequestFailed)]
-        replies = iter(self._generate(good, [s for q in good if isinstance(s := seen[q.id], _Seen)]))
-        return [s if isinstance(s := seen[q.id], RequestFailed) else next(replies) for q in questions]
+        decoded: dict[str, _Decoded | RequestFailed] = {q.id: self._decode(q) for q in questions}
+        good = [q for q in questions if not isinstance(decoded[q.id], RequestFailed)]
+        replies = iter(self._generate(good, [s for q in good if isinstance(s := decoded[q.id], _Decoded)]))
+        return [s if isinstance(s := decoded[q.id], RequestFailed) else next(replies) for q in questions]
 
     def give_up(self) -> None:
-        """It tries everything once."""
+        """Do nothing: there are no retries."""
 
     def close(self) -> None:
-        """The process ends soon, and its memory with it."""
+        """Do nothing: the process ends soon, and its memory with it."""
 
-    def _see(self, question: Question) -> _Seen | RequestFailed:
+    def _decode(self, question: Question) -> _Decoded | RequestFailed:
         media = self._task.media
         try:
             frames = None if "video" in question.lacks else decode.frames(question.media, media)
             sound = None if "audio" in question.lacks else decode.audio(question.media)
         except InvalidData as error:
             return RequestFailed("media", error.message)
-        return _Seen(frames, sound)
+        return _Decoded(frames, sound)
 
-    def _generate(self, questions: Sequence[Question], seen: Sequence[_Seen]) -> list[Reply]:
+    def _generate(self, questions: Sequence[Question], decoded: Sequence[_Decoded]) -> list[Reply]:
         """One reply to each question."""
         import torch
         from transformers import GenerationConfig, LogitsProcessorList
@@ -82,9 +82,9 @@ class Transformers:
         if not questions:
             return []
         began = time.monotonic()
-        inputs = self._inputs(questions, seen)
+        inputs = self._inputs(questions, decoded)
         tokenizer, spec = self._processor.tokenizer, self._spec
-        ends = _ends(self._model, tokenizer)
+        ends = _end_tokens(self._model, tokenizer)
         settings = GenerationConfig(
             max_new_tokens=spec.max_new_tokens,
             do_sample=False,
@@ -95,57 +95,58 @@ class Transformers:
                 i for i, token in tokenizer.added_tokens_decoder.items() if token.special and i not in ends
             ),
         )
-        drawn = LogitsProcessorList()
+        processors = LogitsProcessorList()
         if spec.temperature > 0:
             device = self._model.device
-            drawn.append(Drawn([q.seed for q in questions], spec.temperature, spec.top_p, device))
+            processors.append(
+                GumbelSampler([q.seed for q in questions], spec.temperature, spec.top_p, device)
+            )
         with torch.inference_mode():
-            made = self._model.generate(**inputs, generation_config=settings, logits_processor=drawn)
+            output = self._model.generate(**inputs, generation_config=settings, logits_processor=processors)
         seconds = (time.monotonic() - began) / len(questions)
         prompt = inputs["input_ids"].shape[1]
-        given = inputs["attention_mask"].sum(-1).tolist()
+        prompt_tokens = inputs["attention_mask"].sum(-1).tolist()
         return [
             _reply(row[prompt:].tolist(), int(n), seconds, tokenizer, ends)
-            for row, n in zip(made, given, strict=True)
+            for row, n in zip(output, prompt_tokens, strict=True)
         ]
 
-    def _inputs(self, questions: Sequence[Question], seen: Sequence[_Seen]) -> Any:
-        """What the model is given, on its device: padded on the left, each clip with its own rate of frames."""
+    def _inputs(self, questions: Sequence[Question], decoded: Sequence[_Decoded]) -> Any:
+        """Return the model's inputs on its device: padded on the left, each clip with its own rate of frames."""
         import torch
 
         processor = self._processor
         video = processor.video_processor
         texts = [
             processor.apply_chat_template(
-                [{"role": "user", "content": turn(q.prompt, self._task.language, q.lacks)}],
+                [{"role": "user", "content": user_turn(q.prompt, self._task.language, q.lacks)}],
                 tokenize=False,
                 add_generation_prompt=True,
             )
             for q in questions
         ]
-        shown = [(q, s.frames) for q, s in zip(questions, seen, strict=True) if s.frames is not None]
+        with_video = [(q, s.frames) for q, s in zip(questions, decoded, strict=True) if s.frames is not None]
         factor = video.patch_size * video.merge_size
         batch = processor(
             text=texts,
-            videos=[_fitted(frames, factor) for _, frames in shown] or None,
-            audio=[s.sound for s in seen if s.sound is not None] or None,
+            videos=[_resize_to_patches(frames, factor) for _, frames in with_video] or None,
+            audio=[s.sound for s in decoded if s.sound is not None] or None,
             videos_kwargs={"do_resize": False, "do_sample_frames": False},
             padding=True,
             return_tensors="pt",
         )
-        if shown:
+        if with_video:
             # The processor knows one rate for all; placeholders do not depend on it, positions in time do.
             batch["video_second_per_grid"] = torch.tensor(
-                [video.temporal_patch_size * q.duration_s / len(frames) for q, frames in shown]
+                [video.temporal_patch_size * q.duration_s / len(frames) for q, frames in with_video]
             )
-        asked = sum(frames is not None for frames in (s.frames for s in seen))
-        if asked and "video_grid_thw" not in batch:
-            raise InvalidData("the teacher's processor took no video", hint="name an omni model")
+        if with_video and "video_grid_thw" not in batch:
+            raise InvalidData("the teacher's processor ignores video", hint="use an omni model")
         return batch.to(self._model.device).to(self._model.dtype)
 
 
-class _Seen:
-    """What was decoded of a clip."""
+class _Decoded:
+    """Frames and sound of a clip."""
 
     __slots__ = ("frames", "sound")
 
@@ -153,8 +154,8 @@ class _Seen:
         self.frames, self.sound = frames, sound
 
 
-class Drawn:
-    """Scores (rows, vocabulary) whose largest is a sample of their nucleus at a temperature, by each row's own seed."""
+class GumbelSampler:
+    """Turns scores (rows, vocabulary) into scores whose largest is a sample of their nucleus, by each row's own seed."""
 
     def __init__(self, seeds: Sequence[int], temperature: float, top_p: float, device: torch.device) -> None:
         import torch
@@ -178,10 +179,10 @@ class Drawn:
 
 
 def load(folder: Path) -> tuple[Any, Any]:
-    """Model and processor of a staged folder, without a network. Raises `InvalidData` unless every tensor was restored."""
+    """Load model and processor of a staged folder, without a network. Raises `InvalidData` unless every tensor is restored."""
     import torch
 
-    import runtime.models.compat  # noqa: F401  # isort: skip  before transformers looks for torchvision
+    import runtime.models.patches  # noqa: F401  # isort: skip  before transformers looks for torchvision
     import transformers
     from transformers import AutoConfig, AutoProcessor
 
@@ -190,11 +191,11 @@ def load(folder: Path) -> tuple[Any, Any]:
     model_class = getattr(transformers, name, None)
     if model_class is None:
         raise InvalidData(
-            f"{folder} is of a model that transformers does not know: `{name or config.model_type}`"
+            f"{folder} holds a model that transformers does not support: `{name or config.model_type}`"
         )
     own = config.get_text_config() if config.model_type not in THINKERS else None
     spread = {"device_map": "auto"} if torch.cuda.device_count() > 1 else {}
-    model, found = model_class.from_pretrained(
+    model, info = model_class.from_pretrained(
         folder,
         **({} if own is not None else {"config": config.thinker_config}),
         local_files_only=True,
@@ -202,7 +203,7 @@ def load(folder: Path) -> tuple[Any, Any]:
         output_loading_info=True,
         **spread,
     )
-    lost = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
+    lost = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
     if lost:
         raise InvalidData(f"{folder} lacks {len(lost)} tensors of the model, among them `{lost[0]}`")
     if not spread and torch.cuda.is_available():
@@ -210,23 +211,23 @@ def load(folder: Path) -> tuple[Any, Any]:
     return model.eval(), AutoProcessor.from_pretrained(folder, local_files_only=True)
 
 
-def _ends(model: Any, tokenizer: Any) -> list[int]:
-    """Tokens that end a reply."""
-    given = model.generation_config.eos_token_id
-    given = tokenizer.eos_token_id if given is None else given
-    return [given] if isinstance(given, int) else list(given)
+def _end_tokens(model: Any, tokenizer: Any) -> list[int]:
+    """Return the tokens that end a reply."""
+    ends = model.generation_config.eos_token_id
+    ends = tokenizer.eos_token_id if ends is None else ends
+    return [ends] if isinstance(ends, int) else list(ends)
 
 
-def _reply(ids: list[int], given: int, seconds: float, tokenizer: Any, ends: list[int]) -> Reply:
+def _reply(ids: list[int], prompt_tokens: int, seconds: float, tokenizer: Any, ends: list[int]) -> Reply:
     stop = next((n for n, token in enumerate(ids) if token in ends), None)
     kept = ids if stop is None else ids[:stop]
     text = tokenizer.decode(kept, skip_special_tokens=True)
     written = len(ids) if stop is None else stop + 1
-    return Reply(text, given, written, seconds, "length" if stop is None else "stop")
+    return Reply(text, prompt_tokens, written, seconds, "length" if stop is None else "stop")
 
 
-def _fitted(frames: NDArray[np.uint8], factor: int) -> torch.Tensor:
-    """Frames (T, height, width, RGB) as (T, RGB, height, width), sides rounded to what the model's patches divide."""
+def _resize_to_patches(frames: NDArray[np.uint8], factor: int) -> torch.Tensor:
+    """Return frames (T, height, width, RGB) as (T, RGB, height, width), with sides rounded to multiples of `factor`."""
     import torch
 
     video = torch.from_numpy(frames).permute(0, 3, 1, 2)

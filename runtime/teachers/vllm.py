@@ -1,8 +1,7 @@
-"""A teacher that vLLM serves: beside the stage's container on a cluster, as a child of the stage on this machine.
+"""A teacher that vLLM serves: beside the stage's container on a cluster, as a child of the stage on a local target.
 
-It is asked as any endpoint is. The child listens to this machine only, ends when the stage ends, however that ends, and
-what it prints is the stage's log. Not measured: vLLM does not install where this was written; what stands in for it in
-the tests speaks its protocol and takes its command line.
+Its client is that of any endpoint. The child listens on localhost only, ends however the stage ends, and prints into the
+stage's log. Not measured on a GPU: the tests have a substitute with its protocol and command line.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from c2f_spec.errors import InvalidStageSpec, Unreachable
 from c2f_spec.spec import teacher as served
 from c2f_spec.spec.handoff import Endpoint
 from runtime.console import log_line
-from runtime.teachers.openai import Served
+from runtime.teachers.openai import ChatTeacher
 
 if TYPE_CHECKING:
     from c2f_spec.spec.teacher import VllmTeacher
     from runtime.teachers.base import Task
 
 START_SECONDS = 1800.0
-"""For loading the weights of the largest teachers and for capturing CUDA graphs."""
+"""Limit for loading the weights of the largest teachers and for capturing CUDA graphs."""
 STOP_SECONDS = 10.0
-LOOK_SECONDS = 0.5
+POLL_SECONDS = 0.5
 PR_SET_PDEATHSIG = 1
 """https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
 
 
-class Vllm(Served):
-    """The client, and the server where nobody else started it."""
+class Vllm(ChatTeacher):
+    """The client, and the server where the placement has none."""
 
     def __init__(self, spec: VllmTeacher, task: Task) -> None:
         endpoint = task.endpoint or Endpoint()
@@ -61,20 +60,20 @@ class Vllm(Served):
 
 
 def start(spec: VllmTeacher, task: Task, endpoint: Endpoint) -> tuple[subprocess.Popen[bytes], str]:
-    """A server that answers, and its URL.
+    """Start a server, wait until it answers, and return it with its URL.
 
     Raises `InvalidStageSpec` where there is no vLLM or no weights, `Unreachable` for a server that ends or never answers.
     """
     program = shutil.which("vllm")
     if program is None:
         raise InvalidStageSpec(
-            "there is no program `vllm` on this machine",
+            "the program `vllm` is not found",
             hint="install vLLM into the environment, or use a teacher of kind `transformers`",
         )
     if task.weights is None:
         raise InvalidStageSpec(
-            f"the weights of `{spec.model}` were not handed to this stage",
-            hint=f"stage them: c2f-spec model add {spec.model}",
+            f"the weights of `{spec.model}` are missing in this stage",
+            hint=f"run `c2f-spec model add {spec.model}`",
         )
     port = _free_port()
     command = served.command(
@@ -108,15 +107,15 @@ def _wait(child: subprocess.Popen[bytes], health: str) -> None:
     while time.monotonic() - began < START_SECONDS:
         if child.poll() is not None:
             raise Unreachable(
-                f"vLLM ended with {child.returncode} before it answered", hint="its last words are in the log"
+                f"vLLM ended with {child.returncode} before it answered", hint="see the end of the log"
             )
         try:
-            if pool.request("GET", health, timeout=LOOK_SECONDS, retries=False).status == 200:
+            if pool.request("GET", health, timeout=POLL_SECONDS, retries=False).status == 200:
                 log_line(f"vLLM answers after {time.monotonic() - began:.0f} s")
                 return
         except urllib3.exceptions.HTTPError:
-            time.sleep(LOOK_SECONDS)
-    raise Unreachable(f"vLLM did not answer within {START_SECONDS:g} s", hint="its last words are in the log")
+            time.sleep(POLL_SECONDS)
+    raise Unreachable(f"vLLM timed out after {START_SECONDS:g} s", hint="see the end of the log")
 
 
 def _end_with_parent() -> None:

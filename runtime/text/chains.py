@@ -1,7 +1,7 @@
-"""The one serialiser and the one grammar of answers (METHOD 1.3, 2).
+"""Write and parse answers: the only serialiser and grammar (METHOD 1.3, 2).
 
-SFT targets, hint prefixes, prompts and test fixtures are all written here, and answers are read here, strictly for
-the format reward and leniently for the rest. A canonical answer:
+SFT targets, hint prefixes and prompts are written here, and answers are parsed here, strictly for the format reward and
+leniently for the rest. A canonical answer:
 
     <polarity>Negative</polarity>
 
@@ -26,35 +26,35 @@ from c2f_spec.spec.sections import C2f, Dc, Direct
 from runtime.text.prompts import PROMPTS
 
 if TYPE_CHECKING:
-    from runtime.text.clips import Polarity
+    from c2f_spec.spec.formats import Polarity
 
 AnyFormat = C2f | Dc | Direct
 F = TypeVar("F", bound=AnyFormat)
 
-WORDS: dict[str, Polarity] = {
+PARSED_POLARITIES: dict[str, Polarity] = {
     "negative": "negative", "neutral": "neutral", "positive": "positive",
     "消极": "negative", "负面": "negative", "中性": "neutral", "积极": "positive", "正面": "positive",
 }  # fmt: skip
-SPOKEN: dict[str, dict[str, str]] = {
+POLARITY_WORDS: dict[str, dict[str, str]] = {
     "en": {"negative": "Negative", "neutral": "Neutral", "positive": "Positive"},
     "zh": {"negative": "消极", "neutral": "中性", "positive": "积极"},
 }
-"""The words that are written, by `format.polarity_words`; `WORDS` has all that are read."""
+"""Written words of polarities, by `format.polarity_words`; `PARSED_POLARITIES` has all that are parsed."""
 NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
-"""In ASCII digits. White space around it may be any, as Chinese text has one of its own."""
+"""A number in ASCII digits. Any white space may surround it, also that of Chinese text."""
 SIGNS = str.maketrans({"\u2212": "-", "\uff0d": "-", "\uff0b": "+"})
 """Minus and plus signs that models write instead of ASCII."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What could be read from an answer. A direct answer has no polarity and no chain."""
+    """A parsed answer. A direct answer has no polarity and no chain."""
 
     polarity: Polarity | None
     think: str | None
     score: float | None
     well_formed: bool
-    """The whole text is exactly the format: the format reward."""
+    """True if the whole text is exactly in the format, for the format reward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,63 +64,63 @@ class Tags:
     score: str
 
 
-def tags(fmt: C2f | Dc) -> Tags:
+def tag_names(fmt: C2f | Dc) -> Tags:
     if isinstance(fmt, Dc):
         return Tags(fmt.polarity_tag, fmt.think_tag, fmt.score_tag)
     return Tags("polarity", "think", "score")
 
 
-def spoken(fmt: F, language: str) -> F:
-    """`fmt` for the clips of a data set in `language`: it says `dataset` nowhere any more."""
+def resolve_language(fmt: F, language: str) -> F:
+    """Return `fmt` with the data set's `language` in place of `dataset`."""
     own = [name for name in ("language", "polarity_words") if getattr(fmt, name, None) == "dataset"]
     return cast("F", fmt.model_copy(update=dict.fromkeys(own, language)))
 
 
-def prompt(fmt: AnyFormat, *, language: str, text: str, low: float, high: float) -> str:
-    """The user's turn for a clip: `language` is the data set's, `low` and `high` the range that the prompt names."""
-    fmt = spoken(fmt, language)
+def build_prompt(fmt: AnyFormat, *, language: str, text: str, low: float, high: float) -> str:
+    """Return the user's turn for a clip; `language` is the data set's, `low` and `high` the range in the prompt."""
+    fmt = resolve_language(fmt, language)
     values = {"text": text, "low": f"{low:g}", "high": f"{high:g}"}
     if not isinstance(fmt, Direct):
-        t = tags(fmt)
-        values |= {"p": t.polarity, "t": t.think, "s": t.score, **SPOKEN[fmt.polarity_words]}
+        t = tag_names(fmt)
+        values |= {"p": t.polarity, "t": t.think, "s": t.score, **POLARITY_WORDS[fmt.polarity_words]}
     template = PROMPTS[fmt.language, "direct" if isinstance(fmt, Direct) else "chain"]
     return re.sub(r"\{(\w+)\}", lambda m: values[m.group(1)], template)
 
 
-def number(score: float, decimals: int) -> str:
-    """Fixed decimals, and never a negative zero."""
+def format_score(score: float, decimals: int) -> str:
+    """Return `score` with fixed decimals, never as a negative zero."""
     written = f"{score:.{decimals}f}"
     return written.lstrip("-") if float(written) == 0 else written
 
 
-def target(fmt: AnyFormat, polarity: Polarity, think: str, score: float) -> str:
-    """The canonical answer, in a format that is `spoken`."""
-    written = number(score, fmt.label_decimals)
+def canonical_answer(fmt: AnyFormat, polarity: Polarity, think: str, score: float) -> str:
+    """Return the canonical answer, in a format with a resolved language."""
+    written = format_score(score, fmt.label_decimals)
     if isinstance(fmt, Direct):
         return written
-    t = tags(fmt)
-    return f"{hint(fmt, polarity, 'after_think_open')}{think.strip()}\n</{t.think}>\n\n<{t.score}>{written}</{t.score}>"
+    t = tag_names(fmt)
+    return f"{hint_prefix(fmt, polarity, 'after_think_open')}{think.strip()}\n</{t.think}>\n\n<{t.score}>{written}</{t.score}>"
 
 
-def hint(fmt: C2f | Dc, polarity: Polarity, end: str) -> str:
-    """The start of the canonical answer, up to where its tokens do not depend on what follows (METHOD 1.8)."""
-    t = tags(fmt)
-    prefix = f"<{t.polarity}>{SPOKEN[fmt.polarity_words][polarity]}</{t.polarity}>\n\n"
+def hint_prefix(fmt: C2f | Dc, polarity: Polarity, end: str) -> str:
+    """Return the start of the canonical answer whose tokens do not depend on what follows (METHOD 1.8)."""
+    t = tag_names(fmt)
+    prefix = f"<{t.polarity}>{POLARITY_WORDS[fmt.polarity_words][polarity]}</{t.polarity}>\n\n"
     return prefix + f"<{t.think}>\n" if end == "after_think_open" else prefix
 
 
-def parse(fmt: AnyFormat, text: str) -> Answer:
-    """Read an answer. Never raises: what cannot be read is `None`."""
-    return _parse_direct(text) if isinstance(fmt, Direct) else _parse_chain(tags(fmt), text)
+def parse_answer(fmt: AnyFormat, text: str) -> Answer:
+    """Parse an answer. Never raises: a field that cannot be parsed is `None`."""
+    return _parse_direct(text) if isinstance(fmt, Direct) else _parse_chain(tag_names(fmt), text)
 
 
-def without_score(fmt: AnyFormat, text: str) -> str:
-    """Why `parse` finds no score in `text`."""
+def missing_score_reason(fmt: AnyFormat, text: str) -> str:
+    """Return the reason why `parse_answer` finds no score in `text`."""
     if isinstance(fmt, Direct):
         found = {float(n) for n in re.findall(NUMBER, text.translate(SIGNS))}
         several = f"{len(found)} different numbers" if len(found) > 1 else "no finite number"
         return several if found else "no number"
-    name = tags(fmt).score
+    name = tag_names(fmt).score
     return f"no <{name}>" if _between(name, text) is None else f"no number in <{name}>"
 
 
@@ -137,7 +137,7 @@ def _parse_chain(t: Tags, text: str) -> Answer:
     body = _between(t.think, text)
     written = re.fullmatch(rf"\s*({NUMBER})\s*", (_between(t.score, text) or "").translate(SIGNS))
     score = _finite(float(written.group(1))) if written else None
-    polarity = WORDS.get(word.strip().lower()) if word is not None else None
+    polarity = PARSED_POLARITIES.get(word.strip().lower()) if word is not None else None
     once = all(
         text.count(f"<{slash}{name}>") == 1 for name in (t.polarity, t.think, t.score) for slash in ("", "/")
     )
@@ -153,12 +153,12 @@ def _parse_chain(t: Tags, text: str) -> Answer:
 
 
 def _between(tag: str, text: str) -> str | None:
-    """The text inside the first pair of `tag`."""
+    """Return the text inside the first pair of `tag`."""
     start = text.find(f"<{tag}>")
     end = text.find(f"</{tag}>", start) if start >= 0 else -1
     return text[start + len(f"<{tag}>") : end] if end >= 0 else None
 
 
 def _finite(score: float) -> float | None:
-    """A number of 400 digits reads as infinite, which no reward or metric could use."""
+    """Return `score`, or `None` for an infinite one, such as a number of 400 digits."""
     return score if math.isfinite(score) else None

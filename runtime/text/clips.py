@@ -1,4 +1,4 @@
-"""Clips, chains and predictions as JSON lines: what flows between the stages.
+"""Read and write clips, chains and predictions as JSON lines, the files between stages.
 
 manifest.jsonl    {"id": "test-17", "dataset": "icwsm2014-nyt", "split": "test", "text": "…", "label": -1.3,
                    "polarity": "negative", "media": "clips/test-17.mp4", "duration_s": 2.0, "blake3": "…"}
@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import InvalidData
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-
-Polarity = Literal["negative", "neutral", "positive"]
-POLARITIES: tuple[Polarity, ...] = ("negative", "neutral", "positive")
+    from c2f_spec.spec.formats import Polarity
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +38,11 @@ class Clip:
     duration_s: float
     blake3: str
     lacks: tuple[str, ...] = ()
-    """Of "video" and "audio": what the file does not have; the prompt says so (METHOD 2.7)."""
+    """Missing media of the file, of "video" and "audio"; the prompt says so (METHOD 2.7)."""
 
 
 def polarity_of(score: float, family: str, high: float = 1.0) -> Polarity:
-    """The 3-class rule of a family (METHOD 1.4): MOSI the sign; SIMS neutral within (-0.1, 0.1] of a scale to `high`."""
+    """Return the polarity by the 3-class rule of a family (METHOD 1.4): MOSI the sign; SIMS neutral within (-0.1, 0.1] of a scale to `high`."""
     if family == "sims":
         part = round(score / high, 9)  # 0.3 of 3 is on the edge
         return "negative" if part <= -0.1 else "neutral" if part <= 0.1 else "positive"
@@ -52,7 +50,7 @@ def polarity_of(score: float, family: str, high: float = 1.0) -> Polarity:
 
 
 def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
-    """Number of rows written."""
+    """Write `rows` to `path`, and return their number."""
     count = 0
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
@@ -62,7 +60,7 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of `path`. Raises `InvalidData` with file and line."""
+    """Yield the rows of `path`. Raises `InvalidData` with file and line."""
     with path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, start=1):
             try:
@@ -83,29 +81,25 @@ def _row(clip: Clip) -> dict[str, Any]:
 
 
 def read_manifest(folder: Path, split: str | None = None) -> list[Clip]:
-    """The clips of a prepared data set, of one split or all, in manifest order."""
+    """Return the clips of a prepared data set, of one split or all, in manifest order."""
     path = folder / "manifest.jsonl"
     try:
         clips = [Clip(**{**row, "lacks": tuple(row.get("lacks", ()))}) for row in read_jsonl(path)]
     except TypeError as error:
-        raise InvalidData(
-            f"{path} is not a manifest of clips: {error}", hint="run `prepare` again"
-        ) from error
+        raise InvalidData(f"{path} is not a manifest of clips: {error}", hint="run `prepare` again") from error
     return [c for c in clips if split is None or c.split == split]
 
 
 def read_facts(folder: Path) -> dict[str, Any]:
-    """`dataset.json` of a prepared data set: name, language, low, high, family, rendered, splits."""
+    """Return `dataset.json` of a prepared data set: name, language, low, high, family, rendered, splits."""
     facts: dict[str, Any] = json.loads((folder / "dataset.json").read_text(encoding="utf-8"))
     return facts
 
 
-# The seed of one sample: a hash of the stage's key, the clip, the sample and how often it was asked for before.
-#
-# So an answer hangs neither on the order of the clips, nor on who asks, nor on what was interrupted (DESIGN: "The store").
-
-
 def seed_of(key: str, clip: str, sample: int, tried: int = 0) -> int:
-    """31 bits: what every sampler takes."""
-    drawn = hashlib.sha256(f"{key}\0{clip}\0{sample}\0{tried}".encode()).digest()
-    return int.from_bytes(drawn[:4], "big") >> 1
+    """Return the seed of one sample, 31 bits: a digest of the stage's key, clip, sample and number of earlier tries.
+
+    So an answer does not depend on the order of the clips, the process, or an interruption (DESIGN: "The store").
+    """
+    digest = hashlib.sha256(f"{key}\0{clip}\0{sample}\0{tried}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1

@@ -1,4 +1,4 @@
-"""The four numbered parts of a chain of thought, under English or Chinese headings (METHOD 2.1, 2.2).
+"""Find the four numbered parts of a chain of thought, under English or Chinese headings (METHOD 2.1, 2.2).
 
 A heading counts where its number opens the line: `2. Visual Clues Analysis:`, with or without the point and the colon.
 Headings are looked for by `str.find` and their numbers read backwards, which takes a third of what a pattern takes.
@@ -18,8 +18,8 @@ POINTS = ".、．"
 COLONS = ":："
 
 
-def parts(think: str) -> tuple[list[str], str]:
-    """The text of each part, and nothing else; or no part, and why there are not four."""
+def split_parts(think: str) -> tuple[list[str], str]:
+    """Return the text of each part and "", or no parts and the problem."""
     language = max(HEADINGS, key=lambda name: sum(heading in think for heading in HEADINGS[name]))
     found = []
     for n, heading in enumerate(HEADINGS[language], start=1):
@@ -33,8 +33,8 @@ def parts(think: str) -> tuple[list[str], str]:
     return [_body(think[end:stop]) for (_, end), stop in zip(found, stops, strict=True)], ""
 
 
-def numbers(think: str) -> frozenset[int]:
-    """Where the numbers of parts stand, in either language: they count the parts and nothing else."""
+def heading_number_offsets(think: str) -> frozenset[int]:
+    """Return the offsets of the numbers before headings, in either language, which are no scores."""
     return frozenset(
         start
         for names in HEADINGS.values()
@@ -44,7 +44,7 @@ def numbers(think: str) -> frozenset[int]:
 
 
 def _places(think: str, n: int, heading: str) -> Iterator[tuple[int, int]]:
-    """Start of the number and end of the heading, wherever part `n` opens a line."""
+    """Yield start of the number and end of the heading, wherever part `n` opens a line."""
     at = think.find(heading)
     while at >= 0:
         end = at + len(heading)
@@ -55,7 +55,7 @@ def _places(think: str, n: int, heading: str) -> Iterator[tuple[int, int]]:
 
 
 def _opening(think: str, at: int, number: str) -> int | None:
-    """Where `number` stands, if with a point or none it is the last before `at` and the first of its line."""
+    """Return the offset of `number` if it is the last before `at`, but for a point, and the first of its line."""
     end = _before_spaces(think, at)
     if end and think[end - 1] in POINTS:
         end -= 1
@@ -67,7 +67,7 @@ def _opening(think: str, at: int, number: str) -> int | None:
 
 
 def _before_spaces(think: str, end: int) -> int:
-    """`end`, less the white space that stands before it."""
+    """Return `end` less the white space before it."""
     while end and think[end - 1].isspace():
         end -= 1
     return end

@@ -58,38 +58,38 @@ HEADINGS: dict[str, tuple[str, str, str, str]] = {
     "zh": ("对话内容线索分析", "视觉线索分析", "音频线索分析", "混合线索综合分析"),
 }
 
-ABSENT: dict[str, dict[str, str]] = {
+MISSING_MEDIA: dict[str, dict[str, str]] = {
     "en": {"video": "There is no video.\n", "audio": "There is no audio.\n"},
     "zh": {"video": "没有视频画面。\n", "audio": "没有音频。\n"},
 }
-"""What stands in the place of a clip's picture or sound where it has none (METHOD 2.7)."""
+"""Sentences in the place of missing video or sound, by language (METHOD 2.7)."""
 
 
-def turn(
+def user_turn(
     question: str, language: str, lacks: tuple[str, ...], *, interleaved: bool = False
 ) -> list[dict[str, str]]:
-    """The parts of the user's turn: video, audio, and the text `question`, which is in `language`.
+    """Return the parts of the user's turn: video, audio, and the text `question`, which is in `language`.
 
     With `interleaved`, sound has no part of its own where there is a picture: it comes with the video.
     """
     parts = []
     for kind in ("video", "audio"):
         if kind in lacks:
-            parts.append({"type": "text", "text": ABSENT[language][kind]})
+            parts.append({"type": "text", "text": MISSING_MEDIA[language][kind]})
         elif kind == "video" or not interleaved or "video" in lacks:
             parts.append({"type": kind})
     return [*parts, {"type": "text", "text": question}]
 
 
-TOLD: dict[tuple[str, str], str] = {
+LABEL_DISCLOSURE: dict[tuple[str, str], str] = {
     ("en", "polarity"): "For your analysis only: the speaker's sentiment is {polarity}.",
     ("en", "full"): "For your analysis only: the speaker's sentiment is {polarity}, its score {score}.",
     ("zh", "polarity"): "仅供你分析参考：说话者的情感为 {polarity}。",
     ("zh", "full"): "仅供你分析参考：说话者的情感为 {polarity}，得分为 {score}。",
 }
-"""What a teacher hears of the label, by language and `teacher.label_visibility`; nothing by default (METHOD 3)."""
-UNTOLD: dict[str, str] = {
+"""Sentences that disclose the label to a teacher, by language and `teacher.label_visibility`; none by default (METHOD 3)."""
+DISCLOSURE_RULE: dict[str, str] = {
     "en": " Argue from the clues as if nobody had told you, and never mention that you were told.",
     "zh": "请像没有人告诉过你一样从线索出发论证，绝不要提及你已被告知。",
 }
-"""Follows it: the student will argue without."""
+"""The rule after it, by language: the student argues without the label."""

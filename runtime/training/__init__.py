@@ -1,3 +1,6 @@
-"""Batches and trainers. Imported before transformers and trl, so what those need is put in place here."""
+"""Trainers of SFT and GRPO, and what surrounds them. `README.md` lists the functions of a GRPO step in order.
 
-from runtime.models import compat as compat
+`runtime.models.patches` comes first, because it must run before transformers and trl are imported.
+"""
+
+from runtime.models import patches as patches

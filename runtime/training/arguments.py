@@ -1,4 +1,15 @@
-"""From fields of the spec to what both trainers are given alike: schedules, accumulation, precision, the end of memory."""
+"""Translate fields of the spec into arguments of both trainers: schedules, accumulation, precision, ZeRO, out of memory.
+
+ZeRO spreads a training step over processes. DeepSpeed's JSON is generated, and each of its values has one source:
+`resources.<stage>.zero` and `.micro_batch`, `<stage>.batch` and `.grad_clip`, the student's precision and width. Nothing is
+offloaded: that would trade the host's memory and time for a stage that the plan refuses as too large (METHOD 8.4).
+
+    2   gradients and the optimiser's state are spread; every process has all weights
+    3   weights too: a layer is gathered when it is used
+
+Optimiser and schedule are those of training without ZeRO, torch's AdamW and transformers' schedule, so that spreading
+changes memory and not the update. `runtime.checkpoints.zero_partitions` saves each process's part.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from c2f_spec.errors import InvalidStageSpec, OutOfMemory
+from c2f_spec.errors import OutOfMemory, InvalidStageSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,25 +35,25 @@ if TYPE_CHECKING:
 
 
 SCHEDULES = {"cosine": "cosine", "linear": "linear", "constant": "constant_with_warmup"}
-"""Decay in the spec -> its name in transformers; all begin with the warm-up."""
+"""Names of schedules in transformers, by the spec's; all begin with the warm-up."""
 
 
 def split_batch(batch: int, world: int, most: int) -> tuple[int, int]:
-    """Rows of a device in one pass, at most `most`, and passes accumulated, so that together they are `batch`."""
+    """Return the rows of a device in one pass, at most `most`, and the passes to accumulate, which together make `batch`."""
     if batch % world:
         raise InvalidStageSpec(
-            f"a batch of {batch} rows cannot be shared by {world} processes",
-            hint="make `batch` a multiple of it",
+            f"a batch of {batch} rows is not a multiple of {world} processes",
+            hint=f"set `batch` to a multiple of {world}",
         )
     share = batch // world
     rows = max(n for n in range(1, min(share, most) + 1) if share % n == 0)
     return rows, share // rows
 
 
-def shared(
+def trainer_arguments(
     ctx: Context, section: Sft | Grpo, student: Student, *, rows: int, passes: int, half: bool
 ) -> dict[str, Any]:
-    """Arguments of transformers' trainer. A process has `rows` in one pass and accumulates `passes`; `half` is bfloat16."""
+    """Return arguments of transformers' trainer. A process has `rows` in one pass and accumulates `passes`; `half` is bfloat16."""
     return {
         "output_dir": str(Path(ctx.stage.scratch) / "trainer"),
         "num_train_epochs": section.epochs,
@@ -56,7 +67,7 @@ def shared(
         "max_grad_norm": section.grad_clip,
         "bf16": half,
         "use_cpu": not on_gpu(),
-        "deepspeed": spread(
+        "deepspeed": zero_config(
             ctx.stage.placement.spread(ctx.world),
             rows=rows,
             passes=passes,
@@ -68,7 +79,7 @@ def shared(
         "activation_checkpointing": on_gpu(),
         "dataloader_pin_memory": on_gpu(),
         "seed": ctx.seed,
-        "remove_unused_columns": False,  # rows are an id, and what the reader finds under it
+        "remove_unused_columns": False,  # a row is a clip id, which the reader resolves
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # it would hide a divergence
         "save_strategy": "no",
@@ -78,18 +89,18 @@ def shared(
 
 
 def warmup_steps(share: float) -> float:
-    """What transformers is told: below 1 it takes a share of the steps, from 1 on a number of them."""
+    """Return transformers' `warmup_steps`: below 1 a share of the steps, from 1 on a number of steps."""
     return min(share, 1 - 1e-9)
 
 
 def on_gpu() -> bool:
-    """On a GPU: bfloat16 and gradient checkpointing (METHOD 8.2). On a CPU: float32 and neither."""
+    """Return whether training is on a GPU, with gradient checkpointing (METHOD 8.2)."""
     return torch.cuda.is_available()
 
 
 @contextmanager
-def memory(section: Literal["sft", "grpo", "evaluate"]) -> Iterator[None]:
-    """Out of memory on the device -> `OutOfMemory`, naming the fields that cost it."""
+def report_out_of_memory(section: Literal["sft", "grpo", "evaluate"]) -> Iterator[None]:
+    """Turn torch's out-of-memory error into `OutOfMemory` with a hint on the fields that need memory."""
     try:
         yield
     except torch.OutOfMemoryError as error:
@@ -104,64 +115,50 @@ def memory(section: Literal["sft", "grpo", "evaluate"]) -> Iterator[None]:
         ) from error
 
 
-# ZeRO: what of a training step is spread over processes, as DeepSpeed is told it.
-#
-# The JSON is generated, and each of its values has one source: `resources.<stage>.zero` and `.micro_batch`,
-# `<stage>.batch` and `.grad_clip`, the student's precision and width. Nothing is offloaded: that would trade the host's
-# memory and time for a stage that the plan refuses as too large (METHOD 8.4).
-#
-#     2   gradients and the optimiser's state are spread; every process has all weights
-#     3   weights too: a layer is gathered when it is used
-#
-# Optimiser and schedule are those of training without ZeRO, torch's AdamW and transformers' schedule, so that spreading
-# changes memory and not the update. `runtime.checkpoints.zero_partitions` saves what each process has of it.
-
-
 BUCKET = 50_000_000
-"""Elements of gradients that are reduced, and of weights that are gathered after a step, at once: 100 MB in bfloat16, and twice that of gradients."""
+"""Elements of gradients that are reduced at once, and of weights that are gathered: 100 MB in bfloat16."""
 
 
-def spread(
+def zero_config(
     zero: Zero, *, rows: int, passes: int, world: int, grad_clip: float, bf16: bool, hidden: int
 ) -> dict[str, Any] | None:
-    """What a trainer's arguments are given; called by all ranks before those are made."""
+    """Return DeepSpeed's configuration for a trainer, `None` without ZeRO; called by all ranks before its arguments are made."""
     if zero == "off":
         return None
     config = deepspeed_config(
         zero, rows=rows, passes=passes, world=world, grad_clip=grad_clip, bf16=bf16, hidden=hidden
     )
-    _join()
+    _init_process_group()
     return config
 
 
-def assert_alike(zero: Zero, kind: str, clips: Iterable[Clip], *, towers_trained: bool) -> None:
-    """Every process must use the same weights in every pass, or those that wait for it wait for ever: under ZeRO 3 to
-    gather a tower's weights, under ZeRO 2 to reduce its gradients. A clip without sound or picture leaves a tower out.
+def assert_towers_on_all_ranks(zero: Zero, kind: str, clips: Iterable[Clip], *, towers_trained: bool) -> None:
+    """Raise `InvalidStageSpec` for a clip without sound or video where every process must use every tower in every pass.
 
-    Raises `InvalidStageSpec`.
+    Else processes wait for ever: under ZeRO 3 to gather a tower's weights, under ZeRO 2 to reduce its gradients.
     """
     if zero == "off" or (zero == "2" and not towers_trained):
         return
     lacking = next((clip for clip in clips if clip.split == "train" and clip.lacks), None)
     if lacking is not None:
-        way_out = "off" if towers_trained else "2"
+        remedy = "off" if towers_trained else "2"
         raise InvalidStageSpec(
-            f"clip `{lacking.id}` has no {lacking.lacks[0]}, and under ZeRO {zero} no process may leave a tower out",
-            hint=f"set `resources.{kind}.zero: {way_out}`",
+            f"clip `{lacking.id}` has no {lacking.lacks[0]}, and under ZeRO {zero} every process must use every tower",
+            hint=f"set `resources.{kind}.zero: {remedy}`",
         )
 
 
 def deepspeed_config(
     zero: Literal["2", "3"], *, rows: int, passes: int, world: int, grad_clip: float, bf16: bool, hidden: int
 ) -> dict[str, Any]:
-    """DeepSpeed's JSON. A process has `rows` in one pass and accumulates `passes`; `hidden` is the width of the text model.
+    """Return DeepSpeed's JSON. A process has `rows` in one pass and accumulates `passes`; `hidden` is the width of the text model.
 
     Raises `InvalidStageSpec` where DeepSpeed is not installed.
     """
     if find_spec("deepspeed") is None:
         raise InvalidStageSpec(
             f"ZeRO {zero} needs the package `deepspeed`, which is not installed here",
-            hint="`pip install 'c2f-spec[deepspeed]'`, or set `resources.<stage>.zero: off`",
+            hint="run `pip install 'c2f-spec[deepspeed]'`, or set `resources.<stage>.zero: off`",
         )
     return {
         "train_batch_size": rows * passes * world,
@@ -169,7 +166,7 @@ def deepspeed_config(
         "gradient_accumulation_steps": passes,
         "gradient_clipping": grad_clip,
         "bf16": {"enabled": bf16},
-        "zero_allow_untested_optimizer": True,  # DeepSpeed means torch's AdamW, which is not its own
+        "zero_allow_untested_optimizer": True,  # for torch's AdamW, which is not DeepSpeed's own
         "zero_optimization": {
             "stage": int(zero),
             "offload_optimizer": {"device": "none"},
@@ -177,26 +174,26 @@ def deepspeed_config(
             "contiguous_gradients": True,
             "reduce_scatter": True,
             "reduce_bucket_size": BUCKET,
-            **(_of_weights(hidden) if zero == "3" else {"allgather_bucket_size": BUCKET}),
+            **(_zero3_options(hidden) if zero == "3" else {"allgather_bucket_size": BUCKET}),
         },
     }
 
 
-def _of_weights(hidden: int) -> dict[str, Any]:
-    """Of stage 3: how much is gathered ahead, and what is too small to be spread (as transformers sizes both)."""
+def _zero3_options(hidden: int) -> dict[str, Any]:
+    """Return the options of stage 3: how much is gathered ahead, and what is too small to be spread, as transformers sizes both."""
     return {
         "offload_param": {"device": "none"},
         "stage3_prefetch_bucket_size": hidden * hidden * 9 // 10,
         "stage3_param_persistence_threshold": 10 * hidden,
-        "stage3_gather_16bit_weights_on_model_save": False,  # `runtime.training.tuner` gathers and looks at every one
+        "stage3_gather_16bit_weights_on_model_save": False,  # `runtime.training.tuner` gathers and checks every weight
     }
 
 
-def _join() -> None:
-    """Bring DeepSpeed into the group of processes.
+def _init_process_group() -> None:
+    """Initialise DeepSpeed's process group.
 
-    On a GPU accelerate does it. On a CPU it leaves that to the first engine, and loading a model under ZeRO 3, as TRL
-    does with the reference, asks before that how many processes there are.
+    On a GPU accelerate does it. On a CPU it leaves that to the first engine, but loading a model under ZeRO 3, as TRL
+    loads the reference, needs the number of processes before.
     """
     # DeepSpeed 0.19.8 calls collectives by names that torch 2.13 deprecates, once a layer.
     warnings.filterwarnings(

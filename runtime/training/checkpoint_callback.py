@@ -1,4 +1,4 @@
-"""When a checkpoint is taken, and a stop that saves first."""
+"""Take checkpoints during training, and save before a stop."""
 
 from __future__ import annotations
 
@@ -18,37 +18,37 @@ if TYPE_CHECKING:
     from runtime.checkpoints.saver import Stored
     from runtime.process.context import Context
     from runtime.process.signals import StopRequest
-    from runtime.training.metrics_callback import Watch
+    from runtime.training.metrics_callback import MetricsCallback
 
 EVERY = 50
-"""Optimiser steps between two checkpoints, where the spec does not say."""
+"""Optimiser steps between two checkpoints, where the spec does not set it."""
 FOREVER = 10 * 365 * 24 * 3600.0
-"""Seconds. Who stops a stage decides how long it may take, not the stage."""
+"""Seconds. The caller that stops a stage limits the time, not the stage."""
 STORED_WITHIN = timedelta(hours=6)
-"""For the slowest rank's part; the store has deadlines of its own."""
+"""Limit of the slowest rank's part; the store has deadlines of its own."""
 
 
-class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints
-    """Asks the trainer to save every so many steps, and when somebody asks it to stop; stores what it is given.
+class CheckpointCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints
+    """Saves every `checkpoints.every` steps and before a stop, through `runtime.checkpoints.saver`.
 
-    It saves after the step's metrics were logged, on a boundary between generations, and never after the last step:
-    what follows then is the result itself.
+    It saves after the step's metrics are logged, on a boundary between generations, and never after the last step, which
+    the result follows.
     """
 
     def __init__(
-        self, ctx: Context, watch: Watch, request: StopRequest, per_generation: int, zero: Zero
+        self, ctx: Context, watch: MetricsCallback, request: StopRequest, generation_interval: int, zero: Zero
     ) -> None:
-        """`per_generation` is the number of steps between two generations of answers. Made by all ranks at once."""
-        asked = ctx.stage.placement.checkpoints
+        """`generation_interval` is the number of steps between two generations of answers. All ranks create it together."""
+        settings = ctx.stage.placement.checkpoints
         self._stopping = False
-        self._every, self._apart = asked.every or EVERY, per_generation
+        self._every, self._apart = settings.every or EVERY, generation_interval
         self._ctx, self._watch, self._request, self._zero = ctx, watch, request, zero
         self._saver: Saver | None = None
         attempt, together = ctx.attempt, None
         if zero != "off":
-            attempt, together = _shared(ctx.attempt), _together(ctx.rank, ctx.world)
+            attempt, together = _attempt_of_rank_0(ctx.attempt), _rank_group(ctx.rank, ctx.world)
         if ctx.rank == 0 or zero != "off":
-            keep = Retention(asked.keep, asked.keep_best, asked.keep_every)
+            keep = Retention(settings.keep, settings.keep_best, settings.keep_every)
             scratch = ctx.out.parent / "checkpoints" / str(ctx.rank)
             self._saver = Saver(ctx.store, ctx.stage, attempt, scratch, keep, together)
 
@@ -60,12 +60,13 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         passed = step // self._every > (step - self._apart) // self._every
         control.should_save = stop or (passed and step < state.max_steps)
         control.should_training_stop |= stop
-        if stop:  # one rank's signal is everybody's
+        if stop:  # a signal of one rank stops all
             self._stopping = self._request.requested = True
 
     def save(self, trainer: Any) -> None:
-        """Take a snapshot and go on; called by all ranks. Rank 0 has what the others have, but for random states, and
-        for the parts that ZeRO leaves to each.
+        """Take a snapshot and go on; called by all ranks.
+
+        Rank 0 saves for all, but for random states and the parts that ZeRO leaves to each rank.
         """
         if self._zero != "off" and not self._all_ready(trainer.args.device):
             return
@@ -81,7 +82,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         main = self._ctx.rank == 0
         self._saver.offer(
             SaveRequest(
-                snapshot=take(trainer, states, trainer.running()) if main else take_part(trainer),
+                snapshot=take(trainer, states, trainer.counters()) if main else take_part(trainer),
                 total=trainer.state.max_steps,
                 world=self._ctx.world,
                 zero=self._zero,
@@ -91,7 +92,7 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         )
 
     def finish(self) -> None:
-        """After training. If a stop was asked for, all ranks wait until the last checkpoint is stored, or cannot be."""
+        """End after training. If a stop was requested, all ranks wait until the last checkpoint is stored or has failed."""
         if not self._stopping:
             if self._saver is not None:
                 self._saver.drop_waiting()
@@ -106,12 +107,14 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
             torch.distributed.barrier()
 
     def _all_stop(self, device: Any) -> bool:
-        """Whether any rank was asked to: they get the signal at different moments and must stop at the same step."""
+        """Return whether any rank got a stop: signals arrive at different moments, and all must stop at the same step."""
         return self._request.requested if self._ctx.world == 1 else _any(self._request.requested, device)
 
     def _all_ready(self, device: Any) -> bool:
-        """Whether every rank can store a part now. Parts of one step are whole together, so while any is still under
-        way none is begun; the last one before a stop waits for those.
+        """Return whether every rank can store a part now.
+
+        A checkpoint needs the parts of all ranks, so none begins while another is being stored. The last before a stop
+        waits.
         """
         assert self._saver is not None
         if self._stopping:
@@ -119,26 +122,26 @@ class Keeper(TrainerCallback):  # type: ignore[misc]  # transformers has no type
         return not _any(not self._saver.idle(), device)
 
 
-def _any(here: bool, device: Any) -> bool:
-    there = torch.tensor(int(here), device=device)
-    torch.distributed.all_reduce(there, torch.distributed.ReduceOp.MAX)
-    return bool(there)
+def _any(own: bool, device: Any) -> bool:
+    any_rank = torch.tensor(int(own), device=device)
+    torch.distributed.all_reduce(any_rank, torch.distributed.ReduceOp.MAX)
+    return bool(any_rank)
 
 
-def _shared(attempt: str) -> str:
-    """The name that rank 0 has for this attempt; each node has one of its own."""
+def _attempt_of_rank_0(attempt: str) -> str:
+    """Return rank 0's name of this attempt; each node has its own."""
     name = [attempt]
     torch.distributed.broadcast_object_list(name)
     return name[0]
 
 
-def _together(rank: int, world: int) -> RankGroup:
-    """For the savers' threads, in a group of their own: training has collective operations under way meanwhile."""
+def _rank_group(rank: int, world: int) -> RankGroup:
+    """Return a process group for the savers' threads, because training runs collective operations at the same time."""
     group = torch.distributed.new_group(backend="gloo", timeout=STORED_WITHIN)
 
     def gather(stored: Stored) -> list[Stored]:
-        told: list[Any] = [None] * world
-        torch.distributed.gather_object(stored, told if rank == 0 else None, group=group)
-        return told if rank == 0 else []
+        parts: list[Any] = [None] * world
+        torch.distributed.gather_object(stored, parts if rank == 0 else None, group=group)
+        return parts if rank == 0 else []
 
     return RankGroup(rank, gather)

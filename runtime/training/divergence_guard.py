@@ -1,7 +1,6 @@
-"""When GRPO went wrong though every number is finite: far from its reference, or no longer in the format it had.
+"""Detect a diverged GRPO though every number is finite: far from its reference, or out of the format it had.
 
-Both are judged on means over a window of steps, from the metrics themselves, so that a run that resumes judges as one
-that was never stopped.
+Both are means over a window of steps of the logged metrics, so that a resumed run decides as an undisturbed one.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.resources import Guard
 
-FORMED = 0.5
-"""A policy that never wrote more than this share of its answers in the format has nothing to lose yet."""
+MIN_FORMAT_BEFORE = 0.5
+"""Share of answers in the format below which a policy has not learned the format yet, and cannot lose it."""
 
 
-def broken(rows: Sequence[Mapping[str, float]], guard: Guard) -> tuple[str, str] | None:
-    """What is wrong and the way out, or nothing; `rows` are the metrics of every step so far."""
+def find_divergence(rows: Sequence[Mapping[str, float]], guard: Guard) -> tuple[str, str] | None:
+    """Return a message and a hint, or `None`; `rows` are the metrics of every step so far."""
     if len(rows) < guard.window:
         return None
     recent = rows[-guard.window :]
@@ -29,20 +28,20 @@ def broken(rows: Sequence[Mapping[str, float]], guard: Guard) -> tuple[str, str]
     formed = _mean(recent, "reward/format")
     if guard.min_format is not None and formed is not None and formed < guard.min_format:
         before = _best(rows, guard.window)
-        if before >= FORMED:
+        if before >= MIN_FORMAT_BEFORE:
             message = f"{formed:.0%} of the answers of {guard.window} steps have the format, and {before:.0%} had it before"
             return message, "lower `grpo.learning_rate`, raise `grpo.beta`, or lower `guard.min_format`"
     return None
 
 
 def _mean(rows: Sequence[Mapping[str, float]], name: str) -> float | None:
-    """`None` where a metric is not logged, as the format rate without its reward."""
+    """Return the mean of a metric, `None` where it is not logged, as the format rate without its reward."""
     values = [row[name] for row in rows if name in row]
     return sum(values) / len(values) if values else None
 
 
 def _best(rows: Sequence[Mapping[str, float]], window: int) -> float:
-    """The best mean of `window` steps in a row, of windows side by side."""
+    """Return the best format rate of consecutive windows of `window` steps."""
     means = [
         _mean(rows[at : at + window], "reward/format") for at in range(0, len(rows) - window + 1, window)
     ]

@@ -1,4 +1,4 @@
-"""What a trainer logs -> metrics and progress of the stage, and an end to a run that went wrong."""
+"""Pass a trainer's logs on as metrics and progress of the stage, and end a diverged run."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from transformers.trainer_callback import PrinterCallback
 
 from c2f_spec.errors import Diverged
 from runtime.console import log_line
-from runtime.training.divergence_guard import broken
-from runtime.training.throughput import Measure
+from runtime.training.divergence_guard import find_divergence
+from runtime.training.throughput import ThroughputCallback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from runtime.process.context import Context
 
-__all__ = ["PrinterCallback", "Watch"]
+__all__ = ["MetricsCallback", "PrinterCallback"]
 
 LINES = 20
-"""In the log of a whole run; metrics.jsonl has every step."""
+"""Lines in the log of a whole run; metrics.jsonl has every step."""
 
 
-class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints
-    """Passes on what `names` lists, under our names, once an optimiser step.
+class MetricsCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints
+    """Passes on the logs in `names`, under the names that it maps to, once an optimiser step.
 
-    `score` is the metric by which one checkpoint is better than another, with a minus before it if less is better.
+    `score` is the metric that ranks checkpoints, with a minus before it if less is better.
     """
 
     def __init__(self, context: Context, names: Mapping[str, str], score: str) -> None:
         self.rows: list[dict[str, float]] = []
-        """Of every step, those of earlier attempts included."""
+        """Metrics of every step, those of earlier attempts included."""
         self._context, self._names, self._score = context, names, score
         self._saved = 0
-        self.measure = Measure()
+        self.throughput = ThroughputCallback()
 
     @property
     def last(self) -> dict[str, float]:
@@ -45,7 +45,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no type 
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, Any] | None = None, **_: Any
     ) -> None:
-        """Raises `Diverged` on a loss or a gradient that is not finite, and on what `guard` limits."""
+        """Raise `Diverged` on a loss or a gradient that is not finite, and beyond the limits of `guard`."""
         del args, control
         if not logs or "loss" not in logs:  # the summary at the end of training
             return
@@ -61,21 +61,21 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers has no type 
         self.rows.append(row)
         self._context.log(state.global_step, **row)
         self._context.progress(
-            state.global_step, state.max_steps, "steps", loss=float(logs["loss"]), **self.measure.so_far()
+            state.global_step, state.max_steps, "steps", loss=float(logs["loss"]), **self.throughput.so_far()
         )
         if state.global_step % max(1, state.max_steps // LINES) == 0 and self._context.rank == 0:
             log_line(f"step {state.global_step} of {state.max_steps}: loss {float(logs['loss']):.4g}")
-        wrong = broken(self.rows, self._context.stage.placement.guard)
+        wrong = find_divergence(self.rows, self._context.stage.placement.guard)
         if wrong is not None:
             raise Diverged(f"{wrong[0]}, at step {state.global_step}", hint=wrong[1])
 
     def score_since_save(self) -> float | None:
-        """The mean of the score over the steps since this was last asked; `None` if it was logged in none of them."""
+        """Return the mean score of the steps since the last call; `None` if none logged it."""
         name, sign = self._score.removeprefix("-"), -1 if self._score.startswith("-") else 1
         values = [row[name] for row in self.rows[self._saved :] if name in row]
         self._saved = len(self.rows)
         return sign * sum(values) / len(values) if values else None
 
-    def go_on(self, rows: list[dict[str, float]]) -> None:
-        """After the steps of an attempt before."""
+    def restore(self, rows: list[dict[str, float]]) -> None:
+        """Go on after the steps of an earlier attempt."""
         self.rows, self._saved = rows, len(rows)

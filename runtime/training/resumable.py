@@ -1,9 +1,9 @@
-"""What a trainer of transformers needs in order to go on where another process stopped, to the same bits.
+"""Make a trainer of transformers resume where another process stopped, to the same bits.
 
-Its own documented places for that are replaced: `_save_checkpoint`, `_load_from_checkpoint`,
+Its documented methods for that are replaced: `_save_checkpoint`, `_load_from_checkpoint`,
 `_load_optimizer_and_scheduler` and `_load_rng_state` write and read pickles and restore an omni model's weights in part
-(`runtime.checkpoints.snapshot`); `_prepare_for_training` would read DeepSpeed's. The loop around them stays: it skips the data that was seen, and restores the random
-states at the right moment, after the batches were drawn.
+(`runtime.checkpoints.snapshot`); `_prepare_for_training` would read DeepSpeed's. The loop around them
+stays: it skips data of earlier steps, and restores random states after the batches are drawn.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ from runtime.console import log_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from runtime.training.checkpoint_callback import Keeper
+    from runtime.training.checkpoint_callback import CheckpointCallback
 
 
 class Resumable:
-    """Goes before a trainer of transformers among the bases of a class."""
+    """A mixin that goes before a trainer of transformers among the bases of a class."""
 
-    keeper: Keeper
+    checkpoint_callback: CheckpointCallback
 
-    def per_generation(self) -> int:
-        """Optimiser steps between two generations of answers: what is in between is not saved."""
+    def generation_interval(self) -> int:
+        """Return the optimiser steps between two generations of answers; there are no checkpoints in between."""
         return 1
 
-    def running(self) -> dict[str, Any]:
-        """Counters of the trainer that are neither in its state nor in its optimizer, as JSON."""
+    def counters(self) -> dict[str, Any]:
+        """Return counters that are neither in the trainer's state nor in its optimizer, as JSON."""
         return {}
 
-    def go_on(self, running: dict[str, Any]) -> None:
-        """The reverse of `running`."""
+    def restore_counters(self, counters: dict[str, Any]) -> None:
+        """Restore what `counters` returned."""
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         del model, trial
         assert not self.is_fsdp_enabled, "what FSDP leaves to a rank is not saved"  # type: ignore[attr-defined]
-        self.keeper.save(self)
+        self.checkpoint_callback.save(self)
 
     def restore(self, folder: str) -> None:
-        """The weights of a checkpoint, to make no step more."""
+        """Load the weights of a checkpoint of the last step, after which there is no step."""
         if is_partitioned(self):
             total = self.state.max_steps  # type: ignore[attr-defined]
             self._prepare_for_training(total, self.get_train_dataloader(), folder)  # type: ignore[attr-defined]
@@ -56,7 +56,7 @@ class Resumable:
     def _prepare_for_training(
         self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: str | None
     ) -> Any:
-        """Under ZeRO the engine has to be there first; the trainer would then look for DeepSpeed's own checkpoints."""
+        """Prepare; under ZeRO without DeepSpeed's own checkpoints, which the trainer would search for."""
         if not is_partitioned(self) or resume_from_checkpoint is None:
             return super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)  # type: ignore[misc]
         prepared = super()._prepare_for_training(max_steps, train_dataloader, None)  # type: ignore[misc]
@@ -73,7 +73,7 @@ class Resumable:
     def _load_optimizer_and_scheduler(self, folder: str | None) -> None:
         if folder is not None:
             restore_optimizer(self, Path(folder))
-            self.go_on(read_state(Path(folder))["running"])
+            self.restore_counters(read_state(Path(folder))["running"])
 
     def _load_scaler(self, folder: str | None) -> None:
         del folder
@@ -85,17 +85,16 @@ class Resumable:
 
     def _get_train_sampler(self, *arguments: Any) -> Any:
         sampler = super()._get_train_sampler(*arguments)  # type: ignore[misc]
-        return ByEpoch(sampler, self.args.seed, lambda: int(self.state.epoch or 0), self.drawn)  # type: ignore[attr-defined]
+        return ByEpoch(sampler, self.args.seed, lambda: int(self.state.epoch or 0), self.on_epoch_order)  # type: ignore[attr-defined]
 
-    def drawn(self, order: list[int]) -> None:
-        """Called when an epoch begins, with the numbers of its examples in the order in which all ranks take them."""
+    def on_epoch_order(self, order: list[int]) -> None:
+        """Receive the numbers of an epoch's examples, in the order of all ranks, when the epoch begins."""
 
 
 class ByEpoch(Sampler[int]):
-    """The order of `sampler`, drawn anew in each epoch from the seed and the number of the epoch.
+    """The order of `sampler`, drawn in each epoch from the seed and the number of the epoch.
 
-    A sampler that goes on drawing from where the epoch before ended has an order that a process which begins in
-    epoch 5 cannot know.
+    A sampler whose generator runs on over epochs has an order that a process which resumes in epoch 5 cannot know.
     """
 
     def __init__(

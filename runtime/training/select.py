@@ -1,13 +1,13 @@
-"""Which weights are the result: the last, or those of the least MAE on the validation split (METHOD 9; never on test).
+"""Select the weights with the least MAE on the validation split (METHOD 9; never on test), for `select: best_valid`.
 
-Candidates are the ends of the tenths of training. They do not depend on when checkpoints are taken, which is a matter of
-the place. Each answers the validation split greedily, without hints; an answer without a score costs the largest
+Candidates are the ends of the tenths of training. They do not depend on when checkpoints are taken, which the placement
+sets. Each answers the validation split greedily, without hints; an answer without a score costs the largest
 error on its side (METHOD 4.5); of equals the earlier is the result. The best so far lies in the store:
 
     work/<kind>/<key>/best/<attempt>-<step>/weights-*.safetensors
-    work/<kind>/<key>/best.json                  which it is; replaced when a better one is there, whole
+    work/<kind>/<key>/best.json                  which it is; replaced once a better one is stored completely
 
-so that a run that is killed and goes on has it. Candidates of a run that went on are those of one that was never stopped.
+so that a resumed run has it. Candidates of a resumed run are those of an undisturbed one.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from runtime.checkpoints import snapshot
 from runtime.checkpoints.snapshot import restore_weights, saved_weights
 from runtime.console import log_line
 from runtime.models.batches import prompt_batch
-from runtime.models.student import generation
-from runtime.text.chains import parse
+from runtime.models.student import generation_config
+from runtime.text.chains import parse_answer
 
 if TYPE_CHECKING:
     from runtime.models.rows import Reader
@@ -40,21 +40,21 @@ CANDIDATES = 10
 
 
 class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints
-    """Measures `trainer` on the validation clips of `reader`, and at the end gives it back the best weights."""
+    """Measures `trainer` on the validation clips of `reader`, and at the end restores the best weights."""
 
     def __init__(
         self, ctx: Context, trainer: Any, reader: Reader, tokenizer: Any, *, rows: int, max_new_tokens: int
     ) -> None:
-        """`rows` clips are answered at once. Raises `InvalidStageSpec` where no process has whole weights."""
+        """`rows` is the number of clips in a batch. Raises `InvalidStageSpec` where no process has whole weights."""
         if ctx.stage.placement.spread(ctx.world) == "3":
             raise InvalidStageSpec(
-                "`select: best_valid` is not run with ZeRO 3, where no process has whole weights",
-                hint="write `select: last`, or set `zero: 2` under `resources`",
+                "`select: best_valid` is not supported with ZeRO 3, where no process has whole weights",
+                hint="set `select: last`, or set `zero: 2` under `resources`",
             )
         self._ctx, self._trainer, self._reader = ctx, trainer, reader
         self._tokenizer, self._rows = tokenizer, rows
         self._ids = reader.ids("valid")
-        self._settings = generation(tokenizer, max_new_tokens, 0.0)
+        self._settings = generation_config(tokenizer, max_new_tokens, 0.0)
         self._name = f"work/{ctx.stage.kind}/{ctx.stage.key}/best"
         facts = (reader.language, reader.low, reader.high, reader.family)
         self._dataset = Dataset("", "", *facts)  # type: ignore[arg-type]  # checked when it was prepared
@@ -62,7 +62,7 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Called by the trainer on all ranks after each optimiser step, before a checkpoint of that step."""
         del args, control
-        if state.global_step not in candidates(state.max_steps):
+        if state.global_step not in candidate_steps(state.max_steps):
             return
         mae = self.mae()
         self._ctx.log(state.global_step, **{"valid/mae": mae})
@@ -71,8 +71,8 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
             if before is None or mae < before["mae"]:
                 self._keep(state.global_step, mae, before)
 
-    def take(self) -> dict[str, float]:
-        """The trainer's weights are the best from now on; called by all ranks, after training. What is told of them."""
+    def restore_best(self) -> dict[str, float]:
+        """Restore the best weights into the trainer, and return their step and MAE; called by all ranks after training."""
         if self._ctx.world > 1:
             torch.distributed.barrier()  # rank 0 has stored the last candidate
         best = self._best()
@@ -84,14 +84,14 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
         return {"selected_step": best["step"], "valid_mae": best["mae"]}
 
     def mae(self) -> float:
-        """Of the weights as they are; ranks share the clips."""
+        """Return the MAE of the current weights; ranks share the clips."""
         ctx = self._ctx
         own = [row for ids in self._parts(self._ids[ctx.rank :: ctx.world]) for row in self._answered(ids)]
-        everybody: list[Any] = [own]
+        every_rank: list[Any] = [own]
         if ctx.world > 1:
-            everybody = [None] * ctx.world
-            torch.distributed.all_gather_object(everybody, own)
-        found = score([row for rows in everybody for row in rows], self._dataset, "worst_case", tags=False)
+            every_rank = [None] * ctx.world
+            torch.distributed.all_gather_object(every_rank, own)
+        found = score([row for rows in every_rank for row in rows], self._dataset, "worst_case", tags=False)
         return float(found["MAE"])
 
     def _parts(self, ids: list[str]) -> list[list[str]]:
@@ -100,13 +100,13 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
     def _answered(self, ids: list[str]) -> list[dict[str, Any]]:
         model = self._trainer.accelerator.unwrap_model(self._trainer.model)
         batch = prompt_batch([self._reader.row(clip_id) for clip_id in ids], self._tokenizer.pad_token_id)
-        given = {name: t.to(self._trainer.accelerator.device) for name, t in batch.items()}
+        inputs = {name: t.to(self._trainer.accelerator.device) for name, t in batch.items()}
         model.eval()
         with torch.no_grad(), self._trainer.accelerator.autocast():
-            ids_BT = model.generate(**given, generation_config=self._settings)
+            ids_BT = model.generate(**inputs, generation_config=self._settings)
         model.train()
         state = self._trainer.state
-        self._ctx.progress(state.global_step, state.max_steps, "steps")  # it goes on
+        self._ctx.progress(state.global_step, state.max_steps, "steps")  # the stage is alive
         answers = self._tokenizer.batch_decode(
             ids_BT[:, batch["input_ids"].shape[1] :], skip_special_tokens=True
         )
@@ -114,7 +114,7 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
             {
                 "id": clip_id,
                 "label": self._reader.clips[clip_id].label,
-                "score": parse(self._ctx.format, answer).score,
+                "score": parse_answer(self._ctx.format, answer).score,
             }
             for clip_id, answer in zip(ids, answers, strict=True)
         ]
@@ -124,7 +124,7 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
         return None if data is None else json.loads(data)
 
     def _keep(self, step: int, mae: float, before: dict[str, Any] | None) -> None:
-        """The folder first, then what names it, then what it replaces goes."""
+        """Store the weights: first the folder, then the entry that names it; then delete the replaced folder."""
         folder = Path(self._ctx.stage.scratch) / f"best-{step}"
         folder.mkdir(parents=True, exist_ok=True)
         weights = {
@@ -135,13 +135,13 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
         name = f"{self._name}/{self._ctx.attempt}-{step}"
         files = self._ctx.store.put_folder(folder, name, digest_folder(folder))
         found = {"step": step, "mae": mae, "folder": name}
-        told = {**found, "files": {path: entry.model_dump(mode="json") for path, entry in files.items()}}
-        self._ctx.store.replace(f"{self._name}.json", json.dumps(told).encode())
+        entry = {**found, "files": {path: file.model_dump(mode="json") for path, file in files.items()}}
+        self._ctx.store.replace(f"{self._name}.json", json.dumps(entry).encode())
         if before is not None and before["folder"] != name:
             for old in list(self._ctx.store.names(before["folder"])):
                 self._ctx.store.delete(old)
 
 
-def candidates(steps: int) -> set[int]:
-    """The steps after which a tenth of training is done."""
+def candidate_steps(steps: int) -> set[int]:
+    """Return the steps that end a tenth of training."""
     return {-(-steps * n // CANDIDATES) for n in range(1, CANDIDATES + 1)}

@@ -1,4 +1,4 @@
-"""What a training step cost here: the plan's estimates are calibrated by it (`provenance.measured` of the record)."""
+"""Measure time and memory of training steps; the plan calibrates its estimates by it (`provenance.measured` of the record)."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Measure(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints
-    """Of this attempt only. The first step pays for what is done once, so rates leave it out."""
+class ThroughputCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints
+    """Measures the steps of this attempt. The first step includes work that is done only then, so rates leave it out."""
 
     def __init__(self) -> None:
         self._began = 0.0
@@ -36,7 +36,7 @@ class Measure(TrainerCallback):  # type: ignore[misc]  # transformers has no typ
             self._tokens.append(float(logs["num_tokens"]))  # so far, of all ranks
 
     def so_far(self) -> dict[str, float]:
-        """Tokens a second of all ranks, and peaks in bytes of this one: for progress while it runs."""
+        """Return tokens a second of all ranks and peaks in bytes of this one, for progress."""
         found: dict[str, float] = {
             "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         }
@@ -48,8 +48,8 @@ class Measure(TrainerCallback):  # type: ignore[misc]  # transformers has no typ
             found["peak_gpu_bytes"] = torch.cuda.max_memory_allocated()
         return found
 
-    def told(self, trainer: Any) -> dict[str, float]:
-        """Seconds and bytes; peaks are those of this rank. `generation_seconds` is the part of a step in GRPO."""
+    def summary(self, trainer: Any) -> dict[str, float]:
+        """Return seconds and bytes for the record; peaks are of this rank. `generation_seconds` is part of a GRPO step."""
         found: dict[str, float] = {"steps": len(self._seconds), **self.so_far()}
         if self._seconds:
             found["step_seconds"] = round(median(self._seconds[1:] or self._seconds), 4)

@@ -1,4 +1,4 @@
-"""Training from where it was left to its end, for both trainers."""
+"""Train from the last checkpoint to the end, for both trainers."""
 
 from __future__ import annotations
 
@@ -13,36 +13,38 @@ from runtime.checkpoints.resume import VerifiedCheckpoint
 from runtime.checkpoints.zero_partitions import main_folder, needed_by_rank
 from runtime.process.context import METRICS
 from runtime.process.signals import deferred_stop
-from runtime.training.checkpoint_callback import Keeper
-from runtime.training.metrics_callback import PrinterCallback, Watch
+from runtime.training.checkpoint_callback import CheckpointCallback
+from runtime.training.metrics_callback import MetricsCallback, PrinterCallback
 
 if TYPE_CHECKING:
     from runtime.process.context import Context
 
 
-def train(ctx: Context, trainer: Any, watch: Watch) -> None:
-    """Raises `Stopped` after saving, if somebody asked for it."""
-    found = _agreed(ctx)
-    trainer.remove_callback(PrinterCallback)  # `Watch` tells
-    trainer.add_callback(watch.measure)
+def train(ctx: Context, trainer: Any, watch: MetricsCallback) -> None:
+    """Train. Raises `Stopped` after saving if a stop is requested."""
+    found = _shared_checkpoint(ctx)
+    trainer.remove_callback(PrinterCallback)  # `MetricsCallback` logs
+    trainer.add_callback(watch.throughput)
     if found is not None:
-        _bring_back(ctx, found, watch)
+        _restore_logs(ctx, found, watch)
     with deferred_stop() as request:
         zero = ctx.stage.placement.spread(ctx.world)
-        trainer.keeper = Keeper(ctx, watch, request, trainer.per_generation(), zero)
-        trainer.add_callback(trainer.keeper)
+        trainer.checkpoint_callback = CheckpointCallback(
+            ctx, watch, request, trainer.generation_interval(), zero
+        )
+        trainer.add_callback(trainer.checkpoint_callback)
         if found is not None and found.manifest.step == found.manifest.total:
-            # The trainer's loop would make one step more.
+            # The trainer's loop would run one step more.
             trainer.state.global_step = trainer.state.max_steps = found.manifest.step
             trainer.restore(str(main_folder(found.folder)))
         else:
             trainer.train(resume_from_checkpoint=str(main_folder(found.folder)) if found else None)
-            trainer.keeper.finish()
-    ctx.measured = watch.measure.told(trainer)
+            trainer.checkpoint_callback.finish()
+    ctx.measured = watch.throughput.summary(trainer)
 
 
-def _agreed(ctx: Context) -> VerifiedCheckpoint | None:
-    """The checkpoint that rank 0 found, here: every rank has what it needs of it brought to its machine."""
+def _shared_checkpoint(ctx: Context) -> VerifiedCheckpoint | None:
+    """Return rank 0's checkpoint on every rank, with the files that this rank needs on its machine."""
     if ctx.world == 1:
         return ctx.checkpoint
     chosen: list[Any] = [ctx.checkpoint]
@@ -58,11 +60,11 @@ def _agreed(ctx: Context) -> VerifiedCheckpoint | None:
     return found
 
 
-def _bring_back(ctx: Context, found: VerifiedCheckpoint, watch: Watch) -> None:
-    """Metrics and answers up to the checkpoint, as the attempt before wrote them."""
+def _restore_logs(ctx: Context, found: VerifiedCheckpoint, watch: MetricsCallback) -> None:
+    """Restore metrics and answers of the earlier attempt up to the checkpoint."""
     folder = main_folder(found.folder)
     if ctx.rank == 0:
         for path in folder.glob("*.jsonl"):
             shutil.copyfile(path, ctx.out / path.name)
     rows = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
-    watch.go_on([{name: value for name, value in row.items() if name != "step"} for row in rows])
+    watch.restore([{name: value for name, value in row.items() if name != "step"} for row in rows])

@@ -1,4 +1,4 @@
-"""Which weights are trained: all that the student's kind does not freeze, or low-rank adapters.
+"""Train all weights that the student's kind does not freeze, or low-rank adapters; and save the result.
 
 Adapters are merged into the model before it is saved, inside the stage that trained them. A stage of its own would have
 to fetch the base and the adapters again for a few seconds of work, and its output is what every consumer reads anyway:
@@ -26,20 +26,21 @@ if TYPE_CHECKING:
 
 
 def save_trained(trainer: Any, student: Student, folder: Path) -> None:
-    """Called by all ranks; rank 0 writes, in the type that the weights came in. Raises `LookupError` if a tensor is not
-    whole.
+    """Save the trained student in the type of its original weights; called by all ranks, rank 0 writes.
+
+    Raises `LookupError` if a tensor is not gathered.
     """
     model = trainer.accelerator.unwrap_model(trainer.model)
-    with _whole(model):
-        found = merged(model)
+    with _gathered_weights(model):
+        found = merge_adapters(model)
         if trainer.args.process_index == 0:
             came_in = found.config.dtype
             save(type(student)(found.to(came_in) if came_in else found, student.processor), folder)
 
 
 @contextmanager
-def _whole(model: Any) -> Iterator[None]:
-    """Inside, every rank has every parameter, as when ZeRO 3 generates: 2 bytes a weight (METHOD 8.4)."""
+def _gathered_weights(model: Any) -> Iterator[None]:
+    """Gather every parameter on every rank in this context, as when ZeRO 3 generates: 2 bytes a weight (METHOD 8.4)."""
     parameters = dict(model.named_parameters())
     spread = [p for p in parameters.values() if hasattr(p, "ds_tensor")]
     if not spread:
@@ -60,7 +61,7 @@ TEXT_MODEL = "model.language_model."
 
 
 def adapters(tuner: Full | Lora, model: Any) -> Any:
-    """`None` for full tuning, else what peft is told: adapters on the linear layers of the text model that it names."""
+    """Return peft's configuration of adapters on the named linear layers of the text model; `None` for full tuning."""
     if isinstance(tuner, Full):
         return None
     from peft import LoraConfig
@@ -79,10 +80,10 @@ def adapters(tuner: Full | Lora, model: Any) -> Any:
     )
 
 
-def widen(tuner: Full | Lora, model: Any, zero: Zero) -> None:
-    """Trained weights in float32, whatever they came in: an update of 1e-5 of a weight is lost in bfloat16.
+def widen_to_float32(tuner: Full | Lora, model: Any, zero: Zero) -> None:
+    """Convert trained weights to float32: an update of 1e-5 of a weight is lost in bfloat16.
 
-    Adapters are in float32 anyway, and DeepSpeed has a copy of its own. What is computed with is decided elsewhere.
+    Adapters are in float32 anyway, and DeepSpeed has its own copy. The precision of computation is set elsewhere.
     """
     if isinstance(tuner, Full) and zero == "off":
         for parameter in model.parameters():
@@ -91,13 +92,13 @@ def widen(tuner: Full | Lora, model: Any, zero: Zero) -> None:
 
 
 def trains_towers(tuner: Full | Lora, model: Any) -> bool:
-    """Whether any weight is trained that only some clips reach: those of the towers."""
+    """Return whether weights of the towers are trained, which only clips with sound or video use."""
     text = (TEXT_MODEL, "lm_head.")
     return isinstance(tuner, Full) and any(
         p.requires_grad and not name.startswith(text) for name, p in model.named_parameters()
     )
 
 
-def merged(model: Any) -> Any:
-    """The model with what was trained in it; adapters become part of its weights."""
+def merge_adapters(model: Any) -> Any:
+    """Return the model with adapters merged into its weights."""
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model

@@ -95,7 +95,7 @@ def train(folder: Path, every: int, upload: float) -> dict[str, float]:
 
     undo = [
         timed(sft, "train", "wall", "cpu"),
-        timed(checkpoint_callback.Keeper, "save", "stall", None, "saves"),
+        timed(checkpoint_callback.CheckpointCallback, "save", "stall", None, "saves"),
     ]
     try:
         with redirect_stdout(io.StringIO()):

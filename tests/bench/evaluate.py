@@ -31,11 +31,11 @@ from runtime.media.render import render
 from runtime.models import MODELS
 from runtime.models.batches import prompt_batch
 from runtime.models.rows import Reader
-from runtime.models.student import generation, load
+from runtime.models.student import generation_config, load
 from runtime.process.context import Context
 from runtime.process.parallel import map_processes
 from runtime.stages import evaluate, sft
-from runtime.text.chains import target
+from runtime.text.chains import canonical_answer
 from runtime.text.clips import Clip, polarity_of, read_manifest, write_jsonl, write_manifest
 
 CLIPS, TRAINED, ALONE, ROUNDS = 384, 64, 48, 3
@@ -122,7 +122,10 @@ def write_chains(folder: Path) -> None:
     (folder / "chains").mkdir()
     clips = read_manifest(folder / "prepared", "train")
     rows = (
-        {"id": clip.id, "text": target(C2f(), clip.polarity, f"1. the words: {clip.text}", clip.label)}
+        {
+            "id": clip.id,
+            "text": canonical_answer(C2f(), clip.polarity, f"1. the words: {clip.text}", clip.label),
+        }
         for clip in clips
     )
     write_jsonl(folder / "chains" / "chains.jsonl", rows)
@@ -148,7 +151,7 @@ def plain(folder: Path, model: Path, most: int) -> tuple[float, list[str]]:
     student = load(model / "model")
     student.model.eval()
     reader = Reader(folder / "prepared", student.processor, C2f(), MEDIA)
-    settings = generation(student.tokenizer, DECODING["max_new_tokens"], 0.0)
+    settings = generation_config(student.tokenizer, DECODING["max_new_tokens"], 0.0)
     ids = reader.ids("test")[: ALONE if most == 1 else CLIPS]
     texts = []
     for start in range(0, len(ids), most):

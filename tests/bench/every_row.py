@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from runtime.models.batches import media_batch
-from runtime.training.grpo import GRPOTrainer
+from runtime.training.grpo_trainer import GRPOTrainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,9 +7,9 @@ import time
 
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f
-from runtime.filters.filter_chain import Verdict, judge
+from runtime.filters.filter_chain import ChainResult, apply_filters
 from runtime.models.tiny import make_tokenizer
-from runtime.text.chains import parse, target
+from runtime.text.chains import canonical_answer, parse_answer
 from runtime.text.clips import Clip, polarity_of
 from runtime.text.prompts import HEADINGS
 from tests.support.plain_filters import Case, failing
@@ -52,7 +52,7 @@ def main() -> None:
 
 def written(language: str, draw: random.Random) -> str:
     """A chain of about 1.6 kB that passes every filter, so that none is spared its work."""
-    room = BYTES - len(target(C2f(), "positive", "\n".join(HEADINGS[language]), 1.0).encode())
+    room = BYTES - len(canonical_answer(C2f(), "positive", "\n".join(HEADINGS[language]), 1.0).encode())
     parts = []
     for n, heading in enumerate(HEADINGS[language], start=1):
         body, sentence = "", ""
@@ -61,13 +61,13 @@ def written(language: str, draw: random.Random) -> str:
             body += sentence
             sentence = " ".join(words) + ". " if language == "en" else "".join(words) + "。"
         parts.append(f"{n}. {heading}{': ' if language == 'en' else '：'}{body.strip()}")
-    return target(C2f(), "positive", "\n".join(parts), 1.0)
+    return canonical_answer(C2f(), "positive", "\n".join(parts), 1.0)
 
 
 def compare(language: str, texts: list[str]) -> tuple[float, float]:
     """Seconds of processor time, the best of rounds that take turns. The verdicts must be equal."""
     spec = Filters.model_validate({name: {} for name in DEFAULT})
-    facts = FACTS | {"language": language, "tokens": {parse(C2f(), text).think: 300 for text in texts}}
+    facts = FACTS | {"language": language, "tokens": {parse_answer(C2f(), text).think: 300 for text in texts}}
     clips = [
         Clip(str(n), "d", "train", "", 1.2, polarity_of(1.2, "mosi"), "", 1.0, "") for n in range(len(texts))
     ]
@@ -75,8 +75,11 @@ def compare(language: str, texts: list[str]) -> tuple[float, float]:
     best = [float("inf")] * 2
     for _ in range(ROUNDS):
         started = time.process_time()
-        verdicts = [Verdict(clip, parse(C2f(), text), text) for clip, text in zip(clips, texts, strict=True)]
-        judge(verdicts, facts, spec)
+        verdicts = [
+            ChainResult(clip, parse_answer(C2f(), text), text)
+            for clip, text in zip(clips, texts, strict=True)
+        ]
+        apply_filters(verdicts, facts, spec)
         between = time.process_time()
         plain = [failing(case, 300) for case in cases]
         best = [min(best[0], between - started), min(best[1], time.process_time() - between)]

@@ -18,8 +18,8 @@ from datasets import Dataset
 from c2f_spec.spec.sections import Media, Tiny
 from runtime.models import MODELS
 from runtime.models.rows import Reader
-from runtime.models.student import freeze, load, save, suppressed
-from runtime.training.grpo import GRPOTrainer
+from runtime.models.student import freeze, load, save, suppressed_tokens
+from runtime.training.grpo_trainer import GRPOTrainer
 from runtime.training.hints.trainer import HintGRPOTrainer
 from tests.bench.every_row import EveryRowTrainer
 from tests.bench.paired import Ratio, paired
@@ -160,7 +160,7 @@ def media(place: Path, kind: Any, share: float = 0.0, *, frozen: bool = False, *
             place.parent / "out",
             per_device_train_batch_size=GROUPS * 4,
             max_completion_length=48,
-            generation_kwargs={"suppress_tokens": suppressed(student.tokenizer)},
+            generation_kwargs={"suppress_tokens": suppressed_tokens(student.tokenizer)},
         ),
     )
     return Steps(made)

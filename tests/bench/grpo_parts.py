@@ -40,7 +40,7 @@ def main() -> None:
             ("text model of 104 M weights", text, text_policy.folder(*LARGE)),
         ):
             for how, share, alone in ROUNDS:
-                schedule.ALONE["cpu"] = alone
+                schedule.BREAK_EVEN_ROWS["cpu"] = alone
                 told(f"{words}: {how}", make(place, HintGRPOTrainer, share, **NEVER))
 
 

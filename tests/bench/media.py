@@ -56,8 +56,8 @@ def _told(what: str, folder: Path, processor, media: Media, scratch: Path) -> No
     ids = plain.ids("train")[:16]
     whole = [_seconds(partial(_whole, plain, folder, i, processor, media)) for i in ids]
     kept = DecodedCache(scratch / what.replace(" ", "-"), GB)
-    first = Reader(folder, processor, C2f(), media, kept=kept)
-    again = Reader(folder, processor, C2f(), media, kept=kept)
+    first = Reader(folder, processor, C2f(), media, cache=kept)
+    again = Reader(folder, processor, C2f(), media, cache=kept)
     passes = {
         "as the processor does it": whole,
         "first, and kept": [_seconds(partial(first.row, i)) for i in ids],
@@ -89,11 +89,11 @@ def _ahead(folder: Path, processor, scratch: Path) -> None:
     told = {}
     for name, workers in (("here", 0), ("ahead, by one other process", 1)):
         reader = Reader(
-            folder, processor, C2f(), Media(), kept=DecodedCache(scratch / f"ahead-{workers}", GB)
+            folder, processor, C2f(), Media(), cache=DecodedCache(scratch / f"ahead-{workers}", GB)
         )
-        rows.PATIENCE_SECONDS, rows.prefetch_workers = 0.0, lambda workers=workers: workers
+        rows.MIN_DECODING_SECONDS, rows.prefetch_workers = 0.0, lambda workers=workers: workers
         ids = reader.ids("train")
-        reader.expect(ids)
+        reader.prefetch(ids)
         waits = []
         for clip_id in ids:
             waits.append(_seconds(partial(reader.row, clip_id)))

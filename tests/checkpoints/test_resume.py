@@ -34,8 +34,8 @@ from runtime.checkpoints.resume import find_newest
 from runtime.checkpoints.saver import Saver, SaveRequest
 from runtime.checkpoints.snapshot import Snapshot
 from runtime.stages import grpo, sft
-from runtime.training.divergence_guard import broken
-from runtime.training.metrics_callback import Watch
+from runtime.training.divergence_guard import find_divergence
+from runtime.training.metrics_callback import MetricsCallback
 from tests.support import omni
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
@@ -78,14 +78,14 @@ def whole(kind: str, tuner: str):
 
 def interrupt(monkeypatch, step: int, act) -> None:
     """Do something to the process when the metrics of `step` are told."""
-    told = Watch.on_log
+    told = MetricsCallback.on_log
 
     def on_log(self, args, state, control, logs=None, **rest):
         told(self, args, state, control, logs, **rest)
         if state.global_step == step:
             act()
 
-    monkeypatch.setattr(Watch, "on_log", on_log)
+    monkeypatch.setattr(MetricsCallback, "on_log", on_log)
 
 
 def die() -> None:
@@ -356,14 +356,14 @@ def rows(**metrics: list[float]) -> list[dict[str, float]]:
 
 def test_a_policy_far_from_its_reference_or_without_its_format_is_given_up():
     guard = Guard(window=3)
-    assert broken(rows(kl=[9.0, 9.0]), guard) is None, "too few steps to judge"
-    assert broken(rows(kl=[9.0, 0.1, 0.1]), guard) is None, "one step is noise"
-    assert "KL" in broken(rows(kl=[0.1, 4.0, 6.0, 7.0]), guard)[0]
-    assert broken(rows(kl=[9.0] * 3), Guard(window=3, max_kl=None)) is None
+    assert find_divergence(rows(kl=[9.0, 9.0]), guard) is None, "too few steps to judge"
+    assert find_divergence(rows(kl=[9.0, 0.1, 0.1]), guard) is None, "one step is noise"
+    assert "KL" in find_divergence(rows(kl=[0.1, 4.0, 6.0, 7.0]), guard)[0]
+    assert find_divergence(rows(kl=[9.0] * 3), Guard(window=3, max_kl=None)) is None
     lost = {"reward/format": [0.9] * 3 + [0.0] * 3}
-    assert "90% had it before" in broken(rows(**lost), guard)[0]
-    assert broken(rows(**lost), Guard(window=3, min_format=None)) is None
-    assert broken(rows(**{"reward/format": [0.2] * 3 + [0.0] * 3}), guard) is None, "it never had it"
+    assert "90% had it before" in find_divergence(rows(**lost), guard)[0]
+    assert find_divergence(rows(**lost), Guard(window=3, min_format=None)) is None
+    assert find_divergence(rows(**{"reward/format": [0.2] * 3 + [0.0] * 3}), guard) is None, "it never had it"
 
 
 def test_divergence_leaves_the_last_good_checkpoint(tmp_path):

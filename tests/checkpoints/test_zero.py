@@ -46,13 +46,15 @@ def test_the_json_is_generated_from_the_placement_and_the_spec(golden, monkeypat
 
 
 def test_without_zero_nothing_is_told():
-    assert arguments.spread("off", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32) is None
+    assert (
+        arguments.zero_config("off", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32) is None
+    )
 
 
 def test_a_machine_without_deepspeed_is_told_the_way_out(monkeypatch):
     monkeypatch.setattr(arguments, "find_spec", lambda _: None)
     with pytest.raises(InvalidStageSpec, match="ZeRO 2 needs the package `deepspeed`") as caught:
-        arguments.spread("2", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32)
+        arguments.zero_config("2", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32)
     assert "resources.<stage>.zero: off" in caught.value.hint
 
 
@@ -70,10 +72,10 @@ def test_a_machine_without_deepspeed_is_told_the_way_out(monkeypatch):
 def test_no_process_may_wait_for_one_that_leaves_a_tower_out(stage, towers, lacks, way_out):
     clips = [dataclasses.replace(clip, lacks=lacks) for clip in omni.reader().clips.values()]
     if way_out is None:
-        arguments.assert_alike(stage, "sft", clips, towers_trained=towers)
+        arguments.assert_towers_on_all_ranks(stage, "sft", clips, towers_trained=towers)
         return
     with pytest.raises(InvalidStageSpec, match=f"has no {lacks[0]}") as caught:
-        arguments.assert_alike(stage, "sft", clips, towers_trained=towers)
+        arguments.assert_towers_on_all_ranks(stage, "sft", clips, towers_trained=towers)
     assert way_out in caught.value.hint
 
 

@@ -14,11 +14,11 @@ from c2f_spec.spec import support
 from c2f_spec.spec.filters import Most
 from c2f_spec.spec.sections import C2f
 from runtime import filters
-from runtime.filters import COMPARING, FILTERS
+from runtime.filters import FILTERS, SET_FILTERS
 from runtime.filters.base import Failed
-from runtime.filters.filter_chain import Verdict, at_most, cap, funnel, judge
+from runtime.filters.filter_chain import ChainResult, apply_filters, funnel, limit_per_polarity, rebalance
 from runtime.stages.filter import with_label
-from runtime.text.chains import parse, target
+from runtime.text.chains import canonical_answer, parse_answer
 from runtime.text.clips import Clip, polarity_of
 
 EN = """\
@@ -39,24 +39,24 @@ def drops(name, text, label=1.0, facts=MOSI, said="", **settings):
     """The reason of filter `name`, run alone, or `None`; a token is a word here."""
     spec = getattr(specs.Filters(**{name: settings}), name)
     clip = Clip("c", "d", "train", said, label, polarity_of(label, facts["family"]), "", 1.0, "")
-    answer = parse(C2f(), text)
+    answer = parse_answer(C2f(), text)
     tokens = {answer.think: len((answer.think or "").split())}
     failed = FILTERS[name](answer, clip, {**facts, "tokens": tokens}, spec)
     return failed and failed.reason
 
 
 def chain(polarity="positive", think=EN, score=1.0):
-    return target(C2f(), polarity, think, score)
+    return canonical_answer(C2f(), polarity, think, score)
 
 
 def test_filters_run_in_the_order_of_the_spec_and_each_is_a_file():
-    assert (*FILTERS, *COMPARING) == ("format", *(n for n in specs.NAMES if n in support.FILTERS))
+    assert (*FILTERS, *SET_FILTERS) == ("format", *(n for n in specs.NAMES if n in support.FILTERS))
     folder = Path(filters.__file__).parent
     assert {p.stem for p in folder.glob("*.py")} - {"__init__", "base", "filter_chain"} == {
         *FILTERS,
-        *COMPARING,
+        *SET_FILTERS,
     }
-    for name, check in {**FILTERS, **COMPARING}.items():
+    for name, check in {**FILTERS, **SET_FILTERS}.items():
         assert check.__module__ == f"runtime.filters.{name}"
 
 
@@ -240,12 +240,12 @@ def test_dialogue_fidelity(quoted, said, reason):
 
 def verdict(number, text, label=1.0):
     clip = Clip(f"c{number}", "d", "train", "", label, polarity_of(label, "mosi"), "", 1.0, "")
-    return Verdict(clip, parse(C2f(), text), text)
+    return ChainResult(clip, parse_answer(C2f(), text), text)
 
 
 def judged(texts, label=1.0, **filters):
     verdicts = [verdict(n, text, label) for n, text in enumerate(texts)]
-    judge(verdicts, MOSI, specs.Filters.model_validate(filters))
+    apply_filters(verdicts, MOSI, specs.Filters.model_validate(filters))
     return verdicts
 
 
@@ -268,7 +268,7 @@ def test_a_flag_lets_the_chain_go_on():
 
 def test_rebalance_keeps_at_most_twice_the_rarest():
     verdicts = [verdict(n, chain(), label) for n, label in enumerate([1, 1, 1, -1, 1, -1, 0])]
-    cap(verdicts)
+    rebalance(verdicts)
     assert [v.clip.id for v in verdicts if v.failed] == ["c2", "c4"]
     assert funnel(verdicts)["dropped"] == {"rebalance": 2}
 
@@ -276,7 +276,7 @@ def test_rebalance_keeps_at_most_twice_the_rarest():
 def test_most_keeps_the_first_of_a_polarity():
     verdicts = [verdict(n, chain(), label) for n, label in enumerate([-1, 1, -1, 1, -1, 0])]
     verdicts[0].failed = ("format", Failed("broken"))
-    at_most(verdicts, Most(negative=1))
+    limit_per_polarity(verdicts, Most(negative=1))
     assert [v.clip.id for v in verdicts if v.failed] == ["c0", "c4"]
     assert funnel(verdicts)["dropped"] == {"format": 1, "most": 1}
 
@@ -312,5 +312,5 @@ def test_dedup_names_the_other_clip():
 @pytest.mark.parametrize("label", [0.96, 0.04, 3.0])
 def test_the_label_replaces_the_score_and_nothing_else(label):
     clip = Clip("c", "d", "train", "", label, "positive", "", 1.0, "")
-    text = with_label(C2f(), parse(C2f(), chain(score=2.0)), clip)
+    text = with_label(C2f(), parse_answer(C2f(), chain(score=2.0)), clip)
     assert text == chain(score=label)

@@ -9,15 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from c2f_spec.errors import InvalidData
+from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.open import open_store
 from runtime.filters.base import Failed
-from runtime.filters.filter_chain import Verdict, funnels, total
+from runtime.filters.filter_chain import ChainResult, count_accounted, funnels
 from runtime.process.context import Context
 from runtime.stages import filter as stage
-from runtime.text.chains import parse, target
-from runtime.text.clips import POLARITIES, Clip, polarity_of, read_jsonl, write_jsonl, write_manifest
+from runtime.text.chains import canonical_answer, parse_answer
+from runtime.text.clips import Clip, polarity_of, read_jsonl, write_jsonl, write_manifest
 
 LABELS = (1.0, -1.0, 0.0)
 
@@ -27,7 +28,7 @@ def clip(number, label):
 
 
 def says(label, score=None):
-    return target(C2f(), polarity_of(label, "mosi"), "because", label if score is None else score)
+    return canonical_answer(C2f(), polarity_of(label, "mosi"), "because", label if score is None else score)
 
 
 def filtered(tmp_path, labels, chains, failed=(), **filters):
@@ -125,9 +126,9 @@ def test_the_parts_make_up_the_whole(fates):
             failures.append((clip(number, label), fate))
         else:
             failed = None if fate == "kept" else (fate, Failed("…"))
-            verdicts.append(Verdict(clip(number, label), parse(C2f(), ""), "", failed=failed))
+            verdicts.append(ChainResult(clip(number, label), parse_answer(C2f(), ""), "", failed=failed))
     found = funnels(verdicts, failures)
-    assert total(found) == found["in"] == len(fates)
+    assert count_accounted(found) == found["in"] == len(fates)
     for polarity in POLARITIES:
         part = found["by_polarity"].get(polarity, {"in": 0, "kept": 0})
         mine = [fate for label, fate in fates if polarity_of(label, "mosi") == polarity]

@@ -12,8 +12,8 @@ from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f
 from runtime.filters import FILTERS
 from runtime.filters.dedup import check_all
-from runtime.filters.filter_chain import Verdict, judge
-from runtime.text.chains import parse
+from runtime.filters.filter_chain import ChainResult, apply_filters
+from runtime.text.chains import parse_answer
 from runtime.text.clips import Clip, polarity_of
 from tests.bench.filters import DEFAULT
 from tests.support.hand_written import FACTS, GOOD, entries, pairs
@@ -51,7 +51,7 @@ def test_chains_of_two_clips_are_alike_or_not(pair):
     spec = Filters(dedup={}).dedup
     clips = [Clip(name, "d", "train", "", 1.0, "positive", "", 1.0, "") for name in ("a", "b")]
     answers = [
-        parse(C2f(), f"<polarity>Positive</polarity><think>{pair[name]}</think><score>1</score>")
+        parse_answer(C2f(), f"<polarity>Positive</polarity><think>{pair[name]}</think><score>1</score>")
         for name in ("first", "second")
     ]
     found = check_all(list(zip(clips, answers, strict=True)), {"language": pair["language"]}, spec)
@@ -61,11 +61,11 @@ def test_chains_of_two_clips_are_alike_or_not(pair):
 def agree(text, label, language, tokens):
     """Ours and the plain reading of METHOD 3 drop the chain by the same filter, or both keep it."""
     facts = FACTS[language]
-    answer = parse(C2f(), text)
+    answer = parse_answer(C2f(), text)
     clip = Clip("c", "d", "train", "", label, polarity_of(label, facts["family"]), "", 1.0, "")
-    verdict = Verdict(clip, answer, text)
+    verdict = ChainResult(clip, answer, text)
     spec = Filters.model_validate({name: {} for name in DEFAULT})
-    judge([verdict], {**facts, "tokens": {answer.think: tokens}}, spec)
+    apply_filters([verdict], {**facts, "tokens": {answer.think: tokens}}, spec)
     case = Case(text, label, language, facts["low"], facts["high"], facts["family"])
     assert (verdict.failed and verdict.failed[0]) == failing(case, tokens)
 

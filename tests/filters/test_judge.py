@@ -15,11 +15,11 @@ from c2f_spec.spec.filters import Filters, Judge
 from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.open import open_store
-from runtime.filters.judge import HOPELESS, TRIES, Mark, read_mark, wanting
+from runtime.filters.judge import MAX_TRIES, MAX_UNMARKED, Mark, failed_marks, read_mark
 from runtime.process.context import Context
 from runtime.process.units import Journal
 from runtime.stages import filter as stage
-from runtime.text.chains import target
+from runtime.text.chains import canonical_answer
 from runtime.text.clips import Clip, read_jsonl, write_jsonl, write_manifest
 from tests.support.fake_endpoint import Fake, completion, serving
 from tests.support.killed_asking import judge_stage, judge_stand, storm
@@ -49,7 +49,10 @@ def filtered(tmp_path, url, out="out", chains=CLIPS, **judge):
     facts = {"name": "d", "language": "en", "low": -3.0, "high": 3.0, "family": "mosi"}
     (tmp_path / "prepare" / "dataset.json").write_text(json.dumps(facts))
     rows = [
-        {"id": clip.id, "text": target(C2f(), "positive" if clip in chains else "negative", "because", 1.0)}
+        {
+            "id": clip.id,
+            "text": canonical_answer(C2f(), "positive" if clip in chains else "negative", "because", 1.0),
+        }
         for clip in CLIPS
     ]
     write_jsonl(tmp_path / "distil" / "chains.jsonl", rows)
@@ -132,7 +135,7 @@ def test_a_judge_that_never_marks_is_not_paid_for_all_chains(tmp_path):
         found = storm(stand, judge_stage(stand, url, 4), 0, lambda: 0.0)
     assert "ended with 64" in found.wrong[0]
     assert "the judge marked none of 16 chains: I would need to think about it." in found.wrong[0]
-    assert sum(fake.seen.values()) <= (HOPELESS + 2 * 4) * TRIES
+    assert sum(fake.seen.values()) <= (MAX_UNMARKED + 2 * 4) * MAX_TRIES
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,7 @@ def test_how_a_reply_is_read(text, value, words):
 def test_what_is_made_of_marks():
     spec = Filters(judge={"model": "m", "endpoint": "http://x/v1", "min_score": 4}).judge
     marks = [Mark("a", 4.0, ""), Mark("b", 3.9, "thin"), Mark("c", None, "refused: no")]
-    assert {name: failed.reason for name, failed in wanting(marks, spec).items()} == {
+    assert {name: failed.reason for name, failed in failed_marks(marks, spec).items()} == {
         "b": "marked 3.9, less than 4: thin",
         "c": "the judge gave no mark: refused: no",
     }

@@ -90,4 +90,4 @@ def test_ranks_that_share_a_model_find_their_own_answers(monkeypatch):
     monkeypatch.setattr(torch.distributed, "all_gather_object", gathered)
     monkeypatch.setattr(torch.distributed, "get_rank", lambda group: 1)
     rank = SimpleNamespace(tensor_parallel_size=3, tp_group="tp")
-    assert PolicyOnVllm._first(rank, 1) == 4
+    assert PolicyOnVllm._first_index(rank, 1) == 4

@@ -9,15 +9,15 @@ import pytest
 import torch
 
 from c2f_spec.errors import InvalidStageSpec
+from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.handoff import Placement, VllmPlace
 from c2f_spec.spec.sections import Lora
 from runtime.generation import vllm_server
-from runtime.generation.vllm_requests import MOST, collapsed, placeholders
+from runtime.generation.vllm_requests import MEDIA_PER_PROMPT, collapse_placeholders, placeholders
 from runtime.media.features import DecodedClip
 from runtime.models.batches import prompt_batch
-from runtime.models.student import generation, suppressed
-from runtime.text.chains import hint
-from runtime.text.clips import POLARITIES
+from runtime.models.student import generation_config, suppressed_tokens
+from runtime.text.chains import hint_prefix
 from tests.support import fake_vllm, omni, omni_grpo
 
 pytestmark = [pytest.mark.filterwarnings(noise) for noise in omni.NOISE]
@@ -39,7 +39,7 @@ def trainer(vllm, tmp_path):
 def by_itself(trainer, rows, hint=()):
     """What the policy answers by transformers, greedily, after `hint`."""
     tokenizer = trainer._tokenizer
-    settings = generation(tokenizer, omni_grpo.GREEDY.max_tokens, 0.0)
+    settings = generation_config(tokenizer, omni_grpo.GREEDY.max_tokens, 0.0)
     model = trainer.accelerator.unwrap_model(trainer.model).eval()
     found = []
     for row in rows:
@@ -63,7 +63,7 @@ def answered(trainer, clips=("toy-00", "toy-01"), hint=()):
 def test_it_starts_small_and_asleep_without_weights(trainer, vllm):
     (llm,) = vllm
     assert (llm.load_format, llm.dtype, llm.gpu_memory_utilization) == ("dummy", "float32", 0.3)
-    assert (llm.max_model_len, llm.max_num_seqs, llm.limit_mm_per_prompt) == (512, 4, MOST)
+    assert (llm.max_model_len, llm.max_num_seqs, llm.limit_mm_per_prompt) == (512, 4, MEDIA_PER_PROMPT)
     assert (llm.distributed_executor_backend, llm.enable_sleep_mode) == ("external_launcher", True)
     assert llm.awake == set()
     assert not list(Path(llm.model).glob("*.safetensors"))
@@ -99,14 +99,14 @@ def test_it_is_asked_with_ids_media_and_the_limits_of_the_spec(trainer, vllm):
     assert answered(trainer, ["toy-00"], hint) == by_itself(trainer, [row], hint)
     ((asked, params),) = vllm[0].asked
     processor = trainer.processing_class
-    assert asked["prompt_token_ids"] == [*collapsed(row.prompt, placeholders(processor)), *hint]
+    assert asked["prompt_token_ids"] == [*collapse_placeholders(row.prompt, placeholders(processor)), *hint]
     assert [asked["prompt_token_ids"].count(t) for t in sorted(placeholders(processor))] == [1, 1]
-    shown = trainer.reader.shown("toy-00")
+    shown = trainer.reader.decoded_clip("toy-00")
     assert np.array_equal(asked["multi_modal_data"]["video"], shown.frames)
     assert np.array_equal(asked["multi_modal_data"]["audio"][0], shown.sound)
     assert asked["mm_processor_kwargs"]["fps"] == len(shown.frames) / 2.0
     assert (params.n, params.max_tokens, params.temperature, params.top_k) == (1, 6, 0.0, 0)
-    assert set(params.logit_bias) == set(suppressed(trainer._tokenizer))
+    assert set(params.logit_bias) == set(suppressed_tokens(trainer._tokenizer))
 
 
 def test_features_of_another_number_are_refused(trainer, vllm):
@@ -132,7 +132,8 @@ def test_the_stage_hints_through_it(vllm, tmp_path):
     assert len(hinted) == 8, "each group of a model that can do nothing yet is answered again"
     assert all(row["hinted"] for row in omni.lines(ctx.out / "rollouts.jsonl"))
     hints = [
-        tokenizer.encode(hint(omni.FMT, p, "after_polarity"), add_special_tokens=False) for p in POLARITIES
+        tokenizer.encode(hint_prefix(omni.FMT, p, "after_polarity"), add_special_tokens=False)
+        for p in POLARITIES
     ]
     assert vllm[0].max_model_len == 300 + max(map(len, hints)) + 6, (
         "a hint takes no room of prompt and answer"
@@ -202,14 +203,17 @@ PROMPT = [1, 7, 7, 2, 8, 8, 8, 3]
 
 
 def parameters():
-    from runtime.generation.vllm_requests import parameters as of
+    from runtime.generation.vllm_requests import sampling_parameters as of
 
     return of(omni_grpo.GREEDY, omni.student().tokenizer)
 
 
 def test_a_server_is_given_features_at_the_places_of_our_prompt():
     client = FakeClient({"video": 2, "audio": 3})
-    assert vllm_server.ask(client, [(PROMPT, SHOWN)], PROCESSOR, parameters()) == ([[1, 2]], [[-0.5, -0.25]])
+    assert vllm_server.generate(client, [(PROMPT, SHOWN)], PROCESSOR, parameters()) == (
+        [[1, 2]],
+        [[-0.5, -0.25]],
+    )
     assert client.asked["prompts"] == [PROMPT]
     assert client.asked["features"][0]["mm_placeholders"] == {
         "video": [{"offset": 1, "length": 2}],
@@ -228,7 +232,7 @@ def test_frames_and_sound_come_through_unchanged():
     import soundfile
     from PIL import Image
 
-    video, audio = vllm_server.parts(SHOWN)
+    video, audio = vllm_server.media_parts(SHOWN)
     pictures = video["video_url"]["url"].removeprefix("data:video/jpeg;base64,").split(",")
     frames = [np.asarray(Image.open(io.BytesIO(base64.b64decode(p)))) for p in pictures]
     assert np.array_equal(np.stack(frames), SHOWN.frames)
@@ -245,12 +249,12 @@ def test_frames_and_sound_come_through_unchanged():
 )
 def test_a_server_that_does_otherwise_is_refused(lengths, status, message):
     with pytest.raises(InvalidStageSpec, match=message):
-        vllm_server.ask(FakeClient(lengths, status), [(PROMPT, SHOWN)], PROCESSOR, parameters())
+        vllm_server.generate(FakeClient(lengths, status), [(PROMPT, SHOWN)], PROCESSOR, parameters())
 
 
 def test_a_server_that_tells_other_log_probabilities_is_refused():
     client = FakeClient({})
     with pytest.raises(InvalidStageSpec, match="tells `raw_logprobs`"):
-        vllm_server.assert_processed(client)
+        vllm_server.assert_processed_logprobs(client)
     client.mode = "processed_logprobs"
-    vllm_server.assert_processed(client)
+    vllm_server.assert_processed_logprobs(client)

@@ -12,8 +12,14 @@ import torch
 from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Direct
-from runtime.generation.generate import Generating, Said, by_length, length, turn_opening
-from runtime.generation.sampling import choosing
+from runtime.generation.continuous_batch import build_token_chooser
+from runtime.generation.generate import (
+    GeneratedAnswer,
+    TransformersEngine,
+    estimate_prompt_tokens,
+    longest_first,
+    turn_opening,
+)
 from runtime.models import MODELS
 from runtime.models.rows import Reader
 from runtime.models.student import save
@@ -29,7 +35,7 @@ def predict(folder, inputs=None, **spec):
 
 
 def said(output, *, ended=True):
-    return Said("toy-16", output, ended, 0.5, 2)
+    return GeneratedAnswer("toy-16", output, ended, 0.5, 2)
 
 
 def test_a_prediction_for_each_clip_of_the_test_split_in_order(tmp_path, monkeypatch):
@@ -79,7 +85,7 @@ def test_draws_follow_the_distribution():
     """20,000 draws of four tokens at temperature 2, of the nucleus that leaves out the last."""
     logits = torch.log(torch.tensor([0.64, 0.25, 0.09, 0.02]))
     counts = torch.zeros(4)
-    choose = choosing(Decoding(temperature=2.0, top_p=0.9), [], torch.device("cpu"))
+    choose = build_token_chooser(Decoding(temperature=2.0, top_p=0.9), [], torch.device("cpu"))
     generators = [torch.Generator().manual_seed(seed) for seed in range(500)]
     for _ in range(40):
         counts += torch.bincount(choose(logits.repeat(500, 1), generators), minlength=4)
@@ -93,12 +99,12 @@ def test_the_longest_prompts_come_first_and_equal_ones_stay_in_order():
         dataclasses.replace(one, id=str(n), text="x" * 9 * size, duration_s=seconds)
         for n, (size, seconds) in enumerate([(5, 2), (9, 2), (5, 2), (5, 9), (1, 2), (9, 2), (3, 2)])
     ]
-    assert "".join(clip.id for clip in by_length(clips, omni.MEDIA)) == "3150264"
+    assert "".join(clip.id for clip in longest_first(clips, omni.MEDIA)) == "3150264"
 
 
 def test_the_estimated_length_orders_clips_as_their_prompts_do():
     rows = [omni.reader().row(clip_id) for clip_id in omni.reader().clips]
-    guesses = [length(omni.reader().clips[row.id], omni.MEDIA) for row in rows]
+    guesses = [estimate_prompt_tokens(omni.reader().clips[row.id], omni.MEDIA) for row in rows]
     assert statistics.correlation(guesses, [len(row.prompt) for row in rows]) > 0.9
 
 
@@ -144,7 +150,7 @@ def test_a_clip_that_cannot_be_read_has_no_score_and_a_reason(tmp_path):
     ],
 )  # fmt: skip
 def test_why_there_is_no_score(tmp_path, fmt, output, ended, failure):
-    made = evaluate.prediction(
+    made = evaluate.prediction_row(
         omni.reader().clips["toy-16"], said(output, ended=ended), fmt or omni.FMT, float
     )
     expected = failure and {"reason": failure[0], "message": failure[1]}
@@ -162,7 +168,7 @@ def test_a_begun_answer_is_refused():
     begun = dataclasses.replace(
         row, prompt=(*row.prompt, *omni.student().tokenizer.encode("<polarity>Negative"))
     )
-    engine = Generating(omni.student(), Decoding(max_new_tokens=2), 8)
+    engine = TransformersEngine(omni.student(), Decoding(max_new_tokens=2), 8)
     assert len([said for ended in engine.answer([row], {}) for said in ended]) == 1
     with pytest.raises(AssertionError, match="hint"):
         next(engine.answer([begun], {}))
@@ -175,17 +181,17 @@ def test_a_begun_answer_is_refused():
 def test_score_space(tmp_path, space, named, expected):
     """A model trained on [-1, 1] says 0.5; the evaluated set has [-4, 4]."""
     ctx = omni.context(tmp_path, "evaluate", {"prepare": omni.prepared()}, train_range=[-1.0, 1.0])
-    reader, scale = evaluate.questions(ctx, omni.student(), space)
+    reader, scale = evaluate.open_reader(ctx, omni.student(), space)
     assert named in omni.student().tokenizer.decode(reader.row("toy-16").prompt)
     output = "<polarity>Positive</polarity><think>x</think><score>0.5</score>"
-    made = evaluate.prediction(reader.clips["toy-16"], said(output), ctx.format, scale)
+    made = evaluate.prediction_row(reader.clips["toy-16"], said(output), ctx.format, scale)
     assert (made["score"], made["polarity"], made["well_formed"]) == (expected, "positive", True)
 
 
 def test_an_answer_without_a_score_stays_without(tmp_path):
     ctx = omni.context(tmp_path, "evaluate", {"prepare": omni.prepared()}, train_range=[-1.0, 1.0])
-    reader, scale = evaluate.questions(ctx, omni.student(), "rescale_from_train")
-    made = evaluate.prediction(reader.clips["toy-16"], said("<polarity>Positive"), ctx.format, scale)
+    reader, scale = evaluate.open_reader(ctx, omni.student(), "rescale_from_train")
+    made = evaluate.prediction_row(reader.clips["toy-16"], said("<polarity>Positive"), ctx.format, scale)
     assert (made["score"], made["polarity"], made["well_formed"]) == (None, None, False)
 
 

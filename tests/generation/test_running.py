@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from c2f_spec.spec.evaluate import Decoding
-from runtime.generation.continuous_batch import Running
-from runtime.generation.generate import Generating
-from runtime.generation.sampling import choosing
+from runtime.generation.continuous_batch import ContinuousBatch, build_token_chooser
+from runtime.generation.generate import TransformersEngine
 from runtime.models import MODELS
 from runtime.models.batches import prompt_batch
 from runtime.models.rows import Reader
-from runtime.models.student import generation, suppressed
+from runtime.models.student import generation_config, suppressed_tokens
 from tests.support import omni
 from tests.support.odd_clips import odd
 
@@ -40,7 +39,7 @@ def rows_of(student, audio="item"):
 def alone(student, row):
     """The answer of `generate` of transformers to this row, and whether it ended."""
     batch = prompt_batch([row], student.tokenizer.pad_token_id)
-    settings = generation(student.tokenizer, MOST_TOKENS, 0.0)
+    settings = generation_config(student.tokenizer, MOST_TOKENS, 0.0)
     with torch.no_grad():
         made = student.model.generate(**batch, generation_config=settings)[0, batch["input_ids"].shape[1] :]
     ended = student.tokenizer.eos_token_id in made
@@ -48,7 +47,7 @@ def alone(student, row):
 
 
 def answers(student, rows, most, **decoding):
-    engine = Generating(student, Decoding(max_new_tokens=MOST_TOKENS, **decoding), most)
+    engine = TransformersEngine(student, Decoding(max_new_tokens=MOST_TOKENS, **decoding), most)
     seeds = {row.id: number for number, row in enumerate(rows)}
     return {s.id: s for ended in engine.answer(iter(rows), seeds) for s in ended}
 
@@ -62,7 +61,7 @@ def test_answers_are_those_of_generate_whoever_else_is_answered(student, audio):
     for most in (3, 100):
         said = answers(student, rows, most)
         assert {i: (s.text, s.ended) for i, s in said.items()} == expected
-        assert max(s.together for s in said.values()) == min(most, len(rows))
+        assert max(s.batch_size for s in said.values()) == min(most, len(rows))
 
 
 def test_sampled_answers_hang_on_their_seeds_whoever_else_is_answered(student):
@@ -83,7 +82,7 @@ def test_rows_are_taken_when_there_is_a_place_and_what_left_takes_none(student):
             taken.append(row.id)
             yield row
 
-    engine = Generating(student, Decoding(max_new_tokens=MOST_TOKENS), 8)
+    engine = TransformersEngine(student, Decoding(max_new_tokens=MOST_TOKENS), 8)
     done = 0
     for ended in engine.answer(coming(), {}):
         assert len(taken) <= done + 8
@@ -93,8 +92,8 @@ def test_rows_are_taken_when_there_is_a_place_and_what_left_takes_none(student):
 
 def test_what_left_takes_no_place(student):
     rows = {row.id: row for row in rows_of(student)[:6]}
-    choose = choosing(Decoding(), suppressed(student.tokenizer), torch.device("cpu"))
-    running = Running(student, choose, MOST_TOKENS)
+    choose = build_token_chooser(Decoding(), suppressed_tokens(student.tokenizer), torch.device("cpu"))
+    running = ContinuousBatch(student, choose, MOST_TOKENS)
     assert running.add(list(rows.values()), [None] * 6) == []
     for written in range(1, MOST_TOKENS):
         for answer in running.step():

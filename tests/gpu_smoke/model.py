@@ -14,13 +14,13 @@ import torch
 from pydantic import TypeAdapter
 
 from c2f_spec.errors import InvalidStageSpec
+from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.sections import C2f, Media, Student
 from runtime.models import MODELS
 from runtime.models.batches import answer_tokens, prompt_batch
 from runtime.models.rows import Reader
 from runtime.models.student import device
-from runtime.text.chains import hint, target
-from runtime.text.clips import POLARITIES
+from runtime.text.chains import canonical_answer, hint_prefix
 from runtime.training.hints.build_policy import assert_token_prefix
 
 WATCHED = ("pixel_values_videos", "input_features")
@@ -41,8 +41,10 @@ def _hints(tokenizer: Any, fmt: C2f) -> dict[str, bool]:
     for end in ("after_polarity", "after_think_open"):
         try:
             for polarity in POLARITIES:
-                given = hint(fmt, polarity, end)
-                assert_token_prefix(tokenizer, given, target(fmt, polarity, "1.", 0.0).removeprefix(given))
+                given = hint_prefix(fmt, polarity, end)
+                assert_token_prefix(
+                    tokenizer, given, canonical_answer(fmt, polarity, "1.", 0.0).removeprefix(given)
+                )
             found[end] = True
         except InvalidStageSpec:
             found[end] = False
@@ -53,7 +55,9 @@ def _gradients(student: Any, reader: Reader, fmt: C2f) -> dict[str, float]:
     """Largest gradient of an answer's loss at the frames and at the sound of one clip."""
     model, row = student.model.to(device()), reader.row(reader.ids("train")[0])
     model.requires_grad_(requires_grad=False)
-    answer = torch.tensor([answer_tokens(student.tokenizer, target(fmt, "positive", "1. a smile", 1.0))])
+    answer = torch.tensor(
+        [answer_tokens(student.tokenizer, canonical_answer(fmt, "positive", "1. a smile", 1.0))]
+    )
     batch = dict(prompt_batch([row], student.tokenizer.pad_token_id))
     labels = torch.cat([torch.full_like(batch["input_ids"], -100), answer], dim=1)
     batch["input_ids"] = torch.cat([batch["input_ids"], answer], dim=1)

@@ -21,7 +21,7 @@ NAMES = ("toy-00", "toy-01", "toy-02")
 
 
 def reading(keep, **media):
-    return Reader(prepared(), student().processor, FMT, MEDIA.model_copy(update=media), kept=keep)
+    return Reader(prepared(), student().processor, FMT, MEDIA.model_copy(update=media), cache=keep)
 
 
 def same(a, b):

@@ -12,7 +12,7 @@ from c2f_spec.spec.handoff import Placement
 from c2f_spec.spec.sections import C2f
 from runtime.models.batches import media_batch, prompt_batch
 from runtime.models.rows import Reader
-from runtime.text.chains import target
+from runtime.text.chains import canonical_answer
 from runtime.text.clips import write_jsonl
 from tests.support.odd_clips import LACKS, odd
 from tests.support.omni import FMT, MEDIA, NOISE, context, lines, student
@@ -110,7 +110,7 @@ def test_sound_inside_the_video_is_what_the_processor_writes_and_numbers():
         "second_per_grids": row.media["video_second_per_grid"],
     }
     ours, offset = model.get_rope_index(torch.tensor([row.prompt]), **known)
-    from runtime.models.positions import _batch_wise
+    from runtime.models.patches import _batch_wise
 
     theirs, their_offset = _batch_wise(model, torch.tensor([row.prompt]), use_audio_in_video=True, **known)
     assert torch.equal(ours, theirs)
@@ -136,7 +136,7 @@ def test_every_stage_reads_them(tmp_path, audio):
     write_jsonl(
         tmp_path / "chains.jsonl",
         (
-            {"id": i, "text": target(FMT, reader.clips[i].polarity, "1. words", 0.0)}
+            {"id": i, "text": canonical_answer(FMT, reader.clips[i].polarity, "1. words", 0.0)}
             for i in reader.ids("train")
         ),
     )
@@ -158,6 +158,6 @@ def test_every_stage_reads_them(tmp_path, audio):
 def test_zero_3_is_refused_for_them(tmp_path):
     ctx = context(tmp_path / "sft", "sft", {"prepare": odd()}, placement=Placement(zero="3"))
     ctx.world = 2
-    with pytest.raises(InvalidStageSpec, match="`odd-01`, and ZeRO 3 is asked for") as caught:
-        Reader.of(ctx, student().processor)
+    with pytest.raises(InvalidStageSpec, match="`odd-01`, which ZeRO 3 does not support") as caught:
+        Reader.from_context(ctx, student().processor)
     assert "`zero: 2` under `resources.sft`" in caught.value.hint

@@ -92,13 +92,13 @@ def test_a_worker_that_starts_is_not_waited_for(tmp_path):
 def test_a_reader_starts_workers_when_decoding_takes_long_and_reads_the_same_rows(tmp_path, monkeypatch):
     plain = Reader(prepared(), student().processor, FMT, MEDIA)
     ids = plain.ids("train")
-    monkeypatch.setattr(rows, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(rows, "MIN_DECODING_SECONDS", 0.0)
     monkeypatch.setattr(rows, "prefetch_workers", lambda: 1)
-    reader = Reader(prepared(), student().processor, FMT, MEDIA, kept=DecodedCache(tmp_path, 10**9))
-    reader.expect(ids)
+    reader = Reader(prepared(), student().processor, FMT, MEDIA, cache=DecodedCache(tmp_path, 10**9))
+    reader.prefetch(ids)
     for name, row in zip(ids, reader.rows(ids), strict=True):
         assert row.prompt == plain.row(name).prompt
-    processes = [worker.process for worker in reader._ahead._workers]
+    processes = [worker.process for worker in reader._prefetcher._workers]
     reader.close()
     assert not any(process.is_alive() for process in processes)
 

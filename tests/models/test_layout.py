@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from c2f_spec.errors import InvalidData
 from c2f_spec.spec.sections import QwenOmni
 from runtime.models import MODELS
-from runtime.models.layout import as_released, hub_name, is_released
+from runtime.models.layout import hub_name, is_released, to_released_layout
 from runtime.models.student import freeze, load, save
 from tests.support import omni
 
@@ -22,7 +22,7 @@ def released(tmp_path_factory):
     """The tiny student as the hub would have it: bfloat16, two parts with an index, a talker beside the thinker."""
     folder = tmp_path_factory.mktemp("hub")
     save(omni.student(), folder / "thinker")
-    made = as_released(folder / "thinker", folder / "released")
+    made = to_released_layout(folder / "thinker", folder / "released")
     tensors = {n: t.to(torch.bfloat16) for n, t in load_file(made / "model.safetensors").items()}
     (made / "model.safetensors").unlink()
     tensors |= {"talker.codec_head.weight": torch.ones(2, 2), "token2wav.bias": torch.ones(3)}
@@ -73,12 +73,12 @@ def test_every_parameter_has_the_name_that_the_hub_has(released, tmp_path):
     with pytest.raises(LookupError, match="no parameter of a thinker"):
         hub_name("talker.codec_head.weight")
     assert is_released(released)
-    assert as_released(released, tmp_path / "unused") == released
+    assert to_released_layout(released, tmp_path / "unused") == released
 
 
 def test_a_copy_for_vllm_has_the_same_tensors(tmp_path):
     save(omni.student(), tmp_path / "thinker")
-    copy = as_released(tmp_path / "thinker", tmp_path / "copy")
+    copy = to_released_layout(tmp_path / "thinker", tmp_path / "copy")
     before, after = (load_file(f / "model.safetensors") for f in (tmp_path / "thinker", copy))
     assert {f"thinker.{n}" for n in before} == after.keys()
     assert all(torch.equal(t, after[f"thinker.{n}"]) for n, t in before.items())

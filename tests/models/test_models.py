@@ -18,7 +18,7 @@ from runtime.models import MODELS, tiny
 from runtime.models import rows as rows_module
 from runtime.models.batches import media_batch, prompt_batch
 from runtime.models.rows import Reader
-from runtime.models.student import freeze, generation, load, save, suppressed
+from runtime.models.student import freeze, generation_config, load, save, suppressed_tokens
 from runtime.text.prompts import HEADINGS
 from tests.support import omni
 
@@ -83,14 +83,14 @@ def test_tags_are_tokens_that_decoding_keeps_and_phrases_are_one_token():
 
 def test_special_tokens_are_never_generated_but_the_end_of_the_turn():
     tokenizer = omni.student().tokenizer
-    never = suppressed(tokenizer)
+    never = suppressed_tokens(tokenizer)
     assert tokenizer.convert_tokens_to_ids("<|audio_bos|>") in never
     assert tokenizer.convert_tokens_to_ids("<|im_start|>") in never
     assert tokenizer.eos_token_id not in never
     assert not set(never) & {tokenizer.convert_tokens_to_ids(tag) for tag in TAGS}
     batch = prompt_batch([omni.reader().row("toy-00")], tokenizer.pad_token_id)
     torch.manual_seed(0)
-    settings = generation(tokenizer, 200, 5.0)
+    settings = generation_config(tokenizer, 200, 5.0)
     written = omni.student().model.generate(**batch, generation_config=settings)[
         0, batch["input_ids"].shape[1] :
     ]

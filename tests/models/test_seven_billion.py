@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 
-import runtime.models.compat  # noqa: F401  before transformers
+import runtime.models.patches  # noqa: F401  before transformers
 from c2f_spec.cost.sizes import size_of
 from c2f_spec.spec.sections import Lora, QwenOmni
 from runtime.models import MODELS

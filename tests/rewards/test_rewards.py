@@ -13,7 +13,7 @@ from c2f_spec.spec.grpo import FormatReward, PolarityReward, Rewards, ScoreRewar
 from c2f_spec.spec.sections import C2f, Dc
 from runtime.rewards import REWARDS
 from runtime.rewards.truth import Truth
-from runtime.text.chains import parse, target
+from runtime.text.chains import canonical_answer, parse_answer
 from runtime.text.prompts import HEADINGS
 
 FMT = C2f()
@@ -29,13 +29,13 @@ GRAMMAR = re.compile(
 
 
 def total(text, truth, *, score=None, fmt=FMT):
-    answer = parse(fmt, text)
+    answer = parse_answer(fmt, text)
     sections = {"format": FormatReward(), "polarity": PolarityReward(), "score": score or ScoreReward()}
     return sum(REWARDS[name](answer, truth, section) for name, section in sections.items())
 
 
 def score_of(text, truth, **fields):
-    return REWARDS["score"](parse(FMT, text), truth, ScoreReward(**fields))
+    return REWARDS["score"](parse_answer(FMT, text), truth, ScoreReward(**fields))
 
 
 def test_every_reward_of_a_spec_has_a_function():
@@ -44,10 +44,10 @@ def test_every_reward_of_a_spec_has_a_function():
 
 def test_worked_values():
     """METHOD 1.5: what wrong and right polarities can earn."""
-    assert total(target(FMT, "positive", THINK, -1.4), MOSI) == 1.0  # well formed, wrong polarity
-    assert total(target(FMT, "negative", THINK, -1.4), MOSI) == 3.0
-    assert total(target(FMT, "negative", THINK, 0.0), MOSI) == pytest.approx(2 + 1 - 1.4 / 6)
-    contradiction = target(FMT, "positive", THINK, -0.2)
+    assert total(canonical_answer(FMT, "positive", THINK, -1.4), MOSI) == 1.0  # well formed, wrong polarity
+    assert total(canonical_answer(FMT, "negative", THINK, -1.4), MOSI) == 3.0
+    assert total(canonical_answer(FMT, "negative", THINK, 0.0), MOSI) == pytest.approx(2 + 1 - 1.4 / 6)
+    contradiction = canonical_answer(FMT, "positive", THINK, -0.2)
     assert score_of(contradiction, SIMS) == pytest.approx(0.8)
     assert score_of(contradiction, SIMS, gate="tag_and_sign") == 0.0
     assert total("", MOSI) == 0.0
@@ -56,13 +56,13 @@ def test_worked_values():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (target(FMT, "negative", THINK, -1.4), 1.0),
-        ("  " + target(FMT, "negative", THINK, -1.4) + "\n", 1.0),
+        (canonical_answer(FMT, "negative", THINK, -1.4), 1.0),
+        ("  " + canonical_answer(FMT, "negative", THINK, -1.4) + "\n", 1.0),
         ("<polarity>积极</polarity><think>x</think><score>.5</score>", 1.0),
         ("<polarity>NEUTRAL</polarity><think>x</think><score>\u22120.5</score>", 1.0),  # a typographic minus
-        ("so: " + target(FMT, "negative", THINK, -1.4), 0.0),
-        (target(FMT, "negative", THINK, -1.4) + " indeed", 0.0),
-        (target(FMT, "negative", THINK, -1.4).replace("<think>", "<think><think>"), 0.0),
+        ("so: " + canonical_answer(FMT, "negative", THINK, -1.4), 0.0),
+        (canonical_answer(FMT, "negative", THINK, -1.4) + " indeed", 0.0),
+        (canonical_answer(FMT, "negative", THINK, -1.4).replace("<think>", "<think><think>"), 0.0),
         ("<think>x</think><polarity>Negative</polarity><score>1</score>", 0.0),
         ("<polarity>Bad</polarity><think>x</think><score>1</score>", 0.0),
         ("<polarity>Negative</polarity><think> </think><score>1</score>", 0.0),
@@ -72,13 +72,13 @@ def test_worked_values():
     ],
 )
 def test_format(text, expected):
-    assert REWARDS["format"](parse(FMT, text), MOSI, FormatReward()) == expected
+    assert REWARDS["format"](parse_answer(FMT, text), MOSI, FormatReward()) == expected
 
 
 @pytest.mark.parametrize("language", sorted(HEADINGS))
 def test_sections_may_be_required(language):
     def earned(lines):
-        answer = parse(FMT, target(FMT, "negative", "\n".join(lines), -1.4))
+        answer = parse_answer(FMT, canonical_answer(FMT, "negative", "\n".join(lines), -1.4))
         assert REWARDS["format"](answer, MOSI, FormatReward()) == 1.0
         return REWARDS["format"](answer, MOSI, FormatReward(require_sections=True))
 
@@ -88,7 +88,7 @@ def test_sections_may_be_required(language):
     assert earned([lines[1], lines[0], *lines[2:]]) == 0.0
     assert earned([*lines, lines[3]]) == 0.0
     assert earned([*lines[:3], lines[3].removesuffix("some words")]) == 0.0
-    broken = parse(FMT, "so: " + target(FMT, "negative", "\n".join(lines), -1.4))
+    broken = parse_answer(FMT, "so: " + canonical_answer(FMT, "negative", "\n".join(lines), -1.4))
     assert REWARDS["format"](broken, MOSI, FormatReward(require_sections=True)) == 0.0
 
 
@@ -119,20 +119,20 @@ def test_format_is_the_grammar(text):
         text.count(f"<{slash}{tag}>") == 1 for tag in ("polarity", "think", "score") for slash in ("", "/")
     )
     expected = bool(found and found["body"].strip()) and once
-    assert REWARDS["format"](parse(FMT, text), MOSI, FormatReward()) == float(expected)
+    assert REWARDS["format"](parse_answer(FMT, text), MOSI, FormatReward()) == float(expected)
 
 
 def test_polarity_is_read_leniently():
     broken = "<polarity>Negative</polarity> and then nothing"
-    assert REWARDS["polarity"](parse(FMT, broken), MOSI, PolarityReward()) == 1.0
-    assert REWARDS["polarity"](parse(FMT, broken), SIMS, PolarityReward()) == 0.0
-    assert REWARDS["polarity"](parse(FMT, "Negative"), MOSI, PolarityReward()) == 0.0
+    assert REWARDS["polarity"](parse_answer(FMT, broken), MOSI, PolarityReward()) == 1.0
+    assert REWARDS["polarity"](parse_answer(FMT, broken), SIMS, PolarityReward()) == 0.0
+    assert REWARDS["polarity"](parse_answer(FMT, "Negative"), MOSI, PolarityReward()) == 0.0
 
 
 def test_tags_of_the_first_version():
     fmt = Dc()
-    assert total(target(fmt, "negative", THINK, -1.4), MOSI, fmt=fmt) == 3.0
-    assert total(target(fmt, "negative", THINK, -1.4), MOSI) == 0.0
+    assert total(canonical_answer(fmt, "negative", THINK, -1.4), MOSI, fmt=fmt) == 3.0
+    assert total(canonical_answer(fmt, "negative", THINK, -1.4), MOSI) == 0.0
 
 
 SHAPES = {
@@ -168,13 +168,15 @@ def test_score_is_its_definition(label, score, shape, width, gate, out_of_range,
     expected = max(0.0, SHAPES[shape](abs(used - label), width, 6.0)) if opened else 0.0
     if abs(score) > 3 and out_of_range == "zero":
         expected = 0.0
-    assert score_of(target(FMT, tag, THINK, score), truth, **spec) == pytest.approx(expected, abs=1e-12)
+    assert score_of(canonical_answer(FMT, tag, THINK, score), truth, **spec) == pytest.approx(
+        expected, abs=1e-12
+    )
 
 
 def test_sims_neutral_band_opens_the_gate():
     neutral = Truth("neutral", 0.0, -1.0, 1.0, "sims")
-    assert score_of(target(FMT, "neutral", THINK, 0.1), neutral, gate="sign") == pytest.approx(0.95)
-    assert score_of(target(FMT, "neutral", THINK, -0.1), neutral, gate="sign") == 0.0
+    assert score_of(canonical_answer(FMT, "neutral", THINK, 0.1), neutral, gate="sign") == pytest.approx(0.95)
+    assert score_of(canonical_answer(FMT, "neutral", THINK, -0.1), neutral, gate="sign") == 0.0
 
 
 @pytest.mark.parametrize(

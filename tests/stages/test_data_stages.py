@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from c2f_spec.errors import InvalidData, InvalidStageSpec, OutOfMemory
+from c2f_spec.errors import InvalidData, OutOfMemory, InvalidStageSpec
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.digest import digest_file, digest_folder
@@ -23,7 +23,7 @@ from runtime.process.context import Context
 from runtime.process.parallel import map_processes
 from runtime.stages import baseline, distil, prepare
 from runtime.stages import filter as filter_stage
-from runtime.text.chains import parse
+from runtime.text.chains import parse_answer
 from runtime.text.clips import Clip, read_jsonl, read_manifest
 
 RATINGS = Path(__file__).parents[1] / "data" / "icwsm2014"
@@ -121,7 +121,7 @@ def wait_for(found):
 def test_distil_writes_a_chain_for_every_training_clip_in_order(made):
     chains = list(read_jsonl(made / "distil" / "chains.jsonl"))
     assert [c["id"] for c in chains] == [c.id for c in read_manifest(made / "movie", "train")]
-    assert all(parse(C2f(), c["text"]).well_formed for c in chains)
+    assert all(parse_answer(C2f(), c["text"]).well_formed for c in chains)
 
 
 def test_distil_never_depends_on_labels(made, tmp_path):
@@ -142,7 +142,7 @@ def test_distil_refuses_a_set_without_training_clips_and_a_teacher_without_weigh
     with pytest.raises(InvalidData, match="`icwsm2014-nyt` has no training clips"):
         run(distil, tmp_path / "a", {"prepare": made / "nyt"}, teacher={"kind": "lexicon"})
     qwen = {"kind": "transformers", "model": "a/b", "revision": "0" * 40}
-    with pytest.raises(InvalidStageSpec, match="weights of `a/b` were not handed"):
+    with pytest.raises(InvalidStageSpec, match="weights of `a/b` are missing in this stage"):
         run(distil, tmp_path / "b", {"prepare": made / "movie"}, teacher=qwen)
 
 
@@ -166,7 +166,7 @@ def test_filter_conserves_chains_by_filter_and_polarity(made):
 def test_kept_chains_carry_the_label(made):
     clips = {clip.id: clip for clip in read_manifest(made / "movie", "train")}
     for row in read_jsonl(made / "filter" / "chains.jsonl"):
-        answer = parse(C2f(), row["text"])
+        answer = parse_answer(C2f(), row["text"])
         assert answer.polarity == clips[row["id"]].polarity
         assert answer.score == pytest.approx(clips[row["id"]].label, abs=0.0501)
 
@@ -201,7 +201,7 @@ def test_tokens_are_counted_by_the_student_s_tokenizer(made, tmp_path):
     dropped = [row for row in read_jsonl(tmp_path / "f" / "dropped.jsonl") if row["filter"] == "length"]
     assert len(dropped) > 30
     for row in dropped:
-        count = len(tokenizer(parse(C2f(), row["text"]).think)["input_ids"])
+        count = len(tokenizer(parse_answer(C2f(), row["text"]).think)["input_ids"])
         assert row["reason"] == f"has {count} tokens, more than 1"
 
 
@@ -220,7 +220,7 @@ def test_filter_refuses_labels_under_chains_that_contradict_them(made, tmp_path)
 
 def test_filter_refuses_a_chain_of_an_unknown_clip(made, tmp_path):
     inputs = {"prepare": made / "nyt", "distil": made / "distil"}
-    with pytest.raises(InvalidData, match="is of no training clip"):
+    with pytest.raises(InvalidData, match="is not of a training clip"):
         run(filter_stage, tmp_path / "f", inputs, filters=FILTERS)
 
 
@@ -261,15 +261,15 @@ def test_baseline_finds_what_each_modality_carries_and_all_together_more(valid):
     measured = np.stack([pitch, rng.standard_normal(500), mouth, np.zeros(500)], axis=1)
     predicted = baseline.predict(clips, measured, train=300, valid=valid)
     labels = np.array([clip.label for clip in clips])
-    found = {column: baseline.corr(values[-140:], labels[-140:]) for column, values in predicted.items()}
+    found = {column: baseline.pearson(values[-140:], labels[-140:]) for column, values in predicted.items()}
     assert found["all"] > 0.98
     assert all(0.4 < found[column] < 0.75 for column in ("text", "voice", "face"))
 
 
 def test_a_correlation_that_is_not_defined_is_none():
-    assert baseline.corr(np.ones(3), np.arange(3)) is None
-    assert baseline.corr(np.ones(1), np.ones(1)) is None
-    assert baseline.corr(np.arange(3), np.arange(3)) == 1.0
+    assert baseline.pearson(np.ones(3), np.arange(3)) is None
+    assert baseline.pearson(np.ones(1), np.ones(1)) is None
+    assert baseline.pearson(np.arange(3), np.arange(3)) == 1.0
 
 
 def test_baseline_refuses_a_set_without_training_clips(made, tmp_path):
@@ -279,5 +279,5 @@ def test_baseline_refuses_a_set_without_training_clips(made, tmp_path):
 
 def test_a_clip_without_voice_or_face_has_that_of_the_mean():
     measured = np.array([[1.0, 2.0], [3.0, np.nan], [np.nan, 4.0]])
-    assert baseline.filled(measured, 2).tolist() == [[1.0, 2.0], [3.0, 2.0], [2.0, 4.0]]
-    assert baseline.filled(np.full((2, 1), np.nan), 1).tolist() == [[0.0], [0.0]]
+    assert baseline.fill_missing(measured, 2).tolist() == [[1.0, 2.0], [3.0, 2.0], [2.0, 4.0]]
+    assert baseline.fill_missing(np.full((2, 1), np.nan), 1).tolist() == [[0.0], [0.0]]

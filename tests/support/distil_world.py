@@ -9,14 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from c2f_spec.spec.endpoint import Client
+from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.open import open_store
 from runtime.media.render import render
 from runtime.process.context import Context
 from runtime.stages import distil
-from runtime.text.chains import target
-from runtime.text.clips import POLARITIES, Clip, write_manifest
+from runtime.text.chains import canonical_answer
+from runtime.text.clips import Clip, write_manifest
 
 MEDIA = {"fps": 2.0, "max_frames": 4, "max_pixels": 3136}
 KEY = "5" * 64
@@ -53,7 +54,7 @@ def canonical(body):
     """A chain in the format that follows from the request, and from its seed."""
     n = words_of(body)
     drawn = hashlib.sha256(f"{body['seed']} {n}".encode()).hexdigest()[:8]
-    return target(C2f(), POLARITIES[n % 3], f"{CHAIN} {drawn}", LABELS[n % 3])
+    return canonical_answer(C2f(), POLARITIES[n % 3], f"{CHAIN} {drawn}", LABELS[n % 3])
 
 
 def context(

@@ -18,7 +18,7 @@ import yaml
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f
 from runtime.filters import FILTERS
-from runtime.text.chains import parse, target
+from runtime.text.chains import canonical_answer, parse_answer
 from runtime.text.clips import Clip, polarity_of
 from runtime.text.prompts import HEADINGS
 
@@ -77,7 +77,7 @@ class Entry:
         facts = FACTS[self.language]
         polarity = polarity_of(self.label, facts["family"])
         clip = Clip(self.name, "d", "train", self.said, self.label, polarity, "", 1.0, "")
-        answer = parse(C2f(), self.text)
+        answer = parse_answer(C2f(), self.text)
         names = FILTERS if answer.well_formed else ("format",)
         found = {n: FILTERS[n](answer, clip, facts, getattr(spec, n)) for n in names}
         return {name: failed.reason for name, failed in found.items() if failed is not None}
@@ -110,4 +110,4 @@ def _written(row: dict[str, Any], language: str) -> str:
     colon = ": " if language == "en" else "："
     lines = zip(HEADINGS[language], row.get("parts", ()), strict=False)
     think = row.get("think") or "\n".join(f"{n}. {h}{colon}{p}" for n, (h, p) in enumerate(lines, start=1))
-    return target(C2f(), polarity, think, float(score))
+    return canonical_answer(C2f(), polarity, think, float(score))

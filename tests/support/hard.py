@@ -8,9 +8,9 @@ from datasets import Dataset
 from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.sections import Full
 from runtime.models.rows import Reader
-from runtime.models.student import load, suppressed
-from runtime.training.grpo import GRPOConfig
-from runtime.training.hints.build_policy import policy_of
+from runtime.models.student import load, suppressed_tokens
+from runtime.training.grpo_trainer import GRPOConfig
+from runtime.training.hints.build_policy import build_policy
 from runtime.training.hints.trainer import HintGRPOTrainer
 from runtime.training.tuner import adapters
 from tests.support import omni
@@ -29,7 +29,7 @@ def make(tmp_path, policy="keep", rewards=None, threshold=0.5, tuner=None, hints
     section = Grpo.model_validate({"batch": 2, "generations": 2, "hint": hint})
     trainer = HintGRPOTrainer(
         reader=reader,
-        policy=policy_of(section, omni.FMT, reader, student.tokenizer, 1, frozenset()),
+        policy=build_policy(section, omni.FMT, reader, student.tokenizer, 1, frozenset()),
         on_rollouts=lambda step, rollouts: sampled.append((step, rollouts)),
         model=student.model,
         processing_class=student.processor,
@@ -41,7 +41,7 @@ def make(tmp_path, policy="keep", rewards=None, threshold=0.5, tuner=None, hints
                 "output_dir": str(tmp_path), "per_device_train_batch_size": 4, "num_generations": 2, "beta": 0.1,
                 "steps_per_generation": 1, "max_completion_length": 6, "bf16": False, "use_cpu": True, "report_to": [],
                 "activation_checkpointing": False, "remove_unused_columns": False, "loss_type": "grpo", "seed": 1,
-                "generation_kwargs": {"suppress_tokens": suppressed(student.tokenizer)}, "dataloader_pin_memory": False,
+                "generation_kwargs": {"suppress_tokens": suppressed_tokens(student.tokenizer)}, "dataloader_pin_memory": False,
                 "save_strategy": "no", "disable_tqdm": True, "logging_steps": 1, **arguments,
             }
         ),

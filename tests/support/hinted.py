@@ -10,8 +10,8 @@ from datasets import Dataset
 from c2f_spec.spec.grpo import Grpo
 from runtime.models.rows import Reader
 from runtime.models.student import load
-from runtime.training.hints.answer_facts import Judged
-from runtime.training.hints.build_policy import policy_of
+from runtime.training.hints.answer_facts import GroupResults
+from runtime.training.hints.build_policy import build_policy
 from runtime.training.hints.trainer import HintGRPOTrainer
 from tests.support import omni
 from tests.support.omni_grpo import config
@@ -41,7 +41,7 @@ def make(folder, *, rewards, hint, student=None, engine=None, **arguments):
 
 def policy(hint, reader, tokenizer):
     section = Grpo.model_validate({"batch": 2, "hint": {"trigger": TWO, **hint}})
-    return policy_of(section, omni.FMT, reader, tokenizer, 1, frozenset())
+    return build_policy(section, omni.FMT, reader, tokenizer, 1, frozenset())
 
 
 def generated(trainer, seed=0):
@@ -93,7 +93,7 @@ def judged(*answers, agrees=1.0):
         dim=2,
     )
     flat = rewards.flatten(0, 1), facts.flatten(0, 1)
-    return Judged.of(*flat, torch.ones(3), NAMES, rewards.shape[1])
+    return GroupResults.from_answers(*flat, torch.ones(3), NAMES, rewards.shape[1])
 
 
 WRONG, RIGHT, BROKEN, POOR = (1.0, 0.0, 0.0), (1.0, 1.0, 0.8), (0.0, 1.0, 0.7), (1.0, 1.0, 0.1)

@@ -18,7 +18,7 @@ from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store import records
 from c2f_spec.store.model_weights import add_model
-from runtime.text.chains import target
+from runtime.text.chains import canonical_answer
 from runtime.text.clips import read_manifest, write_jsonl
 from tests.support.distil_world import CHAIN, MEDIA, prepared
 from tests.support.killed import Stand, _work
@@ -112,7 +112,7 @@ def judge_stand(root: Path, store: str, clips: int) -> Stand:
     chains = root / "chains"
     chains.mkdir()
     told = [
-        {"id": clip.id, "text": target(C2f(), clip.polarity, f"{CHAIN} {clip.id}", clip.label)}
+        {"id": clip.id, "text": canonical_answer(C2f(), clip.polarity, f"{CHAIN} {clip.id}", clip.label)}
         for clip in read_manifest(folder)
     ]
     write_jsonl(chains / "chains.jsonl", told)

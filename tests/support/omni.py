@@ -17,7 +17,7 @@ from runtime.media.render import render
 from runtime.models import MODELS
 from runtime.models.rows import Reader
 from runtime.process.context import Context
-from runtime.text.chains import target
+from runtime.text.chains import canonical_answer
 from runtime.text.clips import Clip, polarity_of, write_jsonl, write_manifest
 
 torch.set_num_threads(1)  # a student this small is slower on two cores, and much slower on two busy ones
@@ -64,7 +64,10 @@ def chains() -> Path:
     folder = Path(ROOT.name) / "chains"
     folder.mkdir()
     clips = [c for c in reader().clips.values() if c.split == "train"]
-    rows = ({"id": c.id, "text": target(FMT, c.polarity, f"1. the words: {c.text}", c.label)} for c in clips)
+    rows = (
+        {"id": c.id, "text": canonical_answer(FMT, c.polarity, f"1. the words: {c.text}", c.label)}
+        for c in clips
+    )
     write_jsonl(folder / "chains.jsonl", rows)
     return folder
 
@@ -131,7 +134,7 @@ def skilled() -> Path:
     clips = [c for c in reader().clips.values() if c.split == "train"]
     write_jsonl(
         folder / "chains.jsonl",
-        ({"id": c.id, "text": target(FMT, c.polarity, "1. words", c.label)} for c in clips),
+        ({"id": c.id, "text": canonical_answer(FMT, c.polarity, "1. words", c.label)} for c in clips),
     )
     section = {"steps": 40, "batch": 8, "learning_rate": 1e-2}
     ctx = context(Path(ROOT.name) / "skilled", "sft", {"prepare": prepared(), "filter": folder}, sft=section)

@@ -10,9 +10,9 @@ from c2f_spec.spec.sections import Full
 from runtime.generation.vllm_requests import Sampling
 from runtime.generation.vllm_rollout import PolicyOnVllm
 from runtime.models.rows import Reader
-from runtime.models.student import load, suppressed
+from runtime.models.student import load, suppressed_tokens
 from runtime.stages import grpo
-from runtime.training.grpo import GRPOConfig, OmniGRPOTrainer
+from runtime.training.grpo_trainer import GRPOConfig, OmniGRPOTrainer
 from runtime.training.tuner import adapters
 from tests.support import omni
 
@@ -42,7 +42,7 @@ def config(folder, **arguments):
             "output_dir": str(folder), "per_device_train_batch_size": 4, "num_generations": 2, "beta": 0.1,
             "steps_per_generation": 1, "max_completion_length": 6, "bf16": False, "use_cpu": True, "report_to": [],
             "activation_checkpointing": False, "remove_unused_columns": False, "loss_type": "grpo", "seed": 1,
-            "generation_kwargs": {"suppress_tokens": suppressed(tokenizer)}, "dataloader_pin_memory": False,
+            "generation_kwargs": {"suppress_tokens": suppressed_tokens(tokenizer)}, "dataloader_pin_memory": False,
             "save_strategy": "no", "disable_tqdm": True, "logging_steps": 1, **arguments,
         }
     )  # fmt: skip

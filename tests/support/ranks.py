@@ -26,7 +26,7 @@ from c2f_spec.spec.handoff import Placement
 from runtime.models import MODELS
 from runtime.models.student import save
 from runtime.stages import grpo, sft
-from runtime.text.chains import target
+from runtime.text.chains import canonical_answer
 from runtime.training.hints.trainer import HintGRPOTrainer
 from tests.support import omni
 
@@ -103,14 +103,16 @@ class Replayed(HintGRPOTrainer):
         hard = random.Random(f"{clip_id} {step}").random() < share
         draw = random.Random(f"{clip_id} {step} {number} {hinted}")
         score = round(clip.label + draw.uniform(-1, 1), 1)
-        right = target(omni.FMT, clip.polarity, "1. words" * draw.randint(1, 3), max(-4, min(4, score)))
+        right = canonical_answer(
+            omni.FMT, clip.polarity, "1. words" * draw.randint(1, 3), max(-4, min(4, score))
+        )
         if hinted:
             return right.partition("\n\n")[2] if draw.random() < 0.7 else "1."
         if hard:
             return "It is " + clip.polarity * draw.randint(1, 3)
         if number == 0 or draw.random() < 0.4:
             return right
-        return target(omni.FMT, WRONG[clip.polarity], "1. words", score)
+        return canonical_answer(omni.FMT, WRONG[clip.polarity], "1. words", score)
 
 
 def run(case: Case, folder: Path, inputs: dict[str, Path], zero: str, rank: int, world: int) -> Path:

@@ -7,7 +7,7 @@ in PIL's place; nothing else of the server is touched.
 import sys
 from io import BytesIO
 
-import runtime.models.compat  # noqa: F401  # isort: skip  before transformers looks for torchvision
+import runtime.models.patches  # noqa: F401  # isort: skip  before transformers looks for torchvision
 import torchvision.io
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor

@@ -15,9 +15,9 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 from c2f_spec.spec.hint import Hint
 from runtime.models.rows import Row
 from runtime.models.student import load
-from runtime.training.grpo import GRPOConfig, GRPOTrainer
-from runtime.training.hints.answer_facts import Facts
-from runtime.training.hints.policy import Policy
+from runtime.training.grpo_trainer import GRPOConfig, GRPOTrainer
+from runtime.training.hints.answer_facts import AnswerFacts
+from runtime.training.hints.schedule import HintPolicy
 from tests.support import omni
 
 HINT = "<polarity>Negative</polarity>\n\n"
@@ -39,7 +39,7 @@ class TextReader:
     def rows(self, prompts) -> list[Row]:
         return [self.row(prompt) for prompt in prompts]
 
-    def expect(self, prompts) -> None:
+    def prefetch(self, prompts) -> None:
         """Nothing is decoded ahead."""
 
 
@@ -102,10 +102,10 @@ def ours(**hint) -> dict:
     given = {"reader": TextReader(tokenizer())}
     if hint:
         given["on_rollouts"] = lambda step, rollouts: None
-        given["policy"] = Policy(
+        given["policy"] = HintPolicy(
             spec=Hint.model_validate(hint),
             hint=lambda prompt: HINT,
-            facts=lambda prompt, answer: Facts(0.0, 0.0, math.nan),
+            facts=lambda prompt, answer: AnswerFacts(0.0, 0.0, math.nan),
             polarity=lambda prompt: "neutral",
             seed=0,
         )

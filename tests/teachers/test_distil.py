@@ -20,7 +20,7 @@ from runtime.endpoints import client as client_module
 from runtime.media import decode
 from runtime.process.units import UNIT
 from runtime.stages import distil
-from runtime.text.chains import C2f, prompt
+from runtime.text.chains import C2f, build_prompt
 from runtime.text.clips import seed_of
 from tests.support.distil_world import (
     KEY,
@@ -75,7 +75,7 @@ def test_a_clip_is_sent_as_video_sound_and_words_and_nothing_of_its_label(folder
     }
     (message,) = body["messages"]
     video, audio, text = message["content"]
-    assert text["text"] == prompt(C2f(), language="en", text="I said number 3", low=-3.0, high=3.0)
+    assert text["text"] == build_prompt(C2f(), language="en", text="I said number 3", low=-3.0, high=3.0)
     frames = decode.frames(folder / "clips" / "one.mp4", Media(**MEDIA))
     with av.open(io.BytesIO(data_of(video["video_url"]["url"], "video/mp4"))) as file:
         shown = np.stack([frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)])

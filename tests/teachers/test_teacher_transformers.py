@@ -13,7 +13,7 @@ from c2f_spec.spec.teacher import TransformersTeacher
 from runtime.endpoints.replies import RequestFailed
 from runtime.media.render import render
 from runtime.teachers.base import Question, Task
-from runtime.teachers.transformers import Drawn, Transformers, load
+from runtime.teachers.transformers import GumbelSampler, Transformers, load
 from tests.support import tiny_teacher
 from tests.support.distil_world import MEDIA, context, prepared, run
 
@@ -65,10 +65,10 @@ def test_it_sees_and_hears_the_clip(task, questions):
     teacher._spec, teacher._task, teacher._model, teacher._processor = SPEC, task, model, processor
 
     def scores(question, *, frames_of=None, sound_of=None):
-        seen = teacher._see(question)
+        seen = teacher._decode(question)
         frames, sound = seen.frames, seen.sound
-        seen.frames = teacher._see(frames_of).frames if frames_of else frames
-        seen.sound = teacher._see(sound_of).sound if sound_of else sound
+        seen.frames = teacher._decode(frames_of).frames if frames_of else frames
+        seen.sound = teacher._decode(sound_of).sound if sound_of else sound
         with torch.inference_mode():
             return model(**teacher._inputs([question], [seen])).logits[0, -1]
 
@@ -97,7 +97,9 @@ def test_what_is_drawn_has_the_distribution_of_the_nucleus():
     """Of 4,000 rows with the same scores: no token beyond the nucleus, and frequencies within 4 deviations."""
     rows, temperature = 4000, 0.5
     scores = torch.tensor([2.0, 1.5, 1.0, 0.0, -1.0])
-    drawn = Drawn(range(rows), temperature, 0.9, torch.device("cpu"))(None, scores.repeat(rows, 1)).argmax(-1)
+    drawn = GumbelSampler(range(rows), temperature, 0.9, torch.device("cpu"))(
+        None, scores.repeat(rows, 1)
+    ).argmax(-1)
     wanted = (scores / temperature).softmax(-1)
     wanted[3:] = 0  # the first three have 0.96 of it, the first two 0.88
     wanted /= wanted.sum()

@@ -76,10 +76,10 @@ def test_one_that_dies_at_its_start_is_tried_again_later(program, ctx, monkeypat
 
 def test_without_a_program_or_weights_the_spec_is_wrong(ctx, program, monkeypatch):
     del ctx.inputs["weights"]
-    with pytest.raises(InvalidStageSpec, match="not handed to this stage"):
+    with pytest.raises(InvalidStageSpec, match="are missing in this stage"):
         run(ctx)
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(InvalidStageSpec, match="no program `vllm`"):
+    with pytest.raises(InvalidStageSpec, match="the program `vllm` is not found"):
         run(ctx)
 
 

@@ -19,9 +19,9 @@ from runtime.media.render import render
 from runtime.teachers import TEACHERS
 from runtime.teachers.base import Question, Task
 from runtime.teachers.lexicon import Leanings, chain, leanings, strongest
-from runtime.teachers.openai import Parts
-from runtime.teachers.teacher_prompts import answer_of
-from runtime.text.chains import parse
+from runtime.teachers.openai import MessageParts
+from runtime.teachers.teacher_prompts import strip_thinking
+from runtime.text.chains import parse_answer
 from runtime.text.clips import Clip
 
 TASK = Task(C2f(), Media(fps=2, max_frames=4, max_pixels=3136), "en", -4.0, 4.0, "mosi", rendered=True)
@@ -37,7 +37,7 @@ def test_a_teacher_is_asked_with_words_and_media_and_nothing_of_the_label():
 
 def test_a_teacher_that_computes_travels_to_other_processes():
     teacher = TEACHERS["lexicon"](LexiconTeacher(), TASK)
-    assert teacher.at_once == 0
+    assert teacher.concurrency == 0
     assert pickle.loads(pickle.dumps(teacher)) == teacher
 
 
@@ -56,35 +56,35 @@ def test_a_teacher_that_computes_travels_to_other_processes():
     ],
 )  # fmt: skip
 def test_the_block_that_a_model_opens_by_itself_is_parted_from_its_answer(text, left):
-    assert answer_of(text, C2f()) == left
+    assert strip_thinking(text, C2f()) == left
 
 
 @pytest.mark.parametrize(
     ("text", "left"), [("hm </think> is a tag\n</think>0.6", "0.6"), ("<think>0.6", ""), ("0.6", "0.6")]
 )
 def test_a_number_stands_behind_the_last_block(text, left):
-    assert answer_of(text, Direct()) == left
+    assert strip_thinking(text, Direct()) == left
 
 
 def test_media_of_a_clip_are_encoded_once_for_all_its_questions(tmp_path):
     """Samples are asked for side by side, and failed tries again: each is sent the very bytes of the first."""
     render(tmp_path / "c.mp4", 1.0, seed=1, clip="c")
     questions = [Question("c", n, "w", f"Say {n}", tmp_path / "c.mp4", 2.0) for n in range(4)]
-    parts = Parts(TASK.media, "mp4", "en")
+    parts = MessageParts(TASK.media, "mp4", "en")
     with ThreadPoolExecutor(4) as pool:
-        found = [*pool.map(parts.of, questions), parts.of(questions[0])]
+        found = [*pool.map(parts.build, questions), parts.build(questions[0])]
     assert [made[2] for made in found] == [text_part(q.prompt) for q in (*questions, questions[0])]
     assert all(made[kind] is found[0][kind] for made in found for kind in (0, 1))
     gone = Question("d", 0, "w", "Say", tmp_path / "d.mp4", 2.0)
     for _ in range(2):
         with pytest.raises(InvalidData, match="file not found"):
-            parts.of(gone)
+            parts.build(gone)
 
 
 @pytest.mark.parametrize("change", [{"language": "zh"}, {"rendered": False}])
 def test_what_it_cannot_judge_is_refused(change):
     task = Task(**{f.name: getattr(TASK, f.name) for f in fields(Task)} | change)
-    with pytest.raises(InvalidStageSpec, match="English words and drawn speakers"):
+    with pytest.raises(InvalidStageSpec, match="English and rendered speakers"):
         TEACHERS["lexicon"](LexiconTeacher(), task)
 
 
@@ -93,7 +93,7 @@ def test_an_answer_is_canonical_and_of_one_mind(tmp_path):
     for n, rating in enumerate((-4.0, -1.0, 0.0, 2.0, 4.0)):
         render(tmp_path / "c.mp4", rating, seed=n, clip="c")
         text = teacher.answer("A wonderful, funny failure", tmp_path / "c.mp4")
-        answer = parse(C2f(), text)
+        answer = parse_answer(C2f(), text)
         assert answer.well_formed
         assert answer.score is not None
         assert text == teacher.answer("A wonderful, funny failure", tmp_path / "c.mp4")
@@ -109,7 +109,7 @@ def test_an_answer_is_canonical_and_of_one_mind(tmp_path):
 def test_a_direct_answer_is_a_number(tmp_path):
     render(tmp_path / "c.mp4", 4.0, seed=1, clip="c")
     task = Task(**{f.name: getattr(TASK, f.name) for f in fields(Task)} | {"format": Direct()})
-    assert parse(
+    assert parse_answer(
         Direct(), TEACHERS["lexicon"](LexiconTeacher(), task).answer("fine", tmp_path / "c.mp4")
     ).well_formed
 

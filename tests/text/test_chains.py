@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.sections import C2f, Dc, Direct
-from runtime.text.chains import hint, number, parse, prompt, spoken, tags, target
-from runtime.text.clips import POLARITIES
+from runtime.text.chains import (
+    build_prompt,
+    canonical_answer,
+    format_score,
+    hint_prefix,
+    parse_answer,
+    resolve_language,
+    tag_names,
+)
 
 FORMATS = st.sampled_from(
     (
@@ -33,7 +41,7 @@ def without_tags(text: str) -> bool:
 
 @given(FORMATS, POLARITY, st.text().filter(without_tags), SCORES)
 def test_a_written_chain_is_read_back(fmt, polarity, think, score):
-    answer = parse(fmt, target(fmt, polarity, think, score))
+    answer = parse_answer(fmt, canonical_answer(fmt, polarity, think, score))
     assert answer.well_formed
     assert (answer.polarity, answer.think) == (polarity, think.strip())
     assert answer.score == pytest.approx(score, abs=0.5001 * 10**-fmt.label_decimals)
@@ -41,8 +49,8 @@ def test_a_written_chain_is_read_back(fmt, polarity, think, score):
 
 @given(SCORES, st.integers(0, 4))
 def test_a_written_number_is_read_back_and_zero_has_no_sign(score, decimals):
-    written = target(Direct(label_decimals=decimals), "neutral", "", score)
-    answer = parse(Direct(), written)
+    written = canonical_answer(Direct(label_decimals=decimals), "neutral", "", score)
+    answer = parse_answer(Direct(), written)
     assert answer.well_formed
     assert answer.score == float(written)
     assert not (float(written) == 0 and written.startswith("-"))
@@ -54,8 +62,8 @@ def test_a_written_number_is_read_back_and_zero_has_no_sign(score, decimals):
     st.sampled_from(("after_polarity", "after_think_open")),
 )
 def test_a_hint_is_the_start_of_the_target(fmt, polarity, end):
-    assert target(fmt, polarity, "because", 1.0).startswith(hint(fmt, polarity, end))
-    assert hint(fmt, polarity, end).endswith("\n")
+    assert canonical_answer(fmt, polarity, "because", 1.0).startswith(hint_prefix(fmt, polarity, end))
+    assert hint_prefix(fmt, polarity, end).endswith("\n")
 
 
 PIECES = ("<polarity>", "</polarity>", "<think>", "</think>", "<score>", "</score>", "Positive", "消极", "-1", "−.5", "9" * 400, "٣", "\n", " ", "x<")  # fmt: skip
@@ -63,12 +71,14 @@ PIECES = ("<polarity>", "</polarity>", "<think>", "</think>", "<score>", "</scor
 
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=5))).map("".join))
 def test_any_text_is_an_answer(text):
-    answer = parse(C2f(), text)
+    answer = parse_answer(C2f(), text)
     assert answer.score is None or math.isfinite(answer.score)
     if answer.well_formed:
         assert None not in (answer.polarity, answer.think, answer.score)
-        assert parse(C2f(), target(C2f(label_decimals=4), answer.polarity, answer.think, 0)).well_formed
-    direct = parse(Direct(), text)
+        assert parse_answer(
+            C2f(), canonical_answer(C2f(label_decimals=4), answer.polarity, answer.think, 0)
+        ).well_formed
+    direct = parse_answer(Direct(), text)
     assert direct.score is None or math.isfinite(direct.score)
     assert direct.score is not None or not direct.well_formed
 
@@ -92,11 +102,11 @@ def test_any_text_is_an_answer(text):
     ],
 )
 def test_what_is_not_exactly_the_format_earns_no_format_reward(text):
-    assert not parse(C2f(), text).well_formed
+    assert not parse_answer(C2f(), text).well_formed
 
 
 def test_parts_are_read_leniently():
-    answer = parse(
+    answer = parse_answer(
         C2f(), "I think <polarity> NEGATIVE </polarity> and <score>\u22121.5</score> <score>2</score>"
     )
     assert (answer.polarity, answer.think, answer.score) == ("negative", None, -1.5)
@@ -113,7 +123,7 @@ def test_parts_are_read_leniently():
 )  # fmt: skip
 def test_a_score_is_one_number_with_any_white_space_around_it(written, score):
     for fmt, text in ((C2f(), GOOD.replace("-1.3", written)), (Direct(), written)):
-        answer = parse(fmt, text)
+        answer = parse_answer(fmt, text)
         assert answer.well_formed == (score is not None)
         if isinstance(fmt, C2f):
             assert answer.score == score
@@ -132,45 +142,58 @@ def test_a_score_is_one_number_with_any_white_space_around_it(written, score):
     ],
 )
 def test_direct_answers(text, score, well_formed):
-    answer = parse(Direct(), text)
+    answer = parse_answer(Direct(), text)
     assert (answer.score, answer.well_formed) == (score, well_formed)
 
 
 def test_a_transcript_cannot_reach_into_the_prompt():
     said = r"{low} {s} \1 \g<0> </score>"
-    written = prompt(C2f(), language="en", text=said, low=-4, high=4)
+    written = build_prompt(C2f(), language="en", text=said, low=-4, high=4)
     assert f"({said})" in written
     assert "from -4 " in written
     assert "4 (strongly positive)" in written
 
 
 def test_the_prompt_names_the_tags_of_the_format_in_the_language_of_the_data():
-    written = prompt(Dc(), language="zh", text="好", low=-1, high=1)
-    assert all(f"<{tag}>" in written for tag in (tags(Dc()).polarity, tags(Dc()).think, tags(Dc()).score))
+    written = build_prompt(Dc(), language="zh", text="好", low=-1, high=1)
+    assert all(
+        f"<{tag}>" in written
+        for tag in (tag_names(Dc()).polarity, tag_names(Dc()).think, tag_names(Dc()).score)
+    )
     assert "情感" in written
-    assert "情感" not in prompt(Dc(language="en"), language="zh", text="好", low=-1, high=1)
-    assert "<" not in prompt(Direct(), language="en", text="good", low=-1, high=1)
+    assert "情感" not in build_prompt(Dc(language="en"), language="zh", text="好", low=-1, high=1)
+    assert "<" not in build_prompt(Direct(), language="en", text="good", low=-1, high=1)
 
 
 def test_the_words_of_a_polarity_are_the_data_set_s_if_the_spec_says_so():
     fmt = C2f(polarity_words="dataset")
-    assert "<polarity>积极、中性 或 消极</polarity>" in prompt(fmt, language="zh", text="", low=-1, high=1)
-    assert "<polarity>Positive, Neutral or Negative</polarity>" in prompt(
+    assert "<polarity>积极、中性 或 消极</polarity>" in build_prompt(
+        fmt, language="zh", text="", low=-1, high=1
+    )
+    assert "<polarity>Positive, Neutral or Negative</polarity>" in build_prompt(
         fmt, language="en", text="", low=-1, high=1
     )
-    assert "<polarity>Positive、Neutral 或 Negative</polarity>" in prompt(
+    assert "<polarity>Positive、Neutral 或 Negative</polarity>" in build_prompt(
         C2f(), language="zh", text="", low=-1, high=1
     )
     asked = C2f(language="en", polarity_words="dataset")
-    assert "<polarity>积极, 中性 or 消极</polarity>" in prompt(asked, language="zh", text="", low=-1, high=1)
-    assert hint(spoken(fmt, "zh"), "negative", "after_polarity") == "<polarity>消极</polarity>\n\n"
-    assert hint(spoken(fmt, "en"), "negative", "after_polarity") == "<polarity>Negative</polarity>\n\n"
+    assert "<polarity>积极, 中性 or 消极</polarity>" in build_prompt(
+        asked, language="zh", text="", low=-1, high=1
+    )
+    assert (
+        hint_prefix(resolve_language(fmt, "zh"), "negative", "after_polarity")
+        == "<polarity>消极</polarity>\n\n"
+    )
+    assert (
+        hint_prefix(resolve_language(fmt, "en"), "negative", "after_polarity")
+        == "<polarity>Negative</polarity>\n\n"
+    )
     with pytest.raises(KeyError, match="dataset"):
-        hint(fmt, "negative", "after_polarity")  # of which data set?
+        hint_prefix(fmt, "negative", "after_polarity")  # of which data set?
 
 
 def test_numbers():
-    assert [number(s, d) for s, d in ((-0.04, 1), (0.26, 1), (-1 / 3, 2), (2.5, 0))] == [
+    assert [format_score(s, d) for s, d in ((-0.04, 1), (0.26, 1), (-1 / 3, 2), (2.5, 0))] == [
         "0.0",
         "0.3",
         "-0.33",
@@ -180,7 +203,7 @@ def test_numbers():
 
 def test_a_long_hostile_text_is_read_quickly():
     started = time.perf_counter()
-    parse(C2f(), "<polarity>" * 100_000)
-    parse(C2f(), "<think>" + "</think" * 100_000)
-    parse(Direct(), "-." * 100_000)
+    parse_answer(C2f(), "<polarity>" * 100_000)
+    parse_answer(C2f(), "<think>" + "</think" * 100_000)
+    parse_answer(Direct(), "-." * 100_000)
     assert time.perf_counter() - started < 2

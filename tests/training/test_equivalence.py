@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from runtime.training.grpo import GRPOTrainer
+from runtime.training.grpo_trainer import GRPOTrainer
 from runtime.training.hints.trainer import HintGRPOTrainer
 from tests.support import omni, text_policy
 

@@ -16,8 +16,8 @@ from c2f_spec.spec.sections import Lora
 from runtime.models.rows import Reader
 from runtime.models.student import load
 from runtime.stages import grpo
-from runtime.training.grpo import GRPOTrainer
-from runtime.training.tuner import merged
+from runtime.training.grpo_trainer import GRPOTrainer
+from runtime.training.tuner import merge_adapters
 from tests.support import omni
 from tests.support.hard import CLIPS, INPUTS, generated, make
 
@@ -206,7 +206,7 @@ def test_adapters_train_the_text_model_and_are_merged(tmp_path):
     assert trainer.ref_model is None, "the reference is the model without its adapters"
     trainer.train()
     before = load(omni.tuned() / "model")
-    after = merged(trainer.model).state_dict()
+    after = merge_adapters(trainer.model).state_dict()
     before = before.model.state_dict()
     assert after.keys() == before.keys()
     changed = {name for name in after if not torch.equal(before[name], after[name])}

@@ -12,8 +12,8 @@ from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.sections import C2f, Dc, Lora
 from runtime.models import MODELS
 from runtime.stages import sft
-from runtime.text.chains import hint, target
-from runtime.training.hints.build_policy import policy_of
+from runtime.text.chains import canonical_answer, hint_prefix
+from runtime.training.hints.build_policy import build_policy
 from runtime.training.tuner import adapters
 from tests.support import omni
 from tests.support.omni_grpo import CLIPS, generated, make, run
@@ -69,7 +69,7 @@ def test_reference_log_probabilities_are_those_of_the_base(tmp_path):
 def test_a_longer_prompt_is_an_error_and_never_cut(tmp_path):
     length = len(omni.reader().row("toy-00").prompt)
     with pytest.raises(
-        InvalidData, match=rf"`toy-\d+`: a prompt of \d+ tokens, .* and {length - 5} are the most"
+        InvalidData, match=rf"`toy-\d+`: a prompt of \d+ tokens, .* and the limit is {length - 5}"
     ) as caught:
         run(tmp_path / "short", max_prompt_tokens=length - 5)
     assert "`grpo.max_prompt_tokens`" in str(caught.value)
@@ -86,7 +86,7 @@ def test_a_longer_example_is_an_error_and_never_cut(tmp_path):
         sft={"steps": 1, "batch": 4, "max_tokens": 50},
     )  # fmt: skip
     with pytest.raises(
-        InvalidData, match=r"an example of \d+ tokens, \d+ of them the prompt, and 50 are the most"
+        InvalidData, match=r"an example of \d+ tokens, \d+ of them the prompt, and the limit is 50"
     ):
         sft.run(ctx)
 
@@ -108,7 +108,9 @@ def test_loss_is_that_of_the_answer_token_by_token(tmp_path):
         row, clip = reader.row(clip_id), reader.clips[clip_id]
         media = {name: t.double() if t.is_floating_point() else t for name, t in row.media.items()}
         ids = list(row.prompt)
-        answer = tokenizer.encode(target(ctx.format, clip.polarity, "", clip.label), add_special_tokens=False)
+        answer = tokenizer.encode(
+            canonical_answer(ctx.format, clip.polarity, "", clip.label), add_special_tokens=False
+        )
         for token in [*answer, tokenizer.eos_token_id]:
             with torch.no_grad():
                 logits = model(
@@ -134,16 +136,16 @@ class Greedy:
 @pytest.mark.parametrize("end", ["after_polarity", "after_think_open"])
 def test_a_stage_starts_only_if_hints_are_token_prefixes(fmt, end):
     section = Grpo.model_validate({"batch": 4, "hint": {"trigger": {"threshold": 2.0}, "prefix_end": end}})
-    made = policy_of(section, fmt, omni.reader(), omni.student().tokenizer, 0, frozenset())
-    assert made.hint("toy-00") == hint(fmt, "negative", end)
+    made = build_policy(section, fmt, omni.reader(), omni.student().tokenizer, 0, frozenset())
+    assert made.hint("toy-00") == hint_prefix(fmt, "negative", end)
     with pytest.raises(InvalidStageSpec, match="not a token prefix"):
-        policy_of(section, fmt, omni.reader(), Greedy(), 0, frozenset())
+        build_policy(section, fmt, omni.reader(), Greedy(), 0, frozenset())
 
 
 def test_a_list_of_other_clips_is_refused():
     listed = {"trigger": {"kind": "offline_list", "digest": "0" * 64}}
     section = Grpo.model_validate({"batch": 2, "hint": listed})
     tokenizer = omni.student().tokenizer
-    assert policy_of(section, omni.FMT, omni.reader(), tokenizer, 0, frozenset({"toy-00", "x"})).listed
+    assert build_policy(section, omni.FMT, omni.reader(), tokenizer, 0, frozenset({"toy-00", "x"})).listed
     with pytest.raises(InvalidData, match="none of the 1 hard samples, such as `train-7`"):
-        policy_of(section, omni.FMT, omni.reader(), tokenizer, 0, frozenset({"train-7"}))
+        build_policy(section, omni.FMT, omni.reader(), tokenizer, 0, frozenset({"train-7"}))

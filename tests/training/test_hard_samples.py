@@ -9,7 +9,7 @@ import torch
 
 from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.sections import Dc
-from runtime.text.chains import hint, target
+from runtime.text.chains import canonical_answer, hint_prefix
 from runtime.training.hints.build_policy import assert_token_prefix
 from tests.support import omni
 from tests.support.hard import CLIPS, HINT, decoded, generated, length_of_second_clip, make
@@ -127,9 +127,11 @@ def test_dropped_groups_have_no_part_in_the_scale(tmp_path, policy, scale):
 @pytest.mark.parametrize("fmt", [omni.FMT, Dc()])
 def test_hints_are_token_prefixes_of_answers(end, fmt):
     for polarity in ("negative", "neutral", "positive"):
-        prefix = hint(fmt, polarity, end)
+        prefix = hint_prefix(fmt, polarity, end)
         assert_token_prefix(
-            omni.student().tokenizer, prefix, target(fmt, polarity, "1. x", 0.5).removeprefix(prefix)
+            omni.student().tokenizer,
+            prefix,
+            canonical_answer(fmt, polarity, "1. x", 0.5).removeprefix(prefix),
         )
 
 

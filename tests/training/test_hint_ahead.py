@@ -7,9 +7,9 @@ import json
 import pytest
 import torch
 
-from runtime.training.hints.groups import Shape
+from runtime.training.hints.groups import StepShape
 from runtime.training.hints.history import History
-from runtime.training.hints.schedule import ahead
+from runtime.training.hints.schedule import groups_to_hint_early
 from tests.support import omni
 from tests.support.hinted import TWO, generated, make, policy
 
@@ -25,7 +25,7 @@ def after(hinted, clips=IDS):
     history, n = History(), len(clips)
     flags = [i < hinted for i in range(n)]
     for step, which in ((1, [True] * n), (2, flags)):
-        history.note(
+        history.record_visit(
             step, clips, hard=which, hinted=which, right=[0] * n, answers=4, rates=[None] * len(which)
         )
     return history
@@ -55,28 +55,33 @@ def test_they_are_drawn_ahead_where_that_takes_less_time(hint, hinted, expected)
     given = type(given)(
         given.spec, given.hint, given.facts, given.polarity, 1, frozenset({"toy-01", "toy-03"})
     )
-    assert ahead(given, after(hinted), IDS, Shape(4, 16, 1), 8, step=3, steps=10) == expected
+    assert (
+        groups_to_hint_early(given, after(hinted), IDS, StepShape(4, 16, 1), 8, step=3, steps=10) == expected
+    )
 
 
 def test_those_of_a_limit_are_chosen_before_the_answers_where_the_trigger_foretells():
     given = policy(
         {"trigger": {"kind": "always"}, "max_hinted_fraction": 0.5}, omni.reader(), omni.student().tokenizer
     )
-    found = ahead(given, after(2), IDS, Shape(4, 16, 1), 8, step=3, steps=10)
+    found = groups_to_hint_early(given, after(2), IDS, StepShape(4, 16, 1), 8, step=3, steps=10)
     assert found == [2, 3], "those that were hinted least"
 
 
 def test_dropout_takes_groups_out_before_they_are_drawn():
     given = policy({"dropout": 0.5}, omni.reader(), omni.student().tokenizer)
-    found = [ahead(given, after(4), IDS, Shape(4, 16, 1), 8, step=step, steps=99) for step in range(20)]
+    found = [
+        groups_to_hint_early(given, after(4), IDS, StepShape(4, 16, 1), 8, step=step, steps=99)
+        for step in range(20)
+    ]
     assert 20 < sum(map(len, found)) < 60
 
 
 def test_a_training_that_goes_on_draws_what_it_would_have_drawn():
     for hinted in range(5):
-        history = History.restored(json.loads(json.dumps(after(hinted).saved())))
-        assert history.lately() == after(hinted).lately() == hinted / 4
-    assert History().lately() == 0
+        history = History.from_json(json.loads(json.dumps(after(hinted).to_json())))
+        assert history.recent_hint_share() == after(hinted).recent_hint_share() == hinted / 4
+    assert History().recent_hint_share() == 0
 
 
 def bad(prompts, **_):

@@ -24,19 +24,19 @@ def test_pitfall_groups_split_over_ranks_are_laid_out_alike_on_all(kind):
         size, world = rng.choice([2, 3, 4]), rng.choice([1, 2, 4])
         passes = rng.choice([1, 2])
         count = passes * world * rng.randint(1, 3)
-        shape = groups.Shape(size, count * size // world, world)
+        shape = groups.StepShape(size, count * size // world, world)
         given = [g for g in range(count) if rng.random() < 0.4]
         taken = frozenset(g for g in given if rng.random() < 0.8)
-        slots = groups.slots(kind, shape, given)
+        slots = groups.hinted_slots(kind, shape, given)
         width = max(map(len, slots))
         joined = [sum(s.group in taken and not s.replaces for s in own) for own in slots]
-        rows = groups.padded(shape, joined, passes)
-        of_group, source = groups.layout(shape, slots, width, taken, rows)
+        rows = groups.padded_rows(shape, joined, passes)
+        of_group, source = groups.update_layout(shape, slots, width, taken, rows)
         check_layout(kind, shape, given, taken, slots, width, rows, of_group, source)
 
 
 def check_layout(kind, shape, given, taken, slots, width, rows, of_group, source):
-    firsts, each = shape.share * shape.world, min(groups.hinted_each(kind, shape.size), 99)
+    firsts, each = shape.share * shape.world, min(groups.hinted_per_group(kind, shape.size), 99)
     blank = firsts + width * shape.world
     assert len(source) == len(of_group) == rows * shape.world
     assert rows == shape.share or rows % shape.size == 0
@@ -59,10 +59,10 @@ def check_layout(kind, shape, given, taken, slots, width, rows, of_group, source
             assert (rank * shape.share + slot.row) // shape.size == slot.group, (
                 "the prompt is that of the group"
             )
-    order = groups.by_group(slots, width, given)
+    order = groups.slot_rows(slots, width, given)
     assert [len(places) for places in order] == [each] * len(given)
 
 
 def test_nothing_is_padded_where_nothing_joined():
-    assert groups.padded(groups.Shape(4, 6, 2), [0, 0], 3) == 6
-    assert groups.padded(groups.Shape(4, 8, 2), [1, 0], 2) == 12
+    assert groups.padded_rows(groups.StepShape(4, 6, 2), [0, 0], 3) == 6
+    assert groups.padded_rows(groups.StepShape(4, 8, 2), [1, 0], 2) == 12

@@ -11,23 +11,24 @@ from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.report.curves import grpo_curves
 from c2f_spec.spec.hint import AllBelow, Hint
 from runtime.training.hints import curves
-from runtime.training.hints.answer_facts import Facts
-from runtime.training.hints.build_policy import assert_given
+from runtime.training.hints.answer_facts import AnswerFacts
+from runtime.training.hints.build_policy import assert_hints_possible
 from runtime.training.hints.history import History
-from runtime.training.hints.policy import Policy, chosen
-from runtime.training.hints.schedule import decided
+from runtime.training.hints.schedule import HintPolicy, choose_hinted, decide_groups
 from tests.support.hinted import BROKEN, NAMES, RIGHT, WRONG, judged
 
 CLIPS = [f"clip-{i}" for i in range(20)]
 
 
 def policy(**fields):
-    return Policy(Hint.model_validate(fields), str, lambda *_: Facts(1, 1, 1), lambda _: "neutral", seed=7)
+    return HintPolicy(
+        Hint.model_validate(fields), str, lambda *_: AnswerFacts(1, 1, 1), lambda _: "neutral", seed=7
+    )
 
 
 def hinted(given, step=0, steps=10, hard=None, before=None, clips=CLIPS):
     of = [True] * len(clips) if hard is None else hard
-    return chosen(given, clips, of, before or [0] * len(clips), step=step, steps=steps)
+    return choose_hinted(given, clips, of, before or [0] * len(clips), step=step, steps=steps)
 
 
 def test_hints_begin_after_the_warm_up_and_stop_before_the_end():
@@ -40,10 +41,10 @@ def test_hints_begin_after_the_warm_up_and_stop_before_the_end():
 
 def test_hints_that_would_stop_before_they_begin_are_refused_once_the_steps_are_known():
     spec = policy(warmup_steps=5, stop_after=0.5).spec
-    assert_given(spec, 11)
+    assert_hints_possible(spec, 11)
     with pytest.raises(InvalidStageSpec, match="training has 10 steps"):
-        assert_given(spec, 10)
-    assert_given(policy(hard_policy="keep", warmup_steps=5).spec, 1)
+        assert_hints_possible(spec, 10)
+    assert_hints_possible(policy(hard_policy="keep", warmup_steps=5).spec, 1)
 
 
 def test_only_hard_samples_are_hinted():
@@ -62,7 +63,7 @@ def test_dropout_is_chance_and_always_the_same():
     assert [
         hinted(given, step=5, clips=[CLIPS[i] for i in turned])[turned.index(i)] for i in range(20)
     ] == kept[5]
-    other = Policy(given.spec, str, given.facts, given.polarity, seed=8)
+    other = HintPolicy(given.spec, str, given.facts, given.polarity, seed=8)
     assert hinted(other, step=5) != kept[5]
 
 
@@ -85,14 +86,14 @@ def visit(history, step, hard, right, clips=("a", "b")):
     spec = policy(trigger={"kind": "all_below", "threshold": 2})
     tables = [[RIGHT if j < n else WRONG for j in range(2)] for n in right]
     assert [n == 0 for n in right] == hard
-    return decided(spec, history, judged(*tables), list(clips), step=step, steps=10)
+    return decide_groups(spec, history, judged(*tables), list(clips), step=step, steps=10)
 
 
 def test_pitfall_a_clip_that_every_visit_finds_hard_is_listed():
     history = History()
     for step, right in enumerate([(0, 0), (0, 1), (0, 2)]):
         visit(history, step, [n == 0 for n in right], right)
-    assert history.every_visit() == ["a"]
+    assert history.hinted_every_visit() == ["a"]
     first, second = history.rows(lambda clip: {"a": "neutral", "b": "positive"}[clip])
     assert first == {
         "clip": "a", "polarity": "neutral", "seen": 3, "hard": 3, "hinted": 3, "right": 0, "answers": 6,
@@ -117,13 +118,13 @@ def test_a_history_goes_through_a_checkpoint():
     history = History()
     visit(history, 0, [True, False], (0, 1))
     visit(history, 1, [False, True], (1, 0))
-    again = History.restored(history.saved())
-    assert again.saved() == history.saved()
+    again = History.from_json(history.to_json())
+    assert again.to_json() == history.to_json()
     assert visit(again, 2, [True, False], (0, 2)) == visit(history, 2, [True, False], (0, 2))
 
 
 def test_pitfall_neutral_is_hinted_most_so_usage_is_told_by_polarity():
-    told = dict(curves.of_groups([True, True, False, False], [True, False, False, False],
+    told = dict(curves.group_metrics([True, True, False, False], [True, False, False, False],
                                  ["neutral", "neutral", "negative", "negative"]))  # fmt: skip
     assert told == {"hard/groups": 0.5, "hint/groups": 0.25, "hint/negative": 0.0, "hint/neutral": 0.5}
 
@@ -131,13 +132,15 @@ def test_pitfall_neutral_is_hinted_most_so_usage_is_told_by_polarity():
 def test_every_name_that_is_logged_is_known():
     table = judged([WRONG, RIGHT], [RIGHT, RIGHT])
     logged = [
-        *curves.of_first(table, ["negative", "positive"]),
-        *curves.of_hinted(table),
-        *curves.of_groups([True, False], [True, False], ["negative", "neutral"]),
-        *curves.of_history(1, 2, 0.5),
-        *curves.of_trained(table.rewards.flatten(0, 1), torch.ones(3), torch.tensor([0, 0, 1, 1])),
+        *curves.first_answer_metrics(table, ["negative", "positive"]),
+        *curves.hinted_answer_metrics(table),
+        *curves.group_metrics([True, False], [True, False], ["negative", "neutral"]),
+        *curves.history_metrics(1, 2, 0.5),
+        *curves.trained_answer_metrics(
+            table.rewards.flatten(0, 1), torch.ones(3), torch.tensor([0, 0, 1, 1])
+        ),
     ]
-    assert {name for name, _ in logged} <= set(curves.names(NAMES))
+    assert {name for name, _ in logged} <= set(curves.metric_names(NAMES))
     told = dict(logged)
     assert told["zero_variance"] == 0.5
     assert told["reward/unhinted"] == pytest.approx((1 + 3 * 2.8) / 4)
@@ -146,7 +149,7 @@ def test_every_name_that_is_logged_is_known():
 
 def test_what_is_logged_is_drawn_in_the_report():
     """But for what says little by itself: the reward that mixes answers with and without hints, the rate, GRPO's loss."""
-    logged = [*curves.names(NAMES), "loss", "kl", "grad_norm", "learning_rate"]
+    logged = [*curves.metric_names(NAMES), "loss", "kl", "grad_norm", "learning_rate"]
     rows = [{"step": step, **dict.fromkeys(logged, 0.5), "hard/groups": 1.0} for step in (1, 2)]
     found = SimpleNamespace(rows=lambda _: rows, state="")
     drawn = grpo_curves(SimpleNamespace(find=lambda *_: found), None)
@@ -155,13 +158,15 @@ def test_what_is_logged_is_drawn_in_the_report():
 
 
 def test_pitfall_the_score_gate_is_open_under_a_hint_so_agreement_is_told_of_hinted_answers_too():
-    told = dict(curves.of_hinted(judged([RIGHT, RIGHT], agrees=0.0)))
+    told = dict(curves.hinted_answer_metrics(judged([RIGHT, RIGHT], agrees=0.0)))
     assert told["agreement/hinted"] == 0.0
-    assert "agreement/hinted" not in dict(curves.of_hinted(judged([BROKEN, BROKEN], agrees=float("nan"))))
+    assert "agreement/hinted" not in dict(
+        curves.hinted_answer_metrics(judged([BROKEN, BROKEN], agrees=float("nan")))
+    )
 
 
 def test_the_threshold_of_kept_samples_may_be_open():
-    logged = decided(policy(hard_policy="keep", trigger=AllBelow().model_dump()), History(), judged([WRONG] * 2),
+    logged = decide_groups(policy(hard_policy="keep", trigger=AllBelow().model_dump()), History(), judged([WRONG] * 2),
                      ["a"], step=0, steps=1)  # fmt: skip
     assert logged.hard == logged.hinted == [False]
     assert "hard/groups" not in dict(logged.logged)

@@ -18,8 +18,8 @@ import torch
 
 from c2f_spec.spec.grpo import Grpo
 from runtime.rewards import REWARDS
-from runtime.stages.grpo import truth
-from runtime.text.chains import parse, target
+from runtime.stages.grpo import clip_truth
+from runtime.text.chains import canonical_answer, parse_answer
 from runtime.training.hints.history import History
 from tests.support import omni
 from tests.support.hinted import make, policy
@@ -96,7 +96,7 @@ def table(own, hard):
 
 def text(own, clip_id, number, hinted, hard):
     clip = own.reader.clips[clip_id]
-    right = target(omni.FMT, clip.polarity, "1. words", clip.label)
+    right = canonical_answer(omni.FMT, clip.polarity, "1. words", clip.label)
     if hinted:
         return right.partition("\n\n")[2] if clip_id in hard[1] else "1."
     return f"wrong {number}" if clip_id in hard[0] else right + " " * number
@@ -106,7 +106,7 @@ def all_hinted():
     """After a step in which every group was hinted: in the next all are drawn ahead."""
     history, every = History(), [True] * len(IDS)
     none = [0] * len(IDS)
-    history.note(0, IDS, hard=every, hinted=every, right=none, answers=SIZE, rates=[None] * len(IDS))
+    history.record_visit(0, IDS, hard=every, hinted=every, right=none, answers=SIZE, rates=[None] * len(IDS))
     return history
 
 
@@ -130,14 +130,14 @@ def step(trainer, hint, hard, world, before):
 def told(done):
     """Rows of all ranks that have an answer, whatever their order: clip's prompt, tokens, mask, advantage."""
     own, _ = done[0]
-    own.rewards_NK = own.used.rewards
-    advantages, rows = own.advantages().tolist(), []
+    own.rewards_NK = own.update.rewards
+    advantages, rows = own.compute_advantages().tolist(), []
     for rank, (trainer, output) in enumerate(done):
-        for i, each in enumerate(trainer.used.own):
+        for i, each in enumerate(trainer.update.rows):
             if not each.blank:
-                at = rank * len(trainer.used.own) + i
+                at = rank * len(trainer.update.rows) + i
                 rows.append((output["prompt_ids"][i], output["completion_ids"][i], output["env_mask"][i],
-                             each.has_part, round(advantages[at], 5)))  # fmt: skip
+                             each.in_update, round(advantages[at], 5)))  # fmt: skip
     return sorted(rows)
 
 
@@ -159,7 +159,10 @@ def by_name(name):
 
     def reward(prompts, completions, **_):
         pairs = zip(prompts, completions, strict=True)
-        return [REWARDS[name](parse(omni.FMT, text), truth(reader, clip), section) for clip, text in pairs]
+        return [
+            REWARDS[name](parse_answer(omni.FMT, text), clip_truth(reader, clip), section)
+            for clip, text in pairs
+        ]
 
     reward.__name__ = name
     return reward
@@ -176,6 +179,6 @@ def test_pitfall_the_second_generation_runs_on_every_rank_and_groups_may_be_spli
         assert calls[0] == calls[1], "a rank skipped a collective operation"
         assert told(both) == told(alone)
         for own, _ in both:
-            assert own.history.saved() == alone[0][0].history.saved()
+            assert own.history.to_json() == alone[0][0].history.to_json()
             for name, values in alone[0][0]._metrics["train"].items():
                 assert own._metrics["train"][name] == pytest.approx(values, abs=1e-6), name

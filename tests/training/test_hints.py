@@ -51,7 +51,7 @@ def slow(trainer, output, rewards):
             del earned["polarity"]
         answers.append((clip, hinted, sum(earned.values())))
     logps, refs = scored(trainer, output)
-    used = [i for i in range(len(answers)) if trainer.used.own[i].has_part]
+    used = [i for i in range(len(answers)) if trainer.update.rows[i].in_update]
     loss, tokens = 0.0, 0
     for i in used:
         mates = [answers[j][2] for j in used if mates_of(spec, answers[i], answers[j])]
@@ -125,7 +125,7 @@ def test_masked_and_forced_loss_are_their_definitions_in_random_cases(tmp_path, 
         assert trainer._compute_loss(trainer.model, output).item() == pytest.approx(
             expected, rel=1e-4, abs=1e-6
         )
-        seen |= {(own.answer.hint > 0, own.has_part, own.blank) for own in trainer.used.own}
+        seen |= {(own.answer.hint > 0, own.in_update, own.blank) for own in trainer.update.rows}
     assert {(False, True, False), (True, True, False), (False, False, False), (False, False, True)} <= seen
 
 
@@ -144,7 +144,7 @@ def test_micro_batches_give_the_gradient_of_one(tmp_path):
             trainer._compute_loss(
                 trainer.model, trainer._prepare_inputs([{"prompt": clip} for clip in CLIPS])
             ).backward()
-        assert len(trainer.used.own) == 12
+        assert len(trainer.update.rows) == 12
         found.append({n: p.grad for n, p in trainer.model.named_parameters() if p.grad is not None})
     assert found[0].keys() == found[1].keys()
     for name, gradient in found[0].items():
@@ -226,7 +226,7 @@ def test_pitfall_polarity_is_a_constant_of_a_hinted_group_and_no_gift_in_a_mixed
     assert torch.allclose(whole["keep"]["advantages"], whole["exclude"]["advantages"], atol=1e-4)
     trainer = make(tmp_path, rewards=rewards, hint={"group": REPLACE_2, **APART}, scale_rewards="none")
     advantages = generated(trainer)["advantages"][:4]
-    scores = torch.tensor([own.rewards[2] for own in trainer.used.own[:4]])
+    scores = torch.tensor([own.rewards[2] for own in trainer.update.rows[:4]])
     assert torch.allclose(advantages, scores - scores.mean(), atol=1e-6), "only the score tells them apart"
     told = trainer._metrics["train"]
     assert (told["reward/polarity"], told["reward_hinted/polarity"]) == ([0.0], [1.0]), (
@@ -278,7 +278,7 @@ def test_pitfall_the_reward_of_hinted_answers_is_no_progress_and_logged_apart(tm
     trainer = make(tmp_path, rewards=[varied], hint={"group": APPEND_2, **APART})
     generated(trainer)
     told = {name: values[-1] for name, values in trainer._metrics["train"].items()}
-    own = trainer.used.own
+    own = trainer.update.rows
     first = [each.rewards[0] for each in own if not each.blank and not each.answer.hint]
     hinted = [each.rewards[0] for each in own if each.answer.hint]
     assert len(first) == 8

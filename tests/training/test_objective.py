@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from runtime.training.grpo import OmniGRPOTrainer
+from runtime.training.grpo_trainer import OmniGRPOTrainer
 from tests.support import omni, text_policy
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]

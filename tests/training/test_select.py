@@ -14,11 +14,11 @@ from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.handoff import Placement
 from runtime.models.batches import prompt_batch
 from runtime.models.rows import Reader
-from runtime.models.student import generation, load
+from runtime.models.student import generation_config, load
 from runtime.stages import grpo, sft
-from runtime.text.chains import parse
+from runtime.text.chains import parse_answer
 from runtime.text.clips import read_manifest, write_manifest
-from runtime.training.select import candidates
+from runtime.training.select import candidate_steps
 from tests.support import omni
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
@@ -54,9 +54,11 @@ def measured(ctx) -> float:
     for clip_id in ids:
         batch = prompt_batch([reader.row(clip_id)], student.tokenizer.pad_token_id)
         with torch.no_grad():
-            made = student.model.generate(**batch, generation_config=generation(student.tokenizer, 16, 0.0))
+            made = student.model.generate(
+                **batch, generation_config=generation_config(student.tokenizer, 16, 0.0)
+            )
         text = student.tokenizer.decode(made[0, batch["input_ids"].shape[1] :], skip_special_tokens=True)
-        label, found = reader.clips[clip_id].label, parse(ctx.format, text).score
+        label, found = reader.clips[clip_id].label, parse_answer(ctx.format, text).score
         found = (reader.low if label >= 0 else reader.high) if found is None else found
         errors.append(abs(found - label))
     return sum(errors) / len(errors)
@@ -67,13 +69,13 @@ def measured(ctx) -> float:
     [(10, {*range(1, 11)}), (3, {1, 2, 3}), (1, {1}), (95, {10, 19, 29, 38, 48, 57, 67, 76, 86, 95})],
 )
 def test_candidates_are_the_ends_of_tenths(steps, expected):
-    assert candidates(steps) == expected
+    assert candidate_steps(steps) == expected
 
 
 def test_least_error_on_the_validation_split_is_the_result(tmp_path):
     summary, ctx = tuned(tmp_path / "first")
     found = {r["step"]: r["valid/mae"] for r in omni.lines(ctx.out / "metrics.jsonl") if "valid/mae" in r}
-    assert sorted(found) == sorted(candidates(7))
+    assert sorted(found) == sorted(candidate_steps(7))
     assert len(set(found.values())) > 1, "all candidates are alike, so nothing is tested"
     assert summary["valid_mae"] == min(found.values())
     assert summary["selected_step"] == min(found, key=lambda step: (found[step], step))

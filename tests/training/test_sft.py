@@ -8,16 +8,16 @@ import math
 import pytest
 import torch
 
-from c2f_spec.errors import Diverged, InvalidData, InvalidStageSpec, OutOfMemory
+from c2f_spec.errors import InvalidData, Diverged, OutOfMemory, InvalidStageSpec
 from c2f_spec.spec.handoff import Placement
 from runtime.models import MODELS
 from runtime.models.batches import IGNORED, AnswerCollator, answer_tokens
 from runtime.models.student import load
 from runtime.stages import sft
 from runtime.text.clips import write_jsonl
-from runtime.training.arguments import memory, split_batch, warmup_steps
-from runtime.training.metrics_callback import Watch
-from runtime.training.sft import SFTConfig
+from runtime.training.arguments import report_out_of_memory, split_batch, warmup_steps
+from runtime.training.metrics_callback import MetricsCallback
+from runtime.training.sft_trainer import SFTConfig
 from tests.support import omni
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
@@ -110,7 +110,7 @@ def test_same_seed_same_model(tmp_path):
 
 def test_direct_targets_are_the_labels(tmp_path):
     ctx = omni.context(tmp_path, "sft", {"prepare": omni.prepared()}, format={"kind": "direct"})
-    targets = sft.targets(ctx, omni.reader())
+    targets = sft.build_examples(ctx, omni.reader())
     assert targets[:3] == [
         {"id": "toy-00", "text": "-3.1"},
         {"id": "toy-01", "text": "2.4"},
@@ -132,7 +132,7 @@ def test_chains_must_be_of_training_clips(tmp_path):
             tmp_path / message, "sft", {"prepare": omni.prepared(), "filter": tmp_path / "chains"}
         )
         with pytest.raises(InvalidData, match=message):
-            sft.targets(ctx, omni.reader())
+            sft.build_examples(ctx, omni.reader())
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_warmup_is_a_share_of_the_steps(share, steps):
 
 
 def test_batch_that_cannot_be_shared_is_refused():
-    with pytest.raises(InvalidStageSpec, match="10 rows cannot be shared by 4"):
+    with pytest.raises(InvalidStageSpec, match="10 rows is not a multiple of 4"):
         split_batch(10, 4, 2)
 
 
@@ -187,7 +187,7 @@ class State:
 
 @pytest.mark.parametrize(("name", "value"), [("loss", math.nan), ("loss", math.inf), ("grad_norm", math.nan)])
 def test_a_loss_that_is_not_finite_ends_the_stage(tmp_path, name, value):
-    watch = Watch(omni.context(tmp_path, "sft", {}), sft.METRICS, "-loss")
+    watch = MetricsCallback(omni.context(tmp_path, "sft", {}), sft.METRICS, "-loss")
     with pytest.raises(Diverged, match=f"`{name}` is .* at step 4"):
         watch.on_log(None, State, None, {"loss": 1.0, "grad_norm": 1.0, name: value})
 
@@ -214,7 +214,7 @@ def test_a_micro_batch_is_accumulated_to_the_same_batch(tmp_path, rows):
 
 def test_metrics_have_our_names(tmp_path):
     ctx = omni.context(tmp_path, "sft", {})
-    watch = Watch(ctx, sft.METRICS, "-loss")
+    watch = MetricsCallback(ctx, sft.METRICS, "-loss")
     watch.on_log(
         None, State, None, {"loss": "1.5", "grad_norm": 1.0, "mean_token_accuracy": 0.25, "epoch": 0.1}
     )
@@ -227,7 +227,7 @@ def test_metrics_have_our_names(tmp_path):
 
 
 def test_out_of_memory_names_what_to_change():
-    with pytest.raises(OutOfMemory, match=r"`media\.max_pixels`") as caught, memory("grpo"):
+    with pytest.raises(OutOfMemory, match=r"`media\.max_pixels`") as caught, report_out_of_memory("grpo"):
         raise torch.OutOfMemoryError("tried to allocate 2 GiB\nmore")
     assert "grpo.max_new_tokens" in str(caught.value)
 

@@ -8,10 +8,10 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from runtime.models.batches import media_batch, places_batch
+from runtime.models.batches import media_batch, positions_batch
 from runtime.models.rows import Reader
 from runtime.models.student import freeze, load
-from runtime.training.towers import Towers, thinker_of
+from runtime.training.towers import Towers, find_thinker
 from tests.support import omni
 from tests.support.omni_grpo import CLIPS, generated, make
 
@@ -35,8 +35,8 @@ def passed(model, rows, towers):
     longest = max(len(row.prompt) for row in rows)
     ids = torch.tensor([[0] * (longest - len(row.prompt)) + list(row.prompt) for row in rows])
     mask = torch.tensor([[0] * (longest - len(r.prompt)) + [1] * len(r.prompt) for r in rows])
-    media = media_batch(rows) if towers is None else places_batch(rows)
-    with nullcontext() if towers is None else towers.show(thinker_of(model), rows):
+    media = media_batch(rows) if towers is None else positions_batch(rows)
+    with nullcontext() if towers is None else towers.serve_features(find_thinker(model), rows):
         logits = model(input_ids=ids, attention_mask=mask, **media).logits[:, -6:-1]
     return logits.log_softmax(dim=-1).gather(2, ids[:, -5:, None]).squeeze(2)
 
@@ -55,7 +55,7 @@ def test_values_and_gradients_are_those_of_the_plain_model(model):
     rows.append(silent(rows[0], omni.student().processor))
     factor = torch.randn(len(rows), 5, generator=torch.Generator().manual_seed(0))
     made = []
-    for towers in (None, Towers(thinker_of(model))):
+    for towers in (None, Towers(find_thinker(model))):
         model.zero_grad()
         values = passed(model, rows, towers)
         (values * factor).sum().backward()
@@ -72,18 +72,18 @@ def test_values_and_gradients_are_those_of_the_plain_model(model):
 
 
 def test_the_model_is_left_as_it_was(model):
-    towers = Towers(thinker_of(model))
+    towers = Towers(find_thinker(model))
     rows = rows_of("toy-00")
-    with pytest.raises(RuntimeError), towers.show(thinker_of(model), rows):
+    with pytest.raises(RuntimeError), towers.serve_features(find_thinker(model), rows):
         raise RuntimeError
-    assert not {"get_video_features", "get_audio_features"} & vars(thinker_of(model)).keys()
+    assert not {"get_video_features", "get_audio_features"} & vars(find_thinker(model)).keys()
 
 
 def clips_encoded(trainer):
     """How many videos and sounds each of the towers is given, from now on."""
     counts = {"video": [], "audio": []}
     for model in (trainer.model, trainer.ref_model):
-        thinker = thinker_of(model)
+        thinker = find_thinker(model)
         thinker.visual.register_forward_pre_hook(
             lambda _, arguments, named: counts["video"].append(len(named["grid_thw"])), with_kwargs=True
         )
@@ -115,7 +115,7 @@ def test_a_reference_with_towers_of_its_own_uses_them(tmp_path):
     trainer = make(tmp_path)
     freeze(trainer.model, TOWERS)
     with torch.no_grad():
-        for parameter in thinker_of(trainer.ref_model).visual.parameters():
+        for parameter in find_thinker(trainer.ref_model).visual.parameters():
             parameter.add_(0.05)
     counts = clips_encoded(trainer)
     output, _ = step(trainer)
@@ -142,7 +142,7 @@ def test_nothing_is_kept_past_a_change_of_weights(tmp_path, generates):
     trainer = make(tmp_path, num_iterations=2)
     output, _ = step(trainer)
     with torch.no_grad():
-        for parameter in thinker_of(trainer.model).visual.parameters():
+        for parameter in find_thinker(trainer.model).visual.parameters():
             parameter.add_(0.05)
     if generates:
         output, _ = step(trainer)

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.hint import PRESETS, AllBelow, Hint
 from c2f_spec.spec.support import unsupported
-from runtime.training.hints.answer_facts import Judged
-from runtime.training.hints.build_policy import listed
-from runtime.training.hints.triggers import TRIGGERS, Around, still_bad
+from runtime.training.hints.answer_facts import GroupResults
+from runtime.training.hints.build_policy import load_offline_list
+from runtime.training.hints.triggers import TRIGGERS, TriggerContext, still_bad
 from tests.support.hinted import BROKEN, POOR, RIGHT, WRONG, judged
 
-NOBODY = Around((), (), frozenset())
+NOBODY = TriggerContext((), (), frozenset())
 
 
 def fires(trigger, table, around=NOBODY):
@@ -38,7 +38,9 @@ def test_all_below_compares_what_it_is_told_to(metric, threshold, hard):
 
 
 def test_a_total_that_equals_the_threshold_is_not_below_whatever_the_rounding():
-    tenths = Judged.of(torch.tensor([[0.1, 0.2]] * 2), torch.zeros(2, 5), torch.ones(2), ("a", "b"), 2)
+    tenths = GroupResults.from_answers(
+        torch.tensor([[0.1, 0.2]] * 2), torch.zeros(2, 5), torch.ones(2), ("a", "b"), 2
+    )
     assert fires({"kind": "all_below", "threshold": 0.1 + 0.2}, tenths) == [False]
 
 
@@ -54,14 +56,14 @@ def test_zero_variance_is_of_groups_that_are_all_alike_and_bad():
 def test_pass_rate_is_of_this_step_or_a_running_mean():
     table = judged([RIGHT, WRONG, WRONG, WRONG], [RIGHT, RIGHT, RIGHT, WRONG], [WRONG] * 4)
     assert fires({"kind": "pass_rate", "max_rate": 0.25}, table) == [True, False, True]
-    around = Around(("a", "b", "c"), (1.0, 0.0, None), frozenset())
+    around = TriggerContext(("a", "b", "c"), (1.0, 0.0, None), frozenset())
     running = {"kind": "pass_rate", "max_rate": 0.25, "ema": 0.5}  # 0.625, 0.375, 0
     assert fires(running, table, around) == [False, False, True]
 
 
 def test_a_list_and_always_do_not_look_at_rewards():
     table = judged([RIGHT, RIGHT], [WRONG, WRONG])
-    around = Around(("a", "b"), (None, None), frozenset({"a"}))
+    around = TriggerContext(("a", "b"), (None, None), frozenset({"a"}))
     listed = {"kind": "offline_list", "uri": "x", "digest": "0" * 64}
     assert fires(listed, table, around) == [True, False]
     assert fires({"kind": "always"}, table, around) == [True, True]
@@ -85,19 +87,22 @@ def test_an_offline_list_is_read_and_is_the_one_that_was_keyed(tmp_path, monkeyp
     def of(digest):
         return Hint.model_validate({"trigger": {"kind": "offline_list", "digest": digest}}).trigger
 
-    assert listed(of(digest), "lists/hard.txt") == {"b", "c"}
+    assert load_offline_list(of(digest), "lists/hard.txt") == {"b", "c"}
     for name, data in (("windows", b"\xef\xbb\xbfb c\r\n\r\nd\r\n"), ("picture", b"\xff\xd8")):
         (tmp_path / "lists" / name).write_bytes(data)
-    assert listed(of(blake3(b"\xef\xbb\xbfb c\r\n\r\nd\r\n").hexdigest()), "lists/windows") == {"b c", "d"}
-    with pytest.raises(InvalidData, match="is no text"):
-        listed(of(blake3(b"\xff\xd8").hexdigest()), "lists/picture")
-    assert listed(AllBelow(), None) == frozenset()
-    with pytest.raises(InvalidData, match="and the spec says 0000"):
-        listed(of("0" * 64), "lists/hard.txt")
-    with pytest.raises(InvalidData, match="does not exist"):
-        listed(of(digest), "lists/hard")
-    with pytest.raises(InvalidStageSpec, match="nobody said where it lies"):
-        listed(of(digest), None)
+    assert load_offline_list(of(blake3(b"\xef\xbb\xbfb c\r\n\r\nd\r\n").hexdigest()), "lists/windows") == {
+        "b c",
+        "d",
+    }
+    with pytest.raises(InvalidData, match="is not UTF-8 text"):
+        load_offline_list(of(blake3(b"\xff\xd8").hexdigest()), "lists/picture")
+    assert load_offline_list(AllBelow(), None) == frozenset()
+    with pytest.raises(InvalidData, match="expected 0000"):
+        load_offline_list(of("0" * 64), "lists/hard.txt")
+    with pytest.raises(InvalidData, match="is not found"):
+        load_offline_list(of(digest), "lists/hard")
+    with pytest.raises(InvalidStageSpec, match="its location is missing"):
+        load_offline_list(of(digest), None)
 
 
 @pytest.mark.parametrize("uri", ["/etc/passwd", "../hard.txt", "a/../../b", "file:///x", "s3://", "a b"])

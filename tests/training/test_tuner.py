@@ -10,7 +10,7 @@ import torch
 from c2f_spec.spec.sections import Full, Lora
 from runtime.models.student import freeze, load
 from runtime.stages import sft
-from runtime.training.tuner import adapters, save_trained, trains_towers, widen
+from runtime.training.tuner import adapters, save_trained, trains_towers, widen_to_float32
 from tests.support import omni
 from tests.support.omni_grpo import make
 
@@ -57,7 +57,7 @@ def test_the_reference_of_grpo_is_the_fine_tuned_model_without_adapters(tmp_path
 def test_trained_weights_are_in_float32_unless_deepspeed_has_a_copy(tuner, zero, widened):
     model = load(omni.tuned() / "model", dtype=torch.bfloat16).model
     freeze(model, ("model.visual.",))
-    widen(tuner, model, zero)
+    widen_to_float32(tuner, model, zero)
     types = {name.startswith("model.visual."): p.dtype for name, p in model.named_parameters()}
     assert types == {True: torch.bfloat16, False: torch.float32 if widened else torch.bfloat16}
 
@@ -79,7 +79,7 @@ def test_towers_are_trained_unless_they_are_frozen(tuner, frozen, trained):
 
 def test_what_is_saved_has_the_type_that_the_weights_came_in(tmp_path):
     student = load(omni.tuned() / "model", dtype=torch.bfloat16)
-    widen(Full(), student.model, "off")
+    widen_to_float32(Full(), student.model, "off")
     trainer = SimpleNamespace(
         model=student.model,
         accelerator=SimpleNamespace(unwrap_model=lambda model: model),

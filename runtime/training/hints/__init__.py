@@ -1,8 +1,15 @@
-"""Hints for hard samples in GRPO (METHOD 1.8, 6; paper, hint-guided sampling): judge, trigger, hint, train.
+"""Hints for hard samples in GRPO (METHOD 1.8, 6; paper, hint-guided sampling).
 
-judged     what is true of each answer, over all ranks         triggers   when a sample is hard
-policy     which hard samples are hinted, and when             groups     what becomes of their groups
-forced     the loss on the tokens of a hint                    history    what happened to each sample so far
-curves     what is logged                                      trainer    all of it in TRL's trainer
-given      whether any step would hint
+Modules, in the order in which a step uses them:
+
+groups         where hinted answers go: layout of a step's answers over groups and ranks
+answer_facts   rewards and facts of the answers, by group
+triggers       which samples are hard
+schedule       which hard samples are hinted, and when
+history        what happened to each sample so far
+rollout_batch  which answers the update uses
+forced_loss    the loss on the tokens of a hint
+curves         the metrics of a step
+trainer        all of it in TRL's trainer
+build_policy   the policy of a spec, made once when a stage starts, and checks that hints are possible
 """

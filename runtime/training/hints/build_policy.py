@@ -1,4 +1,4 @@
-"""The spec's policy of hints, for the clips and the tokenizer of a stage."""
+"""Build the policy of hints of a spec for the clips and the tokenizer of a stage, before the first step."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from blake3 import blake3
 from transformers import TrainerCallback
 
 from c2f_spec.errors import InvalidData, InvalidStageSpec
+from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.hint import OfflineList
 from c2f_spec.spec.sections import Direct
 from c2f_spec.store.open import open_store
-from runtime.text.chains import AnyFormat, hint, parse, spoken, target
-from runtime.text.clips import POLARITIES, polarity_of
-from runtime.training.hints.answer_facts import Facts
-from runtime.training.hints.policy import Policy, most
-from runtime.training.hints.triggers import judges
+from runtime.text.chains import AnyFormat, canonical_answer, hint_prefix, parse_answer, resolve_language
+from runtime.text.clips import polarity_of
+from runtime.training.hints.answer_facts import AnswerFacts
+from runtime.training.hints.schedule import HintPolicy, max_hinted_groups
+from runtime.training.hints.triggers import is_decidable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,43 +27,45 @@ if TYPE_CHECKING:
     from runtime.models.rows import Reader
 
 
-class Given(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints
-    """Ends a training at its start that is named after hints and would have none."""
+class HintsPossibleCheck(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints
+    """Ends a training with a policy of hints at its start if no step could hint."""
 
     def __init__(self, spec: Hint) -> None:
         self._spec = spec
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Raises `InvalidStageSpec`."""
+        """Raise `InvalidStageSpec` if hints stop before they begin."""
         del args, control
-        assert_given(self._spec, state.max_steps)
+        assert_hints_possible(self._spec, state.max_steps)
 
 
-def assert_given(spec: Hint, steps: int) -> None:
-    """Raises `InvalidStageSpec` if hints stop before they begin; where epochs are asked for, that is known only here."""
+def assert_hints_possible(spec: Hint, steps: int) -> None:
+    """Raise `InvalidStageSpec` if hints stop before they begin. With `epochs`, the number of steps is known only in training."""
     if spec.hard_policy == "hint" and spec.warmup_steps >= spec.stop_after * steps:
         raise InvalidStageSpec(
-            f"no hint would ever be given: training has {steps} steps, and hints begin after step {spec.warmup_steps}",
+            f"no step would have a hint: training has {steps} steps, and hints begin after step {spec.warmup_steps}",
             hint="lower `grpo.hint.warmup_steps`, or raise `grpo.epochs` or `grpo.hint.stop_after`",
         )
 
 
 BODIES = ("1.", "The", "-", "\u4e00", "\u300a")
-"""How chains may begin, in either language: what follows a hint must not change its tokens."""
+"""Beginnings of chains in either language, to check that what follows a hint does not change its tokens."""
 
 
-def policy_of(
+def build_policy(
     grpo: Grpo, fmt: AnyFormat, reader: Reader, tokenizer: Any, seed: int, listed: frozenset[str]
-) -> Policy:
-    """Raises `InvalidStageSpec` if a hint could not be followed by an answer in this student's tokens, and `InvalidData` for a
-    list of other clips.
+) -> HintPolicy:
+    """Return the policy of `grpo.hint`.
+
+    Raises `InvalidStageSpec` if a hint is no token prefix of an answer for this tokenizer, and `InvalidData` for a list of
+    hard samples without any training clip.
     """
     if isinstance(fmt, Direct):
         raise InvalidStageSpec(
             "`grpo` needs answers with a polarity; `format: direct` has none",
             hint="use the format c2f or dc, or leave out `grpo`",
         )
-    if grpo.hint.hard_policy != "keep" and not judges(grpo.hint.trigger):
+    if grpo.hint.hard_policy != "keep" and not is_decidable(grpo.hint.trigger):
         raise InvalidStageSpec(
             "`grpo.hint.trigger.threshold` was not resolved to a number before this stage was keyed"
         )
@@ -71,22 +74,22 @@ def policy_of(
             f"none of the {len(listed)} hard samples, such as `{min(listed)}`, is a clip of the training split",
             hint="a list has one clip id a line, as `manifest.jsonl` of the prepared data set has them",
         )
-    most(grpo.hint, grpo.batch)
-    fmt = spoken(fmt, reader.language)
-    prefixes = {polarity: hint(fmt, polarity, grpo.hint.prefix_end) for polarity in POLARITIES}
+    max_hinted_groups(grpo.hint, grpo.batch)
+    fmt = resolve_language(fmt, reader.language)
+    prefixes = {polarity: hint_prefix(fmt, polarity, grpo.hint.prefix_end) for polarity in POLARITIES}
     for polarity, prefix in prefixes.items():
         for body in BODIES:
-            answer = target(fmt, polarity, body, reader.low)
+            answer = canonical_answer(fmt, polarity, body, reader.low)
             assert_token_prefix(tokenizer, prefix, answer.removeprefix(prefix))
 
-    def facts(clip_id: str, text: str) -> Facts:
-        answer, clip = parse(fmt, text), reader.clips[clip_id]
+    def facts(clip_id: str, text: str) -> AnswerFacts:
+        answer, clip = parse_answer(fmt, text), reader.clips[clip_id]
         agrees = math.nan
         if answer.polarity is not None and answer.score is not None:
             agrees = float(polarity_of(answer.score, reader.family, reader.high) == answer.polarity)
-        return Facts(float(answer.well_formed), float(answer.polarity == clip.polarity), agrees)
+        return AnswerFacts(float(answer.well_formed), float(answer.polarity == clip.polarity), agrees)
 
-    return Policy(
+    return HintPolicy(
         spec=grpo.hint,
         hint=lambda clip_id: prefixes[reader.clips[clip_id].polarity],
         facts=facts,
@@ -96,41 +99,41 @@ def policy_of(
     )
 
 
-def longest_hint(policy: Policy, clips: Iterable[str], tokenizer: Any) -> int:
-    """In tokens: an engine leaves room for it beside the longest prompt and the longest answer."""
+def longest_hint_tokens(policy: HintPolicy, clips: Iterable[str], tokenizer: Any) -> int:
+    """Return the length of the longest hint in tokens: an engine reserves room for it beside prompt and answer."""
     if policy.spec.hard_policy != "hint":
         return 0
     hints = {policy.hint(clip) for clip in clips}
     return max(len(tokenizer.encode(hint, add_special_tokens=False)) for hint in hints)
 
 
-def listed(trigger: Any, uri: str | None) -> frozenset[str]:
-    """Ids of an offline list; of another trigger, none. Raises `InvalidData` if the file at `uri` is not that list."""
+def load_offline_list(trigger: Any, uri: str | None) -> frozenset[str]:
+    """Return the ids of an offline list, none for other triggers. Raises `InvalidData` if `uri` is not that list."""
     if not isinstance(trigger, OfflineList):
         return frozenset()
     if uri is None:
-        raise InvalidStageSpec("`grpo.hint.trigger` is a list of hard samples, and nobody said where it lies")
+        raise InvalidStageSpec("`grpo.hint.trigger` is a list of hard samples, and its location is missing")
     folder, _, name = uri.rpartition("/")
     data = open_store(folder or ".").read(name)
     if data is None:
         raise InvalidData(
-            f"the list of hard samples `{uri}` does not exist", hint="see `grpo.hint.trigger.uri`"
+            f"the list of hard samples `{uri}` is not found", hint="check `grpo.hint.trigger.uri`"
         )
-    found = blake3(data).hexdigest()
-    if found != trigger.digest:
+    digest = blake3(data).hexdigest()
+    if digest != trigger.digest:
         raise InvalidData(
-            f"the list of hard samples `{uri}` has the digest {found}, and the spec says {trigger.digest}",
-            hint="bring the list back, or write its digest into `grpo.hint.trigger.digest`",
+            f"the list of hard samples `{uri}` has the digest {digest}, expected {trigger.digest}",
+            hint="restore the list, or set `grpo.hint.trigger.digest` to its digest",
         )
     try:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InvalidData(f"the list of hard samples `{uri}` is no text: {error}") from error
+        raise InvalidData(f"the list of hard samples `{uri}` is not UTF-8 text: {error}") from error
     return frozenset(line.strip() for line in lines if line.strip())
 
 
 def assert_token_prefix(tokenizer: Any, hint: str, rest: str) -> None:
-    """The tokens of `hint` must not depend on what follows. Raises `InvalidStageSpec` if they do.
+    """Raise `InvalidStageSpec` if the tokens of `hint` depend on what follows.
 
     Otherwise a hint would end in a token that no fine-tuned answer has at that place (METHOD 1.8).
     """

@@ -1,18 +1,18 @@
-"""What is logged of a step's answers, by the name it has in metrics.jsonl and in tracking. Figure 3 is drawn from these.
+"""Compute the metrics of a step's answers, under their names in metrics.jsonl and in tracking. Figure 3 shows these.
 
-First answers are those that the policy gives by itself, before any hint, whatever the policy of hints; rewards with a
-hint and without are never mixed.
+First answers are those that the policy samples without a hint, whatever the policy of hints. Rewards with and without a
+hint are never mixed.
 
     reward/unhinted, reward/<name>           mean total, and mean reward by name, of first answers
-    reward/hinted, reward_hinted/<name>      the same of hinted answers; absent in a step without any
+    reward/hinted, reward_hinted/<name>      the same for hinted answers; absent in a step without any
     reward/trained                           mean total of the answers that the update used, as it used them
-    hard/groups, hint/groups                 share of groups found hard, and hinted
+    hard/groups, hint/groups                 share of groups that are hard, and hinted
     hint/negative, hint/neutral, …           share hinted of the groups of a polarity; absent where it has none
     polarity/unhinted                        share of first answers with the right polarity
-    polarity/negative, polarity/neutral, …   the same, of the clips of a polarity
-    polarity/hard                            the same, of clips that an earlier visit found hard
-    polarity/hard_trailing                   the same over the last 20 steps: whether hints teach
-    zero_variance                            share of trained groups whose answers are rewarded all alike
+    polarity/negative, polarity/neutral, …   the same for the clips of a polarity
+    polarity/hard                            the same for clips that were hard in an earlier visit
+    polarity/hard_trailing                   the same over the last 20 steps: it rises if hints teach
+    zero_variance                            share of trained groups whose answers all have the same reward
     agreement/unhinted, agreement/hinted     share whose score has the polarity of its tag, of answers with both
     length/unhinted, length/hinted           mean generated tokens, the hint not counted
     cut/unhinted, cut/hinted                 share that did not end by itself
@@ -29,16 +29,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from runtime.text.clips import POLARITIES
+from c2f_spec.spec.formats import POLARITIES
 
 if TYPE_CHECKING:
-    from runtime.training.hints.answer_facts import Judged
+    from runtime.training.hints.answer_facts import GroupResults
 
 Pairs = Iterator[tuple[str, float]]
 
 
-def names(rewards: Sequence[str]) -> list[str]:
-    """All that may occur."""
+def metric_names(rewards: Sequence[str]) -> list[str]:
+    """Return all names that may occur, for the names of the rewards."""
     return [
         *(f"reward/{name}" for name in ("unhinted", "hinted", "trained", *rewards)),
         *(f"reward_hinted/{name}" for name in rewards),
@@ -49,40 +49,42 @@ def names(rewards: Sequence[str]) -> list[str]:
     ]
 
 
-def of_first(first: Judged, polarities: Sequence[str]) -> Pairs:
-    """Of the first answers; `polarities` are the labels', one a group."""
+def first_answer_metrics(first: GroupResults, polarities: Sequence[str]) -> Pairs:
+    """Yield metrics of the first answers; `polarities` are those of the labels, one a group."""
     yield "reward/unhinted", first.totals.mean().item()
     yield from zip((f"reward/{name}" for name in first.names), _means(first), strict=True)
     right_M = first.fact("polarity").mean(dim=1)
     yield "polarity/unhinted", right_M.mean().item()
     yield from _by_polarity("polarity", right_M, polarities)
-    yield from _of_answers("unhinted", first)
+    yield from _answer_metrics("unhinted", first)
 
 
-def of_hinted(hinted: Judged) -> Pairs:
+def hinted_answer_metrics(hinted: GroupResults) -> Pairs:
     yield "reward/hinted", hinted.totals.mean().item()
     yield from zip((f"reward_hinted/{name}" for name in hinted.names), _means(hinted), strict=True)
-    yield from _of_answers("hinted", hinted)
+    yield from _answer_metrics("hinted", hinted)
 
 
-def of_groups(hard: Sequence[bool] | None, hinted: Sequence[bool], polarities: Sequence[str]) -> Pairs:
-    """`hard` is `None` where no group was judged."""
+def group_metrics(hard: Sequence[bool] | None, hinted: Sequence[bool], polarities: Sequence[str]) -> Pairs:
+    """Yield metrics of groups; `hard` is `None` where the trigger cannot decide."""
     if hard is not None:
         yield "hard/groups", sum(hard) / len(hard)
     yield "hint/groups", sum(hinted) / len(hinted)
     yield from _by_polarity("hint", torch.tensor(hinted, dtype=torch.float32), polarities)
 
 
-def of_history(right: int, answers: int, trailing: float | None) -> Pairs:
-    """Of the first answers of samples that an earlier visit found hard."""
+def history_metrics(right: int, answers: int, trailing: float | None) -> Pairs:
+    """Yield polarity rates of first answers of samples that were hard in an earlier visit."""
     if answers:
         yield "polarity/hard", right / answers
     if trailing is not None:
         yield "polarity/hard_trailing", trailing
 
 
-def of_trained(rewards_NK: torch.Tensor, weights_K: torch.Tensor, groups_N: torch.Tensor) -> Pairs:
-    """Of the answers that the update uses; a row of NaN is none of them."""
+def trained_answer_metrics(
+    rewards_NK: torch.Tensor, weights_K: torch.Tensor, groups_N: torch.Tensor
+) -> Pairs:
+    """Yield metrics of the answers that the update uses; a row of NaN is not used."""
     used_N = ~rewards_NK.isnan().all(dim=1)
     if not bool(used_N.any()):
         return
@@ -93,8 +95,8 @@ def of_trained(rewards_NK: torch.Tensor, weights_K: torch.Tensor, groups_N: torc
     yield "zero_variance", sum(alike) / len(alike)
 
 
-def _means(judged: Judged) -> list[float]:
-    means: list[float] = judged.rewards.flatten(0, 1).nanmean(dim=0).tolist()
+def _means(results: GroupResults) -> list[float]:
+    means: list[float] = results.rewards.flatten(0, 1).nanmean(dim=0).tolist()
     return means
 
 
@@ -105,10 +107,10 @@ def _by_polarity(what: str, values_M: torch.Tensor, polarities: Sequence[str]) -
             yield f"{what}/{polarity}", values_M[own].mean().item()
 
 
-def _of_answers(which: str, judged: Judged) -> Pairs:
-    agrees = judged.fact("agrees").flatten()
+def _answer_metrics(which: str, results: GroupResults) -> Pairs:
+    agrees = results.fact("agrees").flatten()
     read = agrees[~agrees.isnan()]
     if len(read):
         yield f"agreement/{which}", read.mean().item()
-    yield f"length/{which}", judged.fact("tokens").mean().item()
-    yield f"cut/{which}", judged.fact("cut").mean().item()
+    yield f"length/{which}", results.fact("tokens").mean().item()
+    yield f"cut/{which}", results.fact("cut").mean().item()

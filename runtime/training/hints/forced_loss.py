@@ -1,4 +1,6 @@
-"""The loss on the tokens of a hint, which the policy did not sample (METHOD 1.8, 6.3, 6.4).
+"""Compute the loss on the tokens of a hint, which the policy did not sample (METHOD 1.8, 6.3, 6.4).
+
+The step builds the mask with the update's answers, and adds the cross entropy in `_compute_loss`.
 
     mask              none, no KL, no length (Hint-GRPO)
     policy_gradient   as if the policy had sampled them: advantage, KL, length
@@ -19,23 +21,23 @@ import torch
 from c2f_spec.spec.hint import MaskLoss, PolicyGradientLoss, SftLoss, ShapedLoss
 
 if TYPE_CHECKING:
-    from runtime.training.hints.rollout_batch import Own
+    from runtime.training.hints.rollout_batch import UpdateRow
 
 AnyLoss = MaskLoss | PolicyGradientLoss | SftLoss | ShapedLoss
 
 
-def mask(loss: AnyLoss, own: Own) -> list[int]:
-    """Of one answer's tokens: 1 where they have part in loss, KL and length."""
+def loss_mask(loss: AnyLoss, own: UpdateRow) -> list[int]:
+    """Return a bit a token of one answer: 1 where it counts in policy gradient, KL and length."""
     assert not isinstance(loss, ShapedLoss), "refused by c2f_spec/spec/support.py"
     generated = len(own.answer.tokens) - own.answer.hint
     bits = [int(isinstance(loss, PolicyGradientLoss))] * own.answer.hint + [1] * generated
-    return bits if own.has_part else [0] * len(bits)
+    return bits if own.in_update else [0] * len(bits)
 
 
-def cross_entropy(logps_BT: torch.Tensor, forced_B: torch.Tensor) -> torch.Tensor:
-    """Mean over the B answers of the cross entropy of their `forced_B` first tokens; an answer without any counts 0.
+def forced_cross_entropy(logps_BT: torch.Tensor, forced_B: torch.Tensor) -> torch.Tensor:
+    """Return the mean over B answers of the cross entropy of their `forced_B` first tokens, in nats a token.
 
-    In nats a token, each answer's mean over its own forced tokens, reduced as `loss_type: grpo` reduces the rest.
+    Each answer's mean is over its own forced tokens, and 0 without any, as `loss_type: grpo` reduces the policy gradient.
     """
     forced_BT = torch.arange(logps_BT.shape[1], device=logps_BT.device) < forced_B.unsqueeze(1)
     # `where`, because a token that is not forced may be padding, and 0 times its -inf would be NaN.

@@ -1,7 +1,7 @@
-"""What becomes of a hinted group: which answers are replaced, which join it, and on which rank (METHOD 6.4).
+"""Compute the layout of a step's answers: which are replaced by hinted ones, which are added, on which rank (METHOD 6.4).
 
-The answers of all ranks stand in one order, G of a group side by side, n on each rank; a group may be split over ranks.
-Every rank computes the whole layout from what all know, so that all take the same collective steps.
+The answers of all ranks have one order: the G of a group are consecutive, each rank has n; ranks may split a group. Every
+rank computes the whole layout from shared facts, so that all take the same collective steps.
 
     replace_all   every answer of the group is generated again
     replace_k     the last k of the group: answers are exchangeable, and none is chosen for its reward
@@ -27,45 +27,45 @@ AnyGroup = ReplaceAll | ReplaceK | Append
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Where a hinted answer goes."""
+    """The place of a hinted answer."""
 
     group: int
     row: int
-    """Of its rank: whose prompt it answers."""
+    """Row of its rank that has the prompt."""
     replaces: bool
-    """That row's answer; else it joins the group."""
+    """True if it replaces the answer of that row, else it is added to the group."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
-    """Of a step's answers."""
+class StepShape:
+    """The numbers of a step's answers."""
 
     size: int
-    """G, answers of a group."""
+    """G, answers a group."""
     share: int
-    """n, answers of a rank."""
+    """n, answers a rank."""
     world: int
-    """Ranks."""
+    """Number of ranks."""
 
     def place(self, index: int) -> tuple[int, int]:
-        """Rank and row of an answer among all ranks'."""
+        """Return rank and row of the answer with this number among all ranks' answers."""
         return divmod(index, self.share)
 
 
-def hinted_each(kind: AnyGroup, size: int) -> int:
-    """Hinted answers of a group."""
+def hinted_per_group(kind: AnyGroup, size: int) -> int:
+    """Return the number of hinted answers a group."""
     return size if isinstance(kind, ReplaceAll) else kind.k
 
 
-def at_once(hint: Hint, shape: Shape) -> int:
-    """Most answers of one generation of a rank: its own, and beside them the hinted ones of all groups."""
+def max_answers_per_generation(hint: Hint, shape: StepShape) -> int:
+    """Return the most answers of a rank in one generation: first answers and the hinted ones of all groups."""
     if hint.hard_policy != "hint":
         return shape.share
-    return shape.share + ceil(shape.share / shape.size) * hinted_each(hint.group, shape.size)
+    return shape.share + ceil(shape.share / shape.size) * hinted_per_group(hint.group, shape.size)
 
 
-def slots(kind: AnyGroup, shape: Shape, groups: Sequence[int]) -> list[list[Slot]]:
-    """Of each rank, in its order, for the hinted `groups`; slots of a group follow each other."""
+def hinted_slots(kind: AnyGroup, shape: StepShape, groups: Sequence[int]) -> list[list[Slot]]:
+    """Return the slots of each rank for the hinted `groups`; slots of a group are consecutive."""
     found: list[list[Slot]] = [[] for _ in range(shape.world)]
     for group in groups:
         first = group * shape.size
@@ -73,14 +73,14 @@ def slots(kind: AnyGroup, shape: Shape, groups: Sequence[int]) -> list[list[Slot
             rank, row = shape.place(first)
             found[rank] += [Slot(group, row, replaces=False)] * kind.k
             continue
-        for index in range(first + shape.size - hinted_each(kind, shape.size), first + shape.size):
+        for index in range(first + shape.size - hinted_per_group(kind, shape.size), first + shape.size):
             rank, row = shape.place(index)
             found[rank].append(Slot(group, row, replaces=True))
     return found
 
 
-def by_group(of_ranks: Sequence[Sequence[Slot]], width: int, groups: Sequence[int]) -> list[list[int]]:
-    """Of each of `groups`, where its slots lie in a table that has `width` rows of each rank."""
+def slot_rows(of_ranks: Sequence[Sequence[Slot]], width: int, groups: Sequence[int]) -> list[list[int]]:
+    """Return the rows of each group's slots in a table that has `width` rows a rank."""
     at: dict[int, list[int]] = defaultdict(list)
     for rank, own in enumerate(of_ranks):
         for i, slot in enumerate(own):
@@ -88,10 +88,10 @@ def by_group(of_ranks: Sequence[Sequence[Slot]], width: int, groups: Sequence[in
     return [at[group] for group in groups]
 
 
-def padded(shape: Shape, joined: Sequence[int], passes: int) -> int:
-    """Rows of every rank after `joined` rows came to each.
+def padded_rows(shape: StepShape, joined: Sequence[int], passes: int) -> int:
+    """Return the number of rows of every rank after `joined[rank]` rows were added.
 
-    All ranks have equally many, which divide over `passes` and over groups of `size`, as TRL cuts them.
+    All ranks have equally many, which divide over `passes` and over groups of `size`, as TRL splits them.
     """
     most = max(joined)
     if most == 0:
@@ -100,14 +100,13 @@ def padded(shape: Shape, joined: Sequence[int], passes: int) -> int:
     return -(-(shape.share + most) // unit) * unit
 
 
-def layout(
-    shape: Shape, of_ranks: Sequence[Sequence[Slot]], width: int, used: frozenset[int], rows: int
+def update_layout(
+    shape: StepShape, of_ranks: Sequence[Sequence[Slot]], width: int, used: frozenset[int], rows: int
 ) -> tuple[list[int], list[int]]:
-    """Group and source of each answer that the update is given, `rows` on every rank.
+    """Return group and source of each row of the update, `rows` on every rank.
 
     A source below `shape.share * shape.world` is a first answer, the next `width` of each rank are its slots, and the
-    last is no answer at all: a row that only makes the ranks equal. Slots of groups that are not `used` leave the first
-    answers as they are.
+    last is a blank row that only makes the ranks equal. Slots of groups that are not `used` are ignored.
     """
     firsts = shape.share * shape.world
     groups: list[int] = []

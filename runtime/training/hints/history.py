@@ -1,11 +1,11 @@
-"""What happened to each sample so far: saved in checkpoints, and written beside the model at the end.
+"""Count what happened to each sample so far: saved in checkpoints, and written beside the model at the end.
 
 hints.jsonl   {"clip": "…", "polarity": "neutral", "seen": 3, "hard": 3, "hinted": 2, "right": 1, "answers": 12,
                "last_seen": 90, "last_hard": 90, "last_hinted": 57, "every_visit": false}
 
 `seen` counts visits, one an epoch; `right` those of its first, unhinted answers that had the right polarity. Steps are
-those of metrics.jsonl, counted from 1. A sample that was hinted at every visit has `every_visit: true`: hard for ever,
-and perhaps wrongly labelled (METHOD 6.3).
+those of metrics.jsonl, counted from 1. A sample that was hinted at every visit has `every_visit: true`: hard for ever, and
+perhaps wrongly labelled (METHOD 6.3).
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 FILE = "hints.jsonl"
 TRAILING = 20
-"""Steps of a trailing mean."""
+"""Length of a trailing mean in steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One clip's visits."""
+    """The visits of one clip."""
 
     seen: int = 0
     hard: int = 0
@@ -34,7 +34,7 @@ class Sample:
     last_hard: int | None = None
     last_hinted: int | None = None
     rate: float | None = None
-    """Running share of right polarities, which the trigger `pass_rate` reads."""
+    """Running share of right polarities, for the trigger `pass_rate`."""
 
     @property
     def every_visit(self) -> bool:
@@ -45,17 +45,17 @@ NEVER = Sample()
 
 
 class History:
-    """The samples that were seen, and the last steps of those that were hard before."""
+    """The visited samples, and the polarity rates of the last steps for samples that were hard before."""
 
     def __init__(self) -> None:
         self.samples: dict[str, Sample] = {}
         self._again: list[tuple[int, int]] = []
-        """Of the last `TRAILING` steps: right and all first answers of samples that an earlier visit found hard."""
+        """(right, all) first answers of samples that were hard in an earlier visit, for each of the last `TRAILING` steps."""
 
-    def of(self, clips: Sequence[str]) -> list[Sample]:
+    def lookup(self, clips: Sequence[str]) -> list[Sample]:
         return [self.samples.get(clip, NEVER) for clip in clips]
 
-    def note(
+    def record_visit(
         self,
         step: int,
         clips: Sequence[str],
@@ -66,8 +66,8 @@ class History:
         answers: int,
         rates: Sequence[float | None],
     ) -> tuple[int, int]:
-        """A visit of each clip; returns right and all first answers of those that were hard before it."""
-        before = self.of(clips)
+        """Record a visit of each clip. Return right and all first answers of those that were hard before."""
+        before = self.lookup(clips)
         again = [n for n, sample in zip(right, before, strict=True) if sample.hard]
         for i, (clip, sample) in enumerate(zip(clips, before, strict=True)):
             self.samples[clip] = replace(
@@ -86,23 +86,23 @@ class History:
         self._again = [*self._again, found][-TRAILING:]
         return found
 
-    def lately(self) -> float:
-        """Share of the samples of the last step with answers that were hinted."""
+    def recent_hint_share(self) -> float:
+        """Return the share of hinted samples in the last step with answers."""
         last = max((s.last_seen for s in self.samples.values() if s.last_seen is not None), default=None)
         hinted = [s.last_hinted == last for s in self.samples.values() if s.last_seen == last]
         return sum(hinted) / len(hinted) if hinted else 0.0
 
-    def trailing(self) -> float | None:
-        """Share of right polarities among first answers of samples found hard before, over the last steps."""
+    def trailing_polarity_rate(self) -> float | None:
+        """Return the share of right polarities over the last steps in first answers of samples that were hard before."""
         right, answers = (sum(each[i] for each in self._again) for i in (0, 1))
         return right / answers if answers else None
 
-    def every_visit(self) -> list[str]:
-        """Clips that were hinted whenever they were seen, at least twice: once is no habit."""
+    def hinted_every_visit(self) -> list[str]:
+        """Return the clips that were hinted at each of their visits, which are at least two."""
         return sorted(clip for clip, s in self.samples.items() if s.every_visit and s.seen > 1)
 
     def rows(self, polarity: Callable[[str], str]) -> list[dict[str, Any]]:
-        """Lines of `FILE`, in the order of the ids."""
+        """Return the rows of `FILE`, sorted by id."""
         found = []
         for clip, sample in sorted(self.samples.items()):
             facts = asdict(sample)
@@ -111,14 +111,14 @@ class History:
             found.append(row)
         return found
 
-    def saved(self) -> dict[str, Any]:
-        """As JSON, for a checkpoint."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the history as JSON, for a checkpoint."""
         samples = {clip: list(asdict(sample).values()) for clip, sample in self.samples.items()}
         return {"samples": samples, "again": [list(each) for each in self._again]}
 
     @classmethod
-    def restored(cls, saved: dict[str, Any]) -> History:
-        """The reverse of `saved`."""
+    def from_json(cls, saved: dict[str, Any]) -> History:
+        """Return the history that `to_json` saved."""
         history = cls()
         history.samples = {clip: Sample(*values) for clip, values in saved["samples"].items()}
         history._again = [(right, answers) for right, answers in saved["again"]]

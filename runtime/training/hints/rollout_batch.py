@@ -1,4 +1,4 @@
-"""The answers of one step: those that were given, and those that the update uses.
+"""The answers of one step: those that were sampled, and those that the update uses.
 
 Shapes: n answers of this rank, N of all ranks, K rewards, F facts.
 """
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 import torch
 
-from runtime.training.hints.groups import Shape, Slot, layout, padded
+from runtime.training.hints.groups import Slot, StepShape, padded_rows, update_layout
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """One sampled answer that the update was given, for people to look at."""
+    """One answer of the update, for `rollouts.jsonl`."""
 
     clip: str
     completion: str
@@ -23,119 +23,128 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What one answer goes on from."""
+class GenerationRequest:
+    """The start of one answer: prompt and hint."""
 
     row: int
-    """Of its rank: whose clip and prompt it has."""
+    """Row of its rank that has the clip and the prompt."""
     prompt: list[int]
     hint: list[int]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer of this rank, in tokens."""
+    """One answer of this rank, in tokens, its hint included."""
 
     tokens: list[int]
     hint: int = 0
-    """So many of them are the hint."""
+    """Number of tokens of the hint."""
     logprobs: list[float | None] | None = None
-    """Under the policy that sampled them, from engines that tell; `None` for a token that was not sampled."""
+    """Log-probabilities under the policy that sampled them, from engines that return them; `None` for a forced token."""
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What the policy says by itself."""
+class FirstAnswers:
+    """The first generation of a step: answers without hints."""
 
     rank: int
-    shape: Shape
+    shape: StepShape
     clips: list[str]
-    """Of this rank's answers, like prompts and `first`."""
+    """Ids of this rank's answers, in the order of `prompts` and `answers`."""
     prompts: list[list[int]]
-    first: list[Answer]
+    answers: list[Answer]
     rewards: torch.Tensor
-    """Of all ranks, like facts: (N, K) and (N, F)."""
+    """Rewards of all ranks' answers: (N, K); `facts` is (N, F)."""
     facts: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Again:
-    """The second generation of a step."""
+class HintedAnswers:
+    """The hinted answers of a step."""
 
-    of_ranks: list[list[Slot]]
+    slots: list[list[Slot]]
     width: int
-    """Rows of each rank in the tables."""
-    own: list[Answer]
-    """Of this rank's slots."""
+    """Rows a rank in the tables."""
+    answers: list[Answer]
+    """Answers in this rank's slots."""
     rewards: torch.Tensor
     """(width * ranks, K), and facts (width * ranks, F)."""
     facts: torch.Tensor
 
 
 @dataclass(frozen=True, slots=True)
-class Own:
+class UpdateRow:
     """One row of this rank in the update."""
 
     row: int
-    """Of the step: whose clip and prompt it has."""
+    """Row of the step that has the clip and the prompt."""
     answer: Answer
     rewards: list[float]
-    """As it earned them."""
-    has_part: bool
-    """In the update; else it has no loss and no advantage."""
+    """Rewards before any is excluded."""
+    in_update: bool
+    """False for a row without loss and advantage."""
     blank: bool
-    """It is no answer, and only makes the ranks equal."""
+    """True for a row without an answer, which only makes the ranks equal."""
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
-    """The answers that the update is given, in TRL's order."""
+class UpdateBatch:
+    """The answers that the update uses, in TRL's order."""
 
-    own: list[Own]
+    rows: list[UpdateRow]
     rewards: torch.Tensor
-    """(N, K). Advantages are computed from these. NaN counts nothing, and a row of NaN has no part in anything."""
+    """(N, K), for advantages. A NaN counts nothing; a row of NaN is in no mean and has no advantage."""
     groups: torch.Tensor
-    """Number of the group of each answer: (N,)."""
+    """Number of each answer's group: (N,)."""
     hinted: torch.Tensor
-    """(N,), bool."""
+    """True for hinted answers: (N,)."""
     share: float
-    """Of all rows, that have a part."""
+    """Share of all rows that are in the update."""
 
 
-def assembled(
-    step: Step, again: Again, taken: frozenset[int], dropped: frozenset[int], *, passes: int, end: int
-) -> Used:
-    """The hinted answers of the groups that are `taken`, in place of first ones or beside them.
+def build_update_batch(
+    first: FirstAnswers,
+    with_hint: HintedAnswers,
+    use_hinted: frozenset[int],
+    dropped: frozenset[int],
+    *,
+    passes: int,
+    end: int,
+) -> UpdateBatch:
+    """Return the update: hinted answers of the groups in `use_hinted`, in place of first answers or beside them.
 
-    Every rank has equally many rows, which divide over `passes`; `end` is the token that a row without an answer has.
+    Groups in `dropped` are not in the update. Every rank has equally many rows, which divide over `passes`; a blank row has
+    the one token `end`.
     """
-    shape, first = step.shape, step.rank * step.shape.share
-    joined = [sum(slot.group in taken and not slot.replaces for slot in own) for own in again.of_ranks]
-    rows = padded(shape, joined, passes)
-    of_group, source = layout(shape, again.of_ranks, again.width, taken, rows)
+    shape, start = first.shape, first.rank * first.shape.share
+    joined = [sum(slot.group in use_hinted and not slot.replaces for slot in own) for own in with_hint.slots]
+    rows = padded_rows(shape, joined, passes)
+    of_group, source = update_layout(shape, with_hint.slots, with_hint.width, use_hinted, rows)
     firsts = shape.share * shape.world
-    blank = firsts + again.width * shape.world
-    table_NK = torch.cat([step.rewards, again.rewards, torch.full_like(step.rewards[:1], torch.nan)])
+    blank = firsts + with_hint.width * shape.world
+    table_NK = torch.cat([first.rewards, with_hint.rewards, torch.full_like(first.rewards[:1], torch.nan)])
     rewards_NK = table_NK[source]
-    has_part = [i < blank and g not in dropped for i, g in zip(source, of_group, strict=True)]
-    nothing = Answer([end], logprobs=[None] if step.first[0].logprobs is not None else None)
+    in_update = [i < blank and g not in dropped for i, g in zip(source, of_group, strict=True)]
+    blank_answer = Answer([end], logprobs=[None] if first.answers[0].logprobs is not None else None)
 
-    def own(place: int) -> Own:
-        i, part, earned = source[place], has_part[place], rewards_NK[place].tolist()
+    def update_row(place: int) -> UpdateRow:
+        i, part, earned = source[place], in_update[place], rewards_NK[place].tolist()
         if i < firsts:
-            return Own(i - first, step.first[i - first], earned, part, blank=False)
+            return UpdateRow(i - start, first.answers[i - start], earned, part, blank=False)
         if i < blank:
-            slot = i - firsts - step.rank * again.width
-            return Own(again.of_ranks[step.rank][slot].row, again.own[slot], earned, part, blank=False)
-        return Own(0, nothing, earned, has_part=False, blank=True)
+            slot = i - firsts - first.rank * with_hint.width
+            return UpdateRow(
+                with_hint.slots[first.rank][slot].row, with_hint.answers[slot], earned, part, blank=False
+            )
+        return UpdateRow(0, blank_answer, earned, in_update=False, blank=True)
 
-    found = [own(place) for place in range(step.rank * rows, (step.rank + 1) * rows)]
+    found = [update_row(place) for place in range(first.rank * rows, (first.rank + 1) * rows)]
     device = rewards_NK.device
-    rewards_NK[~torch.tensor(has_part, device=device)] = torch.nan
-    return Used(
+    rewards_NK[~torch.tensor(in_update, device=device)] = torch.nan
+    return UpdateBatch(
         found,
         rewards_NK,
         torch.tensor(of_group, device=device),
         torch.tensor([firsts <= i < blank for i in source], device=device),
-        sum(has_part) / len(has_part),
+        sum(in_update) / len(in_update),
     )

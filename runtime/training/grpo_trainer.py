@@ -1,8 +1,8 @@
 """GRPO on an omni model: TRL's trainer, with the media in every forward pass.
 
-TRL 1.16 forwards fields of images only: generation would see sound and video, while the old, the reference and the
-policy's log-probabilities would not, and training would go on without an error. What is relied upon, all of it private
-to TRL and therefore checked by a test:
+TRL 1.16 forwards fields of images only: generation would have sound and video, while the log-probabilities of the old,
+reference and training policy would not, and training would go on without an error. It depends on these private members of
+TRL, which a test checks:
 
     _tokenize_prompts(prompts)                             prompts are clip ids here; rows come from the reader
     _generate_and_score_completions(inputs) -> dict        gets the clip ids as a list, which follows shuffle and split
@@ -27,23 +27,35 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.models import prepare_deepspeed
 from trl.trainer.utils import add_fused_lm_head
 
-from runtime.models.batches import MediaBatch, assert_fits, places_batch
+from runtime.models.batches import MediaBatch, assert_fits, positions_batch
 from runtime.training.advantages import advantages
 from runtime.training.resumable import Resumable
-from runtime.training.towers import Towers, thinker_of
+from runtime.training.towers import Towers, find_thinker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from runtime.generation.vllm_rollout import Drawn, PolicyOnVllm
+    from c2f_spec.spec.grpo import Grpo
+    from runtime.generation.vllm_rollout import PolicyOnVllm, SampledAnswers
     from runtime.models.rows import Reader, Row
 
-__all__ = ["GRPOConfig", "GRPOTrainer", "OmniGRPOTrainer"]
+__all__ = ["GRPOConfig", "GRPOTrainer", "OmniGRPOTrainer", "kl_term"]
+
+
+def kl_term(grpo: Grpo) -> dict[str, Any]:
+    """Return TRL's arguments of the KL term of the loss, `beta` times the KL divergence to the reference model.
+
+    TRL computes it in `GRPOTrainer._compute_loss`, a token at a time: exp(r) - r - 1 with r = log p_ref - log p (Schulman's
+    k3, http://joschu.net/blog/kl-approx.html), times the importance ratio where `grpo.kl` is `corrected` (METHOD 1.7).
+    Another estimator replaces that term in `OmniGRPOTrainer._compute_loss`; the reference is chosen in
+    `runtime/stages/grpo.py`.
+    """
+    return {"beta": grpo.beta, "use_bias_correction_kl": grpo.kl == "corrected"}
 
 
 class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has no type hints
-    """Its data set has one column, `prompt`: the id of a clip of `reader`."""
+    """GRPO with media. Its data set has one column, `prompt`: the id of a clip of `reader`."""
 
     def __init__(
         self,
@@ -61,13 +73,13 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         """
         self.reader, self._longest = reader, longest_prompt
         self.rows: list[Row] = []
-        """Of the sequences that the next forward passes score, in their order."""
+        """Rows of the sequences that the next forward passes score, in order."""
         self.generation_seconds: list[float] = []
-        """Of each step, all its generations together."""
+        """Seconds of all generations of each step."""
         self._generated = 0.0
         self._towers: dict[int, Towers] = {}
         self.rewards_NK = torch.empty(0)
-        """Of all ranks' answers that the update uses, as `_calculate_rewards` gave them last."""
+        """Rewards (N, K) of all ranks' answers in the update, as last returned by `_calculate_rewards`."""
         super().__init__(**arguments)
         own = {"scale": self.scale_rewards, "std": "unbiased", "eps": 1e-4}
         self.normalise = normalise or partial(advantages, aggregate="sum_then_normalise", **own)
@@ -82,23 +94,23 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
             self.use_vllm, self.vllm_generation, self._last_loaded_step = True, self.engine, -1
 
     def _compare_to(self, reference: Any) -> None:
-        """What TRL does with the reference that it loads by itself; with adapters it has none."""
+        """Set up the reference as TRL sets up one that it loads; with adapters it loads none."""
         add_fused_lm_head(reference, temperature=self.temperature)
         if self.is_deepspeed_enabled:
             self.ref_model = prepare_deepspeed(reference, self.accelerator)
         else:
             self.ref_model = self.accelerator.prepare_model(reference, evaluation_mode=True)
 
-    def per_generation(self) -> int:
+    def generation_interval(self) -> int:
         passes: int = self.args.steps_per_generation * self.num_iterations
         return max(1, passes // int(self.args.gradient_accumulation_steps))
 
-    def drawn(self, order: list[int]) -> None:
-        self.reader.expect(self.train_dataset[i]["prompt"] for i in order)
+    def on_epoch_order(self, order: list[int]) -> None:
+        self.reader.prefetch(self.train_dataset[i]["prompt"] for i in order)
 
-    def go_on(self, running: dict[str, Any]) -> None:
-        """TRL generates anew at every so many passes, and counts them from the start of training."""
-        super().go_on(running)
+    def restore_counters(self, counters: dict[str, Any]) -> None:
+        """Restore TRL's count of passes, which decides when it generates."""
+        super().restore_counters(counters)
         self._step = self.state.global_step * self.args.gradient_accumulation_steps
 
     def _tokenize_prompts(self, prompts: list[str]) -> tuple[list[list[int]], None, MediaBatch]:
@@ -107,21 +119,21 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
             for row in self.rows:
                 assert_fits(row, len(row.prompt), self._longest, "a prompt", "`grpo.max_prompt_tokens`")
         for towers in self._towers.values():
-            towers.begin(self.rows)
-        return [list(row.prompt) for row in self.rows], None, places_batch(self.rows)
+            towers.begin_step(self.rows)
+        return [list(row.prompt) for row in self.rows], None, positions_batch(self.rows)
 
-    def seeing(self, model: Any, rows: Sequence[Row]) -> AbstractContextManager[None]:
-        """In here forward passes of `model` are of `rows`; of text there is nothing to see."""
-        thinker = thinker_of(model) if any(row.media for row in rows) else None
-        return nullcontext() if thinker is None else self._towers_of(thinker).show(thinker, rows)
+    def with_media(self, model: Any, rows: Sequence[Row]) -> AbstractContextManager[None]:
+        """Return a context in which forward passes of `model` have the media of `rows`, if any."""
+        thinker = find_thinker(model) if any(row.media for row in rows) else None
+        return nullcontext() if thinker is None else self._towers_of(thinker).serve_features(thinker, rows)
 
     def _towers_of(self, thinker: Any) -> Towers:
-        """Policy and reference share them where they are the same and stay so."""
+        """Return the towers of a model; policy and reference share them where both are frozen and equal."""
         if id(thinker) not in self._towers:
             found = Towers(thinker)
-            found.begin(self.rows)
+            found.begin_step(self.rows)
             others = (each for each in self._towers.values() if each.frozen and found.frozen)
-            self._towers[id(thinker)] = next((each for each in others if each.equal(found)), found)
+            self._towers[id(thinker)] = next((each for each in others if each.same_weights(found)), found)
         return self._towers[id(thinker)]
 
     def _generate_single_turn(
@@ -129,21 +141,23 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
     ) -> Any:
         began = time.monotonic()
         if self.engine is not None:
-            result: Any = self._by_engine(self.engine, prompt_ids, media.rows)
+            result: Any = self._generate_by_engine(self.engine, prompt_ids, media.rows)
         else:
-            with torch.no_grad(), self.seeing(self.model, media.rows):
-                places = places_batch(media.rows)
+            with torch.no_grad(), self.with_media(self.model, media.rows):
+                places = positions_batch(media.rows)
                 result = super()._generate_single_turn(prompt_ids, images, places, *arguments, **named)
         self._generated += time.monotonic() - began
         return result
 
-    def _by_engine(self, engine: PolicyOnVllm, prompt_ids: list[list[int]], rows: Sequence[Row]) -> Drawn:
-        """With the policy's weights as they are."""
+    def _generate_by_engine(
+        self, engine: PolicyOnVllm, prompt_ids: list[list[int]], rows: Sequence[Row]
+    ) -> SampledAnswers:
+        """Generate by the engine with the current weights of the policy."""
         if self._last_loaded_step != self.state.global_step:
             engine.sync_weights()
             self._last_loaded_step = self.state.global_step
-        shown = {row.id: self.reader.shown(row.id) for row in rows}
-        return engine.answer(prompt_ids, [shown[row.id] for row in rows])
+        clips = {row.id: self.reader.decoded_clip(row.id) for row in rows}
+        return engine.answer(prompt_ids, [clips[row.id] for row in rows])
 
     def _calculate_rewards(self, *arguments: Any) -> torch.Tensor:
         self.rewards_NK = super()._calculate_rewards(*arguments)
@@ -155,11 +169,11 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         self.generation_seconds.append(self._generated)
         output["clips"] = [each["prompt"] for each in inputs]
         first = self.accelerator.process_index * len(inputs)
-        output["advantages"] = self.advantages()[first : first + len(inputs)]
+        output["advantages"] = self.compute_advantages()[first : first + len(inputs)]
         return output
 
-    def advantages(self) -> torch.Tensor:
-        """Of all ranks' answers, from `rewards_NK`; groups of answers stand side by side."""
+    def compute_advantages(self) -> torch.Tensor:
+        """Return the advantages (N,) of all ranks' answers from `rewards_NK`; groups are consecutive."""
         groups_N = torch.arange(len(self.rewards_NK), device=self.rewards_NK.device) // self.num_generations
         weights_K = self.reward_weights.to(self.rewards_NK.device)
         result: torch.Tensor = self.normalise(self.rewards_NK, weights_K, groups_N)
@@ -178,9 +192,12 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         logits_to_keep: int,
         **options: Any,
     ) -> Any:
-        """Shapes: input_ids and attention_mask (B, T); B must be the number of `rows`."""
-        assert len(self.rows) == input_ids.shape[0], "media and sequences got out of step"
-        scored = _WithMedia(model, self.seeing, self.rows)
+        """Return log-probabilities (B, `logits_to_keep`) and entropies of sequences with the media of `rows`.
+
+        input_ids and attention_mask are (B, T); B is the number of `rows`.
+        """
+        assert len(self.rows) == input_ids.shape[0], "media and sequences differ in number"
+        scored = _WithMedia(model, self.with_media, self.rows)
         result = super()._get_per_token_logps_and_entropies(
             scored, input_ids, attention_mask, logits_to_keep, **options
         )
@@ -189,7 +206,7 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
 
 
 class _WithMedia:
-    """Stands for a model; each call takes the media of the next rows."""
+    """Wraps a model; each call takes the media of the next rows."""
 
     def __init__(
         self,
@@ -203,6 +220,6 @@ class _WithMedia:
         ids_BT = inputs["input_ids"]
         rows = self._rows[self.passed : self.passed + ids_BT.shape[0]]
         self.passed += len(rows)
-        places = {name: t.to(ids_BT.device) for name, t in places_batch(rows).items()}
+        places = {name: t.to(ids_BT.device) for name, t in positions_batch(rows).items()}
         with self._seeing(self._model, rows):
             return self._model(**inputs, **places)
