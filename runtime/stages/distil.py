@@ -103,7 +103,9 @@ def write_chains(
     reasons = Counter(why["reason"] for why in failed.values())
     assert len(ids) == len(kept) + reasons.total(), "a clip has neither chains nor a reason"
     if not chains:
-        raise InvalidData(f"the teacher answered none of {len(ids)} clips: {dict(reasons)}", hint="see the log")
+        raise InvalidData(
+            f"the teacher answered none of {len(ids)} clips: {dict(reasons)}", hint="see the log"
+        )
     write_jsonl(ctx.out / "chains.jsonl", chains)
     write_jsonl(ctx.out / "failed.jsonl", ({"id": i, **why} for i, why in failed.items()))
     answers = [parse_answer(ctx.format, chain["text"]) for chain in chains]

@@ -97,7 +97,9 @@ def write_predictions(ctx: Context, rows: Sequence[Mapping[str, Any]]) -> dict[s
     failed = Counter(row["failure"]["reason"] for row in rows if row["failure"])
     if failed["media"] == len(rows):
         why = rows[0]["failure"]["message"]
-        raise InvalidData(f"none of {len(rows)} clips can be decoded: {why}", hint="run `c2f-spec data check`")
+        raise InvalidData(
+            f"none of {len(rows)} clips can be decoded: {why}", hint="run `c2f-spec data check`"
+        )
     write_jsonl(
         ctx.out / "predictions.jsonl", ({k: v for k, v in row.items() if k not in TIMES} for row in rows)
     )

@@ -52,7 +52,9 @@ def run(ctx: Context) -> dict[str, Any]:
     fmt = resolve_language(ctx.format, facts["language"])
     facts["language"] = fmt.language
     if isinstance(fmt, Direct):
-        raise InvalidStageSpec("a direct answer has no chain to filter", hint="remove `filters` and `teacher`")
+        raise InvalidStageSpec(
+            "a direct answer has no chain to filter", hint="remove `filters` and `teacher`"
+        )
     if spec.replace_score_with_label and spec.polarity_match is None:
         raise InvalidStageSpec(
             "`replace_score_with_label` without `polarity_match` would write labels under chains that contradict them",

@@ -86,7 +86,9 @@ def read_manifest(folder: Path, split: str | None = None) -> list[Clip]:
     try:
         clips = [Clip(**{**row, "lacks": tuple(row.get("lacks", ()))}) for row in read_jsonl(path)]
     except TypeError as error:
-        raise InvalidData(f"{path} is not a manifest of clips: {error}", hint="run `prepare` again") from error
+        raise InvalidData(
+            f"{path} is not a manifest of clips: {error}", hint="run `prepare` again"
+        ) from error
     return [c for c in clips if split is None or c.split == split]
 
 

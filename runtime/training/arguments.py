@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from c2f_spec.errors import OutOfMemory, InvalidStageSpec
+from c2f_spec.errors import InvalidStageSpec, OutOfMemory
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

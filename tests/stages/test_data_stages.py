@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from c2f_spec.errors import InvalidData, OutOfMemory, InvalidStageSpec
+from c2f_spec.errors import InvalidData, InvalidStageSpec, OutOfMemory
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.digest import digest_file, digest_folder

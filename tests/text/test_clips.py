@@ -11,8 +11,8 @@ from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.answers import to_family
 from c2f_spec.metrics.families import polarity
 from c2f_spec.spec.datasets import Dataset
+from c2f_spec.spec.formats import POLARITIES
 from runtime.text.clips import (
-    POLARITIES,
     Clip,
     polarity_of,
     read_jsonl,

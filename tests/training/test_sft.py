@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from c2f_spec.errors import InvalidData, Diverged, OutOfMemory, InvalidStageSpec
+from c2f_spec.errors import Diverged, InvalidData, InvalidStageSpec, OutOfMemory
 from c2f_spec.spec.handoff import Placement
 from runtime.models import MODELS
 from runtime.models.batches import IGNORED, AnswerCollator, answer_tokens
