@@ -111,7 +111,7 @@ def test_it_is_asked_with_ids_media_and_the_limits_of_the_spec(trainer, vllm):
 
 def test_features_of_another_number_are_refused(trainer, vllm):
     vllm[0].stale = True
-    with pytest.raises(InvalidStageSpec, match="it cuts the media in another way"):
+    with pytest.raises(InvalidStageSpec, match="its processor differs from ours"):
         answered(trainer)
 
 
@@ -147,7 +147,7 @@ def test_a_stage_says_at_once_that_there_is_no_vllm(kind, tmp_path):
     place = Placement(vllm=VllmPlace())
     fields = {"evaluate": {"decoding": {}}, "checkpoint": "sft"} if kind == "evaluate" else {"grpo": {}}
     ctx = omni.context(tmp_path, kind, {"prepare": omni.prepared()}, placement=place, **fields)
-    with pytest.raises(InvalidStageSpec, match="not installed here") as told:
+    with pytest.raises(InvalidStageSpec, match="vLLM is not installed") as told:
         (evaluate if kind == "evaluate" else grpo).run(ctx)
     assert "engine: transformers" in told.value.hint
 
@@ -254,7 +254,7 @@ def test_a_server_that_does_otherwise_is_refused(lengths, status, message):
 
 def test_a_server_that_tells_other_log_probabilities_is_refused():
     client = FakeClient({})
-    with pytest.raises(InvalidStageSpec, match="tells `raw_logprobs`"):
+    with pytest.raises(InvalidStageSpec, match="returns `raw_logprobs`"):
         vllm_server.assert_processed_logprobs(client)
     client.mode = "processed_logprobs"
     vllm_server.assert_processed_logprobs(client)

@@ -126,7 +126,7 @@ def test_a_clip_that_cannot_be_read_has_no_score_and_a_reason(tmp_path):
             (copy / media).write_bytes(b"no film")
         ctx = omni.context(tmp_path / name, "evaluate", {"prepare": copy})
         if name == "none":
-            with pytest.raises(InvalidData, match="none of 5 clips can be read"):
+            with pytest.raises(InvalidData, match="none of 5 clips can be decoded"):
                 evaluate.run(ctx)
             continue
         summary = evaluate.run(ctx)

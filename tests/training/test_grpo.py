@@ -81,7 +81,7 @@ def test_chunks_of_a_pass_take_their_own_media(tmp_path):
         chunks = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, 2, batch_size=1)[0]
     assert torch.allclose(whole, chunks, atol=1e-5)
     trainer.rows = trainer.rows[:3]
-    with pytest.raises(AssertionError, match="out of step"):
+    with pytest.raises(AssertionError, match="media and sequences differ in number"):
         trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, 2)
 
 

@@ -121,7 +121,7 @@ def test_direct_targets_are_the_labels(tmp_path):
 
 def test_chains_must_be_of_training_clips(tmp_path):
     for rows, message in (
-        ([], "no chain was kept"),
+        ([], "the filters kept no chain"),
         ([{"id": "toy-17", "text": "x"}], "toy-17"),
         ([{"id": "?", "text": "x"}], "not a clip"),
         ([{"id": "toy-00", "text": "1. so<|im_end|>"}], "chain has"),
