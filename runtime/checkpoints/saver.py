@@ -5,7 +5,7 @@ never a queue of them; at worst, training since the checkpoint before the runnin
 
 A store that fails does not end the training: the failure is logged, and the next checkpoint tries again.
 
-Where ZeRO leaves each rank a part of the state, each rank has a saver, and all get the same steps (`Keeper` ensures
+Where ZeRO leaves each rank a part of the state, each rank has a saver, and all get the same steps (`CheckpointCallback` ensures
 that). Each stores its part; rank 0 gathers the results of all and then writes the manifest.
 """
 

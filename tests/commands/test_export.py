@@ -46,7 +46,7 @@ def test_the_layout_is_that_of_the_hub_and_no_tensor_is_lost(exported):
 
 
 def test_plain_transformers_loads_it(exported):
-    import transformers  # after `runtime.models.compat`
+    import transformers  # after `runtime.models.patches`
 
     thinker, found = transformers.Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
         exported, dtype="auto", output_loading_info=True

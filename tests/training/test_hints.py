@@ -57,6 +57,8 @@ def slow(trainer, output, rewards):
         mates = [answers[j][2] for j in used if mates_of(spec, answers[i], answers[j])]
         spread = statistics.stdev(mates) if len(mates) > 1 else math.nan
         advantage = (answers[i][2] - statistics.mean(mates)) / (spread + 1e-4) if len(mates) > 1 else 0.0
+        # The loss alone does not show them: over a group they sum to zero.
+        assert float(output["advantages"][i]) == pytest.approx(advantage, abs=1e-4)
         forced = int(output["forced"][i])
         begins = 0 if spec.forced_loss.mode == "policy_gradient" else forced
         length = int(output["completion_mask"][i].sum())
