@@ -45,7 +45,7 @@ def finite(value: Any) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def arrays(rows: Iterable[Mapping[str, Any]]) -> Arrays:
+def to_arrays(rows: Iterable[Mapping[str, Any]]) -> Arrays:
     """Raises `InvalidData` on a row without a finite label: there is nothing to compare with."""
     pred, true = [], []
     for row in rows:
@@ -59,7 +59,7 @@ def arrays(rows: Iterable[Mapping[str, Any]]) -> Arrays:
     return Arrays(values, np.array(true, dtype=np.float64), np.isfinite(values))
 
 
-def filled(data: Arrays, dataset: Dataset, policy: Policy) -> tuple[Floats, Floats]:
+def fill_unparsable(data: Arrays, dataset: Dataset, policy: Policy) -> tuple[Floats, Floats]:
     """Predictions and labels that enter the metrics.
 
     `worst_case` is wrong in every accuracy of the family and costs the largest error on its side of the scale;

@@ -27,21 +27,21 @@ def sums(columns: Sequence[Floats], bootstrap: Bootstrap) -> Floats:
     """Sum of each column over the clips of each resample: (resamples, columns). Same seed, same clips drawn."""
     table = np.array(columns).T  # (clips, columns)
     with np.errstate(over="ignore", invalid="ignore"):  # of absurd answers: the metric is then undefined
-        return np.concatenate([counts @ table for counts in _drawn(len(table), bootstrap)])
+        return np.concatenate([counts @ table for counts in _draws(len(table), bootstrap)])
 
 
-def _drawn(n: int, bootstrap: Bootstrap) -> Iterable[Floats]:
+def _draws(n: int, bootstrap: Bootstrap) -> Iterable[Floats]:
     """How often each clip is drawn, (resamples, clips), in parts that fit; a draw that is one part is kept for the next."""
     size = max(1, CHUNK // n)
     return (
-        (_once(n, bootstrap.resamples, bootstrap.seed),)
+        (_one_draw(n, bootstrap.resamples, bootstrap.seed),)
         if bootstrap.resamples <= size
         else _parts(n, size, bootstrap)
     )
 
 
 @lru_cache(maxsize=4)
-def _once(n: int, resamples: int, seed: int) -> Floats:
+def _one_draw(n: int, resamples: int, seed: int) -> Floats:
     return _counts(np.random.default_rng(seed), n, resamples)
 
 

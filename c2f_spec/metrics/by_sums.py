@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from c2f_spec.errors import InvalidData
-from c2f_spec.metrics.answers import Arrays, Policy, filled, to_family
-from c2f_spec.metrics.families import binary, centred, class_hits, in_binary, single
+from c2f_spec.metrics.answers import Arrays, Policy, fill_unparsable, to_family
+from c2f_spec.metrics.families import centre, class_hits, in_acc2, is_positive, to_float32
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ HAS0: tuple[Has0, ...] = ("Has0_acc_2", "Has0_F1")
 """Of `mosi`, beside its primary metrics: all clips, where 0 counts as positive (METHOD 4.1)."""
 
 
-def in_order(rows: Rows, first: Rows, dataset: Dataset) -> list[Mapping[str, Any]]:
+def align(rows: Rows, first: Rows, dataset: Dataset) -> list[Mapping[str, Any]]:
     """The rows in the order of `first`'s clips. Raises `InvalidData` if the clips differ."""
     by_id = {row["id"]: row for row in rows}
     if len(by_id) != len(rows) or by_id.keys() != {row["id"] for row in first}:
@@ -43,7 +43,7 @@ def columns(
 
     The first column of an accuracy is 1 where the answer is right.
     """
-    pred, true = filled(side, dataset, "worst_case" if policy == "parsed_only" else policy)
+    pred, true = fill_unparsable(side, dataset, "worst_case" if policy == "parsed_only" else policy)
     if metric in ("MAE", "Corr"):
         # MMSA clips both sides of SIMS for everything and leaves MOSI's as they are (METHOD 4.1, 4.2).
         ends = (dataset.low, dataset.high) if dataset.family == "sims" else (-np.inf, np.inf)
@@ -51,10 +51,10 @@ def columns(
     pred, true = to_family(pred, dataset), to_family(true, dataset)
     if metric in ("Acc2", "F1", *HAS0):
         if metric in HAS0:
-            two, says, is_ = scope, single(pred) >= 0, single(true) >= 0
+            two, says, is_ = scope, to_float32(pred) >= 0, to_float32(true) >= 0
         else:
-            two = scope & in_binary(single(true), dataset.family)
-            says, is_ = binary(single(pred)), binary(single(true))
+            two = scope & in_acc2(to_float32(true), dataset.family)
+            says, is_ = is_positive(to_float32(pred)), is_positive(to_float32(true))
         if metric in ("Acc2", "Has0_acc_2"):
             return [((says == is_) & two).astype(np.float64), two.astype(np.float64)]
         cells = [says & is_, says & ~is_, ~says & is_, ~says & ~is_]
@@ -70,7 +70,7 @@ def _regression(pred: Floats, true: Floats, metric: Metric | Has0, scope: Bools)
         if metric == "MAE":
             return [np.abs(pred - true) * scope, count]
         means = (side[scope].mean() if scope.any() else 0.0 for side in (pred, true))
-        p, t = (centred(np.where(scope, side, mean)) for side, mean in zip((pred, true), means, strict=True))
+        p, t = (centre(np.where(scope, side, mean)) for side, mean in zip((pred, true), means, strict=True))
         return [*(column * scope for column in (p, t, p * p, t * t, p * t)), count]
 
 

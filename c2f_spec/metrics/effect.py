@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from c2f_spec.metrics import bootstrap as boot
-from c2f_spec.metrics.answers import arrays
-from c2f_spec.metrics.by_sums import columns, in_order, values
+from c2f_spec.metrics.answers import to_arrays
+from c2f_spec.metrics.by_sums import align, columns, values
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,10 +35,10 @@ class Discordant(NamedTuple):
     @property
     def p(self) -> float:
         """Two-sided; 1 if no clip differs."""
-        return exact(self.ours, self.theirs)
+        return mcnemar_exact(self.ours, self.theirs)
 
 
-def exact(ours: int, theirs: int) -> float:
+def mcnemar_exact(ours: int, theirs: int) -> float:
     """2 P(X <= min(ours, theirs)) of a binomial X of `ours + theirs` throws of a coin, at most 1."""
     n, least = ours + theirs, min(ours, theirs)
     k = np.arange(1, least + 1, dtype=np.float64)
@@ -88,7 +88,7 @@ def effects(
 
     With `parsed_only`, on the clips that all runs answered. Raises `InvalidData` if the clips differ.
     """
-    sides = [[arrays(in_order(rows, ours[0], dataset)) for rows in runs] for runs in (ours, theirs)]
+    sides = [[to_arrays(align(rows, ours[0], dataset)) for rows in runs] for runs in (ours, theirs)]
     runs = [run for side in sides for run in side]
     scope = np.ones(len(runs[0].true), dtype=bool)
     if policy == "parsed_only":

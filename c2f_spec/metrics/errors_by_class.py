@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from c2f_spec.metrics.answers import arrays, to_family
+from c2f_spec.metrics.answers import to_arrays, to_family
 from c2f_spec.metrics.families import fine_classes, polarity
 from c2f_spec.spec.formats import POLARITIES
 
@@ -56,19 +56,19 @@ class Calibration:
 
 def confusions(runs: Sequence[Rows], dataset: Dataset) -> tuple[Confusion, Confusion]:
     """By polarity, and by the family's finest classes; all runs together."""
-    true, pred, parsed = _pooled(runs)
+    true, pred, parsed = _pool(runs)
     scaled_true = to_family(true, dataset)
     scaled = to_family(np.where(parsed, pred, 0.0), dataset)
-    three = _counted(
+    three = _confusion(
         polarity(scaled_true, dataset.family) + 1, polarity(scaled, dataset.family) + 1, parsed, POLARITIES
     )
     names, classes_true, classes = fine_classes(scaled_true, scaled, dataset.family)
-    return three, _counted(classes_true, classes, parsed, names)
+    return three, _confusion(classes_true, classes, parsed, names)
 
 
 def calibration(runs: Sequence[Rows], dataset: Dataset) -> Calibration:
     """Of the answers that have a score; all runs together."""
-    true, pred, parsed = _pooled(runs)
+    true, pred, parsed = _pool(runs)
     true, pred = true[parsed], pred[parsed]
     places = np.clip(
         ((pred - dataset.low) / (dataset.high - dataset.low) * BINS).astype(np.int64), 0, BINS - 1
@@ -86,15 +86,15 @@ def calibration(runs: Sequence[Rows], dataset: Dataset) -> Calibration:
     return Calibration(tuple(bins), slope, float(pred.mean() - true.mean()) if len(pred) else None, outside)
 
 
-def _pooled(runs: Sequence[Rows]) -> tuple[Floats, Floats, Floats]:
-    sides = [arrays(rows) for rows in runs]
+def _pool(runs: Sequence[Rows]) -> tuple[Floats, Floats, Floats]:
+    sides = [to_arrays(rows) for rows in runs]
     true, pred, parsed = (
         np.concatenate([getattr(side, name) for side in sides]) for name in ("true", "pred", "parsed")
     )
     return true, pred, parsed
 
 
-def _counted(true: Ints, pred: Ints, parsed: Floats, names: tuple[str, ...]) -> Confusion:
+def _confusion(true: Ints, pred: Ints, parsed: Floats, names: tuple[str, ...]) -> Confusion:
     k = len(names)
     answered = np.where(parsed, pred, k)
     counts = np.bincount(true * (k + 1) + answered, minlength=k * (k + 1)).reshape(k, k + 1)

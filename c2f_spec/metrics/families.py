@@ -45,29 +45,29 @@ def polarity(scores: Floats, family: Family) -> Ints:
     """-1, 0 or 1 by the family's three classes (METHOD 1.4)."""
     if family == "mosi":
         return np.sign(scores).astype(np.int64)
-    return _bins(single(scores), ACC3_EDGES) - 1
+    return _bins(to_float32(scores), ACC3_EDGES) - 1
 
 
-def single(scores: Floats) -> Singles:
+def to_float32(scores: Floats) -> Singles:
     """In the precision of the reference; what would not fit lies beyond every class anyway."""
     return np.clip(scores, -1e9, 1e9).astype(np.float32)
 
 
-def binary(scores: Floats | Singles) -> Bools:
+def is_positive(scores: Floats | Singles) -> Bools:
     """The positive class of Acc2, in both families. A prediction of exactly 0 is not positive, as in MMSA."""
     return scores > 0
 
 
-def in_binary(true: Floats | Singles, family: Family) -> Bools:
+def in_acc2(true: Floats | Singles, family: Family) -> Bools:
     """The clips that Acc2 is about: in `mosi` those whose label is not neutral (METHOD 4.4), in `sims` all."""
     return true != 0 if family == "mosi" else np.ones(len(true), dtype=bool)
 
 
 def class_metrics(scores: Floats, labels: Floats, family: Family) -> dict[str, float | None]:
     """Accuracies and F1, as fractions; `None` where the family has no such number or no clip defines it."""
-    pred, true = single(scores), single(labels)
-    scope = in_binary(true, family)
-    two_pred, two_true = binary(pred)[scope], binary(true)[scope]
+    pred, true = to_float32(scores), to_float32(labels)
+    scope = in_acc2(true, family)
+    two_pred, two_true = is_positive(pred)[scope], is_positive(true)[scope]
     shared = {
         "Acc2": share(two_pred == two_true),
         "F1": f1(two_pred, two_true),
@@ -81,8 +81,8 @@ def class_metrics(scores: Floats, labels: Floats, family: Family) -> dict[str, f
             "Acc5": share(class_hits(scores, labels, 5, family)),
             "Acc3": share(class_hits(scores, labels, 3, family)),
             **shared,
-            "Acc2_non0": share((binary(pred) == binary(true))[polar]),
-            "Acc2_weak": share((binary(pred) == binary(true))[weak]),
+            "Acc2_non0": share((is_positive(pred) == is_positive(true))[polar]),
+            "Acc2_weak": share((is_positive(pred) == is_positive(true))[weak]),
         }
     has0_pred, has0_true = pred >= 0, true >= 0
     return {
@@ -95,7 +95,7 @@ def class_metrics(scores: Floats, labels: Floats, family: Family) -> dict[str, f
 
 def class_hits(scores: Floats, labels: Floats, classes: int, family: Family) -> Bools:
     """Which clips are in the right one of so many classes (3, 5 or 7, as the family has them)."""
-    pred, true = single(scores), single(labels)
+    pred, true = to_float32(scores), to_float32(labels)
     if family == "sims":
         edges = {3: ACC3_EDGES, 5: ACC5_EDGES}[classes]
         binned: Bools = _bins(pred, edges) == _bins(true, edges)
@@ -108,10 +108,10 @@ def fine_classes(labels: Floats, scores: Floats, family: Family) -> tuple[tuple[
     """Names of the family's finest classes (Acc7, Acc5), and the class of each label and score, from 0."""
     if family == "sims":
         strengths = ("strong −", "weak −", "neutral", "weak +", "strong +")
-        return strengths, _bins(single(labels), ACC5_EDGES), _bins(single(scores), ACC5_EDGES)
+        return strengths, _bins(to_float32(labels), ACC5_EDGES), _bins(to_float32(scores), ACC5_EDGES)
     bound = int(HIGH["mosi"])
     names = tuple(f"{v:+d}".replace("-", "−") if v else "0" for v in range(-bound, bound + 1))
-    true, pred = (_rounded(single(values), bound).astype(np.int64) + bound for values in (labels, scores))
+    true, pred = (_rounded(to_float32(values), bound).astype(np.int64) + bound for values in (labels, scores))
     return names, true, pred
 
 
@@ -139,21 +139,21 @@ def f1(pred: Bools, true: Bools, *, macro: bool = False) -> float | None:
 
 def correlation(pred: Floats, true: Floats) -> float | None:
     """Pearson's; `None` if either side is constant or there are fewer than two clips."""
-    if len(true) < 2 or constant(pred) or constant(true):
+    if len(true) < 2 or is_constant(pred) or is_constant(true):
         return None
-    p, t = centred(pred), centred(true)
+    p, t = centre(pred), centre(true)
     norm = float(np.linalg.norm(p) * np.linalg.norm(t))
     return float(np.clip(p @ t / norm, -1, 1)) if norm > 0 else None
 
 
-def constant(values: Floats) -> bool:
+def is_constant(values: Floats) -> bool:
     """In the precision of the reference: what differs in later digits only has no correlation worth the name."""
     with np.errstate(over="ignore"):
         singles = values.astype(np.float32)
     return bool(singles.min() == singles.max())
 
 
-def centred(values: Floats) -> Floats:
+def centre(values: Floats) -> Floats:
     """With mean 0, and first brought to at most 1 in size: correlation does not mind, and squares cannot overflow."""
     scaled = values / max(1.0, float(np.max(np.abs(values))))
     moved: Floats = scaled - scaled.mean()
@@ -171,7 +171,7 @@ def mean_error(pred: Floats, true: Floats) -> float | None:
 
 def determination(pred: Floats, true: Floats) -> float | None:
     """R squared, as `sklearn.metrics.r2_score`; `None` if the labels are constant or fewer than two."""
-    if len(true) < 2 or constant(true):
+    if len(true) < 2 or is_constant(true):
         return None
     with np.errstate(over="ignore", under="ignore"):
         error, spread = float(np.sum((true - pred) ** 2)), float(np.sum((true - true.mean()) ** 2))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from c2f_spec.metrics import bootstrap as boot
-from c2f_spec.metrics.answers import arrays
-from c2f_spec.metrics.by_sums import columns, in_order, values
+from c2f_spec.metrics.answers import to_arrays
+from c2f_spec.metrics.by_sums import align, columns, values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,7 +39,7 @@ def over_seeds(
 
     Raises `InvalidData` if the clips differ.
     """
-    sides = [arrays(in_order(rows, runs[0], dataset)) for rows in runs]
+    sides = [to_arrays(align(rows, runs[0], dataset)) for rows in runs]
     scopes = [side.parsed if policy == "parsed_only" else np.ones(len(side.true), bool) for side in sides]
     if not len(sides[0].true):
         return {metric: OverSeeds(None, None, None, (None,) * len(runs)) for metric in metrics}

@@ -16,7 +16,7 @@ import numpy as np
 from c2f_spec.errors import InvalidSpec, UsageError
 from c2f_spec.metrics.answers import Arrays, Policy, finite
 from c2f_spec.metrics.families import HIGH, MMSA_KEYS
-from c2f_spec.metrics.score import intervals, numbers
+from c2f_spec.metrics.score import all_metrics, intervals
 from c2f_spec.spec.datasets import Dataset
 
 if TYPE_CHECKING:
@@ -46,11 +46,11 @@ def read_predictions(path: Path, lowest: float = -math.inf, highest: float = mat
                     continue
                 name, label, score = _row(line, f"{path}:{number}")
                 if name in seen:
-                    raise _wrong(f"{path}:{number}", f"the clip `{name}` is here a second time")
+                    raise _invalid(f"{path}:{number}", f"the clip `{name}` is here a second time")
                 seen.add(name)
                 if not lowest <= label <= highest:
                     beyond = f"the label of the clip `{name}` is {label:g}, outside of {lowest:g}:{highest:g}"
-                    raise _wrong(f"{path}:{number}", beyond, "--family names the range of the labels")
+                    raise _invalid(f"{path}:{number}", beyond, "--family names the range of the labels")
                 true.append(label)
                 pred.append(math.nan if score is None else score)
     except OSError as error:
@@ -61,28 +61,29 @@ def read_predictions(path: Path, lowest: float = -math.inf, highest: float = mat
 
 def _row(line: str, place: str) -> tuple[str | int, float, float | None]:
     if not line.isascii() and ESCAPED.search(line):
-        raise _wrong(place, "the line is not UTF-8 text")
+        raise _invalid(place, "the line is not UTF-8 text")
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise _wrong(place, "the line is not JSON") from error
+        raise _invalid(place, "the line is not JSON") from error
     name = row.get("id") if isinstance(row, dict) else None
     if not isinstance(name, (str, int)) or isinstance(name, bool):
-        raise _wrong(place, "the line has no `id`")
+        raise _invalid(place, "the line has no `id`")
     label = finite(row.get("label"))
     if label is None:
-        raise _wrong(place, f"the clip `{name}` has no finite `label`")
+        raise _invalid(place, f"the clip `{name}` has no finite `label`")
     field = "prediction" if "prediction" in row else "score"
     if field not in row:
-        raise _wrong(place, f"the clip `{name}` has no `prediction`")
+        raise _invalid(place, f"the clip `{name}` has no `prediction`")
     if row[field] is not None and (isinstance(row[field], bool) or not isinstance(row[field], (int, float))):
-        raise _wrong(
-            place, f"the `{field}` of the clip `{name}` is neither a number nor null: {shown(row[field])}"
+        raise _invalid(
+            place,
+            f"the `{field}` of the clip `{name}` is neither a number nor null: {format_value(row[field])}",
         )
     return name, label, finite(row[field])
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as JSON, cut to what a message can hold."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
@@ -91,11 +92,11 @@ def shown(value: Any) -> str:
 FORM = 'a line is {"id": …, "label": number, "prediction": number or null}'
 
 
-def _wrong(place: str, problem: str, hint: str = FORM) -> InvalidSpec:
+def _invalid(place: str, problem: str, hint: str = FORM) -> InvalidSpec:
     return InvalidSpec(f"{place}: {problem}", hint=hint)
 
 
-def scale(word: str) -> tuple[Dataset, float]:
+def parse_range(word: str) -> tuple[Dataset, float]:
     """What `mosi`, `sims` or `LOW:HIGH` says of a file's range, and its middle. Raises `UsageError`.
 
     A range of its own is taken to the middle and scaled to that of `mosi`, for the classes; errors stay in its units.
@@ -120,13 +121,13 @@ def score_file(path: Path, family: str, bootstrap: Bootstrap | None = None) -> d
     Returns `{"n", "n_parsed", "coverage", "family", "metrics", "additional", "parsed_only", "neutral_fill"}`, and
     `"intervals"` with a bootstrap. Accuracies and F1 are fractions; an undefined number is `None`.
     """
-    dataset, middle = scale(family)
+    dataset, middle = parse_range(family)
     # MMSA clips labels beyond its own ranges; who names a range has said that labels lie in it.
     low, high = (float(end) for end in family.split(":")) if ":" in family else (-math.inf, math.inf)
     read = read_predictions(path, low, high)
     data = Arrays(read.pred - middle, read.true - middle, read.parsed)
     by_policy: dict[Policy, dict[str, Any]] = {
-        policy: numbers(data, dataset, policy) for policy in ("worst_case", "parsed_only", "neutral_fill")
+        policy: all_metrics(data, dataset, policy) for policy in ("worst_case", "parsed_only", "neutral_fill")
     }
     names = MMSA_KEYS[dataset.family]
     primary = by_policy["worst_case"]

@@ -12,15 +12,15 @@ import numpy as np
 
 from c2f_spec.errors import InvalidData
 from c2f_spec.metrics import bootstrap as boot
-from c2f_spec.metrics.answers import arrays, filled, to_family
+from c2f_spec.metrics.answers import fill_unparsable, to_arrays, to_family
 from c2f_spec.metrics.by_sums import HAS0, columns, values
 from c2f_spec.metrics.families import (
     MMSA_KEYS,
-    binary,
     class_metrics,
     correlation,
     determination,
-    in_binary,
+    in_acc2,
+    is_positive,
     mean_error,
     polarity,
     share,
@@ -54,7 +54,7 @@ def score(
     `tags`: the answers were asked for a polarity; without, its accuracy is undefined rather than 0.
     `clips`: clips that the split has, if more than were answered; the coverage is of these.
     """
-    data = arrays(rows)
+    data = to_arrays(rows)
     parsed = int(data.parsed.sum())
     expected = len(rows) if clips is None else clips
     found: dict[str, Any] = {
@@ -65,7 +65,7 @@ def score(
         "n_expected": expected,
         "n_parsed": parsed,
         "coverage": parsed / expected if expected else None,
-        **numbers(data, dataset, policy),
+        **all_metrics(data, dataset, policy),
         "majority_Acc2": _majority(data.true, dataset)[0],
         **_answers(rows, data, dataset, tags=tags),
         "mmsa": MMSA_KEYS[dataset.family],
@@ -75,9 +75,9 @@ def score(
     return found
 
 
-def numbers(data: Arrays, dataset: Dataset, policy: Policy) -> dict[str, Any]:
+def all_metrics(data: Arrays, dataset: Dataset, policy: Policy) -> dict[str, Any]:
     """Every metric of predictions against labels."""
-    pred, true = filled(data, dataset, policy)
+    pred, true = fill_unparsable(data, dataset, policy)
     return {
         **class_metrics(to_family(pred, dataset), to_family(true, dataset), dataset.family),
         **_regression(pred, true, dataset),
@@ -99,8 +99,8 @@ def difference(
     by_id = {row["id"]: row for row in others}
     if {row["id"] for row in rows} != by_id.keys() or len(rows) != len(others):
         raise InvalidData(f"the two sets of predictions on `{dataset.name}` are not of the same clips")
-    ours, theirs = arrays(rows), arrays([by_id[row["id"]] for row in rows])
-    scope = in_binary(ours.true, dataset.family)
+    ours, theirs = to_arrays(rows), to_arrays([by_id[row["id"]] for row in rows])
+    scope = in_acc2(ours.true, dataset.family)
     if policy == "parsed_only":
         scope = scope & ours.parsed & theirs.parsed
     hits, other_hits = (_acc2_hits(side, dataset, policy) for side in (ours, theirs))
@@ -116,19 +116,19 @@ def difference(
 
 def majority_rows(rows: Rows, dataset: Dataset) -> list[dict[str, Any]]:
     """The same clips, all answered with the larger Acc2 class of their own labels: the bar a model must pass."""
-    _, positive = _majority(arrays(rows).true, dataset)
+    _, positive = _majority(to_arrays(rows).true, dataset)
     constant = dataset.high if positive else dataset.low
     return [{"id": row["id"], "label": row["label"], "score": constant} for row in rows]
 
 
 def _majority(true: Floats, dataset: Dataset) -> tuple[float | None, bool]:
     """Acc2 of always answering the larger class, and whether that is the positive one."""
-    positive = share(binary(true)[in_binary(true, dataset.family)])
+    positive = share(is_positive(true)[in_acc2(true, dataset.family)])
     return (None, False) if positive is None else (max(positive, 1 - positive), positive > 0.5)
 
 
 def _regression(pred: Floats, true: Floats, dataset: Dataset) -> dict[str, float | None]:
-    used, labels = _compared(pred, true, dataset)
+    used, labels = _clip_sims(pred, true, dataset)
     return {
         "MAE": mean_error(used, labels),
         "MAE_clipped": mean_error(np.clip(pred, dataset.low, dataset.high), labels),
@@ -137,7 +137,7 @@ def _regression(pred: Floats, true: Floats, dataset: Dataset) -> dict[str, float
     }
 
 
-def _compared(pred: Floats, true: Floats, dataset: Dataset) -> tuple[Floats, Floats]:
+def _clip_sims(pred: Floats, true: Floats, dataset: Dataset) -> tuple[Floats, Floats]:
     """MMSA clips both sides of SIMS for everything and leaves MOSI's as they are (METHOD 4.1, 4.2)."""
     if dataset.family == "mosi":
         return pred, true
@@ -162,8 +162,8 @@ def _answers(rows: Rows, data: Arrays, dataset: Dataset, *, tags: bool) -> dict[
 
 def _acc2_hits(data: Arrays, dataset: Dataset, policy: Policy) -> Bools:
     """Which clips are right in Acc2. Under `parsed_only` the caller leaves out those without a score."""
-    pred, true = filled(data, dataset, "worst_case" if policy == "parsed_only" else policy)
-    hits: Bools = binary(pred) == binary(true)
+    pred, true = fill_unparsable(data, dataset, "worst_case" if policy == "parsed_only" else policy)
+    hits: Bools = is_positive(pred) == is_positive(true)
     return hits
 
 

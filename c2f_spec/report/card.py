@@ -12,7 +12,7 @@ from c2f_spec.plan.model import needed
 from c2f_spec.report import numbers
 from c2f_spec.report.markup import fence, inline, line
 from c2f_spec.report.results import Results
-from c2f_spec.report.summary import honesty
+from c2f_spec.report.summary import caveats
 from c2f_spec.spec.formats import Direct
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def card(outputs: Outputs, variant: Variant, model: Output, prompts: Mapping[str
     blocks = [
         _head(variant, language),
         f"# {inline(variant.name)}: {model.stage.kind}",
-        _made(variant, model),
-        *[f"> {line(said)}" for said in honesty(variant.experiment, results.all_data(), outputs, variant)],
+        _introduction(variant, model),
+        *[f"> {line(said)}" for said in caveats(variant.experiment, results.all_data(), outputs, variant)],
         "## Results",
         _results(results.tables(), model.stage.kind, variant),
         "## How to ask",
@@ -83,7 +83,7 @@ def _head(variant: Variant, language: str) -> str:
     return "\n".join(["---", *(f"{name}: {json.dumps(value)}" for name, value in facts.items()), "---"])
 
 
-def _made(variant: Variant, model: Output) -> str:
+def _introduction(variant: Variant, model: Output) -> str:
     e = variant.experiment
     student = getattr(e.student, "model", e.student.kind)
     aim = "scores alone" if isinstance(e.format, Direct) else "distilled chains of thought"

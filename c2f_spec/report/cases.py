@@ -81,11 +81,11 @@ def case_sets(found: Sequence[Group], outputs: Outputs) -> tuple[CaseSet, ...]:
     )
     train = found[0].variants[0].experiment.data.train
     order = sorted(names, key=lambda name: name != train)
-    tests = (_tested(name, found, outputs) for name in order)
-    return tuple(s for s in (*tests, _trained(found, outputs)) if s is not None)
+    tests = (_test_set(name, found, outputs) for name in order)
+    return tuple(s for s in (*tests, _training_set(found, outputs)) if s is not None)
 
 
-def _tested(dataset: str, found: Sequence[Group], outputs: Outputs) -> CaseSet | None:
+def _test_set(dataset: str, found: Sequence[Group], outputs: Outputs) -> CaseSet | None:
     stages: dict[str, tuple[str, str, Output, Variant]] = {}
     several = len(found) > 1
     for group in found:
@@ -191,18 +191,18 @@ def _thumbnails(
     return dict(sorted(found.items()))
 
 
-def _trained(found: Sequence[Group], outputs: Outputs) -> CaseSet | None:
+def _training_set(found: Sequence[Group], outputs: Outputs) -> CaseSet | None:
     """Clips of `rollouts.jsonl` of the first experiment that has one: the teacher's chain, and the student's answers."""
     for group in found:
         variant = group.variants[0]
         one = outputs.find(variant, "grpo")
         rollouts = one.rows("rollouts.jsonl") if one is not None else []
         if one is not None and rollouts:
-            return _rolled(variant, rollouts, one, outputs)
+            return _rollout_set(variant, rollouts, one, outputs)
     return None
 
 
-def _rolled(
+def _rollout_set(
     variant: Variant, rollouts: Sequence[Mapping[str, Any]], one: Output, outputs: Outputs
 ) -> CaseSet:
     dataset = variant.experiment.data.train
@@ -214,12 +214,12 @@ def _rolled(
         str(r.get("id")): str(r.get("text") or "") for r in (chains.rows("chains.jsonl") if chains else [])
     }
     hinted = {str(r.get("clip")) for r in rollouts if r.get("hinted")}
-    first, last = (_first(rollouts, hinted=want) for want in (False, True))
+    first, last = (_first_answers(rollouts, hinted=want) for want in (False, True))
     true = [str(clips.get(i, {}).get("polarity", "")) for i in ids]
     columns = [
-        _read("teacher", [taught.get(i, "") for i in ids], true),
-        _read("first answer", [first.get(i, "") for i in ids], true),
-        _read("with the hint", [last.get(i, "") for i in ids], true),
+        _unparsed_column("teacher", [taught.get(i, "") for i in ids], true),
+        _unparsed_column("first answer", [first.get(i, "") for i in ids], true),
+        _unparsed_column("with the hint", [last.get(i, "") for i in ids], true),
     ]
     columns = [c for c in columns if any(c.outputs)]
     hard = "".join("1" if seen.get(i, {}).get("hard") or i in hinted else "0" for i in ids)
@@ -239,7 +239,7 @@ def _rolled(
     )
 
 
-def _first(rollouts: Iterable[Mapping[str, Any]], *, hinted: bool) -> dict[str, str]:
+def _first_answers(rollouts: Iterable[Mapping[str, Any]], *, hinted: bool) -> dict[str, str]:
     """The first answer of each clip with, or without, a hint."""
     found: dict[str, str] = {}
     for row in rollouts:
@@ -248,7 +248,7 @@ def _first(rollouts: Iterable[Mapping[str, Any]], *, hinted: bool) -> dict[str, 
     return found
 
 
-def _read(title: str, texts: Sequence[str], true: Sequence[str]) -> Column:
+def _unparsed_column(title: str, texts: Sequence[str], true: Sequence[str]) -> Column:
     """Answers of which nobody kept what was read from them: the tag and the score as they stand there."""
     scores, right = [], []
     for text, polarity in zip(texts, true, strict=True):

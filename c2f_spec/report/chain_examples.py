@@ -61,7 +61,7 @@ def kept_chains(outputs: Outputs, variant: Variant) -> Examples | None:
     if found is None:
         return None
     clips = _clips(outputs, variant, variant.experiment.data.train)
-    rows = _varied(found.rows("chains.jsonl"), lambda row: clips.row(row).get("polarity"))
+    rows = _select_varied(found.rows("chains.jsonl"), lambda row: clips.row(row).get("polarity"))
     note = "The first in the order of the data set, of each polarity where there is one."
     shown = tuple(clips.example(row, "kept", row.get("text")) for row in rows)
     return Examples("Chains that were kept", note, found.state or ("" if rows else "none"), shown)
@@ -73,7 +73,7 @@ def dropped_chains(outputs: Outputs, variant: Variant) -> Examples | None:
     if found is None:
         return None
     clips = _clips(outputs, variant, variant.experiment.data.train)
-    rows = _varied(found.rows("dropped.jsonl"), lambda row: row.get("filter"))
+    rows = _select_varied(found.rows("dropped.jsonl"), lambda row: row.get("filter"))
     note = "The first in the order of the data set, of each filter where it dropped any."
     shown = tuple(
         clips.example(row, f"dropped by {row.get('filter')}: {row.get('reason')}", row.get("text"))
@@ -94,14 +94,16 @@ def answers(outputs: Outputs, variant: Variant) -> Examples | None:
     if found is None:
         return None
     clips = _clips(outputs, variant, dataset)
-    rows = _varied(found.rows("predictions.jsonl"), lambda row: (_verdict(row), row.get("true")))
+    rows = _select_varied(
+        found.rows("predictions.jsonl"), lambda row: (_describe_outcome(row), row.get("true"))
+    )
     title = f"Answers of {checkpoint} on {dataset}"
     note = "The first test clips in the order of the data set, of each outcome where there is one."
-    shown = tuple(clips.example(row, _verdict(row), row.get("output")) for row in rows)
+    shown = tuple(clips.example(row, _describe_outcome(row), row.get("output")) for row in rows)
     return Examples(title, note, found.state or ("" if rows else "none"), shown)
 
 
-def _verdict(row: Row) -> str:
+def _describe_outcome(row: Row) -> str:
     score = finite(row.get("score"))
     if score is None:
         return "no score could be read"
@@ -111,7 +113,7 @@ def _verdict(row: Row) -> str:
     return f"{right} polarity" + ("" if row.get("well_formed") is True else ", not well-formed")
 
 
-def _varied(rows: Iterable[Row], kind: Callable[[Row], Any]) -> list[Row]:
+def _select_varied(rows: Iterable[Row], kind: Callable[[Row], Any]) -> list[Row]:
     """The first row of each kind, then the next ones, `COUNT` in all and in file order."""
     seen: set[Any] = set()
     first: list[tuple[int, Row]] = []

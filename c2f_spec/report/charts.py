@@ -164,7 +164,7 @@ def _line(
     return join(parts)
 
 
-def smoothed(values: Sequence[float], weight: float = WEIGHT) -> list[float]:
+def smooth(values: Sequence[float], weight: float = WEIGHT) -> list[float]:
     """Mean of all values so far, each weighing `weight` of the next; the first ones without the pull of a start at 0."""
     found, mean, share = [], 0.0, 0.0
     for value in values:
@@ -176,7 +176,7 @@ def smoothed(values: Sequence[float], weight: float = WEIGHT) -> list[float]:
 def _smoothed(series: Series, number: int, x: Callable[[float], float], y: Callable[[float], float]) -> Html:
     """One line through all values. It is as good to smooth where they lie on the page, so the script needs no values."""
     places = [(x(s), y(v)) for s, v in series.points if v is not None]
-    line = zip((a for a, _ in places), smoothed([b for _, b in places]), strict=True)
+    line = zip((a for a, _ in places), smooth([b for _, b in places]), strict=True)
     return el(
         "polyline",
         points=" ".join(f"{a:.1f},{b:.1f}" for a, b in line),
@@ -253,7 +253,7 @@ IDLE = 0.04
 """A pause between stages that is longer than this share of the busy time is drawn as long as this."""
 
 
-def confusion(found: Confusion, title: str) -> Html:
+def confusion_matrix(found: Confusion, title: str) -> Html:
     """Rows are labels, columns answers, the last those without a score; the darker, the larger the share of the row."""
     k = len(found.classes)
     left, top, high = 74.0, 30.0, 26.0
@@ -289,7 +289,7 @@ def shade(share: float) -> tuple[float, str]:
     return round(0.06 + 0.8 * share, 2), "on" if share > 0.65 else "name"
 
 
-def calibrated(found: Calibration, low: float, high: float, title: str) -> Html:
+def calibration_chart(found: Calibration, low: float, high: float, title: str) -> Html:
     """Mean label over mean score of each part of the scale; a calibrated model lies on the dashed line."""
     left, bottom, height = 40.0, 34.0, 248.0
     x, y = scale(low, high, left, WIDTH - 12), scale(low, high, height - bottom, 24)
@@ -327,7 +327,7 @@ def calibrated(found: Calibration, low: float, high: float, title: str) -> Html:
     return svg_picture(parts, height, f"{title}. {said}")
 
 
-def shifted(found: Sequence[Shift]) -> Html:
+def shift_chart(found: Sequence[Shift]) -> Html:
     """In-domain against out-of-domain Acc2; on the dashed line nothing is lost."""
     values = [100 * v for s in found for v in (s.inside, s.outside)]
     marks = ticks(min(values), max(values))
@@ -373,7 +373,7 @@ def _names(points: Sequence[tuple[float, float, str]]) -> list[Html]:
     return made
 
 
-def timeline(bars: Sequence[Bar], width: float = 3 * WIDTH) -> Html:
+def timeline_chart(bars: Sequence[Bar], width: float = 3 * WIDTH) -> Html:
     """A line a stage; long pauses are shortened, and marked."""
     place, pauses, busy = _without_pauses(bars)
     left, high = 264.0, 17.0

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.report.cases import case_sets
 from c2f_spec.report.chain_examples import answers, dropped_chains, funnel, kept_chains
+from c2f_spec.report.comparisons import errors, matrix, pairs, shifts
 from c2f_spec.report.cost import costs, timeline
 from c2f_spec.report.curves import grpo_curves, rewards, rises, sft_curves
 from c2f_spec.report.custom_tables import custom_tables
-from c2f_spec.report.error_analysis import errors, shifts
 from c2f_spec.report.hypothesis_results import hypothesis_results
 from c2f_spec.report.model import Default, Report, Section
 from c2f_spec.report.outputs import Outputs
 from c2f_spec.report.paper_tables import paper_tables
 from c2f_spec.report.results import Results
 from c2f_spec.report.scores import ScoreCells, groups
-from c2f_spec.report.summary import honesty, summary
-from c2f_spec.report.variants import matrix, pairs
+from c2f_spec.report.summary import caveats, summary
 from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, Word
 from c2f_spec.spec.evaluate import Evaluate
 
@@ -42,7 +41,7 @@ def not_in_the_paper(model: SpecModel, path: str = "") -> Iterator[Default]:
             and value == field.get_default(call_default_factory=True)
             and not _only_fields(value)
         ):
-            yield Default(place, _shown(value, field), description.removesuffix(NOT_IN_PAPER).strip())
+            yield Default(place, _format_value(value, field), description.removesuffix(NOT_IN_PAPER).strip())
         if isinstance(value, SpecModel):
             yield from not_in_the_paper(value, place)
 
@@ -52,7 +51,7 @@ def _only_fields(value: Any) -> bool:
     return isinstance(value, SpecModel) and not set(DISCRIMINATORS) & set(type(value).model_fields)
 
 
-def _shown(value: Any, field: FieldInfo) -> str:
+def _format_value(value: Any, field: FieldInfo) -> str:
     """As it would be written in a spec; an absent value by the word for it, if there is one."""
     if value is None:
         return next((m.word for m in field.metadata if isinstance(m, Word)), "none")
@@ -89,16 +88,16 @@ def collect(plan: Plan, objects: ObjectStore) -> Report:
 def _section(outputs: Outputs, variant: Variant) -> Section:
     experiment = variant.experiment
     results = Results(outputs, variant)
-    tables, learned = results.tables(), results.learned()
+    tables, learned = results.tables(), results.gains()
     chains = funnel(outputs, variant)
     asked = experiment.evaluate
     return Section(
         name=variant.name,
         description=experiment.description,
         summary=summary(experiment, tables, learned, chains),
-        honesty=honesty(experiment, results.all_data(), outputs, variant),
+        caveats=caveats(experiment, results.all_data(), outputs, variant),
         tables=tables,
-        learned=learned,
+        gains=learned,
         funnel=chains,
         curves=tuple(
             c for c in (sft_curves(outputs, variant), grpo_curves(outputs, variant)) if c is not None

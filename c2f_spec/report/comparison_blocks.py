@@ -204,7 +204,7 @@ def shifts(report: Report) -> list[Block]:
         *numeric("Acc2 in", "out", "difference", "Corr in", "out", "test sets"),
     )
     rows = [(*([s.group] if several else []), *_shift(s)) for s in report.shifts]
-    figure = Figure(partial(charts.shifted, report.shifts), legend=groups)
+    figure = Figure(partial(charts.shift_chart, report.shifts), legend=groups)
     return [
         Heading("In-domain and out-of-domain", anchor="shifts", link="Out-of-domain"),
         Paragraph(SHIFTS, "about"),
@@ -269,10 +269,10 @@ def _error_charts(e: Errors, *, named: bool) -> list[Block]:
     polarities, classes = e.confusions
     beyond = f", {e.calibration.outside:,} scores beyond the scale" if e.calibration.outside else ""
     caption = f"Slope {_slope(e)}, bias {numbers.signed(e.calibration.bias)}{beyond}."
-    calibration = partial(charts.calibrated, e.calibration, e.low, e.high, f"{title}, calibration")
+    calibration = partial(charts.calibration_chart, e.calibration, e.low, e.high, f"{title}, calibration")
     drawn = (
-        Figure(partial(charts.confusion, polarities, f"{title}, by polarity"), "By polarity"),
-        Figure(partial(charts.confusion, classes, f"{title}, by class"), "By class"),
+        Figure(partial(charts.confusion_matrix, polarities, f"{title}, by polarity"), "By polarity"),
+        Figure(partial(charts.confusion_matrix, classes, f"{title}, by class"), "By class"),
         Figure(calibration, "Calibration of scores", caption),
     )
     return [Heading(title, 3), Paragraph(e.domain, "about"), Charts(drawn)]
@@ -308,7 +308,7 @@ def cost(report: Report) -> list[Block]:
         )
         for c in (*report.costs, total(report.costs))
     ]  # fmt: skip
-    bars = Figure(partial(charts.timeline, report.timeline))
+    bars = Figure(partial(charts.timeline_chart, report.timeline))
     return [
         Heading("Cost", anchor="cost", link="Cost"),
         Paragraph(COST, "about"),

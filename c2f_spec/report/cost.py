@@ -42,7 +42,7 @@ def costs(plan: Plan, outputs: Outputs) -> tuple[KindCost, ...]:
 def _cost(kind: str, found: list[Output], shared: Counter[str]) -> KindCost:
     done = [o for o in found if o.record is not None]
     peaks = [float(peak) for o in done if (peak := o.provenance.get("peak_mb"))]
-    gpus, tokens = (_measured(done, name) for name in ("peak_gpu_bytes", "tokens_per_second"))
+    gpus, tokens = (_measurements(done, name) for name in ("peak_gpu_bytes", "tokens_per_second"))
     return KindCost(
         kind=kind,
         stages=len(found),
@@ -56,7 +56,7 @@ def _cost(kind: str, found: list[Output], shared: Counter[str]) -> KindCost:
     )
 
 
-def _measured(done: list[Output], name: str) -> list[float]:
+def _measurements(done: list[Output], name: str) -> list[float]:
     """Of the stages that measured it."""
     return [float(value) for o in done if (value := (o.provenance.get("measured") or {}).get(name))]
 

@@ -129,11 +129,11 @@ def _series(rows: list[dict[str, Any]], names: dict[str, str]) -> tuple[Series, 
             (step, finite(row.get(key))) for row in rows if (step := finite(row.get("step"))) is not None
         ]
         if any(value is not None for _, value in points):
-            found.append(Series(name, tuple(thinned(points))))
+            found.append(Series(name, tuple(thin(points))))
     return tuple(found)
 
 
-def thinned(points: list[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
+def thin(points: list[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
     """At most `MOST` points, each the mean of equally many steps."""
     size = -(-len(points) // MOST)
     if size <= 1:
@@ -215,7 +215,7 @@ def _line(name: str, runs: Sequence[Rows], key: str) -> Series | None:
                 by_step.setdefault(step, []).append(value)
     if not by_step:
         return None
-    points = thinned([(step, fmean(values)) for step, values in sorted(by_step.items())])
+    points = thin([(step, fmean(values)) for step, values in sorted(by_step.items())])
     spread = ((s, fmean(v), stdev(v)) for s, v in sorted(by_step.items()) if len(v) > 1)
     band = tuple((step, mean - sd, mean + sd) for step, mean, sd in spread)
     return Series(name, tuple(points), band if len(band) <= len(points) else ())

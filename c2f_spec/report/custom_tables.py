@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from c2f_spec.report import numbers
-from c2f_spec.report.paper_tables import clean
+from c2f_spec.report.paper_tables import without_overlap
 from c2f_spec.report.scores import compare, find_group
 from c2f_spec.report.tables import PERCENT, CustomColumn, CustomRow, CustomTable, Grid, Number
 from c2f_spec.spec.reporting import METRICS, TableRow
@@ -103,13 +103,13 @@ def grid(table: CustomTable) -> Grid:
         title=table.title,
         heads=("variant", *heads),
         words=1,
-        rows=tuple((row.title, *(shown(table, row, c) for c in table.columns)) for row in table.rows),
+        rows=tuple((row.title, *(format_cell(table, row, c) for c in table.columns)) for row in table.rows),
         notes=(f"{only}{SHOWS[table.aggregate]}{against}.", *_notes(table)),
         cells=tuple(cell for row in table.rows for cell in row.cells.values() if cell.sources),
     )
 
 
-def shown(table: CustomTable, row: CustomRow, column: CustomColumn) -> str:
+def format_cell(table: CustomTable, row: CustomRow, column: CustomColumn) -> str:
     """A cell for people; a dash where there is no number."""
     cell = row.cells.get(column.dataset)
     over = cell.scores.get(column.metric) if cell else None
@@ -144,7 +144,7 @@ def _notes(table: CustomTable) -> Iterator[str]:
             if not row.state:
                 yield from (f"missing: {row.title} on {cell.dataset}: {why}" for why in cell.missing)
             if cell.clean:
-                yield f"{row.title} on {cell.dataset}, without the {cell.overlap:,} clips that the training split has: {clean(cell)}"
+                yield f"{row.title} on {cell.dataset}, without the {cell.overlap:,} clips that the training split has: {without_overlap(cell)}"
         yield from (f"not compared: {row.title} on {note}" for note in row.notes if not row.state)
 
 

@@ -82,15 +82,17 @@ def gallery(plan: Plan, outputs: Outputs) -> Gallery:
         if prepared is None or prepared.state:
             missing.append(f"{name}: {prepared.state if prepared else 'not in the plan'}")
         else:
-            sets.append(_shown(name, prepared, variant, outputs, chains=name == e.data.train))
+            sets.append(_gallery_set(name, prepared, variant, outputs, chains=name == e.data.train))
     on = tuple(n for n in ("format", *NAMES) if e.filters is not None and getattr(e.filters, n) is not None)
     return Gallery(variant.name, on, tuple(sets), tuple(missing))
 
 
-def _shown(name: str, prepared: Output, variant: Variant, outputs: Outputs, *, chains: bool) -> GallerySet:
+def _gallery_set(
+    name: str, prepared: Output, variant: Variant, outputs: Outputs, *, chains: bool
+) -> GallerySet:
     clips = prepared.rows("manifest.jsonl")
     ids = [str(clip.get("id")) for clip in clips]
-    said, verdicts = _judged(variant, outputs) if chains else ({}, {})
+    said, verdicts = _chain_outcomes(variant, outputs) if chains else ({}, {})
     assert prepared.record is not None
     folder = records.fetch(prepared.store, prepared.record)
     files = [_file(folder, prepared, str(clip.get("media"))) for clip in clips]
@@ -100,11 +102,11 @@ def _shown(name: str, prepared: Output, variant: Variant, outputs: Outputs, *, c
         clips=tuple(clips),
         chains=tuple(said.get(i, "") for i in ids),
         outcomes=tuple(verdicts.get(i, ChainOutcome("waiting" if i in said else "none")) for i in ids),
-        thumbnails=tuple(_within(thumbnails(files))),
+        thumbnails=tuple(_limited(thumbnails(files))),
     )
 
 
-def _judged(variant: Variant, outputs: Outputs) -> tuple[dict[str, str], dict[str, ChainOutcome]]:
+def _chain_outcomes(variant: Variant, outputs: Outputs) -> tuple[dict[str, str], dict[str, ChainOutcome]]:
     """What the teacher wrote and what the filters said, by clip: of several chains the one that was judged last."""
     distil, filtered = outputs.find(variant, "distil"), outputs.find(variant, "filter")
     said: dict[str, str] = {}
@@ -132,7 +134,7 @@ def _file(folder: Path, prepared: Output, media: str) -> Path | None:
 def thumbnails(files: Sequence[Path | None]) -> Iterable[Thumbnail]:
     """In order; on all cores where there are many. Spawned: the libraries that decode have threads of their own."""
     cores = len(os.sched_getaffinity(0))
-    look = partial(_look, widest=WIDEST)
+    look = partial(_thumbnail, widest=WIDEST)
     if cores == 1 or len(files) < FEW:
         yield from map(look, files)
         return
@@ -140,7 +142,7 @@ def thumbnails(files: Sequence[Path | None]) -> Iterable[Thumbnail]:
         yield from pool.map(look, files, chunksize=CHUNK)
 
 
-def _look(file: Path | None, widest: int) -> Thumbnail:
+def _thumbnail(file: Path | None, widest: int) -> Thumbnail:
     return (
         Thumbnail(None, b"", "no picture: the file is not in the store")
         if file is None
@@ -148,7 +150,7 @@ def _look(file: Path | None, widest: int) -> Thumbnail:
     )
 
 
-def _within(found: Iterable[Thumbnail]) -> Iterable[Thumbnail]:
+def _limited(found: Iterable[Thumbnail]) -> Iterable[Thumbnail]:
     """With pictures as long as there is room for them."""
     used = 0
     for one in found:

@@ -27,15 +27,15 @@ def hypothesis_results(plan: Plan, outputs: Outputs, objects: ObjectStore) -> tu
     """One for each claim of a plan."""
     made = list(claims(plan))
     known = history(objects, made) if made else {}
-    return tuple(_verdict(claim, outputs, known.get(claim.pairs[0][1].key, [])) for claim in made)
+    return tuple(_result(claim, outputs, known.get(claim.pairs[0][1].key, [])) for claim in made)
 
 
-def _verdict(claim: Claim, outputs: Outputs, before: list[Claimed]) -> HypothesisResult:
+def _result(claim: Claim, outputs: Outputs, before: list[Claimed]) -> HypothesisResult:
     found = _missing(claim, outputs) or _effect(claim, outputs)
-    said = _said(claim, before)
+    said = _registration(claim, before)
     if isinstance(found, str):
         return HypothesisResult(claim.name, told(claim), "undecided", found, said)
-    return HypothesisResult(claim.name, told(claim), _judged(claim, found), _numbers(claim, found), said)
+    return HypothesisResult(claim.name, told(claim), _outcome(claim, found), _evidence(claim, found), said)
 
 
 def _missing(claim: Claim, outputs: Outputs) -> str:
@@ -67,7 +67,7 @@ def _rows(outputs: Outputs, cell: Stage) -> list[dict[str, object]]:
     return outputs.output(cell.key).rows("predictions.jsonl")
 
 
-def _judged(claim: Claim, found: Effect) -> HypothesisOutcome:
+def _outcome(claim: Claim, found: Effect) -> HypothesisOutcome:
     """An effect of nothing supports no claim, also where the least that counts is 0."""
     if found.interval is None:
         return "undecided"
@@ -80,7 +80,7 @@ def _judged(claim: Claim, found: Effect) -> HypothesisOutcome:
     return "not supported" if high < least or high <= 0 else "undecided"
 
 
-def _numbers(claim: Claim, found: Effect) -> str:
+def _evidence(claim: Claim, found: Effect) -> str:
     """`74.2 against 71.0: +3.2 points, 95 % interval [+1.0, +5.1], on 457 clips and 3 seeds`."""
     fraction = claim.hypothesis.metric in FRACTIONS
     show, gain = (numbers.percent, numbers.points) if fraction else (numbers.three, numbers.signed)
@@ -93,7 +93,7 @@ def _numbers(claim: Claim, found: Effect) -> str:
     )
 
 
-def _said(claim: Claim, before: list[Claimed]) -> str:
+def _registration(claim: Claim, before: list[Claimed]) -> str:
     """Whether it stood before the results did, and what else was claimed of them."""
     own = next((c for c in before if c.hypothesis == claim.hypothesis), None)
     others = [

@@ -76,7 +76,7 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class TrainingGain:
     """Whether a trained checkpoint is better than what needs no training."""
 
     model: str
@@ -173,10 +173,10 @@ class Section:
     name: str
     description: str
     summary: tuple[str, ...]
-    honesty: tuple[str, ...]
+    caveats: tuple[str, ...]
     """What is rendered, tiny or partial: said plainly."""
     tables: tuple[DatasetScores, ...]
-    learned: tuple[Learned, ...]
+    gains: tuple[TrainingGain, ...]
     funnel: Funnel | None
     curves: tuple[Curves, ...]
     examples: tuple[Examples, ...]
@@ -257,7 +257,7 @@ class FieldLine(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class PairedTest:
     """A test set on which two models were compared."""
 
     dataset: str
@@ -275,7 +275,7 @@ class Pair:
     before: str
     after: str
     fields: tuple[FieldLine, ...]
-    tests: tuple[Tested, ...]
+    tests: tuple[PairedTest, ...]
 
 
 @dataclass(frozen=True, slots=True)

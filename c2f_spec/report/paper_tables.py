@@ -44,7 +44,7 @@ def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCells) -> It
     """One, or one for each experiment where several run it."""
     run = RUNS.get(row["model"])
     if run is None:
-        yield _of_others(row, own, cells)
+        yield _imported_row(row, own, cells)
         return
     able = [g for g in own if runs(g.variants[0].experiment, row["train"], row["test"], run)]
     # Two experiments that run a row by the very same evaluations are one row.
@@ -58,7 +58,7 @@ def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCells) -> It
         yield _row(row, row["model"], None, NO_EXPERIMENT)
 
 
-def _of_others(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCells) -> PaperRow:
+def _imported_row(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCells) -> PaperRow:
     """A model of another code base: with our metrics of its predictions, if an experiment imports them by its name."""
     name = row["model"].lower()
     for group in own:
@@ -111,8 +111,8 @@ def grid(table: PaperTable) -> Grid:
     rows = []
     for row in table.rows:
         own = {cell.metric: cell for cell in row.cells}
-        doubtful = doubted(row)
-        shown_ = (shown(own.get(metric), starred=metric in doubtful) for metric in metrics)
+        doubtful = doubtful_metrics(row)
+        shown_ = (format_cell(own.get(metric), starred=metric in doubtful) for metric in metrics)
         rows.append((row.model, row.test, row.setting, *shown_, *scored_facts(row.cell)))
     return Grid(
         name=f"Table {table.name}",
@@ -125,28 +125,28 @@ def grid(table: PaperTable) -> Grid:
     )
 
 
-def doubted(row: PaperRow) -> set[str]:
+def doubtful_metrics(row: PaperRow) -> set[str]:
     """Metrics that a doubt about the row names; all of them if it names none."""
     metrics = {cell.metric for cell in row.cells}
     found = [metrics & set(WORD.findall(doubt)) or metrics for doubt in row.doubts]
     return set().union(*found)
 
 
-def shown(cell: PaperCell | None, *, starred: bool) -> str:
+def format_cell(cell: PaperCell | None, *, starred: bool) -> str:
     """A cell for people."""
     if cell is None:
         return ""
-    paper = f"{number(cell.metric, cell.paper)}{'*' if starred or cell.mark else ''}"
+    paper = f"{format_number(cell.metric, cell.paper)}{'*' if starred or cell.mark else ''}"
     if cell.mean is None or cell.delta is None:
         return f"({paper})"
-    spread = "" if cell.spread is None else f" ± {number(cell.metric, cell.spread)}"
+    spread = "" if cell.spread is None else f" ± {format_number(cell.metric, cell.spread)}"
     difference = (
         "=" if cell.equal else f"{cell.delta:+.1f}" if cell.metric in PERCENT else f"{cell.delta:+.3f}"
     )
-    return f"{number(cell.metric, cell.mean)}{spread} ({paper}, {difference})"
+    return f"{format_number(cell.metric, cell.mean)}{spread} ({paper}, {difference})"
 
 
-def number(metric: str, value: float) -> str:
+def format_number(metric: str, value: float) -> str:
     return f"{value:.1f}" if metric in PERCENT else f"{value:.3f}"
 
 
@@ -179,7 +179,7 @@ def _notes(table: PaperTable) -> Iterator[str]:
         yield f"not in this plan: {', '.join(missing)}"
     for row in table.rows:
         if row.cell and row.cell.clean:
-            yield f"{row.model} on {row.test}, without the {row.cell.overlap:,} clips that the training split has: {clean(row.cell)}"
+            yield f"{row.model} on {row.test}, without the {row.cell.overlap:,} clips that the training split has: {without_overlap(row.cell)}"
         yield from (f"{row.model} on {row.test}: {doubt}" for doubt in row.doubts)
     yield from (
         f"{row.model} on {row.test}, {cell.metric}: {cell.mark}"
@@ -189,7 +189,7 @@ def _notes(table: PaperTable) -> Iterator[str]:
     )
 
 
-def clean(cell: ScoreCell) -> str:
+def without_overlap(cell: ScoreCell) -> str:
     """The metrics without the clips that overlap."""
     found = []
     for metric, over in cell.clean.items():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.score import difference, majority_rows, score
-from c2f_spec.report.model import Comparison, Data, DatasetScores, Learned, ModelScores
+from c2f_spec.report.model import Comparison, Data, DatasetScores, ModelScores, TrainingGain
 from c2f_spec.spec.sections import Direct
 
 if TYPE_CHECKING:
@@ -44,24 +44,24 @@ class Results:
 
     def __init__(self, outputs: Outputs, variant: Variant) -> None:
         self.outputs, self.variant = outputs, variant
-        self.e, self.asked = variant.experiment, variant.experiment.evaluate
+        self.e, self.evaluate = variant.experiment, variant.experiment.evaluate
 
     def tables(self) -> tuple[DatasetScores, ...]:
         """One for each data set, the in-domain ones first, otherwise in the spec's order."""
-        if self.asked is None:
+        if self.evaluate is None:
             return ()
-        facts = [self.data(name) for name in self.asked.datasets]
+        facts = [self.data(name) for name in self.evaluate.datasets]
         return tuple(self._table(d) for d in sorted(facts, key=lambda d: d.domain != "in-domain"))
 
-    def learned(self) -> tuple[Learned, ...]:
+    def gains(self) -> tuple[TrainingGain, ...]:
         """For each trained checkpoint, Acc2 in-domain against the majority class and the checkpoints before it."""
-        if self.asked is None or self.e.data.train not in self.asked.datasets:
+        if self.evaluate is None or self.e.data.train not in self.evaluate.datasets:
             return ()
-        return tuple(self._learned(c) for c in TRAINED if c in self.asked.checkpoints)
+        return tuple(self._gain(c) for c in TRAINED if c in self.evaluate.checkpoints)
 
     def all_data(self) -> tuple[Data, ...]:
         """The training data and every data set that is evaluated."""
-        names = (self.e.data.train, *(self.asked.datasets if self.asked else ()))
+        names = (self.e.data.train, *(self.evaluate.datasets if self.evaluate else ()))
         return tuple(self.data(name) for name in dict.fromkeys(names))
 
     def data(self, name: str) -> Data:
@@ -88,11 +88,11 @@ class Results:
         return found.rows, found.state
 
     def _table(self, data: Data) -> DatasetScores:
-        assert self.asked is not None
-        rows = [self._checkpoint(c, data) for c in self.asked.checkpoints]
-        others = dict.fromkeys(each.name for each in self.asked.imported if each.dataset == data.name)
+        assert self.evaluate is not None
+        rows = [self._checkpoint(c, data) for c in self.evaluate.checkpoints]
+        others = dict.fromkeys(each.name for each in self.evaluate.imported if each.dataset == data.name)
         rows += [self._imported(name, data) for name in others]
-        if self.asked.baseline != "none":
+        if self.evaluate.baseline != "none":
             rows += self._baselines(data)
         scored = next((r.scores for r in rows if r.scores), {})
         return DatasetScores(data, tuple(rows), scored.get("n"), scored.get("majority_Acc2"))
@@ -134,39 +134,39 @@ class Results:
     def _score(
         self, rows: list[dict[str, Any]], data: Data, *, tags: bool, parsed_only: bool = False
     ) -> dict[str, Any]:
-        assert self.asked is not None
-        policy = "parsed_only" if parsed_only else self.asked.unparsable
-        bootstrap = None if parsed_only else self.asked.bootstrap
+        assert self.evaluate is not None
+        policy = "parsed_only" if parsed_only else self.evaluate.unparsable
+        bootstrap = None if parsed_only else self.evaluate.bootstrap
         return score(
             rows, self.e.data.known[data.name], policy, bootstrap, tags=tags, clips=data.splits.get("test")
         )
 
-    def _learned(self, checkpoint: Checkpoint) -> Learned:
-        assert self.asked is not None
+    def _gain(self, checkpoint: Checkpoint) -> TrainingGain:
+        assert self.evaluate is not None
         train = self.e.data.known[self.e.data.train]
         rows, state = self.predictions(checkpoint, train.name)
         if state:
-            return Learned(checkpoint, None, (), state)
+            return TrainingGain(checkpoint, None, (), state)
         against = [("the majority class", majority_rows(rows, train))]
         for other in ORDER[: ORDER.index(checkpoint)]:
-            if other not in self.asked.checkpoints:
+            if other not in self.evaluate.checkpoints:
                 continue
             others, missing = self.predictions(other, train.name)
             against += [(other, others)] if not missing else []
-        acc2 = score(rows, train, self.asked.unparsable)["Acc2"]
-        return Learned(checkpoint, acc2, tuple(self._compare(rows, n, o) for n, o in against), "")
+        acc2 = score(rows, train, self.evaluate.unparsable)["Acc2"]
+        return TrainingGain(checkpoint, acc2, tuple(self._compare(rows, n, o) for n, o in against), "")
 
     def _compare(
         self, rows: Sequence[dict[str, Any]], name: str, others: Sequence[dict[str, Any]]
     ) -> Comparison:
-        assert self.asked is not None
+        assert self.evaluate is not None
         try:
             found = difference(
                 rows,
                 others,
                 self.e.data.known[self.e.data.train],
-                self.asked.unparsable,
-                self.asked.bootstrap,
+                self.evaluate.unparsable,
+                self.evaluate.bootstrap,
             )
         except InvalidData:
             return Comparison(f"{name} (not of the same clips)", None, None, None)

@@ -237,7 +237,7 @@ def compare(cell: ScoreCell, other: ScoreCell, base: Group) -> tuple[tuple[Effec
         lacking = next((c for c in (cell, other) if not c.scores), other)
         return (), "; ".join(lacking.missing) or f"{lacking.group} is not evaluated on it"
     facts = base.variants[0].experiment.data.known[cell.dataset]
-    runs, others = _matched(cell, other)
+    runs, others = _match_seeds(cell, other)
     try:
         found = effects(runs, others, METRICS[facts.family], facts, asked.unparsable, asked.bootstrap)
     except InvalidData as error:
@@ -245,7 +245,7 @@ def compare(cell: ScoreCell, other: ScoreCell, base: Group) -> tuple[tuple[Effec
     return found, ""
 
 
-def _matched(cell: ScoreCell, other: ScoreCell) -> tuple[Sequence[Any], Sequence[Any]]:
+def _match_seeds(cell: ScoreCell, other: ScoreCell) -> tuple[Sequence[Any], Sequence[Any]]:
     """The runs of the seeds that both have, pairwise; all of them where they share none, or one side has one run."""
     both = [s for s in cell.seeds if s in other.seeds]
     if not both or len(cell.seeds) == 1 or len(other.seeds) == 1:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from c2f_spec.plan.model import Variant
-    from c2f_spec.report.model import Data, DatasetScores, Funnel, Learned
+    from c2f_spec.report.model import Data, DatasetScores, Funnel, TrainingGain
     from c2f_spec.report.outputs import Outputs
     from c2f_spec.spec.experiment import Experiment
 
@@ -23,13 +23,13 @@ HARD = {
 
 
 def summary(
-    e: Experiment, tables: Sequence[DatasetScores], learned: Sequence[Learned], chains: Funnel | None
+    e: Experiment, tables: Sequence[DatasetScores], learned: Sequence[TrainingGain], chains: Funnel | None
 ) -> tuple[str, ...]:
     """Sentences: the method, then the headline numbers."""
     return tuple(s for s in (_method(e, chains), *_headline(tables, learned)) if s)
 
 
-def honesty(e: Experiment, data: Sequence[Data], outputs: Outputs, variant: Variant) -> tuple[str, ...]:
+def caveats(e: Experiment, data: Sequence[Data], outputs: Outputs, variant: Variant) -> tuple[str, ...]:
     """What must not be read into the numbers."""
     found = []
     drawn = [d.name for d in data if d.rendered]
@@ -105,7 +105,7 @@ def _tuned(tuner: object) -> str:
     return " (low-rank adapters)" if isinstance(tuner, Lora) else ""
 
 
-def _headline(tables: Sequence[DatasetScores], learned: Sequence[Learned]) -> list[str]:
+def _headline(tables: Sequence[DatasetScores], learned: Sequence[TrainingGain]) -> list[str]:
     """Acc2 of each checkpoint in-domain, and whether the last one beats the majority class."""
     found = []
     for table in tables:

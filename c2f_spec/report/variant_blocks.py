@@ -35,10 +35,10 @@ if TYPE_CHECKING:
         DatasetScores,
         Examples,
         Funnel,
-        Learned,
         ModelScores,
         Report,
         Section,
+        TrainingGain,
     )
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ LANGUAGES = {"en": "English", "zh": "Chinese"}
 def lead(section: Section) -> list[Block]:
     """Describe what was run, the headline numbers, and what must not be read into them."""
     described = [Paragraph(section.description, "soft")] if section.description else []
-    notes = [Note(section.honesty)] if section.honesty else []
+    notes = [Note(section.caveats)] if section.caveats else []
     return [*described, Paragraph(" ".join(section.summary), "lead"), *notes]
 
 
@@ -134,8 +134,8 @@ def score_columns(scores: DatasetScores, policy: str) -> tuple[ScoreColumn, ...]
 def _results(section: Section, level: int) -> list[Block]:
     note = "First Acc2 in percent, then Corr; both with 95 % intervals."
     blocks: list[Block] = [_overview(section), Paragraph(note, "about")]
-    if section.learned:
-        blocks += [Heading("Did training help in-domain?", level), _gains(section.learned)]
+    if section.gains:
+        blocks += [Heading("Did training help in-domain?", level), _gains(section.gains)]
     blocks += _acc2_charts(section, level)
     for scores in section.tables:
         about = Paragraph(f"{_about(scores)}.", "about")
@@ -179,7 +179,7 @@ def _all_metrics(scores: DatasetScores, policy: str) -> Table:
     return table((Column("model"), *columns), rows)
 
 
-def _gains(found: Sequence[Learned]) -> Table:
+def _gains(found: Sequence[TrainingGain]) -> Table:
     """Describe what each trained checkpoint gains over what needs no training."""
     rows: list[Texts] = []
     for one in found:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from c2f_spec.errors import InvalidData
-from c2f_spec.metrics.answers import arrays, finite
+from c2f_spec.metrics.answers import finite, to_arrays
 from c2f_spec.metrics.score import difference, majority_rows, score
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import Bootstrap
@@ -157,7 +157,7 @@ def test_sims_tag_agreement_has_a_neutral_band():
 
 def test_a_label_that_is_no_number_is_refused():
     with pytest.raises(InvalidData, match="clip `c0` has no finite label"):
-        arrays(rows([None], [1]))
+        to_arrays(rows([None], [1]))
 
 
 def test_absurd_scores_do_not_break_anything():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from c2f_spec.metrics.bootstrap import two_sided
-from c2f_spec.metrics.effect import BOOTSTRAP, MCNEMAR, Discordant, effect, effects, exact
+from c2f_spec.metrics.effect import BOOTSTRAP, MCNEMAR, Discordant, effect, effects, mcnemar_exact
 from c2f_spec.metrics.over_seeds import over_seeds
 from c2f_spec.metrics.score import score
 from c2f_spec.spec.datasets import DATASETS
@@ -26,15 +26,15 @@ def test_mcnemar_is_the_two_sided_sign_test(ours, theirs):
     """What statsmodels' `mcnemar(exact=True)` computes: 2 * binom.cdf(min, n, 1/2), at most 1."""
     n, least = ours + theirs, min(ours, theirs)
     by_hand = min(Fraction(1), Fraction(2 * sum(math.comb(n, k) for k in range(least + 1)), 2**n))
-    assert exact(ours, theirs) == pytest.approx(float(by_hand), rel=1e-9, abs=1e-300)
+    assert mcnemar_exact(ours, theirs) == pytest.approx(float(by_hand), rel=1e-9, abs=1e-300)
     if n:
-        assert exact(ours, theirs) == pytest.approx(binomtest(ours, n).pvalue, rel=1e-9)
+        assert mcnemar_exact(ours, theirs) == pytest.approx(binomtest(ours, n).pvalue, rel=1e-9)
 
 
 def test_mcnemar_of_many_clips_does_not_overflow():
-    assert 0 < exact(500_000, 502_000) < 0.05
-    assert exact(0, 1000) == pytest.approx(2 * 0.5**1000)
-    assert exact(0, 0) == exact(7, 7) == 1
+    assert 0 < mcnemar_exact(500_000, 502_000) < 0.05
+    assert mcnemar_exact(0, 1000) == pytest.approx(2 * 0.5**1000)
+    assert mcnemar_exact(0, 0) == mcnemar_exact(7, 7) == 1
 
 
 NUMBERS = ("value", "baseline", "delta", "interval")

@@ -11,7 +11,7 @@ from c2f_spec.metrics.effect import BOOTSTRAP, MCNEMAR
 from c2f_spec.metrics.score import score
 from c2f_spec.report import charts as charts_module
 from c2f_spec.report import numbers
-from c2f_spec.report.charts import smoothed
+from c2f_spec.report.charts import smooth
 from c2f_spec.report.collect import collect
 from c2f_spec.report.curves import rewards
 from c2f_spec.report.model import Bar
@@ -127,9 +127,9 @@ def test_one_experiment_has_its_curves_in_its_own_section(tmp_path):
 
 
 def test_smoothing_begins_at_the_first_value_and_forgets():
-    assert smoothed([2.0, 2.0, 2.0]) == pytest.approx([2, 2, 2])
-    assert smoothed([0.0, 1.0], 0.5) == pytest.approx([0, 1 / 1.5])
-    assert smoothed([1.0, 5.0, 3.0], 0.0) == [1, 5, 3]
+    assert smooth([2.0, 2.0, 2.0]) == pytest.approx([2, 2, 2])
+    assert smooth([0.0, 1.0], 0.5) == pytest.approx([0, 1 / 1.5])
+    assert smooth([1.0, 5.0, 3.0], 0.0) == [1, 5, 3]
 
 
 # Errors, cost and time.
@@ -177,7 +177,7 @@ def test_long_pauses_are_shortened_and_nothing_overlaps():
     assert [place(t) for t in (0, 200, 90_000, 90_100)] == pytest.approx([0, 200, 212, 312])
     assert busy == pytest.approx(312)
     assert 200 < pauses[0] < 212
-    assert charts_module.timeline(bars).count("<rect") == 3
+    assert charts_module.timeline_chart(bars).count("<rect") == 3
 
 
 @pytest.mark.parametrize(

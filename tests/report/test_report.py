@@ -127,8 +127,8 @@ def test_a_training_set_that_is_rendered_is_told_even_if_it_is_not_evaluated(tmp
     evaluate = {**SPEC["evaluate"], "datasets": ["cmu-mosi", "ch-sims"]}
     store = filled(tmp_path, experiment(evaluate=evaluate))
     section = collect(store.plan, store.objects).sections[0]
-    assert section.learned == ()
-    assert any("icwsm2014-movie" in line and "rendered" in line for line in section.honesty)
+    assert section.gains == ()
+    assert any("icwsm2014-movie" in line and "rendered" in line for line in section.caveats)
     sims = next(t for t in section.tables if t.data.name == "ch-sims")
     assert score_columns(sims, "worst_case")[0].title == "Acc5"
 

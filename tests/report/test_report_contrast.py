@@ -65,7 +65,7 @@ def test_names_of_points_that_lie_together_do_not():
         Shift("demo", name, 0.83 + i / 100, 0.75, 0.7, 0.6, 3)
         for i, name in enumerate(("sft", "grpo", "more"))
     ]
-    drawn = charts.shifted([Shift("demo", "base", 0.0, 0.0, 0.1, 0.1, 3), *together])
+    drawn = charts.shift_chart([Shift("demo", "base", 0.0, 0.0, 0.1, 0.1, 3), *together])
     lines = sorted(float(y) for y in re.findall(r'y="([\d.]+)"[^>]*class="name"', drawn))
     assert len(lines) == 4
     assert min(b - a for a, b in pairwise(lines[:3])) >= charts.NAME
