@@ -1,1 +1,1 @@
-"""The one implementation of the metrics (METHOD 4): predictions in, numbers out. Needs numpy, and only its modules do."""
+"""The one implementation of the metrics (METHOD 4), from predictions to numbers. It needs numpy."""

@@ -1,4 +1,4 @@
-"""Rows of predictions.jsonl as arrays, and what stands in for a score that is missing (METHOD 4.5).
+"""Turn rows of predictions.jsonl into arrays, and put a value in the place of a missing score (METHOD 4.5).
 
 A row is `{"id", "label", "true", "output", "polarity", "score", "well_formed"}`. Its score is unparsable unless it is a
 finite number: NaN would otherwise count as "negative", and infinity as the end of the scale (METHOD 4.3).
@@ -29,13 +29,13 @@ class Arrays:
     """Predictions and labels in the data set's units, all clips, in file order."""
 
     pred: Floats
-    """NaN where unparsable."""
+    """Float64 (clips,), NaN where unparsable."""
     true: Floats
     parsed: Bools
 
 
 def finite(value: Any) -> float | None:
-    """`value` if it is a finite number, else `None`. Booleans are not numbers here."""
+    """Return `value` as a float if it is a finite number, else `None`. Booleans are not numbers."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
@@ -46,7 +46,7 @@ def finite(value: Any) -> float | None:
 
 
 def to_arrays(rows: Iterable[Mapping[str, Any]]) -> Arrays:
-    """Raises `InvalidData` on a row without a finite label: there is nothing to compare with."""
+    """Return the arrays of predictions. Raise `InvalidData` on a row without a finite label."""
     pred, true = [], []
     for row in rows:
         label = finite(row.get("label"))
@@ -60,7 +60,7 @@ def to_arrays(rows: Iterable[Mapping[str, Any]]) -> Arrays:
 
 
 def fill_unparsable(data: Arrays, dataset: Dataset, policy: Policy) -> tuple[Floats, Floats]:
-    """Predictions and labels that enter the metrics.
+    """Return the predictions and labels, each float64 (clips,), that enter the metrics (METHOD 4.5).
 
     `worst_case` is wrong in every accuracy of the family and costs the largest error on its side of the scale;
     `neutral_fill` says 0; `parsed_only` leaves the clip out and is only legible beside the coverage.
@@ -77,7 +77,7 @@ def fill_unparsable(data: Arrays, dataset: Dataset, policy: Policy) -> tuple[Flo
 
 
 def to_family(scores: Floats, dataset: Dataset) -> Floats:
-    """Scores scaled to the family's range. The neutral point stays 0, so both ranges must be symmetric."""
+    """Scale scores to the family's range (METHOD 4.1). Raise `InvalidData` if the range is not symmetric about neutral, 0."""
     if dataset.low != -dataset.high:
         raise InvalidData(
             f"the range [{dataset.low}, {dataset.high}] of `{dataset.name}` is not symmetric about 0"

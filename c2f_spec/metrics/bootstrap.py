@@ -1,4 +1,4 @@
-"""Percentile intervals over clips (Efron 1979): the clips are drawn again, with replacement, and the metric recomputed.
+"""Compute percentile intervals over clips (Efron 1979): clips are drawn again, with replacement, and the metric recomputed.
 
 A resample is a count per clip, so every metric that is a ratio of sums over clips is one matrix product; correlation
 is one of centred moments. Paired comparisons draw the same clips for both sides.
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 Interval = tuple[float, float] | None
 LEVEL = 0.95
 CHUNK = 1 << 22
-"""Most draws held in memory at once."""
+"""Most draws in memory at a time, clips times resamples."""
 
 
 def sums(columns: Sequence[Floats], bootstrap: Bootstrap) -> Floats:
-    """Sum of each column over the clips of each resample: (resamples, columns). Same seed, same clips drawn."""
+    """Sum each column, (clips,), over the clips of each resample; return (resamples, columns). Equal seeds draw equal clips."""
     table = np.array(columns).T  # (clips, columns)
     with np.errstate(over="ignore", invalid="ignore"):  # of absurd answers: the metric is then undefined
         return np.concatenate([counts @ table for counts in _draws(len(table), bootstrap)])
 
 
 def _draws(n: int, bootstrap: Bootstrap) -> Iterable[Floats]:
-    """How often each clip is drawn, (resamples, clips), in parts that fit; a draw that is one part is kept for the next."""
+    """Return how often each clip is drawn, (resamples, clips), in parts that fit in memory; a draw of one part is cached."""
     size = max(1, CHUNK // n)
     return (
         (_one_draw(n, bootstrap.resamples, bootstrap.seed),)
@@ -59,7 +59,7 @@ def _counts(rng: np.random.Generator, n: int, rows: int) -> Floats:
 
 
 def difference_interval(hits: Bools, others: Bools, scope: Bools, bootstrap: Bootstrap) -> Interval:
-    """Of the difference of two accuracies on the same clips."""
+    """Return the 95 % interval of the difference of two accuracies on the clips in `scope`; all inputs are (clips,)."""
     if not scope.any():
         return None
     inside = scope.astype(np.float64)
@@ -68,7 +68,7 @@ def difference_interval(hits: Bools, others: Bools, scope: Bools, bootstrap: Boo
 
 
 def percentiles(values: Floats) -> Interval:
-    """The middle 95 %; `None` if fewer than half of the resamples define the metric."""
+    """Return the ends of the middle 95 % of (resamples,); `None` if fewer than half of the resamples define the metric."""
     defined = values[np.isfinite(values)]
     if 2 * len(defined) < len(values) or not len(defined):
         return None
@@ -77,7 +77,7 @@ def percentiles(values: Floats) -> Interval:
 
 
 def two_sided(gains: Floats) -> float | None:
-    """P-value of no difference: twice the smaller share of resamples on either side of 0, the sample itself counted in.
+    """Return the p-value of no difference: twice the smaller share of resamples, (resamples,), on either side of 0.
 
     `None` if fewer than half of the resamples define the difference.
     """

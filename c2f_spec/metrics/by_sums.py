@@ -1,4 +1,4 @@
-"""Every metric as a function of sums over clips: hits, errors, moments, or the four cells of a table.
+"""Compute every metric from sums over clips: of hits, errors, moments, or the four cells of a table (METHOD 4.1, 4.2).
 
 So a resample of the clips is a row of sums (`bootstrap.sums`), and one draw of clips serves all metrics, all seeds and
 both sides of a comparison.
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 Has0 = Literal["Has0_acc_2", "Has0_F1"]
 HAS0: tuple[Has0, ...] = ("Has0_acc_2", "Has0_F1")
-"""Of `mosi`, beside its primary metrics: all clips, where 0 counts as positive (METHOD 4.1)."""
+"""Metrics of `mosi` beside the primary ones: of all clips, where 0 counts as positive (METHOD 4.1)."""
 
 
 def align(rows: Rows, first: Rows, dataset: Dataset) -> list[Mapping[str, Any]]:
-    """The rows in the order of `first`'s clips. Raises `InvalidData` if the clips differ."""
+    """Return the rows in the order of the clips of `first`. Raise `InvalidData` if the clips differ."""
     by_id = {row["id"]: row for row in rows}
     if len(by_id) != len(rows) or by_id.keys() != {row["id"] for row in first}:
         raise InvalidData(f"the predictions on `{dataset.name}` are not of the same clips")
@@ -39,7 +39,7 @@ def align(rows: Rows, first: Rows, dataset: Dataset) -> list[Mapping[str, Any]]:
 def columns(
     side: Arrays, metric: Metric | Has0, dataset: Dataset, policy: Policy, scope: Bools
 ) -> list[Floats]:
-    """What a clip adds to the sums that `values` reads, each (clips,); zeros outside of `scope`.
+    """Return what each clip adds to the sums that `values` reads, each column (clips,); zeros outside of `scope`.
 
     The first column of an accuracy is 1 where the answer is right.
     """
@@ -64,7 +64,7 @@ def columns(
 
 
 def _regression(pred: Floats, true: Floats, metric: Metric | Has0, scope: Bools) -> list[Floats]:
-    """Of MAE the errors, of Corr the centred moments, each with a column of ones. Absurd answers may overflow."""
+    """Return the errors for MAE, the centred moments for Corr, and a column of ones. Absurd answers may overflow."""
     count = scope.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         if metric == "MAE":
@@ -75,7 +75,7 @@ def _regression(pred: Floats, true: Floats, metric: Metric | Has0, scope: Bools)
 
 
 def values(sums: Floats, metric: Metric | Has0) -> Floats:
-    """The metric of each row of sums: (rows, columns of the metric) -> (rows,). NaN where it is undefined."""
+    """Compute the metric of each row of sums: (rows, columns of the metric) -> (rows,), NaN where it is undefined."""
     with np.errstate(divide="ignore", invalid="ignore"):
         if metric == "Corr":
             p, t, pp, tt, pt, n = sums.T

@@ -1,4 +1,4 @@
-"""How much better one model is than another on the same clips: the difference, its interval, and a test.
+"""Compare two models on the same clips: the difference of a metric, its interval, and a test.
 
 Both sides and all seeds are drawn together: a clip that is drawn is drawn for all. Accuracies of one run each are tested
 by McNemar's exact test; MAE, Corr, F1, and everything that several seeds are the mean of, by the paired bootstrap: twice
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 
 class Discordant(NamedTuple):
-    """Clips that one side alone has right."""
+    """Counts of clips that one side alone has right."""
 
     ours: int
     theirs: int
 
     @property
     def p(self) -> float:
-        """Two-sided; 1 if no clip differs."""
+        """Return the two-sided p-value of McNemar's exact test; 1 if no clip differs."""
         return mcnemar_exact(self.ours, self.theirs)
 
 
 def mcnemar_exact(ours: int, theirs: int) -> float:
-    """2 P(X <= min(ours, theirs)) of a binomial X of `ours + theirs` throws of a coin, at most 1."""
+    """Return McNemar's exact p: 2 P(X <= min(ours, theirs)) of X ~ Binomial(ours + theirs, 1/2), at most 1."""
     n, least = ours + theirs, min(ours, theirs)
     k = np.arange(1, least + 1, dtype=np.float64)
     log_chosen = np.concatenate([[0.0], np.cumsum(np.log((n - k + 1) / k))])  # of n, 0 to `least`
@@ -52,7 +52,7 @@ MCNEMAR, BOOTSTRAP = "McNemar, exact", "paired bootstrap"
 
 
 class Effect(NamedTuple):
-    """Means over seeds, in the metric's own units: accuracies and F1 are fractions."""
+    """The difference of two models in one metric, means over seeds; accuracies and F1 are fractions."""
 
     metric: Metric
     value: float | None
@@ -60,10 +60,10 @@ class Effect(NamedTuple):
     delta: float | None
     interval: boot.Interval
     p: float | None
-    """Two-sided."""
+    """Two-sided p-value."""
     test: str
     discordant: tuple[Discordant, ...]
-    """Of an accuracy, for each seed: clips that one side alone has right."""
+    """One entry a seed; empty unless the metric is an accuracy."""
     clips: int
     seeds: int
 
@@ -71,7 +71,7 @@ class Effect(NamedTuple):
 def effect(
     pairs: Sequence[tuple[Rows, Rows]], metric: Metric, dataset: Dataset, policy: Policy, bootstrap: Bootstrap
 ) -> Effect:
-    """`pairs` are a seed's predictions and the baseline's. The value of a metric is its mean over seeds."""
+    """Compare pairs of a seed's predictions and the baseline's in one metric. Raise `InvalidData` if the clips differ."""
     ours, theirs = zip(*pairs, strict=True)
     return effects(ours, theirs, (metric,), dataset, policy, bootstrap)[0]
 
@@ -84,7 +84,7 @@ def effects(
     policy: Policy,
     bootstrap: Bootstrap,
 ) -> tuple[Effect, ...]:
-    """One for each metric, all from the same resamples. Each side is the runs of its seeds, equally many or not.
+    """Compare two sides in each metric, all from the same resamples. A side is the runs of its seeds, equally many or not.
 
     With `parsed_only`, on the clips that all runs answered. Raises `InvalidData` if the clips differ.
     """
@@ -140,7 +140,7 @@ def _effect(
 
 
 def _discordant(ours: Sequence[Bools], theirs: Sequence[Bools]) -> tuple[Discordant, ...]:
-    """For each seed of ours, against the baseline's of the same place, or its only one."""
+    """Count for each seed of ours, against the baseline's seed of the same place, or its only one."""
     if len(theirs) not in (1, len(ours)):
         return ()
     others = theirs if len(theirs) == len(ours) else [theirs[0]] * len(ours)
@@ -150,7 +150,7 @@ def _discordant(ours: Sequence[Bools], theirs: Sequence[Bools]) -> tuple[Discord
 
 
 def _means(table: Floats, metric: Metric, width: int, seeds: int) -> tuple[Floats, Floats]:
-    """The metric of both sides, mean over seeds, of each row of sums."""
+    """Return the metric of both sides, mean over seeds: (rows, columns) -> (rows,) each."""
     found = [values(table[:, i : i + width], metric) for i in range(0, table.shape[1], width)]
     return np.mean(found[:seeds], axis=0), np.mean(found[seeds:], axis=0)
 

@@ -1,4 +1,4 @@
-"""Where a model errs: its answers by class of the label, and how its scores relate to the labels."""
+"""Describe where a model errs: its answers by class of the label, and how its scores relate to the labels."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from c2f_spec.spec.datasets import Dataset
 
 BINS = 10
-"""Of the scale, equally wide."""
+"""Parts of the scale, equally wide."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """`counts[i][j]`: clips of class i that were answered j; the last column has no score."""
+    """A confusion matrix: `counts[i][j]` clips of class i were answered j; the last column counts answers without a score."""
 
     classes: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
@@ -32,14 +32,14 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Clips whose score lies in one part of the scale."""
+    """The clips whose score lies in one part of the scale; values in units of the labels."""
 
     score: float
     """Mean score."""
     label: float
     """Mean label; of a calibrated model, the score."""
     error: float
-    """1.96 standard errors of the mean label; 0 of a single clip."""
+    """1.96 standard errors of the mean label; 0 for a single clip."""
     clips: int
 
 
@@ -47,15 +47,15 @@ class Bin:
 class Calibration:
     bins: tuple[Bin, ...]
     slope: float | None
-    """Of the labels over the scores, by least squares: below 1, scores are too extreme; above, too timid."""
+    """Slope of the labels over the scores, by least squares: below 1, scores are too extreme; above, too timid."""
     bias: float | None
     """Mean score minus mean label."""
     outside: int
-    """Scores beyond the scale, counted in its first or last part."""
+    """Count of scores beyond the scale, which are in its first or last part."""
 
 
 def confusions(runs: Sequence[Rows], dataset: Dataset) -> tuple[Confusion, Confusion]:
-    """By polarity, and by the family's finest classes; all runs together."""
+    """Return the matrices by polarity and by the family's finest classes (METHOD 1.4, 4.1, 4.2), all runs together."""
     true, pred, parsed = _pool(runs)
     scaled_true = to_family(true, dataset)
     scaled = to_family(np.where(parsed, pred, 0.0), dataset)
@@ -67,7 +67,7 @@ def confusions(runs: Sequence[Rows], dataset: Dataset) -> tuple[Confusion, Confu
 
 
 def calibration(runs: Sequence[Rows], dataset: Dataset) -> Calibration:
-    """Of the answers that have a score; all runs together."""
+    """Return the calibration of the answers that have a score, all runs together."""
     true, pred, parsed = _pool(runs)
     true, pred = true[parsed], pred[parsed]
     places = np.clip(

@@ -1,4 +1,4 @@
-"""Accuracies and F1 of two families of data sets, from scores in the family's range (METHOD 4.1, 4.2).
+"""Compute accuracies and F1 of two families of data sets from scores in the family's range (METHOD 4.1, 4.2).
 
 Definitions are those of MMSA, `utils/metricsTop.py` (`__eval_mosei_regression`, `__eval_sims_regression`), so that
 numbers can be set beside published ones: `mosi` rounds half to even and leaves neutral labels out of Acc2; `sims`
@@ -38,33 +38,33 @@ MMSA_KEYS: dict[Family, dict[str, str]] = {
         "Acc5": "Mult_acc_5", "Acc3": "Mult_acc_3", "Acc2": "Mult_acc_2", "F1": "F1_score", "MAE": "MAE", "Corr": "Corr",
     },
 }  # fmt: skip
-"""What MMSA calls the numbers that it returns."""
+"""MMSA's name of each metric, by ours."""
 
 
 def polarity(scores: Floats, family: Family) -> Ints:
-    """-1, 0 or 1 by the family's three classes (METHOD 1.4)."""
+    """Return -1, 0 or 1 by the family's three classes (METHOD 1.4); (clips,) -> (clips,)."""
     if family == "mosi":
         return np.sign(scores).astype(np.int64)
     return _bins(to_float32(scores), ACC3_EDGES) - 1
 
 
 def to_float32(scores: Floats) -> Singles:
-    """In the precision of the reference; what would not fit lies beyond every class anyway."""
+    """Convert to the precision of the reference. What would not fit lies beyond every class anyway."""
     return np.clip(scores, -1e9, 1e9).astype(np.float32)
 
 
 def is_positive(scores: Floats | Singles) -> Bools:
-    """The positive class of Acc2, in both families. A prediction of exactly 0 is not positive, as in MMSA."""
+    """Return which scores are in the positive class of Acc2, in both families. Exactly 0 is not positive, as in MMSA."""
     return scores > 0
 
 
 def in_acc2(true: Floats | Singles, family: Family) -> Bools:
-    """The clips that Acc2 is about: in `mosi` those whose label is not neutral (METHOD 4.4), in `sims` all."""
+    """Return which clips count in Acc2: in `mosi` those whose label is not neutral (METHOD 4.4), in `sims` all."""
     return true != 0 if family == "mosi" else np.ones(len(true), dtype=bool)
 
 
 def class_metrics(scores: Floats, labels: Floats, family: Family) -> dict[str, float | None]:
-    """Accuracies and F1, as fractions; `None` where the family has no such number or no clip defines it."""
+    """Return accuracies and F1 as fractions; `None` where the family has no such metric or no clip defines it."""
     pred, true = to_float32(scores), to_float32(labels)
     scope = in_acc2(true, family)
     two_pred, two_true = is_positive(pred)[scope], is_positive(true)[scope]
@@ -94,7 +94,7 @@ def class_metrics(scores: Floats, labels: Floats, family: Family) -> dict[str, f
 
 
 def class_hits(scores: Floats, labels: Floats, classes: int, family: Family) -> Bools:
-    """Which clips are in the right one of so many classes (3, 5 or 7, as the family has them)."""
+    """Return which clips are in the right one of 3, 5 or 7 classes, as the family has them."""
     pred, true = to_float32(scores), to_float32(labels)
     if family == "sims":
         edges = {3: ACC3_EDGES, 5: ACC5_EDGES}[classes]
@@ -105,7 +105,7 @@ def class_hits(scores: Floats, labels: Floats, classes: int, family: Family) -> 
 
 
 def fine_classes(labels: Floats, scores: Floats, family: Family) -> tuple[tuple[str, ...], Ints, Ints]:
-    """Names of the family's finest classes (Acc7, Acc5), and the class of each label and score, from 0."""
+    """Return names of the family's finest classes (Acc7, Acc5), and the class of each label and score, from 0."""
     if family == "sims":
         strengths = ("strong −", "weak −", "neutral", "weak +", "strong +")
         return strengths, _bins(to_float32(labels), ACC5_EDGES), _bins(to_float32(scores), ACC5_EDGES)
@@ -116,12 +116,12 @@ def fine_classes(labels: Floats, scores: Floats, family: Family) -> tuple[tuple[
 
 
 def share(hits: Bools) -> float | None:
-    """Mean of booleans; `None` of none."""
+    """Return the share of true values; `None` for an empty array."""
     return float(np.mean(hits)) if len(hits) else None
 
 
 def f1(pred: Bools, true: Bools, *, macro: bool = False) -> float | None:
-    """F1 over both classes, weighted by their support or, `macro`, plain over the classes that occur.
+    """Return F1 over both classes, weighted by their support or, with `macro`, unweighted over the classes that occur.
 
     As `sklearn.metrics.f1_score` with `average="weighted"` or `"macro"`; a class without a hit counts 0.
     """
@@ -138,7 +138,7 @@ def f1(pred: Bools, true: Bools, *, macro: bool = False) -> float | None:
 
 
 def correlation(pred: Floats, true: Floats) -> float | None:
-    """Pearson's; `None` if either side is constant or there are fewer than two clips."""
+    """Return Pearson's correlation; `None` if either side is constant or there are fewer than two clips."""
     if len(true) < 2 or is_constant(pred) or is_constant(true):
         return None
     p, t = centre(pred), centre(true)
@@ -147,21 +147,21 @@ def correlation(pred: Floats, true: Floats) -> float | None:
 
 
 def is_constant(values: Floats) -> bool:
-    """In the precision of the reference: what differs in later digits only has no correlation worth the name."""
+    """Check for a single value in the precision of the reference: noise in later digits has no meaningful correlation."""
     with np.errstate(over="ignore"):
         singles = values.astype(np.float32)
     return bool(singles.min() == singles.max())
 
 
 def centre(values: Floats) -> Floats:
-    """With mean 0, and first brought to at most 1 in size: correlation does not mind, and squares cannot overflow."""
+    """Scale to at most 1 in size, then to mean 0: correlation does not change, and squares cannot overflow."""
     scaled = values / max(1.0, float(np.max(np.abs(values))))
     moved: Floats = scaled - scaled.mean()
     return moved
 
 
 def mean_error(pred: Floats, true: Floats) -> float | None:
-    """Mean absolute error; `None` of no clips, or if an absurd answer makes it too large for a float."""
+    """Return the mean absolute error; `None` without clips, or if an absurd answer makes it too large for a float."""
     if not len(true):
         return None
     with np.errstate(over="ignore"):
@@ -170,7 +170,7 @@ def mean_error(pred: Floats, true: Floats) -> float | None:
 
 
 def determination(pred: Floats, true: Floats) -> float | None:
-    """R squared, as `sklearn.metrics.r2_score`; `None` if the labels are constant or fewer than two."""
+    """Return R squared as `sklearn.metrics.r2_score` does; `None` if the labels are constant or fewer than two."""
     if len(true) < 2 or is_constant(true):
         return None
     with np.errstate(over="ignore", under="ignore"):
@@ -179,11 +179,11 @@ def determination(pred: Floats, true: Floats) -> float | None:
 
 
 def _rounded(scores: Singles, bound: int) -> Singles:
-    """Half to even, as `numpy.round`: 0.5 is 0, 1.5 is 2, 2.5 is 2."""
+    """Round half to even, as `numpy.round`: 0.5 is 0, 1.5 is 2, 2.5 is 2."""
     rounded: Singles = np.rint(np.clip(scores, -bound, bound))
     return rounded
 
 
 def _bins(scores: Singles, edges: tuple[float, ...]) -> Ints:
-    """Right-closed: a score on an edge belongs to the lower class."""
+    """Return right-closed bins: a score on an edge belongs to the lower class."""
     return np.digitize(np.clip(scores, -1, 1), np.array(edges, dtype=np.float32), right=True)

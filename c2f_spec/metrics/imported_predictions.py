@@ -1,4 +1,4 @@
-"""Predictions of another code base, for `evaluate.import`: lines of {"id", "prediction"}, and "label", "output" if it likes.
+"""Read predictions of another code base, for `evaluate.import`: JSON lines of "id", "prediction", and optional "label", "output".
 
 Ids are those of the clips, as the prepared data set has them; a prediction is in the units of its labels, or `null` if
 the answer could not be read.
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE = "predictions.jsonl"
-"""What it is called where it is staged."""
+"""Name of the file in the staged copy."""
 FORM = 'a line is {"id": …, "prediction": number or null}'
 
 
 class Imported(NamedTuple):
-    """What another model answered to a clip."""
+    """Another model's answer to a clip."""
 
     prediction: float | None
     label: float | None
-    """Which it thinks the clip has, if it says so."""
+    """The label of the clip according to the file, if it has one."""
     output: str
 
 
 def read_imported(path: Path) -> dict[str, Imported]:
-    """By id. Raises `InvalidData` with the line that is none, or that names a clip again."""
+    """Return predictions by id. Raise `InvalidData` that names an invalid line or a duplicate id."""
     found: dict[str, Imported] = {}
     try:
         with path.open(encoding="utf-8-sig") as file:

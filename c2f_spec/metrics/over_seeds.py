@@ -1,4 +1,4 @@
-"""One experiment run with several seeds, as one row: mean and standard deviation over seeds, interval over clips."""
+"""Combine the runs of several seeds: mean and standard deviation over seeds, interval over clips."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 
 class OverSeeds(NamedTuple):
-    """Accuracies and F1 are fractions. `None` where the metric is undefined for any seed."""
+    """A metric over seeds; accuracies and F1 are fractions. `None` where it is undefined for any seed."""
 
     mean: float | None
     deviation: float | None
-    """Standard deviation (of a sample) over seeds; `None` of one seed."""
+    """Standard deviation (of a sample) over seeds; `None` for one seed."""
     interval: boot.Interval
-    """95 % of the mean, over clips: the seeds are those that were run, and are not drawn again."""
+    """95 % interval of the mean, over clips. Seeds are not drawn again."""
     each: tuple[float | None, ...]
-    """Of each seed."""
+    """The metric of each seed."""
 
 
 def over_seeds(
     runs: Sequence[Rows], metrics: Sequence[Metric], dataset: Dataset, policy: Policy, bootstrap: Bootstrap
 ) -> Mapping[Metric, OverSeeds]:
-    """`runs` are the predictions of each seed. With `parsed_only`, of each run the clips that it answered.
+    """Return each metric over the runs of all seeds. With `parsed_only`, a run counts on the clips that it answered.
 
     Raises `InvalidData` if the clips differ.
     """

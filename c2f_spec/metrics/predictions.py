@@ -1,4 +1,4 @@
-"""A file of predictions, anybody's, to its metrics.
+"""Compute the metrics of a file of predictions from any source.
 
 A line is `{"id", "label", "prediction"}`: both in the units of the annotations, the prediction `null` if the answer could
 not be read. What our own evaluation writes is read too; there the prediction is called `score`.
@@ -28,16 +28,16 @@ ADDITIONAL = {
     "mosi": {"Acc3": "Mult_acc_3", "F1_macro": "F1_macro", "Has0_acc_2": "Has0_acc_2", "Has0_F1": "Has0_F1_score"},
     "sims": {"F1_macro": "F1_macro", "Acc2_non0": "Acc2_non0", "Acc2_weak": "Mult_acc_2_weak", "R2": "R_squre"},
 }  # fmt: skip
-"""Numbers beside the primary ones (METHOD 4.4), by MMSA's names where it has them, its spelling included."""
+"""Metrics beside the primary ones (METHOD 4.4), by MMSA's names where it has them, its spelling included."""
 
 ESCAPED = re.compile("[\udc80-\udcff]")
-"""What Python makes of bytes that are not UTF-8, so that the line can be named."""
+"""Characters that Python reads in place of bytes that are not UTF-8, so that a message can name the line."""
 SHOWN = 40
 """Characters of a wrong value in a message."""
 
 
 def read_predictions(path: Path, lowest: float = -math.inf, highest: float = math.inf) -> Arrays:
-    """Raises `InvalidSpec` at the first line that is not a prediction, names a clip again, or has a label beyond the two."""
+    """Read predictions. Raise `InvalidSpec` at the first invalid line, duplicate id, or label out of [`lowest`, `highest`]."""
     pred, true, seen = [], [], set()
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
@@ -84,7 +84,7 @@ def _row(line: str, place: str) -> tuple[str | int, float, float | None]:
 
 
 def format_value(value: Any) -> str:
-    """A value as JSON, cut to what a message can hold."""
+    """Return a value as JSON, cut to what a message can hold."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
 
@@ -97,7 +97,7 @@ def _invalid(place: str, problem: str, hint: str = FORM) -> InvalidSpec:
 
 
 def parse_range(word: str) -> tuple[Dataset, float]:
-    """What `mosi`, `sims` or `LOW:HIGH` says of a file's range, and its middle. Raises `UsageError`.
+    """Parse `mosi`, `sims` or `LOW:HIGH` into the range of a file and its middle. Raise `UsageError` if it is invalid.
 
     A range of its own is taken to the middle and scaled to that of `mosi`, for the classes; errors stay in its units.
     """
@@ -116,7 +116,7 @@ def parse_range(word: str) -> tuple[Dataset, float]:
 
 
 def score_file(path: Path, family: str, bootstrap: Bootstrap | None = None) -> dict[str, Any]:
-    """Metrics of a file by the primary policy, with the two others beside it (METHOD 4.4, 4.5).
+    """Compute the metrics of a file by the primary policy, and by the two others (METHOD 4.4, 4.5).
 
     Returns `{"n", "n_parsed", "coverage", "family", "metrics", "additional", "parsed_only", "neutral_fill"}`, and
     `"intervals"` with a bootstrap. Accuracies and F1 are fractions; an undefined number is `None`.
@@ -149,6 +149,6 @@ def score_file(path: Path, family: str, bootstrap: Bootstrap | None = None) -> d
 
 
 def _named(found: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    """By MMSA's names. `F1_score` is the primary F1 of every family: weighted, over the classes of Acc2."""
+    """Return metrics by MMSA's names. `F1_score` is the primary F1 of every family: weighted, over the classes of Acc2."""
     named = {theirs: found[ours] for ours, theirs in names.items() if ours in found}
     return {**named, "F1_score": found["F1"]} if "F1" in found else named

@@ -1,4 +1,4 @@
-"""Predictions of one model on one data set → every number that `score` and `report` print (METHOD 4.4, 4.5).
+"""Compute every number that `score` and `report` print of one model on one data set (METHOD 4.4, 4.5).
 
 Accuracies, rates and F1 are fractions; MAE and Corr are in the data set's units. `None` is an undefined value (a
 constant prediction has no correlation) and is printed "n/a"; it is never 0 and never left out.
@@ -49,7 +49,7 @@ def score(
     tags: bool = True,
     clips: int | None = None,
 ) -> dict[str, Any]:
-    """All metrics of `rows`, with 95 % intervals over clips if `bootstrap` is given.
+    """Compute all metrics of `rows`, with 95 % intervals over clips if `bootstrap` is set.
 
     `tags`: the answers were asked for a polarity; without, its accuracy is undefined rather than 0.
     `clips`: clips that the split has, if more than were answered; the coverage is of these.
@@ -76,7 +76,7 @@ def score(
 
 
 def all_metrics(data: Arrays, dataset: Dataset, policy: Policy) -> dict[str, Any]:
-    """Every metric of predictions against labels."""
+    """Compute every metric of predictions against labels (METHOD 4.1, 4.2)."""
     pred, true = fill_unparsable(data, dataset, policy)
     return {
         **class_metrics(to_family(pred, dataset), to_family(true, dataset), dataset.family),
@@ -92,7 +92,7 @@ def difference(
     policy: Policy = "worst_case",
     bootstrap: Bootstrap | None = None,
 ) -> dict[str, Any]:
-    """Acc2 of `rows` minus that of `others` on the same clips, with its paired 95 % interval.
+    """Compute Acc2 of `rows` minus that of `others` on the same clips, with its paired 95 % interval.
 
     With `parsed_only`, on the clips that both answered. Raises `InvalidData` if the clips are not the same.
     """
@@ -115,14 +115,14 @@ def difference(
 
 
 def majority_rows(rows: Rows, dataset: Dataset) -> list[dict[str, Any]]:
-    """The same clips, all answered with the larger Acc2 class of their own labels: the bar a model must pass."""
+    """Return predictions that answer every clip with the larger Acc2 class of these labels: the bar a model must pass."""
     _, positive = _majority(to_arrays(rows).true, dataset)
     constant = dataset.high if positive else dataset.low
     return [{"id": row["id"], "label": row["label"], "score": constant} for row in rows]
 
 
 def _majority(true: Floats, dataset: Dataset) -> tuple[float | None, bool]:
-    """Acc2 of always answering the larger class, and whether that is the positive one."""
+    """Return Acc2 of always answering the larger class, and whether that is the positive one."""
     positive = share(is_positive(true)[in_acc2(true, dataset.family)])
     return (None, False) if positive is None else (max(positive, 1 - positive), positive > 0.5)
 
@@ -138,14 +138,14 @@ def _regression(pred: Floats, true: Floats, dataset: Dataset) -> dict[str, float
 
 
 def _clip_sims(pred: Floats, true: Floats, dataset: Dataset) -> tuple[Floats, Floats]:
-    """MMSA clips both sides of SIMS for everything and leaves MOSI's as they are (METHOD 4.1, 4.2)."""
+    """Clip both sides of SIMS and leave MOSI's as they are, as MMSA does (METHOD 4.1, 4.2)."""
     if dataset.family == "mosi":
         return pred, true
     return np.clip(pred, dataset.low, dataset.high), np.clip(true, dataset.low, dataset.high)
 
 
 def _answers(rows: Rows, data: Arrays, dataset: Dataset, *, tags: bool) -> dict[str, float | None]:
-    """Rates of the answers themselves, whatever the policy."""
+    """Return rates of the answers themselves, which do not depend on the policy."""
     n = len(rows)
     tag = np.array([POLARITY.get(str(row.get("polarity")), 9) for row in rows], dtype=np.int64)
     right = [row.get("polarity") is not None and row.get("polarity") == row.get("true") for row in rows]
@@ -161,7 +161,7 @@ def _answers(rows: Rows, data: Arrays, dataset: Dataset, *, tags: bool) -> dict[
 
 
 def _acc2_hits(data: Arrays, dataset: Dataset, policy: Policy) -> Bools:
-    """Which clips are right in Acc2. Under `parsed_only` the caller leaves out those without a score."""
+    """Return which clips are right in Acc2. Under `parsed_only` the caller leaves out those without a score."""
     pred, true = fill_unparsable(data, dataset, "worst_case" if policy == "parsed_only" else policy)
     hits: Bools = is_positive(pred) == is_positive(true)
     return hits
@@ -170,7 +170,7 @@ def _acc2_hits(data: Arrays, dataset: Dataset, policy: Policy) -> Bools:
 def intervals(
     data: Arrays, dataset: Dataset, policy: Policy, bootstrap: Bootstrap
 ) -> dict[str, boot.Interval]:
-    """95 % over clips, of every metric of the family, all from the same resamples."""
+    """Return the 95 % interval over clips of every metric of the family, all from the same resamples."""
     names = (*METRICS[dataset.family], *(HAS0 if dataset.family == "mosi" else ()))
     scope = data.parsed if policy == "parsed_only" else np.ones(len(data.true), dtype=bool)
     if not scope.any():

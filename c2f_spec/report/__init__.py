@@ -1,4 +1,4 @@
-"""A verb over the store, not a stage: `collect` finds what is there, `html` and `markdown` show it.
+"""Report what a store holds of a plan: `collect` reads it, `outline` describes it as blocks, `html` and `markdown` render them.
 
 Finding and showing are apart: `Report` is data, and the same store content gives the same bytes. There is no clock here;
 times come from records. A stage that has not run, or failed, is shown as such, so that a partial report is honest.

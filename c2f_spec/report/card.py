@@ -1,4 +1,4 @@
-"""A trained student → its model card, for who gets the folder and nothing else.
+"""Write the model card of a trained student, for a person who gets the folder and nothing else.
 
 The head is what the hub reads: https://huggingface.co/docs/hub/model-cards.
 """
@@ -40,11 +40,11 @@ METRICS = {
     "coverage": numbers.percent,
     "n": numbers.count,
 }
-"""By name in the scores; what a family does not have is left out."""
+"""How each metric is formatted, by its name in the scores; one that a family does not have is left out."""
 
 
 def card(outputs: Outputs, variant: Variant, model: Output, prompts: Mapping[str, str]) -> str:
-    """Markdown. `model` is the stage that trained it, `prompts` what it is asked, by language."""
+    """Return the card as Markdown. `model` is the stage that trained the student, `prompts` its prompt by language."""
     results = Results(outputs, variant)
     language = variant.experiment.data.known[variant.experiment.data.train].language
     blocks = [
@@ -70,7 +70,7 @@ def card(outputs: Outputs, variant: Variant, model: Output, prompts: Mapping[str
 
 
 def _head(variant: Variant, language: str) -> str:
-    """YAML for the hub. Its values are JSON, which is YAML, so that no name of a spec becomes syntax."""
+    """Return YAML for the hub. Its values are JSON, which is YAML, so that no name of a spec becomes syntax."""
     e = variant.experiment
     base = getattr(e.student, "model", None)
     facts = {
@@ -95,7 +95,7 @@ def _introduction(variant: Variant, model: Output) -> str:
 
 
 def _results(tables: tuple[DatasetScores, ...], kind: str, variant: Variant) -> str:
-    """A row a data set. Answers without a score count as the spec says."""
+    """Return a table with a row for each data set. Answers without a score count as the spec says."""
     found = [(t, row.scores) for t in tables for row in t.rows if row.model == kind and row.scores]
     if not found:
         return "It was not evaluated."
@@ -110,7 +110,7 @@ def _results(tables: tuple[DatasetScores, ...], kind: str, variant: Variant) -> 
 
 
 def _keys(outputs: Outputs, variant: Variant, model: Output) -> str:
-    """What made it, and what evaluated it, each by its key, which names everything that went into it."""
+    """Return the keys of the stages that made and evaluated the model. A key covers everything that went into a stage."""
     made = needed(outputs.plan.stage, [model.stage.key])
     stages = [outputs.plan.stage(key) for key in variant.stages]
     own = [s for s in stages if s.key in made or model.stage.key in s.inputs.values()]

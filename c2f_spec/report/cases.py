@@ -1,4 +1,4 @@
-"""All answers to each clip, side by side: the paper's Figure 4, for every test clip and not for one that was chosen.
+"""Collect all answers to each clip, side by side: the paper's Figure 4, for every test clip and not for a chosen one.
 
 A clip was fixed by RL if the answer before was not right and the one after is; broken, the other way round. A test clip
 was hard if no model before RL was right; a training clip, if a visit found it so (`hints.jsonl`). Right is the polarity
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from c2f_spec.report.scores import Group
 
 MOST = 120_000
-"""Answers of one data set that a page holds; further models are left out, and the page says so."""
+"""Most answers of one data set on a page; further models are left out, and the page names them."""
 LONGEST = 8000
-"""Characters of an answer that are kept."""
+"""Most characters of an answer."""
 THUMBNAILS = 48
-"""Clips of one data set that are shown with picture and sound."""
+"""Most clips of one data set with picture and sound."""
 WORDS = {"base": "zero-shot", "sft": "SFT", "grpo": "GRPO"}
 TAG = re.compile(r"<(polarity|discrimination)>\s*(\w+)\s*</\1>", re.IGNORECASE)
 SCORE = re.compile(r"<(score|calibration)>\s*([-+]?\d*\.?\d+)\s*</\1>")
 
 NEUTRAL = {"mosi": 0.0, "sims": 0.1}
-"""Scores of a family up to here are neutral, the lower end left out (METHOD 4.1, 4.2)."""
+"""Largest neutral score of a family; its negative is not neutral any more (METHOD 4.1, 4.2)."""
 
 Right = Literal["0", "1", "-"]
-"""Wrong, right, no answer."""
+"""Wrong, right, or no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,18 +64,18 @@ class CaseSet:
     labels: tuple[float | None, ...]
     polarities: tuple[str, ...]
     hard: str
-    """`1` or `0` for each clip."""
+    """`1` or `0` for each clip: whether it was hard."""
     columns: tuple[Column, ...]
     trio: tuple[int, ...]
-    """Columns that are shown at first: zero-shot, before RL, after RL, those that there are."""
+    """Indices of the columns that the page opens with: zero-shot, before RL, after RL, as far as they exist."""
     left_out: tuple[str, ...]
-    """Models that did not fit."""
+    """Titles of the models that did not fit."""
     thumbnails: Mapping[int, Thumbnail] = field(repr=False)
-    """By the number of the clip."""
+    """Index of the clip → its picture and sound."""
 
 
 def case_sets(found: Sequence[Group], outputs: Outputs) -> tuple[CaseSet, ...]:
-    """One for each evaluated data set with answers, then the training clips that RL looked at."""
+    """Return a set for each evaluated data set with answers, then the training clips that RL answered."""
     names = dict.fromkeys(
         name for g in found if (e := g.variants[0].experiment.evaluate) is not None for name in e.datasets
     )
@@ -156,7 +156,7 @@ def _right(row: Mapping[str, Any], neutral: float) -> Right:
 
 
 def _trio(columns: Sequence[Column]) -> tuple[int, ...]:
-    """Zero-shot, then what RL began with, then what it made, of one experiment where it has them."""
+    """Return the columns of zero-shot, of RL's start model and of its result, as far as they exist."""
     after = next((i for i, c in enumerate(columns) if c.checkpoint == "grpo"), None)
     sft = [i for i, c in enumerate(columns) if c.checkpoint == "sft"]
     before = next((i for i in reversed(sft) if after is None or i < after), sft[0] if sft else None)
@@ -165,7 +165,7 @@ def _trio(columns: Sequence[Column]) -> tuple[int, ...]:
 
 
 def _kinds(columns: Sequence[Column], trio: Sequence[int], hard: str) -> list[list[int]]:
-    """Clips by what became of them: fixed, broken, hard, and all."""
+    """Return the indices of clips that were fixed, broken or hard, and of all."""
     places = range(len(hard))
     found = [[], [], [i for i in places if hard[i] == "1"], list(places)]
     if len(trio) > 1:
@@ -181,7 +181,7 @@ def _thumbnails(
     clips: Mapping[str, Mapping[str, Any]],
     prepared: Output | None,
 ) -> dict[int, Thumbnail]:
-    """Of the first clips of each kind in turn: chosen by rule, not by beauty."""
+    """Return pictures and sound of the first clips of each kind in turn: chosen by rule, not by beauty."""
     turns = dict.fromkeys(i for i in chain.from_iterable(zip_longest(*kinds)) if i is not None)
     found = {}
     for i in list(turns)[:THUMBNAILS]:
@@ -192,7 +192,7 @@ def _thumbnails(
 
 
 def _training_set(found: Sequence[Group], outputs: Outputs) -> CaseSet | None:
-    """Clips of `rollouts.jsonl` of the first experiment that has one: the teacher's chain, and the student's answers."""
+    """Return the clips of the first `rollouts.jsonl`, with the teacher's chain and the student's answers."""
     for group in found:
         variant = group.variants[0]
         one = outputs.find(variant, "grpo")
@@ -240,7 +240,7 @@ def _rollout_set(
 
 
 def _first_answers(rollouts: Iterable[Mapping[str, Any]], *, hinted: bool) -> dict[str, str]:
-    """The first answer of each clip with, or without, a hint."""
+    """Return clip → its first answer with, or without, a hint."""
     found: dict[str, str] = {}
     for row in rollouts:
         if bool(row.get("hinted")) is hinted:
@@ -249,7 +249,7 @@ def _first_answers(rollouts: Iterable[Mapping[str, Any]], *, hinted: bool) -> di
 
 
 def _unparsed_column(title: str, texts: Sequence[str], true: Sequence[str]) -> Column:
-    """Answers of which nobody kept what was read from them: the tag and the score as they stand there."""
+    """Return a column of answers that were stored unparsed: tag and score are read from the text."""
     scores, right = [], []
     for text, polarity in zip(texts, true, strict=True):
         tag, score = TAG.search(text), SCORE.search(text)

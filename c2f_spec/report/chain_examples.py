@@ -1,4 +1,7 @@
-"""Chains and answers to read, each with its clip. The first of each kind in file order: chosen by rule, not by beauty."""
+"""Collect the filters' funnel, and chains and answers to read, each with its clip.
+
+Examples are the first of each kind in file order: chosen by rule, not by beauty.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +20,17 @@ if TYPE_CHECKING:
     from c2f_spec.report.outputs import Output, Outputs
 
 
+COUNT = 3
+"""Examples of each kind."""
+LONGEST = 4000
+"""Most characters of a text."""
+LAST_FIRST = ("grpo", "sft", "base")
+
+Row = dict[str, Any]
+
+
 def funnel(outputs: Outputs, variant: Variant) -> Funnel | None:
-    """`None` if the variant filters nothing."""
+    """Return how many chains each filter dropped; `None` if the variant filters nothing."""
     found = outputs.find(variant, "filter")
     if found is None:
         return None
@@ -47,16 +59,8 @@ def _map(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-COUNT = 3
-LONGEST = 4000
-"""Characters of a text that are shown."""
-ORDER = ("grpo", "sft", "base")
-
-Row = dict[str, Any]
-
-
 def kept_chains(outputs: Outputs, variant: Variant) -> Examples | None:
-    """The first kept chain of each polarity. `None` if the variant filters nothing."""
+    """Return the first kept chain of each polarity; `None` if the variant filters nothing."""
     found = outputs.find(variant, "filter")
     if found is None:
         return None
@@ -68,7 +72,7 @@ def kept_chains(outputs: Outputs, variant: Variant) -> Examples | None:
 
 
 def dropped_chains(outputs: Outputs, variant: Variant) -> Examples | None:
-    """The first chain that each filter dropped. `None` if the variant filters nothing."""
+    """Return the first chain that each filter dropped; `None` if the variant filters nothing."""
     found = outputs.find(variant, "filter")
     if found is None:
         return None
@@ -83,13 +87,13 @@ def dropped_chains(outputs: Outputs, variant: Variant) -> Examples | None:
 
 
 def answers(outputs: Outputs, variant: Variant) -> Examples | None:
-    """Answers of the last checkpoint on the training data set's test split. `None` if nothing is evaluated."""
+    """Return answers of the last checkpoint on the training data set's test split; `None` if nothing is evaluated."""
     asked = variant.experiment.evaluate
     if asked is None:
         return None
     train = variant.experiment.data.train
     dataset = train if train in asked.datasets else asked.datasets[0]
-    checkpoint = next(c for c in ORDER if c in asked.checkpoints)
+    checkpoint = next(c for c in LAST_FIRST if c in asked.checkpoints)
     found = outputs.find(variant, "evaluate", checkpoint=checkpoint, dataset=dataset)
     if found is None:
         return None
@@ -114,7 +118,7 @@ def _describe_outcome(row: Row) -> str:
 
 
 def _select_varied(rows: Iterable[Row], kind: Callable[[Row], Any]) -> list[Row]:
-    """The first row of each kind, then the next ones, `COUNT` in all and in file order."""
+    """Return the first row of each kind, then the next ones, `COUNT` in all and in file order."""
     seen: set[Any] = set()
     first: list[tuple[int, Row]] = []
     rest: list[tuple[int, Row]] = []

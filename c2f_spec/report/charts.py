@@ -1,4 +1,6 @@
-"""Charts as inline SVG: lines over steps, dots with intervals, stacked bars. Colours come from the page's style.
+"""Draw charts as inline SVG: curves, intervals, stacked bars, matrices, scatter plots, the timeline.
+
+Colours come from the page's style.
 
 Every chart is drawn 360 units wide, a phone's width, so that its text is as large as the text around it there; wider
 screens show several side by side.
@@ -23,15 +25,30 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 360.0, 216.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 24.0, 34.0
 SMOOTHED = 8
-"""Points of a line up to which it is not smoothed."""
+"""Number of points up to which a line is not smoothed."""
 WEIGHT = 0.6
-"""Of what came before, in a smoothed line; the page's script draws it with another (figures.js)."""
+"""Weight of the mean so far in a smoothed line; a person changes it by the page's slider (figures.js)."""
 MARKED = 80
-"""Points of a line up to which each is marked."""
+"""Number of points up to which each is marked."""
+COLOURS = {
+    "prepare": 6,
+    "distil": 5,
+    "filter": 5,
+    "sft": 4,
+    "merge": 4,
+    "grpo": 2,
+    "evaluate": 1,
+    "baseline": 3,
+}
+"""Colour of each kind of stage: preparation, training and evaluation differ."""
+NAME = 13.0
+"""Least distance between the base lines of two names."""
+IDLE = 0.04
+"""Share of the busy time to which a longer pause between stages is shortened."""
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
-    """Round numbers from at or below `low` to at or above `high`: steps of 1, 2 or 5 times a power of ten."""
+    """Return round numbers from at or below `low` to at or above `high`: steps of 1, 2 or 5 times a power of ten."""
     size = max(abs(low), abs(high))
     if not 1e-12 < size < math.inf:
         return [0.0, 0.5, 1.0]
@@ -46,7 +63,7 @@ def ticks(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def line_chart(chart: Chart) -> Html:
-    """Series over steps, with grid, both axes named, and each point's value for the pointer."""
+    """Draw series over steps, with grid, named axes, and the value of each point as its title."""
     values = [v for s in chart.series for _, v in s.points if v is not None]
     values += [v for s in chart.series for _, *ends in s.band for v in ends]
     steps = [x for s in chart.series for x, _ in s.points]
@@ -70,7 +87,7 @@ def line_chart(chart: Chart) -> Html:
 
 
 def dot_chart(table: DatasetScores, low: float, high: float) -> Html:
-    """Acc2 of each model with its 95 % interval; the dashed line is the majority class."""
+    """Draw Acc2 of each model with its 95 % interval; the dashed line is the majority class."""
     rows = [r for r in table.rows if r.scores]
     height = 26 * len(rows) + 44.0
     x = scale(low, high, 96, WIDTH - 50)
@@ -106,7 +123,7 @@ def dot_chart(table: DatasetScores, low: float, high: float) -> Html:
 
 
 def funnel_chart(rows: Sequence[FunnelRow], filters: Sequence[str]) -> Html:
-    """One bar a row, full width: what was kept, then what each filter dropped, as shares of what entered."""
+    """Draw a bar of full width a row: the share that was kept, then that which each filter dropped."""
     height = 30.0 * len(rows) + 22
     parts = [svg_text(f"{t} %", 70 + 2.2 * t, height - 6, "middle") for t in (0, 50, 100)]
     for i, row in enumerate(rows):
@@ -128,7 +145,7 @@ def funnel_chart(rows: Sequence[FunnelRow], filters: Sequence[str]) -> Html:
 
 
 def colour(number: int) -> int:
-    """There are six; they come round again."""
+    """Return one of six colours, in turn."""
     return (number - 1) % 6 + 1
 
 
@@ -141,7 +158,7 @@ def _line(
     name: bool,
     raw: bool,
 ) -> Html:
-    """A polyline for each run of steps that have a value, and a mark for each value if they are few.
+    """Draw a polyline for each run of steps that have a value, and a mark for each value if they are few.
 
     `raw`: faint, because a smoothed line is drawn over it.
     """
@@ -165,7 +182,7 @@ def _line(
 
 
 def smooth(values: Sequence[float], weight: float = WEIGHT) -> list[float]:
-    """Mean of all values so far, each weighing `weight` of the next; the first ones without the pull of a start at 0."""
+    """Return the exponential moving average, corrected for its start at 0 (the bias correction of Adam, arXiv 1412.6980)."""
     found, mean, share = [], 0.0, 0.0
     for value in values:
         mean, share = weight * mean + (1 - weight) * value, weight * share + 1 - weight
@@ -174,7 +191,7 @@ def smooth(values: Sequence[float], weight: float = WEIGHT) -> list[float]:
 
 
 def _smoothed(series: Series, number: int, x: Callable[[float], float], y: Callable[[float], float]) -> Html:
-    """One line through all values. It is as good to smooth where they lie on the page, so the script needs no values."""
+    """Draw one line through all values. It is smoothed in page coordinates, so that the script needs no values."""
     places = [(x(s), y(v)) for s, v in series.points if v is not None]
     line = zip((a for a, _ in places), smooth([b for _, b in places]), strict=True)
     return el(
@@ -186,7 +203,7 @@ def _smoothed(series: Series, number: int, x: Callable[[float], float], y: Calla
 
 
 def _band(series: Series, number: int, x: Callable[[float], float], y: Callable[[float], float]) -> Html:
-    """A standard deviation over seeds to either side."""
+    """Draw the area of a standard deviation over seeds to either side."""
     upper = [f"{x(s):.1f},{y(high):.1f}" for s, _, high in series.band]
     lower = [f"{x(s):.1f},{y(low):.1f}" for s, low, _ in reversed(series.band)]
     return el("polygon", points=" ".join((*upper, *lower)), class_=f"band fill c{colour(number)}")
@@ -208,7 +225,7 @@ def _ends(series: Series) -> str:
 
 
 def scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
-    """Values to places."""
+    """Return the function from values to coordinates."""
     span = high - low
     return lambda value: start + (end - start) * ((value - low) / span if span else 0.5)
 
@@ -229,32 +246,12 @@ def svg_text(text: str, x: float, y: float, anchor: str, style: str = "tick") ->
 
 
 def svg_picture(parts: Sequence[Html], height: float, said: str, width: float = WIDTH) -> Html:
-    """The whole picture, with `said` for who cannot see it."""
+    """Return the whole picture, with a text alternative for people who cannot see it."""
     return el("svg", *parts, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=said)
 
 
-# Pictures of errors, shifts and time as inline SVG, 360 units wide like the curves (`svg.py`).
-
-
-COLOURS = {
-    "prepare": 6,
-    "distil": 5,
-    "filter": 5,
-    "sft": 4,
-    "merge": 4,
-    "grpo": 2,
-    "evaluate": 1,
-    "baseline": 3,
-}
-"""Of kinds of stages: what is made before training, training, and what looks at it, told apart."""
-NAME = 13.0
-"""Least distance between two names, from line to line."""
-IDLE = 0.04
-"""A pause between stages that is longer than this share of the busy time is drawn as long as this."""
-
-
 def confusion_matrix(found: Confusion, title: str) -> Html:
-    """Rows are labels, columns answers, the last those without a score; the darker, the larger the share of the row."""
+    """Draw labels as rows, answers as columns, the last for those without a score; darker is a larger share of the row."""
     k = len(found.classes)
     left, top, high = 74.0, 30.0, 26.0
     wide = (WIDTH - left - 4) / (k + 1)
@@ -285,12 +282,12 @@ def confusion_matrix(found: Confusion, title: str) -> Html:
 
 
 def shade(share: float) -> tuple[float, str]:
-    """How full the cell of a share of the row is drawn, and the style of its count, which must be legible on it."""
+    """Return the opacity of a cell with this share of its row, and the style in which its count is legible."""
     return round(0.06 + 0.8 * share, 2), "on" if share > 0.65 else "name"
 
 
 def calibration_chart(found: Calibration, low: float, high: float, title: str) -> Html:
-    """Mean label over mean score of each part of the scale; a calibrated model lies on the dashed line."""
+    """Draw mean label over mean score of each part of the scale; a calibrated model lies on the dashed line."""
     left, bottom, height = 40.0, 34.0, 248.0
     x, y = scale(low, high, left, WIDTH - 12), scale(low, high, height - bottom, 24)
     parts = [
@@ -328,7 +325,7 @@ def calibration_chart(found: Calibration, low: float, high: float, title: str) -
 
 
 def shift_chart(found: Sequence[Shift]) -> Html:
-    """In-domain against out-of-domain Acc2; on the dashed line nothing is lost."""
+    """Draw out-of-domain over in-domain Acc2; on the dashed line nothing is lost."""
     values = [100 * v for s in found for v in (s.inside, s.outside)]
     marks = ticks(min(values), max(values))
     low, high = marks[0], marks[-1]
@@ -364,7 +361,7 @@ def shift_chart(found: Sequence[Shift]) -> Html:
 
 
 def _names(points: Sequence[tuple[float, float, str]]) -> list[Html]:
-    """Beside its point each, on the side where there is room, and none on another's line."""
+    """Draw each name beside its point, on the side where there is room, and none over another."""
     made, lowest = [], {"start": 0.0, "end": 0.0}
     for left, top, name in sorted(points, key=lambda point: point[1]):
         side = "end" if left > WIDTH * 0.7 else "start"
@@ -374,7 +371,7 @@ def _names(points: Sequence[tuple[float, float, str]]) -> list[Html]:
 
 
 def timeline_chart(bars: Sequence[Bar], width: float = 3 * WIDTH) -> Html:
-    """A line a stage; long pauses are shortened, and marked."""
+    """Draw a bar a stage; long pauses are shortened, and marked."""
     place, pauses, busy = _without_pauses(bars)
     left, high = 264.0, 17.0
     x = scale(0.0, busy or 1.0, left, width - 66)
@@ -413,7 +410,7 @@ def timeline_chart(bars: Sequence[Bar], width: float = 3 * WIDTH) -> Html:
 
 
 def _without_pauses(bars: Sequence[Bar]) -> tuple[Callable[[float], float], list[float], float]:
-    """A time as it is drawn, where pauses are drawn, and the length of all."""
+    """Return the function from time to drawn time, the drawn times of pauses, and the drawn length."""
     spans: list[list[float]] = []
     for bar in sorted(bars, key=lambda b: b.start):
         if spans and bar.start <= spans[-1][1]:

@@ -1,4 +1,4 @@
-"""`Plan` and store → `Report`. Everything that is found is found here; nothing is rendered."""
+"""Collect everything that a report shows from a plan and its store. Nothing is rendered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def not_in_the_paper(model: SpecModel, path: str = "") -> Iterator[Default]:
-    """Fields whose description ends with the mark and whose value is the default, in the order of the schema."""
+    """Yield the fields that the paper does not give and that have their default, in the order of the schema."""
     for name, value in model:
         field = type(model).model_fields[name]
         place = f"{path}.{name}" if path else name
@@ -47,12 +47,12 @@ def not_in_the_paper(model: SpecModel, path: str = "") -> Iterator[Default]:
 
 
 def _only_fields(value: Any) -> bool:
-    """Whether it is a section of no kind, which has nothing to show but the fields in it."""
+    """Check for a section without a kind, which has nothing to show but the fields in it."""
     return isinstance(value, SpecModel) and not set(DISCRIMINATORS) & set(type(value).model_fields)
 
 
 def _format_value(value: Any, field: FieldInfo) -> str:
-    """As it would be written in a spec; an absent value by the word for it, if there is one."""
+    """Return a value as a spec has it; an absent one by the word for it, if there is one."""
     if value is None:
         return next((m.word for m in field.metadata if isinstance(m, Word)), "none")
     if isinstance(value, SpecModel):
@@ -61,7 +61,7 @@ def _format_value(value: Any, field: FieldInfo) -> str:
 
 
 def collect(plan: Plan, objects: ObjectStore) -> Report:
-    """What the store holds of a plan. The same store content gives an equal report."""
+    """Return what the store holds of a plan. Equal content of the store gives an equal report."""
     outputs = Outputs(plan, objects)
     found, cells = groups(plan), ScoreCells(outputs)
     return Report(

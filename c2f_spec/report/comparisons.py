@@ -1,4 +1,4 @@
-"""All experiments of a plan beside each other: their numbers, what differs between their specs, and paired tests.
+"""Compare the experiments of a plan: their numbers, differing fields, paired tests, errors, and shifts of domain.
 
 Two experiments are compared checkpoint by checkpoint; of more than two, each one's last checkpoint with that of the
 first. One experiment alone is compared with itself: each checkpoint with the one before it. Equal evaluations are one
@@ -28,7 +28,7 @@ SAME = "the same evaluation"
 
 
 def matrix(found: Sequence[Group], cells: ScoreCells) -> Matrix:
-    """Every checkpoint that is evaluated, on every test set; those of the first experiment's training data first."""
+    """Return every evaluated checkpoint on every test set; that of the first experiment's training data comes first."""
     names = dict.fromkeys(n for g in found for n in _datasets(g))
     train = found[0].variants[0].experiment.data.train
     order = sorted(names, key=lambda name: name != train)
@@ -44,7 +44,7 @@ def matrix(found: Sequence[Group], cells: ScoreCells) -> Matrix:
 
 
 def pairs(found: Sequence[Group], cells: ScoreCells) -> tuple[Pair, ...]:
-    """See the module."""
+    """Return the pairs that the module's docstring names."""
     if len(found) == 1:
         return tuple(_within(found[0], cells))
     return tuple(_between(found[0], other, cells, every=len(found) == 2) for other in found[1:])
@@ -77,7 +77,7 @@ def _between(first: Group, other: Group, cells: ScoreCells, *, every: bool) -> P
 def _test(
     first: Group, before: Checkpoint, other: Group, after: Checkpoint, dataset: str, cells: ScoreCells
 ) -> PairedTest:
-    """`other` minus `first`."""
+    """Compare `other` with `first`: the effects are `other` minus `first`."""
     old, new = cells.cell(first, before, dataset), cells.cell(other, after, dataset)
     if old.sources and old.sources == new.sources:
         return PairedTest(dataset, before, after, (), SAME)
@@ -86,13 +86,13 @@ def _test(
 
 
 def _datasets(group: Group) -> list[str]:
-    """The training data's own test set first."""
+    """Return the test sets, that of the training data first."""
     e = group.variants[0].experiment
     return sorted(e.evaluate.datasets if e.evaluate else (), key=lambda name: name != e.data.train)
 
 
 def _imported(group: Group, name: str) -> list[str]:
-    """Test sets that another code base's predictions are of."""
+    """Return the test sets for which predictions of another code base are imported."""
     asked = group.variants[0].experiment.evaluate
     return [one.dataset for one in asked.imported if one.name == name] if asked else []
 
@@ -102,11 +102,8 @@ def _checkpoints(group: Group) -> list[Checkpoint]:
     return [c for c in ORDER if asked and c in asked.checkpoints]
 
 
-# Where the last models err, and how they fare on other data than they were trained on.
-
-
 def errors(found: Sequence[Group], cells: ScoreCells) -> tuple[Errors, ...]:
-    """Of each experiment's last checkpoint on each of its test sets, all seeds together."""
+    """Return the errors of each experiment's last checkpoint on each of its test sets, all seeds together."""
     return tuple(one for group in found for one in _group_errors(group, cells))
 
 
@@ -129,7 +126,7 @@ def _group_errors(group: Group, cells: ScoreCells) -> Iterator[Errors]:
 
 
 def shifts(found: Sequence[Group], cells: ScoreCells) -> tuple[Shift, ...]:
-    """Of each checkpoint that has results both in-domain and out-of-domain; overlapping data is neither."""
+    """Return the shift of each checkpoint with results both in-domain and out-of-domain; overlapping data is neither."""
     return tuple(one for group in found for one in _shifts(group, cells))
 
 
@@ -150,7 +147,7 @@ def _shifts(group: Group, cells: ScoreCells) -> Iterator[Shift]:
 
 
 def _mean(side: Sequence[ScoreCell], metric: str) -> float | None:
-    """Over test sets; `None` if it is undefined on any."""
+    """Return the mean over test sets; `None` if it is undefined on any."""
     values = [over.mean for cell in side for name, over in cell.scores.items() if name == metric]
     known = [v for v in values if v is not None]
     return fmean(known) if known and len(known) == len(values) else None

@@ -1,4 +1,4 @@
-"""What the stages took and when they ran, from their records: there is no other clock here."""
+"""Sum up time, memory and GPU-hours of stages from their records. There is no other clock here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def timeline(plan: Plan, outputs: Outputs) -> tuple[Bar, ...]:
-    """Of the stages whose record says when they began, the first first."""
+    """Return the stages whose record has a start, in the order of their starts."""
     found = [
         (start, o) for o in (outputs.output(s.key) for s in plan.stages) if (start := _started(o)) is not None
     ]
@@ -31,7 +31,7 @@ def timeline(plan: Plan, outputs: Outputs) -> tuple[Bar, ...]:
 
 
 def costs(plan: Plan, outputs: Outputs) -> tuple[KindCost, ...]:
-    """By kind of stage, in the order of the plan."""
+    """Return the cost of each kind of stage, in the order of the plan."""
     shared = Counter(key for variant in plan.variants for key in variant.stages)
     kinds = dict.fromkeys(stage.kind for stage in plan.stages)
     return tuple(
@@ -57,7 +57,7 @@ def _cost(kind: str, found: list[Output], shared: Counter[str]) -> KindCost:
 
 
 def _measurements(done: list[Output], name: str) -> list[float]:
-    """Of the stages that measured it."""
+    """Return the values of a measurement, of the stages that took it."""
     return [float(value) for o in done if (value := (o.provenance.get("measured") or {}).get(name))]
 
 

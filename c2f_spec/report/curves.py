@@ -1,4 +1,8 @@
-"""metrics.jsonl of a training stage → charts. Rewards with and without a hint are never mixed (METHOD 1.8, 6.3)."""
+"""Turn metrics.jsonl of training stages into charts: of one variant, and the paper's Figure 3 of all experiments.
+
+A hint gives the polarity away and lifts the reward by its weight, so rewards with and without a hint are never mixed
+(METHOD 1.8, 6.3): the reward of the first answers is what was learned, and what hints add stands beside it.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,8 @@ if TYPE_CHECKING:
     from c2f_spec.plan.model import Variant
     from c2f_spec.report.outputs import Output, Outputs
     from c2f_spec.report.scores import Group
-
-
 MOST = 300
-"""Points of a line, more than which are averaged."""
+"""Most points of a line; more are averaged."""
 
 
 MORE = (
@@ -47,11 +49,34 @@ MORE = (
     ("Groups rewarded all alike", "share of groups", {"zero_variance": "groups"}, "They teach nothing."),
     ("Gradient norm", "before clipping", {"grad_norm": "norm"}, ""),
 )
-"""Title, unit, metrics and note of charts that are drawn where there is something to draw."""
+"""Title, unit, metrics and note of charts that appear where their metrics were logged."""
+CHARTS = (
+    ("reward/unhinted", "Reward without a hint", "mean total reward", "Of first answers: what was learned."),
+    ("reward/hinted", "Reward with a hint", "mean total reward", "Of answers that were given the polarity."),
+    (
+        "reward/trained",
+        "Reward as trained on",
+        "mean total reward",
+        "Of the answers that the update used: both kinds.",
+    ),
+    ("polarity/unhinted", "Right polarity, first answers", "share", ""),
+    (
+        "polarity/hard_trailing",
+        "Right polarity, clips that were hard",
+        "share",
+        "First answers, mean of 20 steps.",
+    ),
+    ("hint/groups", "Hinted groups", "share of groups", ""),
+)
+"""Metric, title, unit and note of the charts of all experiments."""
+PART = 5
+"""Number of equal parts of the steps, of which the first and the last are compared."""
+
+Rows = list[dict[str, Any]]
 
 
 def sft_curves(outputs: Outputs, variant: Variant) -> Curves | None:
-    """`None` if the variant has no such stage."""
+    """Return loss and gradient norm of supervised fine-tuning; `None` if the variant has no such stage."""
     found = outputs.find(variant, "sft")
     if found is None:
         return None
@@ -66,7 +91,7 @@ def sft_curves(outputs: Outputs, variant: Variant) -> Curves | None:
 
 
 def grpo_curves(outputs: Outputs, variant: Variant) -> Curves | None:
-    """`None` if the variant has no such stage."""
+    """Return the curves of reinforcement learning; `None` if the variant has no such stage."""
     found = outputs.find(variant, "grpo")
     if found is None:
         return None
@@ -110,7 +135,7 @@ def grpo_curves(outputs: Outputs, variant: Variant) -> Curves | None:
 
 
 def _more(rows: list[dict[str, Any]], title: str, unit: str, names: dict[str, str], note: str) -> Chart:
-    """A note about lines after the first stands only where there is one."""
+    """Return a chart; a note about lines after the first appears only where there are several lines."""
     series = _series(rows, names)
     told = note if len(names) == 1 or len(series) > 1 else ""
     return Chart(title, unit, series, (told + _note(rows)).strip(), smooth=True)
@@ -122,7 +147,7 @@ def _curves(title: str, found: Output, charts: tuple[Chart, ...]) -> Curves:
 
 
 def _series(rows: list[dict[str, Any]], names: dict[str, str]) -> tuple[Series, ...]:
-    """One line for each metric that occurs. A step without the metric stays as a gap."""
+    """Return a line for each metric that occurs. A step without the metric is a gap."""
     found = []
     for key, name in names.items():
         points = [
@@ -134,7 +159,7 @@ def _series(rows: list[dict[str, Any]], names: dict[str, str]) -> tuple[Series, 
 
 
 def thin(points: list[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
-    """At most `MOST` points, each the mean of equally many steps."""
+    """Return at most `MOST` points, each the mean of equally many steps."""
     size = -(-len(points) // MOST)
     if size <= 1:
         return points
@@ -151,38 +176,8 @@ def _note(rows: list[dict[str, Any]]) -> str:
     return f" Each point is the mean of {size} steps." if size > 1 else ""
 
 
-# The paper's Figure 3 of all experiments: rewards over steps, with and without a hint apart, seeds as mean and band.
-#
-# A hint gives the polarity away and lifts the reward by its weight, so a curve of all answers shows hints and not learning
-# (METHOD 1.8, 6.3): what was learned is the reward of the first answers, and what hints add stands beside it.
-
-
-CHARTS = (
-    ("reward/unhinted", "Reward without a hint", "mean total reward", "Of first answers: what was learned."),
-    ("reward/hinted", "Reward with a hint", "mean total reward", "Of answers that were given the polarity."),
-    (
-        "reward/trained",
-        "Reward as trained on",
-        "mean total reward",
-        "Of the answers that the update used: both kinds.",
-    ),
-    ("polarity/unhinted", "Right polarity, first answers", "share", ""),
-    (
-        "polarity/hard_trailing",
-        "Right polarity, clips that were hard",
-        "share",
-        "First answers, mean of 20 steps.",
-    ),
-    ("hint/groups", "Hinted groups", "share of groups", ""),
-)
-PART = 5
-"""The first and the last fifth of the steps are compared."""
-
-Rows = list[dict[str, Any]]
-
-
 def rewards(found: Sequence[Group], outputs: Outputs) -> Curves | None:
-    """`None` if fewer than two experiments were trained by RL: one is in its own section."""
+    """Return charts of rewards, mean and deviation over seeds; `None` if fewer than two experiments were trained by RL."""
     logged = {g.name: runs for g in found if (runs := _runs(g, outputs))}
     if len(logged) < 2:
         return None
@@ -195,18 +190,18 @@ def rewards(found: Sequence[Group], outputs: Outputs) -> Curves | None:
 
 
 def rises(found: Sequence[Group], outputs: Outputs) -> tuple[Rise, ...]:
-    """Of every experiment that was trained by RL."""
+    """Return the rise of every experiment that was trained by RL."""
     return tuple(_rise(g.name, runs) for g in found if (runs := _runs(g, outputs)))
 
 
 def _runs(group: Group, outputs: Outputs) -> list[Rows]:
-    """metrics.jsonl of each seed that has one."""
+    """Return the rows of metrics.jsonl of each seed that has the file."""
     made = (outputs.find(v, "grpo") for v in group.variants)
     return [rows for one in made if one is not None and (rows := one.rows("metrics.jsonl"))]
 
 
 def _line(name: str, runs: Sequence[Rows], key: str) -> Series | None:
-    """Mean over seeds at each step that any has a value for, and a band if several have."""
+    """Return the mean over seeds at each step with a value, and a band where several seeds have one."""
     by_step: dict[float, list[float]] = {}
     for rows in runs:
         for row in rows:

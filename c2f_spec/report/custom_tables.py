@@ -1,4 +1,4 @@
-"""`OwnTable` → its cells as text, and its numbers one by one."""
+"""Fill the tables that a spec defines, and format their cells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from c2f_spec.report.paper_tables import without_overlap
 from c2f_spec.report.scores import compare, find_group
 from c2f_spec.report.tables import PERCENT, CustomColumn, CustomRow, CustomTable, Grid, Number
 from c2f_spec.spec.reporting import METRICS, TableRow
-from c2f_spec.spec.reporting import OwnTable as Asked
+from c2f_spec.spec.reporting import OwnTable as Definition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,17 +19,28 @@ if TYPE_CHECKING:
 
 
 NO_VARIANT = "no variant of this plan"
+AGGREGATES = {
+    "mean_sd": "mean ± standard deviation over seeds",
+    "mean": "mean over seeds",
+    "interval": "mean over seeds with its 95 % interval over clips",
+    "seeds": "one number for each seed",
+}
+"""What a cell has of several seeds, in words."""
 
 
 def custom_tables(found: Sequence[Group], cells: ScoreCells) -> tuple[CustomTable, ...]:
-    """Each definition once, in the order of the plan."""
+    """Return a table for each distinct definition, in the order of the plan."""
     asked = dict.fromkeys(
-        table for g in found for v in g.variants for table in v.experiment.tables if isinstance(table, Asked)
+        table
+        for g in found
+        for v in g.variants
+        for table in v.experiment.tables
+        if isinstance(table, Definition)
     )
     return tuple(_table(table, found, cells) for table in asked)
 
 
-def _table(asked: Asked, found: Sequence[Group], cells: ScoreCells) -> CustomTable:
+def _table(asked: Definition, found: Sequence[Group], cells: ScoreCells) -> CustomTable:
     rows = asked.rows or tuple(TableRow(variant=g.name) for g in found if cells.last(g))
     columns = _columns(asked, found)
     base = find_group(tuple(found), asked.against) if asked.against else None
@@ -37,7 +48,7 @@ def _table(asked: Asked, found: Sequence[Group], cells: ScoreCells) -> CustomTab
     return CustomTable(asked.name, asked.title, columns, tuple(made), asked.aggregate, asked.against or "")
 
 
-def _columns(asked: Asked, found: Sequence[Group]) -> tuple[CustomColumn, ...]:
+def _columns(asked: Definition, found: Sequence[Group]) -> tuple[CustomColumn, ...]:
     if asked.columns:
         wanted = [(c.dataset, c.metrics) for c in asked.columns]
     else:
@@ -82,16 +93,8 @@ def _row(
     return CustomRow(title, state, own, against, tuple(notes))
 
 
-SHOWS = {
-    "mean_sd": "mean ± standard deviation over seeds",
-    "mean": "mean over seeds",
-    "interval": "mean over seeds with its 95 % interval over clips",
-    "seeds": "one number for each seed",
-}
-
-
 def grid(table: CustomTable) -> Grid:
-    """Variants by test sets and metrics."""
+    """Return the table as text: variants by test sets and metrics."""
     several = len({c.dataset for c in table.columns}) > 1
     heads = (f"{c.metric}, {c.dataset}" if several else c.metric for c in table.columns)
     only = "" if several or not table.columns else f"On {table.columns[0].dataset}: "
@@ -104,13 +107,13 @@ def grid(table: CustomTable) -> Grid:
         heads=("variant", *heads),
         words=1,
         rows=tuple((row.title, *(format_cell(table, row, c) for c in table.columns)) for row in table.rows),
-        notes=(f"{only}{SHOWS[table.aggregate]}{against}.", *_notes(table)),
+        notes=(f"{only}{AGGREGATES[table.aggregate]}{against}.", *_notes(table)),
         cells=tuple(cell for row in table.rows for cell in row.cells.values() if cell.sources),
     )
 
 
 def format_cell(table: CustomTable, row: CustomRow, column: CustomColumn) -> str:
-    """A cell for people; a dash where there is no number."""
+    """Return the text of a cell; a dash where there is no number."""
     cell = row.cells.get(column.dataset)
     over = cell.scores.get(column.metric) if cell else None
     if cell is None or over is None or over.mean is None:
@@ -149,7 +152,7 @@ def _notes(table: CustomTable) -> Iterator[str]:
 
 
 def values(table: CustomTable) -> Iterator[Number]:
-    """Every cell, also those without a number."""
+    """Yield every cell, also those without a number."""
     for row in table.rows:
         for column in table.columns:
             cell, found = row.cells.get(column.dataset), row.effects.get(column)

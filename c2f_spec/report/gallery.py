@@ -24,28 +24,28 @@ if TYPE_CHECKING:
     from c2f_spec.report.outputs import Output, Outputs
 
 WIDEST = 128
-"""Pixels of a picture: 3 to 4 kB each."""
+"""Width of a picture in pixels, for 3 to 4 kB each."""
 MOST_BYTES = 48 << 20
-"""Of pictures on a page; a browser holds them all as text."""
+"""Most bytes of pictures on a page; a browser holds them all as text."""
 TOO_MANY = "no picture: the page would be too large"
 FEW = 200
-"""Clips under which other processes are not worth their start."""
+"""Number of clips under which more processes are not worth their start."""
 CHUNK = 16
 ENDS = ("rebalance", "most")
-"""What drops a chain that every filter passed."""
+"""Rules that drop a chain after it passed every filter."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainOutcome:
-    """What became of a clip's chain."""
+    """The outcome of generating and filtering a clip's chain."""
 
     state: str
-    """kept, dropped, failed (no answer came), none (no chain was asked for) or waiting (not filtered yet)."""
+    """kept, dropped, failed (the teacher gave no answer), none (no chain was requested) or waiting (not filtered yet)."""
     filter: str = ""
-    """That dropped it."""
+    """Name of the filter that dropped it."""
     reason: str = ""
     flags: Mapping[str, str] = field(default_factory=dict)
-    """Reason by filter, of those that flag instead of dropping."""
+    """Filter → reason, for filters that flag instead of dropping."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class GallerySet:
     name: str
     rendered: bool
     clips: tuple[Mapping[str, Any], ...]
-    """Lines of the manifest."""
+    """Rows of the manifest."""
     chains: tuple[str, ...]
     outcomes: tuple[ChainOutcome, ...]
     thumbnails: tuple[Thumbnail, ...] = field(repr=False)
@@ -65,14 +65,14 @@ class GallerySet:
 class Gallery:
     name: str
     filters: tuple[str, ...]
-    """That are on, in the order in which they run."""
+    """Enabled filters, in the order in which they run."""
     sets: tuple[GallerySet, ...]
     missing: tuple[str, ...]
-    """Data sets that are not prepared, and why."""
+    """Data sets that are not prepared, each with the reason."""
 
 
 def gallery(plan: Plan, outputs: Outputs) -> Gallery:
-    """Of the first variant: its training data with chains and verdicts, then what it is evaluated on."""
+    """Return the training data of the first variant with chains and their outcomes, then its evaluation data."""
     variant = plan.variants[0]
     e = variant.experiment
     evaluated = e.evaluate.datasets if e.evaluate else ()
@@ -107,7 +107,7 @@ def _gallery_set(
 
 
 def _chain_outcomes(variant: Variant, outputs: Outputs) -> tuple[dict[str, str], dict[str, ChainOutcome]]:
-    """What the teacher wrote and what the filters said, by clip: of several chains the one that was judged last."""
+    """Return clip → the teacher's chain, and clip → its outcome. Of several chains, the one that was filtered last counts."""
     distil, filtered = outputs.find(variant, "distil"), outputs.find(variant, "filter")
     said: dict[str, str] = {}
     for row in distil.rows("chains.jsonl") if distil else ():
@@ -126,13 +126,13 @@ def _chain_outcomes(variant: Variant, outputs: Outputs) -> tuple[dict[str, str],
 
 
 def _file(folder: Path, prepared: Output, media: str) -> Path | None:
-    """A file that the record names, so that no name taken from data leaves the folder."""
+    """Return a file that the record names, so that no name taken from data leaves the folder."""
     assert prepared.record is not None
     return folder / media if media in prepared.record.files else None
 
 
 def thumbnails(files: Sequence[Path | None]) -> Iterable[Thumbnail]:
-    """In order; on all cores where there are many. Spawned: the libraries that decode have threads of their own."""
+    """Yield pictures in order, decoded on all cores if there are many. Processes are spawned: decoders have threads."""
     cores = len(os.sched_getaffinity(0))
     look = partial(_thumbnail, widest=WIDEST)
     if cores == 1 or len(files) < FEW:
@@ -151,7 +151,7 @@ def _thumbnail(file: Path | None, widest: int) -> Thumbnail:
 
 
 def _limited(found: Iterable[Thumbnail]) -> Iterable[Thumbnail]:
-    """With pictures as long as there is room for them."""
+    """Yield thumbnails, without pictures once they exceed `MOST_BYTES`."""
     used = 0
     for one in found:
         used += len(one.jpeg or b"")
@@ -159,7 +159,7 @@ def _limited(found: Iterable[Thumbnail]) -> Iterable[Thumbnail]:
 
 
 def filter_outcomes(verdict: ChainOutcome, filters: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Of each filter that is on: its name, `passed`, `failed`, `flagged` or `not asked`, and the reason."""
+    """Return for each enabled filter its name, `passed`, `failed`, `flagged` or `not asked`, and the reason."""
     if verdict.state not in ("kept", "dropped"):
         return []
     told = []

@@ -1,4 +1,4 @@
-"""Blocks → one HTML page that needs nothing else: its policy allows no request, and all text is escaped."""
+"""Render blocks as one HTML page that needs nothing else: its policy allows no request, and all text is escaped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from c2f_spec.report.blocks import Block, Column, Figure, Row
 
 SCRIPTS = ("rows.js", "clip.js", "figures.js", "cases.js", "gallery.js")
-"""In the order in which they depend on each other."""
+"""Scripts in the order in which they depend on each other."""
 SMOOTHING = ("rows.js", "figures.js")
 STYLES = ("page.css", "rows.css", "cases.css")
 MINUS = str.maketrans({"-": "\u2212"})

@@ -1,4 +1,4 @@
-"""Hypotheses against the results. A claim is judged by the whole interval, not by the difference alone:
+"""Test hypotheses against the results. The whole interval decides, not the difference alone:
 
 - supported: all of it is at least the minimal effect, in the claimed direction
 - not supported: all of it is less
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def hypothesis_results(plan: Plan, outputs: Outputs, objects: ObjectStore) -> tuple[HypothesisResult, ...]:
-    """One for each claim of a plan."""
+    """Return the result of each hypothesis of a plan."""
     made = list(claims(plan))
     known = history(objects, made) if made else {}
     return tuple(_result(claim, outputs, known.get(claim.pairs[0][1].key, [])) for claim in made)
@@ -39,7 +39,7 @@ def _result(claim: Claim, outputs: Outputs, before: list[Claimed]) -> Hypothesis
 
 
 def _missing(claim: Claim, outputs: Outputs) -> str:
-    """Why there is nothing to compare; nothing if there is."""
+    """Return the reason why there is nothing to compare; an empty text if there is."""
     for variant, own, baseline in claim.pairs:
         for name, cell in ((variant.name, own), (claim.hypothesis.baseline, baseline)):
             if cell is None:
@@ -50,7 +50,7 @@ def _missing(claim: Claim, outputs: Outputs) -> str:
 
 
 def _effect(claim: Claim, outputs: Outputs) -> Effect | str:
-    """The difference of the predictions, or why they cannot be compared."""
+    """Return the difference of the predictions, or the reason why they cannot be compared."""
     experiment = claim.pairs[0][0].experiment
     asked, known = experiment.evaluate, experiment.data.known
     assert asked is not None
@@ -68,7 +68,7 @@ def _rows(outputs: Outputs, cell: Stage) -> list[dict[str, object]]:
 
 
 def _outcome(claim: Claim, found: Effect) -> HypothesisOutcome:
-    """An effect of nothing supports no claim, also where the least that counts is 0."""
+    """Decide by the interval. An effect of zero supports no hypothesis, also where the minimal effect is 0."""
     if found.interval is None:
         return "undecided"
     low, high = (
@@ -81,7 +81,7 @@ def _outcome(claim: Claim, found: Effect) -> HypothesisOutcome:
 
 
 def _evidence(claim: Claim, found: Effect) -> str:
-    """`74.2 against 71.0: +3.2 points, 95 % interval [+1.0, +5.1], on 457 clips and 3 seeds`."""
+    """Return `74.2 against 71.0: +3.2 points, 95 % interval [+1.0, +5.1], on 457 clips and 3 seeds`."""
     fraction = claim.hypothesis.metric in FRACTIONS
     show, gain = (numbers.percent, numbers.points) if fraction else (numbers.three, numbers.signed)
     unit = " points" if fraction else ""
@@ -94,7 +94,7 @@ def _evidence(claim: Claim, found: Effect) -> str:
 
 
 def _registration(claim: Claim, before: list[Claimed]) -> str:
-    """Whether it stood before the results did, and what else was claimed of them."""
+    """Return whether the hypothesis was registered before the results, and other hypotheses about them."""
     own = next((c for c in before if c.hypothesis == claim.hypothesis), None)
     others = [
         told(claim._replace(hypothesis=c.hypothesis)) for c in before if c.hypothesis != claim.hypothesis

@@ -1,4 +1,4 @@
-"""Blocks → Markdown: the page's twin for pull requests and terminals, without charts and pictures.
+"""Render blocks as Markdown: the page's twin for pull requests and terminals, without charts and pictures.
 
 Text of specs and data never becomes syntax: in lines and cells it is escaped character by character, longer text is
 fenced by more backticks than it contains.

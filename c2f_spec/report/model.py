@@ -1,4 +1,4 @@
-"""What a report says, as data. All text in it is raw: escaping is the renderers' business, and theirs alone."""
+"""The content of a report as data. All text in it is raw: escaping is the renderers' business alone."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class Data:
     splits: Mapping[str, int]
     note: str
     state: str
-    """Empty if it was prepared."""
+    """Empty if it was prepared, else the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelScores:
-    """One model on one data set."""
+    """The scores of one model on one data set."""
 
     model: str
     """`base`, `sft`, `grpo`, or the features of a linear baseline."""
     group: Literal["checkpoint", "baseline"]
     state: str
-    """Empty if there are scores, else why not."""
+    """Empty if there are scores, else the reason."""
     scores: Mapping[str, Any]
     parsed_only: Mapping[str, Any]
     """The same metrics over the answers that have a score."""
@@ -52,7 +52,7 @@ class ModelScores:
 
 @dataclass(frozen=True, slots=True)
 class DatasetScores:
-    """All models on one data set."""
+    """The scores of all models on one data set."""
 
     data: Data
     rows: tuple[ModelScores, ...]
@@ -61,7 +61,7 @@ class DatasetScores:
     """Acc2 of always answering the larger class of these clips."""
 
     def row(self, model: str) -> ModelScores | None:
-        """Of a model; `None` if this data set has none of it."""
+        """Return the scores of a model; `None` if this data set has none."""
         return next((row for row in self.rows if row.model == model), None)
 
 
@@ -77,7 +77,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class TrainingGain:
-    """Whether a trained checkpoint is better than what needs no training."""
+    """Gains in Acc2 of a trained checkpoint over what needs less training."""
 
     model: str
     acc2: float | None
@@ -95,7 +95,7 @@ class FunnelRow:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """How many chains each filter dropped, in all and by the label's polarity."""
+    """Counts of chains that each filter dropped, in all and by the label's polarity."""
 
     state: str
     rows: tuple[FunnelRow, ...]
@@ -104,12 +104,12 @@ class Funnel:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Values over steps; `None` where a step has no value, and the line is broken there."""
+    """A line of values over steps, broken where a step has `None`."""
 
     name: str
     points: tuple[tuple[float, float | None], ...]
     band: tuple[tuple[float, float, float], ...] = ()
-    """Step, low and high: a standard deviation over seeds to either side."""
+    """Step, low and high of each point: a standard deviation over seeds to either side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +139,14 @@ class Example:
 
     id: str
     outcome: str
-    """Kept, dropped and why, or how the answer compares with the label."""
+    """Kept, dropped with the reason, or how the answer compares with the label."""
     text: str
     label: float | None
     polarity: str
     body: str
     jpeg: bytes | None
     no_picture: str
-    """Why there is no picture, if there is none."""
+    """Reason why there is no picture; empty if there is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class Section:
     description: str
     summary: tuple[str, ...]
     caveats: tuple[str, ...]
-    """What is rendered, tiny or partial: said plainly."""
+    """What must not be read into the numbers: rendered, tiny or partial."""
     tables: tuple[DatasetScores, ...]
     gains: tuple[TrainingGain, ...]
     funnel: Funnel | None
@@ -191,20 +191,20 @@ HypothesisOutcome = Literal["supported", "not supported", "undecided"]
 
 @dataclass(frozen=True, slots=True)
 class HypothesisResult:
-    """A hypothesis and what became of it, in words."""
+    """A hypothesis, its outcome, and the evidence, in words."""
 
     name: str
     claim: str
     outcome: HypothesisOutcome
     evidence: str
-    """What it was judged by, or why it could not be."""
+    """Numbers that decided, or the reason why it is undecided."""
     registration: str
-    """Whether it stood before the results did."""
+    """Whether it was written down before the results."""
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything on the page."""
+    """The content of a report."""
 
     name: str
     digest: str
@@ -219,15 +219,12 @@ class Report:
     matrix: Matrix | None = None
     pairs: tuple[Pair, ...] = ()
     rewards: Curves | None = None
-    """The paper's Figure 3, of all experiments that were trained by RL; absent of one."""
+    """The paper's Figure 3 of all experiments that were trained by RL; `None` for fewer than two."""
     rises: tuple[Rise, ...] = ()
     errors: tuple[Errors, ...] = ()
     shifts: tuple[Shift, ...] = ()
     timeline: tuple[Bar, ...] = ()
     costs: tuple[KindCost, ...] = ()
-
-
-# What the page shows of all experiments of a plan together, as data.
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +234,7 @@ class MatrixRow:
     group: str
     checkpoint: str
     cells: tuple[ScoreCell | None, ...]
-    """`None` where it is not evaluated."""
+    """One a test set; `None` where the checkpoint is not evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +262,7 @@ class PairedTest:
     after: str
     effects: tuple[Effect, ...]
     state: str
-    """Empty if they could be compared."""
+    """Empty if they could be compared, else the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,15 +282,15 @@ class Rise:
     group: str
     unhinted: tuple[float | None, float | None]
     trained: tuple[float | None, float | None]
-    """Of the answers that the update used, hinted ones among them."""
+    """Reward of the answers that the update used, hinted ones among them."""
     hinted: tuple[float | None, float | None]
-    """Share of groups."""
+    """Share of groups that got a hint."""
     seeds: int
 
 
 @dataclass(frozen=True, slots=True)
 class Errors:
-    """Where a model errs on a test set."""
+    """The errors of a model on a test set."""
 
     group: str
     checkpoint: str
@@ -316,7 +313,7 @@ class Shift:
     corr_inside: float | None
     corr_outside: float | None
     datasets: int
-    """Out-of-domain test sets."""
+    """Number of out-of-domain test sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,7 +328,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class KindCost:
-    """What the stages of a kind took."""
+    """The cost of the stages of one kind; `seconds` of wall time."""
 
     kind: str
     stages: int
@@ -340,8 +337,8 @@ class KindCost:
     gpu_hours: float
     peak_mb: float | None
     unshared: float
-    """Seconds if every experiment had run its own."""
+    """Seconds if no experiments shared stages."""
     gpu_mb: float | None = None
-    """Peak of one GPU, of tensors."""
+    """Peak of tensors on one GPU, in MB."""
     tokens_per_second: float | None = None
-    """Of all GPUs of a stage together, in training; the median of the stages."""
+    """Tokens a second in training, of all GPUs of a stage together; median of the stages."""

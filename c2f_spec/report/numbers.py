@@ -1,4 +1,4 @@
-"""Numbers as people read them: accuracies in percent with one decimal, errors with three, "n/a" where undefined."""
+"""Format numbers for people: accuracies in percent with one decimal, errors with three, "n/a" where undefined."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ NOTHING = "n/a"
 
 
 def percent(value: Any) -> str:
-    """A fraction in percent, without the sign for percent."""
+    """Format a fraction in percent, without the sign for percent."""
     return NOTHING if _undefined(value) else f"{_rounded(100 * value, 1):.1f}"
 
 
 def points(value: Any) -> str:
-    """A difference of two fractions in percentage points, always with its sign."""
+    """Format a difference of two fractions in percentage points, always with its sign."""
     return NOTHING if _undefined(value) else f"{_rounded(100 * value, 1):+.1f}"
 
 
@@ -23,22 +23,22 @@ def three(value: Any) -> str:
 
 
 def signed(value: Any) -> str:
-    """A difference, always with its sign."""
+    """Format a difference, always with its sign."""
     return NOTHING if _undefined(value) else f"{_rounded(value, 3):+.3f}"
 
 
 def count(value: Any) -> str:
-    """With a comma between thousands."""
+    """Format a count with a comma between thousands."""
     return NOTHING if _undefined(value) else f"{int(value):,}"
 
 
 def label(value: Any) -> str:
-    """A rating: signed, and no more digits than it has."""
+    """Format a rating with its sign, and no more digits than it has."""
     return NOTHING if _undefined(value) else f"{value:+.3g}" if value else "0"
 
 
 def seconds(value: Any) -> str:
-    """`0.42 s`, `12.3 s`, `4 min 05 s`, `2 h 03 min`."""
+    """Format a duration: `0.42 s`, `12.3 s`, `4 min 05 s`, `2 h 03 min`."""
     if _undefined(value):
         return NOTHING
     if value < 60:
@@ -50,22 +50,22 @@ def seconds(value: Any) -> str:
 
 
 def interval(bounds: Any, show: Any) -> str:
-    """`[low, high]` with each end shown by `show`; empty if there is none."""
+    """Format `[low, high]` with each end formatted by `show`; empty if there is none."""
     return "" if bounds is None else f"[{show(bounds[0])}, {show(bounds[1])}]"
 
 
 def p_value(value: Any) -> str:
-    """Two digits, and no more zeros than three."""
+    """Format a p-value with two digits, and no more zeros than three."""
     return NOTHING if _undefined(value) else "< 0.001" if value < 0.001 else f"{value:.2g}"
 
 
 def plain(value: float) -> str:
-    """The shortest text of a number on an axis or in a range."""
+    """Return the shortest text of a number on an axis or in a range."""
     return f"{value + 0.0:.6g}"
 
 
 def _rounded(value: float, digits: int) -> float:
-    """Without a minus before a zero."""
+    """Round, without a minus before a zero."""
     return round(value, digits) + 0.0
 
 

@@ -1,4 +1,4 @@
-"""Committed outputs, read for people: a stage that is not there is a reason in words, never an exception."""
+"""Read committed outputs of stages. A stage without results has a reason in words, never an exception."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StageLine:
     name: str
     label: str
     state: str
-    """`done`, or why not."""
+    """`done`, or the reason why not."""
     seconds: float | None
     attempt: str
     summary: str
@@ -32,27 +32,27 @@ class StageLine:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a stage left, or why it left nothing."""
+    """The output of a stage, or the reason why there is none."""
 
     stage: Stage
     record: Record | None
     store: ObjectStore
     state: str
-    """Empty if the files can be read."""
+    """Empty if the files can be read, else the reason."""
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """How it was made; nothing if it was not."""
+        """Provenance from the record; empty without a record."""
         return self.record.provenance if self.record else {}
 
     @property
     def dirty(self) -> bool:
-        """Whether it was launched from a tree that was not as committed, or that no remote had."""
+        """Whether the stage was launched from a tree that was not as committed, or that no remote had."""
         origin = self.provenance.get("origin") or {}
         return bool(origin.get("changed") or origin.get("patch"))
 
     def file(self, name: str) -> Path | None:
-        """A file of the output, verified, if its record names it. So no name taken from data can leave the folder.
+        """Return a verified file of the output if the record names it. So no name taken from data can leave the folder.
 
         Raises `Unreachable` naming a file that was changed since it was committed.
         """
@@ -61,7 +61,7 @@ class Output:
         return records.fetch_file(self.store, self.record, name)
 
     def rows(self, name: str, without: str = "") -> list[dict[str, Any]]:
-        """The objects of a file of JSON lines, without a field of each; a line that is none is skipped."""
+        """Return the objects of a file of JSON lines, without the field `without`; other lines are skipped."""
         path = self.file(name)
         return list(_objects(path, without)) if path is not None else []
 
@@ -73,17 +73,17 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What a checkpoint answered on a data set, without its words."""
+    """Predictions of a checkpoint on a data set, without the text of the answers."""
 
     stage: Stage | None
     rows: list[dict[str, Any]]
-    """Of predictions.jsonl, without `output`, which is most of it."""
+    """Rows of predictions.jsonl without `output`, which is most of it."""
     state: str
-    """Empty if there are rows, else why not."""
+    """Empty if there are rows, else the reason."""
 
 
 class Outputs:
-    """The outputs of a plan's stages, each looked up once."""
+    """The outputs of a plan's stages, each read from the store once."""
 
     def __init__(self, plan: Plan, objects: ObjectStore) -> None:
         self.plan, self.store = plan, objects
@@ -97,7 +97,7 @@ class Outputs:
         return self._known[key]
 
     def find(self, variant: Variant, kind: str, **spec: str) -> Output | None:
-        """The variant's stage of a kind, the first whose section of the spec agrees with `spec`."""
+        """Return the variant's first stage of a kind whose section of the spec agrees with `spec`."""
         for key in variant.stages:
             stage = self.plan.stage(key)
             if stage.kind == kind and all(
@@ -107,7 +107,7 @@ class Outputs:
         return None
 
     def answers(self, variant: Variant, checkpoint: str, dataset: str) -> Answers:
-        """Read once for all variants that share the evaluation."""
+        """Return predictions, read once for all variants that share the evaluation."""
         found = self.find(variant, "evaluate", checkpoint=checkpoint, dataset=dataset)
         if found is None:
             return Answers(None, [], "not in the plan")
@@ -118,7 +118,7 @@ class Outputs:
         return self._answers[key]
 
     def clips(self, variant: Variant, dataset: str) -> list[dict[str, Any]]:
-        """The manifest of a prepared data set; nothing if it was not prepared."""
+        """Return the manifest of a prepared data set; empty if it was not prepared."""
         found = self.find(variant, "prepare", dataset=dataset)
         if found is None:
             return []
@@ -178,7 +178,7 @@ def _objects(path: Path, without: str) -> Iterator[dict[str, Any]]:
 
 
 def _short(value: Any) -> str:
-    """A value of a summary in a few characters: floats to four digits, maps as `a 1, b 2` in brackets."""
+    """Format a value of a summary: floats with four digits, maps as `a 1, b 2` in brackets."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, dict):

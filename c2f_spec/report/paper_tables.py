@@ -1,4 +1,4 @@
-"""`PaperTable` → its cells as text: ours, the paper's, and the difference, with what is missing and what is odd."""
+"""Fill the paper's tables with our numbers, and format their cells: ours, the paper's, and the difference."""
 
 from __future__ import annotations
 
@@ -27,10 +27,18 @@ TITLES = {
     "VII": "hard samples, on CH-SIMS",
 }
 NO_EXPERIMENT = "no experiment of this plan"
+WORD = re.compile(r"\w+")
+FACTS = ("n", "no score", "coverage, %", "overlap", "seeds")
+EXPLAINED = (
+    "Each cell: measured, then in brackets the paper's number and the difference; = is a difference that the paper's "
+    "printing or one clip makes. A cell with the paper's number alone was not run here. *: the paper's number is not the "
+    "printed one, or is in doubt; the notes say why. Accuracies and F1 in percent. n: test clips. no score: answers "
+    "without one, of each seed. overlap: test clips that the training split has, too."
+)
 
 
 def paper_tables(found: Sequence[Group], cells: ScoreCells) -> tuple[PaperTable, ...]:
-    """The tables that any experiment names, in the paper's order."""
+    """Return the tables that any experiment names, in the paper's order."""
     asked = {table for g in found for table in named(g.variants[0].experiment)}
     made = []
     for table in sorted(asked, key=list(TITLES).index):
@@ -41,7 +49,7 @@ def paper_tables(found: Sequence[Group], cells: ScoreCells) -> tuple[PaperTable,
 
 
 def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCells) -> Iterator[PaperRow]:
-    """One, or one for each experiment where several run it."""
+    """Yield one row, or one for each experiment where several run it."""
     run = RUNS.get(row["model"])
     if run is None:
         yield _imported_row(row, own, cells)
@@ -59,7 +67,7 @@ def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCells) -> It
 
 
 def _imported_row(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCells) -> PaperRow:
-    """A model of another code base: with our metrics of its predictions, if an experiment imports them by its name."""
+    """Return the row of a model of another code base, with our metrics if an experiment imports its predictions."""
     name = row["model"].lower()
     for group in own:
         e = group.variants[0].experiment
@@ -95,18 +103,8 @@ def _cells(row: Mapping[str, Any], cell: ScoreCell | None) -> Iterator[PaperCell
         )
 
 
-WORD = re.compile(r"\w+")
-FACTS = ("n", "no score", "coverage, %", "overlap", "seeds")
-EXPLAINED = (
-    "Each cell: measured, then in brackets the paper's number and the difference; = is a difference that the paper's "
-    "printing or one clip makes. A cell with the paper's number alone was not run here. *: the paper's number is not the "
-    "printed one, or is in doubt; the notes say why. Accuracies and F1 in percent. n: test clips. no score: answers "
-    "without one, of each seed. overlap: test clips that the training split has, too."
-)
-
-
 def grid(table: PaperTable) -> Grid:
-    """Its own rows and columns, and what each number must be read with."""
+    """Return the table as text, with the facts that each number must be read with."""
     metrics = list(dict.fromkeys(cell.metric for row in table.rows for cell in row.cells))
     rows = []
     for row in table.rows:
@@ -126,14 +124,14 @@ def grid(table: PaperTable) -> Grid:
 
 
 def doubtful_metrics(row: PaperRow) -> set[str]:
-    """Metrics that a doubt about the row names; all of them if it names none."""
+    """Return the metrics that a doubt about the row names; all of them if it names none."""
     metrics = {cell.metric for cell in row.cells}
     found = [metrics & set(WORD.findall(doubt)) or metrics for doubt in row.doubts]
     return set().union(*found)
 
 
 def format_cell(cell: PaperCell | None, *, starred: bool) -> str:
-    """A cell for people."""
+    """Return the text of a cell."""
     if cell is None:
         return ""
     paper = f"{format_number(cell.metric, cell.paper)}{'*' if starred or cell.mark else ''}"
@@ -151,7 +149,7 @@ def format_number(metric: str, value: float) -> str:
 
 
 def scored_facts(cell: ScoreCell | None) -> tuple[str, ...]:
-    """What stands next to a row of numbers: `FACTS`."""
+    """Return the values of `FACTS` for a row of numbers."""
     if cell is None or not cell.sources:
         return ("",) * len(FACTS)
     lost = (
@@ -170,7 +168,7 @@ def scored_facts(cell: ScoreCell | None) -> tuple[str, ...]:
 
 
 def _notes(table: PaperTable) -> Iterator[str]:
-    """What is missing, and what is odd about the paper's numbers."""
+    """Yield what is missing, and what is odd about the paper's numbers."""
     for row in table.rows:
         if row.cell:
             yield from (f"missing: {row.model} on {row.test}: {why}" for why in row.cell.missing)
@@ -190,7 +188,7 @@ def _notes(table: PaperTable) -> Iterator[str]:
 
 
 def without_overlap(cell: ScoreCell) -> str:
-    """The metrics without the clips that overlap."""
+    """Return the metrics without the clips that overlap."""
     found = []
     for metric, over in cell.clean.items():
         show = numbers.percent if metric in PERCENT else numbers.three
@@ -199,7 +197,7 @@ def without_overlap(cell: ScoreCell) -> str:
 
 
 def values(table: PaperTable) -> Iterator[Number]:
-    """Every number, also those that only the paper has."""
+    """Yield every number, also those that only the paper has."""
     for row in table.rows:
         for cell in row.cells:
             low, high = cell.interval or (None, None)

@@ -1,4 +1,4 @@
-"""The matrix of results: checkpoints and linear baselines by data sets, and whether training helped."""
+"""Score the evaluations of one variant: checkpoints and linear baselines by data sets, and gains by training."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from c2f_spec.spec.evaluate import Checkpoint
 
 FEATURES = ("text", "voice", "face", "all")
-"""What the ridge baselines may see, one column each in their predictions."""
+"""Inputs of the ridge baselines, each a column in their predictions."""
 ORDER: tuple[Checkpoint, ...] = ("base", "sft", "grpo")
 TRAINED: tuple[Checkpoint, ...] = ("sft", "grpo")
 
 
 def domain(variant: Variant, outputs: Outputs, name: str) -> Domain:
-    """Of a test set. One that has recordings of the training split is not out-of-domain, whatever it is called."""
+    """Return the domain of a test set. A set with recordings of the training split is not out-of-domain, whatever its name."""
     data = variant.experiment.data
     train, known = data.train, data.known
     if name == train:
@@ -47,20 +47,20 @@ class Results:
         self.e, self.evaluate = variant.experiment, variant.experiment.evaluate
 
     def tables(self) -> tuple[DatasetScores, ...]:
-        """One for each data set, the in-domain ones first, otherwise in the spec's order."""
+        """Return the scores of each data set, in-domain ones first, otherwise in the spec's order."""
         if self.evaluate is None:
             return ()
         facts = [self.data(name) for name in self.evaluate.datasets]
         return tuple(self._table(d) for d in sorted(facts, key=lambda d: d.domain != "in-domain"))
 
     def gains(self) -> tuple[TrainingGain, ...]:
-        """For each trained checkpoint, Acc2 in-domain against the majority class and the checkpoints before it."""
+        """Compare each trained checkpoint in-domain with the majority class and the checkpoints before it, by Acc2."""
         if self.evaluate is None or self.e.data.train not in self.evaluate.datasets:
             return ()
         return tuple(self._gain(c) for c in TRAINED if c in self.evaluate.checkpoints)
 
     def all_data(self) -> tuple[Data, ...]:
-        """The training data and every data set that is evaluated."""
+        """Return the training data and every data set that is evaluated."""
         names = (self.e.data.train, *(self.evaluate.datasets if self.evaluate else ()))
         return tuple(self.data(name) for name in dict.fromkeys(names))
 
@@ -83,7 +83,7 @@ class Results:
         )
 
     def predictions(self, checkpoint: str, dataset: str) -> tuple[list[dict[str, Any]], str]:
-        """Rows of predictions.jsonl, and why there are none."""
+        """Return rows of predictions.jsonl, and the reason if there are none."""
         found = self.outputs.answers(self.variant, checkpoint, dataset)
         return found.rows, found.state
 

@@ -1,4 +1,6 @@
-"""A cell of a table: one experiment's checkpoint on one test set, all its seeds together, with all that must stand beside it.
+"""Score one experiment's checkpoint on one test set, all its seeds together, and compare two such cells.
+
+Variants that differ in nothing but their seed are one experiment, and one row of every table.
 
 Test clips that the training split has too, by id, words or recording, are counted, and the metrics are given without
 them as well: CH-SIMS v2 contains CH-SIMS (METHOD 5). Inside one data set equal words are two clips that say the same.
@@ -19,16 +21,11 @@ from c2f_spec.spec.base import identity
 from c2f_spec.spec.reporting import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from c2f_spec.metrics.effect import Effect
-    from c2f_spec.plan.model import Plan, Variant
-
-
-if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from c2f_spec.metrics.effect import Effect
     from c2f_spec.metrics.over_seeds import OverSeeds
+    from c2f_spec.plan.model import Plan, Variant
     from c2f_spec.report.outputs import Outputs
     from c2f_spec.spec.evaluate import Checkpoint
     from c2f_spec.spec.reporting import Metric
@@ -36,7 +33,51 @@ if TYPE_CHECKING:
     Rows = Sequence[Mapping[str, Any]]
 
 ORDER: tuple[Checkpoint, ...] = ("base", "sft", "grpo")
-"""In which checkpoints are made."""
+"""Checkpoints in the order in which they are trained."""
+
+
+class Group(NamedTuple):
+    """One experiment, with the variants that run it with one seed each."""
+
+    name: str
+    variants: tuple[Variant, ...]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(v.experiment.seed for v in self.variants)
+
+
+def groups(plan: Plan) -> tuple[Group, ...]:
+    """Group variants by experiment, in the order of the plan. A duplicate seed begins another group: it is no second draw."""
+    found: dict[str, list[list[Variant]]] = {}
+    order: list[list[Variant]] = []
+    for variant in plan.variants:
+        spec = identity(variant.experiment)
+        spec.pop("seed", None)
+        open_ = found.setdefault(content_key(spec), [])
+        seed = variant.experiment.seed
+        place = next((g for g in open_ if seed not in (v.experiment.seed for v in g)), None)
+        if place is None:
+            place = []
+            open_.append(place)
+            order.append(place)
+        place.append(variant)
+    return tuple(Group(_name(g), tuple(g)) for g in order)
+
+
+def find_group(found: tuple[Group, ...], name: str) -> Group | None:
+    """Return the group of a name, or of the name of a variant that is alone in its group."""
+    return next(
+        (g for g in found if name in (g.name, *(v.name for v in g.variants[: len(g.variants) == 1]))), None
+    )
+
+
+def _name(variants: list[Variant]) -> str:
+    """Return what the names have in common without the seed; for one variant its own name."""
+    if len(variants) == 1:
+        return variants[0].name
+    bare = {re.sub(rf"-s{v.experiment.seed}$", "", v.name) for v in variants}
+    return bare.pop() if len(bare) == 1 else variants[0].name
 
 
 class Source(NamedTuple):
@@ -48,21 +89,21 @@ class Source(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ScoreCell:
-    """Numbers are over the seeds that have results; `missing` says which have none, and why."""
+    """The scores of a checkpoint over the seeds that have results; `missing` names the others, with reasons."""
 
     group: str
     checkpoint: str
     dataset: str
     scores: Mapping[Metric, OverSeeds]
     n: int
-    """Clips of the test split that were answered."""
+    """Number of answered clips of the test split."""
     expected: int
     unparsable: tuple[int, ...]
-    """Answers without a score, of each seed."""
+    """Number of answers without a score, of each seed."""
     overlap: int
-    """Clips that the training split has, too."""
+    """Number of test clips that the training split has, too."""
     clean: Mapping[Metric, OverSeeds]
-    """Without those clips; empty if there are none."""
+    """Scores without those clips; empty if there are none."""
     seeds: tuple[int, ...]
     sources: tuple[Source, ...]
     missing: tuple[str, ...]
@@ -71,13 +112,13 @@ class ScoreCell:
 
     @property
     def coverage(self) -> float | None:
-        """Share of the split that has a score, over all seeds."""
+        """Return the share of the split that has a score, over all seeds."""
         asked = self.expected * len(self.unparsable)
         return (self.n * len(self.unparsable) - sum(self.unparsable)) / asked if asked else None
 
 
 class ScoreCells:
-    """Each is computed once."""
+    """The cells of a report, each computed once."""
 
     def __init__(self, outputs: Outputs) -> None:
         self.outputs = outputs
@@ -91,13 +132,13 @@ class ScoreCells:
         return self._known[place]
 
     def keys(self, group: Group, checkpoint: str, dataset: str) -> tuple[str, ...]:
-        """Of the planned evaluations, whether they ran or not."""
+        """Return the keys of the planned evaluations, whether they ran or not."""
         spec = {"checkpoint": checkpoint, "dataset": dataset}
         found = (self.outputs.find(v, "evaluate", **spec) for v in group.variants)
         return tuple(one.stage.key for one in found if one is not None)
 
     def last(self, group: Group) -> Checkpoint | None:
-        """The last checkpoint that is evaluated."""
+        """Return the last checkpoint that is evaluated."""
         asked = group.variants[0].experiment.evaluate
         return max(asked.checkpoints, key=ORDER.index) if asked else None
 
@@ -147,7 +188,7 @@ class ScoreCells:
         return over_seeds(runs, METRICS[facts.family], facts, asked.unparsable, asked.bootstrap)
 
     def _overlap(self, group: Group, dataset: str) -> frozenset[str]:
-        """Ids of test clips that the training split has."""
+        """Return the ids of test clips that the training split has."""
         variant = group.variants[0]
         train = variant.experiment.data.train
         if dataset == train:
@@ -163,7 +204,7 @@ class ScoreCells:
 
 
 def _marks(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What makes two rows one clip."""
+    """Return the properties of which one in common makes two rows the same clip."""
     found = (
         ("id", row.get("id")),
         ("text", " ".join(str(row.get("text", "")).split())),
@@ -180,58 +221,8 @@ def _split(clips: Sequence[Mapping[str, Any]]) -> int:
     return sum(row.get("split") == "test" for row in clips)
 
 
-# Variants that differ in nothing but their seed are one row of every table.
-
-
-class Group(NamedTuple):
-    """One experiment, with the variants that run it with one seed each."""
-
-    name: str
-    variants: tuple[Variant, ...]
-
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        return tuple(v.experiment.seed for v in self.variants)
-
-
-def groups(plan: Plan) -> tuple[Group, ...]:
-    """In the order of the plan. A seed that is there twice begins another group: it is no second draw."""
-    found: dict[str, list[list[Variant]]] = {}
-    order: list[list[Variant]] = []
-    for variant in plan.variants:
-        spec = identity(variant.experiment)
-        spec.pop("seed", None)
-        open_ = found.setdefault(content_key(spec), [])
-        seed = variant.experiment.seed
-        place = next((g for g in open_ if seed not in (v.experiment.seed for v in g)), None)
-        if place is None:
-            place = []
-            open_.append(place)
-            order.append(place)
-        place.append(variant)
-    return tuple(Group(_name(g), tuple(g)) for g in order)
-
-
-def find_group(found: tuple[Group, ...], name: str) -> Group | None:
-    """By the group's name, or that of a variant that is alone in its group."""
-    return next(
-        (g for g in found if name in (g.name, *(v.name for v in g.variants[: len(g.variants) == 1]))), None
-    )
-
-
-def _name(variants: list[Variant]) -> str:
-    """What their names have in common without the seed; of one variant its own."""
-    if len(variants) == 1:
-        return variants[0].name
-    bare = {re.sub(rf"-s{v.experiment.seed}$", "", v.name) for v in variants}
-    return bare.pop() if len(bare) == 1 else variants[0].name
-
-
-# Two cells on the same test set, tested as pairs: every metric, all from one draw of the clips.
-
-
 def compare(cell: ScoreCell, other: ScoreCell, base: Group) -> tuple[tuple[Effect, ...], str]:
-    """`cell` minus `other` as the baseline's spec says; or nothing, and why."""
+    """Compare `cell` with `other` on the same clips, as the baseline's spec says; or return no effects, and the reason."""
     asked = base.variants[0].experiment.evaluate
     if asked is None or not (cell.scores and other.scores):
         lacking = next((c for c in (cell, other) if not c.scores), other)
@@ -246,7 +237,7 @@ def compare(cell: ScoreCell, other: ScoreCell, base: Group) -> tuple[tuple[Effec
 
 
 def _match_seeds(cell: ScoreCell, other: ScoreCell) -> tuple[Sequence[Any], Sequence[Any]]:
-    """The runs of the seeds that both have, pairwise; all of them where they share none, or one side has one run."""
+    """Return the runs of the seeds that both have, pairwise; all runs if they share none, or if one side has one run."""
     both = [s for s in cell.seeds if s in other.seeds]
     if not both or len(cell.seeds) == 1 or len(other.seeds) == 1:
         return cell.runs, other.runs

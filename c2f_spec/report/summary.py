@@ -1,4 +1,4 @@
-"""The first paragraph: what was run, the headline numbers, and what is drawn, tiny or missing, said plainly."""
+"""Write the first paragraph: what was run, the headline numbers, and what is rendered, tiny or missing."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ HARD = {
 def summary(
     e: Experiment, tables: Sequence[DatasetScores], learned: Sequence[TrainingGain], chains: Funnel | None
 ) -> tuple[str, ...]:
-    """Sentences: the method, then the headline numbers."""
+    """Return sentences on the method, then on the headline numbers."""
     return tuple(s for s in (_method(e, chains), *_headline(tables, learned)) if s)
 
 
 def caveats(e: Experiment, data: Sequence[Data], outputs: Outputs, variant: Variant) -> tuple[str, ...]:
-    """What must not be read into the numbers."""
+    """Return sentences on what must not be read into the numbers."""
     found = []
     drawn = [d.name for d in data if d.rendered]
     real = [d.name for d in data if not d.rendered]
@@ -106,7 +106,7 @@ def _tuned(tuner: object) -> str:
 
 
 def _headline(tables: Sequence[DatasetScores], learned: Sequence[TrainingGain]) -> list[str]:
-    """Acc2 of each checkpoint in-domain, and whether the last one beats the majority class."""
+    """Return sentences on Acc2 of each checkpoint in-domain, and whether the last one beats the majority class."""
     found = []
     for table in tables:
         scored = [r for r in table.rows if r.group == "checkpoint" and r.scores]

@@ -1,4 +1,4 @@
-"""Tables → Markdown, LaTeX and CSV. Every number is given with the key of its evaluation, and what it must be read with."""
+"""Write tables as blocks, Markdown, LaTeX and CSV. Every number stands with the key of its evaluation and its facts."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def as_markdown(tables: Sequence[PaperTable | CustomTable]) -> str:
 
 
 def as_csv(tables: Sequence[PaperTable | CustomTable]) -> str:
-    """A line a number, with the keys of the evaluations that it comes from."""
+    """Return `tables.csv`: a line a number, with the keys of the evaluations that it comes from."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_HEAD)
@@ -117,7 +117,7 @@ def _text(value: object) -> str:
 
 
 def as_latex(tables: Sequence[PaperTable | CustomTable]) -> str:
-    """A tabular each, for `booktabs`, with its sources as comments."""
+    """Return `tables.tex`: a tabular for `booktabs` of each table, with its sources as comments."""
     return "\n".join(line for table in tables for line in _tabular(grid(table))) + "\n"
 
 

@@ -25,17 +25,17 @@ class PaperCell:
     metric: str
     paper: float
     mean: float | None
-    """Over seeds."""
+    """Mean over seeds."""
     spread: float | None
     """Standard deviation over seeds, if there are several."""
     interval: tuple[float, float] | None
-    """95 % over clips."""
+    """95 % interval over clips."""
     delta: float | None
     """Ours minus the paper's."""
     equal: bool
-    """The difference is within what the paper prints, or within one clip."""
+    """Whether the difference is within what the paper prints, or within one clip."""
     mark: str
-    """Why the paper's number is read otherwise than it is printed, if so."""
+    """Reason why the paper's number is read otherwise than it is printed; empty if it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ class PaperRow:
     """`ID` or `OOD`, as the paper says."""
     cells: tuple[PaperCell, ...]
     state: str
-    """Empty if there are numbers of ours, else why not."""
+    """Empty if there are numbers of ours, else the reason."""
     cell: ScoreCell | None
-    """What ours come from, if an experiment of the plan runs this row."""
+    """Our scores, if an experiment of the plan runs this row."""
     doubts: tuple[str, ...]
-    """What is odd about the paper's row."""
+    """Remarks on what is odd about the paper's row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,13 @@ class CustomColumn(NamedTuple):
 class CustomRow:
     title: str
     state: str
-    """Empty if there are numbers, else why not."""
+    """Empty if there are numbers, else the reason."""
     cells: Mapping[str, ScoreCell]
-    """By test set."""
+    """Test set → scores."""
     effects: Mapping[CustomColumn, Effect]
-    """Against the table's baseline, if it has one that is not this row."""
+    """Differences to the table's baseline; empty if there is none or it is this row."""
     notes: tuple[str, ...]
-    """Why there is no comparison where there is none."""
+    """Reasons why comparisons are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +114,14 @@ class Number(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """A table as text, for every form."""
+    """A table as text, for every file format."""
 
     name: str
     title: str
     heads: tuple[str, ...]
     words: int
-    """Columns from the left that hold words, not numbers."""
+    """Number of columns from the left that hold words, not numbers."""
     rows: tuple[tuple[str, ...], ...]
     notes: tuple[str, ...]
     cells: tuple[ScoreCell, ...]
-    """What its numbers come from."""
+    """Sources of its numbers."""

@@ -1,4 +1,4 @@
-"""A clip at a glance: its first picture as a small JPEG, and how loud it is over time.
+"""Decode a clip's first picture as a small JPEG, and its loudness over time.
 
 Decoding needs PyAV, which comes with the runtime; without it there is a hint.
 """
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WIDEST = 192
-"""Pixels of the picture."""
+"""Width of the picture in pixels."""
 BINS = 120
-"""Of the waveform."""
+"""Number of peaks of a waveform."""
 RATE = 8000
-"""Samples a second that are enough for one."""
+"""Samples a second from which peaks are taken."""
 MISSING = "no picture: install c2f-spec[runtime]"
 UNREADABLE = "no picture: the clip cannot be decoded"
 NOT_STORED = "no picture: the clip is not in the store"
@@ -29,11 +29,11 @@ class Thumbnail(NamedTuple):
     wave: bytes
     """`BINS` peaks, 0 to 255 of full scale; empty if there is no sound."""
     no_picture: str
-    """Why there is no picture."""
+    """Reason why there is no picture; empty if there is."""
 
 
 def thumbnail(path: Path, widest: int = WIDEST) -> Thumbnail:
-    """What can be seen and heard of a clip. A clip that cannot be decoded is a problem in words, never an exception."""
+    """Decode a clip. A clip that cannot be decoded has a reason in words, never an exception."""
     if find_spec("av") is None:
         return Thumbnail(None, b"", MISSING)
     import av
@@ -53,7 +53,7 @@ def thumbnail(path: Path, widest: int = WIDEST) -> Thumbnail:
 
 
 def _jpeg(frame: Any, widest: int) -> bytes:
-    """At most `widest` pixels wide; the encoder wants even sides."""
+    """Encode a frame at most `widest` pixels wide; the encoder needs even sides."""
     import av
 
     wide = min(widest, frame.width)
@@ -68,7 +68,7 @@ def _jpeg(frame: Any, widest: int) -> bytes:
 
 
 def _wave(container: Any) -> bytes:
-    """Peaks of the sound, taken down to one channel."""
+    """Return peaks of the sound, mixed down to one channel."""
     import av
     import numpy as np
 
