@@ -51,13 +51,13 @@ def columns(
     pred, true = to_family(pred, dataset), to_family(true, dataset)
     if metric in ("Acc2", "F1", *HAS0):
         if metric in HAS0:
-            two, says, is_ = scope, to_float32(pred) >= 0, to_float32(true) >= 0
+            two, answered, labelled = scope, to_float32(pred) >= 0, to_float32(true) >= 0
         else:
             two = scope & in_acc2(to_float32(true), dataset.family)
-            says, is_ = is_positive(to_float32(pred)), is_positive(to_float32(true))
+            answered, labelled = is_positive(to_float32(pred)), is_positive(to_float32(true))
         if metric in ("Acc2", "Has0_acc_2"):
-            return [((says == is_) & two).astype(np.float64), two.astype(np.float64)]
-        cells = [says & is_, says & ~is_, ~says & is_, ~says & ~is_]
+            return [((answered == labelled) & two).astype(np.float64), two.astype(np.float64)]
+        cells = [answered & labelled, answered & ~labelled, ~answered & labelled, ~answered & ~labelled]
         return [(cell & two).astype(np.float64) for cell in cells]
     hits = class_hits(pred, true, int(metric.removeprefix("Acc")), dataset.family)
     return [(hits & scope).astype(np.float64), scope.astype(np.float64)]

@@ -97,15 +97,15 @@ def effects(
     if not scope.any():
         nothing = (None, None, None, None, None, BOOTSTRAP, (), 0, seeds)
         return tuple(Effect(metric, *nothing) for metric in metrics)
-    made = [[columns(run, metric, dataset, policy, scope) for run in runs] for metric in metrics]
-    drawn = boot.sums([c for metric in made for run in metric for c in run], bootstrap)
-    found, start = [], 0
-    for metric, of_runs in zip(metrics, made, strict=True):
+    summands = [[columns(run, metric, dataset, policy, scope) for run in runs] for metric in metrics]
+    drawn = boot.sums([c for metric in summands for run in metric for c in run], bootstrap)
+    results, start = [], 0
+    for metric, of_runs in zip(metrics, summands, strict=True):
         width = len(of_runs[0])
         part = drawn[:, start : start + width * len(runs)]
         start += width * len(runs)
-        found.append(_effect(metric, of_runs, part, sides, int(scope.sum())))
-    return tuple(found)
+        results.append(_effect(metric, of_runs, part, sides, int(scope.sum())))
+    return tuple(results)
 
 
 def _effect(
@@ -151,8 +151,8 @@ def _discordant(ours: Sequence[Bools], theirs: Sequence[Bools]) -> tuple[Discord
 
 def _means(table: Floats, metric: Metric, width: int, seeds: int) -> tuple[Floats, Floats]:
     """Return the metric of both sides, mean over seeds: (rows, columns) -> (rows,) each."""
-    found = [values(table[:, i : i + width], metric) for i in range(0, table.shape[1], width)]
-    return np.mean(found[:seeds], axis=0), np.mean(found[seeds:], axis=0)
+    results = [values(table[:, i : i + width], metric) for i in range(0, table.shape[1], width)]
+    return np.mean(results[:seeds], axis=0), np.mean(results[seeds:], axis=0)
 
 
 def _number(value: float) -> float | None:

@@ -31,7 +31,7 @@ class Imported(NamedTuple):
 
 def read_imported(path: Path) -> dict[str, Imported]:
     """Return predictions by id. Raise `InvalidData` that names an invalid line or a duplicate id."""
-    found: dict[str, Imported] = {}
+    predictions: dict[str, Imported] = {}
     try:
         with path.open(encoding="utf-8-sig") as file:
             lines = list(
@@ -49,8 +49,8 @@ def read_imported(path: Path) -> dict[str, Imported]:
         name = row.get("id")
         if not isinstance(name, str | int) or isinstance(name, bool):
             raise InvalidData(f"{place}: the line has no `id`", hint=FORM)
-        if str(name) in found:
-            raise InvalidData(f"{place}: the clip `{name}` is here a second time")
+        if str(name) in predictions:
+            raise InvalidData(f"{place}: duplicate id `{name}`")
         if "prediction" not in row:
             raise InvalidData(f"{place}: the clip `{name}` has no `prediction`", hint=FORM)
         for field in ("prediction", "label"):
@@ -59,12 +59,12 @@ def read_imported(path: Path) -> dict[str, Imported]:
                 raise InvalidData(
                     f"{place}: the `{field}` of `{name}` is neither a number nor null", hint=FORM
                 )
-        found[str(name)] = Imported(
+        predictions[str(name)] = Imported(
             finite(row["prediction"]), finite(row.get("label")), str(row.get("output", ""))
         )
-    if not found:
+    if not predictions:
         raise InvalidData(f"{path} has no predictions", hint=FORM)
-    return found
+    return predictions
 
 
 def _object(line: str, place: str) -> dict[str, Any]:

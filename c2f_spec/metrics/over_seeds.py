@@ -43,13 +43,13 @@ def over_seeds(
     scopes = [side.parsed if policy == "parsed_only" else np.ones(len(side.true), bool) for side in sides]
     if not len(sides[0].true):
         return {metric: OverSeeds(None, None, None, (None,) * len(runs)) for metric in metrics}
-    made = {
+    summands = {
         metric: [columns(side, metric, dataset, policy, s) for side, s in zip(sides, scopes, strict=True)]
         for metric in metrics
     }
-    drawn = boot.sums([c for of_runs in made.values() for run in of_runs for c in run], bootstrap)
-    found, start = {}, 0
-    for metric, of_runs in made.items():
+    drawn = boot.sums([c for of_runs in summands.values() for run in of_runs for c in run], bootstrap)
+    results, start = {}, 0
+    for metric, of_runs in summands.items():
         width = len(of_runs[0])
         each = np.array(
             [values(np.array([[c.sum() for c in run]]), metric)[0] for run in of_runs], dtype=np.float64
@@ -59,10 +59,10 @@ def over_seeds(
         ]
         start += width * len(runs)
         defined = bool(np.isfinite(each).all())
-        found[metric] = OverSeeds(
+        results[metric] = OverSeeds(
             float(each.mean()) if defined else None,
             float(each.std(ddof=1)) if defined and len(each) > 1 else None,
             boot.percentiles(np.mean(resampled, axis=0)) if defined else None,
             tuple(float(value) if np.isfinite(value) else None for value in each),
         )
-    return found
+    return results

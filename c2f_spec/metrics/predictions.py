@@ -38,16 +38,16 @@ SHOWN = 40
 
 def read_predictions(path: Path, lowest: float = -math.inf, highest: float = math.inf) -> Arrays:
     """Read predictions. Raise `InvalidSpec` at the first invalid line, duplicate id, or label out of [`lowest`, `highest`]."""
-    pred, true, seen = [], [], set()
+    pred, true, ids = [], [], set()
     try:
         with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
                 name, label, score = _row(line, f"{path}:{number}")
-                if name in seen:
-                    raise _invalid(f"{path}:{number}", f"the clip `{name}` is here a second time")
-                seen.add(name)
+                if name in ids:
+                    raise _invalid(f"{path}:{number}", f"duplicate id `{name}`")
+                ids.add(name)
                 if not lowest <= label <= highest:
                     beyond = f"the label of the clip `{name}` is {label:g}, outside of {lowest:g}:{highest:g}"
                     raise _invalid(f"{path}:{number}", beyond, "--family names the range of the labels")
@@ -133,7 +133,7 @@ def score_file(path: Path, family: str, bootstrap: Bootstrap | None = None) -> d
     primary = by_policy["worst_case"]
     more = {theirs: primary[ours] for ours, theirs in ADDITIONAL[dataset.family].items()}
     parsed = int(data.parsed.sum())
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "n": len(data.true),
         "n_parsed": parsed,
         "coverage": parsed / len(data.true) if len(data.true) else None,
@@ -144,11 +144,11 @@ def score_file(path: Path, family: str, bootstrap: Bootstrap | None = None) -> d
         "neutral_fill": _named(by_policy["neutral_fill"], names),
     }
     if bootstrap is not None:
-        found["intervals"] = _named(intervals(data, dataset, "worst_case", bootstrap), names)
-    return found
+        results["intervals"] = _named(intervals(data, dataset, "worst_case", bootstrap), names)
+    return results
 
 
-def _named(found: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+def _named(metrics: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
     """Return metrics by MMSA's names. `F1_score` is the primary F1 of every family: weighted, over the classes of Acc2."""
-    named = {theirs: found[ours] for ours, theirs in names.items() if ours in found}
-    return {**named, "F1_score": found["F1"]} if "F1" in found else named
+    named = {theirs: metrics[ours] for ours, theirs in names.items() if ours in metrics}
+    return {**named, "F1_score": metrics["F1"]} if "F1" in metrics else named

@@ -25,6 +25,7 @@ from c2f_spec.metrics.families import (
     polarity,
     share,
 )
+from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.reporting import METRICS
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     Rows = Sequence[Mapping[str, Any]]
 
-POLARITY = {"negative": -1, "neutral": 0, "positive": 1}
+POLARITY = {name: i - 1 for i, name in enumerate(POLARITIES)}
 
 
 def score(
@@ -57,7 +58,7 @@ def score(
     data = to_arrays(rows)
     parsed = int(data.parsed.sum())
     expected = len(rows) if clips is None else clips
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "dataset": dataset.name,
         "family": dataset.family,
         "policy": policy,
@@ -71,8 +72,8 @@ def score(
         "mmsa": MMSA_KEYS[dataset.family],
     }
     if bootstrap is not None:
-        found["intervals"] = intervals(data, dataset, policy, bootstrap)
-    return found
+        results["intervals"] = intervals(data, dataset, policy, bootstrap)
+    return results
 
 
 def all_metrics(data: Arrays, dataset: Dataset, policy: Policy) -> dict[str, Any]:
@@ -151,12 +152,12 @@ def _answers(rows: Rows, data: Arrays, dataset: Dataset, *, tags: bool) -> dict[
     right = [row.get("polarity") is not None and row.get("polarity") == row.get("true") for row in rows]
     both = data.parsed & (tag != 9)
     from_score = polarity(to_family(np.where(data.parsed, data.pred, 0.0), dataset), dataset.family)
-    asked = bool(n) and tags
+    has_tags = bool(n) and tags
     return {
         "format_rate": sum(row.get("well_formed") is True for row in rows) / n if n else None,
         "parse_rate": share(data.parsed),
-        "polarity_accuracy": sum(right) / n if asked else None,
-        "tag_score_agreement": share((tag == from_score)[both]) if asked else None,
+        "polarity_accuracy": sum(right) / n if has_tags else None,
+        "tag_score_agreement": share((tag == from_score)[both]) if has_tags else None,
     }
 
 
@@ -175,8 +176,8 @@ def intervals(
     scope = data.parsed if policy == "parsed_only" else np.ones(len(data.true), dtype=bool)
     if not scope.any():
         return dict.fromkeys(names)
-    made = [columns(data, name, dataset, policy, scope) for name in names]
-    drawn = boot.sums([column for of_one in made for column in of_one], bootstrap)
-    ends = np.cumsum([len(of_one) for of_one in made])
+    summands = [columns(data, name, dataset, policy, scope) for name in names]
+    drawn = boot.sums([column for of_one in summands for column in of_one], bootstrap)
+    ends = np.cumsum([len(of_one) for of_one in summands])
     parts = np.split(drawn, ends[:-1], axis=1)
     return {name: boot.percentiles(values(part, name)) for name, part in zip(names, parts, strict=True)}

@@ -51,7 +51,10 @@ def card(outputs: Outputs, variant: Variant, model: Output, prompts: Mapping[str
         _head(variant, language),
         f"# {inline(variant.name)}: {model.stage.kind}",
         _introduction(variant, model),
-        *[f"> {line(said)}" for said in caveats(variant.experiment, results.all_data(), outputs, variant)],
+        *[
+            f"> {line(caveat)}"
+            for caveat in caveats(variant.experiment, results.all_data(), outputs, variant)
+        ],
         "## Results",
         _results(results.tables(), model.stage.kind, variant),
         "## How to ask",
@@ -96,23 +99,23 @@ def _introduction(variant: Variant, model: Output) -> str:
 
 def _results(tables: tuple[DatasetScores, ...], kind: str, variant: Variant) -> str:
     """Return a table with a row for each data set. Answers without a score count as the spec says."""
-    found = [(t, row.scores) for t in tables for row in t.rows if row.model == kind and row.scores]
-    if not found:
+    scored = [(t, row.scores) for t in tables for row in t.rows if row.model == kind and row.scores]
+    if not scored:
         return "It was not evaluated."
-    names = [name for name in METRICS if any(scores.get(name) is not None for _, scores in found)]
+    names = [name for name in METRICS if any(scores.get(name) is not None for _, scores in scored)]
     lines = ["| " + " | ".join(["data set", "domain", *names]) + " |", "|" + "---|" * (len(names) + 2)]
-    for table, scores in found:
+    for table, scores in scored:
         cells = [METRICS[name](scores.get(name)) for name in names]
         lines.append("| " + " | ".join([inline(table.data.name), table.data.domain, *cells]) + " |")
-    asked = variant.experiment.evaluate
-    policy = asked.unparsable if asked else "worst_case"
+    evaluate = variant.experiment.evaluate
+    policy = evaluate.unparsable if evaluate else "worst_case"
     return "\n".join(lines) + f"\n\nAnswers without a score: `{policy}`. Accuracies and rates in percent."
 
 
 def _keys(outputs: Outputs, variant: Variant, model: Output) -> str:
     """Return the keys of the stages that made and evaluated the model. A key covers everything that went into a stage."""
-    made = needed(outputs.plan.stage, [model.stage.key])
+    needed_keys = needed(outputs.plan.stage, [model.stage.key])
     stages = [outputs.plan.stage(key) for key in variant.stages]
-    own = [s for s in stages if s.key in made or model.stage.key in s.inputs.values()]
+    own = [s for s in stages if s.key in needed_keys or model.stage.key in s.inputs.values()]
     rows = [f"| {inline(stage.label)} | `{stage.key}` |" for stage in own]
     return "\n".join(["| stage | key |", "|---|---|", *rows])

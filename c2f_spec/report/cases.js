@@ -3,9 +3,9 @@
 (async () => {
   const place = document.getElementById("cases-view");
   if (!place) return;
-  const { block, el, table, number, choice, glimpse, marked } = c2f;
+  const { block, el, table, number, choice, thumbnail, marked } = c2f;
   const sets = await block("cases-list");
-  const SIGNS = { 1: "\u2713", 0: "\u2717", "-": "\u2013" }, SAYS = { 1: "right", 0: "wrong", "-": "no answer" };
+  const SIGNS = { 1: "\u2713", 0: "\u2717", "-": "\u2013" }, WORDS = { 1: "right", 0: "wrong", "-": "no answer" };
   let k = -1, index = null, rows = null, filter = "all";
 
   const setChoice = choice("data set", sets.map((one) => `${one.title} (${one.n.toLocaleString("en")})`), (i) => open(i));
@@ -44,8 +44,8 @@
     lost: ["no answer", (i, before, after) => after && after[i] === "-"],
   };
   const NAMES = Object.keys(KINDS), FIXED = 1 << NAMES.indexOf("fixed"), BROKEN = 1 << NAMES.indexOf("broken");
-  let became = new Uint8Array(0); // of each clip a bit for each kind, so that a filter asks nothing twice
-  function judge() {
+  let became = new Uint8Array(0); // of each clip a bit for each kind, so that a filter computes nothing twice
+  function classify() {
     const { trio, n } = sets[k], after = index.right[trio.at(-1)] || null;
     const before = trio.length > 1 ? index.right[trio.at(-2)] : null, tests = NAMES.map((name) => KINDS[name][1]);
     became = new Uint8Array(n);
@@ -54,7 +54,7 @@
 
   function build() {
     const set = sets[k];
-    judge();
+    classify();
     const error = (i) => { const s = index.score[set.trio.at(-1)]; return !s || s[i] === null || index.label[i] === null ? null : Math.abs(s[i] - index.label[i]); };
     const columns = [
       { title: "clip", width: "minmax(6em, .7fr)", value: (i) => index.id[i] },
@@ -63,7 +63,7 @@
       ...set.trio.map((c) => ({
         title: set.columns[c], width: "5.4em", number: true, about: "Score, and whether the polarity is right",
         value: (i) => index.score[c][i],
-        show: (i) => el("span", { class: index.right[c][i] === "1" ? "good" : "poor", title: SAYS[index.right[c][i]] }, index.right[c][i] === "-" ? SIGNS["-"] : `${number(index.score[c][i])} ${SIGNS[index.right[c][i]]}`),
+        show: (i) => el("span", { class: index.right[c][i] === "1" ? "good" : "poor", title: WORDS[index.right[c][i]] }, index.right[c][i] === "-" ? SIGNS["-"] : `${number(index.score[c][i])} ${SIGNS[index.right[c][i]]}`),
       })),
       { title: "change", width: "6.6em", about: "Broken, fixed, then the rest", value: change, show: (i) => ["", "broken by RL", "fixed by RL"][change(i)] },
       { title: "hard", width: "3.4em", value: (i) => -index.hard[i], show: (i) => (index.hard[i] === "1" ? "hard" : "") },
@@ -90,12 +90,12 @@
     }
     const counts = Object.fromEntries(NAMES.map((name, bit) => [name, bits.reduce((sum, many, mask) => sum + (mask & (1 << bit) ? many : 0), 0)]));
     const shown = NAMES.filter((name) => !(sets[k].training && ["fixed", "broken", "wrong"].includes(name)));
-    const held = chips.contains(document.activeElement);
+    const focused = chips.contains(document.activeElement);
     chips.replaceChildren(...shown.map((name) => el(
       "button", { type: "button", "aria-pressed": String(name === filter), disabled: !counts[name] && name !== filter, "data-kind": name, on: { click: () => { filter = name; refresh(); } } },
       `${KINDS[name][0]} ${counts[name].toLocaleString("en")}`,
     )));
-    if (held) chips.querySelector('[aria-pressed="true"]').focus();
+    if (focused) chips.querySelector('[aria-pressed="true"]').focus();
     count.textContent = `${order.length.toLocaleString("en")} of ${n.toLocaleString("en")} clips`;
     rows.show(order);
     const first = rows.shown()[0];
@@ -107,18 +107,18 @@
   let latest = 0;
   async function show(i) {
     const mine = ++latest, set = sets[k], here = index;
-    const [part, seen] = await Promise.all([block(`cases-${k}-${Math.floor(i / set.chunk)}`), block(`cases-${k}-seen`)]);
+    const [part, thumbnails] = await Promise.all([block(`cases-${k}-${Math.floor(i / set.chunk)}`), block(`cases-${k}-thumbnails`)]);
     if (mine !== latest) return;
-    const [jpeg, wave, problem] = seen[i] || ["", "", "no picture: the page keeps those of the first clips of each kind"];
+    const [jpeg, wave, problem] = thumbnails[i] || ["", "", "no picture: the page keeps those of the first clips of each kind"];
     const hard = here.hard[i] === "1" ? ", was hard" : "";
     detail.replaceChildren(
-      el("div", { class: "case-head" }, glimpse(here.id[i], jpeg, wave, problem), el(
+      el("div", { class: "case-head" }, thumbnail(here.id[i], jpeg, wave, problem), el(
         "div", {}, el("p", { class: "quote" }, `\u201c${here.text[i]}\u201d`),
-        el("p", { class: "verdict" }, `${here.id[i]}, rated ${number(here.label[i])} (${here.polarity[i]})${hard}`),
+        el("p", { class: "facts" }, `${here.id[i]}, rated ${number(here.label[i])} (${here.polarity[i]})${hard}`),
       )),
       el("div", { class: "sides" }, ...set.trio.map((c) => el(
         "div", { class: "side" },
-        el("h4", {}, el("span", {}, set.columns[c]), el("span", { class: here.right[c][i] === "1" ? "good" : "poor" }, `${here.score[c][i] === null ? "" : number(here.score[c][i])} ${SAYS[here.right[c][i]]}`)),
+        el("h4", {}, el("span", {}, set.columns[c]), el("span", { class: here.right[c][i] === "1" ? "good" : "poor" }, `${here.score[c][i] === null ? "" : number(here.score[c][i])} ${WORDS[here.right[c][i]]}`)),
         el("pre", {}, ...marked(part[c][i % set.chunk])),
       ))),
     );

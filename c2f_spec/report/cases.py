@@ -13,8 +13,8 @@ from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, Literal
 
 from c2f_spec.metrics.answers import finite
-from c2f_spec.report.scores import ORDER
 from c2f_spec.report.thumbnails import Thumbnail, thumbnail
+from c2f_spec.spec.evaluate import CHECKPOINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -74,23 +74,23 @@ class CaseSet:
     """Index of the clip → its picture and sound."""
 
 
-def case_sets(found: Sequence[Group], outputs: Outputs) -> tuple[CaseSet, ...]:
+def case_sets(groups: Sequence[Group], outputs: Outputs) -> tuple[CaseSet, ...]:
     """Return a set for each evaluated data set with answers, then the training clips that RL answered."""
     names = dict.fromkeys(
-        name for g in found if (e := g.variants[0].experiment.evaluate) is not None for name in e.datasets
+        name for g in groups if (e := g.variants[0].experiment.evaluate) is not None for name in e.datasets
     )
-    train = found[0].variants[0].experiment.data.train
+    train = groups[0].variants[0].experiment.data.train
     order = sorted(names, key=lambda name: name != train)
-    tests = (_test_set(name, found, outputs) for name in order)
-    return tuple(s for s in (*tests, _training_set(found, outputs)) if s is not None)
+    tests = (_test_set(name, groups, outputs) for name in order)
+    return tuple(s for s in (*tests, _training_set(groups, outputs)) if s is not None)
 
 
-def _test_set(dataset: str, found: Sequence[Group], outputs: Outputs) -> CaseSet | None:
+def _test_set(dataset: str, groups: Sequence[Group], outputs: Outputs) -> CaseSet | None:
     stages: dict[str, tuple[str, str, Output, Variant]] = {}
-    several = len(found) > 1
-    for group in found:
+    several = len(groups) > 1
+    for group in groups:
         variant = group.variants[0]
-        for checkpoint in ORDER:
+        for checkpoint in CHECKPOINTS:
             one = outputs.find(variant, "evaluate", checkpoint=checkpoint, dataset=dataset)
             if one is not None and not one.state:
                 title = f"{WORDS[checkpoint]} ({group.name})" if several else WORDS[checkpoint]
@@ -146,13 +146,15 @@ def _column(title: str, checkpoint: str, rows: Sequence[Mapping[str, Any]], fami
 
 
 def _right(row: Mapping[str, Any], neutral: float) -> Right:
-    said, true = row.get("polarity"), row.get("true")
-    if said is None:
+    answered, true = row.get("polarity"), row.get("true")
+    if answered is None:
         score = finite(row.get("score"))
         if score is None:
             return "-"
-        said = "negative" if score < 0 and score <= -neutral else "positive" if score > neutral else "neutral"
-    return "1" if said == true else "0"
+        answered = (
+            "negative" if score < 0 and score <= -neutral else "positive" if score > neutral else "neutral"
+        )
+    return "1" if answered == true else "0"
 
 
 def _trio(columns: Sequence[Column]) -> tuple[int, ...]:
@@ -167,12 +169,12 @@ def _trio(columns: Sequence[Column]) -> tuple[int, ...]:
 def _kinds(columns: Sequence[Column], trio: Sequence[int], hard: str) -> list[list[int]]:
     """Return the indices of clips that were fixed, broken or hard, and of all."""
     places = range(len(hard))
-    found = [[], [], [i for i in places if hard[i] == "1"], list(places)]
+    kinds = [[], [], [i for i in places if hard[i] == "1"], list(places)]
     if len(trio) > 1:
         before, after = columns[trio[-2]].right, columns[trio[-1]].right
-        found[0] = [i for i in places if before[i] != "1" and after[i] == "1"]
-        found[1] = [i for i in places if before[i] == "1" and after[i] != "1"]
-    return found
+        kinds[0] = [i for i in places if before[i] != "1" and after[i] == "1"]
+        kinds[1] = [i for i in places if before[i] == "1" and after[i] != "1"]
+    return kinds
 
 
 def _thumbnails(
@@ -183,17 +185,17 @@ def _thumbnails(
 ) -> dict[int, Thumbnail]:
     """Return pictures and sound of the first clips of each kind in turn: chosen by rule, not by beauty."""
     turns = dict.fromkeys(i for i in chain.from_iterable(zip_longest(*kinds)) if i is not None)
-    found = {}
+    thumbnails = {}
     for i in list(turns)[:THUMBNAILS]:
         media = prepared.file(str(clips.get(ids[i], {}).get("media"))) if prepared else None
         if media is not None:
-            found[i] = thumbnail(media)
-    return dict(sorted(found.items()))
+            thumbnails[i] = thumbnail(media)
+    return dict(sorted(thumbnails.items()))
 
 
-def _training_set(found: Sequence[Group], outputs: Outputs) -> CaseSet | None:
+def _training_set(groups: Sequence[Group], outputs: Outputs) -> CaseSet | None:
     """Return the clips of the first `rollouts.jsonl`, with the teacher's chain and the student's answers."""
-    for group in found:
+    for group in groups:
         variant = group.variants[0]
         one = outputs.find(variant, "grpo")
         rollouts = one.rows("rollouts.jsonl") if one is not None else []
@@ -208,7 +210,7 @@ def _rollout_set(
     dataset = variant.experiment.data.train
     clips = {str(clip.get("id")): clip for clip in outputs.clips(variant, dataset)}
     ids = tuple(dict.fromkeys(str(row.get("clip")) for row in rollouts))
-    seen = {str(row.get("clip")): row for row in one.rows("hints.jsonl")}
+    visits = {str(row.get("clip")): row for row in one.rows("hints.jsonl")}
     chains = outputs.find(variant, "distil")
     taught = {
         str(r.get("id")): str(r.get("text") or "") for r in (chains.rows("chains.jsonl") if chains else [])
@@ -222,7 +224,7 @@ def _rollout_set(
         _unparsed_column("with the hint", [last.get(i, "") for i in ids], true),
     ]
     columns = [c for c in columns if any(c.outputs)]
-    hard = "".join("1" if seen.get(i, {}).get("hard") or i in hinted else "0" for i in ids)
+    hard = "".join("1" if visits.get(i, {}).get("hard") or i in hinted else "0" for i in ids)
     kinds = [[i for i, h in enumerate(hard) if h == "1"], list(range(len(ids)))]
     return CaseSet(
         title=f"Training clips of {dataset} that RL answered",
@@ -241,11 +243,11 @@ def _rollout_set(
 
 def _first_answers(rollouts: Iterable[Mapping[str, Any]], *, hinted: bool) -> dict[str, str]:
     """Return clip → its first answer with, or without, a hint."""
-    found: dict[str, str] = {}
+    answers: dict[str, str] = {}
     for row in rollouts:
         if bool(row.get("hinted")) is hinted:
-            found.setdefault(str(row.get("clip")), str(row.get("completion") or ""))
-    return found
+            answers.setdefault(str(row.get("clip")), str(row.get("completion") or ""))
+    return answers
 
 
 def _unparsed_column(title: str, texts: Sequence[str], true: Sequence[str]) -> Column:

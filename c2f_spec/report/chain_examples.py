@@ -11,6 +11,7 @@ from c2f_spec.metrics.answers import finite
 from c2f_spec.report import numbers
 from c2f_spec.report.model import Example, Examples, Funnel, FunnelRow
 from c2f_spec.report.thumbnails import NOT_STORED, Thumbnail, thumbnail
+from c2f_spec.spec.evaluate import CHECKPOINTS
 from c2f_spec.spec.formats import POLARITIES
 
 if TYPE_CHECKING:
@@ -24,19 +25,18 @@ COUNT = 3
 """Examples of each kind."""
 LONGEST = 4000
 """Most characters of a text."""
-LAST_FIRST = ("grpo", "sft", "base")
 
 Row = dict[str, Any]
 
 
 def funnel(outputs: Outputs, variant: Variant) -> Funnel | None:
     """Return how many chains each filter dropped; `None` if the variant filters nothing."""
-    found = outputs.find(variant, "filter")
-    if found is None:
+    filtered = outputs.find(variant, "filter")
+    if filtered is None:
         return None
-    data = found.json("funnel.json")
+    data = filtered.json("funnel.json")
     if not data:
-        return Funnel(found.state or "no funnel", (), ())
+        return Funnel(filtered.state or "no funnel", (), ())
     by_polarity, by_split = _map(data.get("by_polarity")), _map(data.get("by_split"))
     names = [*POLARITIES, *sorted(set(by_polarity) - set(POLARITIES))]
     splits = list(by_split)
@@ -61,50 +61,50 @@ def _map(value: Any) -> dict[str, Any]:
 
 def kept_chains(outputs: Outputs, variant: Variant) -> Examples | None:
     """Return the first kept chain of each polarity; `None` if the variant filters nothing."""
-    found = outputs.find(variant, "filter")
-    if found is None:
+    filtered = outputs.find(variant, "filter")
+    if filtered is None:
         return None
     clips = _clips(outputs, variant, variant.experiment.data.train)
-    rows = _select_varied(found.rows("chains.jsonl"), lambda row: clips.row(row).get("polarity"))
+    rows = _select_varied(filtered.rows("chains.jsonl"), lambda row: clips.row(row).get("polarity"))
     note = "The first in the order of the data set, of each polarity where there is one."
-    shown = tuple(clips.example(row, "kept", row.get("text")) for row in rows)
-    return Examples("Chains that were kept", note, found.state or ("" if rows else "none"), shown)
+    examples = tuple(clips.example(row, "kept", row.get("text")) for row in rows)
+    return Examples("Chains that were kept", note, filtered.state or ("" if rows else "none"), examples)
 
 
 def dropped_chains(outputs: Outputs, variant: Variant) -> Examples | None:
     """Return the first chain that each filter dropped; `None` if the variant filters nothing."""
-    found = outputs.find(variant, "filter")
-    if found is None:
+    filtered = outputs.find(variant, "filter")
+    if filtered is None:
         return None
     clips = _clips(outputs, variant, variant.experiment.data.train)
-    rows = _select_varied(found.rows("dropped.jsonl"), lambda row: row.get("filter"))
+    rows = _select_varied(filtered.rows("dropped.jsonl"), lambda row: row.get("filter"))
     note = "The first in the order of the data set, of each filter where it dropped any."
-    shown = tuple(
+    examples = tuple(
         clips.example(row, f"dropped by {row.get('filter')}: {row.get('reason')}", row.get("text"))
         for row in rows
     )
-    return Examples("Chains that were dropped", note, found.state or ("" if rows else "none"), shown)
+    return Examples("Chains that were dropped", note, filtered.state or ("" if rows else "none"), examples)
 
 
 def answers(outputs: Outputs, variant: Variant) -> Examples | None:
     """Return answers of the last checkpoint on the training data set's test split; `None` if nothing is evaluated."""
-    asked = variant.experiment.evaluate
-    if asked is None:
+    evaluate = variant.experiment.evaluate
+    if evaluate is None:
         return None
     train = variant.experiment.data.train
-    dataset = train if train in asked.datasets else asked.datasets[0]
-    checkpoint = next(c for c in LAST_FIRST if c in asked.checkpoints)
-    found = outputs.find(variant, "evaluate", checkpoint=checkpoint, dataset=dataset)
-    if found is None:
+    dataset = train if train in evaluate.datasets else evaluate.datasets[0]
+    checkpoint = next(c for c in reversed(CHECKPOINTS) if c in evaluate.checkpoints)
+    evaluated = outputs.find(variant, "evaluate", checkpoint=checkpoint, dataset=dataset)
+    if evaluated is None:
         return None
     clips = _clips(outputs, variant, dataset)
     rows = _select_varied(
-        found.rows("predictions.jsonl"), lambda row: (_describe_outcome(row), row.get("true"))
+        evaluated.rows("predictions.jsonl"), lambda row: (_describe_outcome(row), row.get("true"))
     )
     title = f"Answers of {checkpoint} on {dataset}"
     note = "The first test clips in the order of the data set, of each outcome where there is one."
-    shown = tuple(clips.example(row, _describe_outcome(row), row.get("output")) for row in rows)
-    return Examples(title, note, found.state or ("" if rows else "none"), shown)
+    examples = tuple(clips.example(row, _describe_outcome(row), row.get("output")) for row in rows)
+    return Examples(title, note, evaluated.state or ("" if rows else "none"), examples)
 
 
 def _describe_outcome(row: Row) -> str:
@@ -119,13 +119,13 @@ def _describe_outcome(row: Row) -> str:
 
 def _select_varied(rows: Iterable[Row], kind: Callable[[Row], Any]) -> list[Row]:
     """Return the first row of each kind, then the next ones, `COUNT` in all and in file order."""
-    seen: set[Any] = set()
+    kinds: set[Any] = set()
     first: list[tuple[int, Row]] = []
     rest: list[tuple[int, Row]] = []
     for place, row in enumerate(rows):
         group = str(kind(row))
-        (rest if group in seen else first).append((place, row))
-        seen.add(group)
+        (rest if group in kinds else first).append((place, row))
+        kinds.add(group)
     return [row for _, row in sorted((first + rest)[:COUNT], key=lambda pair: pair[0])]
 
 
@@ -139,19 +139,19 @@ class _Clips:
     def row(self, row: Row) -> Row:
         return self.rows.get(str(row.get("id")), {})
 
-    def example(self, row: Row, verdict: str, body: Any) -> Example:
+    def example(self, row: Row, outcome: str, body: Any) -> Example:
         clip = self.row(row)
         media = self.prepared.file(str(clip.get("media"))) if self.prepared else None
-        seen = thumbnail(media) if media else Thumbnail(None, b"", NOT_STORED)
+        picture = thumbnail(media) if media else Thumbnail(None, b"", NOT_STORED)
         return Example(
             id=str(row.get("id")),
-            outcome=verdict,
+            outcome=outcome,
             text=_cut(str(clip.get("text", ""))),
             label=finite(clip.get("label", row.get("label"))),
             polarity=str(clip.get("polarity", row.get("true", ""))),
             body=_cut(str(body or "")),
-            jpeg=seen.jpeg,
-            no_picture=seen.no_picture,
+            jpeg=picture.jpeg,
+            no_picture=picture.no_picture,
         )
 
 

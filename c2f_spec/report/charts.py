@@ -82,8 +82,8 @@ def line_chart(chart: Chart) -> Html:
     several = len(chart.series) > 1
     parts += [_line(s, i, x, y, name=several, raw=smooth) for i, s in enumerate(chart.series, start=1)]
     parts += [_smoothed(s, i, x, y) for i, s in enumerate(chart.series, start=1)] if smooth else []
-    said = "; ".join(f"{s.name} from {_ends(s)}" for s in chart.series)
-    return svg_picture(parts, HEIGHT, f"{chart.title}, {chart.unit} over steps: {said}")
+    description = "; ".join(f"{s.name} from {_ends(s)}" for s in chart.series)
+    return svg_picture(parts, HEIGHT, f"{chart.title}, {chart.unit} over steps: {description}")
 
 
 def dot_chart(table: DatasetScores, low: float, high: float) -> Html:
@@ -114,12 +114,12 @@ def dot_chart(table: DatasetScores, low: float, high: float) -> Html:
         style = "c1" if row.group == "checkpoint" else "c6"
         if bounds:
             parts.append(svg_line(x(100 * bounds[0]), middle, x(100 * bounds[1]), middle, f"whisker {style}"))
-        says = f"{row.model}: {numbers.percent(value)} % {numbers.interval(bounds, numbers.percent)}"
-        parts.append(shape("circle", says, cx=x(100 * value), cy=middle, r=4.5, class_=f"dot {style}"))
+        tooltip = f"{row.model}: {numbers.percent(value)} % {numbers.interval(bounds, numbers.percent)}"
+        parts.append(shape("circle", tooltip, cx=x(100 * value), cy=middle, r=4.5, class_=f"dot {style}"))
         parts.append(svg_text(numbers.percent(value), WIDTH - 4, middle + 4, "end", "value"))
     parts.append(svg_text("Acc2, %", WIDTH - 50, height - 3, "end", "unit"))
-    said = "; ".join(f"{r.model} {numbers.percent(r.scores['Acc2'])} %" for r in rows)
-    return svg_picture(parts, height, f"Acc2 on {table.data.name}: {said}")
+    description = "; ".join(f"{r.model} {numbers.percent(r.scores['Acc2'])} %" for r in rows)
+    return svg_picture(parts, height, f"Acc2 on {table.data.name}: {description}")
 
 
 def funnel_chart(rows: Sequence[FunnelRow], filters: Sequence[str]) -> Html:
@@ -134,14 +134,14 @@ def funnel_chart(rows: Sequence[FunnelRow], filters: Sequence[str]) -> Html:
         ):
             wide = 220.0 * part / row.entered if row.entered else 0.0
             if wide > 0:
-                says = f"{row.name}, {name}: {part:,} of {row.entered:,}"
+                tooltip = f"{row.name}, {name}: {part:,} of {row.entered:,}"
                 parts.append(
-                    shape("rect", says, x=left, y=top, width=wide, height=22, class_=f"fill c{colour(j)}")
+                    shape("rect", tooltip, x=left, y=top, width=wide, height=22, class_=f"fill c{colour(j)}")
                 )
             left += wide
         parts.append(svg_text(f"{row.kept:,} kept", WIDTH - 4, top + 16, "end", "value"))
-    said = "; ".join(f"{r.name} {r.kept} of {r.entered} kept" for r in rows)
-    return svg_picture(parts, height, f"Chains kept and dropped: {said}")
+    description = "; ".join(f"{r.name} {r.kept} of {r.entered} kept" for r in rows)
+    return svg_picture(parts, height, f"Chains kept and dropped: {description}")
 
 
 def colour(number: int) -> int:
@@ -176,18 +176,18 @@ def _line(
             )
         if len(present) <= MARKED or len(run) == 1:
             for s, v in run:
-                says = f"{series.name + ', ' if name else ''}step {numbers.plain(s)}: {v:.4g}"
-                parts.append(shape("circle", says, cx=x(s), cy=y(v), r=2.2, class_=f"mark {style}"))
+                tooltip = f"{series.name + ', ' if name else ''}step {numbers.plain(s)}: {v:.4g}"
+                parts.append(shape("circle", tooltip, cx=x(s), cy=y(v), r=2.2, class_=f"mark {style}"))
     return join(parts)
 
 
 def smooth(values: Sequence[float], weight: float = WEIGHT) -> list[float]:
     """Return the exponential moving average, corrected for its start at 0 (the bias correction of Adam, arXiv 1412.6980)."""
-    found, mean, share = [], 0.0, 0.0
+    smoothed, mean, share = [], 0.0, 0.0
     for value in values:
         mean, share = weight * mean + (1 - weight) * value, weight * share + 1 - weight
-        found.append(mean / share)
-    return found
+        smoothed.append(mean / share)
+    return smoothed
 
 
 def _smoothed(series: Series, number: int, x: Callable[[float], float], y: Callable[[float], float]) -> Html:
@@ -241,44 +241,44 @@ def svg_line(x1: float, y1: float, x2: float, y2: float, style: str) -> Html:
 
 
 def svg_text(text: str, x: float, y: float, anchor: str, style: str = "tick") -> Html:
-    shown = text.replace("-", "\u2212") if style in ("tick", "value") else text
-    return el("text", shown, x=x, y=y, text_anchor=anchor, class_=style)
+    printed = text.replace("-", "\u2212") if style in ("tick", "value") else text
+    return el("text", printed, x=x, y=y, text_anchor=anchor, class_=style)
 
 
-def svg_picture(parts: Sequence[Html], height: float, said: str, width: float = WIDTH) -> Html:
+def svg_picture(parts: Sequence[Html], height: float, description: str, width: float = WIDTH) -> Html:
     """Return the whole picture, with a text alternative for people who cannot see it."""
-    return el("svg", *parts, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=said)
+    return el("svg", *parts, viewBox=f"0 0 {width:g} {height:g}", role="img", aria_label=description)
 
 
-def confusion_matrix(found: Confusion, title: str) -> Html:
+def confusion_matrix(confusion: Confusion, title: str) -> Html:
     """Draw labels as rows, answers as columns, the last for those without a score; darker is a larger share of the row."""
-    k = len(found.classes)
+    k = len(confusion.classes)
     left, top, high = 74.0, 30.0, 26.0
     wide = (WIDTH - left - 4) / (k + 1)
-    heads = [*found.classes, "none"]
+    heads = [*confusion.classes, "none"]
     parts = [svg_text("answered", left, 11, "start", "unit")]
     parts += [svg_text(head, left + wide * (j + 0.5), 25, "middle") for j, head in enumerate(heads)]
-    for i, (name, row) in enumerate(zip(found.classes, found.counts, strict=True)):
+    for i, (name, row) in enumerate(zip(confusion.classes, confusion.counts, strict=True)):
         y, total = top + high * i, sum(row)
         parts.append(svg_text(name, left - 6, y + high / 2 + 4, "end", "name"))
         for j, count in enumerate(row):
             share = count / total if total else 0.0
-            says = (
+            tooltip = (
                 f"labelled {name}, answered {heads[j]}: {count:,} of {total:,} ({numbers.percent(share)} %)"
             )
             opacity, strong = shade(share)
             style = f"cell {'c3' if i == j else 'c2'}"
             parts.append(
                 shape(
-                    "rect", says, x=left + wide * j, y=y, width=wide - 2, height=high - 2,
+                    "rect", tooltip, x=left + wide * j, y=y, width=wide - 2, height=high - 2,
                     class_=style, fill_opacity=opacity,
                 )
             )  # fmt: skip
             parts.append(svg_text(f"{count:,}", left + wide * (j + 0.5), y + high / 2 + 3, "middle", strong))
-    said = "; ".join(
-        f"{n}: {', '.join(map(str, row))}" for n, row in zip(found.classes, found.counts, strict=True)
+    description = "; ".join(
+        f"{n}: {', '.join(map(str, row))}" for n, row in zip(confusion.classes, confusion.counts, strict=True)
     )
-    return svg_picture(parts, top + high * k + 4, f"{title}. Rows are labels, columns answers. {said}")
+    return svg_picture(parts, top + high * k + 4, f"{title}. Rows are labels, columns answers. {description}")
 
 
 def shade(share: float) -> tuple[float, str]:
@@ -286,7 +286,7 @@ def shade(share: float) -> tuple[float, str]:
     return round(0.06 + 0.8 * share, 2), "on" if share > 0.65 else "name"
 
 
-def calibration_chart(found: Calibration, low: float, high: float, title: str) -> Html:
+def calibration_chart(calibration: Calibration, low: float, high: float, title: str) -> Html:
     """Draw mean label over mean score of each part of the scale; a calibrated model lies on the dashed line."""
     left, bottom, height = 40.0, 34.0, 248.0
     x, y = scale(low, high, left, WIDTH - 12), scale(low, high, height - bottom, 24)
@@ -306,27 +306,31 @@ def calibration_chart(found: Calibration, low: float, high: float, title: str) -
         if low <= t <= high
     ]
     parts.append(svg_line(x(low), y(low), x(high), y(high), "bar"))
-    most = max((b.clips for b in found.bins), default=1)
-    for b in found.bins:
+    most = max((b.clips for b in calibration.bins), default=1)
+    for b in calibration.bins:
         at, label = x(max(low, min(high, b.score))), max(low, min(high, b.label))
         if b.error:
             ends = (y(max(low, label - b.error)), y(min(high, label + b.error)))
             parts.append(svg_line(at, ends[0], at, ends[1], "whisker c1"))
-        says = f"{b.clips:,} clips with a score near {b.score:.2f}: mean label {b.label:.2f} ± {b.error:.2f}"
+        tooltip = (
+            f"{b.clips:,} clips with a score near {b.score:.2f}: mean label {b.label:.2f} ± {b.error:.2f}"
+        )
         parts.append(
-            shape("circle", says, cx=at, cy=y(label), r=2.5 + 5 * (b.clips / most) ** 0.5, class_="dot c1")
+            shape("circle", tooltip, cx=at, cy=y(label), r=2.5 + 5 * (b.clips / most) ** 0.5, class_="dot c1")
         )
     parts += [
         svg_text("mean score", WIDTH - 12, height - 3, "end", "unit"),
         svg_text("mean label", 2, 9, "start", "unit"),
     ]
-    said = "; ".join(f"score {b.score:.2f}, label {b.label:.2f}, {b.clips} clips" for b in found.bins)
-    return svg_picture(parts, height, f"{title}. {said}")
+    description = "; ".join(
+        f"score {b.score:.2f}, label {b.label:.2f}, {b.clips} clips" for b in calibration.bins
+    )
+    return svg_picture(parts, height, f"{title}. {description}")
 
 
-def shift_chart(found: Sequence[Shift]) -> Html:
+def shift_chart(shifts: Sequence[Shift]) -> Html:
     """Draw out-of-domain over in-domain Acc2; on the dashed line nothing is lost."""
-    values = [100 * v for s in found for v in (s.inside, s.outside)]
+    values = [100 * v for s in shifts for v in (s.inside, s.outside)]
     marks = ticks(min(values), max(values))
     low, high = marks[0], marks[-1]
     left, bottom, height = 40.0, 34.0, 248.0
@@ -342,32 +346,32 @@ def shift_chart(found: Sequence[Shift]) -> Html:
         for t in marks
     ]
     parts.append(svg_line(x(low), y(low), x(high), y(high), "bar"))
-    groups = list(dict.fromkeys(s.group for s in found))
-    for s in found:
+    groups = list(dict.fromkeys(s.group for s in shifts))
+    for s in shifts:
         at = (x(100 * s.inside), y(100 * s.outside))
-        says = f"{s.group}, {s.checkpoint}: in-domain {numbers.percent(s.inside)} %, out-of-domain {numbers.percent(s.outside)} %"
+        tooltip = f"{s.group}, {s.checkpoint}: in-domain {numbers.percent(s.inside)} %, out-of-domain {numbers.percent(s.outside)} %"
         style = f"dot c{colour(groups.index(s.group) + 1)}"
-        parts.append(shape("circle", says, cx=at[0], cy=at[1], r=4.5, class_=style))
-    parts += _names([(x(100 * s.inside), y(100 * s.outside), s.checkpoint) for s in found])
+        parts.append(shape("circle", tooltip, cx=at[0], cy=at[1], r=4.5, class_=style))
+    parts += _names([(x(100 * s.inside), y(100 * s.outside), s.checkpoint) for s in shifts])
     parts += [
         svg_text("in-domain, %", WIDTH - 14, height - 3, "end", "unit"),
         svg_text("out-of-domain, %", 2, 9, "start", "unit"),
     ]
-    said = "; ".join(
+    description = "; ".join(
         f"{s.group} {s.checkpoint} {numbers.percent(s.inside)} and {numbers.percent(s.outside)}"
-        for s in found
+        for s in shifts
     )
-    return svg_picture(parts, height, f"Acc2 in-domain and out-of-domain: {said}")
+    return svg_picture(parts, height, f"Acc2 in-domain and out-of-domain: {description}")
 
 
 def _names(points: Sequence[tuple[float, float, str]]) -> list[Html]:
     """Draw each name beside its point, on the side where there is room, and none over another."""
-    made, lowest = [], {"start": 0.0, "end": 0.0}
+    labels, lowest = [], {"start": 0.0, "end": 0.0}
     for left, top, name in sorted(points, key=lambda point: point[1]):
         side = "end" if left > WIDTH * 0.7 else "start"
         lowest[side] = max(top + 4, lowest[side] + NAME)
-        made.append(svg_text(name, left + (-8 if side == "end" else 8), lowest[side], side, "name"))
-    return made
+        labels.append(svg_text(name, left + (-8 if side == "end" else 8), lowest[side], side, "name"))
+    return labels
 
 
 def timeline_chart(bars: Sequence[Bar], width: float = 3 * WIDTH) -> Html:
@@ -381,13 +385,13 @@ def timeline_chart(bars: Sequence[Bar], width: float = 3 * WIDTH) -> Html:
         start, end = place(bar.start), place(bar.end)
         style = f"fill c{COLOURS[bar.kind]}"
         took = numbers.seconds(bar.end - bar.start)
-        says = f"{bar.label}: {took}, from {numbers.seconds(bar.start)} after the first stage"
+        tooltip = f"{bar.label}: {took}, from {numbers.seconds(bar.start)} after the first stage"
         y = 3 + high * i
         parts.append(svg_text(bar.label, left - 8, y + 10, "end", "name"))
         parts.append(
             shape(
                 "rect",
-                says,
+                tooltip,
                 x=x(start),
                 y=y + 1,
                 width=max(1.5, x(end) - x(start)),
@@ -405,8 +409,8 @@ def timeline_chart(bars: Sequence[Bar], width: float = 3 * WIDTH) -> Html:
             "unit",
         )
     )
-    said = "; ".join(f"{b.label} {numbers.seconds(b.end - b.start)}" for b in bars)
-    return svg_picture(parts, height, f"Stages over time: {said}", width)
+    description = "; ".join(f"{b.label} {numbers.seconds(b.end - b.start)}" for b in bars)
+    return svg_picture(parts, height, f"Stages over time: {description}", width)
 
 
 def _without_pauses(bars: Sequence[Bar]) -> tuple[Callable[[float], float], list[float], float]:

@@ -17,8 +17,8 @@ Object.assign(c2f, (() => {
     return el("svg", { viewBox: `0 0 ${peaks.length * 2} 42`, class: "wave", role: "img", "aria-label": "Loudness over time", preserveAspectRatio: "none" }, el("path", { d }));
   }
 
-  /* What is seen and heard of a clip: its first picture, or why there is none, and its sound. */
-  function glimpse(id, jpeg, wave, problem) {
+  /* Picture and sound of a clip: its first picture, or why there is none, and its sound. */
+  function thumbnail(id, jpeg, wave, problem) {
     const picture = jpeg
       ? el("img", { src: `data:image/jpeg;base64,${jpeg}`, alt: `First picture of ${id}` })
       : el("div", { class: "blank" }, problem);
@@ -37,5 +37,5 @@ Object.assign(c2f, (() => {
     });
   }
 
-  return { number, choice, glimpse, marked };
+  return { number, choice, thumbnail, marked };
 })());

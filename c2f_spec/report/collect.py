@@ -63,7 +63,7 @@ def _format_value(value: Any, field: FieldInfo) -> str:
 def collect(plan: Plan, objects: ObjectStore) -> Report:
     """Return what the store holds of a plan. Equal content of the store gives an equal report."""
     outputs = Outputs(plan, objects)
-    found, cells = groups(plan), ScoreCells(outputs)
+    experiments, cells = groups(plan), ScoreCells(outputs)
     return Report(
         name=plan.name,
         digest=plan.digest,
@@ -71,15 +71,15 @@ def collect(plan: Plan, objects: ObjectStore) -> Report:
         sections=tuple(_section(outputs, variant) for variant in plan.variants),
         stages=outputs.lines(),
         hypotheses=hypothesis_results(plan, outputs, objects),
-        groups=tuple(group.name for group in found),
-        tables=(*paper_tables(found, cells), *custom_tables(found, cells)),
-        cases=case_sets(found, outputs),
-        matrix=matrix(found, cells),
-        pairs=pairs(found, cells),
-        rewards=rewards(found, outputs),
-        rises=rises(found, outputs),
-        errors=errors(found, cells),
-        shifts=shifts(found, cells),
+        groups=tuple(group.name for group in experiments),
+        tables=(*paper_tables(experiments, cells), *custom_tables(experiments, cells)),
+        cases=case_sets(experiments, outputs),
+        matrix=matrix(experiments, cells),
+        pairs=pairs(experiments, cells),
+        rewards=rewards(experiments, outputs),
+        rises=rises(experiments, outputs),
+        errors=errors(experiments, cells),
+        shifts=shifts(experiments, cells),
         timeline=timeline(plan, outputs),
         costs=costs(plan, outputs),
     )
@@ -90,7 +90,7 @@ def _section(outputs: Outputs, variant: Variant) -> Section:
     results = Results(outputs, variant)
     tables, learned = results.tables(), results.gains()
     chains = funnel(outputs, variant)
-    asked = experiment.evaluate
+    evaluate = experiment.evaluate
     return Section(
         name=variant.name,
         description=experiment.description,
@@ -113,8 +113,8 @@ def _section(outputs: Outputs, variant: Variant) -> Section:
         ),
         defaults=tuple(not_in_the_paper(experiment)),
         source=variant.source,
-        policy=(asked or _EVALUATE).unparsable,
-        resamples=(asked or _EVALUATE).bootstrap.resamples,
+        policy=(evaluate or _EVALUATE).unparsable,
+        resamples=(evaluate or _EVALUATE).bootstrap.resamples,
     )
 
 

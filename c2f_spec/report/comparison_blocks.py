@@ -74,13 +74,13 @@ def hypotheses(report: Report) -> list[Block]:
 
 def matrix(report: Report) -> list[Block]:
     """Describe every checkpoint of every experiment on every test set."""
-    found = report.matrix
-    if found is None or not found.rows:
+    scored = report.matrix
+    if scored is None or not scored.rows:
         return []
     columns = (*words("experiment", "checkpoint"), Column("seeds", "number"))
-    datasets = (Column(name, "number", apart=True) for name in found.datasets)
+    datasets = (Column(name, "number", apart=True) for name in scored.datasets)
     rows: list[Texts] = []
-    for r in found.rows:
+    for r in scored.rows:
         seeds = max((len(c.seeds) for c in r.cells if c), default=0)
         rows.append((r.group, r.checkpoint, str(seeds), *map(_scores, r.cells)))
     heading = Heading("All experiments", anchor="matrix", link="All experiments")
@@ -105,11 +105,11 @@ def pairs(report: Report) -> list[Block]:
     if not report.pairs:
         return []
     title = "Side by side" if len(report.groups) > 1 else "Checkpoint against checkpoint"
-    shown = [(f"{pair.after} against {pair.before}", tuple(_pair(pair))) for pair in report.pairs]
+    groups = [(f"{pair.after} against {pair.before}", tuple(_pair(pair))) for pair in report.pairs]
     return [
         Heading(title, anchor="pairs", link="Paired tests"),
         Paragraph(PAIRED, "about"),
-        *fold_many(shown, 2),
+        *fold_many(groups, 2),
     ]
 
 
@@ -229,7 +229,7 @@ def errors(report: Report) -> list[Block]:
     if not report.errors:
         return []
     groups = dict.fromkeys(e.group for e in report.errors)
-    shown = [
+    described = [
         (
             group,
             tuple(
@@ -238,7 +238,9 @@ def errors(report: Report) -> list[Block]:
         )
         for group in groups
     ]
-    pictures = fold_many(shown, 2) if len(groups) > 2 else [block for _, blocks in shown for block in blocks]
+    pictures = (
+        fold_many(described, 2) if len(groups) > 2 else [block for _, blocks in described for block in blocks]
+    )
     return [
         Heading("Where it errs", anchor="errors", link="Errors"),
         _calibrations(report.errors),
@@ -246,13 +248,13 @@ def errors(report: Report) -> list[Block]:
     ]
 
 
-def _calibrations(found: Iterable[Errors]) -> Table:
+def _calibrations(models: Iterable[Errors]) -> Table:
     columns = (
         *words("experiment", "checkpoint", "test set"),
         *numeric("slope", "bias", "beyond the scale", "right by polarity, %"),
     )
     rows = []
-    for e in found:
+    for e in models:
         counts = e.confusions[0].counts
         right = sum(r[i] for i, r in enumerate(counts)) / max(1, sum(map(sum, counts)))
         calibration = (_slope(e), numbers.signed(e.calibration.bias), f"{e.calibration.outside:,}")

@@ -15,7 +15,8 @@ from c2f_spec.diff.field_changes import differing, written
 from c2f_spec.metrics.errors_by_class import calibration, confusions
 from c2f_spec.report.model import Errors, FieldLine, Matrix, MatrixRow, Pair, PairedTest, Shift
 from c2f_spec.report.results import domain
-from c2f_spec.report.scores import ORDER, compare
+from c2f_spec.report.scores import compare
+from c2f_spec.spec.evaluate import CHECKPOINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,32 +28,32 @@ if TYPE_CHECKING:
 SAME = "the same evaluation"
 
 
-def matrix(found: Sequence[Group], cells: ScoreCells) -> Matrix:
+def matrix(groups: Sequence[Group], cells: ScoreCells) -> Matrix:
     """Return every evaluated checkpoint on every test set; that of the first experiment's training data comes first."""
-    names = dict.fromkeys(n for g in found for n in _datasets(g))
-    train = found[0].variants[0].experiment.data.train
+    names = dict.fromkeys(n for g in groups for n in _datasets(g))
+    train = groups[0].variants[0].experiment.data.train
     order = sorted(names, key=lambda name: name != train)
     rows = []
-    for group in found:
-        asked = group.variants[0].experiment.evaluate
-        others = dict.fromkeys(one.name for one in asked.imported) if asked else {}
+    for group in groups:
+        evaluate = group.variants[0].experiment.evaluate
+        others = dict.fromkeys(one.name for one in evaluate.imported) if evaluate else {}
         for checkpoint in (*_checkpoints(group), *others):
-            own = _datasets(group) if checkpoint in ORDER else _imported(group, checkpoint)
+            own = _datasets(group) if checkpoint in CHECKPOINTS else _imported(group, checkpoint)
             row = tuple(cells.cell(group, checkpoint, name) if name in own else None for name in order)
             rows.append(MatrixRow(group.name, checkpoint, row))
     return Matrix(tuple(order), tuple(rows))
 
 
-def pairs(found: Sequence[Group], cells: ScoreCells) -> tuple[Pair, ...]:
+def pairs(groups: Sequence[Group], cells: ScoreCells) -> tuple[Pair, ...]:
     """Return the pairs that the module's docstring names."""
-    if len(found) == 1:
-        return tuple(_within(found[0], cells))
-    return tuple(_between(found[0], other, cells, every=len(found) == 2) for other in found[1:])
+    if len(groups) == 1:
+        return tuple(_within(groups[0], cells))
+    return tuple(_between(groups[0], other, cells, every=len(groups) == 2) for other in groups[1:])
 
 
 def _within(group: Group, cells: ScoreCells) -> Iterator[Pair]:
-    made = _checkpoints(group)
-    for before, after in pairwise(made):
+    checkpoints = _checkpoints(group)
+    for before, after in pairwise(checkpoints):
         tests = (_test(group, before, group, after, name, cells) for name in _datasets(group))
         yield Pair(before, after, (), tuple(tests))
 
@@ -81,8 +82,8 @@ def _test(
     old, new = cells.cell(first, before, dataset), cells.cell(other, after, dataset)
     if old.sources and old.sources == new.sources:
         return PairedTest(dataset, before, after, (), SAME)
-    found, state = compare(new, old, first)
-    return PairedTest(dataset, before, after, found, state)
+    effects, state = compare(new, old, first)
+    return PairedTest(dataset, before, after, effects, state)
 
 
 def _datasets(group: Group) -> list[str]:
@@ -93,18 +94,18 @@ def _datasets(group: Group) -> list[str]:
 
 def _imported(group: Group, name: str) -> list[str]:
     """Return the test sets for which predictions of another code base are imported."""
-    asked = group.variants[0].experiment.evaluate
-    return [one.dataset for one in asked.imported if one.name == name] if asked else []
+    evaluate = group.variants[0].experiment.evaluate
+    return [one.dataset for one in evaluate.imported if one.name == name] if evaluate else []
 
 
 def _checkpoints(group: Group) -> list[Checkpoint]:
-    asked = group.variants[0].experiment.evaluate
-    return [c for c in ORDER if asked and c in asked.checkpoints]
+    evaluate = group.variants[0].experiment.evaluate
+    return [c for c in CHECKPOINTS if evaluate and c in evaluate.checkpoints]
 
 
-def errors(found: Sequence[Group], cells: ScoreCells) -> tuple[Errors, ...]:
+def errors(groups: Sequence[Group], cells: ScoreCells) -> tuple[Errors, ...]:
     """Return the errors of each experiment's last checkpoint on each of its test sets, all seeds together."""
-    return tuple(one for group in found for one in _group_errors(group, cells))
+    return tuple(one for group in groups for one in _group_errors(group, cells))
 
 
 def _group_errors(group: Group, cells: ScoreCells) -> Iterator[Errors]:
@@ -125,18 +126,18 @@ def _group_errors(group: Group, cells: ScoreCells) -> Iterator[Errors]:
             )
 
 
-def shifts(found: Sequence[Group], cells: ScoreCells) -> tuple[Shift, ...]:
+def shifts(groups: Sequence[Group], cells: ScoreCells) -> tuple[Shift, ...]:
     """Return the shift of each checkpoint with results both in-domain and out-of-domain; overlapping data is neither."""
-    return tuple(one for group in found for one in _shifts(group, cells))
+    return tuple(one for group in groups for one in _shifts(group, cells))
 
 
 def _shifts(group: Group, cells: ScoreCells) -> Iterator[Shift]:
     variant = group.variants[0]
-    asked = variant.experiment.evaluate
-    for checkpoint in (c for c in ORDER if asked and c in asked.checkpoints):
+    evaluate = variant.experiment.evaluate
+    for checkpoint in (c for c in CHECKPOINTS if evaluate and c in evaluate.checkpoints):
         inside: list[ScoreCell] = []
         outside: list[ScoreCell] = []
-        for name in asked.datasets if asked else ():
+        for name in evaluate.datasets if evaluate else ():
             cell, where = cells.cell(group, checkpoint, name), domain(variant, cells.outputs, name)
             if cell.scores and where in ("in-domain", "out-of-domain"):
                 (inside if where == "in-domain" else outside).append(cell)

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 def timeline(plan: Plan, outputs: Outputs) -> tuple[Bar, ...]:
     """Return the stages whose record has a start, in the order of their starts."""
-    found = [
+    started = [
         (start, o) for o in (outputs.output(s.key) for s in plan.stages) if (start := _started(o)) is not None
     ]
-    if not found:
+    if not started:
         return ()
-    first = min(start for start, _ in found)
+    first = min(start for start, _ in started)
     bars = (
-        Bar(o.stage.label, o.stage.kind, start - first, start - first + _seconds(o)) for start, o in found
+        Bar(o.stage.label, o.stage.kind, start - first, start - first + _seconds(o)) for start, o in started
     )
     return tuple(sorted(bars, key=lambda bar: (bar.start, bar.end, bar.label)))
 
@@ -39,13 +39,13 @@ def costs(plan: Plan, outputs: Outputs) -> tuple[KindCost, ...]:
     )
 
 
-def _cost(kind: str, found: list[Output], shared: Counter[str]) -> KindCost:
-    done = [o for o in found if o.record is not None]
+def _cost(kind: str, outputs: list[Output], shared: Counter[str]) -> KindCost:
+    done = [o for o in outputs if o.record is not None]
     peaks = [float(peak) for o in done if (peak := o.provenance.get("peak_mb"))]
     gpus, tokens = (_measurements(done, name) for name in ("peak_gpu_bytes", "tokens_per_second"))
     return KindCost(
         kind=kind,
-        stages=len(found),
+        stages=len(outputs),
         done=len(done),
         seconds=sum(map(_seconds, done)),
         gpu_hours=sum(_seconds(o) * _gpus(o) for o in done) / 3600,
@@ -71,22 +71,22 @@ def _gpus(output: Output) -> int:
 
 
 def _started(output: Output) -> float | None:
-    told = output.provenance.get("started")
+    started = output.provenance.get("started")
     try:
-        return datetime.fromisoformat(str(told)).timestamp() if told else None
+        return datetime.fromisoformat(str(started)).timestamp() if started else None
     except ValueError:
         return None
 
 
-def total(found: Sequence[KindCost]) -> KindCost:
+def total(kinds: Sequence[KindCost]) -> KindCost:
     """Return the cost of all kinds together; peaks are the largest, and rates of tokens do not add up."""
     return KindCost(
         kind="all",
-        stages=sum(c.stages for c in found),
-        done=sum(c.done for c in found),
-        seconds=sum(c.seconds for c in found),
-        gpu_hours=sum(c.gpu_hours for c in found),
-        peak_mb=max((c.peak_mb for c in found if c.peak_mb is not None), default=None),
-        unshared=sum(c.unshared for c in found),
-        gpu_mb=max((c.gpu_mb for c in found if c.gpu_mb is not None), default=None),
+        stages=sum(c.stages for c in kinds),
+        done=sum(c.done for c in kinds),
+        seconds=sum(c.seconds for c in kinds),
+        gpu_hours=sum(c.gpu_hours for c in kinds),
+        peak_mb=max((c.peak_mb for c in kinds if c.peak_mb is not None), default=None),
+        unshared=sum(c.unshared for c in kinds),
+        gpu_mb=max((c.gpu_mb for c in kinds if c.gpu_mb is not None), default=None),
     )

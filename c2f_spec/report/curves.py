@@ -77,25 +77,25 @@ Rows = list[dict[str, Any]]
 
 def sft_curves(outputs: Outputs, variant: Variant) -> Curves | None:
     """Return loss and gradient norm of supervised fine-tuning; `None` if the variant has no such stage."""
-    found = outputs.find(variant, "sft")
-    if found is None:
+    trained = outputs.find(variant, "sft")
+    if trained is None:
         return None
-    rows = found.rows("metrics.jsonl")
+    rows = trained.rows("metrics.jsonl")
     charts = tuple(
         Chart(title, unit, _series(rows, {name: name}), _note(rows).strip(), smooth=True)
         for title, unit, name in (
             ("Loss", "nats per token", "loss"), ("Gradient norm", "before clipping", "grad_norm"),
         )
     )  # fmt: skip
-    return _curves("Supervised fine-tuning", found, charts)
+    return _curves("Supervised fine-tuning", trained, charts)
 
 
 def grpo_curves(outputs: Outputs, variant: Variant) -> Curves | None:
     """Return the curves of reinforcement learning; `None` if the variant has no such stage."""
-    found = outputs.find(variant, "grpo")
-    if found is None:
+    trained = outputs.find(variant, "grpo")
+    if trained is None:
         return None
-    rows = found.rows("metrics.jsonl")
+    rows = trained.rows("metrics.jsonl")
     apart = _series(rows, {"reward/unhinted": "without hint", "reward/hinted": "with hint"})
     differs = any(row.get("hard/groups") != row.get("hint/groups") for row in rows)
     groups = {"hint/groups": "hinted", **({"hard/groups": "hard"} if differs else {})}
@@ -131,31 +131,31 @@ def grpo_curves(outputs: Outputs, variant: Variant) -> Curves | None:
         ),
         *(_more(rows, *one) for one in MORE),
     )
-    return _curves("Reinforcement learning (GRPO)", found, charts)
+    return _curves("Reinforcement learning (GRPO)", trained, charts)
 
 
 def _more(rows: list[dict[str, Any]], title: str, unit: str, names: dict[str, str], note: str) -> Chart:
     """Return a chart; a note about lines after the first appears only where there are several lines."""
     series = _series(rows, names)
-    told = note if len(names) == 1 or len(series) > 1 else ""
-    return Chart(title, unit, series, (told + _note(rows)).strip(), smooth=True)
+    remark = note if len(names) == 1 or len(series) > 1 else ""
+    return Chart(title, unit, series, (remark + _note(rows)).strip(), smooth=True)
 
 
-def _curves(title: str, found: Output, charts: tuple[Chart, ...]) -> Curves:
+def _curves(title: str, trained: Output, charts: tuple[Chart, ...]) -> Curves:
     drawn = tuple(c for c in charts if c.series)
-    return Curves(title, found.state or ("" if drawn else "no metrics"), drawn)
+    return Curves(title, trained.state or ("" if drawn else "no metrics"), drawn)
 
 
 def _series(rows: list[dict[str, Any]], names: dict[str, str]) -> tuple[Series, ...]:
     """Return a line for each metric that occurs. A step without the metric is a gap."""
-    found = []
+    lines = []
     for key, name in names.items():
         points = [
             (step, finite(row.get(key))) for row in rows if (step := finite(row.get("step"))) is not None
         ]
         if any(value is not None for _, value in points):
-            found.append(Series(name, tuple(thin(points))))
-    return tuple(found)
+            lines.append(Series(name, tuple(thin(points))))
+    return tuple(lines)
 
 
 def thin(points: list[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
@@ -176,28 +176,28 @@ def _note(rows: list[dict[str, Any]]) -> str:
     return f" Each point is the mean of {size} steps." if size > 1 else ""
 
 
-def rewards(found: Sequence[Group], outputs: Outputs) -> Curves | None:
+def rewards(groups: Sequence[Group], outputs: Outputs) -> Curves | None:
     """Return charts of rewards, mean and deviation over seeds; `None` if fewer than two experiments were trained by RL."""
-    logged = {g.name: runs for g in found if (runs := _runs(g, outputs))}
+    logged = {g.name: runs for g in groups if (runs := _runs(g, outputs))}
     if len(logged) < 2:
         return None
-    made = []
+    charts = []
     for key, title, unit, note in CHARTS:
         lines = tuple(s for name, runs in logged.items() if (s := _line(name, runs, key)) is not None)
         if lines:
-            made.append(Chart(title, unit, lines, note, smooth=True))
-    return Curves("Reinforcement learning, all experiments", "", tuple(made))
+            charts.append(Chart(title, unit, lines, note, smooth=True))
+    return Curves("Reinforcement learning, all experiments", "", tuple(charts))
 
 
-def rises(found: Sequence[Group], outputs: Outputs) -> tuple[Rise, ...]:
+def rises(groups: Sequence[Group], outputs: Outputs) -> tuple[Rise, ...]:
     """Return the rise of every experiment that was trained by RL."""
-    return tuple(_rise(g.name, runs) for g in found if (runs := _runs(g, outputs)))
+    return tuple(_rise(g.name, runs) for g in groups if (runs := _runs(g, outputs)))
 
 
 def _runs(group: Group, outputs: Outputs) -> list[Rows]:
     """Return the rows of metrics.jsonl of each seed that has the file."""
-    made = (outputs.find(v, "grpo") for v in group.variants)
-    return [rows for one in made if one is not None and (rows := one.rows("metrics.jsonl"))]
+    trained = (outputs.find(v, "grpo") for v in group.variants)
+    return [rows for one in trained if one is not None and (rows := one.rows("metrics.jsonl"))]
 
 
 def _line(name: str, runs: Sequence[Rows], key: str) -> Series | None:

@@ -28,33 +28,40 @@ AGGREGATES = {
 """What a cell has of several seeds, in words."""
 
 
-def custom_tables(found: Sequence[Group], cells: ScoreCells) -> tuple[CustomTable, ...]:
+def custom_tables(groups: Sequence[Group], cells: ScoreCells) -> tuple[CustomTable, ...]:
     """Return a table for each distinct definition, in the order of the plan."""
-    asked = dict.fromkeys(
+    definitions = dict.fromkeys(
         table
-        for g in found
+        for g in groups
         for v in g.variants
         for table in v.experiment.tables
         if isinstance(table, Definition)
     )
-    return tuple(_table(table, found, cells) for table in asked)
+    return tuple(_table(table, groups, cells) for table in definitions)
 
 
-def _table(asked: Definition, found: Sequence[Group], cells: ScoreCells) -> CustomTable:
-    rows = asked.rows or tuple(TableRow(variant=g.name) for g in found if cells.last(g))
-    columns = _columns(asked, found)
-    base = find_group(tuple(found), asked.against) if asked.against else None
-    made = [_row(row, columns, base, found, cells) for row in rows]
-    return CustomTable(asked.name, asked.title, columns, tuple(made), asked.aggregate, asked.against or "")
+def _table(definition: Definition, groups: Sequence[Group], cells: ScoreCells) -> CustomTable:
+    rows = definition.rows or tuple(TableRow(variant=g.name) for g in groups if cells.last(g))
+    columns = _columns(definition, groups)
+    base = find_group(tuple(groups), definition.against) if definition.against else None
+    filled = [_row(row, columns, base, groups, cells) for row in rows]
+    return CustomTable(
+        definition.name,
+        definition.title,
+        columns,
+        tuple(filled),
+        definition.aggregate,
+        definition.against or "",
+    )
 
 
-def _columns(asked: Definition, found: Sequence[Group]) -> tuple[CustomColumn, ...]:
-    if asked.columns:
-        wanted = [(c.dataset, c.metrics) for c in asked.columns]
+def _columns(definition: Definition, groups: Sequence[Group]) -> tuple[CustomColumn, ...]:
+    if definition.columns:
+        wanted = [(c.dataset, c.metrics) for c in definition.columns]
     else:
-        evaluated = (v.experiment.evaluate for g in found for v in g.variants)
+        evaluated = (v.experiment.evaluate for g in groups for v in g.variants)
         wanted = [(name, ()) for name in dict.fromkeys(n for e in evaluated if e for n in e.datasets)]
-    known = {name: facts for g in found for name, facts in g.variants[0].experiment.data.known.items()}
+    known = {name: facts for g in groups for name, facts in g.variants[0].experiment.data.known.items()}
     return tuple(
         CustomColumn(name, metric)
         for name, metrics in wanted
@@ -63,18 +70,20 @@ def _columns(asked: Definition, found: Sequence[Group]) -> tuple[CustomColumn, .
 
 
 def _row(
-    asked: TableRow,
+    definition: TableRow,
     columns: Sequence[CustomColumn],
     base: Group | None,
-    found: Sequence[Group],
+    groups: Sequence[Group],
     cells: ScoreCells,
 ) -> CustomRow:
-    group = find_group(tuple(found), asked.variant)
-    title = asked.title or (f"{asked.variant}, {asked.checkpoint}" if asked.checkpoint else asked.variant)
-    checkpoint = asked.checkpoint or (cells.last(group) if group else None)
+    group = find_group(tuple(groups), definition.variant)
+    title = definition.title or (
+        f"{definition.variant}, {definition.checkpoint}" if definition.checkpoint else definition.variant
+    )
+    checkpoint = definition.checkpoint or (cells.last(group) if group else None)
     if group is None or checkpoint is None:
         return CustomRow(
-            title, f"{NO_VARIANT}: {asked.variant}" if group is None else "not evaluated", {}, {}, ()
+            title, f"{NO_VARIANT}: {definition.variant}" if group is None else "not evaluated", {}, {}, ()
         )
     own = {name: cells.cell(group, checkpoint, name) for name in dict.fromkeys(c.dataset for c in columns)}
     state = (
@@ -87,8 +96,8 @@ def _row(
     last = cells.last(base) if base else None
     if base is not None and last is not None and (group, checkpoint) != (base, last):
         for name, cell in own.items():
-            made, why = compare(cell, cells.cell(base, last, name), base)
-            against |= {CustomColumn(name, one.metric): one for one in made}
+            effects, why = compare(cell, cells.cell(base, last, name), base)
+            against |= {CustomColumn(name, one.metric): one for one in effects}
             notes += [f"{name}: {why}"] if why else []
     return CustomRow(title, state, own, against, tuple(notes))
 
@@ -126,11 +135,11 @@ def format_cell(table: CustomTable, row: CustomRow, column: CustomColumn) -> str
         text = f"{text} {numbers.interval(over.interval, show)}".strip()
     elif table.aggregate == "seeds":
         text = ", ".join(show(value) for value in over.each)
-    found = row.effects.get(column)
-    if found is None or found.delta is None:
+    effect = row.effects.get(column)
+    if effect is None or effect.delta is None:
         return text
     gain = numbers.points if column.metric in PERCENT else numbers.signed
-    return f"{text} ({gain(found.delta)}, p {numbers.p_value(found.p)})"
+    return f"{text} ({gain(effect.delta)}, p {numbers.p_value(effect.p)})"
 
 
 def _notes(table: CustomTable) -> Iterator[str]:
@@ -155,7 +164,7 @@ def values(table: CustomTable) -> Iterator[Number]:
     """Yield every cell, also those without a number."""
     for row in table.rows:
         for column in table.columns:
-            cell, found = row.cells.get(column.dataset), row.effects.get(column)
+            cell, effect = row.cells.get(column.dataset), row.effects.get(column)
             over = cell.scores.get(column.metric) if cell else None
             scale = 100 if column.metric in PERCENT else 1
             ends = over.interval if over and over.interval else (None, None)
@@ -165,7 +174,7 @@ def values(table: CustomTable) -> Iterator[Number]:
                     over.mean if over else None,
                     over.deviation if over else None,
                     *ends,
-                    found.delta if found else None,
+                    effect.delta if effect else None,
                 )
             )
             missing = "; ".join(cell.missing) if cell else ""
@@ -182,7 +191,7 @@ def values(table: CustomTable) -> Iterator[Number]:
                 paper=None,
                 delta=delta,
                 equal=None,
-                p=found.p if found else None,
+                p=effect.p if effect else None,
                 cell=cell,
                 note=row.state or missing,
             )

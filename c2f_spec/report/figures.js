@@ -8,13 +8,13 @@
   if (!lines.length || !place) return;
   const { el } = c2f;
   const known = Array.from(lines, (line) => [line, line.dataset.raw.split(" ").map((pair) => pair.split(",").map(Number))]);
-  const told = el("output", {}, "0.60");
+  const output = el("output", {}, "0.60");
   const slider = el("input", { type: "range", min: 0, max: 0.98, step: 0.02, value: 0.6, on: { input: draw } });
-  place.before(el("div", { class: "tools" }, el("label", {}, "smoothing", slider, told)));
+  place.before(el("div", { class: "tools" }, el("label", {}, "smoothing", slider, output)));
 
   function draw() {
     const weight = Number(slider.value);
-    told.textContent = weight.toFixed(2);
+    output.textContent = weight.toFixed(2);
     for (const [line, places] of known) {
       let mean = 0, share = 0;
       line.setAttribute("points", places.map(([x, y]) => {

@@ -1,10 +1,10 @@
 "use strict";
 /* The gallery: filters and a table over the clips of one data set, and below it the clip that was chosen. */
 (async () => {
-  const { block, el, table, number, choice, glimpse, marked } = c2f;
+  const { block, el, table, number, choice, thumbnail, marked } = c2f;
   const place = document.getElementById("gallery"), { sets, filters } = await block("sets");
   if (!sets.length) return;
-  const SIGNS = { passed: "\u2713", failed: "\u2717", flagged: "\u2691", "not asked": "\u2013" };
+  const SIGNS = { passed: "\u2713", failed: "\u2717", flagged: "\u2691", "not run": "\u2013" };
   const STATES = { all: "all", kept: "kept", flagged: "flagged", dropped: "dropped", failed: "no answer", waiting: "not filtered", none: "no chain" };
   let k = 0, index = null, rows = null, state = "all";
 
@@ -36,7 +36,7 @@
     refresh();
   }
 
-  function said(i) {
+  function outcome(i) {
     if (index.state[i] === "dropped") return `dropped by ${index.filters[index.filter[i]]}`;
     return index.state[i] === "kept" && index.flags[i] ? "kept, flagged" : STATES[index.state[i]];
   }
@@ -47,7 +47,7 @@
       { title: "split", width: "3.4em", value: (i) => index.split[i] },
       { title: "label", width: "3.6em", number: true, value: (i) => index.label[i], show: (i) => number(index.label[i]) },
       { title: "seconds", width: "4.4em", number: true, value: (i) => index.seconds[i], show: (i) => number(index.seconds[i]) },
-      { title: "verdict", width: "minmax(9em, 1.2fr)", value: said, show: (i) => el("span", { class: { kept: "good", dropped: "poor", failed: "poor" }[index.state[i]], title: index.reason[i] || null }, said(i)) },
+      { title: "outcome", width: "minmax(9em, 1.2fr)", value: outcome, show: (i) => el("span", { class: { kept: "good", dropped: "poor", failed: "poor" }[index.state[i]], title: index.reason[i] || null }, outcome(i)) },
     ];
     host.replaceChildren();
     rows = table(host, { columns, label: `Clips of ${sets[k].title}`, pick: show });
@@ -89,18 +89,18 @@
   let latest = 0;
   async function show(i) {
     const mine = ++latest, here = index, set = sets[k];
-    const [jpeg, wave, problem, chain, verdicts] = (await block(`clips-${k}-${Math.floor(i / set.chunk)}`))[i % set.chunk];
+    const [jpeg, wave, problem, chain, outcomes] = (await block(`clips-${k}-${Math.floor(i / set.chunk)}`))[i % set.chunk];
     if (mine !== latest) return;
     const silent = here.lacks[i].includes("audio") ? "no sound" : "";
     const facts = [here.id[i], here.split[i], `rated ${number(here.label[i])} (${here.polarity[i]})`, `${number(here.seconds[i])} s`, silent].filter((word) => word);
-    const judged = verdicts.length
-      ? el("ul", { class: "verdicts" }, ...verdicts.map(([name, word, reason]) => el("li", { class: { failed: "poor", flagged: "poor", passed: "good" }[word] }, `${SIGNS[word]} ${name}: ${word}${reason ? `, ${reason}` : ""}`)))
+    const filtered = outcomes.length
+      ? el("ul", { class: "outcomes" }, ...outcomes.map(([name, word, reason]) => el("li", { class: { failed: "poor", flagged: "poor", passed: "good" }[word] }, `${SIGNS[word]} ${name}: ${word}${reason ? `, ${reason}` : ""}`)))
       : el("p", { class: "about" }, here.reason[i] || STATES[here.state[i]]);
     detail.replaceChildren(
-      el("div", { class: "case-head" }, glimpse(here.id[i], jpeg, wave, problem), el(
-        "div", {}, el("p", { class: "quote" }, `\u201c${here.text[i]}\u201d`), el("p", { class: "verdict" }, facts.join(", ")), judged,
+      el("div", { class: "case-head" }, thumbnail(here.id[i], jpeg, wave, problem), el(
+        "div", {}, el("p", { class: "quote" }, `\u201c${here.text[i]}\u201d`), el("p", { class: "facts" }, facts.join(", ")), filtered,
       )),
-      chain ? el("div", { class: "sides" }, el("div", { class: "side" }, el("h4", {}, el("span", {}, "teacher"), el("span", {}, said(i))), el("pre", {}, ...marked(chain)))) : "",
+      chain ? el("div", { class: "sides" }, el("div", { class: "side" }, el("h4", {}, el("span", {}, "teacher"), el("span", {}, outcome(i))), el("pre", {}, ...marked(chain)))) : "",
     );
   }
 

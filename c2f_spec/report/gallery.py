@@ -1,5 +1,6 @@
-"""What an experiment is trained and tested on, clip by clip: picture, sound, words, label, the teacher's chain and what each
-filter said of it. Collected here for `page_gallery`.
+"""Collect what an experiment is trained and tested on, clip by clip, for `data show`.
+
+Each clip has its picture, sound, words and label, the teacher's chain, and what each filter decided (`page_data` has the page).
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def _gallery_set(
 ) -> GallerySet:
     clips = prepared.rows("manifest.jsonl")
     ids = [str(clip.get("id")) for clip in clips]
-    said, verdicts = _chain_outcomes(variant, outputs) if chains else ({}, {})
+    chain_texts, outcomes = _chain_outcomes(variant, outputs) if chains else ({}, {})
     assert prepared.record is not None
     folder = records.fetch(prepared.store, prepared.record)
     files = [_file(folder, prepared, str(clip.get("media"))) for clip in clips]
@@ -100,8 +101,8 @@ def _gallery_set(
         name=name,
         rendered=bool(prepared.json("dataset.json").get("rendered")),
         clips=tuple(clips),
-        chains=tuple(said.get(i, "") for i in ids),
-        outcomes=tuple(verdicts.get(i, ChainOutcome("waiting" if i in said else "none")) for i in ids),
+        chains=tuple(chain_texts.get(i, "") for i in ids),
+        outcomes=tuple(outcomes.get(i, ChainOutcome("waiting" if i in chain_texts else "none")) for i in ids),
         thumbnails=tuple(_limited(thumbnails(files))),
     )
 
@@ -109,20 +110,20 @@ def _gallery_set(
 def _chain_outcomes(variant: Variant, outputs: Outputs) -> tuple[dict[str, str], dict[str, ChainOutcome]]:
     """Return clip → the teacher's chain, and clip → its outcome. Of several chains, the one that was filtered last counts."""
     distil, filtered = outputs.find(variant, "distil"), outputs.find(variant, "filter")
-    said: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for row in distil.rows("chains.jsonl") if distil else ():
-        said.setdefault(str(row.get("id")), str(row.get("text") or ""))
-    verdicts = {
+        texts.setdefault(str(row.get("id")), str(row.get("text") or ""))
+    outcomes = {
         str(row.get("id")): ChainOutcome("failed", reason=str(row.get("reason") or "no answer"))
         for row in (distil.rows("failed.jsonl") if distil else ())
     }
     for row in filtered.rows("dropped.jsonl") if filtered else ():
         clip, reason = str(row.get("id")), str(row.get("reason") or "")
-        verdicts[clip] = ChainOutcome("dropped", str(row.get("filter") or ""), reason)
-        said[clip] = str(row.get("text") or said.get(clip, ""))
+        outcomes[clip] = ChainOutcome("dropped", str(row.get("filter") or ""), reason)
+        texts[clip] = str(row.get("text") or texts.get(clip, ""))
     for row in filtered.rows("chains.jsonl") if filtered else ():
-        verdicts[str(row.get("id"))] = ChainOutcome("kept", flags=dict(row.get("flags") or {}))
-    return said, verdicts
+        outcomes[str(row.get("id"))] = ChainOutcome("kept", flags=dict(row.get("flags") or {}))
+    return texts, outcomes
 
 
 def _file(folder: Path, prepared: Output, media: str) -> Path | None:
@@ -150,29 +151,29 @@ def _thumbnail(file: Path | None, widest: int) -> Thumbnail:
     )
 
 
-def _limited(found: Iterable[Thumbnail]) -> Iterable[Thumbnail]:
+def _limited(thumbnails: Iterable[Thumbnail]) -> Iterable[Thumbnail]:
     """Yield thumbnails, without pictures once they exceed `MOST_BYTES`."""
     used = 0
-    for one in found:
+    for one in thumbnails:
         used += len(one.jpeg or b"")
         yield one if used <= MOST_BYTES else Thumbnail(None, one.wave, TOO_MANY)
 
 
-def filter_outcomes(verdict: ChainOutcome, filters: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Return for each enabled filter its name, `passed`, `failed`, `flagged` or `not asked`, and the reason."""
-    if verdict.state not in ("kept", "dropped"):
+def filter_outcomes(chain: ChainOutcome, filters: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return for each enabled filter its name, `passed`, `failed`, `flagged` or `not run`, and the reason."""
+    if chain.state not in ("kept", "dropped"):
         return []
-    told = []
+    outcomes = []
     over = False
-    for name in (*filters, *(n for n in ENDS if n == verdict.filter)):
-        if name in verdict.flags:
-            told.append((name, "flagged", verdict.flags[name]))
-        elif name == verdict.filter:
-            told.append((name, "failed", verdict.reason))
+    for name in (*filters, *(n for n in ENDS if n == chain.filter)):
+        if name in chain.flags:
+            outcomes.append((name, "flagged", chain.flags[name]))
+        elif name == chain.filter:
+            outcomes.append((name, "failed", chain.reason))
             over = True
         else:
-            told.append((name, "not asked" if over else "passed", ""))
-    return told
+            outcomes.append((name, "not run" if over else "passed", ""))
+    return outcomes
 
 
 def label_of(clip: Mapping[str, Any]) -> float | None:

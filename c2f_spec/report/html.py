@@ -42,26 +42,26 @@ WRAPS = {"": "", "wide": "words", "narrow": "test"}
 NO_SCRIPT = "This part needs scripts; the page's own is the only one that may run."
 
 
-def render(found: Document) -> str:
+def render(document: Document) -> str:
     """Render a page: its title, links to its headings, its blocks, and the data that its scripts read.
 
     Equal documents give equal bytes.
     """
-    everything = list(_walk(found.blocks))
+    everything = list(_walk(document.blocks))
     links = [el("a", b.link, href=f"#{b.anchor}") for b in everything if isinstance(b, Heading) and b.link]
     interactive = [b for b in everything if isinstance(b, Interactive)]
     wanted = {script for b in interactive for script in b.scripts}
     if any(isinstance(b, Charts) and b.layout == "smoothed" and b.figures for b in everything):
         wanted |= set(SMOOTHING)
     body: list[Html | None] = [
-        el("h1", found.title),
+        el("h1", document.title),
         el("nav", *links) if links else None,
-        *(part for block in found.blocks for part in _block(block)),
-        el("footer", found.footer) if found.footer else None,
+        *(part for block in document.blocks for part in _block(block)),
+        el("footer", document.footer) if document.footer else None,
         *(data_block(name, value) for b in interactive for name, value in b.data()),
     ]
     scripts = tuple(script for script in SCRIPTS if script in wanted)
-    return page(f"{found.title} · c2f-spec", body, scripts=scripts, styles=STYLES)
+    return page(f"{document.title} · c2f-spec", body, scripts=scripts, styles=STYLES)
 
 
 def _walk(blocks: Iterable[Block]) -> Iterator[Block]:
@@ -106,18 +106,18 @@ def _blocks(blocks: Iterable[Block]) -> list[Html]:
 # Tables.
 
 
-def _table(found: Table) -> Html:
+def _table(table: Table) -> Html:
     """Render a table that scrolls sideways where it is wider than the screen."""
     heads = el(
         "tr",
-        *(el("th", c.title, class_=_classes(c), colspan="2" if c.interval else None) for c in found.columns),
+        *(el("th", c.title, class_=_classes(c), colspan="2" if c.interval else None) for c in table.columns),
     )
     rows, above = [], None
-    for row in found.rows:
-        rows.append(_row(row, above, found.columns))
+    for row in table.rows:
+        rows.append(_row(row, above, table.columns))
         above = row
     return el(
-        "div", el("table", el("thead", _groups(found.columns), heads), el("tbody", *rows)), class_="wide"
+        "div", el("table", el("thead", _groups(table.columns), heads), el("tbody", *rows)), class_="wide"
     )
 
 
@@ -125,10 +125,10 @@ def _groups(columns: Sequence[Column]) -> Html | None:
     """Return the row of titles over groups of columns, if any column is in one."""
     if not any(c.group for c in columns):
         return None
-    found = [(title, sum(1 + c.interval for c in own)) for title, own in groupby(columns, lambda c: c.group)]
+    groups = [(title, sum(1 + c.interval for c in own)) for title, own in groupby(columns, lambda c: c.group)]
     return el(
         "tr",
-        *(el("th", title, class_="over first n" if title else "over", colspan=str(n)) for title, n in found),
+        *(el("th", title, class_="over first n" if title else "over", colspan=str(n)) for title, n in groups),
     )
 
 
@@ -137,9 +137,9 @@ def _row(row: Row, above: Row | None, columns: Sequence[Column]) -> Html:
     cells: list[Html] = []
     for i, (cell, column) in enumerate(zip(row.cells, columns, strict=False)):
         rest = columns[i:] if i == len(row.cells) - 1 else columns[i : i + 1]
-        shown = Cell("") if i < collapsed else cell
+        visible = Cell("") if i < collapsed else cell
         cells += _cell(
-            shown, column, first=i == 0, span=sum(1 + c.interval for c in rest), ends=len(rest) > 1
+            visible, column, first=i == 0, span=sum(1 + c.interval for c in rest), ends=len(rest) > 1
         )
     style = " ".join(name for name, on in (("sub", row.minor), ("line", row.ruled)) if on)
     return el("tr", *cells, class_=style or None)
@@ -190,15 +190,15 @@ def _classes(column: Column) -> str | None:
 # Pictures.
 
 
-def _charts(found: Charts) -> list[Html]:
-    drawn = [_figure(figure) for figure in found.figures]
+def _charts(block: Charts) -> list[Html]:
+    drawn = [_figure(figure) for figure in block.figures]
     if not drawn:
         return []
-    if found.layout == "beside":
-        return [el("div", *drawn, _table(found.table) if found.table else None, class_="beside")]
-    if found.layout == "timeline":
-        return [el("figure", figure.draw(), class_="wide timeline") for figure in found.figures]
-    return [el("div", *drawn, class_="charts smoothed" if found.layout == "smoothed" else "charts")]
+    if block.layout == "beside":
+        return [el("div", *drawn, _table(block.table) if block.table else None, class_="beside")]
+    if block.layout == "timeline":
+        return [el("figure", figure.draw(), class_="wide timeline") for figure in block.figures]
+    return [el("div", *drawn, class_="charts smoothed" if block.layout == "smoothed" else "charts")]
 
 
 def _figure(figure: Figure) -> Html:
@@ -224,15 +224,15 @@ def _legend(names: Sequence[str], *, lines: bool) -> Html:
     return el("ul", *items, class_="legend")
 
 
-def _excerpt(found: Excerpt) -> Html:
-    if found.picture is None:
-        picture = el("div", found.no_picture, class_="blank")
+def _excerpt(excerpt: Excerpt) -> Html:
+    if excerpt.picture is None:
+        picture = el("div", excerpt.no_picture, class_="blank")
     else:
-        data = base64.b64encode(found.picture).decode()
-        picture = el("img", src=f"data:image/jpeg;base64,{data}", alt=f"First picture of {found.name}")
+        data = base64.b64encode(excerpt.picture).decode()
+        picture = el("img", src=f"data:image/jpeg;base64,{data}", alt=f"First picture of {excerpt.name}")
     words = (
-        el("p", f"“{found.quote}”", class_="quote"),
-        el("p", found.title, class_="verdict"),
-        el("pre", found.body),
+        el("p", f"“{excerpt.quote}”", class_="quote"),
+        el("p", excerpt.title, class_="facts"),
+        el("pre", excerpt.body),
     )
     return el("div", el("div", picture), el("div", *words), class_="example")

@@ -25,17 +25,23 @@ if TYPE_CHECKING:
 
 def hypothesis_results(plan: Plan, outputs: Outputs, objects: ObjectStore) -> tuple[HypothesisResult, ...]:
     """Return the result of each hypothesis of a plan."""
-    made = list(claims(plan))
-    known = history(objects, made) if made else {}
-    return tuple(_result(claim, outputs, known.get(claim.pairs[0][1].key, [])) for claim in made)
+    hypotheses = list(claims(plan))
+    known = history(objects, hypotheses) if hypotheses else {}
+    return tuple(_result(claim, outputs, known.get(claim.pairs[0][1].key, [])) for claim in hypotheses)
 
 
 def _result(claim: Claim, outputs: Outputs, before: list[Claimed]) -> HypothesisResult:
-    found = _missing(claim, outputs) or _effect(claim, outputs)
-    said = _registration(claim, before)
-    if isinstance(found, str):
-        return HypothesisResult(claim.name, told(claim), "undecided", found, said)
-    return HypothesisResult(claim.name, told(claim), _outcome(claim, found), _evidence(claim, found), said)
+    effect_or_reason = _missing(claim, outputs) or _effect(claim, outputs)
+    registration = _registration(claim, before)
+    if isinstance(effect_or_reason, str):
+        return HypothesisResult(claim.name, told(claim), "undecided", effect_or_reason, registration)
+    return HypothesisResult(
+        claim.name,
+        told(claim),
+        _outcome(claim, effect_or_reason),
+        _evidence(claim, effect_or_reason),
+        registration,
+    )
 
 
 def _missing(claim: Claim, outputs: Outputs) -> str:
@@ -52,13 +58,15 @@ def _missing(claim: Claim, outputs: Outputs) -> str:
 def _effect(claim: Claim, outputs: Outputs) -> Effect | str:
     """Return the difference of the predictions, or the reason why they cannot be compared."""
     experiment = claim.pairs[0][0].experiment
-    asked, known = experiment.evaluate, experiment.data.known
-    assert asked is not None
+    evaluate, known = experiment.evaluate, experiment.data.known
+    assert evaluate is not None
     pairs = [
         (_rows(outputs, own), _rows(outputs, other)) for _, own, other in claim.pairs if other is not None
     ]
     try:
-        return effect(pairs, claim.hypothesis.metric, known[claim.dataset], asked.unparsable, asked.bootstrap)
+        return effect(
+            pairs, claim.hypothesis.metric, known[claim.dataset], evaluate.unparsable, evaluate.bootstrap
+        )
     except InvalidData as error:
         return error.message
 
@@ -67,12 +75,14 @@ def _rows(outputs: Outputs, cell: Stage) -> list[dict[str, object]]:
     return outputs.output(cell.key).rows("predictions.jsonl")
 
 
-def _outcome(claim: Claim, found: Effect) -> HypothesisOutcome:
+def _outcome(claim: Claim, measured: Effect) -> HypothesisOutcome:
     """Decide by the interval. An effect of zero supports no hypothesis, also where the minimal effect is 0."""
-    if found.interval is None:
+    if measured.interval is None:
         return "undecided"
     low, high = (
-        found.interval if claim.hypothesis.direction == "higher" else [-b for b in reversed(found.interval)]
+        measured.interval
+        if claim.hypothesis.direction == "higher"
+        else [-b for b in reversed(measured.interval)]
     )
     least = claim.hypothesis.min_effect
     if low >= least and low > 0:
@@ -80,16 +90,16 @@ def _outcome(claim: Claim, found: Effect) -> HypothesisOutcome:
     return "not supported" if high < least or high <= 0 else "undecided"
 
 
-def _evidence(claim: Claim, found: Effect) -> str:
+def _evidence(claim: Claim, measured: Effect) -> str:
     """Return `74.2 against 71.0: +3.2 points, 95 % interval [+1.0, +5.1], on 457 clips and 3 seeds`."""
     fraction = claim.hypothesis.metric in FRACTIONS
     show, gain = (numbers.percent, numbers.points) if fraction else (numbers.three, numbers.signed)
     unit = " points" if fraction else ""
-    bounds = numbers.interval(found.interval, gain) or "is not defined"
-    seeds = f" and {found.seeds} seeds" if found.seeds > 1 else ""
+    bounds = numbers.interval(measured.interval, gain) or "is not defined"
+    seeds = f" and {measured.seeds} seeds" if measured.seeds > 1 else ""
     return (
-        f"{show(found.value)} against {show(found.baseline)}: {gain(found.delta)}{unit}, 95 % interval {bounds}, on "
-        f"{numbers.count(found.clips)} clips{seeds}"
+        f"{show(measured.value)} against {show(measured.baseline)}: {gain(measured.delta)}{unit}, 95 % interval {bounds}, on "
+        f"{numbers.count(measured.clips)} clips{seeds}"
     )
 
 
@@ -101,7 +111,7 @@ def _registration(claim: Claim, before: list[Claimed]) -> str:
     ]
     also = f" Also claimed of these results: {'; '.join(others)}." if others else ""
     if own is None:
-        return f"Nobody wrote it down before the results.{also}"
+        return f"Not written down before the results.{also}"
     return (
         f"Written {'after there were results' if own.after_results else 'before there were results'}.{also}"
     )

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from c2f_spec.report.blocks import Block
 
 
-def render(found: Document) -> str:
+def render(document: Document) -> str:
     """Render a document. Equal documents give equal bytes."""
-    footer = [Paragraph(found.footer)] if found.footer else []
-    return render_blocks([Heading(found.title, 1), *found.blocks, *footer])
+    footer = [Paragraph(document.footer)] if document.footer else []
+    return render_blocks([Heading(document.title, 1), *document.blocks, *footer])
 
 
 def render_blocks(blocks: Iterable[Block]) -> str:
@@ -72,12 +72,12 @@ def _block(block: Block) -> list[str]:
             return []
 
 
-def _table(found: Table) -> str:
-    heads = [inline(f"{c.title} ({c.group})" if c.group else c.title) for c in found.columns]
-    marks = ["---:" if c.kind == "number" else ":---" for c in found.columns]
+def _table(table: Table) -> str:
+    heads = [inline(f"{c.title} ({c.group})" if c.group else c.title) for c in table.columns]
+    marks = ["---:" if c.kind == "number" else ":---" for c in table.columns]
     lines = [heads, marks]
-    for row in found.rows:
-        rest = [""] * (len(found.columns) - len(row.cells))
+    for row in table.rows:
+        rest = [""] * (len(table.columns) - len(row.cells))
         lines.append([*(inline(_text(cell)) for cell in row.cells), *rest])
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 

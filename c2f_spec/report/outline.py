@@ -64,8 +64,8 @@ def _introduction(report: Report) -> str:
 
 def _specs(report: Report) -> list[Block]:
     sources = [(section.name, Code(section.source, "yaml")) for section in report.sections]
-    shown = [code if len(sources) == 1 else Details(name, (code,), level=3) for name, code in sources]
-    return [Heading("Resolved spec", anchor="spec", link="Spec"), *shown]
+    blocks = [code if len(sources) == 1 else Details(name, (code,), level=3) for name, code in sources]
+    return [Heading("Resolved spec", anchor="spec", link="Spec"), *blocks]
 
 
 def _stages(report: Report) -> list[Block]:

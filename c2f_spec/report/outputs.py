@@ -108,23 +108,25 @@ class Outputs:
 
     def answers(self, variant: Variant, checkpoint: str, dataset: str) -> Answers:
         """Return predictions, read once for all variants that share the evaluation."""
-        found = self.find(variant, "evaluate", checkpoint=checkpoint, dataset=dataset)
-        if found is None:
+        output = self.find(variant, "evaluate", checkpoint=checkpoint, dataset=dataset)
+        if output is None:
             return Answers(None, [], "not in the plan")
-        key = found.stage.key
+        key = output.stage.key
         if key not in self._answers:
-            rows = found.rows("predictions.jsonl", without="output")
-            self._answers[key] = Answers(found.stage, rows, found.state or ("" if rows else "no predictions"))
+            rows = output.rows("predictions.jsonl", without="output")
+            self._answers[key] = Answers(
+                output.stage, rows, output.state or ("" if rows else "no predictions")
+            )
         return self._answers[key]
 
     def clips(self, variant: Variant, dataset: str) -> list[dict[str, Any]]:
         """Return the manifest of a prepared data set; empty if it was not prepared."""
-        found = self.find(variant, "prepare", dataset=dataset)
-        if found is None:
+        output = self.find(variant, "prepare", dataset=dataset)
+        if output is None:
             return []
-        if found.stage.key not in self._clips:
-            self._clips[found.stage.key] = found.rows("manifest.jsonl")
-        return self._clips[found.stage.key]
+        if output.stage.key not in self._clips:
+            self._clips[output.stage.key] = output.rows("manifest.jsonl")
+        return self._clips[output.stage.key]
 
     def lines(self) -> tuple[StageLine, ...]:
         return tuple(self._line(stage) for stage in self.plan.stages)

@@ -28,7 +28,7 @@ GALLERY_CHUNK = 100
 """Clips in one block."""
 ABOUT = (
     "Every clip with its first picture, the loudness of its sound, what is said, its label, the chain that the teacher wrote, "
-    "and what each filter said of it. Filters run in their order, and a chain is dropped by the first that it fails."
+    "and what each filter decided. Filters run in their order, and a chain is dropped by the first that it fails."
 )
 RENDERED = "Voice and face of this data set are drawn from the rating; words and ratings are human."
 
@@ -52,7 +52,7 @@ def case_blocks(sets: Sequence[CaseSet]) -> Iterator[tuple[str, Any]]:
         for start in range(0, len(one.ids), CASES_CHUNK):
             part = [_cleaned(c.outputs[start : start + CASES_CHUNK]) for c in one.columns]
             yield f"cases-{k}-{start // CASES_CHUNK}", part
-        yield f"cases-{k}-seen", {str(i): _thumbnail(t) for i, t in one.thumbnails.items()}
+        yield f"cases-{k}-thumbnails", {str(i): _thumbnail(t) for i, t in one.thumbnails.items()}
 
 
 def _case_set(one: CaseSet) -> dict[str, Any]:
@@ -67,15 +67,15 @@ def _case_set(one: CaseSet) -> dict[str, Any]:
     }
 
 
-def gallery_document(found: Gallery) -> Document:
+def gallery_document(gallery: Gallery) -> Document:
     """Describe the page of `data show`: all clips of each data set, with chains and what the filters did."""
-    missing = tuple(f"Not shown: {line}." for line in found.missing)
+    missing = tuple(f"Not shown: {line}." for line in gallery.missing)
     blocks: list[Block] = [Paragraph(ABOUT, "about"), *([Note(missing)] if missing else [])]
-    place = Interactive("gallery", GALLERY_SCRIPTS, partial(_gallery_blocks, found))
-    return Document(f"Clips of {found.name}", (*blocks, place))
+    place = Interactive("gallery", GALLERY_SCRIPTS, partial(_gallery_blocks, gallery))
+    return Document(f"Clips of {gallery.name}", (*blocks, place))
 
 
-def _gallery_blocks(found: Gallery) -> Iterator[tuple[str, Any]]:
+def _gallery_blocks(gallery: Gallery) -> Iterator[tuple[str, Any]]:
     sets = [
         {
             "title": clean(one.name),
@@ -83,18 +83,18 @@ def _gallery_blocks(found: Gallery) -> Iterator[tuple[str, Any]]:
             "chunk": GALLERY_CHUNK,
             "note": RENDERED if one.rendered else "",
         }
-        for one in found.sets
+        for one in gallery.sets
     ]
-    yield "sets", {"filters": list(found.filters), "sets": sets}
-    for k, one in enumerate(found.sets):
-        yield f"index-{k}", _gallery_index(one, found)
+    yield "sets", {"filters": list(gallery.filters), "sets": sets}
+    for k, one in enumerate(gallery.sets):
+        yield f"index-{k}", _gallery_index(one, gallery)
         for start in range(0, len(one.clips), GALLERY_CHUNK):
-            yield f"clips-{k}-{start // GALLERY_CHUNK}", _gallery_chunk(one, found, start)
+            yield f"clips-{k}-{start // GALLERY_CHUNK}", _gallery_chunk(one, gallery, start)
 
 
-def _gallery_index(one: GallerySet, found: Gallery) -> dict[str, Any]:
-    others = (c.filter for c in one.outcomes if c.filter not in found.filters)
-    names = [*found.filters, *dict.fromkeys(others)]
+def _gallery_index(one: GallerySet, gallery: Gallery) -> dict[str, Any]:
+    others = (c.filter for c in one.outcomes if c.filter not in gallery.filters)
+    names = [*gallery.filters, *dict.fromkeys(others)]
     return {
         "id": _cleaned(str(c.get("id", "")) for c in one.clips),
         "text": _cleaned(str(c.get("text", "")) for c in one.clips),
@@ -111,21 +111,24 @@ def _gallery_index(one: GallerySet, found: Gallery) -> dict[str, Any]:
     }
 
 
-def _gallery_chunk(one: GallerySet, found: Gallery, start: int) -> list[list[Any]]:
-    """Return picture, sound, problem, chain, and what each filter did, of each clip of a chunk."""
+def _gallery_chunk(one: GallerySet, gallery: Gallery, start: int) -> list[list[Any]]:
+    """Return picture, sound, problem, chain, and what each filter decided, of each clip of a chunk."""
     places = range(start, min(start + GALLERY_CHUNK, len(one.clips)))
     return [
         [
             *_thumbnail(one.thumbnails[i]),
             clean(one.chains[i]),
-            [_cleaned(outcome) for outcome in filter_outcomes(one.outcomes[i], found.filters)],
+            [_cleaned(outcome) for outcome in filter_outcomes(one.outcomes[i], gallery.filters)],
         ]
         for i in places
     ]
 
 
-def _thumbnail(found: Thumbnail) -> list[str]:
-    return [*(base64.b64encode(data or b"").decode() for data in (found.jpeg, found.wave)), found.no_picture]
+def _thumbnail(thumbnail: Thumbnail) -> list[str]:
+    return [
+        *(base64.b64encode(data or b"").decode() for data in (thumbnail.jpeg, thumbnail.wave)),
+        thumbnail.no_picture,
+    ]
 
 
 def _cleaned(texts: Iterable[str]) -> list[str]:

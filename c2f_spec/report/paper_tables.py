@@ -37,15 +37,15 @@ EXPLAINED = (
 )
 
 
-def paper_tables(found: Sequence[Group], cells: ScoreCells) -> tuple[PaperTable, ...]:
+def paper_tables(groups: Sequence[Group], cells: ScoreCells) -> tuple[PaperTable, ...]:
     """Return the tables that any experiment names, in the paper's order."""
-    asked = {table for g in found for table in named(g.variants[0].experiment)}
-    made = []
-    for table in sorted(asked, key=list(TITLES).index):
-        own = [g for g in found if table in named(g.variants[0].experiment)]
+    tables = {table for g in groups for table in named(g.variants[0].experiment)}
+    filled = []
+    for table in sorted(tables, key=list(TITLES).index):
+        own = [g for g in groups if table in named(g.variants[0].experiment)]
         rows = [r for row in printed() if row["table"] == table for r in _rows(row, own, cells)]
-        made.append(PaperTable(table, TITLES[table], tuple(rows)))
-    return tuple(made)
+        filled.append(PaperTable(table, TITLES[table], tuple(rows)))
+    return tuple(filled)
 
 
 def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCells) -> Iterator[PaperRow]:
@@ -71,8 +71,8 @@ def _imported_row(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCell
     name = row["model"].lower()
     for group in own:
         e = group.variants[0].experiment
-        asked = [(one.name, one.dataset) for one in e.evaluate.imported] if e.evaluate else []
-        if e.data.train == row["train"] and (name, row["test"]) in asked:
+        imported = [(one.name, one.dataset) for one in e.evaluate.imported] if e.evaluate else []
+        if e.data.train == row["train"] and (name, row["test"]) in imported:
             cell = cells.cell(group, name, row["test"])
             return _row(row, row["model"], cell, "" if cell.scores else "; ".join(cell.missing))
     return _row(row, row["model"], None, "not run here: another code base")
@@ -126,8 +126,8 @@ def grid(table: PaperTable) -> Grid:
 def doubtful_metrics(row: PaperRow) -> set[str]:
     """Return the metrics that a doubt about the row names; all of them if it names none."""
     metrics = {cell.metric for cell in row.cells}
-    found = [metrics & set(WORD.findall(doubt)) or metrics for doubt in row.doubts]
-    return set().union(*found)
+    doubted = [metrics & set(WORD.findall(doubt)) or metrics for doubt in row.doubts]
+    return set().union(*doubted)
 
 
 def format_cell(cell: PaperCell | None, *, starred: bool) -> str:
@@ -189,11 +189,11 @@ def _notes(table: PaperTable) -> Iterator[str]:
 
 def without_overlap(cell: ScoreCell) -> str:
     """Return the metrics without the clips that overlap."""
-    found = []
+    texts = []
     for metric, over in cell.clean.items():
         show = numbers.percent if metric in PERCENT else numbers.three
-        found.append(f"{metric} {show(over.mean)}")
-    return ", ".join(found)
+        texts.append(f"{metric} {show(over.mean)}")
+    return ", ".join(texts)
 
 
 def values(table: PaperTable) -> Iterator[Number]:

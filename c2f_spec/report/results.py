@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.score import difference, majority_rows, score
 from c2f_spec.report.model import Comparison, Data, DatasetScores, ModelScores, TrainingGain
+from c2f_spec.spec.evaluate import CHECKPOINTS
 from c2f_spec.spec.sections import Direct
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 FEATURES = ("text", "voice", "face", "all")
 """Inputs of the ridge baselines, each a column in their predictions."""
-ORDER: tuple[Checkpoint, ...] = ("base", "sft", "grpo")
 TRAINED: tuple[Checkpoint, ...] = ("sft", "grpo")
 
 
@@ -67,8 +67,8 @@ class Results:
     def data(self, name: str) -> Data:
         facts = self.e.data.known[name]
         prepared = self.outputs.find(self.variant, "prepare", dataset=name)
-        found = prepared.json("dataset.json") if prepared else {}
-        splits = found.get("splits")
+        description = prepared.json("dataset.json") if prepared else {}
+        splits = description.get("splits")
         return Data(
             name=name,
             domain=domain(self.variant, self.outputs, name),
@@ -76,16 +76,16 @@ class Results:
             low=facts.low,
             high=facts.high,
             family=facts.family,
-            rendered=facts.rendered or found.get("rendered") is True,
+            rendered=facts.rendered or description.get("rendered") is True,
             splits={str(k): int(v) for k, v in splits.items()} if isinstance(splits, dict) else {},
-            note=str(found.get("note", "")),
+            note=str(description.get("note", "")),
             state=prepared.state if prepared else "not in the plan",
         )
 
     def predictions(self, checkpoint: str, dataset: str) -> tuple[list[dict[str, Any]], str]:
         """Return rows of predictions.jsonl, and the reason if there are none."""
-        found = self.outputs.answers(self.variant, checkpoint, dataset)
-        return found.rows, found.state
+        answers = self.outputs.answers(self.variant, checkpoint, dataset)
+        return answers.rows, answers.state
 
     def _table(self, data: Data) -> DatasetScores:
         assert self.evaluate is not None
@@ -106,9 +106,13 @@ class Results:
         return self._row(name, "baseline", rows, state, data)
 
     def _baselines(self, data: Data) -> list[ModelScores]:
-        found = self.outputs.find(self.variant, "baseline")
-        own = [r for r in found.rows("predictions.jsonl") if r.get("dataset") == data.name] if found else []
-        state = "not in the plan" if found is None else found.state or ("" if own else "no predictions")
+        baseline = self.outputs.find(self.variant, "baseline")
+        own = (
+            [r for r in baseline.rows("predictions.jsonl") if r.get("dataset") == data.name]
+            if baseline
+            else []
+        )
+        state = "not in the plan" if baseline is None else baseline.state or ("" if own else "no predictions")
         return [
             self._row(
                 f"ridge {features}", "baseline", [{**r, "score": r.get(features)} for r in own], state, data
@@ -148,7 +152,7 @@ class Results:
         if state:
             return TrainingGain(checkpoint, None, (), state)
         against = [("the majority class", majority_rows(rows, train))]
-        for other in ORDER[: ORDER.index(checkpoint)]:
+        for other in CHECKPOINTS[: CHECKPOINTS.index(checkpoint)]:
             if other not in self.evaluate.checkpoints:
                 continue
             others, missing = self.predictions(other, train.name)
@@ -161,7 +165,7 @@ class Results:
     ) -> Comparison:
         assert self.evaluate is not None
         try:
-            found = difference(
+            gain = difference(
                 rows,
                 others,
                 self.e.data.known[self.e.data.train],
@@ -170,4 +174,4 @@ class Results:
             )
         except InvalidData:
             return Comparison(f"{name} (not of the same clips)", None, None, None)
-        return Comparison(name, found["delta"], found["interval"], found["excludes_zero"])
+        return Comparison(name, gain["delta"], gain["interval"], gain["excludes_zero"])

@@ -18,6 +18,7 @@ from c2f_spec.metrics.answers import finite
 from c2f_spec.metrics.effect import effects
 from c2f_spec.metrics.over_seeds import over_seeds
 from c2f_spec.spec.base import identity
+from c2f_spec.spec.evaluate import CHECKPOINTS
 from c2f_spec.spec.reporting import METRICS
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from c2f_spec.spec.reporting import Metric
 
     Rows = Sequence[Mapping[str, Any]]
-
-ORDER: tuple[Checkpoint, ...] = ("base", "sft", "grpo")
-"""Checkpoints in the order in which they are trained."""
 
 
 class Group(NamedTuple):
@@ -49,12 +47,12 @@ class Group(NamedTuple):
 
 def groups(plan: Plan) -> tuple[Group, ...]:
     """Group variants by experiment, in the order of the plan. A duplicate seed begins another group: it is no second draw."""
-    found: dict[str, list[list[Variant]]] = {}
+    by_spec: dict[str, list[list[Variant]]] = {}
     order: list[list[Variant]] = []
     for variant in plan.variants:
         spec = identity(variant.experiment)
         spec.pop("seed", None)
-        open_ = found.setdefault(content_key(spec), [])
+        open_ = by_spec.setdefault(content_key(spec), [])
         seed = variant.experiment.seed
         place = next((g for g in open_ if seed not in (v.experiment.seed for v in g)), None)
         if place is None:
@@ -65,10 +63,11 @@ def groups(plan: Plan) -> tuple[Group, ...]:
     return tuple(Group(_name(g), tuple(g)) for g in order)
 
 
-def find_group(found: tuple[Group, ...], name: str) -> Group | None:
+def find_group(candidates: tuple[Group, ...], name: str) -> Group | None:
     """Return the group of a name, or of the name of a variant that is alone in its group."""
     return next(
-        (g for g in found if name in (g.name, *(v.name for v in g.variants[: len(g.variants) == 1]))), None
+        (g for g in candidates if name in (g.name, *(v.name for v in g.variants[: len(g.variants) == 1]))),
+        None,
     )
 
 
@@ -113,8 +112,8 @@ class ScoreCell:
     @property
     def coverage(self) -> float | None:
         """Return the share of the split that has a score, over all seeds."""
-        asked = self.expected * len(self.unparsable)
-        return (self.n * len(self.unparsable) - sum(self.unparsable)) / asked if asked else None
+        requested = self.expected * len(self.unparsable)
+        return (self.n * len(self.unparsable) - sum(self.unparsable)) / requested if requested else None
 
 
 class ScoreCells:
@@ -134,26 +133,26 @@ class ScoreCells:
     def keys(self, group: Group, checkpoint: str, dataset: str) -> tuple[str, ...]:
         """Return the keys of the planned evaluations, whether they ran or not."""
         spec = {"checkpoint": checkpoint, "dataset": dataset}
-        found = (self.outputs.find(v, "evaluate", **spec) for v in group.variants)
-        return tuple(one.stage.key for one in found if one is not None)
+        evaluations = (self.outputs.find(v, "evaluate", **spec) for v in group.variants)
+        return tuple(one.stage.key for one in evaluations if one is not None)
 
     def last(self, group: Group) -> Checkpoint | None:
         """Return the last checkpoint that is evaluated."""
-        asked = group.variants[0].experiment.evaluate
-        return max(asked.checkpoints, key=ORDER.index) if asked else None
+        evaluate = group.variants[0].experiment.evaluate
+        return max(evaluate.checkpoints, key=CHECKPOINTS.index) if evaluate else None
 
     def _compute(self, group: Group, checkpoint: str, dataset: str) -> ScoreCell:
         seeds, runs, sources, missing = [], [], [], []
         for variant in group.variants:
-            found = self.outputs.answers(variant, checkpoint, dataset)
-            bad = next((str(r.get("id")) for r in found.rows if finite(r.get("label")) is None), None)
-            state = found.state or (f"the clip {bad} has no finite label" if bad else "")
-            if found.stage is None or state:
+            answers = self.outputs.answers(variant, checkpoint, dataset)
+            bad = next((str(r.get("id")) for r in answers.rows if finite(r.get("label")) is None), None)
+            state = answers.state or (f"the clip {bad} has no finite label" if bad else "")
+            if answers.stage is None or state:
                 missing.append(f"{variant.name}: {state}")
                 continue
             seeds.append(variant.experiment.seed)
-            runs.append(found.rows)
-            sources.append(Source(found.stage.name, found.stage.key))
+            runs.append(answers.rows)
+            sources.append(Source(answers.stage.name, answers.stage.key))
         shared = self._overlap(group, dataset)
         own = [r for r in runs[0] if str(r.get("id")) in shared] if runs else []
         scores: Mapping[Metric, OverSeeds] = {}
@@ -181,11 +180,11 @@ class ScoreCells:
         )
 
     def _scores(self, group: Group, runs: Sequence[Rows], dataset: str) -> Mapping[Metric, OverSeeds]:
-        asked = group.variants[0].experiment.evaluate
-        if asked is None or not runs:
+        evaluate = group.variants[0].experiment.evaluate
+        if evaluate is None or not runs:
             return {}
         facts = group.variants[0].experiment.data.known[dataset]
-        return over_seeds(runs, METRICS[facts.family], facts, asked.unparsable, asked.bootstrap)
+        return over_seeds(runs, METRICS[facts.family], facts, evaluate.unparsable, evaluate.bootstrap)
 
     def _overlap(self, group: Group, dataset: str) -> frozenset[str]:
         """Return the ids of test clips that the training split has."""
@@ -205,12 +204,12 @@ class ScoreCells:
 
 def _marks(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the properties of which one in common makes two rows the same clip."""
-    found = (
+    marks = (
         ("id", row.get("id")),
         ("text", " ".join(str(row.get("text", "")).split())),
         ("blake3", row.get("blake3")),
     )
-    return [(name, str(value)) for name, value in found if value]
+    return [(name, str(value)) for name, value in marks if value]
 
 
 def _without(rows: Rows, ids: frozenset[str]) -> Rows:
@@ -223,17 +222,17 @@ def _split(clips: Sequence[Mapping[str, Any]]) -> int:
 
 def compare(cell: ScoreCell, other: ScoreCell, base: Group) -> tuple[tuple[Effect, ...], str]:
     """Compare `cell` with `other` on the same clips, as the baseline's spec says; or return no effects, and the reason."""
-    asked = base.variants[0].experiment.evaluate
-    if asked is None or not (cell.scores and other.scores):
+    evaluate = base.variants[0].experiment.evaluate
+    if evaluate is None or not (cell.scores and other.scores):
         lacking = next((c for c in (cell, other) if not c.scores), other)
         return (), "; ".join(lacking.missing) or f"{lacking.group} is not evaluated on it"
     facts = base.variants[0].experiment.data.known[cell.dataset]
     runs, others = _match_seeds(cell, other)
     try:
-        found = effects(runs, others, METRICS[facts.family], facts, asked.unparsable, asked.bootstrap)
+        tested = effects(runs, others, METRICS[facts.family], facts, evaluate.unparsable, evaluate.bootstrap)
     except InvalidData as error:
         return (), error.message
-    return found, ""
+    return tested, ""
 
 
 def _match_seeds(cell: ScoreCell, other: ScoreCell) -> tuple[Sequence[Any], Sequence[Any]]:

@@ -31,33 +31,35 @@ def summary(
 
 def caveats(e: Experiment, data: Sequence[Data], outputs: Outputs, variant: Variant) -> tuple[str, ...]:
     """Return sentences on what must not be read into the numbers."""
-    found = []
+    sentences = []
     drawn = [d.name for d in data if d.rendered]
     real = [d.name for d in data if not d.rendered]
     if drawn:
         which = _and(drawn) if real or len(drawn) < 3 else f"all {len(drawn)} data sets"
-        found.append(
+        sentences.append(
             f"Voice and face of {which} are rendered: text and ratings are human, while sound and picture are drawn from "
             "the rating, with noise. What a model reads from them says nothing about people."
         )
     if drawn and real:
-        found.append(f"Recorded from people: {_and(real)}.")
+        sentences.append(f"Recorded from people: {_and(real)}.")
     if isinstance(e.student, Tiny):
-        found.append(
+        sentences.append(
             "The student is tiny and starts from random weights. Its numbers show that the tool works; they say nothing "
             "about the paper's results."
         )
     if isinstance(e.teacher, LexiconTeacher):
-        found.append("The teacher is a word list with measurements of voice and face, not a language model.")
+        sentences.append(
+            "The teacher is a word list with measurements of voice and face, not a language model."
+        )
     for output in map(outputs.output, variant.stages):
         adopted = (output.record.provenance if output.record else {}).get("adopted")
         if adopted:
-            found.append(
-                f"Made elsewhere: {output.stage.label}. {adopted['by']} says that it stands for this stage: {adopted['why']}."
+            sentences.append(
+                f"Adopted: {output.stage.label} was made elsewhere; {adopted['by']} adopted it for this stage: {adopted['why']}."
             )
     dirty = [s.stage.label for s in (outputs.output(k) for k in variant.stages) if s.dirty]
     if dirty:
-        found.append(
+        sentences.append(
             f"Dirty: {len(dirty)} of {len(variant.stages)} stages {'was' if len(dirty) == 1 else 'were'} launched from a tree "
             f"that was not as committed and pushed: {_and(dirty[:5])}{', and others' if len(dirty) > 5 else ''}. "
             "Their records name the commit and what differed."
@@ -66,10 +68,10 @@ def caveats(e: Experiment, data: Sequence[Data], outputs: Outputs, variant: Vari
     if missing:
         names = _and([f"{o.stage.label} ({o.state})" for o in missing[:5]])
         more = f", and {len(missing) - 5} more" if len(missing) > 5 else ""
-        found.append(
+        sentences.append(
             f"Partial: {len(missing)} of {len(variant.stages)} stages {'has' if len(missing) == 1 else 'have'} no result: {names}{more}."
         )
-    return tuple(found)
+    return tuple(sentences)
 
 
 def _method(e: Experiment, chains: Funnel | None) -> str:
@@ -107,13 +109,13 @@ def _tuned(tuner: object) -> str:
 
 def _headline(tables: Sequence[DatasetScores], learned: Sequence[TrainingGain]) -> list[str]:
     """Return sentences on Acc2 of each checkpoint in-domain, and whether the last one beats the majority class."""
-    found = []
+    sentences = []
     for table in tables:
         scored = [r for r in table.rows if r.group == "checkpoint" and r.scores]
         if table.data.domain == "in-domain" and scored:
             models = _and([f"{numbers.percent(r.scores['Acc2'])} % ({r.model})" for r in scored])
             bar = f"always answering the larger class would give {numbers.percent(table.majority)} %"
-            found.append(
+            sentences.append(
                 f"On the {numbers.count(table.n)} test clips of {table.data.name}, Acc2 is {models}; {bar}."
             )
     last = next((one for one in reversed(learned) if not one.state), None)
@@ -122,14 +124,14 @@ def _headline(tables: Sequence[DatasetScores], learned: Sequence[TrainingGain]) 
         bounds = numbers.interval(over.interval, numbers.points)
         gain = f"{numbers.points(over.delta)} points against the majority class, 95 % interval {bounds}"
         if not over.excludes_zero:
-            found.append(
+            sentences.append(
                 f"Whether {last.model} learned anything in-domain cannot be told from chance: {gain}."
             )
         elif over.interval[0] > 0:
-            found.append(f"So {last.model} learned something: {gain}.")
+            sentences.append(f"So {last.model} learned something: {gain}.")
         else:
-            found.append(f"So {last.model} is worse than no model at all: {gain}.")
-    return found
+            sentences.append(f"So {last.model} is worse than no model at all: {gain}.")
+    return sentences
 
 
 def _and(names: list[str]) -> str:

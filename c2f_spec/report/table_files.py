@@ -48,17 +48,17 @@ def distinct(cells: Sequence[ScoreCell]) -> list[ScoreCell]:
 
 def blocks(tables: Sequence[PaperTable | CustomTable], level: int) -> list[Block]:
     """Describe each table under a heading of `level`, with its notes and where its numbers come from."""
-    found: list[Block] = []
+    described: list[Block] = []
     for one in tables:
         text = grid(one)
-        found.append(Heading(f"{text.name}: {text.title}" if text.title else text.name, level))
+        described.append(Heading(f"{text.name}: {text.title}" if text.title else text.name, level))
         columns = (*words(*text.heads[: text.words]), *numeric(*text.heads[text.words :]))
-        found.append(table(columns, (_cells(line, text.words) for line in text.rows)))
-        found += [Bullets(text.notes)] if text.notes else []
-        found += [Details(SOURCES, (_sources(text.cells),), level + 1)] if text.cells else []
+        described.append(table(columns, (_cells(line, text.words) for line in text.rows)))
+        described += [Bullets(text.notes)] if text.notes else []
+        described += [Details(SOURCES, (_sources(text.cells),), level + 1)] if text.cells else []
     if any(isinstance(one, PaperTable) for one in tables):
-        found.append(Paragraph(paper_tables.EXPLAINED, "about"))
-    return found
+        described.append(Paragraph(paper_tables.EXPLAINED, "about"))
+    return described
 
 
 def _cells(texts: Sequence[str], words: int) -> list[Cell]:
@@ -92,8 +92,8 @@ def as_csv(tables: Sequence[PaperTable | CustomTable]) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_HEAD)
     for one in tables:
-        found = paper_tables.values(one) if isinstance(one, PaperTable) else custom_tables.values(one)
-        writer.writerows(_line(number) for number in found)
+        values = paper_tables.values(one) if isinstance(one, PaperTable) else custom_tables.values(one)
+        writer.writerows(_line(number) for number in values)
     return out.getvalue()
 
 
@@ -121,18 +121,18 @@ def as_latex(tables: Sequence[PaperTable | CustomTable]) -> str:
     return "\n".join(line for table in tables for line in _tabular(grid(table))) + "\n"
 
 
-def _tabular(found: Grid) -> Iterator[str]:
-    yield _comment(f"{found.name}: {found.title}")
-    yield rf"\begin{{tabular}}{{{'l' * found.words}{'r' * (len(found.heads) - found.words)}}}"
+def _tabular(text: Grid) -> Iterator[str]:
+    yield _comment(f"{text.name}: {text.title}")
+    yield rf"\begin{{tabular}}{{{'l' * text.words}{'r' * (len(text.heads) - text.words)}}}"
     yield r"\toprule"
-    yield " & ".join(map(_latex, found.heads)) + r" \\"
+    yield " & ".join(map(_latex, text.heads)) + r" \\"
     yield r"\midrule"
-    for row in found.rows:
+    for row in text.rows:
         yield " & ".join(map(_latex, row)) + r" \\"
     yield r"\bottomrule"
     yield r"\end{tabular}"
-    yield from (_comment(note) for note in found.notes)
-    for cell in distinct(found.cells):
+    yield from (_comment(note) for note in text.notes)
+    for cell in distinct(text.cells):
         keys = " ".join(source.key for source in cell.sources)
         yield _comment(f"{cell.group}, {cell.checkpoint} on {cell.dataset}: {keys}")
 

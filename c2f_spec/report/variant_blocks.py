@@ -72,8 +72,8 @@ def parts(report: Report, i: int) -> list[Block]:
         if not content:
             return []
         same = next((s.name for s in before if get(s) == content), None)
-        shown = [Paragraph(f"The same as in {same}.", "soft")] if same else describe(content)
-        return [Heading(title, level, f"{title.lower()}-{i}", title if alone else ""), *shown]
+        blocks = [Paragraph(f"The same as in {same}.", "soft")] if same else describe(content)
+        return [Heading(title, level, f"{title.lower()}-{i}", title if alone else ""), *blocks]
 
     blocks: list[Block] = []
     if section.tables:
@@ -103,8 +103,8 @@ class ScoreColumn:
 
     def cell(self, scored: ModelScores) -> Cell:
         scores: Mapping[str, Any] = scored.parsed_only if self.parsed else scored.scores
-        found = (scores.get("intervals") or {}).get(self.key) if self.bounds else None
-        return Cell(self.show(scores.get(self.key)), interval=numbers.interval(found, self.show))
+        interval = (scores.get("intervals") or {}).get(self.key) if self.bounds else None
+        return Cell(self.show(scores.get(self.key)), interval=numbers.interval(interval, self.show))
 
 
 ACC2 = ScoreColumn("Acc2 [95 %]", "Acc2", numbers.percent, bounds=True)
@@ -168,21 +168,21 @@ def _acc2_and_corr(scored: ModelScores | None) -> Cell:
 
 
 def _all_metrics(scores: DatasetScores, policy: str) -> Table:
-    shown = score_columns(scores, policy)
+    score_cols = score_columns(scores, policy)
     rows: list[Row] = []
     for r in scores.rows:
-        cells = [Cell(r.state, "state")] if r.state else [c.cell(r) for c in shown]
+        cells = [Cell(r.state, "state")] if r.state else [c.cell(r) for c in score_cols]
         rows.append(row((r.model, *cells), minor=r.group == "baseline"))
-    known = {ACC2: numbers.percent(scores.majority), shown[-1]: numbers.count(scores.n)}
-    rows.append(row(("majority class", *(known.get(c, "") for c in shown)), minor=True, ruled=True))
-    columns = (Column(c.title, "number", interval=c.bounds) for c in shown)
+    known = {ACC2: numbers.percent(scores.majority), score_cols[-1]: numbers.count(scores.n)}
+    rows.append(row(("majority class", *(known.get(c, "") for c in score_cols)), minor=True, ruled=True))
+    columns = (Column(c.title, "number", interval=c.bounds) for c in score_cols)
     return table((Column("model"), *columns), rows)
 
 
-def _gains(found: Sequence[TrainingGain]) -> Table:
+def _gains(gains: Sequence[TrainingGain]) -> Table:
     """Describe what each trained checkpoint gains over what needs no training."""
     rows: list[Texts] = []
-    for one in found:
+    for one in gains:
         rows += [(one.model, Cell(one.state, "state"))] if one.state else []
         for c in one.comparisons:
             gain, bounds = numbers.points(c.delta), numbers.interval(c.interval, numbers.points)
@@ -228,39 +228,41 @@ def _explanation(section: Section) -> str:
 def _about(scores: DatasetScores) -> str:
     """Return one line on a data set."""
     data, test = scores.data, scores.data.splits.get("test")
-    found = [
+    facts = [
         data.domain,
         f"ratings from {numbers.plain(data.low)} to {numbers.plain(data.high)}",
         LANGUAGES[data.language],
     ]
-    found += [f"{test:,} test clips"] if test is not None else []
-    found += ["voice and face rendered"] if data.rendered else []
+    facts += [f"{test:,} test clips"] if test is not None else []
+    facts += ["voice and face rendered"] if data.rendered else []
     if scores.n is not None and test is not None and test != scores.n:
-        found.append(f"only {scores.n:,} answered")
-    return ", ".join(found)
+        facts.append(f"only {scores.n:,} answered")
+    return ", ".join(facts)
 
 
 # Filters, curves, examples.
 
 
-def _funnel(found: Funnel | None) -> list[Block]:
-    if found is None or found.state:
-        return [Missing(found.state)] if found else []
+def _funnel(funnel: Funnel | None) -> list[Block]:
+    if funnel is None or funnel.state:
+        return [Missing(funnel.state)] if funnel else []
     rows = []
-    for r in found.rows:
+    for r in funnel.rows:
         share = numbers.percent(r.kept / r.entered if r.entered else None)
-        dropped = (numbers.count(r.dropped.get(f, 0)) for f in found.filters)
+        dropped = (numbers.count(r.dropped.get(f, 0)) for f in funnel.filters)
         rows.append((r.name, numbers.count(r.entered), numbers.count(r.kept), share, *dropped))
     note = "Chains of thought that the teacher wrote, by the polarity of the label, and the filter that dropped each."
-    columns = (*words("label"), *numeric("in", "kept", "kept, %", *found.filters))
-    figure = Figure(partial(charts.funnel_chart, found.rows, found.filters), legend=("kept", *found.filters))
+    columns = (*words("label"), *numeric("in", "kept", "kept, %", *funnel.filters))
+    figure = Figure(
+        partial(charts.funnel_chart, funnel.rows, funnel.filters), legend=("kept", *funnel.filters)
+    )
     return [Paragraph(note, "about"), Charts((figure,), table(columns, rows), "beside")]
 
 
-def curves(found: Sequence[Curves], level: int) -> list[Block]:
+def curves(stages: Sequence[Curves], level: int) -> list[Block]:
     """Describe the charts of training stages; their tables have the first and the last value of each line."""
     blocks: list[Block] = []
-    for stage in found:
+    for stage in stages:
         blocks.append(Heading(stage.title, level))
         blocks += [Missing(stage.state)] if stage.state else []
         rows, drawn = [], []
@@ -278,9 +280,9 @@ def curves(found: Sequence[Curves], level: int) -> list[Block]:
     return blocks
 
 
-def _examples(found: Sequence[Examples], level: int) -> list[Block]:
+def _examples(groups: Sequence[Examples], level: int) -> list[Block]:
     blocks: list[Block] = []
-    for group in found:
+    for group in groups:
         blocks += [Heading(group.title, level), Paragraph(group.note, "about")]
         if group.state:
             blocks.append(Missing(group.state))

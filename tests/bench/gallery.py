@@ -1,5 +1,5 @@
 """`data show` with 10,000 clips: how long the page is made, its size, and first paint, filters and sorting in headless
-Chromium. Every clip has a picture, a sound, a chain of some 900 characters and a verdict. Without a browser it says so.
+Chromium. Every clip has a picture, a sound, a chain of some 900 characters and an outcome. Without a browser it says so.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def many(folder: Path) -> tuple[Gallery, float]:
     began = time.perf_counter()
     seen = list(thumbnails(files))
     each = (time.perf_counter() - began) / DRAWN
-    clips, chains, verdicts = [], [], []
+    clips, chains, outcomes = [], [], []
     for i in range(CLIPS):
         label = round(draw.uniform(-3, 3), 1)
         polarity = ("negative", "neutral", "positive")[1 + (label > 0) - (label < 0)]
@@ -50,11 +50,11 @@ def many(folder: Path) -> tuple[Gallery, float]:
             f"<polarity>{polarity.title()}</polarity>\n\n<think>\n{parts}\n</think>\n\n<score>{label}</score>"
         )
         kept = draw.random() < 0.7
-        verdicts.append(
+        outcomes.append(
             ChainOutcome("kept") if kept else ChainOutcome("dropped", draw.choice(FILTERS), f"score {label}")
         )
     pictures = tuple(seen[i % DRAWN] for i in range(CLIPS))
-    shown = GallerySet("drawn", False, tuple(clips), tuple(chains), tuple(verdicts), pictures)
+    shown = GallerySet("drawn", False, tuple(clips), tuple(chains), tuple(outcomes), pictures)
     return Gallery("many", FILTERS, (shown,), ()), each
 
 
@@ -87,15 +87,15 @@ def _measured(tab, path: Path) -> None:
         *((f"search {word}", TYPE % word) for word in ("smiles", "clip-09", "")),
         ("sort by words", SORT % 1),
         ("sort by label", SORT % 3),
-        ("sort by verdict", SORT % 5),
+        ("sort by outcome", SORT % 5),
     ):
         print(f"{what}: {max(tab.run(script) for _ in range(5)):.0f} ms")
     tab.run("document.querySelector('.rows-view').scrollTop = 200000")
     tab.wait("document.querySelector('.row').getAttribute('aria-rowindex') > 5000")
     opening = """(async () => {
-      const start = performance.now(), before = document.querySelector('.verdict').textContent;
+      const start = performance.now(), before = document.querySelector('.facts').textContent;
       document.querySelectorAll('.row')[9].click();
-      while (document.querySelector('.verdict').textContent === before) await new Promise((r) => setTimeout(r, 1));
+      while (document.querySelector('.facts').textContent === before) await new Promise((r) => setTimeout(r, 1));
       return performance.now() - start;
     })()"""
     print(f"opening a clip far down: {tab.run(opening):.0f} ms")

@@ -166,7 +166,7 @@ def test_adopted_chains_go_through_our_filters(c2f, repository, spec, tmp_path):
     (funnel,) = store.glob("work/filter/*/attempts/*/funnel.json")
     assert json.loads(funnel.read_text())["failed"] == {"not among the adopted chains": 6}
     report = next(store.glob("reports/*/report.md")).read_text()
-    assert "Made elsewhere: distil chains of thought (adopted)." in report
+    assert "Adopted: distil chains of thought (adopted) was made elsewhere;" in report
 
 
 @pytest.mark.parametrize(

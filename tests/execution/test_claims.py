@@ -1,4 +1,4 @@
-"""Hypotheses: told by the plan, written down before the results, judged by the report."""
+"""Hypotheses: described by the plan, written down before the results, tested by the report."""
 
 import json
 

@@ -125,7 +125,7 @@ def test_predictions_of_something_else_are_refused(tmp_path, row, message):
         ('{"id": "a", "prediction": "1"}\n', "the `prediction` of `a` is neither a number nor null"),
         (
             '{"id": "a", "prediction": 1}\n{"id": "a", "prediction": 1}\n',
-            ":2: the clip `a` is here a second time",
+            ":2: duplicate id `a`",
         ),
     ],
 )

@@ -52,7 +52,7 @@ def test_a_calibrated_model_has_slope_one_and_a_timid_one_more():
     assert timid.slope == pytest.approx(2)
 
 
-def test_scores_beyond_the_scale_are_told_and_no_score_is_no_calibration():
+def test_scores_beyond_the_scale_are_counted_and_no_score_is_no_calibration():
     facts = DATASETS["cmu-mosi"]
     found = calibration(
         [[{"id": 1, "label": 3.0, "score": 9.0}, {"id": 2, "label": 0.0, "score": None}]], facts

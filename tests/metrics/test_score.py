@@ -166,7 +166,7 @@ def test_what_float32_cannot_tell_apart_is_constant(tmp_path):
         ('{"id": "a", "label": 1, "prediction": 1}\n{"id": "a"', "p.jsonl:2: the line is not JSON"),
         ('{"id": "a", "label": null, "prediction": 1}\n', "the clip `a` has no finite `label`"),
         ('{"id": "a", "label": 1}\n', "the clip `a` has no `prediction`"),
-        ('{"id": 1, "label": 1, "prediction": 1}\n' * 2, "p.jsonl:2: the clip `1` is here a second time"),
+        ('{"id": 1, "label": 1, "prediction": 1}\n' * 2, "p.jsonl:2: duplicate id `1`"),
         ('{"id": true, "label": 1, "prediction": 1}\n', "p.jsonl:1: the line has no `id`"),
         ('{"id": "a", "label": NaN, "prediction": 1}\n', "the clip `a` has no finite `label`"),
         ('{"id": "a", "label": "1.0", "prediction": 1}\n', "the clip `a` has no finite `label`"),

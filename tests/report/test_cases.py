@@ -71,7 +71,7 @@ def test_pictures_are_of_clips_of_each_kind_in_turn(report):
     assert cases._kinds(movie.columns, movie.trio, movie.hard)[0]
 
 
-def test_scores_without_tags_are_judged_by_the_family():
+def test_scores_without_tags_are_classified_by_the_family():
     row = {"true": "neutral", "polarity": None}
     assert [cases._right({**row, "score": s}, 0.1) for s in (0.1, -0.1, 0.11, None)] == ["1", "0", "0", "-"]
     assert [cases._right({**row, "score": s}, 0.0) for s in (0.0, -0.01, 0.01)] == ["1", "0", "0"]

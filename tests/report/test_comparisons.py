@@ -211,8 +211,8 @@ def test_report_of_two_files_is_a_comparison(c2f, repository, tiny_spec):
         (repository / "specs" / f"{name}.yaml").write_text(text.format(name, fmt))
     (repository / "specs" / "c2f.lock").write_text(f"c2f: v1\ndatasets:\n  ch-sims: {'a' * 64}\n")
     c2f("report", "specs/one.yaml", "specs/two.yaml", "--out", "out")
-    told = (repository / "out" / "report.md").read_text()
-    assert "## Side by side\n\nDifferences on the same clips." in told
-    assert "\n\n### two against one\n\n| field | one | two | class |" in told
-    assert "| format.kind | c2f | direct | identity |" in told
-    assert "| ch-sims | base | two: not run |" in told or "one: not run" in told
+    text = (repository / "out" / "report.md").read_text()
+    assert "## Side by side\n\nDifferences on the same clips." in text
+    assert "\n\n### two against one\n\n| field | one | two | class |" in text
+    assert "| format.kind | c2f | direct | identity |" in text
+    assert "| ch-sims | base | two: not run |" in text or "one: not run" in text

@@ -28,7 +28,7 @@ def made(clips=240, pictures=()):
          "polarity": ("negative", "neutral", "positive")[i % 3], "duration_s": 1.0 + i / 10, "lacks": ["audio"] if i % 10 == 0 else []}
         for i in range(clips)
     )  # fmt: skip
-    verdicts = tuple(
+    outcomes = tuple(
         ChainOutcome("kept", flags={"length": "too long"} if i % 8 == 0 else {}) if i % 4 == 0
         else ChainOutcome("dropped", ("polarity_match", "length")[i % 8 > 3], f"reason {i}") if i % 4 == 1
         else ChainOutcome(STATES[i % 4], reason="timed out" if i % 4 == 2 else "")
@@ -41,14 +41,14 @@ def made(clips=240, pictures=()):
     seen = tuple(
         pictures[i % len(pictures)] if pictures else Thumbnail(None, b"", "no picture") for i in range(clips)
     )
-    shown = GallerySet("mine", False, rows, chains, verdicts, seen)
+    shown = GallerySet("mine", False, rows, chains, outcomes, seen)
     return Gallery("demo", ("format", "polarity_match", "length"), (shown,), ("cmu-mosi: not run",))
 
 
-def test_each_filter_says_what_it_said():
+def test_each_filter_has_its_outcome():
     on = ("format", "polarity_match", "length")
     assert filter_outcomes(ChainOutcome("dropped", "polarity_match", "wrong"), on) == [
-        ("format", "passed", ""), ("polarity_match", "failed", "wrong"), ("length", "not asked", ""),
+        ("format", "passed", ""), ("polarity_match", "failed", "wrong"), ("length", "not run", ""),
     ]  # fmt: skip
     assert filter_outcomes(ChainOutcome("kept", flags={"length": "long"}), on)[2] == (
         "length",
@@ -153,7 +153,7 @@ def test_a_person_filters_sorts_and_opens_a_clip(tab):
         "const box = document.querySelector('input[type=search]'); box.value = 'reason 9'; box.dispatchEvent(new Event('input'))"
     )
     assert shown(tab) == "3 of 240 clips"
-    tab.wait("document.querySelector('.verdicts')?.textContent.includes('reason 9')")
+    tab.wait("document.querySelector('.outcomes')?.textContent.includes('reason 9')")
     tab.run(
         "const box2 = document.querySelector('input[type=search]'); box2.value = ''; box2.dispatchEvent(new Event('input'))"
     )
@@ -169,12 +169,12 @@ def test_the_clip_is_seen_heard_read_and_nothing_in_it_runs(tab):
     press(tab, "all")
     tab.run("document.querySelectorAll('.rows-head button')[0].click()")
     tab.run("document.querySelector('.row').click()")
-    tab.wait("document.querySelector('.verdict').textContent.startsWith('clip-000')")
+    tab.wait("document.querySelector('.facts').textContent.startsWith('clip-000')")
     assert tab.wait("document.querySelector('.case-head img').naturalWidth") == 128
     assert tab.run("document.querySelectorAll('.case-head .wave path').length") == 1
     assert "<script>alert(1)" in tab.run("document.querySelector('.quote').textContent")
-    verdicts = tab.run("[...document.querySelectorAll('.verdicts li')].map((one) => one.textContent)")
-    assert [line[2:] for line in verdicts] == [
+    outcomes = tab.run("[...document.querySelectorAll('.outcomes li')].map((one) => one.textContent)")
+    assert [line[2:] for line in outcomes] == [
         "format: passed",
         "polarity_match: passed",
         "length: flagged, too long",

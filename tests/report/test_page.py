@@ -67,12 +67,12 @@ def test_it_prints(tab, page):
 
 
 def test_the_filters_count_and_show_what_became_of_clips(cases):
-    told = dict(
+    labels = dict(
         cases.run(
             "[...document.querySelectorAll('.chips button')].map((b) => [b.dataset.kind, b.textContent])"
         )
     )
-    counts = {kind: int(text.rsplit(" ", 1)[1]) for kind, text in told.items()}
+    counts = {kind: int(text.rsplit(" ", 1)[1]) for kind, text in labels.items()}
     assert counts["all"] == 60
     assert counts["fixed"] > 0
     chip(cases, "fixed")

@@ -114,13 +114,13 @@ def test_latex_is_escaped(report):
     assert r"$\pm$" in text
 
 
-def test_what_latex_would_not_print_as_it_stands_is_said_in_its_words():
+def test_what_latex_would_not_print_as_it_stands_is_written_in_its_commands():
     """In its default encoding `<` prints an inverted exclamation mark, and `[` after a row is that row's argument."""
     assert _latex("[a] p < 0.001 | −1") == r"{[}a] p \textless{} 0.001 \textbar{} $-$1"
     assert _latex("50 % of a_b & {c}\u202e") == r"50 \% of a\_b \& \{c\}" + "\ufffd"
 
 
-def test_what_was_read_into_a_cell_is_told():
+def test_what_was_read_into_a_cell_is_recorded():
     read = {(row["table"], row["model"], row["test"]): row["read"] for row in printed() if "read" in row}
     assert len(read) == 6
     assert "46.8 or 46.3" in read["II", "HumanOmni", "cmu-mosei"]["Acc7"]
@@ -166,8 +166,8 @@ def test_report_check_names_the_line_that_changed(c2f, repository, tiny_spec):
             "C2F-Thinker(SIMS),ch-sims,ID,Acc5,,,,,54.3", "C2F-Thinker(SIMS),ch-sims,ID,Acc5,,,,,61.6"
         )
     )
-    told = c2f("report", "specs/sims.yaml", "--check", "out", check=4).stdout
-    assert re.search(r"out/tables\.csv:\d+\n  committed  .*61\.6.*\n  now        .*54\.3", told)
+    text = c2f("report", "specs/sims.yaml", "--check", "out", check=4).stdout
+    assert re.search(r"out/tables\.csv:\d+\n  committed  .*61\.6.*\n  now        .*54\.3", text)
 
 
 def test_the_paper_s_spec_yields_all_seven_tables_and_lists_what_is_missing(c2f, repository, tiny_spec):
@@ -180,15 +180,15 @@ def test_the_paper_s_spec_yields_all_seven_tables_and_lists_what_is_missing(c2f,
     )
     (repository / "specs" / "c2f.lock").write_text(f"c2f: v1\n{lock}")
     c2f("report", "specs/paper.yaml", "--on", "local", "--out", "out")
-    told = (repository / "out" / "tables.md").read_text()
-    assert re.findall("^## Table ([IV]+): ", told, re.MULTILINE) == list(TITLES)
+    text = (repository / "out" / "tables.md").read_text()
+    assert re.findall("^## Table ([IV]+): ", text, re.MULTILINE) == list(TITLES)
     rows = list(csv.DictReader(io.StringIO((repository / "out" / "tables.csv").read_text())))
     notes = {(r["table"], r["model"], r["test"]): r["note"] for r in rows}
     ours = {row for row in notes if row[1] in RUNS}
     assert len(notes) == 71
     assert len(ours) == 23
     assert all("not run" in notes[row] and "paper-" in notes[row] for row in ours)
-    assert told.count("- missing: ") == 23
+    assert text.count("- missing: ") == 23
 
 
 def test_predictions_of_another_code_base_fill_its_row(tmp_path):

@@ -60,7 +60,7 @@ def test_a_plan_of_which_nothing_ran(tmp_path):
     assert "13 of 13 stages have no result" in markdown(report)
 
 
-def test_a_damaged_output_is_told_and_not_read(tmp_path):
+def test_a_damaged_output_is_reported_and_not_read(tmp_path):
     store = filled(tmp_path)
     stage = store.stage("evaluate grpo on icwsm2014-movie")
     folder = store.objects.local(records.attempt_name(stage.kind, stage.key, "a1"))
@@ -110,7 +110,7 @@ def test_in_domain_comes_first_and_every_model_is_there(report):
 
 
 def test_learned_says_against_what(report):
-    found = {one.model: one for one in report.sections[0].learned}
+    found = {one.model: one for one in report.sections[0].gains}
     assert [c.over for c in found["sft"].comparisons] == ["the majority class", "base"]
     assert [c.over for c in found["grpo"].comparisons] == ["the majority class", "base", "sft"]
     assert found["grpo"].comparisons[0].excludes_zero is True
@@ -118,12 +118,12 @@ def test_learned_says_against_what(report):
 
 
 def test_it_says_what_is_rendered_and_tiny(report):
-    said = " ".join(report.sections[0].honesty)
-    assert "icwsm2014-movie and icwsm2014-nyt are rendered" in said
-    assert "say nothing about the paper's results" in said
+    caveats = " ".join(report.sections[0].caveats)
+    assert "icwsm2014-movie and icwsm2014-nyt are rendered" in caveats
+    assert "say nothing about the paper's results" in caveats
 
 
-def test_a_training_set_that_is_rendered_is_told_even_if_it_is_not_evaluated(tmp_path):
+def test_a_training_set_that_is_rendered_is_reported_even_if_it_is_not_evaluated(tmp_path):
     evaluate = {**SPEC["evaluate"], "datasets": ["cmu-mosi", "ch-sims"]}
     store = filled(tmp_path, experiment(evaluate=evaluate))
     section = collect(store.plan, store.objects).sections[0]

@@ -130,7 +130,7 @@ def test_clips_that_the_training_split_has_are_counted_and_left_out(tmp_path):
     assert "without the 29 clips that the training split has: Acc5 " in markdown(report)
 
 
-def test_a_baseline_that_is_not_there_is_told(tmp_path):
+def test_a_baseline_that_is_missing_is_reported(tmp_path):
     report = table(tmp_path, {"name": "t", "against": "nobody"})
     assert "- nothing is compared with nobody: " in markdown(report)
 
