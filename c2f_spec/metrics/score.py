@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     Rows = Sequence[Mapping[str, Any]]
 
-POLARITY = {name: i - 1 for i, name in enumerate(POLARITIES)}
+POLARITY: dict[str, int] = {name: i - 1 for i, name in enumerate(POLARITIES)}
 
 
 def score(
