@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     """The cells of a row without a style; a text is a cell of its column's kind."""
 
 Kind = Literal["words", "number", "code", "state", "soft"]
-"""What a cell holds: a state says why there is nothing better to show; soft words are of little weight."""
+"""The content of a cell. A state is the reason why there is no value; soft words are printed faintly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Charts:
     figures: tuple[Figure, ...]
     table: Table | None = None
     layout: Literal["grid", "smoothed", "beside", "timeline"] = "grid"
-    """`smoothed`: a grid of curves with one slider. `beside`: one figure, and the table beside it; otherwise the page leaves the table out."""
+    """`smoothed`: a grid of curves with one slider. `beside`: a figure with the table beside it; else the page has no table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class Interactive:
     """The element's id, by which the script finds it."""
     scripts: tuple[str, ...]
     data: Callable[[], Iterable[tuple[str, Any]]]
-    """Returns name and JSON value of each data block; called only where they are shown."""
+    """Return name and JSON value of each data block; only the HTML renderer calls it."""
 
 
 Block = (

@@ -25,7 +25,7 @@ AGGREGATES = {
     "interval": "mean over seeds with its 95 % interval over clips",
     "seeds": "one number for each seed",
 }
-"""What a cell has of several seeds, in words."""
+"""Aggregate over seeds → its description in the notes of a table."""
 
 
 def custom_tables(groups: Sequence[Group], cells: ScoreCells) -> tuple[CustomTable, ...]:

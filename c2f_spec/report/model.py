@@ -47,7 +47,7 @@ class ModelScores:
     """Empty if there are scores, else the reason."""
     scores: Mapping[str, Any]
     parsed_only: Mapping[str, Any]
-    """The same metrics over the answers that have a score."""
+    """Metrics over the answers that have a score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class Section:
     description: str
     summary: tuple[str, ...]
     caveats: tuple[str, ...]
-    """What must not be read into the numbers: rendered, tiny or partial."""
+    """Sentences on what must not be read into the numbers: rendered, tiny or partial."""
     tables: tuple[DatasetScores, ...]
     gains: tuple[TrainingGain, ...]
     funnel: Funnel | None

@@ -94,7 +94,7 @@ class ScoreColumn:
 
     title: str
     key: str
-    """Of the scores."""
+    """Name of the metric in the scores."""
     show: Callable[[Any], str]
     bounds: bool = False
     """Whether it has a 95 % interval."""
