@@ -6,11 +6,15 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from tempfile import TemporaryFile
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
 
+from c2f_spec.cli.main import main
 from c2f_spec.plan.compile import load_variants
 from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
@@ -70,28 +74,58 @@ def repository(tmp_path, monkeypatch):
     return tmp_path
 
 
+@contextmanager
+def captured():
+    """Yield files that receive what this process and its children write to stdout and stderr."""
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        saved = {1: os.dup(1), 2: os.dup(2)}
+        try:
+            os.dup2(out.fileno(), 1)
+            os.dup2(err.fileno(), 2)
+            out.reconfigure(line_buffering=True)
+            with redirect_stdout(out), redirect_stderr(err):
+                yield out, err
+        finally:
+            for number, copy in saved.items():
+                os.dup2(copy, number)
+                os.close(copy)
+
+
 @pytest.fixture
 def c2f(repository):
-    """Run the command as its user does: `c2f("apply", "specs/x.yaml")` → completed process.
+    """Call the command in this process: `c2f("apply", "specs/x.yaml")` returns a `CompletedProcess`.
 
-    `c2f.environment` are its environment variables.
+    `c2f.process(...)` starts a process for it, and `c2f.environment` are the environment variables of both.
     """
 
     def run(*argv: str, check: int | None = 0) -> subprocess.CompletedProcess[str]:
+        argv = tuple(map(str, argv))
+        with (
+            captured() as (out, err),
+            chdir(repository),
+            patch.dict(os.environ, run.environment, clear=True),
+            patch.object(sys, "argv", ["c2f-spec", *argv]),
+        ):
+            try:
+                code = main(argv)
+            except SystemExit as end:
+                code = end.code
+            for file in (out, err):
+                file.flush()
+                file.seek(0)
+            texts = out.read(), err.read()
+        return finish(subprocess.CompletedProcess(argv, int(code), *texts), check)
+
+    def process(*argv: str, check: int | None = 0) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "c2f_spec", *argv]
-        done = subprocess.run(
-            command,
-            cwd=repository,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-            env=run.environment,
-        )
-        assert check is None or done.returncode == check, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
+        options = {"capture_output": True, "text": True, "timeout": 300, "env": run.environment}
+        return finish(subprocess.run(command, cwd=repository, check=False, **options), check)
+
+    def finish(done: subprocess.CompletedProcess[str], check: int | None):
+        assert check in (None, done.returncode), f"{done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
-    run.environment = {**os.environ}
+    run.process, run.environment = process, {**os.environ}
     return run
 
 

@@ -1,1 +1,1 @@
-"""GitHub and GitLab, as far as one comment on a pull request needs them."""
+"""The command `c2f-spec`: one module a verb, beside `arguments`, `output` and `workspace`. Only this package prints."""

@@ -1,25 +1,31 @@
-"""`apply`: the loop of `run.py` with its events told, then tracking and the report."""
+"""`apply`: run what is missing on this machine, then tracking and the report; `apply_cluster` does it on a cluster."""
 
 from __future__ import annotations
 
+import sys
 import time
 from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli import output
-from c2f_spec.cli.launch import launched, noted
-from c2f_spec.cli.plan_output import counts
-from c2f_spec.cli.policy_check import judged, refuse_broken
-from c2f_spec.cli.report import report_place, write_report, written
-from c2f_spec.cli.workspace import Work, annotated, open_work, refuse_unstaged
+from c2f_spec.cli.output import note, relative
+from c2f_spec.cli.plan_output import describe_counts
+from c2f_spec.cli.report import read_report, report_place, write_report
+from c2f_spec.cli.run_output import EventPrinter, interrupts_deferred, print_failure, print_report_place
+from c2f_spec.cli.workspace import (
+    Workspace,
+    annotate_plan,
+    compile_work,
+    refuse_broken_rules,
+    refuse_unstaged,
+)
 from c2f_spec.errors import Exit, StalePlan, UsageError, sanitize
+from c2f_spec.execution.provenance import save_origin, with_origin
 from c2f_spec.execution.run import run, save_plan
 from c2f_spec.plan.compile import repository
 from c2f_spec.plan.model import until
 from c2f_spec.plan.plan_file import AGAIN, moved, read_plan
-from c2f_spec.targets.base import backend_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,105 +33,118 @@ if TYPE_CHECKING:
     from c2f_spec.execution.run import Event
     from c2f_spec.plan.model import Plan
 
-
-MOST = 12
-"""Lines of what moved that are told."""
-
-
-def is_saved(args: Namespace) -> bool:
-    """Is `apply` given a plan and not specs?"""
-    return len(args.specs) == 1 and str(args.specs[0]).endswith(".json")
+MOST_DIFFERENCES = 12
+"""Differences of a stale plan that are printed."""
+POLL_SECONDS, POLL_SECONDS_REMOTE = 0.1, 1.0
+"""Between two reads of the store: of a folder, and of a bucket, where each read is a request a stage."""
 
 
-def open_saved(args: Namespace) -> Work:
-    """The work of a saved plan, annotated. Raises `Stale`, and what compiling its specs raises."""
+def apply(args: Namespace) -> int:
+    """Run what is missing. Exit 8 if a stage failed; stages that need it did not run, all others did."""
+    if len(args.specs) == 1 and str(args.specs[0]).endswith(".json"):
+        work = open_plan_file(args)
+    else:
+        work = compile_work(args, warn=True, runnable=True)
+        if args.until:
+            work = replace(work, plan=until(work.plan, args.until))
+        work = replace(work, plan=annotate_plan(work))
+    refuse_unstaged(work, work.plan)
+    if work.backend.has_driver:
+        from c2f_spec.cli.apply_cluster import apply_on_cluster
+
+        return apply_on_cluster(work, args)
+    return apply_here(work, report=not args.no_report, allow_dirty=args.allow_dirty)
+
+
+def open_plan_file(args: Namespace) -> Workspace:
+    """Return the work of a reviewed plan, annotated.
+
+    Raises `StalePlan` if it is not what would run now, and what compiling its specs raises.
+    """
     path = Path(args.specs[0])
     if args.settings or args.on or args.until:
         raise UsageError(
-            "a plan says its own settings and environment",
-            hint="leave out `--set`, `--on` and `--until`, or name the spec",
+            "a plan file has its own settings and environment",
+            hint="remove `--set`, `--on` and `--until`, or name the spec",
         )
     reviewed = read_plan(path)
     root = repository(Path.cwd() / path.name)
     asked = reviewed.asked
-    gone = [spec for spec in asked.specs if not (root / spec).is_file()]
-    if gone:
+    missing = [spec for spec in asked.specs if not (root / spec).is_file()]
+    if missing:
         raise StalePlan(
-            f"{path} is of {', '.join(gone)}, not in {root}", hint="run this in the repository of the spec"
+            f"{path}: specs not found in {root}: {', '.join(missing)}",
+            hint="run this in the repository of the spec",
         )
     call = Namespace(**vars(args))
-    call.specs, call.settings = [_shown(root / s) for s in asked.specs], list(asked.settings)
+    call.specs, call.settings = [relative(root / s) for s in asked.specs], list(asked.settings)
     call.on = reviewed.environment_name
-    work = open_work(call, to_run=True)
-    plan = annotated(replace(work, plan=until(work.plan, asked.until)) if asked.until else work)
-    found = moved(reviewed, plan)
-    if found:
-        more = [f"  and {len(found) - MOST} more"] if len(found) > MOST else []
-        lines = "\n".join([*(f"  {sanitize(line)}" for line in found[:MOST]), *more])
-        raise StalePlan(f"{path} is not what would run now:\n{lines}", hint=f"review it again: {AGAIN}")
-    return replace(work, plan=plan)
+    work = compile_work(call, warn=True, runnable=True)
+    if asked.until:
+        work = replace(work, plan=until(work.plan, asked.until))
+    work = replace(work, plan=annotate_plan(work))
+    if differences := moved(reviewed, work.plan):
+        left = len(differences) - MOST_DIFFERENCES
+        lines = [f"  {sanitize(line)}" for line in differences[:MOST_DIFFERENCES]]
+        lines += [f"  and {left} more"] if left > 0 else []
+        text = "\n".join(lines)
+        raise StalePlan(f"{path} is not what would run now:\n{text}", hint=f"review it again: {AGAIN}")
+    return work
 
 
-def _shown(path: Path) -> str:
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-POLL_SECONDS, POLL_SECONDS_REMOTE = 0.1, 1.0
-"""Between two looks at the store: in a folder of this machine, and in a bucket, where each is a request a stage."""
-
-
-def apply_plan(work: Work, plan: Plan, *, report: bool, allow_dirty: bool) -> int:
-    """Run what is missing; returns the exit code."""
-    missing = [s for s in plan.stages if s.action != "reuse"]
-    if not missing:
+def apply_here(work: Workspace, *, report: bool, allow_dirty: bool) -> int:
+    """Run what is missing with a target that has no driver, and return the exit code."""
+    plan, store = work.plan, work.store
+    if all(s.action == "reuse" for s in plan.stages):
         print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
         _track(work, plan)
-        output.pointer(report_place(plan, work.objects) if report else None)
+        print_report_place(report_place(plan, store) if report else None)
         return Exit.OK
-    refuse_broken(judged(plan, work.loaded[0].root, work.objects))
-    plan = launched(plan, work.objects, work.loaded[0].root, allow_dirty=allow_dirty)
-    print(f"{plan.name} on {plan.environment_name}: {counts(plan)}")
-    save_plan(plan, work.objects)
-    teller = output.Teller(plan, work.objects)
-    pause = POLL_SECONDS if work.objects.local("records") is not None else POLL_SECONDS_REMOTE
+    refuse_broken_rules(plan, work.root, store)
+    plan, origin, patch = with_origin(plan, work.root, sys.argv[1:], allow_dirty=allow_dirty)
+    save_origin(store, origin, patch)
+    print(f"{plan.name} on {plan.environment_name}: {describe_counts(plan)}")
+    save_plan(plan, store)
+    printer = EventPrinter(plan, store)
+    pause = POLL_SECONDS if store.local("records") is not None else POLL_SECONDS_REMOTE
     events: dict[str, Event] = {}
     try:
-        with noted() as heed:
-            for event in run(plan, work.target, wait=lambda: _wait(teller, heed, pause)):
+        with interrupts_deferred() as check_interrupt:
+            for event in run(plan, work.target, wait=lambda: _wait(printer, check_interrupt, pause)):
                 events[event.stage.key] = event
-                teller.tell(event)
+                printer.print_event(event)
     except KeyboardInterrupt:
-        return _interrupted(work, events, teller)
+        printer.clear()
+        return _interrupt(work, events)
     finally:
-        teller.clear()
-    place = write_report(work.plan, work.objects, None) if report else None
+        printer.clear()
+    place = write_report(work.plan, store, None) if report else None
     _track(work, plan)
-    output.pointer(place)
+    print_report_place(place)
     failed = [e for e in events.values() if e.status == "failed"]
     for event in failed:
-        output.failure(event, work.objects, work.loaded[0].document.text.path)
+        print_failure(event, store, work.spec)
     return Exit.STAGE_FAILED if failed else Exit.OK
 
 
-def _track(work: Work, plan: Plan) -> None:
-    """After the report, which it takes along. A tracker that is away changes nothing else."""
+def _track(work: Workspace, plan: Plan) -> None:
+    """Send what is new to the tracker, with the report. A tracker that cannot be reached changes nothing else."""
     if work.tracking is None:
         return
     from c2f_spec.execution.tracking import track_new
 
-    if problem := track_new(plan, work.objects, work.tracking, lambda: written(plan, work.objects)):
-        output.note(problem)
+    if problem := track_new(plan, work.store, work.tracking, lambda: read_report(plan, work.store)):
+        note(problem)
 
 
-def _wait(teller: output.Teller, heed: Callable[[], None], pause: float) -> None:
-    heed()
-    teller.draw()
+def _wait(printer: EventPrinter, check_interrupt: Callable[[], None], pause: float) -> None:
+    check_interrupt()
+    printer.draw()
     time.sleep(pause)
 
 
-def _interrupted(work: Work, events: dict[str, Event], teller: output.Teller) -> int:
-    """Stop what this call started; what somebody else runs goes on, and is named."""
-    teller.clear()
+def _interrupt(work: Workspace, events: dict[str, Event]) -> int:
+    """Stop what this call started, and name what another `apply` started: that goes on."""
     for event in [e for e in events.values() if not e.final]:
         if event.status == "started":
             print(f"stopping {event.stage.name} ...", flush=True)
@@ -134,24 +153,3 @@ def _interrupted(work: Work, events: dict[str, Event], teller: output.Teller) ->
             print(f"{event.stage.name} goes on: another apply started it")
     print("interrupted; finished stages are kept, and `apply` goes on from here")
     return Exit.INTERRUPTED
-
-
-# The verbs. Each is what its name says, in a few lines: load, do, show.
-
-
-def apply(args: Namespace) -> int:
-    """Run what is missing. Exit 8 if a stage failed; what needs it did not run, everything else did."""
-    if is_saved(args):
-        work = open_saved(args)
-        plan = work.plan
-    else:
-        work = open_work(args, to_run=True)
-        if args.until:
-            work = replace(work, plan=until(work.plan, args.until))
-        plan = annotated(work)
-    refuse_unstaged(work, plan)
-    if backend_of(plan.environment.kind).has_driver:
-        from c2f_spec.cli.apply_cluster import apply_on_cluster
-
-        return apply_on_cluster(work, plan, args)
-    return apply_plan(work, plan, report=not args.no_report, allow_dirty=args.allow_dirty)

@@ -1,8 +1,8 @@
-"""`completion`: scripts for bash, zsh and fish, made from the parser, so that they know what it knows.
+"""`completion`: print a completion script for bash, zsh or fish, built from the parsers of the verbs.
 
-The scripts carry verbs, options, paths of fields and their values, and complete them without starting Python. Specs
-are completed as files; environments are read from `k8s/environments` below the current folder. Only variants and
-stages are asked of `c2f-spec`, with what the line says so far.
+The scripts hold verbs, options, paths of fields and their values, and complete them without starting Python. Specs
+are completed as files; environments are read from `k8s/environments` below the current folder. Only for variants and
+stages the script calls `c2f-spec`, with the options that are on the line.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 
+from c2f_spec.cli.arguments import VERBS, verb_parser, visible_verbs
 from c2f_spec.diagnostics.codes import code_entries
 from c2f_spec.errors import Exit
 from c2f_spec.language.field_help import every_field
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-TAKES = {
+COMPLETERS = {
     "SPEC": "SPEC",
     "PATH": "SPEC",
     "DIR": "DIR",
@@ -32,66 +33,65 @@ TAKES = {
     "ENV": "ENVIRONMENT",
     "STAGE": "STAGE",  # once there is a spec
 }
-"""What arguments are called in the help → what completes them; the rest is in `_takes`."""
+"""Metavar of an argument to what completes it; others are in `_completer`."""
 
 
-class Verb(NamedTuple):
-    """A verb, or a verb of a verb (`data add`), as completion sees it."""
+class Command(NamedTuple):
+    """A verb, or a verb of a verb (`data add`), as completion needs it."""
 
     path: str
     help: str
     verbs: list[str]
     options: dict[str, str]
-    """Option → its help."""
+    """Option to its help."""
     values: dict[str, str]
-    """Option, or `""` for arguments → what it takes: words, or one of `TAKES`. The last argument counts."""
+    """Option, or `""` for arguments, to what completes it: words, or one of `COMPLETERS`. The last argument counts."""
 
 
-def verbs() -> list[Verb]:
-    """Every verb of the parser, the empty one first."""
-    from c2f_spec.cli.main import parser
+def collect_commands() -> list[Command]:
+    """Return every verb that the help lists, after the command without a verb."""
+    options = {"-h": "show this help", "--help": "show this help", "--version": "show the version"}
+    commands = [Command("", "", visible_verbs(), options, {})]
 
-    found: list[Verb] = []
-
-    def walk(at: argparse.ArgumentParser, path: str, text: str) -> None:
-        verb = Verb(path, text, [], {}, {})
-        found.append(verb)
-        for action in at._actions:  # noqa: SLF001  argparse has no other way to ask
+    def walk(parser: argparse.ArgumentParser, path: str, text: str) -> None:
+        command = Command(path, text, [], {}, {})
+        commands.append(command)
+        for action in parser._actions:  # noqa: SLF001  argparse has no public list
             if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
-                helps = {a.dest: a.help or "" for a in action._choices_actions}  # noqa: SLF001
                 for name, inner in action.choices.items():
-                    verb.verbs.append(name)
-                    walk(inner, f"{path} {name}".strip(), helps.get(name, ""))
+                    command.verbs.append(name)
+                    walk(inner, f"{path} {name}", inner.description or "")
                 continue
             for option in action.option_strings:
-                verb.options[option] = action.help or ""
+                command.options[option] = action.help or ""
             if action.nargs != 0:
-                verb.values.update(dict.fromkeys(action.option_strings or [""], _takes(action)))
+                command.values.update(dict.fromkeys(action.option_strings or [""], _completer(action)))
 
-    walk(parser(), "", "")
-    return found
+    for name in visible_verbs():
+        walk(verb_parser(name), name, VERBS[name].help)
+    return commands
 
 
-def _takes(action: argparse.Action) -> str:
+def _completer(action: argparse.Action) -> str:
     if action.choices:
         return " ".join(str(c) for c in action.choices)
     if action.dest in ("on", "variant"):
         return "ENVIRONMENT" if action.dest == "on" else "VARIANT"
-    return TAKES.get(str(action.metavar), "ANY")
+    return COMPLETERS.get(str(action.metavar), "ANY")
 
 
-def paths() -> list[str]:
-    """Every path that `explain` and `--set` take."""
+def field_paths() -> list[str]:
+    """Return every path that `explain` and `--set` take."""
     return sorted({".".join(found.path) for found in every_field()})
 
 
 def explained() -> list[str]:
-    """What `explain` takes: a path, or a code."""
-    return [*paths(), *code_entries()]
+    """Return what `explain` takes: paths and codes."""
+    return [*field_paths(), *code_entries()]
 
 
-def settings() -> list[str]:
-    """`path=value` for every value of fields that have few: names, kinds, true and false."""
+def field_settings() -> list[str]:
+    """Return `path=value` for every value of fields that have few: names, kinds, true and false."""
     return sorted(
         {
             f"{'.'.join(found.path)}={value}"
@@ -122,46 +122,48 @@ def _words(metadata: list[Any]) -> set[str]:
 
 ENVIRONMENTS = "{ echo local; ls k8s/environments 2>/dev/null | sed -n 's/\\.ya*ml$//p'; }"
 
-GIVEN = ("--on", "--environments", "--set")
-"""Options of a line that change its variants or stages."""
+PLAN_OPTIONS = ("--on", "--environments", "--set")
+"""Options that change the variants or stages of a spec."""
 
 
 def completion(args: Namespace) -> int:
-    print({"bash": bash, "zsh": zsh, "fish": fish}[args.shell](verbs()), end="")
+    print({"bash": bash, "zsh": zsh, "fish": fish}[args.shell](collect_commands()), end="")
     return Exit.OK
 
 
 def _lists() -> dict[str, str]:
-    """Variables of a script."""
-    return {"_c2f_spec_paths": " ".join(paths()), "_c2f_spec_settings": " ".join(settings())}
+    """Return the variables of a script."""
+    return {"_c2f_spec_paths": " ".join(field_paths()), "_c2f_spec_settings": " ".join(field_settings())}
 
 
-def _step(all_verbs: list[Verb]) -> list[str]:
-    """In bash and zsh: what a word means that stands before the cursor; `i` is where it stands in `said`."""
+def _step(commands: list[Command]) -> list[str]:
+    """Return, for bash and zsh, what a word before the cursor means; `i` is its index in `typed`."""
     out = [
         '        case "$word" in',
-        f'            {" | ".join(GIVEN)}) given+=("$word" "${{said[++i]}}"); continue ;;',
-        f'            {" | ".join(f"{o}=*" for o in GIVEN)}) given+=("$word"); continue ;;',
+        f'            {" | ".join(PLAN_OPTIONS)}) plan_options+=("$word" "${{typed[++i]}}"); continue ;;',
+        f'            {" | ".join(f"{o}=*" for o in PLAN_OPTIONS)}) plan_options+=("$word"); continue ;;',
         '            *.yaml | *.yml) spec="${spec:-${word/#\\~\\//$HOME/}}"; continue ;;',
         "        esac",
         '        case "$verb $word" in',
     ]
-    for verb in all_verbs[1:]:
-        before, _, name = verb.path.rpartition(" ")
-        out.append(f"            '{before} {name}') verb='{verb.path}' ;;")
+    for command in commands[1:]:
+        before, _, name = command.path.rpartition(" ")
+        out.append(f"            '{before} {name}') verb='{command.path}' ;;")
     return [*out, "        esac"]
 
 
-def _reply(all_verbs: list[Verb], give: Callable[[str], str]) -> list[str]:
-    """In bash and zsh: what completes `cur`, after `prev` or as an option or argument of the verb."""
+def _reply(commands: list[Command], complete: Callable[[str], str]) -> list[str]:
+    """Return, for bash and zsh, what completes `cur`, after `prev` or as an option or argument of the verb."""
     out = ['    case "$verb:$prev" in']
-    for verb in all_verbs:
-        out += [f"        '{verb.path}:{o}') {give(t)}; return ;;" for o, t in verb.values.items() if o]
+    for command in commands:
+        out += [
+            f"        '{command.path}:{o}') {complete(t)}; return ;;" for o, t in command.values.items() if o
+        ]
     out += ["    esac", '    case "$verb" in']
-    for verb in all_verbs:
-        rest = give(" ".join(verb.verbs) or verb.values.get("", "ANY"))
-        options = give(" ".join(verb.options))
-        out.append(f"        '{verb.path}') if [[ $cur == -* ]]; then {options}; else {rest}; fi ;;")
+    for command in commands:
+        rest = complete(" ".join(command.verbs) or command.values.get("", "ANY"))
+        options = complete(" ".join(command.options))
+        out.append(f"        '{command.path}') if [[ $cur == -* ]]; then {options}; else {rest}; fi ;;")
     return [*out, "    esac"]
 
 
@@ -176,8 +178,8 @@ _c2f_spec_lines() {
         esac
     done
 }
-_c2f_spec_ask() {
-    [[ -z $spec ]] || _c2f_spec_lines < <("${said[0]}" "$1" "$spec" "${given[@]}" "${@:2}" 2>/dev/null </dev/null)
+_c2f_spec_call() {
+    [[ -z $spec ]] || _c2f_spec_lines < <("${typed[0]}" "$1" "$spec" "${plan_options[@]}" "${@:2}" 2>/dev/null </dev/null)
 }
 _c2f_spec_files() {
     compopt -o filenames 2>/dev/null
@@ -194,49 +196,49 @@ _c2f_spec_setting() {
 # Bash has split the words at `=` and `:`, too: they are put together first. It replaces the last part only, which is $2:
 # what stands before it is taken from the replies.
 _c2f_spec() {
-    local cur prev verb="" spec="" option="" whole word i n=-1 said=() given=()
+    local cur prev verb="" spec="" option="" whole word i n=-1 typed=() plan_options=()
     COMPREPLY=()
     for ((i = 0; i <= COMP_CWORD; i++)); do
         word="${COMP_WORDS[i]//[\\\"\']/}"
-        if ((n > 0)) && [[ $word == [=:]* || ${said[n]} == *[=:] ]]; then
-            said[n]+="$word"
+        if ((n > 0)) && [[ $word == [=:]* || ${typed[n]} == *[=:] ]]; then
+            typed[n]+="$word"
         else
-            said[++n]="$word"
+            typed[++n]="$word"
         fi
     done
-    whole="${said[n]}" cur="${said[n]}" prev="${said[n-1]}"
+    whole="${typed[n]}" cur="${typed[n]}" prev="${typed[n-1]}"
     if [[ $cur == --*=* ]]; then
         option="${cur%%=*}=" prev="${cur%%=*}" cur="${cur#*=}"
     fi
     for ((i = 1; i < n; i++)); do
-        word="${said[i]}"
+        word="${typed[i]}"
 """
 
 
-def bash(all_verbs: list[Verb]) -> str:
+def bash(commands: list[Command]) -> str:
     words = {
         "SPEC": "_c2f_spec_files",
         "ENVIRONMENT": f"_c2f_spec_lines < <({ENVIRONMENTS})",
         "DIR": 'COMPREPLY=($(compgen -d -- "$cur"))',
         "FIELD": f"COMPREPLY=($(compgen -W '{' '.join(explained())}' -- \"$cur\"))",
         "SETTING": "_c2f_spec_setting",
-        "VARIANT": "_c2f_spec_ask expand -o name",
-        "STAGE": "if [[ $spec ]]; then _c2f_spec_ask plan --offline -o name; else _c2f_spec_files; fi",
+        "VARIANT": "_c2f_spec_call expand -o name",
+        "STAGE": "if [[ $spec ]]; then _c2f_spec_call plan --offline -o name; else _c2f_spec_files; fi",
         "ANY": "true",
     }
 
-    def give(takes: str) -> str:
+    def complete(takes: str) -> str:
         return words.get(takes, f"COMPREPLY=($(compgen -W '{takes}' -- \"$cur\"))")
 
     out = ["# bash completion for c2f-spec: source <(c2f-spec completion bash)"]
     out += [f"{name}='{value}'" for name, value in _lists().items()]
-    out += [BASH.strip(), *_step(all_verbs), "    done", "    _c2f_spec_reply"]
+    out += [BASH.strip(), *_step(commands), "    done", "    _c2f_spec_reply"]
     out += [
         '    COMPREPLY=("${COMPREPLY[@]/#/$option}")',
         '    [[ $whole != *"$2" ]] || COMPREPLY=("${COMPREPLY[@]#"${whole%"$2"}"}")',
         "}",
         "_c2f_spec_reply() {",
-        *_reply(all_verbs, give),
+        *_reply(commands, complete),
         "}",
         "complete -F _c2f_spec c2f-spec",
     ]
@@ -244,8 +246,8 @@ def bash(all_verbs: list[Verb]) -> str:
 
 
 ZSH = r"""
-_c2f_spec_ask() {
-    [[ -z $spec ]] || compadd -- ${(f)"$("${said[1]}" "$1" "$spec" "${given[@]}" "${@:2}" 2>/dev/null </dev/null)"}
+_c2f_spec_call() {
+    [[ -z $spec ]] || compadd -- ${(f)"$("${typed[1]}" "$1" "$spec" "${plan_options[@]}" "${@:2}" 2>/dev/null </dev/null)"}
 }
 _c2f_spec_setting() {
     if compset -P 1 '*='; then
@@ -255,19 +257,19 @@ _c2f_spec_setting() {
     fi
 }
 _c2f_spec() {
-    local -a said=("${(@Q)words}") given=()
-    local cur="${said[CURRENT]#[\"\']}" prev="${said[CURRENT-1]}" verb="" spec="" word
+    local -a typed=("${(@Q)words}") plan_options=()
+    local cur="${typed[CURRENT]#[\"\']}" prev="${typed[CURRENT-1]}" verb="" spec="" word
     local -i i
     if [[ $cur == --*=* ]]; then
         compset -P 1 '*='
         prev="${cur%%=*}" cur="${cur#*=}"
     fi
     for ((i = 2; i < CURRENT; i++)); do
-        word="${said[i]}"
+        word="${typed[i]}"
 """
 
 
-def zsh(all_verbs: list[Verb]) -> str:
+def zsh(commands: list[Command]) -> str:
     files = "_files -g '*.(yaml|yml)(-.)'"
     words = {
         "SPEC": files,
@@ -275,12 +277,12 @@ def zsh(all_verbs: list[Verb]) -> str:
         "DIR": "_files -/",
         "FIELD": f"compadd -- {' '.join(explained())}",
         "SETTING": "_c2f_spec_setting",
-        "VARIANT": "_c2f_spec_ask expand -o name",
-        "STAGE": f"if [[ -n $spec ]]; then _c2f_spec_ask plan --offline -o name; else {files}; fi",
+        "VARIANT": "_c2f_spec_call expand -o name",
+        "STAGE": f"if [[ -n $spec ]]; then _c2f_spec_call plan --offline -o name; else {files}; fi",
         "ANY": "true",
     }
 
-    def give(takes: str) -> str:
+    def complete(takes: str) -> str:
         return words.get(takes, f"compadd -- {takes}")
 
     out = [
@@ -288,9 +290,9 @@ def zsh(all_verbs: list[Verb]) -> str:
         "# zsh completion for c2f-spec: source <(c2f-spec completion zsh), after compinit",
         *(f"{name}='{value}'" for name, value in _lists().items()),
         ZSH.strip(),
-        *_step(all_verbs),
+        *_step(commands),
         "    done",
-        *_reply(all_verbs, give),
+        *_reply(commands, complete),
         "}",
         "compdef _c2f_spec c2f-spec",
     ]
@@ -308,26 +310,26 @@ function __c2f_spec_settings
         printf '%s=\n' (string split ' ' $_c2f_spec_paths)
     end
 end
-function __c2f_spec_ask -a verb
+function __c2f_spec_call -a verb
     set -l words (commandline -opc)
     set -l spec
-    set -l given
+    set -l plan_options
     set -l i 2
     while test $i -le (count $words)
         switch $words[$i]
-            case GIVEN
+            case PLAN_OPTIONS
                 set -l next (math $i + 1)
-                set -a given $words[$i] $words[$next]
+                set -a plan_options $words[$i] $words[$next]
                 set i $next
-            case GIVING
-                set -a given $words[$i]
+            case PLAN_OPTION_VALUES
+                set -a plan_options $words[$i]
             case '*.yaml' '*.yml'
                 set -a spec (string replace -r '^~/' "$HOME/" -- $words[$i])
         end
         set i (math $i + 1)
     end
     if test -n "$spec"
-        $words[1] $verb $spec[1] $given $argv[2..-1] 2>/dev/null </dev/null
+        $words[1] $verb $spec[1] $plan_options $argv[2..-1] 2>/dev/null </dev/null
     else
         __c2f_spec_files
     end
@@ -335,42 +337,45 @@ end
 """
 
 
-def fish(all_verbs: list[Verb]) -> str:
+def fish(commands: list[Command]) -> str:
     words = {
         "SPEC": "-a '(__c2f_spec_files)'",
         "ENVIRONMENT": "-a '(begin; echo local; for f in k8s/environments/*.yaml; basename $f .yaml; end; end)'",
         "DIR": "-a '(__fish_complete_directories)'",
         "FIELD": f"-a '{' '.join(explained())}'",
         "SETTING": "-a '(__c2f_spec_settings)'",
-        "VARIANT": "-a '(__c2f_spec_ask expand -o name)'",
-        "STAGE": "-a '(__c2f_spec_ask plan --offline -o name)'",
+        "VARIANT": "-a '(__c2f_spec_call expand -o name)'",
+        "STAGE": "-a '(__c2f_spec_call plan --offline -o name)'",
         "ANY": "",
     }
 
-    def give(takes: str) -> str:
+    def complete(takes: str) -> str:
         return words.get(takes, f"-a '{takes}'")
 
-    given = {"GIVEN": " ".join(GIVEN), "GIVING": " ".join(f"'{o}=*'" for o in GIVEN)}
+    names = {
+        "PLAN_OPTIONS": " ".join(PLAN_OPTIONS),
+        "PLAN_OPTION_VALUES": " ".join(f"'{option}=*'" for option in PLAN_OPTIONS),
+    }
     out = [
         "# fish completion for c2f-spec: c2f-spec completion fish | source",
         *(f"set -g {name} '{value}'" for name, value in _lists().items()),
-        re.sub("GIVEN|GIVING", lambda found: given[found[0]], FISH.strip()),
+        re.sub("PLAN_OPTIONS|PLAN_OPTION_VALUES", lambda match: names[match[0]], FISH.strip()),
         "complete -c c2f-spec -f",
     ]
-    for verb in all_verbs:
-        seen = "".join(f"; and __fish_seen_subcommand_from {name}" for name in verb.path.split())
-        after = f"; and not __fish_seen_subcommand_from {' '.join(verb.verbs)}" if verb.verbs else ""
+    for command in commands:
+        seen = "".join(f"; and __fish_seen_subcommand_from {name}" for name in command.path.split())
+        after = f"; and not __fish_seen_subcommand_from {' '.join(command.verbs)}" if command.verbs else ""
         start = f'complete -c c2f-spec -n "{(seen + after).removeprefix("; and ") or "true"}"'
         out += [
             f"{start} -a {inner.path.split()[-1]} -d '{_quoted(inner.help)}'"
-            for inner in all_verbs
-            if inner.path and inner.path.rpartition(" ")[0] == verb.path
+            for inner in commands
+            if inner.path and inner.path.rpartition(" ")[0] == command.path
         ]
-        if "" in verb.values and not verb.verbs and verb.values[""] != "ANY":
-            out.append(f"{start} {give(verb.values[''])}")
-        for option, text in verb.options.items():
+        if "" in command.values and not command.verbs and command.values[""] != "ANY":
+            out.append(f"{start} {complete(command.values[''])}")
+        for option, text in command.options.items():
             flag = f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
-            takes = f" -x {give(verb.values[option])}" if option in verb.values else ""
+            takes = f" -x {complete(command.values[option])}" if option in command.values else ""
             out.append(f"{start} {flag}{takes} -d '{_quoted(text)}'")
     return "\n".join(out) + "\n"
 

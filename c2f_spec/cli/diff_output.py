@@ -1,12 +1,13 @@
-"""A difference on a terminal, and as JSON."""
+"""A difference on a terminal, as JSON, and as a comment on a pull request."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.cli.comment_output import Table, comment
-from c2f_spec.cli.hours_output import span
+from c2f_spec.cli.comment_output import Table, render_comment
+from c2f_spec.cli.output import filled_columns
+from c2f_spec.cli.plan_output import format_range
 from c2f_spec.cost.gpu_hours import total
 from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import sanitize, shorten
@@ -20,40 +21,41 @@ if TYPE_CHECKING:
     from c2f_spec.plan.explain import Change
     from c2f_spec.plan.model import Stage
 
-
 FORMAT_VERSION = 1
 MOST_LINES = 30
-"""Fields of one spec that are told."""
+"""Changed fields of one spec, and lines of the environment, that are printed."""
 NO_STAGE = {
     "placement": "where it runs: no stage runs again",
     "report": "how results are shown: no stage runs again",
     "cosmetic": "for people: no stage runs again",
 }
+"""Class of a field to what a change of it means, where that is no stage."""
 
 
-def as_table(found: Difference) -> None:
-    print(sanitize(f"{found.old} -> {found.new}: {summary(found)}"))
-    for line in shared(found):
+def print_difference(difference: Difference) -> None:
+    title = f"{difference.old} -> {difference.new}"
+    print(sanitize(f"{title}: {describe_specs(difference)}"))
+    for line in shared_lines(difference):
         print(sanitize(line))
-    for spec in found.specs:
+    for spec in difference.specs:
         print()
         print(sanitize(f"{spec.file}{f' (was {spec.was})' if spec.was else ''}"))
-        for line in lines(found, spec):
+        for line in spec_lines(difference, spec):
             print(sanitize(f"  {line}"))
-    if found.specs:
-        print(f"\n{totals(found)}")
+    if difference.specs:
+        print(f"\nin all: {describe_totals(difference)}")
 
 
-def shared(found: Difference) -> list[str]:
-    """What is behind several specs, told once."""
-    return [*reasons(found, found.shared), *_places(found.shared_place)]
+def shared_lines(difference: Difference) -> list[str]:
+    """Return the changes behind several specs, each once."""
+    return [*_reason_lines(difference, difference.shared), *_environment_lines(difference.shared_place)]
 
 
-def reasons(found: Difference, told: Sequence[Change]) -> list[str]:
-    """Files of code in one line for each way in which they changed, the rest one by one."""
+def _reason_lines(difference: Difference, changes: Sequence[Change]) -> list[str]:
+    """Return a line for all files of code that changed in the same way, and one for each other change."""
     code: dict[str, list[str]] = {}
     others = []
-    for text in dict.fromkeys(sentence(change, found.name_of) for change in told):
+    for text in dict.fromkeys(sentence(change, difference.name_of) for change in changes):
         verb, colon, path = text.partition(": ")
         if colon and verb.startswith("code "):
             code.setdefault(verb, []).append(path)
@@ -62,133 +64,124 @@ def reasons(found: Difference, told: Sequence[Change]) -> list[str]:
     return [*(f"{verb}: {', '.join(sorted(paths))}" for verb, paths in code.items()), *others]
 
 
-def summary(found: Difference) -> str:
-    """`3 specs change, 40 do not`."""
-    n = len(found.specs)
-    told = f"{_specs(n)} {'changes' if n == 1 else 'change'}, {found.unchanged:,} {'does' if found.unchanged == 1 else 'do'} not"
-    if not n:
-        told = f"nothing changes in {_specs(found.unchanged)}"
-    return told + neither(found)
+def describe_specs(difference: Difference) -> str:
+    """Return `3 specs change, 40 do not`."""
+    changed, unchanged = len(difference.specs), difference.unchanged
+    if not changed:
+        text = f"nothing changes in {_count(unchanged, 'spec')}"
+    else:
+        verb, others = "changes" if changed == 1 else "change", "does" if unchanged == 1 else "do"
+        text = f"{_count(changed, 'spec')} {verb}, {unchanged:,} {others} not"
+    return text + describe_invalid(difference)
 
 
-def neither(found: Difference) -> str:
-    """Of what cannot be said anything: it compiles on neither side."""
-    few = ", ".join(found.neither[:3])
-    return f"; {_specs(len(found.neither))} invalid on both sides ({few})" if found.neither else ""
-
-
-def totals(found: Difference) -> str:
+def describe_invalid(difference: Difference) -> str:
+    """Return which specs do not compile on either side, and so are not compared."""
+    invalid = difference.neither
     return (
-        f"in all: {stages(len(found.rerun))} to run{_hours(found.rerun, ' ({} GPU-hours added)')}, "
-        f"{len(found.reused):,} reused{_hours(found.reused, ' ({} saved)')}, "
-        f"{len(found.dropped):,} no longer needed"
+        f"; {_count(len(invalid), 'spec')} invalid on both sides ({', '.join(invalid[:3])})"
+        if invalid
+        else ""
     )
 
 
-def _hours(of: Sequence[Stage], form: str) -> str:
-    """Their GPU-hours in `form`; nothing where there are none."""
-    found = total(s.gpu_hours for s in of)
-    return form.format(span(found)) if found.high else ""
+def describe_totals(difference: Difference) -> str:
+    return (
+        f"{_count(len(difference.rerun), 'stage')} to run{_hours(difference.rerun, ' ({} GPU-hours added)')}, "
+        f"{len(difference.reused):,} reused{_hours(difference.reused, ' ({} saved)')}, "
+        f"{len(difference.dropped):,} no longer needed"
+    )
 
 
-def lines(found: Difference, spec: SpecDiff) -> list[str]:
-    """What is told of one spec."""
+def _hours(stages: Sequence[Stage], form: str) -> str:
+    """Return the GPU-hours of stages in `form`; nothing where there are none."""
+    hours = total(s.gpu_hours for s in stages)
+    return form.format(format_range(hours)) if hours.high else ""
+
+
+def spec_lines(difference: Difference, spec: SpecDiff) -> list[str]:
+    """Return the lines of one spec: changed fields, other reasons, variants, stages."""
     if spec.problem:
         return [f"does not compile: {spec.problem}"]
-    told = [_field(spec, field, names) for field, names in spec.fields]
-    if len(told) > MOST_LINES:
-        told = [*told[:MOST_LINES], f"and {len(told) - MOST_LINES:,} more fields"]
-    common = set(found.shared)
-    told += reasons(found, [change for change in spec.reasons if change not in common])
-    told += _places([line for line in spec.place if line not in found.shared_place])
-    told += _variants(spec)
-    if spec.rerun:
-        told.append(_part("run again", spec.rerun))
-    if spec.reused:
-        told.append(_part("reuse", spec.reused))
-    return told
+    lines = [_field_line(spec, field, names) for field, names in spec.fields]
+    if len(lines) > MOST_LINES:
+        lines = [*lines[:MOST_LINES], f"and {len(lines) - MOST_LINES:,} more fields"]
+    shared = set(difference.shared)
+    lines += _reason_lines(difference, [change for change in spec.reasons if change not in shared])
+    lines += _environment_lines([line for line in spec.place if line not in difference.shared_place])
+    lines += _variant_lines(spec)
+    for verb, stages in (("run again", spec.rerun), ("reuse", spec.reused)):
+        if stages:
+            hours = _hours(stages, " ({} GPU-hours)")
+            lines.append(f"{verb:<10} {_count(len(stages), 'stage')}{hours}: {group_stages(stages)}")
+    return lines
 
 
-def _part(verb: str, of: Sequence[Stage]) -> str:
-    return f"{verb:<10} {stages(len(of))}{_hours(of, ' ({} GPU-hours)')}: {groups(of)}"
+def _environment_lines(lines: Sequence[str]) -> list[str]:
+    left = len(lines) - MOST_LINES
+    return [*lines[:MOST_LINES], *([f"and {left:,} more of the environment"] if left > 0 else [])]
 
 
-def _places(lines: Sequence[str]) -> list[str]:
-    few = list(lines[:MOST_LINES])
-    return few + (
-        [f"and {len(lines) - MOST_LINES:,} more of the environment"] if len(lines) > MOST_LINES else []
-    )
-
-
-def _field(spec: SpecDiff, field: Any, names: Sequence[str]) -> str:
-    where = "" if len(names) == spec.compared else f" in {_some(names, spec.compared)}"
+def _field_line(spec: SpecDiff, field: Any, names: Sequence[str]) -> str:
+    where = "" if len(names) == spec.compared else f" in {_some_variants(names, spec.compared)}"
     why = NO_STAGE.get(field.kind)
     return f"{field}{where}{f' ({why})' if why else ''}"
 
 
-def _variants(spec: SpecDiff) -> list[str]:
-    told = []
-    if spec.added:
-        told.append(f"new: {_some(spec.added)}")
-    if spec.removed:
-        told.append(f"removed: {_some(spec.removed)}")
-    if spec.renamed:
-        told.append(f"renamed: {_some([f'{a} -> {b}' for a, b in spec.renamed])}")
-    return told
+def _variant_lines(spec: SpecDiff) -> list[str]:
+    renamed = [f"{a} -> {b}" for a, b in spec.renamed]
+    groups = (("new", spec.added), ("removed", spec.removed), ("renamed", renamed))
+    return [f"{what}: {_some_variants(names)}" for what, names in groups if names]
 
 
-def _some(names: Sequence[str], of: int = 0) -> str:
-    """A few names, and how many there are."""
+def _some_variants(names: Sequence[str], number: int = 0) -> str:
+    """Return a few names, and how many there are, of `number` where it is given."""
     few = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-    total = f" of {of}" if of else ""
-    return few if len(names) <= 3 and not of else f"{len(names):,}{total} variants ({few})"
+    if len(names) <= 3 and not number:
+        return few
+    return f"{len(names):,}{f' of {number}' if number else ''} variants ({few})"
 
 
-def groups(found: Iterable[Stage]) -> str:
-    """Stages by what they do: `grpo; evaluate grpo on ch-sims, cmu-mosi`, with how many where there are several."""
-    by_what: dict[str, dict[str, int]] = {}
-    for stage in found:
+def group_stages(stages: Iterable[Stage]) -> str:
+    """Return stages by what they do: `grpo; evaluate grpo on ch-sims, cmu-mosi`, with how many where there are several."""
+    groups: dict[str, dict[str, int]] = {}
+    for stage in stages:
         head, on, dataset = stage.label.rpartition(" on ")
         if stage.kind == "prepare":
             head, on, dataset = "prepare", " ", stage.label.removeprefix("prepare ")
-        known = by_what.setdefault(f"{head}{on}" if on else stage.kind, {})
-        known[dataset if on else ""] = known.get(dataset if on else "", 0) + 1
-    return "; ".join(_group(what, members) for what, members in by_what.items())
+        members = groups.setdefault(f"{head}{on}" if on else stage.kind, {})
+        members[dataset if on else ""] = members.get(dataset if on else "", 0) + 1
+    return "; ".join(
+        f"{what}{', '.join(f'{name} x{n}' if n > 1 else name for name, n in members.items())}"
+        for what, members in groups.items()
+    )
 
 
-def _group(what: str, members: dict[str, int]) -> str:
-    return f"{what}{', '.join(f'{name} x{n}' if n > 1 else name for name, n in members.items())}"
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def stages(number: int) -> str:
-    return f"{number:,} stage{'' if number == 1 else 's'}"
-
-
-def _specs(number: int) -> str:
-    return f"{number:,} spec{'' if number == 1 else 's'}"
-
-
-def as_json(found: Difference) -> str:
-    """Each stage by its name, kind, label and key."""
+def as_json(difference: Difference) -> str:
+    """Return the difference as JSON, each stage by its name, kind, label and key."""
     data = {
         "format_version": FORMAT_VERSION,
-        "old": found.old,
-        "new": found.new,
-        "unchanged": found.unchanged,
-        "invalid_on_both_sides": list(found.neither),
-        "specs": [_spec(found, s) for s in found.specs],
-        "run": _stages(found.rerun),
-        "reuse": _stages(found.reused),
-        "dropped": _stages(found.dropped),
+        "old": difference.old,
+        "new": difference.new,
+        "unchanged": difference.unchanged,
+        "invalid_on_both_sides": list(difference.neither),
+        "specs": [_spec_json(difference, s) for s in difference.specs],
+        "run": _stages_json(difference.rerun),
+        "reuse": _stages_json(difference.reused),
+        "dropped": _stages_json(difference.dropped),
         "gpu_hours": {
-            "added": total(s.gpu_hours for s in found.rerun).to_json(),
-            "saved": total(s.gpu_hours for s in found.reused).to_json(),
+            "added": total(s.gpu_hours for s in difference.rerun).to_json(),
+            "saved": total(s.gpu_hours for s in difference.reused).to_json(),
         },
     }
     return json_text(data)
 
 
-def _spec(found: Difference, spec: SpecDiff) -> dict[str, Any]:
+def _spec_json(difference: Difference, spec: SpecDiff) -> dict[str, Any]:
     return {
         "file": spec.file,
         "was": spec.was or None,
@@ -198,7 +191,7 @@ def _spec(found: Difference, spec: SpecDiff) -> dict[str, Any]:
             for f, names in spec.fields
         ],
         "environment": list(spec.place),
-        "reasons": list(dict.fromkeys(sentence(change, found.name_of) for change in spec.reasons)),
+        "reasons": list(dict.fromkeys(sentence(change, difference.name_of) for change in spec.reasons)),
         "variants": {
             "compared": spec.compared,
             "added": list(spec.added),
@@ -210,62 +203,63 @@ def _spec(found: Difference, spec: SpecDiff) -> dict[str, Any]:
     }
 
 
-def _stages(found: Iterable[Stage]) -> list[dict[str, Any]]:
-    return [{"name": s.name, "kind": s.kind, "label": s.label, "key": s.key} for s in found]
+def _stages_json(stages: Iterable[Stage]) -> list[dict[str, Any]]:
+    return [{"name": s.name, "kind": s.kind, "label": s.label, "key": s.key} for s in stages]
 
 
-# A difference as a comment on a pull request: a section a spec, with what is long folded away.
+# A comment on a pull request: a section for each spec, with long tables folded.
 
 
 MARKER = "diff"
 MOST_SPECS = 20
-"""So many specs have a section of their own; of the others the table says how many stages run."""
+"""Specs that have a section; of the others the overview has the number of stages."""
 MOST_PLANS = 100
-LINE = 300
+MAX_LINE = 300
+"""Characters of a line."""
 HEADS = ("Spec", "To run", "GPU-hours", "Reused", "Problem")
 
 
-def as_markdown(found: Difference) -> str:
-    head = f"### {inline(found.old)} → {inline(found.new)}: {inline(summary(found))}"
-    if not found.specs:
-        return comment(MARKER, [head])
-    blocks: list[str | Table] = [head, f"**{inline(totals(found)).removeprefix('in all: ')}.**"]
-    if common := shared(found):
-        blocks.append("\n".join(f"- {inline(shorten(line, 2 * LINE))}" for line in common))
-    if len(found.specs) > 1:
-        blocks.append(_overview(found))
-    for spec in found.specs[:MOST_SPECS]:
+def as_markdown(difference: Difference) -> str:
+    head = f"### {inline(difference.old)} → {inline(difference.new)}: {inline(describe_specs(difference))}"
+    if not difference.specs:
+        return render_comment(MARKER, [head])
+    blocks: list[str | Table] = [head, f"**{inline(describe_totals(difference))}.**"]
+    if common := shared_lines(difference):
+        blocks.append("\n".join(f"- {inline(shorten(line, 2 * MAX_LINE))}" for line in common))
+    if len(difference.specs) > 1:
+        blocks.append(_overview(difference))
+    for spec in difference.specs[:MOST_SPECS]:
         was = f" (was {inline(spec.was)})" if spec.was else ""
-        told = "\n".join(f"- {inline(shorten(line, LINE))}" for line in lines(found, spec))
-        blocks.append(f"**{inline(shorten(spec.file, LINE))}**{was}\n\n{told}")
-    if found.rerun:
-        names = [(s.name, s.label) for s in found.rerun]
-        blocks.append(
-            Table(
-                ("Stage", "What"), names, f"{stages(len(names))} to run: {shorten(groups(found.rerun), LINE)}"
-            )
-        )
-    blocks += _plans(found)
-    return comment(MARKER, blocks)
+        lines = "\n".join(f"- {inline(shorten(line, MAX_LINE))}" for line in spec_lines(difference, spec))
+        blocks.append(f"**{inline(shorten(spec.file, MAX_LINE))}**{was}\n\n{lines}")
+    if difference.rerun:
+        names = [(s.name, s.label) for s in difference.rerun]
+        summary = f"{_count(len(names), 'stage')} to run: {shorten(group_stages(difference.rerun), MAX_LINE)}"
+        blocks.append(Table(("Stage", "What"), names, summary))
+    return render_comment(MARKER, [*blocks, *_plan_blocks(difference)])
 
 
-def _plans(found: Difference) -> list[str | Table]:
-    """The digests that a reviewer agrees to: for people, and for the job that applies what was merged."""
-    if not found.plans:
+def _plan_blocks(difference: Difference) -> list[str | Table]:
+    """Return the digests that a reviewer agrees to: for people, and for the job that applies what was merged."""
+    if not difference.plans:
         return []
-    held = dict(list(found.plans.items())[:MOST_PLANS])
-    # No text of a spec ends the HTML comment, and none of it is seen.
-    hidden = json.dumps(held).replace("<", "\\u003c").replace(">", "\\u003e").replace("--", "-\\u002d")
-    rows = list(held.items())
-    return [Table(("Spec", "Plan"), rows, "Plans to review"), f"<!-- c2f-spec:plans {hidden} -->"]
+    plans = dict(list(difference.plans.items())[:MOST_PLANS])
+    # The escapes keep the text of a spec from ending the HTML comment.
+    hidden = json.dumps(plans).replace("<", "\\u003c").replace(">", "\\u003e").replace("--", "-\\u002d")
+    table = Table(("Spec", "Plan"), list(plans.items()), "Plans to review")
+    return [table, f"<!-- c2f-spec:plans {hidden} -->"]
 
 
-def _overview(found: Difference) -> Table:
-    """A row a spec; columns that say nothing of any are left out."""
-    rows = []
-    for spec in found.specs:
-        hours = total(s.gpu_hours for s in spec.rerun)
-        added = span(hours) if hours.high else ""
-        rows.append((spec.file, str(len(spec.rerun)), added, str(len(spec.reused)), spec.problem))
-    told = [i for i in range(len(HEADS)) if any(row[i] for row in rows)]
-    return Table(tuple(HEADS[i] for i in told), [tuple(row[i] for i in told) for row in rows])
+def _overview(difference: Difference) -> Table:
+    """Return a row for each spec, without the columns that are empty for all."""
+    rows = [
+        (
+            spec.file,
+            str(len(spec.rerun)),
+            _hours(spec.rerun, "{}"),
+            str(len(spec.reused)),
+            spec.problem,
+        )
+        for spec in difference.specs
+    ]
+    return Table(*filled_columns(HEADS, rows))

@@ -1,4 +1,4 @@
-"""`doctor ENV`: what would keep stages from running there, each line with the way out."""
+"""`doctor ENV`: check what would keep stages from running in an environment, each with its remedy."""
 
 from __future__ import annotations
 
@@ -15,44 +15,37 @@ from c2f_spec.targets.base import backend_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from c2f_spec.spec.environment import Environment
 
 
 def doctor(args: Namespace) -> int:
-    """Exit 4 if anything would fail."""
+    """Exit 4 if a check has an error."""
     root = repository(Path.cwd() / "specs")
     folder = Path(args.environments) if args.environments else None
     environment = load_environment(args.environment, root, folder)
-    found = _answers(environment, store_url(environment, root))
-    told = list(_told(found)) if args.output == "table" else list(found)
+    results = []
+    for result in _check(environment, store_url(environment, root)):
+        results.append(result)
+        if args.output == "table":  # each line as it comes: a registry that hangs delays no other result
+            print(sanitize(f"{result.level:<8} {result.subject}: {result.detail}"), flush=True)
+            if result.remedy:
+                print(sanitize(f"{'':<8}   fix: {result.remedy}"), flush=True)
+    levels = [result.level for result in results]
     if args.output == "json":
-        print(json_text({"format_version": 1, "findings": [f._asdict() for f in told]}))
+        print(json_text({"format_version": 1, "findings": [result._asdict() for result in results]}))
     else:
-        print(_count(told))
-    return Exit.DIFFERENCE if any(f.level == "error" for f in told) else Exit.OK
+        count = levels.count
+        print(f"{count('error')} errors, {count('warning')} warnings, {count('ok')} ok")
+    return Exit.DIFFERENCE if "error" in levels else Exit.OK
 
 
-def _answers(environment: Environment, store: str) -> Iterator[HealthCheck]:
+def _check(environment: Environment, store: str) -> Iterator[HealthCheck]:
     yield from backend_of(environment.kind).examine(environment)
     try:
-        objects = open_store(store)
+        opened = open_store(store)
     except C2fError as problem:
         yield error(f"store {store}", problem.message, problem.hint)
         return
-    yield from probe(objects)
-
-
-def _told(found: Iterable[HealthCheck]) -> Iterator[HealthCheck]:
-    """Each line as it comes: a registry that hangs does not hold back what is known."""
-    for finding in found:
-        print(sanitize(f"{finding.level:<8} {finding.subject}: {finding.detail}"), flush=True)
-        if finding.remedy:
-            print(sanitize(f"{'':<8}   fix: {finding.remedy}"), flush=True)
-        yield finding
-
-
-def _count(found: list[HealthCheck]) -> str:
-    levels = [f.level for f in found]
-    return f"{levels.count('error')} errors, {levels.count('warning')} warnings, {levels.count('ok')} ok"
+    yield from probe(opened)

@@ -1,6 +1,6 @@
-"""`driver`: the process of the driver's pod. Reads the plan it is named, and says what happens on stdout.
+"""`driver`: the process of the driver's pod. It reads the plan that is named, runs it, and prints events.
 
-Its exit codes are those of the command; the Job's policy knows which of them another driver would end with, too.
+Its exit codes are those of the command; the Job's policy knows with which of them another driver would end too.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.output import WORDS, note
-from c2f_spec.cli.report import write_report, written
+from c2f_spec.cli.output import note
+from c2f_spec.cli.report import read_report, write_report
+from c2f_spec.cli.run_output import STATUS_WORDS
 from c2f_spec.errors import Exit, StalePlan, sanitize
 from c2f_spec.execution.driver import Driver, Halted, Withdrawn
 from c2f_spec.execution.notifications import Notifier
@@ -33,81 +34,80 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 PATIENCE_SECONDS = 900.0
-"""So long cluster may be away before the driver ends, to be started again by its Job."""
+"""How long the cluster may be unreachable before the driver ends; its Job starts another."""
 
 
 def driver(args: Namespace) -> int:
-    """Exit 8 if a stage failed; 130 if it was asked to stop, and 7 if cluster or store stayed away: both go on later."""
-    plan, objects, given = _opened(args.plan, args.digest)
+    """Exit 8 if a stage failed; 130 if the driver was asked to stop, 7 if cluster or store were unreachable: it can go on."""
+    plan, store, from_pod = _open_plan(args.plan, args.digest)
     environment = plan.environment
     assert environment.kind == "kubernetes", "the digest says that this plan was made for a cluster"
     client = Client(find_access(), namespace=environment.namespace, patience=PATIENCE_SECONDS)
     identity = f"{platform.node()}-{uuid.uuid4().hex[:8]}"
-    drives = Driver(plan, objects, client, identity, lease_seconds=args.lease, keep_plan_object=given)
+    running = Driver(plan, store, client, identity, lease_seconds=args.lease, keep_plan_object=from_pod)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: drives.halt())
-    news = Notifier(plan, objects, note)
+        signal.signal(number, lambda *_: running.halt())
+    notifier = Notifier(plan, store, note)
     events: dict[str, Event] = {}
     try:
-        for event in drives.events():
+        for event in running.events():
             events[event.stage.key] = event
-            _tell(event)
-            news.on_event(event)
+            _print_event(event)
+            notifier.on_event(event)
     except Halted:
-        print("asked to stop; what runs goes on, and so does the next driver", flush=True)
+        print("asked to stop; running stages go on, and so does the next driver", flush=True)
         return Exit.INTERRUPTED
     except Withdrawn:
         print("the plan was withdrawn; nothing more is started", flush=True)
-        drives.finish()
+        running.finish()
         return Exit.OK
-    _afterwards(plan, objects)
-    news.on_end(events.values())
-    drives.finish()
+    _report_and_track(plan, store)
+    notifier.on_end(events.values())
+    running.finish()
     return Exit.STAGE_FAILED if any(e.status == "failed" for e in events.values()) else Exit.OK
 
 
-def _opened(where: str, digest: str) -> tuple[Plan, ObjectStore, bool]:
-    """The plan, its store, and whether it came with the pod and not from the store. Raises `Stale`, `Unreachable`."""
+def _open_plan(where: str, digest: str) -> tuple[Plan, ObjectStore, bool]:
+    """Return the plan, its store, and whether it came with the pod and not from the store.
+
+    Raises `StalePlan` if it is missing or has another digest, `Unreachable` for the store.
+    """
     name = f"plans/{digest}/plan.json"
-    given = not where.endswith(name)
-    if given:
+    from_pod = not where.endswith(name)
+    if from_pod:
         data: bytes | None = Path(where).read_bytes()
     else:
-        objects = open_store(where.removesuffix(f"/{name}"))
-        data = objects.read(name)
+        store = open_store(where.removesuffix(f"/{name}"))
+        data = store.read(name)
     if data is None:
-        raise StalePlan(f"{where} is not in the store", hint="`c2f-spec apply` puts it there")
+        raise StalePlan(f"{where} is not in the store", hint="run `c2f-spec apply`, which stores it")
     plan = from_json(data, where)
     if plan.digest != digest:
         raise StalePlan(f"{where} has the digest {plan.digest}, not {digest}", hint="render the driver again")
-    if given:
-        objects = open_store(plan.environment.store)
-        _bring(Path(where).parent, plan, objects)
-    return plan, objects, given
+    if from_pod:  # stages read code and plan from the store
+        store = open_store(plan.environment.store)
+        for code in {stage.code for stage in plan.stages}:
+            store.create(bundle_name(code), Path(where).with_name(f"{code}.zip").read_bytes())
+        save_plan(plan, store)
+    return plan, store, from_pod
 
 
-def _bring(folder: Path, plan: Plan, objects: ObjectStore) -> None:
-    """What came with the pod into the store, where stages look for it."""
-    for digest in {stage.code for stage in plan.stages}:
-        objects.create(bundle_name(digest), (folder / f"{digest}.zip").read_bytes())
-    save_plan(plan, objects)
-
-
-def _tell(event: Event) -> None:
-    now = time.strftime("%H:%M:%S")
-    text = f"{now} {WORDS[event.status]:<9} {event.stage.name:<20} {event.stage.label}  {event.detail}"
+def _print_event(event: Event) -> None:
+    stage = event.stage
+    status = STATUS_WORDS[event.status]
+    text = f"{time.strftime('%H:%M:%S')} {status:<9} {stage.name:<20} {stage.label}  {event.detail}"
     print(sanitize(text.rstrip()), flush=True)
 
 
-def _afterwards(plan: Plan, objects: ObjectStore) -> None:
-    """The report and the metrics; neither changes how the plan ended."""
+def _report_and_track(plan: Plan, store: ObjectStore) -> None:
+    """Write the report and send the metrics; neither changes how the plan ended."""
     try:
-        print(f"report: {write_report(plan, objects, None)}", flush=True)
+        print(f"report: {write_report(plan, store, None)}", flush=True)
     except Exception:  # noqa: BLE001  the stages are done, and another driver would end in the same way
         traceback.print_exc()
         note("the report could not be written; `c2f-spec report` tries again")
     if plan.environment.tracking is not None:
         from c2f_spec.execution.tracking import track_new
 
-        if problem := track_new(plan, objects, plan.environment.tracking, lambda: written(plan, objects)):
+        if problem := track_new(plan, store, plan.environment.tracking, lambda: read_report(plan, store)):
             note(problem)

@@ -1,4 +1,4 @@
-"""`expand`: what a spec means once everything is put together. Judges nothing: a wrong spec can be looked at, too."""
+"""`expand`: list, print or write the variants of a spec. It checks nothing, so that an invalid spec can be expanded too."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli import output
-from c2f_spec.cli.output import write_folder
+from c2f_spec.cli.output import print_table, write_folder
 from c2f_spec.errors import Exit, UsageError, sanitize
 from c2f_spec.language.document import read_document
 from c2f_spec.language.expansion import expand as expand_variants
@@ -29,50 +28,46 @@ def expand(args: Namespace) -> int:
     name = args.specs[0]
     variants = expand_variants(read_document(Path(name), name), Path(name), args.settings).variants
     if args.check and not args.out_dir:
-        raise UsageError(
-            "`--check` needs `--out-dir`", hint="name the folder that holds the written variants"
-        )
+        raise UsageError("`--check` needs `--out-dir`", hint="add the folder that holds the written variants")
     if args.out_dir:
-        return _files(variants, Path(args.out_dir), HEADER.format(name), check=args.check)
+        return _write_files(variants, Path(args.out_dir), HEADER.format(name), check=args.check)
     if args.variant is None and args.output != "yaml" and not args.show_origin:
-        _list(variants, args.output)
+        _print_list(variants, args.output)
         return Exit.OK
-    variant = _chosen(variants, args.variant)
+    variant = _choose(variants, args.variant)
     if args.show_origin:
-        found = [(f"{path} = {value}", place) for path, value, place in value_origins(variant.document)]
-        width = max((len(left) for left, _ in found), default=0)
-        print("\n".join(sanitize(f"{left:<{width}}   {place}") for left, place in found))
+        origins = [(f"{path} = {value}", place) for path, value, place in value_origins(variant.document)]
+        width = max((len(left) for left, _ in origins), default=0)
+        print("\n".join(sanitize(f"{left:<{width}}   {place}") for left, place in origins))
     else:
         print(render_spec(variant.document.data), end="")
     return Exit.OK
 
 
-def _chosen(variants: Sequence[Variant], name: str | None) -> Variant:
+def _choose(variants: Sequence[Variant], name: str | None) -> Variant:
     if name is None and len(variants) == 1:
         return variants[0]
-    found = next((v for v in variants if v.name == name), None)
-    if found is None:
-        message = f"no variant `{name}`" if name else f"{len(variants)} variants"
-        names = [v.name for v in variants]
+    by_name = {v.name: v for v in variants}
+    if name not in by_name:
         raise UsageError(
-            message,
-            hint=suggest(name or "", names) or "choose one with --variant; `expand` lists them",
+            f"no variant `{name}`" if name else f"the spec has {len(variants)} variants",
+            hint=suggest(name or "", list(by_name)) or "choose one with --variant; `expand` lists them",
         )
-    return found
+    return by_name[name]
 
 
-def _list(variants: Sequence[Variant], form: str) -> None:
+def _print_list(variants: Sequence[Variant], form: str) -> None:
     if form == "name":
         print("\n".join(sanitize(v.name) for v in variants))
         return
     rows = [(v.name, ", ".join(f"{path}={value}" for path, value in v.differences)) for v in variants]
-    output.table(("VARIANT", "DIFFERS IN"), rows)
+    print_table(("VARIANT", "DIFFERS IN"), rows)
 
 
-def _files(variants: Sequence[Variant], folder: Path, header: str, *, check: bool) -> int:
-    """Every variant as a file; files that were written for variants that are no more are removed."""
+def _write_files(variants: Sequence[Variant], folder: Path, header: str, *, check: bool) -> int:
+    """Write each variant to a file, and remove files of variants that the spec no longer has."""
     for variant in variants:
         if not re.fullmatch(NAME_PATTERN, variant.name):
-            raise UsageError(f"`{variant.name}` cannot be the name of a file", hint="`validate` tells more")
+            raise UsageError(f"`{variant.name}` cannot be the name of a file", hint="run `c2f-spec validate`")
     wanted = {f"{v.name}.yaml": header + render_spec(v.document.data) for v in variants}
     return write_folder(folder, wanted, header, check=check, what="a variant")

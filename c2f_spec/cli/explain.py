@@ -1,4 +1,4 @@
-"""`explain`: what a diagnostic code means, or a field. What does not look like a code is the path of a field."""
+"""`explain`: explain a diagnostic code, or a field of specs by its path; `schema`: print the JSON Schema."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def schema(_args: Namespace) -> int:
 
 def explain(args: Namespace) -> int:
     if re.fullmatch(r"C2F\d{3}", args.what, re.IGNORECASE):
-        print(_code(args.what.upper()))
+        print(_explain_code(args.what.upper()))
     else:
         from c2f_spec.language.field_help import explain_field
 
@@ -30,13 +30,13 @@ def explain(args: Namespace) -> int:
     return Exit.OK
 
 
-def _code(code: str) -> str:
+def _explain_code(code: str) -> str:
     entries = code_entries()
     if code not in entries:
         import difflib
 
         near = difflib.get_close_matches(code, entries, n=3, cutoff=0)
-        raise UsageError(f"no problem has the code {code}", hint=f"near it: {', '.join(sorted(near))}")
+        raise UsageError(f"unknown code {code}", hint=f"did you mean one of {', '.join(sorted(near))}?")
     entry = entries[code]
     parts = [f"{code}: {entry.title}", textwrap.fill(entry.text, 88)]
     for word, example in (("wrong", entry.wrong), ("right", entry.right)):

@@ -1,4 +1,4 @@
-"""`init`: a small spec to start from, valid as it stands."""
+"""`init`: write a small valid spec to start from; `init environment`: an environment from the live cluster."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEMPLATE = """\
 # yaml-language-server: $schema={schema}
 #
 # Check it:   c2f-spec validate {path}
-# See it:     c2f-spec plan {path}
+# Plan it:    c2f-spec plan {path}
 # Run it:     c2f-spec apply {path}
 #
 # The data set comes with `c2f-spec data add icwsm2014-movie --fetch`: human-rated sentences, with a voice and a face
@@ -61,10 +61,12 @@ seed: 42
 
 
 def init(args: Namespace) -> int:
-    """Never overwrites: the file is created or the call fails."""
+    """Create the file. Raise `UsageError` instead of overwriting one."""
     match args.path:
         case ["environment"]:
-            raise UsageError("init environment: no file is named", hint="k8s/environments/mine.yaml, for one")
+            raise UsageError(
+                "init environment: missing file", hint="name one, such as k8s/environments/mine.yaml"
+            )
         case ["environment", name]:
             return init_environment(Path(name), args.namespace)
         case [] | [_] if args.namespace is None:
@@ -72,63 +74,56 @@ def init(args: Namespace) -> int:
         case _:
             raise UsageError("init takes one file, or `environment` and one file")
     if path.suffix not in (".yaml", ".yml"):
-        raise UsageError(f"`{path}` is not the name of a spec", hint="it ends in .yaml")
+        raise UsageError(f"`{path}` is not the name of a spec", hint="end it with .yaml")
     name = re.sub("[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:40].strip("-") or "experiment"
     schema = os.path.relpath(SCHEMA, path.parent) if SCHEMA.is_relative_to(Path.cwd()) else str(SCHEMA)
     text = TEMPLATE.format(schema=schema, path=path, name=name)
+    _create(path, text)
+    print(sanitize(f"wrote {path}; next: c2f-spec validate {path}"))
+    return Exit.OK
+
+
+def _create(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UsageError(f"{path} is there already, and is not overwritten", hint="name a new file") from None
+        raise UsageError(f"{path} exists, and is not overwritten", hint="name a new file") from None
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be written: {error}") from None
-    print(sanitize(f"wrote {path}; next: c2f-spec validate {path}"))
-    return Exit.OK
-
-
-# `init environment`: the environment that the live cluster would be, with its open questions marked.
 
 
 HEAD = """\
-# Written by `c2f-spec init environment` from what the cluster showed. Lines with <- are yours to decide;
-# k8s/environments/a800.yaml says what else there is, and `c2f-spec doctor {name}` whether it fits.
+# Written by `c2f-spec init environment` from the live cluster. Lines with <- are yours to decide;
+# k8s/environments/a800.yaml shows the other fields, and `c2f-spec doctor {name}` checks it.
 """
 
 
 def init_environment(path: Path, namespace: str | None) -> int:
-    """Never overwrites. Without `namespace`, that of the kubeconfig's context."""
+    """Write the environment that the live cluster is. Without `namespace`, it is that of the kubeconfig's context."""
     from c2f_spec.targets.kubernetes.client import Client
     from c2f_spec.targets.kubernetes.discovery import build_environment, discover
     from c2f_spec.targets.kubernetes.kubeconfig import find_access
 
     if path.suffix != ".yaml":
         raise UsageError(
-            f"`{path}` is not the name of an environment", hint="it ends in .yaml, below k8s/environments/"
+            f"`{path}` is not the name of an environment", hint="end it with .yaml, below k8s/environments/"
         )
     if path.exists():
-        raise UsageError(f"{path} is there already, and is not overwritten", hint="name a new file")
-    survey = build_environment(discover(Client(find_access(), namespace=namespace)))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text(survey, path.stem))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror}") from None
-    print(
-        sanitize(
-            f"wrote {path}, with {len(survey.questions)} lines to decide; next: c2f-spec doctor {path.stem}"
-        )
-    )
+        raise UsageError(f"{path} exists, and is not overwritten", hint="name a new file")
+    discovered = build_environment(discover(Client(find_access(), namespace=namespace)))
+    _create(path, render_environment(discovered, path.stem))
+    open_questions = f"{len(discovered.questions)} lines to decide"
+    print(sanitize(f"wrote {path}, with {open_questions}; next: c2f-spec doctor {path.stem}"))
     return Exit.OK
 
 
-def text(survey: DiscoveredEnvironment, name: str) -> str:
-    """YAML, each question in a comment above the section that it is about."""
+def render_environment(discovered: DiscoveredEnvironment, name: str) -> str:
+    """Return YAML, with each open question in a comment above its section."""
     parts = [HEAD.format(name=name)]
-    for key, value in survey.environment.items():
-        if key in survey.questions:
-            parts.append(f"# <- {sanitize(survey.questions[key])}\n")
+    for key, value in discovered.environment.items():
+        if key in discovered.questions:
+            parts.append(f"# <- {sanitize(discovered.questions[key])}\n")
         parts.append(render_section(key, value))
     return "".join(parts)

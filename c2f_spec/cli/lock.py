@@ -1,4 +1,4 @@
-"""`lock`: write down what the names in specs stand for, or with `--check` say where the lock falls short of them.
+"""`lock`: pin the digests of the names in specs, or with `--check` report what is not pinned.
 
 Pins come from copies that are staged in the store of each spec's environment, and from the images that the environment
 names by digest. `--check` reads files of the repository and nothing else, so that it can run on a pull request.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.cli import output
+from c2f_spec.cli.output import note, relative
 from c2f_spec.errors import Exit, UsageError, sanitize
 from c2f_spec.language.lock_file import Lock, read_lock, write_pins
 from c2f_spec.plan.compile import load_environment, load_variants, repository, store_url
@@ -24,120 +24,121 @@ if TYPE_CHECKING:
     from c2f_spec.spec.environment import Environment
 
 
-class Asked(NamedTuple):
-    """What one spec asks of its lock."""
+class Requirement(NamedTuple):
+    """The names that one spec needs pinned for one environment."""
 
     spec: Path
     lock: Path
     root: Path
     environment: Environment
-    place: str
-    """The name of the environment."""
+    environment_name: str
     needed: tuple[Need, ...]
 
 
 def lock(args: Namespace) -> int:
     """Exit 4 with `--check` if a plan on a cluster would be refused, or would run another image than was pinned."""
-    asked = list(_asked(args))
-    return _check(asked) if args.check else _refresh(asked, _chosen(args.pin))
+    required = list(_requirements(args))
+    return _check(required) if args.check else _pin_all(required, _parse_pins(args.pin))
 
 
-def _asked(args: Namespace) -> Iterator[Asked]:
-    """For every spec, the experiments of `specs/` if none is named, and each environment that its variants name."""
+def _requirements(args: Namespace) -> Iterator[Requirement]:
+    """Yield one for every spec, those of `specs/` if none is named, and each environment that its variants name."""
     root = repository(Path.cwd() / "specs")
     paths = [Path(p) for p in args.specs] or sorted((root / "specs").glob("*.yaml"))
     if not paths:
-        raise UsageError("there are no specs in specs/", hint="name them: c2f-spec lock SPEC...")
+        raise UsageError("there are no specs in specs/", hint="name them: `c2f-spec lock SPEC ...`")
     folder = Path(args.environments) if args.environments else None
     for path in paths:
-        found: dict[str, dict[str, Need]] = {}
+        by_environment: dict[str, dict[str, Need]] = {}
         loaded = load_variants(path, args.settings)
+        spec_root = loaded[0].root
         for item in loaded:
-            place = found.setdefault(args.on or item.experiment.environment, {})
-            place |= {need.name: need for need in needs(item.experiment)}
-        for place_name, needed in found.items():
-            environment = load_environment(place_name, loaded[0].root, folder)
-            at = lock_path(path, loaded[0].root)
-            yield Asked(path, at, loaded[0].root, environment, place_name, tuple(needed.values()))
+            needed = by_environment.setdefault(args.on or item.experiment.environment, {})
+            needed |= {need.name: need for need in needs(item.experiment)}
+        for name, needed in by_environment.items():
+            environment = load_environment(name, spec_root, folder)
+            lock_file = lock_path(path, spec_root)
+            yield Requirement(path, lock_file, spec_root, environment, name, tuple(needed.values()))
 
 
-def _check(asked: list[Asked]) -> int:
-    """One line a difference, with the specs that it concerns."""
+def _check(required: list[Requirement]) -> int:
+    """Print a line for each difference, with the specs that it concerns."""
     differences: dict[str, list[str]] = {}
-    for a in asked:
-        held, shown = read_lock(a.lock), output.relative(a.lock)
-        for need in _missing(a, held):
-            text = f"{shown}: {need.what} is not pinned, as {a.place} needs"
-            if not a.environment.requires_pins:
-                output.note(f"warning: {shown}: {need.what} is not pinned; the one staged copy will be taken")
+    for r in required:
+        current, file = read_lock(r.lock), relative(r.lock)
+        for need in _missing(r, current):
+            if r.environment.requires_pins:
+                text = f"{file}: {need.what} is not pinned, as {r.environment_name} requires"
+                differences.setdefault(text, []).append(relative(r.spec))
             else:
-                differences.setdefault(text, []).append(output.relative(a.spec))
-        for name, pin, used in other_images(held, a.environment):
-            text = f"{shown}: image `{name}` is pinned to {pin}, and {a.place} has {used}"
-            differences.setdefault(text, []).append(output.relative(a.spec))
-    lines = [f"{text} ({_some(specs)})" for text, specs in differences.items()]
-    print("\n".join(map(sanitize, lines)) or "the lock holds what the specs need")
+                note(f"warning: {file}: {need.what} is not pinned; the one staged copy will be taken")
+        for name, pin, used in other_images(current, r.environment):
+            text = f"{file}: image `{name}` is pinned to {pin}, and {r.environment_name} has {used}"
+            differences.setdefault(text, []).append(relative(r.spec))
+    for text, specs in differences.items():
+        more = f" and {len(specs) - 1} more" if len(specs) > 1 else ""
+        print(sanitize(f"{text} ({specs[0]}{more})"))
+    if not differences:
+        print("the lock has what the specs need")
     return Exit.DIFFERENCE if differences else Exit.OK
 
 
-def _some(specs: list[str]) -> str:
-    return specs[0] if len(specs) == 1 else f"{specs[0]} and {len(specs) - 1} more"
+def _missing(required: Requirement, current: Lock) -> list[Need]:
+    return [need for need in required.needed if need.name not in pinned(need.section, current)]
 
 
-def _missing(asked: Asked, held: Lock) -> list[Need]:
-    return [need for need in asked.needed if need.name not in pinned(need.section, held)]
-
-
-def _refresh(asked: list[Asked], chosen: dict[str, str]) -> int:
-    told: dict[str, None] = {}
-    for a in asked:
-        held = read_lock(a.lock)
-        wanted = {n.name: n for n in (*_missing(a, held), *(n for n in a.needed if n.name in chosen))}
-        copies = (
-            staged_copies(open_store(store_url(a.environment, a.root)), wanted.values()) if wanted else {}
-        )
+def _pin_all(required: list[Requirement], chosen: dict[str, str]) -> int:
+    """Pin what is missing and what is `chosen`, by name, and print a line for each."""
+    lines: dict[str, None] = {}
+    for r in required:
+        current = read_lock(r.lock)
+        wanted = {n.name: n for n in (*_missing(r, current), *(n for n in r.needed if n.name in chosen))}
+        store = open_store(store_url(r.environment, r.root)) if wanted else None
+        copies = staged_copies(store, wanted.values()) if store else {}
         for name, need in wanted.items():
-            digest, problem = _one_of(copies[name], chosen.get(name))
-            told[_pin(a.lock, held, need.section, name, digest) if digest else f"{need.what} {problem}"] = (
-                None
-            )
-        for name, digest in images_of(a.environment).items():
-            if held.images.get(name) != digest:
-                told[_pin(a.lock, held, "images", name, digest)] = None
-    unknown = chosen.keys() - {need.name for a in asked for need in a.needed}
+            digest, problem = _choose_copy(copies[name], chosen.get(name))
+            line = _pin(r.lock, current, need.section, name, digest) if digest else f"{need.what} {problem}"
+            lines[line] = None
+        for name, digest in images_of(r.environment).items():
+            if current.images.get(name) != digest:
+                lines[_pin(r.lock, current, "images", name, digest)] = None
+    unknown = chosen.keys() - {need.name for r in required for need in r.needed}
     if unknown:
-        raise UsageError(f"no spec needs `{min(unknown)}`", hint="--pin NAME=DIGEST, of what a spec names")
-    print("\n".join(line for line in told if line) or "nothing to pin: the lock holds what the specs need")
+        raise UsageError(
+            f"no spec needs `{min(unknown)}`", hint="--pin takes NAME=DIGEST, of what a spec names"
+        )
+    print("\n".join(line for line in lines if line) or "nothing to pin: the lock has what the specs need")
     return Exit.OK
 
 
-def _chosen(pins: list[str]) -> dict[str, str]:
-    """`--pin NAME=DIGEST` by name."""
-    found = {}
+def _parse_pins(pins: list[str]) -> dict[str, str]:
+    """Return `--pin NAME=DIGEST` by name."""
+    chosen = {}
     for pin in pins:
         name, _, digest = pin.rpartition("=")
         if not name or len(digest) < 6:
-            raise UsageError(f"--pin {pin}: not NAME=DIGEST", hint="six digits of the digest or more")
-        found[name] = digest
-    return found
+            raise UsageError(f"--pin {pin}: not NAME=DIGEST", hint="give six digits of the digest or more")
+        chosen[name] = digest
+    return chosen
 
 
-def _one_of(copies: list[str], start: str | None) -> tuple[str | None, str]:
-    """The copy that is meant, or why none is."""
-    fitting = [c for c in copies if c.startswith(start or "")]
-    if len(fitting) == 1:
-        return fitting[0], ""
-    shown = ", ".join(c[:10] for c in copies)
+def _choose_copy(copies: list[str], start: str | None) -> tuple[str | None, str]:
+    """Return the one copy whose digest begins with `start`, or why there is not one."""
+    matches = [c for c in copies if c.startswith(start or "")]
+    if len(matches) == 1:
+        return matches[0], ""
     if not copies:
         return None, "is not staged: not pinned"
-    return None, f"has {len(copies)} staged copies: {shown}; choose one with --pin NAME=DIGEST"
+    digests = ", ".join(c[:10] for c in copies)
+    return None, f"has {len(copies)} staged copies: {digests}; choose one with --pin NAME=DIGEST"
 
 
-def _pin(path: Path, held: Lock, section: str, name: str, digest: str) -> str:
-    """Write a pin and say so; nothing if it stands already."""
-    before = {"datasets": held.datasets, "models": held.models, "images": held.images}[section].get(name)
+def _pin(path: Path, current: Lock, section: str, name: str, digest: str) -> str:
+    """Write a pin and return the line that says so; an empty one if the lock has it."""
+    pins = {"datasets": current.datasets, "models": current.models, "images": current.images}
+    before = pins[section].get(name)
     if before == digest:
         return ""
     write_pins(path, section, {name: digest})
     was = f" (was {before.removeprefix('sha256:')[:10]})" if before else ""
-    return f"{output.relative(path)}: {name} is {digest.removeprefix('sha256:')[:10]}{was}"
+    return f"{relative(path)}: {name} is {digest.removeprefix('sha256:')[:10]}{was}"

@@ -1,4 +1,4 @@
-"""`model add`: released weights into the store, and their pin into the lock. A child process moves the bytes."""
+"""`model add`: stage released weights into the store and pin them. A child process transfers the bytes."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli import output
-from c2f_spec.cli.runtime_process import asked
-from c2f_spec.cli.workspace import here
+from c2f_spec.cli.output import note, relative
+from c2f_spec.cli.workspace import open_checkout, run_runtime
 from c2f_spec.errors import Exit, UsageError, sanitize
 from c2f_spec.language.lock_file import read_lock
 from c2f_spec.store import records
@@ -19,45 +18,48 @@ if TYPE_CHECKING:
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]*[A-Za-z0-9][\w.-]*", re.ASCII)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 HUBS = ("hf", "modelscope")
-MOST_NAMED = 6
+MOST_NAMES = 6
+"""Files that were left out and are named."""
 
 
 def model(args: Namespace) -> int:
     """Exit 4 if the staged files are not those that the lock pins."""
-    name = _name(args)
-    place = here(args)
-    pin = read_lock(place.lock).models.get(name)
-    if args.source in HUBS and pin in records.models_present(place.objects, name):
-        print(f"{name}: staged before, digest {pin[:10]}")
+    name = _check_name(args)
+    checkout = open_checkout(args)
+    pin = read_lock(checkout.lock).models.get(name)
+    if args.source in HUBS and pin in records.models_present(checkout.store, name):
+        print(f"{name}: already staged, digest {pin[:10]}")
         return Exit.OK
     where = ["--at", args.at] if args.at else []
-    code, printed = asked("model", "add", name, "--store", place.store, "--from", args.source, *where)
+    source = ["--store", checkout.store_url, "--from", args.source, *where]
+    code, answer = run_runtime("model", "add", name, *source, capture=True)
     if code:
         return code
-    staged = json.loads(printed)
+    staged = json.loads(answer)
     print(f"{name}: {staged['files']} files, {staged['bytes'] / 1e9:,.2f} GB, digest {staged['digest'][:10]}")
-    if left := staged["left_out"]:
-        more = f" and {len(left) - MOST_NAMED} more" if len(left) > MOST_NAMED else ""
-        print(sanitize(f"left out: {', '.join(left[:MOST_NAMED])}{more}"))
+    if skipped := staged["left_out"]:
+        more = f" and {len(skipped) - MOST_NAMES} more" if len(skipped) > MOST_NAMES else ""
+        print(sanitize(f"left out: {', '.join(skipped[:MOST_NAMES])}{more}"))
     if pin not in (None, staged["digest"]):
-        print(f"not pinned: {output.relative(place.lock)} has {pin[:10]}, a copy of other files")
-        output.note(f"`c2f-spec lock --pin {name}={staged['digest'][:10]}` takes this one, and changes keys")
+        print(f"not pinned: {relative(checkout.lock)} has {pin[:10]}, a copy of other files")
+        note(f"`c2f-spec lock --pin {name}={staged['digest'][:10]}` takes this one, and changes keys")
         return Exit.DIFFERENCE
-    place.pin("models", {name: staged["digest"]})
+    checkout.write_pins("models", {name: staged["digest"]})
     return Exit.OK
 
 
-def _name(args: Namespace) -> str:
-    """`repository@revision`."""
+def _check_name(args: Namespace) -> str:
+    """Return `repository@revision`. Raise `UsageError` if one of them is invalid."""
     if not REPOSITORY.fullmatch(args.repository):
         raise UsageError(
-            f"`{args.repository}` is no repository", hint="owner/name, for example Qwen/Qwen2.5-Omni-7B"
+            f"`{args.repository}` is not a repository",
+            hint="name it as owner/name, for example Qwen/Qwen2.5-Omni-7B",
         )
     if not COMMIT.fullmatch(args.revision):
         raise UsageError(
-            f"`{args.revision}` is no commit: a branch or tag may mean other files tomorrow",
-            hint="the 40 hex digits that the hub shows beside the branch",
+            f"`{args.revision}` is not a full commit hash: a branch or tag may mean other files tomorrow",
+            hint="give the 40 hex digits that the hub shows beside the branch",
         )
     if args.at and args.source not in HUBS:
-        raise UsageError("`--at` is a hub's name for the revision", hint="leave it out with a folder")
+        raise UsageError("`--at` is a hub's name of the revision", hint="remove it: --from is a folder")
     return f"{args.repository}@{args.revision}"

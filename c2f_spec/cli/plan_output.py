@@ -1,30 +1,205 @@
-"""A plan on a terminal: one line a stage, then the counts."""
+"""A plan as a table, as JSON, as a chart and as a comment; and GPU-hours, as plans and differences print them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.cli import hours_output
-from c2f_spec.cli.comment_output import Table, comment
-from c2f_spec.cli.hours_output import summary
-from c2f_spec.cli.output import table
-from c2f_spec.cost.gpu_hours import total
+from c2f_spec.cli.comment_output import Table, render_comment
+from c2f_spec.cli.output import filled_columns, print_filled_columns
+from c2f_spec.cli.workspace import printable_decision
+from c2f_spec.cost.gpu_hours import GpuHours, Load, total
+from c2f_spec.cost.site import prices_of
+from c2f_spec.cost.sizes import GIB
 from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import sanitize
+from c2f_spec.plan.costs import TO_RUN, totals
 from c2f_spec.plan.hypotheses import claims, told
 from c2f_spec.plan.pins import unpinned_names
 from c2f_spec.plan.plan_file import to_json
 from c2f_spec.report.markup import inline
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.policy.load import Verdict
 
+MOST_ROWS = 200
+"""Stages that a table has one by one; more are grouped."""
+SIGNS = {"run": "+", "reuse": "=", "follow": "~", "blocked": "!", "failed": "!", "unknown": "?"}
+PENDING = {"follow": "running now", "blocked": "blocked", "failed": "failed", "unknown": "unknown"}
+"""Actions that are counted only where there are some."""
+
+
+class Column(NamedTuple):
+    """A column of the table of stages, which is left out if it is empty for every stage."""
+
+    head: str
+    cell: Callable[[Plan, Stage], str]
+
+
+def describe_variants(plan: Plan, stage: Stage) -> str:
+    """Return the variant that needs the stage, or how many do; nothing if the plan has only one."""
+    if len(plan.variants) == 1:
+        return ""
+    return stage.variants[0] if len(stage.variants) == 1 else f"{len(stage.variants)} variants"
+
+
+COLUMNS = (
+    Column("ACTION", lambda _, s: f"{SIGNS[s.action]} {s.action}"),
+    Column("STAGE", lambda _, s: s.name),
+    Column("WHAT", lambda _, s: s.label),
+    Column("FOR", describe_variants),
+    Column("GPU-HOURS", lambda _, s: describe_hours(s.gpu_hours)),
+    Column("GPU-GIB", lambda _, s: describe_memory(s.load)),
+    Column("WHY", lambda _, s: s.reason),
+)
+HEADS = tuple(column.head for column in COLUMNS)
+
+
+def _rows(plan: Plan, stages: Sequence[Stage]) -> list[tuple[str, ...]]:
+    return [tuple(column.cell(plan, stage) for column in COLUMNS) for stage in stages]
+
+
+def print_plan(plan: Plan, decisions: Sequence[Verdict] = ()) -> None:
+    """Print a line a stage, then what the plan leaves open, its counts, and the decisions of the policy."""
+    if len(plan.stages) > MOST_ROWS:
+        _print_groups(plan)
+    else:
+        print_filled_columns(HEADS, _rows(plan, plan.stages))
+    if ours := dict.fromkeys(path for paths in not_in_the_paper(plan).values() for path in paths):
+        some = ", ".join(list(ours)[:3])
+        print(f"not in the paper: {len(ours)} fields at our defaults, such as {some} (-o json lists them)")
+    for claim in claims(plan):
+        print(sanitize(f"hypothesis of {claim.name}: {told(claim)}"))
+    counts = "; ".join([describe_counts(plan), *describe_cost(plan)])
+    print(f"{plan.name} on {plan.environment_name}: {counts}")
+    for line in describe_decisions(decisions):
+        print(line)
+
+
+def _print_groups(plan: Plan) -> None:
+    """Print a row for all stages of one label and action: nobody reads a thousand."""
+    groups: dict[tuple[str, str], list[Stage]] = {}
+    for stage in plan.stages:
+        groups.setdefault((stage.action, stage.label), []).append(stage)
+    rows = []
+    for (action, label), stages in groups.items():
+        reasons = list(dict.fromkeys(s.reason for s in stages if s.reason))
+        more = f" (and {len(reasons) - 1:,} other reasons)" if len(reasons) > 1 else ""
+        cost = describe_hours(total(s.gpu_hours for s in stages))
+        why = f"{reasons[0]}{more}" if reasons else ""
+        rows.append((f"{SIGNS[action]} {action}", f"{len(stages):,}", label, cost, why))
+    print_filled_columns(("ACTION", "STAGES", "WHAT", "GPU-HOURS", "WHY"), rows)
+    print(f"{len(plan.stages):,} stages by action and label; -o name and -o json list each")
+
+
+def describe_counts(plan: Plan) -> str:
+    """Return `24 variants, 96 instances, 52 unique, 31 stored, 21 to run`."""
+    counts = plan.totals()
+    parts = [f"{counts['unique']:,} stages"]
+    if len(plan.variants) > 1:
+        parts = [f"{counts[word]:,} {word}" for word in ("variants", "instances", "unique")]
+    if all(s.action == "unknown" for s in plan.stages):
+        return ", ".join([*parts, "the store was not read"])
+    parts += [f"{counts['stored']:,} stored", f"{counts['to_run']:,} to run"]
+    pending = {action: sum(s.action == action for s in plan.stages) for action in PENDING}
+    return ", ".join([*parts, *(f"{n:,} {PENDING[action]}" for action, n in pending.items() if n)])
+
+
+def describe_decisions(decisions: Sequence[Verdict]) -> list[str]:
+    """Return a line for each rule of the policy that is broken or could not be checked, then a count."""
+    if not decisions:
+        return []
+    words = {"broken": "denied", "unchecked": "not checked"}
+    lines = [f"{words[d.outcome]}: {printable_decision(d)}" for d in decisions if d.outcome in words]
+    names = {"kept": "kept", "broken": "broken", "unchecked": "not checked"}
+    counts = {name: sum(d.outcome == outcome for d in decisions) for outcome, name in names.items()}
+    parts = ", ".join(f"{n} {name}" for name, n in counts.items() if n)
+    return [*lines, f"policy: {parts} of {len(decisions)} rules"]
+
+
+def as_json(plan: Plan, decisions: Sequence[Verdict]) -> str:
+    """Return the plan file with hypotheses, the policy's decisions and the defaults that the paper does not give."""
+    also = {
+        "hypotheses": {claim.name: told(claim) for claim in claims(plan)},
+        "policy": [d._asdict() for d in decisions],
+        "not_in_the_paper": not_in_the_paper(plan),
+    }
+    return json_text({**to_json(plan), **also})
+
+
+def not_in_the_paper(plan: Plan) -> dict[str, dict[str, str]]:
+    """Return by variant the fields that are at a default which the paper does not give, with that default."""
+    from c2f_spec.report.collect import not_in_the_paper as ours
+
+    return {v.name: {d.path: d.value for d in ours(v.experiment)} for v in plan.variants}
+
+
+# GPU-hours.
+
+
+def describe_hours(hours: GpuHours) -> str:
+    """Return `6.0-9.5 scaled (n=3)`; nothing for a stage without GPUs."""
+    count = f" (n={hours.measured})" if hours.measured else ""
+    return f"{format_range(hours)} {hours.basis}{count}" if hours.high else ""
+
+
+def describe_memory(load: Load) -> str:
+    """Return `4 x 31`: GPUs, and the peak of each in GiB; with `measured` where stages of this size were."""
+    if not load.gpus or not load.memory:
+        return ""
+    peak = f"{load.peak / GIB:.0f} measured" if load.peak else f"{load.memory / GIB:.0f}"
+    return f"{load.gpus} x {peak}"
+
+
+def format_range(hours: GpuHours) -> str:
+    """Return `6.0-9.5`, with as many digits as a range deserves."""
+    low, high = _format_hours(hours.low), _format_hours(hours.high)
+    return low if low == high else f"{low}-{high}"
+
+
+def _format_hours(hours: float) -> str:
+    if not hours:
+        return "0"
+    digits = 0 if hours >= 10 else 1 if hours >= 0.1 else 2
+    return f"{hours:.{digits}f}"
+
+
+def describe_cost(plan: Plan) -> list[str]:
+    """Return `18-83 GPU-hours to run, estimated`, and what sharing saves; nothing where there are no GPUs."""
+    sums = totals(plan)
+    shared, to_run, unshared = (
+        GpuHours(**sums[name]) for name in ("gpu_hours_shared", "gpu_hours", "gpu_hours_unshared")
+    )
+    if not shared.high:
+        return []
+    basis = f", {to_run.basis}" if to_run.high else ""
+    parts = [f"{format_range(to_run)} GPU-hours to run{basis}{_describe_price(plan)}"]
+    if sums["saved"]:
+        alone = f"the {format_range(unshared)} that each result alone takes"
+        parts.append(f"sharing saves {sums['saved']:.0%} of {alone}")
+    return parts
+
+
+def _describe_price(plan: Plan) -> str:
+    """Return ` at 216-996`, in the site's currency; nothing unless every pool that would run something has a price."""
+    prices = prices_of(plan.environment)
+    to_run = [s for s in plan.stages if s.action in TO_RUN and s.gpu_hours.high]
+    if not to_run or any((s.placement.pool or "") not in prices for s in to_run):
+        return ""
+    ends = (
+        sum(getattr(s.gpu_hours, end) * prices[s.placement.pool or ""] for s in to_run)
+        for end in ("low", "high")
+    )
+    return " at " + "-".join(f"{end:,.0f}" for end in ends)
+
+
+# A chart for Mermaid.
+
 
 MOST_NODES = 80
-"""Beyond these, stages of a kind with the same action are one node: nobody reads more, and GitHub draws no more."""
+"""Beyond these, stages of a kind with the same action are one node: GitHub draws no more."""
 STYLES = {
     "run": "fill:#fff3cd,stroke:#b58900,color:#111",
     "reuse": "fill:#e6f4ea,stroke:#2e7d32,color:#111",
@@ -35,13 +210,8 @@ STYLES = {
 }
 
 
-def text(value: str) -> str:
-    """`value` inside a quoted label, where nothing of it is syntax: whatever is not plainly a word becomes a code."""
-    return "".join(c if c.isascii() and (c.isalnum() or c in " ._-/,()") else f"#{ord(c)};" for c in value)
-
-
 def as_mermaid(plan: Plan) -> str:
-    """The chart, without a fence."""
+    """Return the chart of stages and their inputs, without a fence."""
     single = len(plan.stages) <= MOST_NODES
     node_of: Callable[[Stage], str] = (lambda s: s.name) if single else (lambda s: f"{s.kind}-{s.action}")
     groups: dict[str, list[Stage]] = {}
@@ -60,151 +230,54 @@ def as_mermaid(plan: Plan) -> str:
 def _node(name: str, stages: list[Stage]) -> str:
     first = stages[0]
     what = first.label if len(stages) == 1 else f"{len(stages):,} of {first.kind}"
-    return f'{name}["{text(what)}<br/>{_actions(stages)}"]:::{first.action}'
+    actions = ", ".join(dict.fromkeys(s.action for s in stages))
+    return f'{name}["{escape_label(what)}<br/>{actions}"]:::{first.action}'
 
 
-def _actions(stages: Iterable[Stage]) -> str:
-    return ", ".join(dict.fromkeys(s.action for s in stages))
+def escape_label(value: str) -> str:
+    """Return `value` for a quoted label: every character that is not plainly part of a word becomes a code."""
+    return "".join(c if c.isascii() and (c.isalnum() or c in " ._-/,()") else f"#{ord(c)};" for c in value)
 
 
-SIGNS = {"run": "+", "reuse": "=", "follow": "~", "blocked": "!", "failed": "!", "unknown": "?"}
-MOST_ROWS = 200
-"""Stages that a table has one by one."""
-PENDING = ("follow", "blocked", "failed", "unknown")
-"""Actions that are counted only where there are some."""
-
-
-class Column(NamedTuple):
-    """A column of the table; one that says nothing of any stage is left out."""
-
-    head: str
-    cell: Callable[[Plan, Stage], str]
-
-
-def variants(plan: Plan, stage: Stage) -> str:
-    """Who needs it: by name if it is one, else how many; nothing if the plan has no choice."""
-    if len(plan.variants) == 1:
-        return ""
-    return stage.variants[0] if len(stage.variants) == 1 else f"{len(stage.variants)} variants"
-
-
-COLUMNS = (
-    Column("ACTION", lambda _, s: f"{SIGNS[s.action]} {s.action}"),
-    Column("STAGE", lambda _, s: s.name),
-    Column("WHAT", lambda _, s: s.label),
-    Column("FOR", variants),
-    Column("GPU-HOURS", lambda _, s: hours_output.told(s.gpu_hours)),
-    Column("GPU-GIB", lambda _, s: hours_output.memory(s.load)),
-    Column("WHY", lambda _, s: s.reason),
-)
-
-
-def as_table(plan: Plan) -> None:
-    if len(plan.stages) > MOST_ROWS:
-        _show_groups(plan)
-    else:
-        show_stages(plan, plan.stages)
-    if ours := dict.fromkeys(path for paths in not_in_the_paper(plan).values() for path in paths):
-        some = ", ".join(list(ours)[:3])
-        print(f"not in the paper: {len(ours)} fields at our defaults, such as {some} (-o json lists them)")
-    for claim in claims(plan):
-        print(sanitize(f"hypothesis of {claim.name}: {told(claim)}"))
-    print(f"{plan.name} on {plan.environment_name}: {'; '.join([counts(plan), *hours_output.summary(plan)])}")
-
-
-def show_stages(plan: Plan, stages: Sequence[Stage]) -> None:
-    rows = [tuple(c.cell(plan, s) for c in COLUMNS) for s in stages]
-    told = [i for i in range(len(COLUMNS)) if any(row[i] for row in rows)]
-    table(tuple(COLUMNS[i].head for i in told), [tuple(row[i] for i in told) for row in rows])
-
-
-def _show_groups(plan: Plan) -> None:
-    """A row for all stages that do the same and have the same action: nobody reads a thousand."""
-    groups: dict[tuple[str, str], list[Stage]] = {}
-    for stage in plan.stages:
-        groups.setdefault((stage.action, stage.label), []).append(stage)
-    rows = []
-    for (action, label), stages in groups.items():
-        reasons = list(dict.fromkeys(s.reason for s in stages if s.reason))
-        more = f" (and {len(reasons) - 1:,} other reasons)" if len(reasons) > 1 else ""
-        cost = hours_output.told(total(s.gpu_hours for s in stages))
-        why = f"{reasons[0]}{more}" if reasons else ""
-        rows.append((f"{SIGNS[action]} {action}", f"{len(stages):,}", label, cost, why))
-    heads = ("ACTION", "STAGES", "WHAT", "GPU-HOURS", "WHY")
-    told = [i for i in range(len(heads)) if any(row[i] for row in rows)]
-    table(tuple(heads[i] for i in told), [tuple(row[i] for i in told) for row in rows])
-    print(f"{len(plan.stages):,} stages by what they do; -o name and -o json list each")
-
-
-def counts(plan: Plan) -> str:
-    """`24 variants, 96 instances, 52 unique, 31 stored, 21 to run`."""
-    found = plan.totals()
-    parts = [f"{found['unique']:,} stages"]
-    if len(plan.variants) > 1:
-        parts = [f"{found[word]:,} {word}" for word in ("variants", "instances", "unique")]
-    if all(s.action == "unknown" for s in plan.stages):
-        return ", ".join([*parts, "the store was not asked"])
-    parts += [f"{found['stored']:,} stored", f"{found['to_run']:,} to run"]
-    named = {action: sum(s.action == action for s in plan.stages) for action in PENDING}
-    words = {"follow": "running now", "blocked": "blocked", "failed": "failed", "unknown": "unknown"}
-    return ", ".join([*parts, *(f"{n:,} {words[action]}" for action, n in named.items() if n)])
-
-
-def as_json(plan: Plan, verdicts: Sequence[Verdict]) -> None:
-    also = {
-        "hypotheses": {claim.name: told(claim) for claim in claims(plan)},
-        "policy": [v._asdict() for v in verdicts],
-        "not_in_the_paper": not_in_the_paper(plan),
-    }
-    print(json_text({**to_json(plan), **also}))
-
-
-def not_in_the_paper(plan: Plan) -> dict[str, dict[str, str]]:
-    """By variant: the fields that were left at a default which the paper does not give, and that default."""
-    from c2f_spec.report.collect import not_in_the_paper as ours
-
-    return {v.name: {d.path: d.value for d in ours(v.experiment)} for v in plan.variants}
-
-
-# A plan as a comment: what runs and why first, what is reused folded away.
+# A comment on a pull request: first what runs and why, and what is reused folded away.
 
 
 MARKER = "plan"
-CLAIMS = 20
-"""So many hypotheses are told; their words have room in any comment."""
+MOST_HYPOTHESES = 20
+"""Hypotheses of a comment: so many have room in any."""
 
 
-def as_markdown(plan: Plan, verdicts: Sequence[Verdict] = ()) -> str:
+def as_markdown(plan: Plan, decisions: Sequence[Verdict] = ()) -> str:
     reused = [s for s in plan.stages if s.action == "reuse"]
     others = [s for s in plan.stages if s.action != "reuse"]
     blocks: list[str | Table] = [
         f"### Plan of {inline(plan.name)} on {inline(plan.environment_name)}",
-        f"{'; '.join([counts(plan), *summary(plan)])}.",
+        f"{'; '.join([describe_counts(plan), *describe_cost(plan)])}.",
     ]
     if names := unpinned_names(plan):
         blocks.append(f"Not pinned, so the keys of what needs them will change: {inline(', '.join(names))}.")
-    blocks += [f"Hypothesis of {inline(c.name)}: {inline(told(c))}." for c in list(claims(plan))[:CLAIMS]]
-    blocks += _policy(verdicts)
+    blocks += [
+        f"Hypothesis of {inline(c.name)}: {inline(told(c))}." for c in list(claims(plan))[:MOST_HYPOTHESES]
+    ]
+    blocks += _policy_blocks(decisions)
     if others:
-        blocks.append(_table(plan, others))
+        blocks.append(_stage_table(plan, others))
     if reused:
-        blocks.append(_table(plan, reused, f"{len(reused):,} stages are stored and reused"))
+        blocks.append(_stage_table(plan, reused, f"{len(reused):,} stages are stored and reused"))
     blocks.append(f"<sub>plan <code>{plan.digest}</code></sub>")
-    return comment(MARKER, blocks)
+    return render_comment(MARKER, blocks)
 
 
-def _policy(verdicts: Sequence[Verdict]) -> list[str | Table]:
-    """Rules that are broken or could not be checked, or a line that says that all are kept."""
-    told = [v for v in verdicts if v.outcome != "kept"]
-    if not told:
-        return [f"Policy: all {len(verdicts):,} rules are kept."] if verdicts else []
+def _policy_blocks(decisions: Sequence[Verdict]) -> list[str | Table]:
+    """Return the rules that are broken or could not be checked, or a line that says that all are kept."""
     words = {"broken": "denied", "unchecked": "not checked"}
-    rows = [(words[v.outcome], v.rule, v.detail, v.hint, v.where) for v in told]
-    return [Table(("Policy", "Rule", "Finding", "Way out", "Where"), rows)]
+    rows = [(words[d.outcome], d.rule, d.detail, d.hint, d.where) for d in decisions if d.outcome in words]
+    if rows:
+        return [Table(("Policy", "Rule", "Finding", "Remedy", "Where"), rows)]
+    return [f"Policy: all {len(decisions):,} rules are kept."] if decisions else []
 
 
-def _table(plan: Plan, stages: Sequence[Stage], summary: str = "") -> Table:
-    rows = [tuple(c.cell(plan, s) for c in COLUMNS) for s in stages]
-    told = [i for i in range(len(COLUMNS)) if any(row[i] for row in rows)]
-    heads = tuple(COLUMNS[i].head.capitalize().replace("Gpu-g", "GPU-G").replace("Gpu", "GPU") for i in told)
-    return Table(heads, [tuple(row[i] for i in told) for row in rows], summary)
+def _stage_table(plan: Plan, stages: Sequence[Stage], summary: str = "") -> Table:
+    heads, rows = filled_columns(HEADS, _rows(plan, stages))
+    titles = (head.capitalize().replace("Gpu-g", "GPU-G").replace("Gpu", "GPU") for head in heads)
+    return Table(tuple(titles), rows, summary)

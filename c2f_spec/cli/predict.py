@@ -1,10 +1,10 @@
-"""`predict MODEL CLIPS`: what an exported student says of clips. Lines of JSON on stdout, or in `--out`."""
+"""`predict MODEL CLIPS`: predict clips with an exported student. Lines of JSON go to stdout, or to `--out`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.runtime_process import runtime
+from c2f_spec.cli.workspace import run_runtime
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -14,4 +14,4 @@ def predict(args: Namespace) -> int:
     argv = ["--out", args.out] if args.out else []
     argv += ["--language", args.language] if args.language else []
     argv += ["--without-text"] if args.without_text else []
-    return runtime("predict", args.model, args.clips, *argv)
+    return run_runtime("predict", args.model, args.clips, *argv)[0]

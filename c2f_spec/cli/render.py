@@ -1,4 +1,4 @@
-"""`render`: what a plan is on a cluster, as YAML. Pure: no network, and the same bytes each time."""
+"""`render`: print a plan as Kubernetes manifests. It uses no network, and writes the same bytes each time."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.cli.output import write_folder
-from c2f_spec.cli.policy_check import judged, refuse_broken
-from c2f_spec.cli.workspace import compile_work
+from c2f_spec.cli.workspace import compile_work, refuse_broken_rules
 from c2f_spec.errors import Exit, UsageError
 from c2f_spec.language.yaml_writer import render_manifests
 from c2f_spec.plan.code import bundle
-from c2f_spec.plan.compile import environment_document
 from c2f_spec.plan.plan_file import to_json
 from c2f_spec.spec.environment import has_pools
-from c2f_spec.targets.base import backend_of
 from c2f_spec.targets.kubernetes.manifests.driver import bundle_map, driver_job, plan_map
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.manifests.validation import check
@@ -31,24 +28,24 @@ Files = dict[str, list[dict[str, Any]]]
 
 
 def render(args: Namespace) -> int:
-    """Prints, or writes into `--out-dir`. Exit 4 with `--check` if a file there differs."""
+    """Print, or write into `--out-dir`. Exit 4 with `--check` if a file there differs."""
     if args.check and not args.out_dir:
-        raise UsageError("`--check` needs `--out-dir`", hint="name the folder that holds what was rendered")
+        raise UsageError("`--check` needs `--out-dir`", hint="add the folder that holds what was rendered")
     if args.gitops and args.offline:
-        message = "a cluster that follows a folder starts what stands there, so every name must be pinned"
-        raise UsageError(message, hint="`c2f-spec lock` pins what is staged; leave out --offline")
-    _, plan, _, root = compile_work(args)
-    if not has_pools(plan.environment) or not backend_of(plan.environment.kind).renders_manifests:
+        message = "a cluster that follows a folder starts what it holds, so every name must be pinned"
+        raise UsageError(message, hint="remove --offline; `c2f-spec lock` pins what is staged")
+    work = compile_work(args, warn=True)
+    plan = work.plan
+    if not has_pools(plan.environment) or not work.backend.renders_manifests:
         raise UsageError(
             f"`{plan.environment_name}` is this machine, where stages are processes",
             hint="name a cluster with --on, for example `--on kind`",
         )
-    if args.gitops:  # what stands in the folder is started, without `apply`
-        refuse_broken(judged(plan, root, None))
-    files = _for_git(plan) if args.gitops else _whole(plan)
-    place = Path(args.environments) if args.environments else None
-    document = environment_document(plan.environment_name, root, place)
-    check([item for objects in files.values() for item in objects], plan.environment, document)
+    if args.gitops:  # the cluster starts what the folder holds, without `apply`
+        refuse_broken_rules(plan, work.root, None)
+    files = _gitops_files(plan) if args.gitops else _all_files(plan)
+    manifests = [item for objects in files.values() for item in objects]
+    check(manifests, plan.environment, work.environment_document)
     if not args.out_dir:
         print("".join(render_manifests(objects) for objects in files.values()), end="")
         return Exit.OK
@@ -62,14 +59,14 @@ def render(args: Namespace) -> int:
     return write_folder(Path(args.out_dir), texts, header, check=args.check, what="rendered")
 
 
-def _whole(plan: Plan) -> Files:
-    """All that `apply` would make, a file for each stage."""
+def _all_files(plan: Plan) -> Files:
+    """Return every object that `apply` would create, a file for each stage."""
     files: Files = {stage.name: prepare(plan, stage) for stage in plan.stages}
     return {"plan": [plan_map(plan)], "driver": [driver_job(plan, bundle("driver").digest)], **files}
 
 
-def _for_git(plan: Plan) -> Files:
-    """What may stand in Git: applied twice it is the same, and the driver makes the rest."""
+def _gitops_files(plan: Plan) -> Files:
+    """Return what may be in Git: objects that can be applied again. The driver creates the others."""
     code = bundle("driver")
     text = json.dumps(to_json(plan), indent=1, ensure_ascii=False)
     config_map = bundle_map(plan, text, [bundle("stage"), code])

@@ -1,4 +1,4 @@
-"""`score`: the metrics of a file of predictions. Needs no torch, and nothing that made the predictions."""
+"""`score`: compute the metrics of a file of predictions, of any model. It needs no torch."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ if TYPE_CHECKING:
 
 
 def score(args: Namespace) -> int:
-    # Before numpy: the threads of its products wait by spinning. On a busy machine with two cores a million predictions
+    # Set before numpy is imported: its threads wait by spinning. On a busy machine with two cores a million predictions
     # took seven times the processor time of one thread, and on an idle one there is little to gain.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from c2f_spec.metrics.predictions import score_file
     from c2f_spec.spec.evaluate import Bootstrap
 
     if args.bootstrap < 0:
-        raise UsageError(f"{args.bootstrap} resamples", hint="--bootstrap takes how many, such as 1000")
+        raise UsageError(f"--bootstrap {args.bootstrap}: out of range", hint="give a number, such as 1000")
     bootstrap = Bootstrap(resamples=args.bootstrap) if args.bootstrap else None
-    found = score_file(Path(args.file), args.family, bootstrap)
-    print(json.dumps(found, indent=1) if args.output == "json" else _table(found))
+    result = score_file(Path(args.file), args.family, bootstrap)
+    print(json.dumps(result, indent=1) if args.output == "json" else _table(result))
     return Exit.OK
 
 
-def _table(found: dict[str, Any]) -> str:
-    """A line a metric: by the primary policy, on the parsed clips only, and with 0 for what could not be read."""
-    coverage = "n/a" if found["coverage"] is None else f"{100 * found['coverage']:.1f} %"
-    lines = [f"{found['n']:,} clips, {found['n_parsed']:,} with a prediction ({coverage})", ""]
+def _table(result: dict[str, Any]) -> str:
+    """Return a line a metric: by the primary policy, on the parsed clips only, and with 0 for what is not parsed."""
+    coverage = "n/a" if result["coverage"] is None else f"{100 * result['coverage']:.1f} %"
+    lines = [f"{result['n']:,} clips, {result['n_parsed']:,} with a prediction ({coverage})", ""]
     lines.append(f"{'':18}{'worst case':>12}{'parsed only':>13}{'neutral fill':>14}")
-    for name, value in found["metrics"].items():
-        others = found["parsed_only"][name], found["neutral_fill"][name]
-        line = f"{name:18}{_shown(name, value):>12}{_shown(name, others[0]):>13}{_shown(name, others[1]):>14}"
-        if interval := found.get("intervals", {}).get(name):
-            line += f"   95 % [{_shown(name, interval[0])}, {_shown(name, interval[1])}]"
+    for name, value in result["metrics"].items():
+        others = result["parsed_only"][name], result["neutral_fill"][name]
+        line = f"{name:18}{_format_value(name, value):>12}{_format_value(name, others[0]):>13}{_format_value(name, others[1]):>14}"
+        if interval := result.get("intervals", {}).get(name):
+            line += f"   95 % [{_format_value(name, interval[0])}, {_format_value(name, interval[1])}]"
         lines.append(line)
-    more = {name: value for name, value in found["additional"].items() if name not in found["metrics"]}
-    lines += ["", *(f"{name:18}{_shown(name, value):>12}" for name, value in more.items())]
+    more = {name: value for name, value in result["additional"].items() if name not in result["metrics"]}
+    lines += ["", *(f"{name:18}{_format_value(name, value):>12}" for name, value in more.items())]
     return "\n".join(lines)
 
 
-def _shown(name: str, value: Any) -> str:
-    """Accuracies and F1 in percent, errors and correlations with three decimals."""
+def _format_value(name: str, value: Any) -> str:
+    """Return accuracies and F1 in percent, errors and correlations with three decimals."""
     from c2f_spec.report.numbers import count, percent, three
 
     if name.startswith("n_"):

@@ -1,10 +1,10 @@
-"""`shell STAGE`: the pod of a stage with its inputs and its environment, asleep, to look around in."""
+"""`shell STAGE`: start the pod of a stage with its inputs and its environment, asleep, to look around in."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.workspace import open_control, stage_of
+from c2f_spec.cli.workspace import compile_work, find_stage
 from c2f_spec.errors import Exit
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def shell(args: Namespace) -> int:
-    """Prints the command that enters it: entering needs a terminal of your own."""
-    plan, _, control, _ = open_control(args)
-    print(control.shell(plan, stage_of(plan, args.stage)))
+    """Print the command that enters the pod: entering needs a terminal."""
+    work = compile_work(args)
+    print(work.control.shell(work.plan, find_stage(work.plan, args.stage)))
     return Exit.OK

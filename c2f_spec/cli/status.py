@@ -1,12 +1,13 @@
-"""`status`: where every stage is, in words, and what somebody has to do."""
+"""`status`: show the state of every stage, and what to do about it."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from c2f_spec.cli import output
-from c2f_spec.cli.workspace import open_control
+from c2f_spec.cli.output import print_table
+from c2f_spec.cli.run_output import describe_progress, describe_summary, find_remedy, read_progress
+from c2f_spec.cli.workspace import compile_work
 from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import Exit, sanitize
 from c2f_spec.plan.reconcile import annotate
@@ -16,13 +17,16 @@ from c2f_spec.targets.base import Phase, State
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from c2f_spec.cli.workspace import Workspace
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.spec.handoff import Record
     from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.base import Status
 
 READY = "ready"
-"""Beside the phases: its inputs are there, and nobody has started it."""
+"""A state beside the phases: the inputs are there, and the stage is not started."""
+STALE_SECONDS = 30
+"""Age of a progress report from which it is printed."""
 
 
 class Row(NamedTuple):
@@ -32,116 +36,112 @@ class Row(NamedTuple):
     """A phase, or `ready`."""
     stage: str
     what: str
-    seconds: float | None
-    """It took, if it is done."""
-    detail: str
-    way_out: str
+    seconds: float | None = None
+    """How long it took, if it is done."""
+    detail: str = ""
+    remedy: str = ""
 
 
 def status(args: Namespace) -> int:
-    plan, objects, control, spec = open_control(args)
-    known = control.statuses(plan.stages)
-    running = {key for key, found in known.items() if found.state is State.RUNNING}
-    looked = annotate(plan, objects, lambda stage: stage.key in running)
-    done = _records(looked, objects)
+    work = compile_work(args)
+    statuses = work.control.statuses(work.plan.stages)
+    running = {key for key, status in statuses.items() if status.state is State.RUNNING}
+    plan = annotate(work.plan, work.store, lambda stage: stage.key in running)
+    done = _read_records(plan, work.store)
     rows = [
-        _done(stage, done[stage.key])
+        _done_row(stage, done[stage.key])
         if stage.key in done
-        else _row(stage, looked, objects, known.get(stage.key), spec)
-        for stage in looked.stages
+        else _row(stage, plan, work, statuses.get(stage.key))
+        for stage in plan.stages
     ]
-    _show(rows, plan.name, args.output)
+    _print(rows, plan.name, args.output)
     return Exit.OK
 
 
-def _records(plan: Plan, objects: ObjectStore) -> dict[str, Record]:
-    """Key to record, of the stages that are done: read side by side, because a sweep has thousands."""
+def _read_records(plan: Plan, store: ObjectStore) -> dict[str, Record]:
+    """Return the records of done stages by key, read side by side: a sweep has thousands."""
     kinds: dict[str, list[str]] = {}
     for stage in plan.stages:
         if stage.action == "reuse":
             kinds.setdefault(stage.kind, []).append(stage.key)
-    return {r.key: r for kind, keys in kinds.items() for r in records.read_records(objects, kind, keys)}
+    return {r.key: r for kind, keys in kinds.items() for r in records.read_records(store, kind, keys)}
 
 
-def _show(rows: list[Row], name: str, form: str) -> None:
+def _print(rows: list[Row], name: str, form: str) -> None:
     if form == "name":
         print("\n".join(f"{row.stage} {row.state}" for row in rows))
     elif form == "json":
-        found = {"format_version": 1, "name": name, "stages": [row._asdict() for row in rows]}
-        print(json_text(found))
+        print(json_text({"format_version": 1, "name": name, "stages": [row._asdict() for row in rows]}))
     else:
         cells = [
             (r.state, r.stage, r.what, "" if r.seconds is None else f"{r.seconds:.1f}", r.detail)
             for r in rows
         ]
-        output.table(("STATE", "STAGE", "WHAT", "SECONDS", "DETAIL"), cells)
+        print_table(("STATE", "STAGE", "WHAT", "SECONDS", "DETAIL"), cells)
         for row in rows:
-            if row.way_out:
-                print(sanitize(f"{row.stage}: {row.way_out}"))
+            if row.remedy:
+                print(sanitize(f"{row.stage}: {row.remedy}"))
 
 
-def _row(stage: Stage, plan: Plan, objects: ObjectStore, known: Status | None, spec: str) -> Row:
-    if stage.action == "follow" and known is not None:
-        phase = known.phase or (Phase.RUNNING if output.progress_of(stage, objects) else Phase.STARTING)
-        detail = known.detail
+def _row(stage: Stage, plan: Plan, work: Workspace, status: Status | None) -> Row:
+    """Return the row of a stage that is not done; `status` is the target's, if it has the stage."""
+
+    def row(state: str, detail: str = "", remedy: str = "") -> Row:
+        return Row(state, stage.name, stage.label, detail=detail, remedy=remedy)
+
+    if stage.action == "follow" and status is not None:
+        progress = read_progress(stage, work.store)
+        phase = status.phase or (Phase.RUNNING if progress else Phase.STARTING)
+        detail = status.detail
         if phase in (Phase.RUNNING, Phase.SAVING):
-            detail = ", ".join(filter(None, (_progress(stage, objects), known.detail)))
-        return Row(phase.value, stage.name, stage.label, None, detail, known.remedy)
+            detail = ", ".join(filter(None, (_describe_progress(progress), status.detail)))
+        return row(phase.value, detail, status.remedy)
     if stage.action == "failed":
-        return _failed(stage, objects, spec)
-    if known is not None and known.state is State.FAILED:
-        return Row(Phase.FAILED.value, stage.name, stage.label, None, known.detail, known.remedy)
-    if known is not None and known.state is State.DONE:
-        return Row(
-            Phase.SAVING.value, stage.name, stage.label, None, "has ended; its record is not seen yet", ""
-        )
+        failures = records.read_failures(work.store, stage.kind, stage.key)
+        if not failures:
+            return row(Phase.FAILED.value, stage.reason)
+        last = failures[-1]
+        again = f"then c2f-spec retry {work.spec} {stage.name}, and apply"
+        remedy = "; ".join(filter(None, (last.get("hint") or find_remedy(last), again)))
+        return row(Phase.FAILED.value, describe_failure(last), remedy)
+    if status is not None and status.state is State.FAILED:
+        return row(Phase.FAILED.value, status.detail, status.remedy)
+    if status is not None and status.state is State.DONE:
+        return row(Phase.SAVING.value, "has ended; its record is not in the store yet")
     needs = [plan.stage(key) for key in stage.inputs.values() if plan.stage(key).action != "reuse"]
     if needs:
-        words = ", ".join(f"{s.name}{' (failed)' if s.action == 'failed' else ''}" for s in needs)
-        return Row(Phase.WAITING.value, stage.name, stage.label, None, f"needs {words}", "")
-    return Row(READY, stage.name, stage.label, None, "", "")
+        names = ", ".join(f"{s.name}{' (failed)' if s.action == 'failed' else ''}" for s in needs)
+        return row(Phase.WAITING.value, f"needs {names}")
+    return row(READY)
 
 
-def _done(stage: Stage, record: Record) -> Row:
+def _done_row(stage: Stage, record: Record) -> Row:
     seconds = record.provenance["seconds"]
     took = round(seconds["start"] + seconds["work"], 1)
-    return Row(Phase.DONE.value, stage.name, stage.label, took, output.summary(record.summary), "")
+    return Row(Phase.DONE.value, stage.name, stage.label, took, describe_summary(record.summary))
 
 
-def _failed(stage: Stage, objects: ObjectStore, spec: str) -> Row:
-    """By its last failure: the class, what it said, and what to do."""
-    found = records.read_failures(objects, stage.kind, stage.key)
-    if not found:
-        return Row(Phase.FAILED.value, stage.name, stage.label, None, stage.reason, "")
-    last = found[-1]
-    hint = last.get("hint") or output.remedy(last)
-    again = f"then c2f-spec retry {spec} {stage.name}, and apply"
-    way_out = "; ".join(filter(None, (hint, again)))
-    return Row(Phase.FAILED.value, stage.name, stage.label, None, failure_words(last), way_out)
-
-
-def failure_words(failure: dict[str, Any]) -> str:
-    """`out of memory: killed, as a machine does when memory runs out`."""
+def describe_failure(failure: dict[str, Any]) -> str:
+    """Return `out of memory: killed, as a machine does when memory runs out`."""
     kind, message = str(failure.get("class", "")), str(failure.get("message", ""))
     return f"{kind}: {message}" if kind and not message.startswith(kind) else message
 
 
-def _progress(stage: Stage, objects: ObjectStore) -> str:
-    """`45/100 steps, loss 0.53, 12 min left, 40 s ago`."""
-    state = output.progress_of(stage, objects)
+def _describe_progress(state: dict[str, Any] | None) -> str:
+    """Return `45/100 steps, loss 0.53, 12 min left, reported 40 s ago`."""
     if state is None:
         return ""
-    parts = [output.progress(stage, objects)]
+    parts = [describe_progress(state)]
     if state.get("eta") is not None:
-        parts.append(f"{duration(float(state['eta']))} left")
-    ago = time.time() - float(state.get("time", time.time()))
-    if ago > 30:
-        parts.append(f"told {duration(ago)} ago")
+        parts.append(f"{format_duration(float(state['eta']))} left")
+    age = time.time() - float(state.get("time", time.time()))
+    if age > STALE_SECONDS:
+        parts.append(f"reported {format_duration(age)} ago")
     return ", ".join(parts)
 
 
-def duration(seconds: float) -> str:
-    """`40 s`, `12 min`, `3.5 h`."""
+def format_duration(seconds: float) -> str:
+    """Return `40 s`, `12 min`, `3.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,4 +1,4 @@
-"""`validate`: every problem of every spec. Starts fast and reads nothing but specs and environments."""
+"""`validate`: report every problem of every spec. It starts fast and reads only specs and environments."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.output import tell_all
+from c2f_spec.cli.output import print_findings
 from c2f_spec.diagnostics.render import findings
 from c2f_spec.errors import Exit, InvalidSpec, sanitize
 from c2f_spec.plan.compile import load_environment, load_variants, notes_of, refuse_demo_only, warnings_of
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def validate(args: Namespace) -> int:
-    """What this version cannot run is a note: the spec is valid, and another version may run it."""
+    """Exit 3 if a spec is invalid. What this version cannot run is a note: another version may run it."""
     variants: dict[str, int] = {}
-    """Of each valid spec."""
+    """Number of variants of each valid spec."""
     found: list[Finding] = []
     for name in args.specs:
         try:
@@ -28,7 +28,7 @@ def validate(args: Namespace) -> int:
         except InvalidSpec as error:
             found += findings(error)
     if args.output == "text":
-        tell_all(found)
+        print_findings(found)
         for name, count in variants.items():
             print(sanitize(f"{name}: valid{f', {count} variants' if count > 1 else ''}"))
     else:
@@ -41,13 +41,13 @@ def validate(args: Namespace) -> int:
 
 
 def _check(name: str, args: Namespace, variants: dict[str, int]) -> list[Finding]:
-    """Warnings and notes. Raises `InvalidSpec`."""
+    """Return warnings and notes. Raise `InvalidSpec`."""
     loaded = load_variants(Path(name), args.settings)
     folder = Path(args.environments) if args.environments else None
     try:
         for environment in sorted({args.on or item.experiment.environment for item in loaded}):
-            there = [i for i in loaded if environment in (args.on, i.experiment.environment)]
-            refuse_demo_only(there, load_environment(environment, loaded[0].root, folder), environment)
+            placed = [i for i in loaded if environment in (args.on, i.experiment.environment)]
+            refuse_demo_only(placed, load_environment(environment, loaded[0].root, folder), environment)
     except InvalidSpec as error:
         error.file = error.file or name
         raise

@@ -1,18 +1,16 @@
-"""`verify SPEC`: does every stored result of a spec come from what was planned? Exit 4 names what does not hold."""
+"""`verify SPEC`: check that every stored result of a spec comes from what was planned. Exit 4 if a link does not hold."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.cli import output
+from c2f_spec.cli.output import note, print_table
 from c2f_spec.cli.workspace import compile_work
 from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import Exit, Unreachable
-from c2f_spec.plan.compile import lock_of, store_url
+from c2f_spec.plan.compile import lock_of
 from c2f_spec.plan.verify import Check, Evidence
-from c2f_spec.plan.verify import verify as links
-from c2f_spec.store.open import open_store
-from c2f_spec.targets.base import backend_of
+from c2f_spec.plan.verify import verify as check_links
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -25,41 +23,30 @@ SIGNS = {"equal": "=", "moved": "~", "different": "!", "unknown": "?"}
 
 
 def verify(args: Namespace) -> int:
-    compiled = compile_work(args)
-    plan, environment = compiled.plan, compiled.environment
-    objects = open_store(store_url(environment, compiled.root))
-    accepted = {a.new: a.old for item in compiled.loaded for a in lock_of(item).accept}
-    backend = backend_of(environment.kind)
+    work = compile_work(args)
+    plan, store, backend = work.plan, work.store, work.backend
+    accepted = {a.new: a.old for item in work.loaded for a in lock_of(item).accept}
     try:
-        known = backend.evidence(environment, plan)
+        evidence = backend.evidence(work.environment, plan)
     except Unreachable as problem:  # the store alone proves the rest
-        output.note(f"manifests and images are not checked: {problem.message}")
-        known = {}
-    checked = [
-        (
-            stage,
-            links(
-                stage,
-                objects,
-                backend.stage_file(plan, stage, objects),
-                accepted,
-                known.get(stage.key, Evidence()),
-            ),
-        )
-        for stage in plan.stages
-    ]
-    found = [(stage, checks) for stage, checks in checked if checks]
-    states = [check.state for _, checks in found for check in checks]
+        note(f"manifests and images are not checked: {problem.message}")
+        evidence = {}
+    done = []
+    for stage in plan.stages:
+        file = backend.stage_file(plan, stage, store)
+        if checks := check_links(stage, store, file, accepted, evidence.get(stage.key, Evidence())):
+            done.append((stage, checks))
+    states = [check.state for _, checks in done for check in checks]
     if args.output == "json":
-        print(json_text(_json(found, len(plan.stages))))
+        print(json_text(_json(done, len(plan.stages))))
     else:
-        output.table(("LINK", "STAGE", "WHAT", "DETAIL"), [row for item in found for row in _rows(*item)])
-        print(f"{plan.name}: {len(found)} of {len(plan.stages)} stages are done; {_verdict(states)}")
+        print_table(("LINK", "STAGE", "WHAT", "DETAIL"), [row for item in done for row in _rows(*item)])
+        print(f"{plan.name}: {len(done)} of {len(plan.stages)} stages are done; {_describe_states(states)}")
     return Exit.DIFFERENCE if "different" in states else Exit.OK
 
 
 def _rows(stage: Stage, checks: list[Check]) -> list[tuple[str, str, str, str]]:
-    """One row for all links that hold, one for each that does not."""
+    """Return a row for all links that hold, and one for each that does not."""
     equal = [c for c in checks if c.state == "equal"]
     others = [
         (f"{SIGNS[c.state]} {c.state}", stage.name, c.link, c.detail) for c in checks if c.state != "equal"
@@ -70,22 +57,20 @@ def _rows(stage: Stage, checks: list[Check]) -> list[tuple[str, str, str, str]]:
     return [("= equal", stage.name, ", ".join(c.link for c in equal), detail), *others]
 
 
-def _verdict(states: Sequence[str]) -> str:
+def _describe_states(states: Sequence[str]) -> str:
     wrong, moved, unknown = (states.count(state) for state in ("different", "moved", "unknown"))
-    parts = [
-        f"{wrong} link{'' if wrong == 1 else 's'} do{'es' if wrong == 1 else ''} not hold"
-        if wrong
-        else "all links hold"
-    ]
+    parts = ["all links hold"]
+    if wrong:
+        parts = ["1 link does not hold" if wrong == 1 else f"{wrong} links do not hold"]
     parts += [f"{moved} moved"] if moved else []
     parts += [f"{unknown} not known"] if unknown else []
     return ", ".join(parts)
 
 
-def _json(found: list[tuple[Stage, list[Check]]], stages: int) -> dict[str, Any]:
+def _json(done: list[tuple[Stage, list[Check]]], stages: int) -> dict[str, Any]:
     rows = [
         {"stage": s.name, "key": s.key, "link": c.link, "state": c.state, "detail": c.detail}
-        for s, checks in found
+        for s, checks in done
         for c in checks
     ]
-    return {"format_version": 1, "stages": stages, "done": len(found), "links": rows}
+    return {"format_version": 1, "stages": stages, "done": len(done), "links": rows}

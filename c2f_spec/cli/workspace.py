@@ -1,33 +1,47 @@
-"""From arguments to what every verb works on: specs, plan, store, target."""
+"""From the arguments of a verb to what it works on.
+
+- `compile_work` compiles the specs that are named into a `Workspace`: plan, environment, store, target, control.
+- `open_checkout` is for verbs that name no spec: the repository of the current folder with its store and lock.
+- `find_stage` and `choose_stages` resolve the stages that are named; `run_runtime` starts the runtime for work that
+  needs torch or media.
+"""
 
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from c2f_spec.cli import output
-from c2f_spec.cli.output import tell
-from c2f_spec.errors import UsageError
+from c2f_spec.cli.output import note, print_diagnostics, relative
+from c2f_spec.errors import Denied, Exit, StageExit, UsageError, sanitize
+from c2f_spec.execution import provenance
 from c2f_spec.language.lock_file import write_pins
 from c2f_spec.plan.capabilities import not_implemented
 from c2f_spec.plan.compile import (
     Loaded,
     compile_plan,
+    environment_document,
     load_environment,
     load_variants,
-    pin_warnings,
+    notes_of,
     place_warnings,
     refuse,
     repository,
     store_url,
     unpinned,
+    unpinned_places,
     warnings,
+    warnings_of,
 )
 from c2f_spec.plan.costs import with_measured
 from c2f_spec.plan.pins import lacking, staged_copies, unstaged
 from c2f_spec.plan.reconcile import annotate
+from c2f_spec.store import ledger
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.base import State, backend_of
 
@@ -35,54 +49,74 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Mapping, Sequence
 
+    from c2f_spec.language.document import Document
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.plan.pins import Staged
+    from c2f_spec.policy.load import Verdict
     from c2f_spec.spec.environment import Environment
     from c2f_spec.store.protocol import ObjectStore
-    from c2f_spec.targets.base import Control, Target
+    from c2f_spec.targets.base import Backend, Control, Target
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
-    """One call's specs, compiled for one environment."""
-
-    loaded: list[Loaded]
-    plan: Plan
-    objects: ObjectStore
-    target: Target[Any]
-    tracking: str | None
-    """MLflow tracking URI."""
-
-
-class Compiled(NamedTuple):
-    """One call's specs as a plan, before anything outside of this repository was asked, but what a store has staged."""
+@dataclass(frozen=True)
+class Workspace:
+    """The specs of one call, compiled for one environment. Store, target and control are opened when first used."""
 
     loaded: list[Loaded]
     plan: Plan
     environment: Environment
     root: Path
+    """The repository of the specs."""
+    environments: Path | None
+    """The folder that is searched first for environments."""
+    spec: str
+    """The specs with their options, as the next command names the same plan."""
+
+    @cached_property
+    def store(self) -> ObjectStore:
+        return open_store(store_url(self.environment, self.root))
+
+    @property
+    def backend(self) -> Backend:
+        return backend_of(self.environment.kind)
+
+    @cached_property
+    def target(self) -> Target[Any]:
+        return self.backend.open_target(self.environment, self.store, self.plan)
+
+    @cached_property
+    def control(self) -> Control:
+        return self.backend.open_control(self.environment, self.store)
+
+    @property
+    def tracking(self) -> str | None:
+        """The tracking URI of MLflow; a relative sqlite file starts at the repository, like the store."""
+        uri, prefix = self.environment.tracking, "sqlite:///"
+        if uri is None or not uri.startswith(prefix) or uri.startswith(f"{prefix}/"):
+            return uri
+        return f"{prefix}{self.root / uri.removeprefix(prefix)}"
+
+    @property
+    def environment_document(self) -> Document:
+        """The file of the environment, for messages to point into."""
+        return environment_document(self.plan.environment_name, self.root, self.environments)
 
 
-def open_work(args: Namespace, *, to_run: bool = False) -> Work:
-    """What `compile_work` makes, with the store and the target. Raises as it does."""
-    loaded, plan, environment, root = compile_work(args, to_run=to_run)
-    objects = open_store(store_url(environment, root))
-    target = backend_of(environment.kind).open_target(environment, objects, plan)
-    return Work(loaded, plan, objects, target, _tracking(environment, root))
+def compile_work(args: Namespace, *, warn: bool = False, runnable: bool = False) -> Workspace:
+    """Compile `args.specs`. With `warn`, print warnings: verbs over a plan that exists do not repeat them.
 
+    With `runnable`, what this version does not run is an error, raised before what the store lacks for it. On a
+    cluster the store is not read: names must be pinned in the lock, unless `args.offline` admits that they are not.
 
-def compile_work(args: Namespace, *, to_run: bool = False) -> Compiled:
-    """Raises `InvalidSpec` with every problem, `UsageError` if the specs name different environments.
-
-    With `to_run`, what this version does not run is a problem, and told before what the store lacks for it. For a
-    cluster the store is not asked: names are pinned in the lock, or it is a problem, or `args.offline` admits it.
+    Raises `InvalidSpec` with every problem, `UsageError` if the specs name different environments.
     """
-    loaded = []
+    loaded: list[Loaded] = []
     for spec in args.specs:
         variants = load_variants(Path(spec), args.settings)
-        if to_run:
+        if runnable:
             refuse(variants, lambda item: not_implemented(item.experiment))
-        output.warnings(variants)
+        if warn:
+            print_diagnostics([*warnings_of(variants), *notes_of(variants)])
         loaded += variants
     names = {args.on or item.experiment.environment for item in loaded}
     if len(names) > 1:
@@ -90,133 +124,173 @@ def compile_work(args: Namespace, *, to_run: bool = False) -> Compiled:
             f"the specs name different environments: {', '.join(sorted(names))}", hint="choose one with --on"
         )
     name, root = names.pop(), loaded[0].root
-    environment = load_environment(name, root, Path(args.environments) if args.environments else None)
+    environments = Path(args.environments) if args.environments else None
+    environment = load_environment(name, root, environments)
     staged: Staged | None = {}
     if getattr(args, "offline", False):
         staged = None
     elif not environment.requires_pins:
         staged = staged_copies(open_store(store_url(environment, root)), unpinned(loaded))
     plan = compile_plan(loaded, staged, environment, name, args.settings)
-    tell(pin_warnings(loaded, staged, environment))
-    tell(place_warnings(loaded, environment, name))
-    return Compiled(loaded, plan, environment, root)
+    if warn:
+        _print_unpinned(loaded, staged, args.specs)
+        print_diagnostics(place_warnings(loaded, environment, name))
+    return Workspace(loaded, plan, environment, root, environments, _name_specs(args, loaded))
 
 
-def annotated(work: Work) -> Plan:
-    """The plan with what the store and the target say of it, and what its stages were measured to take."""
-    found = annotate(work.plan, work.objects, lambda s: work.target.state(s).state is State.RUNNING)
-    return with_measured(found, work.objects)
+def _print_unpinned(loaded: list[Loaded], staged: Staged | None, specs: Sequence[str]) -> None:
+    """Print one block: which names are not pinned, where they stand, and the command that pins them."""
+    rows = [
+        (f"{place.text.path}:{place.line}", need.what, "" if staged is None else staged[need.name][0][:10])
+        for need, place in unpinned_places(loaded)
+    ]
+    if not rows:
+        return
+    count = "1 name is" if len(rows) == 1 else f"{len(rows):,} names are"
+    effect = (
+        "the keys of what needs them will change [C2F417]"
+        if staged is None
+        else "the one staged copy is taken [C2F418]"
+    )
+    note(f"warning: {count} not pinned in c2f.lock: {effect}")
+    widths = [max(len(row[i]) for row in rows) for i in range(2)]
+    for where, what, digest in rows:
+        note(f"  {where:<{widths[0]}}  {what:<{widths[1]}}  {digest}".rstrip())
+    note(f"  hint: run `{shlex.join(['c2f-spec', 'lock', *map(str, specs)])}` to pin what is staged")
 
 
-def refuse_unstaged(work: Work, plan: Plan) -> None:
-    """Raises `SpecErrors` at every name whose pinned files a stage would not find. `plan` is annotated."""
-    lacks = lacking(work.objects, plan)
-    refuse(work.loaded, lambda item: [*unstaged(item.experiment, lacks)])
+def _name_specs(args: Namespace, loaded: Sequence[Loaded]) -> str:
+    """Return what the next command has to name to mean the same plan."""
+    other = args.on and any(item.experiment.environment != args.on for item in loaded)
+    settings = [word for setting in args.settings for word in ("--set", setting)]
+    return shlex.join([*(["--on", args.on] if other else []), *settings, *map(str, args.specs)])
 
 
-def warn_unstaged(work: Work, plan: Plan) -> None:
-    """The same, told."""
-    lacks = lacking(work.objects, plan)
-    tell(
+def annotate_plan(work: Workspace) -> Plan:
+    """Return the plan with the actions that store and target decide, and the hours that its stages were measured to take."""
+    plan = annotate(work.plan, work.store, lambda s: work.target.state(s).state is State.RUNNING)
+    return with_measured(plan, work.store)
+
+
+def refuse_unstaged(work: Workspace, plan: Plan) -> None:
+    """Raise `SpecErrors` at every name whose pinned files are not in the store. `plan` is annotated."""
+    missing = lacking(work.store, plan)
+    refuse(work.loaded, lambda item: [*unstaged(item.experiment, missing)])
+
+
+def warn_unstaged(work: Workspace, plan: Plan) -> None:
+    """Print a warning at every name whose pinned files are not in the store. `plan` is annotated."""
+    missing = lacking(work.store, plan)
+    print_diagnostics(
         warnings(
             work.loaded,
-            lambda item: [p._replace(severity="warning") for p in unstaged(item.experiment, lacks)],
+            lambda item: [p._replace(severity="warning") for p in unstaged(item.experiment, missing)],
         )
     )
 
 
-def _tracking(environment: Environment, root: Path) -> str | None:
-    """A relative sqlite file starts at the spec's repository, like the store."""
-    uri = environment.tracking
-    prefix = "sqlite:///"
-    if uri is None or not uri.startswith(prefix) or uri.startswith(f"{prefix}/"):
-        return uri
-    return f"{prefix}{root / uri.removeprefix(prefix)}"
+def check_policy(plan: Plan, root: Path, store: ObjectStore | None) -> list[Verdict]:
+    """Return the decision of every rule of the environment's policy; none without a policy.
+
+    `root` is the repository of the specs, where the policy's path starts. Without `store`, budgets are not checked.
+    """
+    if plan.environment.policy is None:
+        return []
+    from c2f_spec.policy.check import judge
+    from c2f_spec.policy.limits import Asked, has_budgets
+    from c2f_spec.policy.load import load_policy
+
+    levels = load_policy(root / plan.environment.policy, root, relative)
+    user = plan.origin.author if plan.origin else provenance.read_origin(root, ()).author
+    month = datetime.now(UTC).strftime("%Y-%m")
+    spent = None
+    if store is not None and has_budgets(levels):
+        spent = ledger.read(store, None if has_budgets(levels, "total") else [month])
+    return judge(levels, Asked(plan, user, month, spent))
 
 
-# For verbs that name no spec: the repository of the current folder, its environment, store and lock.
+def broken_rules(decisions: Sequence[Verdict]) -> list[Verdict]:
+    return [d for d in decisions if d.outcome == "broken"]
 
 
-class Here(NamedTuple):
+def refuse_broken_rules(plan: Plan, root: Path, store: ObjectStore | None) -> None:
+    """Raise `Denied` with every rule of the policy that is broken."""
+    if broken := broken_rules(check_policy(plan, root, store)):
+        count = f"{len(broken)} rule{'s' * (len(broken) > 1)} of the policy"
+        raise Denied("\n".join([f"denied by {count}", *map(printable_decision, broken)]))
+
+
+def printable_decision(decision: Verdict) -> str:
+    return "\n".join(sanitize(line) for line in str(decision).splitlines())
+
+
+def find_stage(plan: Plan, word: str) -> Stage:
+    """Return the stage whose name, key or kind starts with `word`. Raise `UsageError` unless there is exactly one."""
+    matches = [s for s in plan.stages if word in (s.name, s.key)] or [
+        s for s in plan.stages if s.name.startswith(word) or s.key.startswith(word)
+    ]
+    if len(matches) == 1:
+        return matches[0]
+    names = ", ".join(s.name for s in (matches or plan.stages))
+    raise UsageError(
+        f"{'no stage' if not matches else f'{len(matches)} stages'} `{word}`", hint=f"name one of {names}"
+    )
+
+
+def choose_stages(plan: Plan, word: str | None) -> list[Stage]:
+    """Return the stage that is named, or all."""
+    return [find_stage(plan, word)] if word else list(plan.stages)
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """The repository of the current folder, with the store of an environment and the lock of its specs."""
+
     root: Path
     environment: Environment
 
     @property
-    def store(self) -> str:
+    def store_url(self) -> str:
         return store_url(self.environment, self.root)
 
-    @property
-    def objects(self) -> ObjectStore:
-        return open_store(self.store)
+    @cached_property
+    def store(self) -> ObjectStore:
+        return open_store(self.store_url)
 
     @property
     def lock(self) -> Path:
         return self.root / "specs" / "c2f.lock"
 
-    def pin(self, section: str, pins: Mapping[str, str]) -> None:
-        """Write and tell it, where there is a folder for the lock."""
+    def write_pins(self, section: str, pins: Mapping[str, str]) -> None:
+        """Pin digests in the lock and print it, where there is a folder for the lock."""
         if self.lock.parent.is_dir():
             write_pins(self.lock, section, dict(pins))
-            print(f"pinned in {output.relative(self.lock)}")
+            print(f"pinned in {relative(self.lock)}")
 
-    def accept(self, names: Sequence[str]) -> None:
-        """Note that the terms of these data sets were accepted, where there is a folder for the lock."""
+    def accept_terms(self, names: Sequence[str]) -> None:
+        """Write into the lock that the terms of these data sets were accepted, where there is a folder for it."""
         if names and self.lock.parent.is_dir():
             write_pins(self.lock, "terms_accepted", dict.fromkeys(names, "true"))
-            print(f"terms accepted: {', '.join(names)} ({output.relative(self.lock)})")
+            print(f"terms accepted: {', '.join(names)} ({relative(self.lock)})")
 
 
-def here(args: Namespace) -> Here:
-    """By `--on` and `--environments`; without them `local`. Raises `InvalidSpec` for the environment."""
+def open_checkout(args: Namespace) -> Checkout:
+    """Open the checkout with the environment of `--on`, or `local`. Raise `InvalidSpec` for the environment."""
     root = repository(Path.cwd() / "specs")
     folder = Path(args.environments) if args.environments else None
-    return Here(root, load_environment(args.on or "local", root, folder))
+    return Checkout(root, load_environment(args.on or "local", root, folder))
 
 
-# From arguments to what the verbs about a running plan work on, and the stages that they name.
+def run_runtime(*argv: str, capture: bool = False) -> tuple[int, str]:
+    """Run `python -m runtime`, a child process with the runtime's packages, and return its exit code as ours.
 
-
-class Controlled(NamedTuple):
-    """One call's plan, its store and the place where it runs."""
-
-    plan: Plan
-    objects: ObjectStore
-    control: Control
-    spec: str
-    """The spec's file with what it was called with, for the next command to type."""
-
-
-def open_control(args: Namespace) -> Controlled:
-    """Raises what compiling raises, and `Unreachable`."""
-    compiled = compile_work(args)
-    objects = open_store(store_url(compiled.environment, compiled.root))
-    return Controlled(
-        compiled.plan,
-        objects,
-        backend_of(compiled.environment.kind).open_control(compiled.environment, objects),
-        _again(args),
-    )
-
-
-def _again(args: Namespace) -> str:
-    """What the next command has to say to mean the same plan."""
-    said = ["--on", args.on] if args.on else []
-    return shlex.join([*said, *(word for s in args.settings for word in ("--set", s)), *args.specs])
-
-
-def stage_of(plan: Plan, word: str) -> Stage:
-    """The stage whose name, key or kind starts with `word`. Raises `UsageError` unless there is exactly one."""
-    found = [s for s in plan.stages if word in (s.name, s.key)] or [
-        s for s in plan.stages if s.name.startswith(word) or s.key.startswith(word)
-    ]
-    if len(found) == 1:
-        return found[0]
-    names = ", ".join(s.name for s in (found or plan.stages))
-    raise UsageError(
-        f"{'no stage' if not found else f'{len(found)} stages'} `{word}`", hint=f"one of {names}"
-    )
-
-
-def chosen(plan: Plan, word: str | None) -> list[Stage]:
-    """The stage that is named, or all."""
-    return [stage_of(plan, word)] if word else list(plan.stages)
+    The child prints its errors itself, and its answer too unless `capture` returns it instead.
+    """
+    command = [sys.executable, "-m", "runtime", *argv]
+    child = subprocess.run(command, stdout=subprocess.PIPE if capture else None, text=True, check=False)
+    code = child.returncode
+    if code == StageExit.DATA:
+        code = Exit.DIFFERENCE
+    elif code not in (Exit.OK, Exit.USAGE, Exit.UNREACHABLE):
+        code = Exit.UNEXPECTED
+    return code, child.stdout or ""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
 import c2f_spec
-from c2f_spec.diagnostics.codes import code_entries
 from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
 from c2f_spec.errors import InvalidSpec, sanitize
 
@@ -150,6 +149,8 @@ def _property(value: str) -> str:
 
 
 def as_sarif(found: Sequence[Finding]) -> str:
+    from c2f_spec.diagnostics.codes import code_entries
+
     rules = sorted({code_of(f) for f in found} & set(code_entries()))
     driver = {"name": "c2f-spec", "version": c2f_spec.VERSION, "rules": [_rule(code) for code in rules]}
     run = {
@@ -161,6 +162,8 @@ def as_sarif(found: Sequence[Finding]) -> str:
 
 
 def _rule(code: str) -> dict[str, Any]:
+    from c2f_spec.diagnostics.codes import code_entries
+
     entry = code_entries()[code]
     return {
         "id": code,

@@ -14,6 +14,7 @@ import hashlib
 import os
 import subprocess
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from c2f_spec.store.digest import seal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from c2f_spec.plan.model import Plan
     from c2f_spec.store.protocol import ObjectStore
 
 
@@ -34,6 +36,22 @@ MAX_CHANGED_FILES = 100
 """Changed files that an origin names, at most."""
 MAX_PATCH_BYTES = 5_000_000
 """Bytes. More is data, and belongs into the store by `data add`."""
+
+
+def with_origin(
+    plan: Plan, root: Path, argv: Sequence[str], *, allow_dirty: bool
+) -> tuple[Plan, Origin, bytes]:
+    """Return the plan with its origin, the origin, and the patch between commit and tree. Nothing is written.
+
+    `root` is the repository of the specs. Raises `Denied` where a cluster would run a tree that nobody else can fetch;
+    this machine runs any.
+    """
+    origin, patch = read_origin(root, argv), b""
+    if plan.environment.requires_committed_tree:
+        refuse_unpublished(origin, allow_dirty=allow_dirty)
+    if allow_dirty and origin.commit and (origin.dirty or not origin.pushed):
+        origin, patch = with_patch(origin, root)
+    return replace(plan, origin=origin, _by_key={}), origin, patch
 
 
 def read_origin(root: Path, argv: Sequence[str]) -> Origin:

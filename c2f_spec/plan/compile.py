@@ -21,6 +21,7 @@ from c2f_spec.plan.pins import Pins, lock_path, needs, other_image_problems, pin
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from c2f_spec.diagnostics.diagnostic import Place
     from c2f_spec.files import Files
     from c2f_spec.language.checks import Problem
     from c2f_spec.language.lock_file import Lock
@@ -249,11 +250,15 @@ def _asked(loaded: Sequence[Loaded], settings: Sequence[str]) -> Asked:
     return Asked(specs=tuple(specs), settings=tuple(settings))
 
 
-def pin_warnings(loaded: list[Loaded], staged: Staged | None, environment: Environment) -> list[Diagnostic]:
-    """What a plan takes for granted of names without a pin, each once."""
-    locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
-    found = _resolved(loaded, locks, staged, environment)
-    return warnings(loaded, lambda item: found[id(item)][1])
+def unpinned_places(loaded: Sequence[Loaded]) -> list[tuple[Need, Place]]:
+    """Return the names that the lock of their spec does not pin, each with the places where a spec names it."""
+    found: dict[tuple[str, str, int], tuple[Need, Place]] = {}
+    for path, items in _by_spec(loaded).items():
+        names = {need.name for need in unpinned(items)}
+        for item, need in ((i, n) for i in items for n in needs(i.experiment) if n.name in names):
+            place = item.document.place(need.loc)
+            found.setdefault((need.name, path, place.line), (need, place))
+    return list(found.values())
 
 
 def place_warnings(loaded: list[Loaded], environment: Environment, name: str) -> list[Diagnostic]:

@@ -22,8 +22,6 @@ from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import has_pools
 from c2f_spec.spec.experiment import reads_weights
 from c2f_spec.spec.sections import QwenOmni, TransformersTeacher, VllmTeacher
-from c2f_spec.store import records
-from c2f_spec.store.records import model_add_command
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -86,6 +84,8 @@ class Need(NamedTuple):
     @property
     def _command(self) -> str:
         if self.section == "models":
+            from c2f_spec.store.records import model_add_command
+
             return model_add_command(self.name)
         if self.loc[:2] == ("evaluate", "import"):
             return f"c2f-spec data add {self.name} --predictions FILE"
@@ -234,6 +234,8 @@ Copy = tuple[str, str]
 
 def staged_copies(objects: ObjectStore, needed: Iterable[Need]) -> Staged:
     """Digests of the staged copies, by name."""
+    from c2f_spec.store import records  # not needed by `validate`, which starts fast
+
     present = {"datasets": records.datasets_present, "models": records.models_present}
     return {need.name: present[need.section](objects, need.name) for need in needed}
 
@@ -259,6 +261,8 @@ def _read(stage: Stage) -> Iterator[tuple[str, str, str]]:
 def _has(objects: ObjectStore, section: str, name: str, digest: str) -> bool:
     if digest == UNPINNED:
         return True  # told elsewhere
+    from c2f_spec.store import records
+
     listing = records.dataset_listing if section == "datasets" else records.model_listing
     return objects.exists(listing(name, digest))
 

@@ -1,8 +1,7 @@
 """The whole spec. Sections are optional and decide the pipeline."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Collection, Mapping
+from typing import Any, Literal
 
 from pydantic import Field, NonNegativeInt
 
@@ -13,10 +12,6 @@ from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.reporting import Hypothesis, Table
 from c2f_spec.spec.resources import Checkpoints, Guard, Resources
 from c2f_spec.spec.sections import C2f, Data, Format, Media, Sft, Student, Teacher
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
-
 
 TRAINED = frozenset({"start", "model"})
 """Roles of inputs that bring a trained model, with its processor beside it."""

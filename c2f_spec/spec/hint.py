@@ -4,8 +4,6 @@ There is no `enabled`: `hard_policy` says it. A preset is a hint policy by name;
 is read, before anything is keyed, so a preset and the same fields written out are the same experiment.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator

@@ -3,8 +3,6 @@
 The kinds repeat each other word for word where they agree, as the trainers do: a kind reads from top to bottom.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Annotated, Literal
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.hours_output import span
+from c2f_spec.cli.plan_output import format_range
 from c2f_spec.cost.gpu_hours import total
 from c2f_spec.keys import content_key
 from c2f_spec.plan.compile import load_environment, load_variants
@@ -35,7 +35,7 @@ def main() -> None:
     plan = paper_plan()
     shared, counts = total(s.gpu_hours for s in plan.stages), plan.totals()
     print(
-        f"specs/paper.yaml: {counts['instances']} stage instances, {counts['unique']} unique, {span(shared)} GPU-hours"
+        f"specs/paper.yaml: {counts['instances']} stage instances, {counts['unique']} unique, {format_range(shared)} GPU-hours"
     )
     shares = []
     for what, parts in (
@@ -45,7 +45,7 @@ def main() -> None:
         alone = total(parts)
         shares.append(saved(shared, alone))
         print(
-            f"  {len(parts)} {what}, each alone: {span(alone)} GPU-hours; saved {shares[-1]:.0%} (at least {LEAST:.0%})"
+            f"  {len(parts)} {what}, each alone: {format_range(alone)} GPU-hours; saved {shares[-1]:.0%} (at least {LEAST:.0%})"
         )
     if min(shares) < LEAST:
         sys.exit("too little is shared")

@@ -12,8 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from c2f_spec.cli.main import main, parser
-from c2f_spec.cli.workspace import open_work
+from c2f_spec.cli.arguments import parse_arguments
+from c2f_spec.cli.main import main
+from c2f_spec.cli.workspace import compile_work
 from c2f_spec.plan.code import bundle
 from c2f_spec.plan.plan_file import to_json
 from c2f_spec.store import records
@@ -155,7 +156,7 @@ def test_two_people_at_once_make_one_driver(place, api, apply):
 def test_what_failed_is_told_with_its_class_and_asks_for_retry(place, api, apply):
     committed(place)
     objects = open_store(str(place / ".c2f" / "store"))
-    plan = open_work(parser().parse_args(["apply", *APPLY[1:]])).plan
+    plan = compile_work(parse_arguments(APPLY)).plan
     first = plan.stages[0]
     failure = {
         "code": 71,
@@ -253,7 +254,7 @@ def test_following_ends_when_asked_and_the_cluster_goes_on(place, api, apply):
 def test_a_plan_that_came_with_the_pod_is_brought_to_the_store(place, api):
     """As after `render --gitops`: plan and code are beside the driver, and its ConfigMaps are Git's."""
     committed(place)
-    work = open_work(parser().parse_args(APPLY), to_run=True)
+    work = compile_work(parse_arguments(APPLY), runnable=True)
     given = place / "node" / "given"
     given.mkdir(parents=True)
     (given / "plan.json").write_text(json.dumps(to_json(work.plan)))
@@ -270,7 +271,7 @@ def test_a_plan_that_came_with_the_pod_is_brought_to_the_store(place, api):
 
 def test_another_plan_than_the_one_named_is_refused(place, api, capsys):
     committed(place)
-    work = open_work(parser().parse_args(APPLY), to_run=True)
+    work = compile_work(parse_arguments(APPLY), runnable=True)
     (place / "plan.json").write_text(json.dumps(to_json(work.plan)))
     assert main(["driver", "--plan", str(place / "plan.json"), "--digest", "f" * 64]) == 5
     assert (

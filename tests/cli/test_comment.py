@@ -5,8 +5,7 @@ import re
 import pytest
 
 from c2f_spec.cli import pull_request_comment
-from c2f_spec.cli.comment_output import Table
-from c2f_spec.cli.comment_output import comment as markdown
+from c2f_spec.cli.comment_output import Table, render_comment
 from tests.support.forge import MERGED, SHA, Forge, serving
 
 BODY = "<!-- c2f-spec:diff -->\n### main → head\n\n3 stages run.\n"
@@ -122,10 +121,12 @@ def test_the_pull_request_is_looked_up_by_its_commit(forge, put, capsys):
     assert "no pull request has this commit" in capsys.readouterr().err
 
 
-def test_a_heading_alone_says_nothing_and_a_table_says_something():
-    assert not pull_request_comment.says_something(markdown("diff", ["### a → b: nothing changes"]))
-    assert pull_request_comment.says_something(markdown("diff", ["### a → b", Table(("Stage",), [("sft",)])]))
-    assert re.fullmatch(pull_request_comment.MARKER, markdown("diff", ["x"]).splitlines()[0])
+def test_a_heading_alone_says_nothing_and_a_table_has_content():
+    assert not pull_request_comment.has_content(render_comment("diff", ["### a → b: nothing changes"]))
+    assert pull_request_comment.has_content(
+        render_comment("diff", ["### a → b", Table(("Stage",), [("sft",)])])
+    )
+    assert re.fullmatch(pull_request_comment.MARKER, render_comment("diff", ["x"]).splitlines()[0])
 
 
 def test_without_the_variables_of_a_job_it_says_which(monkeypatch, capsys, tmp_path):

@@ -66,7 +66,7 @@ def test_status_cancel_and_retry_of_a_running_plan(told, running):
     failed = states(told)["prepare"]
     assert failed["state"] == "failed"
     assert "cancelled by" in failed["detail"]
-    assert "c2f-spec retry specs/slow.yaml prepare-" in failed["way_out"]
+    assert "c2f-spec retry specs/slow.yaml prepare-" in failed["remedy"]
     again = told("retry", "specs/slow.yaml")
     assert "will be tried again" in again
     assert states(told)["prepare"]["state"] == "ready"

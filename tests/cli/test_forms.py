@@ -8,7 +8,7 @@ import pytest
 from markdown_it import MarkdownIt
 
 from c2f_spec.cli import comment_output, plan_output
-from c2f_spec.cli.plan_output import as_markdown, counts
+from c2f_spec.cli.plan_output import as_markdown, describe_counts
 from c2f_spec.plan.keys import Given, build
 from tests.conftest import load_spec
 from tests.plan.test_plan import HERE_ENVIRONMENT, PINS
@@ -29,9 +29,9 @@ def plan():
 
 
 def test_a_plan_is_told_as_reviewed(plan, golden, capsys):
-    from c2f_spec.cli.plan_output import as_table
+    from c2f_spec.cli.plan_output import print_plan
 
-    as_table(plan)
+    print_plan(plan)
     golden("plan/two.txt", masked(capsys.readouterr().out))
     golden("plan/two.md", masked(as_markdown(plan)))
     golden("plan/two.mermaid", masked(plan_output.as_mermaid(plan)) + "\n")
@@ -43,14 +43,14 @@ def masked(text: str) -> str:
 
 
 def test_the_counts_say_what_is_shared(plan):
-    assert counts(plan) == "2 variants, 42 instances, 26 unique, 7 stored, 19 to run"
+    assert describe_counts(plan) == "2 variants, 42 instances, 26 unique, 7 stored, 19 to run"
     unknown = replace(plan, stages=tuple(replace(s, action="unknown") for s in plan.stages), _by_key={})
-    assert counts(unknown) == "2 variants, 42 instances, 26 unique, the store was not asked"
+    assert describe_counts(unknown) == "2 variants, 42 instances, 26 unique, the store was not read"
 
 
 def test_a_comment_has_a_largest_size_and_counts_what_it_leaves_out():
     rows = [(f"stage-{i}", "w" * 300) for i in range(1000)]
-    text = comment_output.comment(
+    text = comment_output.render_comment(
         "plan",
         [
             "### Head",
@@ -58,7 +58,7 @@ def test_a_comment_has_a_largest_size_and_counts_what_it_leaves_out():
             comment_output.Table(("A", "B"), rows[:5], "folded"),
         ],
     )
-    assert len(text.encode()) <= comment_output.MOST
+    assert len(text.encode()) <= comment_output.MAX_BYTES
     assert text.startswith("<!-- c2f-spec:plan -->\n### Head\n")
     shown = text.count("| stage-")
     assert f"… and {1000 - shown + 5:,} more" in text or f"… and {1005 - shown - 5:,} more" in text
@@ -75,20 +75,20 @@ def test_a_chart_of_many_stages_is_one_of_kinds(plan):
 
 
 def test_nothing_in_a_label_of_a_chart_is_syntax():
-    assert plan_output.text('"]; click a "javascript:x" `b` <b>#') == (
+    assert plan_output.escape_label('"]; click a "javascript:x" `b` <b>#') == (
         "#34;#93;#59; click a #34;javascript#58;x#34; #96;b#96; #60;b#62;#35;"
     )
 
 
 def test_a_table_of_very_many_stages_is_one_of_what_they_do(plan, capsys):
-    from c2f_spec.cli.plan_output import as_table
+    from c2f_spec.cli.plan_output import print_plan
 
     copies = [
         replace(s, key=f"{i:02d}{s.key[2:]}", reason=f"grpo.beta 0.1 -> 0.{i}" if s.action == "run" else "")
         for i in range(10, 20)
         for s in plan.stages
     ]
-    as_table(replace(plan, stages=(*plan.stages, *copies), _by_key={}))
+    print_plan(replace(plan, stages=(*plan.stages, *copies), _by_key={}))
     lines = capsys.readouterr().out.splitlines()
     assert "= reuse  11      distil chains of thought" in [line.rstrip() for line in lines]
     assert any(line.endswith("never run (and 10 other reasons)") for line in lines)

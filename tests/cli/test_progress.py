@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from c2f_spec.cli.status import duration
+from c2f_spec.cli.status import format_duration
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store.open import open_store
 from runtime.process.context import PROGRESS_SECONDS, Context
@@ -37,7 +37,7 @@ def test_rate_and_time_left_are_of_this_attempt(tmp_path, monkeypatch):
 
 
 def test_durations_for_people():
-    assert [duration(s) for s in (0, 40, 89, 600, 5399, 12600)] == [
+    assert [format_duration(s) for s in (0, 40, 89, 600, 5399, 12600)] == [
         "0 s",
         "40 s",
         "89 s",

@@ -54,7 +54,7 @@ def harmless_on_a_terminal(text: str) -> None:
 
 
 def harmless_in_markdown(text: str) -> None:
-    assert len(text.encode()) <= comment_output.MOST
+    assert len(text.encode()) <= comment_output.MAX_BYTES
     tokens = MarkdownIt("gfm-like", {"linkify": False, "html": True}).parse(text)
     flat = [c for t in tokens for c in (t, *(t.children or ()))]
     kinds = {t.type for t in flat}
@@ -76,9 +76,11 @@ def test_each_form_has_its_escape(payload):
     harmless_on_a_terminal(json_text({"x": payload, payload: [payload]}))
     assert json.loads(json_text({"x": payload, payload: [payload]})) == {"x": payload, payload: [payload]}
     harmless_in_markdown(
-        comment_output.comment("plan", [line(payload), comment_output.Table(("A",), [(payload,)], payload)])
+        comment_output.render_comment(
+            "plan", [line(payload), comment_output.Table(("A",), [(payload,)], payload)]
+        )
     )
-    assert re.fullmatch(r"(?:[A-Za-z0-9 ._\-/,()]|#\d+;)*", plan_output.text(payload))
+    assert re.fullmatch(r"(?:[A-Za-z0-9 ._\-/,()]|#\d+;)*", plan_output.escape_label(payload))
     assert inline(payload).isascii() or "\u202e" not in inline(payload)
 
 
@@ -122,7 +124,7 @@ def test_nothing_of_a_pull_request_acts(hostile, capfd):
     harmless_on_a_terminal(told(capfd, "diff", "main~1..main"))
     harmless_on_a_terminal(told(capfd, "diff", "main~1..main", "-o", "json"))
     harmless_in_markdown(told(capfd, "diff", "main~1..main", "-o", "markdown"))
-    harmless_on_a_terminal(told(capfd, "equivalent", "main~1..main"))
+    harmless_on_a_terminal(told(capfd, "diff", "--equivalent", "main~1..main"))
     for spec in sorted(Path("specs").glob("*.yaml")):
         harmless_on_a_terminal(told(capfd, "plan", "--offline", "--", str(spec)))
     for form in ("json", "mermaid", "name"):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from c2f_spec.cli.hours_output import memory, summary, told
+from c2f_spec.cli.plan_output import describe_cost, describe_hours, describe_memory
 from c2f_spec.cost.calibrate import calibrated, observed, with_peak
 from c2f_spec.cost.estimate import (
     ROWS_GENERATED,
@@ -175,9 +175,9 @@ def test_a_range_is_told_with_its_basis():
         pytest.approx(4 * (600 + 1200) / 3600),
         pytest.approx(4 * (937.5 + 10800) / 3600),
     )
-    assert told(hours) == "2.0-13 estimated"
-    assert told(GpuHours(6, 9.5, "scaled", 3)) == "6.0-9.5 scaled (n=3)"
-    assert told(GpuHours(0, 0)) == ""
+    assert describe_hours(hours) == "2.0-13 estimated"
+    assert describe_hours(GpuHours(6, 9.5, "scaled", 3)) == "6.0-9.5 scaled (n=3)"
+    assert describe_hours(GpuHours(0, 0)) == ""
     assert estimated(Load(0, 0.0, 50.0, 0.0, 3.0, "")) == GpuHours(0, 0, "none")
     assert estimated(Load(1, 750.0, 0.0, 0.0, 3.0, "")).basis == "unknown"
 
@@ -252,9 +252,9 @@ def test_a_measured_peak_stands_in_place_of_the_estimate():
     peaks = [seen(900, measured={"peak_gpu_bytes": n * GIB}) for n in (30, 33)]
     load = with_peak(LOAD._replace(memory=31 * GIB), observed([*peaks, seen(900, reckoned=60.0)]))
     assert load.peak == 33 * GIB
-    assert memory(load) == "4 x 33 measured"
-    assert memory(LOAD._replace(memory=31 * GIB)) == "4 x 31"
-    assert memory(LOAD._replace(gpus=0)) == ""
+    assert describe_memory(load) == "4 x 33 measured"
+    assert describe_memory(LOAD._replace(memory=31 * GIB)) == "4 x 31"
+    assert describe_memory(LOAD._replace(gpus=0)) == ""
 
 
 def test_a_plan_says_what_stored_stages_took_and_scales_the_rest(paper, tmp_path):
@@ -417,11 +417,11 @@ def test_this_machine_without_gpus_costs_none():
 
 
 def test_a_plan_has_a_price_where_its_pools_have(paper):
-    assert " at " not in summary(paper)[0]
+    assert " at " not in describe_cost(paper)[0]
     pools = dict(paper.environment.pools)
     priced = pools["a800"].model_copy(update={"coefficients": Coefficients(price=12)})
     site = paper.environment.model_copy(update={"pools": {**pools, "a800": priced}})
-    found = summary(replace(paper, environment=site, _by_key={}))[0]
+    found = describe_cost(replace(paper, environment=site, _by_key={}))[0]
     assert found == "18-83 GPU-hours to run, estimated at 215-1,002"
 
 
@@ -440,7 +440,7 @@ def test_sharing_saves_two_thirds_of_the_paper(paper):
     """Against each cell of the plan alone, and against each row of the paper's tables alone."""
     found = totals(paper)
     assert found["saved"] >= LEAST
-    assert summary(paper) == [
+    assert describe_cost(paper) == [
         "18-83 GPU-hours to run, estimated", "sharing saves 69% of the 57-278 that each result alone takes"
     ]  # fmt: skip
     assert len(rows_alone(paper)) == 23

@@ -150,7 +150,7 @@ def test_renamed_variants_and_files_are_matched_by_their_keys(repo, told):
     assert spec_of(found, "specs/first.yaml")["was"] == "specs/base.yaml"
     assert spec_of(found, "specs/sweep.yaml")["variants"]["renamed"] == [["sweep-low", "sweep-small"]]
     assert found["run"] == found["dropped"] == []
-    assert told("equivalent", "HEAD~1..HEAD")[0] == 0
+    assert told("diff", "--equivalent", "HEAD~1..HEAD")[0] == 0
 
 
 def test_a_renamed_variant_that_also_changed_is_found_by_what_it_shares(repo, told):
@@ -189,7 +189,7 @@ def test_what_re_runs_nothing_says_so(repo, told):
     assert code == 0
     assert 'description "" -> words (for people: no stage runs again)' in text
     assert "run again" not in text
-    assert told("equivalent", "HEAD")[0] == 0
+    assert told("diff", "--equivalent", "HEAD")[0] == 0
 
 
 def test_a_lock_that_moves_a_data_set_is_named_and_reaches_every_spec(repo, told):
@@ -199,7 +199,7 @@ def test_a_lock_that_moves_a_data_set_is_named_and_reaches_every_spec(repo, told
     assert code == 2
     assert "data set icwsm2014-movie 1111111111 -> 2222222222" in text
     assert "2 specs change, 0 do not" in text
-    assert told("equivalent", "HEAD~1..HEAD")[0] == 4
+    assert told("diff", "--equivalent", "HEAD~1..HEAD")[0] == 4
 
 
 def test_code_of_a_revision_is_its_own(repo, told):
@@ -210,7 +210,7 @@ def test_code_of_a_revision_is_its_own(repo, told):
     commit()
     (repo / "runtime/stages/sft.py").write_text("# slower\nx = 1\n")
     commit()
-    assert told("equivalent", "HEAD~1..HEAD")[0] == 0
+    assert told("diff", "--equivalent", "HEAD~1..HEAD")[0] == 0
     (repo / "runtime/stages/sft.py").write_text("x = 2\n")
     commit()
     found = diff_of(told, "HEAD~1..HEAD")
@@ -239,8 +239,8 @@ def test_accepted_code_is_no_change(repo, told):
         LOCK + f"accept:\n  - {{old: {old}, new: {new}, by: mei, why: the same}}\n"
     )
     commit()
-    assert told("equivalent", "HEAD~2..HEAD")[0] == 0
-    assert told("equivalent", "HEAD~1..HEAD")[0] == 4
+    assert told("diff", "--equivalent", "HEAD~2..HEAD")[0] == 0
+    assert told("diff", "--equivalent", "HEAD~1..HEAD")[0] == 4
 
 
 def test_a_spec_that_does_not_compile_is_named_and_the_others_are_compared(repo, told):
@@ -251,7 +251,7 @@ def test_a_spec_that_does_not_compile_is_named_and_the_others_are_compared(repo,
     found = diff_of(told, "HEAD")
     assert spec_of(found, "specs/base.yaml")["problem"].startswith("line 8: ")
     assert spec_of(found, "specs/more.yaml")["variants"]["added"] == ["more"]
-    assert told("equivalent", "HEAD")[0] == 4
+    assert told("diff", "--equivalent", "HEAD")[0] == 4
 
 
 def test_templates_are_no_specs(repo, told):
@@ -350,7 +350,7 @@ def test_a_spec_and_what_ran_of_it(repo, told):
     save_plan(plan, open_store(".c2f/store"))
     write(base=BASE.replace("steps: 2", "steps: 5"))
     found = diff_of(told, "specs/base.yaml")
-    assert found["old"] == f"what ran (plan {plan.digest[:10]})"
+    assert found["old"] == f"stored plan {plan.digest[:10]}"
     assert changes_of(found["specs"][0]) == ["grpo.steps 2 -> 5"]
 
 
@@ -367,13 +367,13 @@ def test_an_environment_that_moves_is_told_and_runs_nothing(repo, told):
     assert found["run"] == []
     text = told("diff", "HEAD~1..HEAD")[1]
     assert text.count("environment `mine`: threads 1 -> 2") == 1, "it is told once, above the specs"
-    assert told("equivalent", "HEAD~1..HEAD")[0] == 0
+    assert told("diff", "--equivalent", "HEAD~1..HEAD")[0] == 0
 
 
 def test_what_compiles_on_neither_side_is_named(repo, told):
     write(part="sft: {steps: 1}\n")
     commit()
     write(part="sft: {steps: 1} # more\n")
-    code, text = told("equivalent", "HEAD")
+    code, text = told("diff", "--equivalent", "HEAD")
     assert code == 0
     assert "; 1 spec invalid on both sides (specs/part.yaml)" in text

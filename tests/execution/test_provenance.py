@@ -6,9 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from c2f_spec.cli.launch import launched
 from c2f_spec.errors import Denied
-from c2f_spec.execution.provenance import changed_files, read_origin, refuse_unpublished, with_patch
+from c2f_spec.execution.provenance import (
+    changed_files,
+    read_origin,
+    refuse_unpublished,
+    save_origin,
+    with_origin,
+    with_patch,
+)
 from c2f_spec.plan.compile import compile_plan, load_environment
 from c2f_spec.plan.plan_file import from_json, to_json
 from c2f_spec.spec.environment import LocalEnvironment
@@ -114,6 +120,12 @@ def test_secrets_of_the_command_line_are_not_recorded(tree, monkeypatch):
 def planned(environment=HERE):
     loaded = load_spec(REPOSITORY / "specs" / "smoke.yaml")
     return compile_plan([loaded], {}, environment, "here")
+
+
+def launched(plan, store, tree, *, allow_dirty):
+    plan, origin, patch = with_origin(plan, tree, ["apply"], allow_dirty=allow_dirty)
+    save_origin(store, origin, patch)
+    return plan
 
 
 def test_a_launch_writes_its_tree_down_and_a_dirty_one_is_another_plan(tree, tmp_path):

@@ -12,7 +12,7 @@ from tests.gpu_smoke.stages import variant
 from tests.gpu_smoke.table import Row, judged
 
 if TYPE_CHECKING:
-    from c2f_spec.cli.workspace import Work
+    from c2f_spec.cli.workspace import Workspace
 
 LOW = 1.3
 """So far below what is measured an estimate may lie (METHOD 8.4: up to 30 %)."""
@@ -21,13 +21,13 @@ PASSES = {"full": 8, "lora": 6}
 USUAL = Coefficients()
 
 
-def against_estimates(work: Work, place: Place) -> list[Row]:
+def against_estimates(work: Workspace, place: Place) -> list[Row]:
     rows = []
     for stage in work.plan.stages:
         if stage.kind not in ("sft", "grpo"):
             continue
         what = f"{stage.kind} {variant(work, stage)}: memory and time"
-        record = records.read_record(work.objects, stage.kind, stage.key)
+        record = records.read_record(work.store, stage.kind, stage.key)
         told = (record.provenance if record else {}).get("measured", {})
         peak = told.get("peak_gpu_bytes")
         if not place.gpus or peak is None:
@@ -42,7 +42,7 @@ def against_estimates(work: Work, place: Place) -> list[Row]:
     return rows
 
 
-def coefficients(work: Work, place: Place) -> Row:
+def coefficients(work: Workspace, place: Place) -> Row:
     """Write an environment with what was measured; its name is what specs would say."""
     what = "coefficients in the environment"
     if not place.gpus:
@@ -51,7 +51,7 @@ def coefficients(work: Work, place: Place) -> Row:
     size = size_of(work.loaded[0].experiment.student.model)
     assert size is not None
     for stage in work.plan.stages:
-        record = records.read_record(work.objects, stage.kind, stage.key)
+        record = records.read_record(work.store, stage.kind, stage.key)
         told = (record.provenance if record else {}).get("measured", {})
         how = variant(work, stage)
         if stage.kind == "sft" and how == "lora" and told.get("tokens_per_second"):

@@ -6,10 +6,10 @@ import shutil
 import subprocess
 import sys
 from argparse import Namespace
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from c2f_spec.cli.workspace import Work, annotated, open_work
+from c2f_spec.cli.workspace import Workspace, annotate_plan, compile_work
 
 ROOT = Path(__file__).parent.parent.parent
 SPECS = {True: "specs/gpu_smoke.yaml", False: "specs/gpu_smoke_transformers.yaml"}
@@ -51,13 +51,13 @@ class Place:
     def command(self, *argv: str) -> list[str]:
         return [sys.executable, "-m", "c2f_spec", *argv]
 
-    def work(self) -> Work:
+    def work(self) -> Workspace:
         """The plan as the store stands."""
         call = Namespace(
             specs=[self.spec], settings=self.settings, on=NAME, environments=".c2f/smoke", offline=False
         )
-        work = open_work(call)
-        return Work(work.loaded, annotated(work), work.objects, work.target, work.tracking)
+        work = compile_work(call)
+        return replace(work, plan=annotate_plan(work))
 
 
 def here(gpus: int, *, vllm: bool) -> Place:

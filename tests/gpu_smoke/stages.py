@@ -14,7 +14,7 @@ from tests.gpu_smoke.place import ROOT, Place
 from tests.gpu_smoke.table import Row, judged
 
 if TYPE_CHECKING:
-    from c2f_spec.cli.workspace import Work
+    from c2f_spec.cli.workspace import Workspace
     from c2f_spec.plan.model import Stage
 
 ENDED = {"distil": "chains", "sft": "steps", "grpo": "steps", "evaluate": "clips"}
@@ -24,12 +24,12 @@ RESTORED = r"restored (\d+) tensors of the model, all that are trained"
 TOLD = ("chains", "kept", "steps", "loss", "grad_norm", "reward", "clips", "well_formed", "ended")
 
 
-def variant(work: Work, stage: Stage) -> str:
+def variant(work: Workspace, stage: Stage) -> str:
     names = [v.name.rpartition("-")[2] for v in work.plan.variants if stage.key in v.stages]
     return names[0] if len(names) == 1 else ""
 
 
-def ran(work: Work, place: Place) -> list[Row]:
+def ran(work: Workspace, place: Place) -> list[Row]:
     """One row a stage that runs a model."""
     rows = []
     for stage in work.plan.stages:
@@ -44,8 +44,8 @@ def ran(work: Work, place: Place) -> list[Row]:
     return rows
 
 
-def _row(what: str, stage: Stage, work: Work, place: Place, *, needs_vllm: bool) -> Row:
-    record = records.read_record(work.objects, stage.kind, stage.key)
+def _row(what: str, stage: Stage, work: Workspace, place: Place, *, needs_vllm: bool) -> Row:
+    record = records.read_record(work.store, stage.kind, stage.key)
     if record is None:
         return Row(what, "fail", f"{stage.name} has no record: c2f-spec logs names why")
     done = record.summary
@@ -61,7 +61,7 @@ def _row(what: str, stage: Stage, work: Work, place: Place, *, needs_vllm: bool)
     return judged(what, good, numbers)
 
 
-def resumed(work: Work, place: Place, killed: str | None) -> list[Row]:
+def resumed(work: Workspace, place: Place, killed: str | None) -> list[Row]:
     """The training that was killed went on, with every tensor that is trained."""
     if killed is None:
         return [Row("kill and resume", "fail", "no training ran long enough to be killed")]
@@ -88,17 +88,17 @@ def resumed(work: Work, place: Place, killed: str | None) -> list[Row]:
     ]
 
 
-def of_model(work: Work, place: Place) -> list[Row]:
+def of_model(work: Workspace, place: Place) -> list[Row]:
     """The student by itself: hints under its tokenizer, gradients from sound and frames."""
     experiment = work.loaded[0].experiment
     prepare = next(s for s in work.plan.stages if s.kind == "prepare")
-    record = records.read_record(work.objects, "prepare", prepare.key)
+    record = records.read_record(work.store, "prepare", prepare.key)
     student = experiment.student
     name = f"{student.model}@{student.revision}"
     digest = work.plan.lock["models"][name]
     argv = [
         sys.executable, "-m", "tests.gpu_smoke.model", student.model_dump_json(), experiment.media.model_dump_json(),
-        str(records.fetch_model(work.objects, name, digest)), str(records.fetch(work.objects, record)),
+        str(records.fetch_model(work.store, name, digest)), str(records.fetch(work.store, record)),
     ]  # fmt: skip
     child = subprocess.run(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if child.returncode:

@@ -8,7 +8,7 @@ import pytest
 
 from c2f_spec.diagnostics.diagnostic import SpecErrors
 from c2f_spec.language.lock_file import UNPINNED, Acceptance, Lock, read_lock, write_pins
-from c2f_spec.plan.compile import compile_plan, load_environment, pin_warnings
+from c2f_spec.plan.compile import compile_plan, load_environment, unpinned_places
 from c2f_spec.plan.pins import Need, images_of, staged_copies
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.store.open import open_store
@@ -141,22 +141,24 @@ def planned(tmp_path, staged, environment, lock=""):
     (tmp_path / "bare.yaml").write_text(SPEC)
     (tmp_path / "c2f.lock").write_text(f"c2f: v1\n{lock}")
     loaded = load_spec(tmp_path / "bare.yaml")
-    warned = [d.code for d in pin_warnings([loaded], staged, environment)]
-    return compile_plan([loaded], staged, environment, "here"), warned
+    unpinned = [(need.name, place.line) for need, place in unpinned_places([loaded])]
+    return compile_plan([loaded], staged, environment, "here"), unpinned
 
 
 def test_on_a_cluster_every_name_is_pinned(tmp_path):
     with pytest.raises(SpecErrors) as caught:
         planned(tmp_path, {"ch-sims": [A]}, CLUSTER)
     assert [(d.code, d.place.line) for d in caught.value.diagnostics] == [("C2F411", 3), ("C2F411", 4)]
-    plan, warned = planned(tmp_path, {}, CLUSTER, f"datasets: {{ch-sims: {A}}}\nmodels:\n  {STUDENT}: {B}\n")
-    assert warned == []
+    plan, unpinned = planned(
+        tmp_path, {}, CLUSTER, f"datasets: {{ch-sims: {A}}}\nmodels:\n  {STUDENT}: {B}\n"
+    )
+    assert unpinned == []
     assert plan.lock == {"datasets": {"ch-sims": A}, "models": {STUDENT: B}}
 
 
-def test_here_the_one_staged_copy_is_taken_with_a_warning(tmp_path):
-    plan, warned = planned(tmp_path, {"ch-sims": [A], STUDENT: [B]}, HERE)
-    assert warned == ["C2F418", "C2F418"]
+def test_here_the_one_staged_copy_of_a_name_without_a_pin_is_taken(tmp_path):
+    plan, unpinned = planned(tmp_path, {"ch-sims": [A], STUDENT: [B]}, HERE)
+    assert unpinned == [("ch-sims", 3), (STUDENT, 4)]
     assert [s.preimage.get("data", s.preimage.get("models")) for s in plan.stages] == [
         {"name": "ch-sims", "digest": A}, {STUDENT: B},
     ]  # fmt: skip
@@ -169,9 +171,9 @@ def test_here_no_copy_or_two_are_an_error(staged, code, tmp_path):
     assert [d.code for d in caught.value.diagnostics] == [code]
 
 
-def test_offline_a_name_without_a_pin_is_a_warning_and_makes_keys_that_no_pin_makes(tmp_path):
-    plan, warned = planned(tmp_path, None, CLUSTER)
-    assert warned == ["C2F417", "C2F417"]
+def test_offline_a_name_without_a_pin_makes_keys_that_no_pin_makes(tmp_path):
+    plan, unpinned = planned(tmp_path, None, CLUSTER)
+    assert unpinned == [("ch-sims", 3), (STUDENT, 4)]
     assert plan.lock == {"datasets": {"ch-sims": UNPINNED}, "models": {STUDENT: UNPINNED}}
     later, _ = planned(tmp_path, {"ch-sims": [A], STUDENT: [B]}, HERE)
     assert {s.key for s in plan.stages}.isdisjoint(s.key for s in later.stages)
@@ -233,8 +235,8 @@ def test_check_names_what_a_cluster_would_refuse_and_reads_no_store(somewhere):
     done = lock(somewhere, "--check")
     assert done.returncode == 4, done.stderr
     assert done.stdout.splitlines() == [
-        "specs/c2f.lock: data set `ch-sims` is not pinned, as a800 needs (specs/bare.yaml)",
-        f"specs/c2f.lock: model `{STUDENT}` is not pinned, as a800 needs (specs/bare.yaml)",
+        "specs/c2f.lock: data set `ch-sims` is not pinned, as a800 requires (specs/bare.yaml)",
+        f"specs/c2f.lock: model `{STUDENT}` is not pinned, as a800 requires (specs/bare.yaml)",
     ]
     here = lock(somewhere, "--check", "--on", "here")
     assert (here.returncode, here.stderr.count("warning:")) == (0, 2)
@@ -284,5 +286,10 @@ def test_a_plan_for_a_cluster_is_shown_offline_and_names_what_is_not_pinned(some
     env = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(command, cwd=somewhere, env=env, capture_output=True, text=True, check=True)
     assert "keys of what needs them will change: ch-sims, Qwen/Qwen2.5-Omni-7B" in done.stdout
-    assert done.stderr.count("[C2F417]") == 2
+    assert done.stderr.splitlines() == [
+        "warning: 2 names are not pinned in c2f.lock: the keys of what needs them will change [C2F417]",
+        "  specs/bare.yaml:3  data set `ch-sims`",
+        f"  specs/bare.yaml:4  model `{STUDENT}`",
+        "  hint: run `c2f-spec lock specs/bare.yaml` to pin what is staged",
+    ]
     assert sorted(p.name for p in somewhere.iterdir()) == [".git", "k8s", "specs"]

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from c2f_spec.cli.main import main
-from c2f_spec.cli.plan_output import as_markdown
-from c2f_spec.cli.policy_check import lines
+from c2f_spec.cli.plan_output import as_markdown, describe_decisions
 from c2f_spec.diagnostics.diagnostic import SpecErrors
 from c2f_spec.errors import InvalidSpec
 from c2f_spec.plan.compile import load_environment, load_variants
@@ -87,7 +86,7 @@ def test_rules_that_are_kept_are_told_as_kept(tmp_path, paper, rules):
     found = verdicts(tmp_path, rules, paper)
     assert found
     assert {v.outcome for v in found} == {"kept"}
-    assert lines(found) == [f"policy: {len(found)} kept of {len(found)} rules"]
+    assert describe_decisions(found) == [f"policy: {len(found)} kept of {len(found)} rules"]
 
 
 def test_every_level_holds_and_none_allows_what_one_above_does_not(tmp_path, paper):
@@ -102,7 +101,7 @@ def test_every_level_holds_and_none_allows_what_one_above_does_not(tmp_path, pap
 def test_budgets_are_not_checked_where_the_ledger_was_not_asked(tmp_path, paper):
     found = verdicts(tmp_path, "limits: {user: {month: 1}}", paper, spent=None)
     assert [(v.outcome, v.rule) for v in found] == [("unchecked", "limits.user.month")]
-    assert lines(found)[0].startswith("not checked: ")
+    assert describe_decisions(found)[0].startswith("not checked: ")
 
 
 @pytest.mark.parametrize(

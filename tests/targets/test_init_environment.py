@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from c2f_spec.cli.init import text
+from c2f_spec.cli.init import render_environment
 from c2f_spec.language.document import load_document
 from c2f_spec.language.parse import parse_environment
 from c2f_spec.targets.kubernetes.client import Client
@@ -51,7 +51,7 @@ def client(fake):
 
 def test_an_a800_cluster(api, golden):
     survey = build_environment(discover(client(api)))
-    written = text(survey, "mine")
+    written = render_environment(survey, "mine")
     golden("init_environment.yaml", written)
     assert "canary" not in written
     made = parse_environment(load_document(written.encode(), "mine.yaml"))
@@ -69,7 +69,7 @@ def test_an_a800_cluster(api, golden):
 def test_who_may_see_nothing_gets_questions(api):
     api.fault = lambda asked: Fault(status=403) if asked.path != "/version" else None
     survey = build_environment(discover(client(api)))
-    parse_environment(load_document(text(survey, "mine").encode(), "mine.yaml"))
+    parse_environment(load_document(render_environment(survey, "mine").encode(), "mine.yaml"))
     assert set(survey.questions) == {"store", "secrets", "image", "scheduler", "pools"}
 
 
