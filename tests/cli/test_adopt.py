@@ -160,7 +160,7 @@ def test_adopted_chains_go_through_our_filters(c2f, repository, spec, tmp_path):
     leak = tmp_path / "leak.jsonl"
     leak.write_text(json.dumps({"id": "test-1", "text": "x"}))
     assert "would leak" in c2f(*call[:4], leak, *call[5:], check=64).stderr
-    assert c2f(*call).stderr.count("nobody looked") == 0
+    assert c2f(*call).stderr.count("are not checked") == 0
     done = c2f("apply", "specs/tiny.yaml", *PLACE)
     assert "in 12, kept" in done.stdout
     (funnel,) = store.glob("work/filter/*/attempts/*/funnel.json")
@@ -172,12 +172,12 @@ def test_adopted_chains_go_through_our_filters(c2f, repository, spec, tmp_path):
 @pytest.mark.parametrize(
     ("break_", "says"),
     [
-        (lambda f: (f / "config.json").unlink(), "lacks config.json"),
+        (lambda f: (f / "config.json").unlink(), "missing config.json"),
         (lambda f: (f / "pytorch_model.bin").write_bytes(b""), "runs code when it is read"),
         (lambda f: (f / "adapter_config.json").write_text("{}"), "merge them"),
         (lambda f: tensors(f / "model.safetensors", cut=3), "should have"),
         (lambda f: (f / "model.safetensors").write_bytes(b"short"), "holds no tensors"),
-        (lambda f: (f / "model.safetensors").unlink(), "lacks *.safetensors"),
+        (lambda f: (f / "model.safetensors").unlink(), "missing *.safetensors"),
     ],
 )
 def test_what_is_no_whole_model_is_refused(break_, says, checkpoint):
@@ -191,7 +191,7 @@ def test_what_is_no_whole_model_is_refused(break_, says, checkpoint):
     [
         ("not json", ":2: not JSON"),
         ('{"id": 1}', ":2: not a chain"),
-        ('{"id": "a", "text": "x"}', ":2: a second chain"),
+        ('{"id": "a", "text": "x"}', ":2: duplicate id `a`"),
     ],
 )
 def test_a_line_that_is_no_chain_is_named(line, says, tmp_path):

@@ -11,7 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.cli.completion import GIVEN, bash, explained, fish, paths, settings, verbs, zsh
+from c2f_spec.cli.completion import (
+    PLAN_OPTIONS,
+    bash,
+    collect_commands,
+    explained,
+    field_paths,
+    field_settings,
+    fish,
+    zsh,
+)
 
 SHELLS = {"bash": bash, "zsh": zsh, "fish": fish}
 REPOSITORY = Path(__file__).parents[2]
@@ -27,7 +36,7 @@ sweep:
 
 @pytest.fixture
 def folder(tmp_path):
-    """A repository, with the scripts and a `c2f-spec` for them to ask."""
+    """A repository, with the scripts and a `c2f-spec` for them to call."""
     (tmp_path / "specs").mkdir()
     shutil.copy(REPOSITORY / "specs" / "demo.yaml", tmp_path / "specs")
     shutil.copy(REPOSITORY / "specs" / "c2f.lock", tmp_path / "specs")
@@ -39,7 +48,7 @@ def folder(tmp_path):
     program.write_text(f'#!/bin/sh\nPYTHONPATH={REPOSITORY} exec {sys.executable} -m c2f_spec "$@"\n')
     program.chmod(0o755)
     for name, make in SHELLS.items():
-        (tmp_path / f"c2f.{name}").write_text(make(verbs()))
+        (tmp_path / f"c2f.{name}").write_text(make(collect_commands()))
     return tmp_path
 
 
@@ -192,17 +201,20 @@ def test_names_from_files_are_not_run(swept):
 
 def test_words_need_no_quotes():
     """They stand in quoted lists of all three shells, which bash expands once more."""
-    assert [w for w in explained() + settings() if not re.fullmatch(r"[\w.=-]+", w)] == []
-    assert {s.partition("=")[0] for s in settings()} <= set(paths())
+    assert [w for w in explained() + field_settings() if not re.fullmatch(r"[\w.=-]+", w)] == []
+    assert {s.partition("=")[0] for s in field_settings()} <= set(field_paths())
 
 
 def test_what_is_handed_on_is_an_option_of_plan():
-    assert set(GIVEN) <= {option for verb in verbs() if verb.path == "plan" for option in verb.options}
+    assert set(PLAN_OPTIONS) <= {
+        o for command in collect_commands() if command.path == "plan" for o in command.options
+    }
 
 
 def test_every_verb_is_known_to_every_shell(folder):
-    names = {verb.path.split()[-1] for verb in verbs() if verb.path}
+    names = {command.path.split()[-1] for command in collect_commands() if command.path}
     assert {"validate", "explain", "init", "apply", "data", "add"} <= names
+    assert "driver" not in names, "only machines call it"
     for shell in SHELLS:
         script = (folder / f"c2f.{shell}").read_text()
         assert all(name in script for name in names)

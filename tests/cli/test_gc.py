@@ -180,7 +180,7 @@ def test_yes_removes_now_and_a_spec_that_does_not_compile_stops_it(c2f, branches
     text = tiny_spec.read_text()
     tiny_spec.write_text(text.replace("student: tiny", "student: tinny"))
     refused = c2f("gc", "--delete", "--yes", check=3)
-    assert "what it reaches is not known" in refused.stderr
+    assert "what it needs is not known" in refused.stderr
     tiny_spec.write_text(text)
     assert "removed prepare" in c2f("gc", "--delete", "--yes").stderr
     assert c2f("gc").stdout == "no garbage\n"
@@ -228,5 +228,5 @@ def test_a_report_without_readable_data_is_named_and_keeps_the_plans_of_its_name
     saved = {**to_json(plans["report"]), "name": "old"}
     store.create("plans/old/plan.json", json.dumps(saved).encode())
     done = c2f("gc", "-o", "json")
-    assert "the stages of the saved plans with its name stay" in done.stderr
+    assert "the stages of saved plans with its name stay" in done.stderr
     assert not keys & stages_named(done)

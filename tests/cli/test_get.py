@@ -37,7 +37,7 @@ def test_copies_are_whole_and_nothing_is_written_over(repository, prepared, caps
     }
 
     assert main(["get", "specs/tiny.yaml", "prepare", "--to", "mine"]) == 0
-    assert capsys.readouterr().out.endswith(": there before\n")
+    assert capsys.readouterr().out.endswith(": unchanged\n")
 
     (folder / "manifest.jsonl").write_text("mine")
     assert main(["get", "specs/tiny.yaml", "prepare", "--to", "mine"]) == 64

@@ -280,7 +280,7 @@ def test_a_driver_starts_from_what_came_along(here, tmp_path):
     for name, text in yaml.safe_load((folder / "bundle.yaml").read_text())["binaryData"].items():
         (mounted / name).write_bytes(base64.b64decode(text))
     call = ["--store", str(store), "--code", bundle("driver").digest, "--bundle", str(mounted)]
-    assert "c2f-spec" in boot(tmp_path, *call, "c2f_spec", "version")
+    assert "c2f-spec" in boot(tmp_path, *call, "c2f_spec", "--version")
     plan = json.loads((tmp_path / "scratch" / "bundle" / "plan.json").read_text())
     assert plan["name"] == "smoke"
     assert (tmp_path / "scratch" / "bundle" / f"{bundle('stage').digest}.zip").is_file()

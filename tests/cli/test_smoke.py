@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY
 @pytest.fixture
 def applied(c2f, repository):
     shutil.copy(REPOSITORY / "specs" / "smoke.yaml", repository / "specs")
-    return c2f("apply", "specs/smoke.yaml", "--on", "local")
+    return c2f.process("apply", "specs/smoke.yaml", "--on", "local")
 
 
 def test_from_ratings_to_report_and_again(c2f, repository, applied):
@@ -48,10 +48,10 @@ def test_from_ratings_to_report_and_again(c2f, repository, applied):
     assert runs == 9, "each stage, and the report"
     assert losses > 0
 
-    again = c2f("apply", "specs/smoke.yaml")
+    again = c2f.process("apply", "specs/smoke.yaml")
     assert again.stdout.splitlines()[0] == "nothing to do: all 8 stages of smoke are done"
     assert again.stderr.count("warning") == 1
-    assert "is not pinned in c2f.lock; the one staged copy" in again.stderr
+    assert "1 name is not pinned in c2f.lock: the one staged copy is taken [C2F418]" in again.stderr
 
     told = c2f("export", "specs/smoke.yaml", "student", "--chains").stdout
     grpo = next(s for s in plan["stages"] if s["kind"] == "grpo")

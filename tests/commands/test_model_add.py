@@ -215,7 +215,7 @@ def test_the_verb_pins_what_it_staged_and_refuses_a_copy_of_other_files(place, c
         "pinned in specs/c2f.lock",
     ]
     assert c2f([*ADD, "hf"]) == 0  # asks nobody
-    assert capsys.readouterr().out == f"{STUDENT}: staged before, digest {digest[:10]}\n"
+    assert capsys.readouterr().out == f"{STUDENT}: already staged, digest {digest[:10]}\n"
     (given / "merges.txt").write_bytes(b"of another")
     assert c2f([*ADD, str(given)]) == 4
     printed = capsys.readouterr().out.splitlines()
@@ -226,9 +226,9 @@ def test_the_verb_pins_what_it_staged_and_refuses_a_copy_of_other_files(place, c
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([*ADD[:4], "main", "--from", "hf"], "is no commit"),
-        (["model", "add", "../x", *ADD[3:], "hf"], "is no repository"),
-        ([*ADD, "folder", "--at", "master"], "leave it out with a folder"),
+        ([*ADD[:4], "main", "--from", "hf"], "is not a full commit hash"),
+        (["model", "add", "../x", *ADD[3:], "hf"], "is not a repository"),
+        ([*ADD, "folder", "--at", "master"], "remove it: --from is a folder"),
     ],
 )
 def test_the_verb_wants_a_repository_and_a_commit(argv, message, place, capsys):

@@ -250,7 +250,7 @@ def test_a_disk_that_is_full_is_told_and_nothing_is_left_of_the_copy(tmp_path, c
 def test_terms_are_accepted_by_name(c2f, tmp_path):
     folder = copy(tmp_path / "copy")
     refused = c2f("data", "add", "ch-sims", "--from", str(folder), check=64)
-    assert "under terms of their own" in refused.stderr
+    assert "under terms that its authors ask you to accept" in refused.stderr
     assert "--accept-terms" in refused.stderr
     assert "ch-sims: 4 rows" in c2f("data", "add", "ch-sims", "--from", str(folder), "--accept-terms").stdout
 

@@ -319,7 +319,7 @@ def test_a_huge_blob_is_refused_and_not_read(repo, told):
         (("diff", "HEAD~1..HEAD", "--", "nowhere"), "git rev-parse"),
         (("diff", "HEAD..HEAD", "--", "nowhere"), "no specs in nowhere"),
         (("diff", "specs/base.yaml", "HEAD"), "`diff` takes one spec, two specs, or revisions"),
-        (("diff", "specs/base.yaml"), "nothing of specs/base.yaml ran in"),
+        (("diff", "specs/base.yaml"), "no plan of specs/base.yaml found in"),
     ],
 )
 def test_wrong_calls_are_told(repo, told, argv, says):

@@ -161,5 +161,5 @@ def test_apply_of_a_plan_runs_it_or_says_what_moved(repository, tiny_spec, capsy
     assert "filter the chains: filters.score_tolerance none -> {}" in text
     assert called("apply", "plan.json", "--set", "seed=1")[0] == 64
     tiny_spec.unlink()
-    assert "plan.json is of specs/tiny.yaml, not in" in called("apply", "plan.json")[1]
+    assert "plan.json: specs not found in" in called("apply", "plan.json")[1]
     assert called("apply", "none.json")[0] == 5

@@ -117,6 +117,6 @@ def test_the_verb_writes_once(c2f, api, repository):
     assert "next: c2f-spec doctor mine" in done.stdout
     assert "namespace: team" in (repository / "k8s" / "environments" / "mine.yaml").read_text()
     assert "is not overwritten" in c2f("init", "environment", "k8s/environments/mine.yaml", check=64).stderr
-    assert "no file is named" in c2f("init", "environment", check=64).stderr
+    assert "missing file" in c2f("init", "environment", check=64).stderr
     assert "one file" in c2f("init", "a.yaml", "b.yaml", check=64).stderr
     assert "is not the name" in c2f("init", "environment", "mine", check=64).stderr
