@@ -35,7 +35,7 @@ class Probe:
     lacks: tuple[str, ...] = ()
     """Which of "video" and "audio" it lacks; the prompt tells the model so."""
     problem: str = ""
-    """Why the file cannot be used; empty for a file with video or audio of some length."""
+    """Why the file cannot be used, without its path; empty for a file with video or audio of some length."""
 
 
 FORMATS_WITH_DURATION = ("mp4", "matroska")
@@ -57,7 +57,7 @@ def probe(path: Path) -> Probe:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             lacks = tuple(kind for kind in ("video", "audio") if not _decodes(container, kind))
     except (av.FFmpegError, OSError, ValueError) as error:
-        return Probe(0.0, problem=f"it cannot be decoded: {str(error).strip() or type(error).__name__}")
+        return Probe(0.0, problem=_reason(error))
     if end < MIN_DURATION_SHARE * stated:
         return Probe(0.0, lacks, f"truncated: {end:.1f} of {stated:.1f} s can be read")
     if len(lacks) == 2:
@@ -210,13 +210,18 @@ def audio(path: Path) -> NDArray[np.float32]:
     return np.ascontiguousarray(samples, dtype=np.float32)
 
 
+def _reason(error: Exception) -> str:
+    """Return the last line of an error, without the number and the path that FFmpeg puts around its own."""
+    text = getattr(error, "strerror", None) or str(error).strip()
+    return text.splitlines()[-1] if text else type(error).__name__
+
+
 def _undecodable(path: Path, what: str, error: Exception, media: Media | None = None) -> InvalidData:
     if not path.is_file():
         return InvalidData(f"file not found: {path}", hint="run the stage `prepare` of this data set again")
-    reason = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
     others = [name for name in DECODERS if media is not None and name != media.decoder]
     instead = f", or try `media.decoder: {others[0]}`, whose frames differ" if others else ""
     return InvalidData(
-        f"the {what} of {path} cannot be decoded: {reason}",
+        f"the {what} of {path} cannot be decoded: {_reason(error)}",
         hint=f"replace the file by one that `ffmpeg -i` reads, and stage the data set again{instead}",
     )

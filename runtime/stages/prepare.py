@@ -100,7 +100,7 @@ def _copy(reader: str, name: str, data: Path, out: Path, row: Row) -> Media:
     probed = probe(source)
     if probed.problem:
         raise InvalidData(
-            f"the clip `{row.id}` cannot be decoded: {source}: {probed.problem}",
+            f"the clip `{row.id}` cannot be decoded: {probed.problem} ({source})",
             hint=f"`c2f-spec data check {name} --from DIR` lists every such clip",
         )
     media = str(PurePosixPath("clips", row.source[0], source.name))

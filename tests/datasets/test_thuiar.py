@@ -219,9 +219,12 @@ def test_a_clip_without_sound_is_prepared_as_one_and_one_that_nothing_comes_out_
     assert summary["without"] == {"audio": 1}
     lacking = {clip.id: clip.lacks for clip in read_manifest(out) if clip.lacks}
     assert lacking == {"12345$_$0003": ("audio",)}
-    (folder / "Raw" / "12345" / "0003.mp4").write_text("no film")
-    with pytest.raises(InvalidData, match=r"`12345\$_\$0003` cannot be used: .*: it cannot be decoded"):
+    bad = folder / "Raw" / "12345" / "0003.mp4"
+    bad.write_text("no film")
+    with pytest.raises(InvalidData) as refused:
         prepared(tmp_path / "bad", folder)
+    reason = f"Invalid data found when processing input ({bad})"
+    assert refused.value.message == f"the clip `12345$_$0003` cannot be decoded: {reason}"
 
 
 def test_adding_takes_the_table_and_its_clips_and_no_more(tmp_path, capsys):
