@@ -49,7 +49,12 @@ def code_digest(content: bytes) -> str:
     The tree is serialised by `_plain`: `ast.dump` differs between versions of Python, and the laptop that plans and
     the image that runs need not have the same. Raises `SyntaxError`.
     """
-    return hashlib.sha256(repr(_plain(ast.parse(content))).encode()).hexdigest()[:16]
+    return tree_digest(ast.parse(content))
+
+
+def tree_digest(tree: ast.Module) -> str:
+    """Return the digest of a syntax tree, as `code_digest` has it for a file."""
+    return hashlib.sha256(repr(_plain(tree)).encode()).hexdigest()[:16]
 
 
 def _plain(node: Any) -> Any:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import c2f_spec
-from c2f_spec.plan.keys import Given, build
+from c2f_spec.plan.keys import ExperimentSource, build_plan
 from c2f_spec.plan.plan_file import to_json
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.handoff import FileEntry, Input, Record, StageFile
@@ -30,7 +30,9 @@ def write(folder: Path) -> None:
     """plan.json, stage.json and record.json of the smoke spec, made up where only a run could tell."""
     loaded = load_spec(SPEC)
     here = LocalEnvironment(c2f="v1", kind="local", store=".c2f/store", demo=True)
-    plan = build([Given(loaded.experiment, loaded.source, "specs/smoke.yaml", PINS)], PINS, here, "local")
+    plan = build_plan(
+        [ExperimentSource(loaded.experiment, loaded.source, "specs/smoke.yaml", PINS)], PINS, here, "local"
+    )
     stages = tuple(replace(s, action="run", reason="never run") for s in plan.stages)
     plan = replace(plan, stages=stages, asked=Asked(specs=("specs/smoke.yaml",)), _by_key={})
     grpo = next(s for s in plan.stages if s.kind == "grpo")

@@ -10,7 +10,7 @@ from c2f_spec.diagnostics.diagnostic import SpecErrors
 from c2f_spec.diff.git import Revision
 from c2f_spec.errors import C2fError, UsageError
 from c2f_spec.files import DISK
-from c2f_spec.plan.code import HERE, Code
+from c2f_spec.plan.code import HERE, SourceTree
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Place:
     """The repository."""
     on: str | None = None
     environments: Path | None = None
-    code: Code = field(default_factory=lambda: HERE)
+    code: SourceTree = field(default_factory=lambda: HERE)
 
 
 @dataclass
@@ -63,7 +63,7 @@ def place_of(files: Files, name: str, root: Path, on: str | None, environments: 
         if isinstance(files, Revision)
         else own.is_dir()
     )
-    return Place(name, files, root, on, environments, Code(files, root) if there else HERE)
+    return Place(name, files, root, on, environments, SourceTree(files, root) if there else HERE)
 
 
 def specs_in(place: Place, paths: Sequence[str]) -> list[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from c2f_spec.files import Files
     from c2f_spec.language.checks import Problem
     from c2f_spec.language.lock_file import Lock
-    from c2f_spec.plan.code import Code
+    from c2f_spec.plan.code import SourceTree
     from c2f_spec.plan.model import Plan
     from c2f_spec.plan.pins import Need, Staged
     from c2f_spec.spec.environment import Environment
@@ -187,7 +187,7 @@ def compile_plan(
     environment: Environment,
     name: str,
     settings: Sequence[str] = (),
-    code: Code | None = None,
+    code: SourceTree | None = None,
 ) -> Plan:
     """The plan of several specs in one environment; `staged` are the digests of the copies in the store, if it was asked.
 
@@ -198,7 +198,7 @@ def compile_plan(
     from c2f_spec.plan.capacity import unfit
     from c2f_spec.plan.code import HERE
     from c2f_spec.plan.costs import with_costs
-    from c2f_spec.plan.keys import Given, build
+    from c2f_spec.plan.keys import ExperimentSource, build_plan
     from c2f_spec.plan.model_servers import engineless, unreadable, unserved
     from c2f_spec.plan.placement import misplaced
 
@@ -219,10 +219,11 @@ def compile_plan(
     refuse(loaded, lambda item: _severe(found[id(item)][1], "error"))
     accepted = {a.new: a.old for lock in locks.values() for a in lock.accept}
     sources = [
-        Given(item.experiment, item.source, item.document.text.path, found[id(item)][0]) for item in loaded
+        ExperimentSource(item.experiment, item.source, item.document.text.path, found[id(item)][0])
+        for item in loaded
     ]
     specs = list(dict.fromkeys(item.spec for item in loaded))
-    plan = build(sources, Pins(accepted=accepted), environment, name, specs, code or HERE)
+    plan = build_plan(sources, Pins(accepted=accepted), environment, name, specs, code or HERE)
     carried = _bundled(environment)
     stages = tuple(replace(stage, code=carried) for stage in plan.stages) if carried else plan.stages
     return with_costs(replace(plan, asked=_asked(loaded, settings), stages=stages, _by_key={}))

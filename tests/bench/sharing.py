@@ -11,7 +11,7 @@ from c2f_spec.cost.gpu_hours import total
 from c2f_spec.keys import content_key
 from c2f_spec.plan.compile import load_environment, load_variants
 from c2f_spec.plan.costs import cells_alone, rows_alone, saved, with_costs
-from c2f_spec.plan.keys import Given, build
+from c2f_spec.plan.keys import ExperimentSource, build_plan
 from c2f_spec.plan.pins import Pins
 from c2f_spec.spec.datasets import DATASETS
 
@@ -26,9 +26,9 @@ LEAST = 0.65
 def paper_plan() -> Plan:
     """On the shipped A800 cluster, with made-up digests of the data."""
     loaded = load_variants(ROOT / "specs" / "paper.yaml")
-    sources = [Given(item.experiment, item.source) for item in loaded]
+    sources = [ExperimentSource(item.experiment, item.source) for item in loaded]
     pins = Pins({name: content_key(name) for name in DATASETS})
-    return with_costs(build(sources, pins, load_environment("a800", ROOT, None), "a800"))
+    return with_costs(build_plan(sources, pins, load_environment("a800", ROOT, None), "a800"))
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from c2f_spec.errors import UsageError
 from c2f_spec.language.document import load_document
 from c2f_spec.language.lock_file import Adoption, Lock, parse_lock, read_lock, write_adoption
 from c2f_spec.plan.adopted import with_adopted
-from c2f_spec.plan.keys import Given, Pins, build
+from c2f_spec.plan.keys import ExperimentSource, Pins, build_plan
 from tests.conftest import REPOSITORY, TINY_SPEC, load_spec
 from tests.plan.test_plan import HERE_ENVIRONMENT, PINS
 from tests.support.faults import ENVIRONMENT
@@ -26,7 +26,7 @@ def planned(adopted=None, **settings):
     given = [f"{path}={value}" for path, value in settings.items()]
     experiment = load_spec(REPOSITORY / "specs" / "demo.yaml", given).experiment
     pins = Pins(PINS.datasets, adopted=adopted or {})
-    return build([Given(experiment, "", pins=pins)], PINS, HERE_ENVIRONMENT, "here")
+    return build_plan([ExperimentSource(experiment, "", pins=pins)], PINS, HERE_ENVIRONMENT, "here")
 
 
 def of(plan, label):

@@ -9,7 +9,7 @@ from markdown_it import MarkdownIt
 
 from c2f_spec.cli import comment_output, plan_output
 from c2f_spec.cli.plan_output import as_markdown, describe_counts
-from c2f_spec.plan.keys import Given, build
+from c2f_spec.plan.keys import ExperimentSource, build_plan
 from tests.conftest import load_spec
 from tests.plan.test_plan import HERE_ENVIRONMENT, PINS
 
@@ -19,7 +19,9 @@ SPECS = Path(__file__).parents[2] / "specs"
 @pytest.fixture(scope="module")
 def plan():
     sources = [load_spec(SPECS / "demo.yaml", [f"name=beta-{i}", f"grpo.beta=0.{i}"]) for i in (1, 2)]
-    made = build([Given(s.experiment, s.source) for s in sources], PINS, HERE_ENVIRONMENT, "here")
+    made = build_plan(
+        [ExperimentSource(s.experiment, s.source) for s in sources], PINS, HERE_ENVIRONMENT, "here"
+    )
     done = ("prepare", "distil", "filter", "sft")
     stages = (
         replace(s, action="reuse" if s.kind in done else "run", reason="" if s.kind in done else "never run")

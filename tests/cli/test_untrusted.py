@@ -170,9 +170,9 @@ def test_hostile_code_of_a_revision_is_read_and_refused(tmp_path, name):
     folder.mkdir(parents=True)
     (folder / "sft.py").write_bytes(HOSTILE_CODE[name].encode("utf-8", "surrogateescape"))
     script = (
-        "import sys, resource\nfrom pathlib import Path\nfrom c2f_spec.plan.code import Code\n"
+        "import sys, resource\nfrom pathlib import Path\nfrom c2f_spec.plan.code import SourceTree\n"
         "from c2f_spec.errors import InvalidSpec\n"
-        "try:\n    Code(root=Path(sys.argv[1])).of('sft', {})\nexcept InvalidSpec as error:\n    print(error.message[:200])\n"
+        "try:\n    SourceTree(root=Path(sys.argv[1])).digests('sft', {})\nexcept InvalidSpec as error:\n    print(error.message[:200])\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
     )
     done = subprocess.run(

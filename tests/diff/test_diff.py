@@ -231,10 +231,10 @@ def test_accepted_code_is_no_change(repo, told):
     commit()
     (repo / "runtime/stages/sft.py").write_text("x = 2\n")
     commit()
-    from c2f_spec.plan.code import Code
+    from c2f_spec.plan.code import SourceTree
 
-    new = Code(root=repo).of("sft", {})["runtime/stages/sft.py"]
-    old = Code(root=repo).of("grpo", {})["runtime/stages/grpo.py"]
+    new = SourceTree(root=repo).digests("sft", {})["runtime/stages/sft.py"]
+    old = SourceTree(root=repo).digests("grpo", {})["runtime/stages/grpo.py"]
     Path("specs/c2f.lock").write_text(
         LOCK + f"accept:\n  - {{old: {old}, new: {new}, by: mei, why: the same}}\n"
     )

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from c2f_spec.execution.run import run, save_plan
-from c2f_spec.plan.keys import Given, Pins, build
+from c2f_spec.plan.keys import ExperimentSource, Pins, build_plan
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.store.open import open_store
@@ -16,8 +16,8 @@ ENVIRONMENT = LocalEnvironment(c2f="v1", kind="local", store="store", demo=True)
 
 def plan_of(name: str):
     loaded = load_spec(Path(__file__).parents[2] / "specs" / f"{name}.yaml")
-    return build(
-        [Given(loaded.experiment, loaded.document.text.content)],
+    return build_plan(
+        [ExperimentSource(loaded.experiment, loaded.document.text.content)],
         Pins(dict.fromkeys(DATASETS, "0" * 64)),
         ENVIRONMENT,
         "here",

@@ -10,7 +10,7 @@ from c2f_spec.errors import InvalidData
 from c2f_spec.keys import content_key
 from c2f_spec.language.lock_file import read_lock
 from c2f_spec.metrics.imported_predictions import Imported, read_imported
-from c2f_spec.plan.keys import Given, Pins, build
+from c2f_spec.plan.keys import ExperimentSource, Pins, build_plan
 from c2f_spec.plan.pins import needs
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
@@ -32,7 +32,7 @@ def experiment(datasets=("icwsm2014-movie",), **evaluate):
 
 
 def stages(e):
-    plan = build([Given(e, "")], PINS, HERE, "here")
+    plan = build_plan([ExperimentSource(e, "")], PINS, HERE, "here")
     return {stage.label: stage for stage in plan.stages}
 
 

@@ -18,7 +18,7 @@ from c2f_spec.language.tree import Tree, locations, merge, tree_from
 from c2f_spec.language.variant_names import label
 from c2f_spec.language.yaml_writer import render_spec, value_origins
 from c2f_spec.plan.compile import load_variants, warnings_of
-from c2f_spec.plan.keys import Given, Pins, build
+from c2f_spec.plan.keys import ExperimentSource, Pins, build_plan
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.environment import LocalEnvironment
 from tests.conftest import load_spec
@@ -387,7 +387,9 @@ def not_a_container(variant, loc) -> bool:
 
 
 def plan_of(loaded):
-    return build([Given(i.experiment, i.source) for i in loaded], PINS, PLACE, "here", [loaded[0].spec])
+    return build_plan(
+        [ExperimentSource(i.experiment, i.source) for i in loaded], PINS, PLACE, "here", [loaded[0].spec]
+    )
 
 
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.yaml")), ids=lambda p: p.stem)
@@ -396,7 +398,10 @@ def test_a_printed_variant_has_the_same_keys(path):
     for item, variant in zip(loaded, plan_of(loaded).variants, strict=True):
         again, _ = parse(load_document(item.source.encode(), "printed.yaml"))
         assert again == item.experiment
-        assert build([Given(again, "")], PINS, PLACE, "here").variants[0].stages == variant.stages
+        assert (
+            build_plan([ExperimentSource(again, "")], PINS, PLACE, "here").variants[0].stages
+            == variant.stages
+        )
 
 
 ODD_KEYS_OUT = st.text(min_size=1, max_size=6).filter(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from c2f_spec.plan.explain import changes, told
-from c2f_spec.plan.keys import Given, Pins, build
+from c2f_spec.plan.keys import ExperimentSource, Pins, build_plan
 from c2f_spec.plan.reconcile import annotate
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
@@ -45,7 +45,7 @@ def objects(tmp_path):
 
 def plan_of(*settings, pins=PINS):
     loaded = load_spec(SPECS / "demo.yaml", settings)
-    return build([Given(loaded.experiment, loaded.source)], pins, HERE_ENVIRONMENT, "here")
+    return build_plan([ExperimentSource(loaded.experiment, loaded.source)], pins, HERE_ENVIRONMENT, "here")
 
 
 def finish(objects, plan, kinds=None):
@@ -151,7 +151,9 @@ def test_a_record_whose_files_are_gone_is_no_reuse(objects):
 def test_the_store_is_asked_once_a_kind_and_not_once_a_stage(objects):
     finish(objects, plan_of())
     sources = [load_spec(SPECS / "demo.yaml", [f"grpo.beta=0.{i}"]) for i in range(1, 9)]
-    plan = build([Given(s.experiment, s.source) for s in sources], PINS, HERE_ENVIRONMENT, "here")
+    plan = build_plan(
+        [ExperimentSource(s.experiment, s.source) for s in sources], PINS, HERE_ENVIRONMENT, "here"
+    )
     objects.requests.clear()
     annotate(plan, objects, lambda _: False)
     kinds = len({s.kind for s in plan.stages})

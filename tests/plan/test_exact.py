@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from c2f_spec.plan.compile import load_variants
-from c2f_spec.plan.keys import Given, build
+from c2f_spec.plan.keys import ExperimentSource, build_plan
 from tests.plan.test_plan import HERE_ENVIRONMENT, PINS
 
 SPECS = Path(__file__).parents[2] / "specs"
@@ -170,8 +170,10 @@ def folder(tmp_path, monkeypatch):
 
 
 def plan_of(spec: Path):
-    sources = [Given(item.experiment, item.source, str(spec), PINS) for item in load_variants(spec)]
-    return build(sources, PINS, HERE_ENVIRONMENT, "here")
+    sources = [
+        ExperimentSource(item.experiment, item.source, str(spec), PINS) for item in load_variants(spec)
+    ]
+    return build_plan(sources, PINS, HERE_ENVIRONMENT, "here")
 
 
 def token(stage) -> str:

@@ -8,7 +8,7 @@ from c2f_spec.errors import InvalidSpec
 from c2f_spec.language.document import load_document
 from c2f_spec.language.parse import parse
 from c2f_spec.plan.compile import load_environment
-from c2f_spec.plan.keys import Given, build
+from c2f_spec.plan.keys import ExperimentSource, build_plan
 from c2f_spec.plan.model_servers import engineless
 from c2f_spec.plan.placement import misplaced, placements
 from c2f_spec.spec.cluster import DefaultScheduler, KubernetesEnvironment, Kueue, Pool
@@ -172,12 +172,12 @@ def test_without_any_gpu_every_model_is_refused_and_the_demo_is_not():
 def test_variants_that_share_a_stage_must_place_it_alike():
     one, two = (experiment(f"resources: {{sft: {{gpus: {n}}}}}\n") for n in (2, 4))
     variants = [
-        Given(one.model_copy(update={"name": "one"}), ""),
-        Given(two.model_copy(update={"name": "two"}), ""),
+        ExperimentSource(one.model_copy(update={"name": "one"}), ""),
+        ExperimentSource(two.model_copy(update={"name": "two"}), ""),
     ]
     with pytest.raises(
         InvalidSpec, match="`one` and `two` share sft-.*, and place it with gpus 2 and 4"
     ) as caught:
-        build(variants, PINS, cluster(a800=8), "site")
+        build_plan(variants, PINS, cluster(a800=8), "site")
     assert caught.value.code == "C2F433"
-    assert len(build(variants[:1] * 2, PINS, cluster(a800=8), "site").stages) == 6
+    assert len(build_plan(variants[:1] * 2, PINS, cluster(a800=8), "site").stages) == 6

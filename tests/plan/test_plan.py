@@ -13,9 +13,9 @@ from c2f_spec.keys import canonical_json, content_key, flatten
 from c2f_spec.language.checks import check
 from c2f_spec.language.field_help import every_field, re_runs
 from c2f_spec.language.schema_errors import models_of_annotation
-from c2f_spec.plan.code import Code
+from c2f_spec.plan.code import SourceTree
 from c2f_spec.plan.compile import compile_plan, load_environment
-from c2f_spec.plan.keys import Given, Pins, build
+from c2f_spec.plan.keys import ExperimentSource, Pins, build_plan
 from c2f_spec.plan.pins import needed_datasets
 from c2f_spec.spec.base import DISCRIMINATORS, SpecModel
 from c2f_spec.spec.datasets import DATASETS
@@ -31,7 +31,7 @@ PINS = Pins({name: content_key(name) for name in DATASETS})
 
 
 def plan_of(experiment: Experiment):
-    return build([Given(experiment, "")], PINS, HERE_ENVIRONMENT, "here")
+    return build_plan([ExperimentSource(experiment, "")], PINS, HERE_ENVIRONMENT, "here")
 
 
 def mutations(experiment: Experiment):
@@ -200,19 +200,20 @@ def test_released_weights_are_evaluated_once_whatever_the_seed():
     sampled = direct.evaluate.model_copy(update={"decoding": Decoding(temperature=0.7)})
     for evaluate, evaluations in ((direct.evaluate, 1), (sampled, 2)):
         given = [
-            Given(direct.model_copy(update={"seed": s, "name": f"s{s}", "evaluate": evaluate}), "")
+            ExperimentSource(direct.model_copy(update={"seed": s, "name": f"s{s}", "evaluate": evaluate}), "")
             for s in (42, 43)
         ]
-        labels = [stage.label for stage in build(given, PINS, HERE_ENVIRONMENT, "here").stages]
+        labels = [stage.label for stage in build_plan(given, PINS, HERE_ENVIRONMENT, "here").stages]
         assert labels.count("evaluate base on ch-sims") == evaluations
 
 
 def test_seeds_share_everything_before_training():
     smoke = load_spec(SPECS[0].parent / "smoke.yaml").experiment
     sources = [
-        Given(smoke.model_copy(update={"seed": seed, "name": f"s{seed}"}), "") for seed in (42, 43, 44)
+        ExperimentSource(smoke.model_copy(update={"seed": seed, "name": f"s{seed}"}), "")
+        for seed in (42, 43, 44)
     ]
-    plan = build(sources, PINS, HERE_ENVIRONMENT, "here")
+    plan = build_plan(sources, PINS, HERE_ENVIRONMENT, "here")
     counts = {
         kind: sum(s.kind == kind for s in plan.stages)
         for kind in ("prepare", "distil", "filter", "sft", "grpo")
@@ -325,7 +326,7 @@ def digests(source_tree):
         if edit:
             path, text = edit
             path.write_text(text)
-        return Code(root=source_tree.parent).of("grpo", {"rewards": ("score",)})
+        return SourceTree(root=source_tree.parent).digests("grpo", {"rewards": ("score",)})
 
     return read
 
@@ -361,7 +362,13 @@ def test_accepted_code_keeps_the_keys_of_what_it_computes_the_same_as(source_tre
 
     def keyed(accepted=()):
         pins = Pins(PINS.datasets, accepted=dict(accepted))
-        plan = build([Given(smoke, "")], pins, HERE_ENVIRONMENT, "here", code=Code(root=source_tree.parent))
+        plan = build_plan(
+            [ExperimentSource(smoke, "")],
+            pins,
+            HERE_ENVIRONMENT,
+            "here",
+            code=SourceTree(root=source_tree.parent),
+        )
         return plan, next(s for s in plan.stages if s.kind == "grpo")
 
     _, before = keyed()

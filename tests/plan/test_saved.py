@@ -8,7 +8,7 @@ import pytest
 
 from c2f_spec.cli.main import main
 from c2f_spec.errors import StalePlan
-from c2f_spec.plan.keys import Given, build
+from c2f_spec.plan.keys import ExperimentSource, build_plan
 from c2f_spec.plan.plan_file import from_json, moved, to_json
 from c2f_spec.store.open import open_store
 from tests.conftest import load_spec
@@ -21,7 +21,12 @@ SPECS = Path(__file__).parents[2] / "specs"
 @pytest.fixture(scope="module")
 def plan():
     loaded = load_spec(SPECS / "demo.yaml")
-    made = build([Given(loaded.experiment, loaded.source, "specs/demo.yaml")], PINS, HERE_ENVIRONMENT, "here")
+    made = build_plan(
+        [ExperimentSource(loaded.experiment, loaded.source, "specs/demo.yaml")],
+        PINS,
+        HERE_ENVIRONMENT,
+        "here",
+    )
     stages = tuple(replace(s, action="run", reason="never run", code="c" * 64) for s in made.stages)
     return replace(made, stages=stages, _by_key={})
 
@@ -106,7 +111,7 @@ def test_nothing_runs_that_its_reviewer_did_not_see_run(plan, then, now, stale):
 
 def test_another_digest_is_told_by_what_is_in_it(plan):
     loaded = load_spec(SPECS / "demo.yaml", ["grpo.beta=0.2", "evaluate.baseline=none"])
-    other = build([Given(loaded.experiment, loaded.source)], PINS, HERE_ENVIRONMENT, "here")
+    other = build_plan([ExperimentSource(loaded.experiment, loaded.source)], PINS, HERE_ENVIRONMENT, "here")
     assert sorted(moved(plan, other)) == [
         "reinforcement learning (GRPO): grpo.beta 0.1 -> 0.2",
         "ridge baselines is gone from `demo`",

@@ -11,7 +11,7 @@ from c2f_spec.diagnostics.diagnostic import SpecErrors
 from c2f_spec.errors import InvalidSpec
 from c2f_spec.plan.compile import load_environment, load_variants
 from c2f_spec.plan.costs import with_costs
-from c2f_spec.plan.keys import Given, build
+from c2f_spec.plan.keys import ExperimentSource, build_plan
 from c2f_spec.policy.check import judge
 from c2f_spec.policy.limits import Asked
 from c2f_spec.policy.load import load_policy
@@ -28,8 +28,8 @@ HEAD = "c2f: v1\nkind: policy\nname: site\n"
 def paper():
     """18 to 83 GPU-hours of eight variants on the pool a800."""
     loaded = load_variants(ROOT / "specs" / "paper.yaml")
-    sources = [Given(item.experiment, item.source) for item in loaded]
-    return with_costs(build(sources, PINS, load_environment("a800", ROOT, None), "a800"))
+    sources = [ExperimentSource(item.experiment, item.source) for item in loaded]
+    return with_costs(build_plan(sources, PINS, load_environment("a800", ROOT, None), "a800"))
 
 
 def verdicts(tmp_path, text: str, plan, *, spent=(), user="ada"):
