@@ -24,6 +24,9 @@ MODULES = {"schema": "explain"}
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `argv`, or the arguments of this process, and return the exit code. Raise `SystemExit` on wrong usage."""
     args = parse_arguments(sys.argv[1:] if argv is None else argv)
+    # A plugin of some installed package could change what is valid, and to look for one reads the files of all packages.
+    # https://docs.pydantic.dev/latest/concepts/plugins/
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         module = import_module(f"c2f_spec.cli.{MODULES.get(args.verb, args.verb)}")
         code: int = getattr(module, args.verb)(args)
