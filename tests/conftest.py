@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -105,7 +106,9 @@ def c2f(repository):
             chdir(repository),
             patch.dict(os.environ, run.environment, clear=True),
             patch.object(sys, "argv", ["c2f-spec", *argv]),
+            warnings.catch_warnings(),
         ):
+            warnings.simplefilter("ignore")  # as in a process of its own: they are of libraries
             try:
                 code = main(argv)
             except SystemExit as end:

@@ -69,19 +69,19 @@ def open_plan_file(args: Namespace) -> Workspace:
         )
     reviewed = read_plan(path)
     root = repository(Path.cwd() / path.name)
-    asked = reviewed.asked
-    missing = [spec for spec in asked.specs if not (root / spec).is_file()]
+    request = reviewed.asked
+    missing = [spec for spec in request.specs if not (root / spec).is_file()]
     if missing:
         raise StalePlan(
             f"{path}: specs not found in {root}: {', '.join(missing)}",
             hint="run this in the repository of the spec",
         )
     call = Namespace(**vars(args))
-    call.specs, call.settings = [relative(root / s) for s in asked.specs], list(asked.settings)
+    call.specs, call.settings = [relative(root / s) for s in request.specs], list(request.settings)
     call.on = reviewed.environment_name
     work = compile_work(call, warn=True, runnable=True)
-    if asked.until:
-        work = replace(work, plan=until(work.plan, asked.until))
+    if request.until:
+        work = replace(work, plan=until(work.plan, request.until))
     work = replace(work, plan=annotate_plan(work))
     if differences := moved(reviewed, work.plan):
         left = len(differences) - MOST_DIFFERENCES

@@ -12,7 +12,7 @@ import re
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args, get_origin
 
-from c2f_spec.cli.arguments import VERBS, verb_parser, visible_verbs
+from c2f_spec.cli.arguments import VISIBLE_VERBS, verb_parser
 from c2f_spec.diagnostics.codes import code_entries
 from c2f_spec.errors import Exit
 from c2f_spec.language.field_help import every_field
@@ -51,7 +51,7 @@ class Command(NamedTuple):
 def collect_commands() -> list[Command]:
     """Return every verb that the help lists, after the command without a verb."""
     options = {"-h": "show this help", "--help": "show this help", "--version": "show the version"}
-    commands = [Command("", "", visible_verbs(), options, {})]
+    commands = [Command("", "", list(VISIBLE_VERBS), options, {})]
 
     def walk(parser: argparse.ArgumentParser, path: str, text: str) -> None:
         command = Command(path, text, [], {}, {})
@@ -67,8 +67,8 @@ def collect_commands() -> list[Command]:
             if action.nargs != 0:
                 command.values.update(dict.fromkeys(action.option_strings or [""], _completer(action)))
 
-    for name in visible_verbs():
-        walk(verb_parser(name), name, VERBS[name].help)
+    for name, verb in VISIBLE_VERBS.items():
+        walk(verb_parser(name), name, verb.help)
     return commands
 
 
@@ -82,7 +82,7 @@ def _completer(action: argparse.Action) -> str:
 
 def field_paths() -> list[str]:
     """Return every path that `explain` and `--set` take."""
-    return sorted({".".join(found.path) for found in every_field()})
+    return sorted({".".join(entry.path) for entry in every_field()})
 
 
 def explained() -> list[str]:
@@ -94,9 +94,9 @@ def field_settings() -> list[str]:
     """Return `path=value` for every value of fields that have few: names, kinds, true and false."""
     return sorted(
         {
-            f"{'.'.join(found.path)}={value}"
-            for found in every_field()
-            for value in _values(found.info.annotation) | _words(found.info.metadata)
+            f"{'.'.join(entry.path)}={value}"
+            for entry in every_field()
+            for value in _values(entry.info.annotation) | _words(entry.info.metadata)
         }
     )
 
@@ -363,9 +363,9 @@ def fish(commands: list[Command]) -> str:
         "complete -c c2f-spec -f",
     ]
     for command in commands:
-        seen = "".join(f"; and __fish_seen_subcommand_from {name}" for name in command.path.split())
+        inside = "".join(f"; and __fish_seen_subcommand_from {name}" for name in command.path.split())
         after = f"; and not __fish_seen_subcommand_from {' '.join(command.verbs)}" if command.verbs else ""
-        start = f'complete -c c2f-spec -n "{(seen + after).removeprefix("; and ") or "true"}"'
+        start = f'complete -c c2f-spec -n "{(inside + after).removeprefix("; and ") or "true"}"'
         out += [
             f"{start} -a {inner.path.split()[-1]} -d '{_quoted(inner.help)}'"
             for inner in commands

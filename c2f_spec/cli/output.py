@@ -75,7 +75,7 @@ def confirm(question: str, *, unattended: str) -> bool:
 def write_folder(folder: Path, wanted: dict[str, str], header: str, *, check: bool, what: str) -> int:
     """Bring the YAML files of `folder` to `wanted`, each of which begins with `header`.
 
-    Files without the header are somebody else's: never removed, and never overwritten. With `check` nothing is
+    Files without the header come from elsewhere, and are neither removed nor overwritten. With `check` nothing is
     written, and the code is 4 if something differs. `what` names what an outdated file no longer is.
     """
     existing = {p.name: p.read_text(encoding="utf-8") for p in sorted(folder.glob("*.yaml"))}

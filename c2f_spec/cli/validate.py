@@ -21,20 +21,20 @@ def validate(args: Namespace) -> int:
     """Exit 3 if a spec is invalid. What this version cannot run is a note: another version may run it."""
     variants: dict[str, int] = {}
     """Number of variants of each valid spec."""
-    found: list[Finding] = []
+    reported: list[Finding] = []
     for name in args.specs:
         try:
-            found += _check(name, args, variants)
+            reported += _check(name, args, variants)
         except InvalidSpec as error:
-            found += findings(error)
+            reported += findings(error)
     if args.output == "text":
-        print_findings(found)
+        print_findings(reported)
         for name, count in variants.items():
             print(sanitize(f"{name}: valid{f', {count} variants' if count > 1 else ''}"))
     else:
         from c2f_spec.diagnostics.render import FORMATS
 
-        if answer := FORMATS[args.output](found):
+        if answer := FORMATS[args.output](reported):
             print(answer)
         sys.stdout.flush()
     return Exit.OK if len(variants) == len(set(args.specs)) else Exit.SPEC_INVALID

@@ -79,8 +79,8 @@ def apply(capsys, monkeypatch):
 
     def run(*more):
         code = main([*APPLY, *more])
-        told = capsys.readouterr()
-        return SimpleNamespace(returncode=code, stdout=told.out, stderr=told.err)
+        printed = capsys.readouterr()
+        return SimpleNamespace(returncode=code, stdout=printed.out, stderr=printed.err)
 
     return run
 
@@ -153,7 +153,7 @@ def test_two_people_at_once_make_one_driver(place, api, apply):
     assert [(v, k) for v, k, _ in api.state.writes] == [("create", "ConfigMap"), ("create", "Job")]
 
 
-def test_what_failed_is_told_with_its_class_and_asks_for_retry(place, api, apply):
+def test_a_failure_is_printed_with_its_class_and_names_retry(place, api, apply):
     committed(place)
     objects = open_store(str(place / ".c2f" / "store"))
     plan = compile_work(parse_arguments(APPLY)).plan
@@ -182,7 +182,7 @@ def test_nobody_is_here_to_say_yes(place, api, apply):
     assert api.state.writes == []
 
 
-def test_a_refusal_is_told_at_the_line_that_produced_the_field(place, api, apply):
+def test_a_refusal_is_reported_at_the_line_that_produced_the_field(place, api, apply):
     committed(place)
 
     def admission(manifest):
@@ -213,7 +213,7 @@ def test_a_warning_is_a_refusal(place, api, apply):
     assert api.state.writes == []
 
 
-def test_a_namespace_that_is_not_there_is_told_at_its_line(place, api, apply):
+def test_a_namespace_that_is_not_there_is_reported_at_its_line(place, api, apply):
     committed(place)
 
     def admission(_):
@@ -231,7 +231,7 @@ def test_a_tree_that_nobody_can_fetch_is_refused(place, api, apply):
     assert api.state.writes == []
 
 
-def test_no_cluster_is_told(place, monkeypatch, apply):
+def test_a_missing_cluster_is_reported(place, monkeypatch, apply):
     monkeypatch.setenv("KUBECONFIG", "/nowhere")
     done = apply("--yes")
     assert done.returncode == 7

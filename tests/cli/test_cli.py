@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import c2f_spec
+from c2f_spec.cli.arguments import STAGE_KINDS, VERBS, VISIBLE_VERBS
+from c2f_spec.plan.placement import KINDS
 from c2f_spec.store.digest import digest_file, seal, unseal
 from tests.conftest import REPOSITORY, TINY_SPEC
 from tests.support.faults import ENVIRONMENT, apply, processes_in
@@ -23,6 +26,44 @@ def test_a_spec_is_validated_and_what_is_not_run_yet_is_noted(c2f, repository):
     done = c2f("validate", "specs/sims_hint.yaml", "--set", "grpo.hint.placement=in_prompt")
     assert done.stdout == "specs/sims_hint.yaml: valid\n"
     assert "note: `grpo.hint.placement: in_prompt` is not run by this version" in done.stderr
+
+
+def test_help_lists_the_verbs_in_groups(c2f):
+    text = c2f("--help").stdout
+    groups = re.findall(r"^(.+):$", text, re.MULTILINE)
+    assert groups[:6] == ["write a spec", "plan and review", "run", "results", "store and data", "cluster"]
+    assert re.findall(r"^  ([a-z]+) +\S", text, re.MULTILINE)[: len(VISIBLE_VERBS)] == list(VISIBLE_VERBS)
+    assert "driver" not in text, "only machines call it"
+    assert all(len(line) <= 110 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(c2f, verb):
+    assert VERBS[verb].help in " ".join(c2f(verb, "--help").stdout.split())
+
+
+def test_apply_until_takes_every_kind_of_stage():
+    assert set(STAGE_KINDS) == set(KINDS)
+
+
+def test_a_process_of_the_command(c2f):
+    assert c2f.process("--version").stdout == f"c2f-spec {c2f_spec.VERSION}\n"
+
+
+def test_names_without_a_pin_are_one_block_and_no_verb_over_the_plan_repeats_it(c2f, tiny_spec):
+    tiny_spec.write_text(TINY_SPEC + "evaluate:\n  checkpoints: [base]\n  datasets:\n    - icwsm2014-nyt\n")
+    lines = c2f("plan", "specs/tiny.yaml").stderr.splitlines()
+    assert lines[0] == ("warning: 2 names are not pinned in c2f.lock: the one staged copy is taken [C2F418]")
+    assert [re.sub(r"[0-9a-f]{10}$", "_", line) for line in lines[1:3]] == [
+        "  specs/tiny.yaml:3   data set `icwsm2014-movie`  _",
+        "  specs/tiny.yaml:10  data set `icwsm2014-nyt`    _",
+    ]
+    assert lines[3:] == ["  hint: run `c2f-spec lock specs/tiny.yaml` to pin what is staged"]
+    for verb in ("status", "logs", "retry", "cancel", "report", "verify"):
+        assert c2f(verb, "specs/tiny.yaml").stderr == "", verb
+    assert c2f("get", "specs/tiny.yaml", "--to", "mine", check=4).stderr == ""
+    c2f("lock", "specs/tiny.yaml")
+    assert c2f("plan", "specs/tiny.yaml").stderr == ""
 
 
 def test_apply_refuses_what_this_version_does_not_run_at_its_line(c2f, repository, tiny_spec):
@@ -38,7 +79,7 @@ def test_apply_refuses_what_this_version_does_not_run_at_its_line(c2f, repositor
     assert not (repository / ".c2f" / "store" / "records").exists()
 
 
-def test_what_is_not_run_is_told_before_what_is_not_staged(c2f, repository):
+def test_what_is_not_run_is_reported_before_what_is_not_staged(c2f, repository):
     shutil.copy(REPOSITORY / "specs" / "sims_hint.yaml", repository / "specs")
     setting = "grpo.hint.placement=in_prompt"
     done = c2f("apply", "specs/sims_hint.yaml", "--on", "local", "--set", setting, check=3)
@@ -54,12 +95,13 @@ def test_what_is_not_run_is_told_before_what_is_not_staged(c2f, repository):
         (("validate", "specs/tiny.yaml", "--on", "locl"), 3, "did you mean `local`?"),
         (("plan", "specs/tiny.yaml", "--bla"), 64, "unrecognized arguments"),
         ((), 64, "usage"),
+        (("validat", "specs/tiny.yaml"), 64, "unknown verb `validat`, did you mean `validate`?"),
         (("logs", "specs/tiny.yaml", "sft"), 64, "no stage `sft`"),
         (("data", "add", "mosi", "--fetch"), 64, "no data set `mosi`"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, tuple) else None,
 )
-def test_wrong_calls_are_told_what_is_right(c2f, tiny_spec, argv, code, says):
+def test_wrong_calls_name_the_right_one(c2f, tiny_spec, argv, code, says):
     done = c2f(*argv, check=code)
     assert says in done.stderr
     assert "Traceback" not in done.stderr
@@ -115,6 +157,7 @@ def test_a_clip_that_cannot_be_decoded_is_named_and_nothing_is_lost(c2f, reposit
     assert list((store / "records" / "prepare").iterdir())
 
     again = c2f("apply", "specs/tiny.yaml", *place, check=8)
+    assert "\ufffd" not in again.stderr
     assert "started" not in again.stdout, "what failed for good is not tried again by itself"
     assert clip in again.stderr
     assert "will be tried again" in c2f("retry", "specs/tiny.yaml", "--environments", ".").stdout

@@ -65,13 +65,13 @@ def test_a_second_one_of_ours_is_taken_away(forge, put):
     assert forge.bodies == [BODY.replace("3", "6")]
 
 
-def test_a_server_that_fails_for_a_moment_is_asked_again(forge, put):
+def test_a_server_that_fails_for_a_moment_is_called_again(forge, put):
     forge.failing = [429, 502]
     assert put(BODY) == 0
     assert forge.bodies == [BODY]
 
 
-def test_what_is_refused_is_told_without_the_token(forge, put, capsys, monkeypatch):
+def test_what_is_refused_is_reported_without_the_token(forge, put, capsys, monkeypatch):
     forge.failing = [403]
     assert put(BODY) == 7
     assert "403" in capsys.readouterr().err
@@ -109,7 +109,7 @@ def test_the_digests_that_were_reviewed_are_read_back(forge, put, capsys):
     assert capsys.readouterr().out == f'{digest} "specs/a b.yaml"\n'
 
 
-def test_the_pull_request_is_looked_up_by_its_commit(forge, put, capsys):
+def test_the_pull_request_is_found_by_its_commit(forge, put, capsys):
     if forge.gitlab:
         assert put(BODY, "--sha", MERGED) == 0
     else:
@@ -121,7 +121,7 @@ def test_the_pull_request_is_looked_up_by_its_commit(forge, put, capsys):
     assert "no pull request has this commit" in capsys.readouterr().err
 
 
-def test_a_heading_alone_says_nothing_and_a_table_has_content():
+def test_a_heading_alone_has_no_content_and_a_table_has_content():
     assert not pull_request_comment.has_content(render_comment("diff", ["### a → b: nothing changes"]))
     assert pull_request_comment.has_content(
         render_comment("diff", ["### a → b", Table(("Stage",), [("sft",)])])
@@ -129,7 +129,7 @@ def test_a_heading_alone_says_nothing_and_a_table_has_content():
     assert re.fullmatch(pull_request_comment.MARKER, render_comment("diff", ["x"]).splitlines()[0])
 
 
-def test_without_the_variables_of_a_job_it_says_which(monkeypatch, capsys, tmp_path):
+def test_without_the_variables_of_a_job_they_are_named(monkeypatch, capsys, tmp_path):
     for name in ("GITLAB_CI", "GITHUB_TOKEN", "GITHUB_REPOSITORY"):
         monkeypatch.delenv(name, raising=False)
     assert pull_request_comment.main(["post", str(tmp_path / "x"), "--number", "1"]) == 64

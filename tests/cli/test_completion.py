@@ -174,7 +174,7 @@ def test_bash_that_does_not_split_at_equals_gets_the_whole_word(folder):
 
 
 @pytest.mark.parametrize("complete", [complete_bash, complete_fish])
-def test_variants_and_stages_are_asked_of_the_spec_on_the_line(swept, complete):
+def test_variants_and_stages_are_read_from_the_spec_on_the_line(swept, complete):
     start = "c2f-spec expand specs/swept.yaml --variant swept-"
     assert complete(swept, f"{start}s") == {"swept-sft-only"}
     hard = {"swept-hard-policy-keep", "swept-hard-policy-drop"}

@@ -30,7 +30,7 @@ def plan():
     return replace(made, stages=tuple(stages), _by_key={})
 
 
-def test_a_plan_is_told_as_reviewed(plan, golden, capsys):
+def test_a_plan_is_printed_as_reviewed(plan, golden, capsys):
     from c2f_spec.cli.plan_output import print_plan
 
     print_plan(plan)

@@ -40,7 +40,7 @@ def done(store, folder, kind, key, attempt="a1"):
     records.commit(store, record, folder / attempt)
 
 
-def told(store, stages=(), copies=(), now=LATER):
+def garbage(store, stages=(), copies=(), now=LATER):
     found = find_garbage(store, Reachable(frozenset(stages), frozenset(copies)), now)
     return {
         re.sub(r"[0-9a-f]{64}", lambda m: {NEEDED: "N", OTHER: "O"}.get(m[0], "?"), i.name): i for i in found
@@ -53,7 +53,7 @@ def test_a_stage_that_nothing_reaches_goes_whole_its_record_first(store, tmp_pat
     store.create(f"work/sft/{OTHER}/checkpoints/step-1/manifest.json", b"{}")
     store.create(f"failures/sft/{OTHER}/0.json", b"{}")
     store.create(f"preimages/sft/{OTHER}.json", b"{}")
-    found = told(store, [NEEDED])
+    found = garbage(store, [NEEDED])
     assert list(found) == ["sft O"]
     item = found["sft O"]
     assert item.names[0] == f"records/sft/{OTHER}.json"
@@ -73,30 +73,30 @@ def test_of_a_committed_stage_losers_checkpoints_and_units_go(store, tmp_path):
         "progress.json",
     ):
         store.create(f"work/evaluate/{NEEDED}/{name}", b"12345")
-    found = told(store, [NEEDED])
+    found = garbage(store, [NEEDED])
     assert set(found) == {f"work/evaluate/N/{name}" for name in ("attempts/a2", "units", "checkpoints")}
     for item in found.values():
         remove(store, item)
     record = records.read_record(store, "evaluate", NEEDED)
     assert records.files_present(store, record)
-    assert told(store, [NEEDED]) == {}
+    assert garbage(store, [NEEDED]) == {}
 
 
 def test_of_an_unfinished_stage_what_it_goes_on_from_stays(store):
     for name in ("attempts/a1/half", "checkpoints/step-2/model", "units/00001.jsonl"):
         store.create(f"work/grpo/{NEEDED}/{name}", b"12345")
-    assert list(told(store, [NEEDED])) == ["work/grpo/N/attempts/a1"]
-    assert list(told(store)) == ["grpo N"]
+    assert list(garbage(store, [NEEDED])) == ["work/grpo/N/attempts/a1"]
+    assert list(garbage(store)) == ["grpo N"]
 
 
 def test_what_changed_within_the_hour_stays(store, tmp_path):
     done(store, tmp_path / "o", "sft", OTHER)
     store.create(f"work/sft/{NEEDED}/attempts/a1/half", b"1")
-    assert told(store, now=time.time()) == {}
+    assert garbage(store, now=time.time()) == {}
     for path in (tmp_path / "store").rglob("*"):
         os.utime(path, (0, 0))
     store.replace(f"work/sft/{NEEDED}/progress.json", b"{}")
-    assert list(told(store, now=time.time())) == ["sft O"], "who tells of progress is running"
+    assert list(garbage(store, now=time.time())) == ["sft O"], "a stage that reports progress is running"
 
 
 def test_copies_in_no_lock_and_leftovers_go(store):
@@ -107,7 +107,7 @@ def test_copies_in_no_lock_and_leftovers_go(store):
         store.create(f"models/Q/w/rev/{digest}/files/files/config.json", b"1")
     store.create("claims/lease/1", b"")
     store.create("ledger/2026-11/x.json", b"{}")
-    found = told(store, copies=["datasets/x/2", "models/Q/w/rev/4"])
+    found = garbage(store, copies=["datasets/x/2", "models/Q/w/rev/4"])
     assert set(found) == {"datasets/x/1", "models/Q/w/rev/3", "claims"}
     assert len(found["models/Q/w/rev/3"].names) == 2
 

@@ -27,10 +27,10 @@ def prepared(c2f, repository):
 
 def test_copies_are_whole_and_nothing_is_written_over(repository, prepared, capsys):
     assert main(["get", "specs/tiny.yaml", "--to", "mine"]) == 4, "the others are not done"
-    told = capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
     folder = repository / "mine" / f"prepare-{prepared[:10]}"
-    assert told[0].startswith(f"mine/{folder.name}  prepare icwsm2014-movie: ")
-    assert all(line.endswith(": not done") for line in told[1:])
+    assert lines[0].startswith(f"mine/{folder.name}  prepare icwsm2014-movie: ")
+    assert all(line.endswith(": not done") for line in lines[1:])
     record = records.read_record(open_store(str(repository / ".c2f" / "store")), "prepare", prepared)
     assert digest_folder(folder) == {
         n: e.model_copy(update={"shard": None, "offset": None}) for n, e in record.files.items()

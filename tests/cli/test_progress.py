@@ -1,4 +1,4 @@
-"""How far a stage is, how fast and how long it still takes: written by the stage, told by `status`."""
+"""How far a stage is, how fast and how long it still takes: written by the stage, printed by `status`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from c2f_spec.store.open import open_store
 from runtime.process.context import PROGRESS_SECONDS, Context
 
 
-def told(objects):
+def reported(objects):
     return json.loads(objects.read("work/sft/k/progress.json"))
 
 
@@ -24,16 +24,16 @@ def test_rate_and_time_left_are_of_this_attempt(tmp_path, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     context.progress(200, 300, "steps")  # resumed
-    assert "eta" not in told(objects)
+    assert "eta" not in reported(objects)
     now[0] += 10
     context.progress(220, 300, "steps", loss=0.5)
-    found = told(objects)
+    found = reported(objects)
     assert (found["rate"], found["eta"]) == (2.0, 40.0)
     now[0] += PROGRESS_SECONDS[0] / 2
     context.progress(221, 300, "steps")
-    assert told(objects)["done"] == 220, "not more often than that"
+    assert reported(objects)["done"] == 220, "not more often than that"
     context.progress(300, 300, "steps")
-    assert told(objects)["eta"] == 0, "but the end is told"
+    assert reported(objects)["eta"] == 0, "but the end is told"
 
 
 def test_durations_for_people():

@@ -91,7 +91,7 @@ def test_a_name_that_is_not_pinned_is_no_object(here, capsys):
     assert main(["render", "specs/sims_hint.yaml", "--offline"]) == 0
 
 
-def test_what_kubernetes_would_refuse_is_told_at_the_line_of_the_environment(here, tmp_path, capsys):
+def test_what_kubernetes_would_refuse_is_reported_at_the_line_of_the_environment(here, tmp_path, capsys):
     text = (ROOT / "k8s" / "environments" / "kind.yaml").read_text()
     volume = "volumes: [{name: data, hostPath: {path: /data}}]"
     (tmp_path / "kind.yaml").write_text(

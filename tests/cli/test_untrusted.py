@@ -114,22 +114,22 @@ def hostile(tmp_path, monkeypatch):
     return tmp_path
 
 
-def told(capfd, *argv: str) -> str:
+def called(capfd, *argv: str) -> str:
     main(list(argv))
     out = capfd.readouterr()
     return out.out + out.err
 
 
 def test_nothing_of_a_pull_request_acts(hostile, capfd):
-    harmless_on_a_terminal(told(capfd, "diff", "main~1..main"))
-    harmless_on_a_terminal(told(capfd, "diff", "main~1..main", "-o", "json"))
-    harmless_in_markdown(told(capfd, "diff", "main~1..main", "-o", "markdown"))
-    harmless_on_a_terminal(told(capfd, "diff", "--equivalent", "main~1..main"))
+    harmless_on_a_terminal(called(capfd, "diff", "main~1..main"))
+    harmless_on_a_terminal(called(capfd, "diff", "main~1..main", "-o", "json"))
+    harmless_in_markdown(called(capfd, "diff", "main~1..main", "-o", "markdown"))
+    harmless_on_a_terminal(called(capfd, "diff", "--equivalent", "main~1..main"))
     for spec in sorted(Path("specs").glob("*.yaml")):
-        harmless_on_a_terminal(told(capfd, "plan", "--offline", "--", str(spec)))
+        harmless_on_a_terminal(called(capfd, "plan", "--offline", "--", str(spec)))
     for form in ("json", "mermaid", "name"):
         harmless_on_a_terminal(
-            told(capfd, "plan", "specs/base.yaml", "specs/long.yaml", "--offline", "-o", form)
+            called(capfd, "plan", "specs/base.yaml", "specs/long.yaml", "--offline", "-o", form)
         )
     main(["plan", "specs/base.yaml", "specs/long.yaml", "--offline", "-o", "markdown"])
     harmless_in_markdown(capfd.readouterr().out)
@@ -148,7 +148,7 @@ def test_annotations_end_where_they_should(hostile, capfd):
 
 def test_a_branch_may_have_a_name_that_means_harm(hostile, capfd):
     subprocess.run(["git", "branch", "a;`id`$(id)@team#1<b>"], check=True)
-    harmless_in_markdown(told(capfd, "diff", "main~1..a;`id`$(id)@team#1<b>", "-o", "markdown"))
+    harmless_in_markdown(called(capfd, "diff", "main~1..a;`id`$(id)@team#1<b>", "-o", "markdown"))
 
 
 HOSTILE_CODE = {

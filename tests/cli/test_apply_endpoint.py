@@ -24,23 +24,23 @@ KEY = "sk-test-0123456789abcdef"
 
 
 @pytest.fixture
-def said():
-    """Answers without the number that `canonical` looks for: the clip's words are real ones."""
+def endpoint():
+    """A fake endpoint whose answers lack the number that `canonical` expects: the clip's words are real ones."""
 
-    def answer(body):
+    def respond(body):
         text = body["messages"][-1]["content"][-1]["text"]
         body["messages"][-1]["content"][-1]["text"] = f"I said number {len(text)})"
         return canonical(body)
 
-    return Fake(answer, key=KEY)
+    return Fake(respond, key=KEY)
 
 
-def test_the_stage_finds_the_endpoint_and_the_key_and_stores_no_key(c2f, repository, said):
+def test_the_stage_finds_the_endpoint_and_the_key_and_stores_no_key(c2f, repository, endpoint):
     path = repository / "specs" / "asked.yaml"
     c2f.environment["C2F_SECRET_TEACHER_KEY"] = KEY
-    with serving(said) as url:
+    with serving(endpoint) as url:
         path.write_text(SPEC.format(url=url, cost=5))
         assert "clips 6, chains 6" in c2f("apply", "specs/asked.yaml", "--no-report").stdout
-    assert len(said.bodies) == 6
+    assert len(endpoint.bodies) == 6
     stored = [p for p in (repository / ".c2f").rglob("*") if p.is_file()]
     assert not [p for p in stored if KEY.encode() in p.read_bytes()]
