@@ -14,8 +14,8 @@ import pytest
 from c2f_spec.cli.main import main
 from tests.conftest import TINY_SPEC
 
-SLOW = TINY_SPEC.replace("train: 12", "train: 200")
-"""Its `prepare` draws clips for some seconds."""
+SLOW = TINY_SPEC.replace("train: 12", "train: 2000")
+"""Its `prepare` draws clips for half a minute, and tests stop it long before."""
 PATIENCE_SECONDS = 300
 """How long a test waits for what must come, on a machine that others use."""
 
