@@ -46,8 +46,7 @@ KEEPS_ALIVE = (
     "runtime.process.heartbeat",
     "runtime.process.signals",
     "runtime.training.checkpoint_callback",
-    "runtime.training.divergence_guard",
-    "runtime.training.throughput",
+    "runtime.training.monitor",
 )
 """Checkpoints, requests to endpoints, watchdog, caches of decoded clips, limits on a diverging training, measurements."""
 MAX_BYTES = 1_000_000

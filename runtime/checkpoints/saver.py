@@ -20,8 +20,14 @@ from typing import TYPE_CHECKING
 from c2f_spec.errors import Unreachable
 from c2f_spec.spec.handoff import FileEntry
 from c2f_spec.store.digest import digest_folder
-from runtime.checkpoints.manifest import MANIFEST, Manifest, Retention, find_expired, list_checkpoints
-from runtime.checkpoints.resume import verify_manifest
+from runtime.checkpoints.manifest import (
+    MANIFEST,
+    Manifest,
+    Retention,
+    find_expired,
+    list_checkpoints,
+    verify_manifest,
+)
 from runtime.checkpoints.zero_partitions import rank_folder
 from runtime.console import log_line
 
@@ -32,7 +38,7 @@ if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
     from c2f_spec.spec.resources import Zero
     from c2f_spec.store.protocol import ObjectStore
-    from runtime.checkpoints.snapshot import Snapshot
+    from runtime.checkpoints.trainer_state import Snapshot
 
 
 @dataclass(frozen=True, slots=True)

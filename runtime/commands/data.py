@@ -1,5 +1,5 @@
 """Stage copies of data sets: `python -m runtime data add NAME|ALL... --store URL (--from DIR | --fetch)`.
-Check one: `python -m runtime data check NAME --from DIR [--against NAME=DIR]`, see `runtime/datasets/check.py`.
+Check one: `python -m runtime data check NAME --from DIR [--against NAME=DIR]`, see `runtime/datasets/copy_check.py`.
 
 `add` prints one JSON object a data set: {"name", "digest", "files", "rows"}, and for a user data set "own", the entry of
 `data.own` in a spec. Every row is read before anything is stored. The digest depends on the files alone, so adding the same
@@ -130,7 +130,7 @@ def add(store: ObjectStore, name: str, source: Path, scratch: Path) -> dict[str,
 
 
 def _check(args: argparse.Namespace) -> int:
-    from runtime.datasets.check import check
+    from runtime.datasets.copy_check import check
 
     others = {}
     for word in args.against:

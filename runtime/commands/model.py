@@ -22,14 +22,13 @@ from c2f_spec.store.model_weights import add_model, check_file, choose_files
 from c2f_spec.store.open import open_store
 from c2f_spec.store.transfer import map_parallel
 from runtime.commands import Parser, exit_code
-from runtime.hub import HUBS
-from runtime.hub.download import download
+from runtime.hub import HUBS, download
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from runtime.hub.download import Hub, RemoteFile
+    from runtime.hub import Hub, RemoteFile
 
 PARALLEL_FILES = 4
 """Files that are downloaded at once: one connection seldom fills the line."""

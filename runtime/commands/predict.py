@@ -23,7 +23,7 @@ from runtime.commands import exit_code
 from runtime.generation.generate import TransformersEngine
 from runtime.media.decode import probe
 from runtime.models.rows import Reader
-from runtime.models.student import device, load
+from runtime.models.thinker import device, load
 from runtime.text.chains import parse_answer
 from runtime.text.clips import Clip, write_manifest
 

@@ -1,10 +1,10 @@
 """The readers of data sets, by `Dataset.reader` of `c2f_spec.spec.datasets`. How to add one: CONTRIBUTING, "A data set".
 
-rows.py          what readers share: the row, a CSV table, splits and limits by hash
+labelled_rows.py what readers share: the row, a CSV table, splits and limits by hash
 thuiar.py        CH-SIMS, CH-SIMS v2, CMU-MOSI, CMU-MOSEI
 icwsm2014.py     rated sentences, whose clips are rendered
 user_folder.py   a user's own clips with a table and a header that states language and score range
-check.py         `data check`: a copy compared with what is published
+copy_check.py    `data check`: a copy compared with what is published
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from runtime.datasets.user_folder import find_dataset as find_dataset
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runtime.datasets.rows import Row
+    from runtime.datasets.labelled_rows import Row
 
 
 class Reader(Protocol):

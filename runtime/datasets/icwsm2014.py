@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.errors import InvalidData
 from c2f_spec.spec.datasets import DATASETS
-from runtime.datasets.rows import Row, hash_fraction
+from runtime.datasets.labelled_rows import Row, hash_fraction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

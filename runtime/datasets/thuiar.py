@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, get_args
 
 from c2f_spec.errors import InvalidData
 from c2f_spec.spec.datasets import DATASETS, Split
-from runtime.datasets.rows import ID, ID_RULE, Row, checked, read_cells
+from runtime.datasets.labelled_rows import ID, ID_RULE, Row, checked, read_cells
 from runtime.text.clips import polarity_of
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from c2f_spec.errors import InvalidData, UsageError
 from c2f_spec.spec.datasets import DATASETS, Split
 from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.own_data import Own, Splits, off_centre
-from runtime.datasets.rows import ID, ID_RULE, Row, checked, read_cells
+from runtime.datasets.labelled_rows import ID, ID_RULE, Row, checked, read_cells
 from runtime.text.clips import polarity_of
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from runtime.filters import format as format_
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from runtime.filters.base import Failed
+    from runtime.filters.outcome import Failed
     from runtime.text.chains import Answer
     from runtime.text.clips import Clip
 

@@ -11,7 +11,7 @@ import math
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
 
-from runtime.filters.base import Failed
+from runtime.filters.outcome import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

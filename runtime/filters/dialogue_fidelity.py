@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from runtime.filters.base import Failed
+from runtime.filters.outcome import Failed
 from runtime.text.headings import split_parts
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.spec.formats import POLARITIES
 from runtime.filters import FILTERS, SET_FILTERS
-from runtime.filters.base import Failed
+from runtime.filters.outcome import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

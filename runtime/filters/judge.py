@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import InvalidStageSpec
 from runtime.console import log_line
-from runtime.endpoints.client import ChatClient, text_message
+from runtime.endpoints.chat_client import ChatClient, text_message
 from runtime.endpoints.replies import RequestFailed
-from runtime.filters.base import Failed
+from runtime.filters.outcome import Failed
 from runtime.process.parallel import map_threads
 from runtime.process.units import Journal
 from runtime.text.clips import seed_of, write_jsonl

@@ -9,7 +9,7 @@ import re
 from string import ascii_letters
 from typing import TYPE_CHECKING, Any
 
-from runtime.filters.base import Failed
+from runtime.filters.outcome import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

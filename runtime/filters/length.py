@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from runtime.filters.base import Failed
+from runtime.filters.outcome import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

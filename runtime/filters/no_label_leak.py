@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from runtime.filters.base import Failed, may_match
+from runtime.filters.outcome import Failed, may_match
 from runtime.text.chains import NUMBER, SIGNS
 from runtime.text.headings import heading_number_offsets
 

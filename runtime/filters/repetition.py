@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runtime.filters.base import Failed, lower_case
+from runtime.filters.outcome import Failed, lower_case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -27,7 +27,7 @@ from runtime.models.batches import prompt_batch
 if TYPE_CHECKING:
     from c2f_spec.spec.evaluate import Decoding
     from runtime.models.rows import Row
-    from runtime.models.student import Student
+    from runtime.models.thinker import Student
 
 
 TINY = torch.finfo(torch.float32).tiny

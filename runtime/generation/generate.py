@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from runtime.generation.continuous_batch import ContinuousBatch, PendingAnswer, build_token_chooser
-from runtime.models.student import Student, device, suppressed_tokens
+from runtime.models.thinker import Student, device, suppressed_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

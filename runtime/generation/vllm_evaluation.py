@@ -23,7 +23,7 @@ from runtime.generation.vllm_requests import (
 )
 from runtime.models import MODELS
 from runtime.models.layout import to_released_layout
-from runtime.models.student import Student, save
+from runtime.models.thinker import Student, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

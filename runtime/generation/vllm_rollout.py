@@ -23,11 +23,12 @@ from accelerate.utils import broadcast_object_list, gather_object
 from trl.generation.vllm_generation import VLLMGeneration, extract_logprobs
 from trl.trainer.utils import ensure_master_addr_port
 
-from runtime.generation import vllm_server
 from runtime.generation.vllm_requests import (
     MEDIA_PER_PROMPT,
+    assert_processed_logprobs,
     assert_same_prompt,
     build_request,
+    generate_on_server,
     sampled_logprobs,
     sampling_parameters,
 )
@@ -86,7 +87,7 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
         if self.mode == "server":
             super()._init_vllm()
             if self.accelerator.is_main_process:
-                vllm_server.assert_processed_logprobs(self.vllm_client)
+                assert_processed_logprobs(self.vllm_client)
             return
         from vllm import LLM  # type: ignore[import-not-found]
 
@@ -183,7 +184,7 @@ class PolicyOnVllm(VLLMGeneration):  # type: ignore[misc]  # trl has no type hin
         result: list[Any] = [None]
         if self.accelerator.is_main_process:
             result = [
-                vllm_server.generate(self.vllm_client, everyone, self.processing_class, self._parameters())
+                generate_on_server(self.vllm_client, everyone, self.processing_class, self._parameters())
             ]
         broadcast_object_list(result, from_process=0)
         first = sum(counts[: self.accelerator.process_index])

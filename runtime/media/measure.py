@@ -1,6 +1,6 @@
 """Measure a decoded clip: pitch and level of the voice, mouth and brows of the face.
 
-Made for the speaker that `runtime/media/render.py` draws, whose face always sits in the same place; real faces would
+Made for the speaker that `runtime/media/speaker.py` draws, whose face always sits in the same place; real faces would
 need a landmark model. Used by the lexicon teacher and by the ridge baselines.
 
 Pitch is YIN (de Cheveigne and Kawahara 2002, https://doi.org/10.1121/1.1458024), written out in numpy: librosa's gives

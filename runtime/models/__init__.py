@@ -2,7 +2,7 @@
 
 from runtime.models import patches as patches
 from runtime.models.qwen_omni import QWEN_OMNI
-from runtime.models.student import Kind
+from runtime.models.thinker import Kind
 from runtime.models.tiny import TINY
 
 MODELS: dict[str, Kind] = {

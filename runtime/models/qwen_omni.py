@@ -14,7 +14,7 @@ from transformers import AutoTokenizer
 
 from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.student import QwenOmni, Tower
-from runtime.models.student import Kind, Student, load
+from runtime.models.thinker import Kind, Student, load
 
 if TYPE_CHECKING:
     from pathlib import Path

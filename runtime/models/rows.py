@@ -24,7 +24,7 @@ from runtime.media import decode
 from runtime.media.decoded_cache import DecodedCache, cache_key, decoding_digest, open_cache
 from runtime.media.features import DecodedClip, FeatureMaker
 from runtime.media.prefetch import Prefetcher, Task, decode_to_cache, prefetch_workers
-from runtime.models.student import special_tokens_in
+from runtime.models.thinker import special_tokens_in
 from runtime.text.chains import AnyFormat, build_prompt, resolve_language
 from runtime.text.clips import read_facts, read_manifest
 from runtime.text.prompts import user_turn

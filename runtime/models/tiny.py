@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from c2f_spec.spec.sections import Tiny
-from runtime.models.student import Kind, Student, load
+from runtime.models.thinker import Kind, Student, load
 from runtime.text.prompts import HEADINGS, PROMPTS
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.handoff import StageFile
     from c2f_spec.store.protocol import ObjectStore
-    from runtime.checkpoints.resume import VerifiedCheckpoint
+    from runtime.checkpoints.manifest import VerifiedCheckpoint
 
 
 T = TypeVar("T")

@@ -21,10 +21,9 @@ from c2f_spec.store.machine import make_scratch, try_lock
 from c2f_spec.store.open import open_store
 from runtime.checkpoints.manifest import RESUMABLE
 from runtime.process import accounting
-from runtime.process.launch import Nodes
-from runtime.process.logs import Log
+from runtime.process.attempt_log import Log
 from runtime.process.stage_file import read_stage_file
-from runtime.process.workers import RankEnd, run_workers
+from runtime.process.workers import Nodes, RankEnd, run_workers
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile

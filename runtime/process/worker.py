@@ -24,14 +24,12 @@ from c2f_spec.spec.handoff import Record, StageFile
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
 from c2f_spec.store.open import open_store
-from runtime.checkpoints.manifest import RESUMABLE
-from runtime.checkpoints.resume import VerifiedCheckpoint, find_newest
+from runtime.checkpoints.manifest import RESUMABLE, VerifiedCheckpoint, find_newest
 from runtime.console import log_line, visible_rank
 from runtime.process.context import Context
 from runtime.process.heartbeat import register_worker
-from runtime.process.launch import end_with_parent
 from runtime.process.self_report import machine_report, stage_report
-from runtime.process.signals import install_handlers
+from runtime.process.signals import end_with_parent, install_handlers
 from runtime.process.stage_file import fetch_inputs, read_stage_file
 
 if TYPE_CHECKING:

@@ -1,6 +1,7 @@
 """The worker processes of a stage: start them, pass on signals, end them when they hang, and read how they ended.
 
-`runtime.process.supervise` calls `run_workers` once an attempt.
+`runtime.process.supervise` calls `run_workers` once an attempt. Where a stage has several processes or nodes, it starts
+`python -m runtime.process.workers SCRATCH N GRACE MODULE ARG…`, which runs torchrun.
 """
 
 from __future__ import annotations
@@ -13,22 +14,54 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import StageExit
 from runtime.process.heartbeat import STACKS_SIGNAL, read_beats
-from runtime.process.launch import Nodes
+from runtime.process.signals import end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    from runtime.process.logs import Log
+    from runtime.process.attempt_log import Log
+
 
 POLL_SECONDS = 0.25
 """Seconds between two checks of the workers."""
 STACKS_SECONDS = 1.0
 """Seconds that a worker has to write its stacks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The nodes of one training, and which of them this is. An Indexed Job and its headless Service set the variables."""
+
+    count: int
+    """C2F_NODES; absent: 1."""
+    index: int
+    """JOB_COMPLETION_INDEX: the number of this node."""
+    rendezvous: str
+    """C2F_RENDEZVOUS: host:port of node 0."""
+
+    @classmethod
+    def from_environment(cls) -> Nodes:
+        count = int(os.environ.get("C2F_NODES", "1"))
+        if count == 1:
+            return cls(1, 0, "")
+        return cls(count, int(os.environ["JOB_COMPLETION_INDEX"]), os.environ["C2F_RENDEZVOUS"])
+
+    def ranks(self, processes: int) -> range:
+        """Return the ranks of the workers on this node, if each node has `processes` of them."""
+        return range(self.index * processes, (self.index + 1) * processes)
+
+    def torchrun_options(self) -> list[str]:
+        """Return torchrun's options that join all nodes in one group. Nodes keep their numbers, whichever starts first."""
+        if self.count == 1:
+            return ["--standalone"]
+        host, _, port = self.rendezvous.rpartition(":")
+        meet = ["--master-addr", host, "--master-port", port]
+        return ["--nnodes", str(self.count), "--node-rank", str(self.index), *meet]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +96,7 @@ def run_workers(
         argv = [
             sys.executable,
             "-m",
-            "runtime.process.launch",
+            "runtime.process.workers",
             str(scratch),
             str(processes),
             str(grace),
@@ -167,3 +200,34 @@ def _read_end(scratch: Path, rank: int, returncode: int, forced: RankEnd | None)
         return RankEnd(rank, StageExit.STOPPED, "stopped before it could save")
     cause = f"signal {signal.Signals(-returncode).name}" if returncode < 0 else f"code {returncode}"
     return RankEnd(rank, StageExit.BUG, f"ended by {cause} without an error message")
+
+
+def main(scratch: Path, processes: str, grace: str, module: list[str]) -> int:
+    """Run torchrun on this node. It does not report the signal that ended a worker; `killed-<rank>.json` does."""
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    end_with_parent()
+    os.environ["C2F_PARENT"] = str(os.getpid())
+    # Workers that get a signal to stop save first: torchrun must not kill them before `run_workers` would.
+    options = [
+        *Nodes.from_environment().torchrun_options(),
+        "--nproc-per-node",
+        processes,
+        "--max-restarts",
+        "0",
+    ]
+    options += ["--shutdown-timeout", str(int(float(grace)) + 1), "--module"]
+    try:
+        run.run(run.parse_args([*options, *module]))  # type: ignore[no-untyped-call]
+    except ChildFailedError as error:
+        for rank, failure in error.failures.items():
+            if failure.exitcode < 0:
+                note = {"rank": rank, "signal": -failure.exitcode}
+                (scratch / f"killed-{rank}.json").write_text(json.dumps(note))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:]))

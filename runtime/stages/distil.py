@@ -23,9 +23,8 @@ from c2f_spec.spec.sections import Teacher as TeacherSpec
 from runtime.console import log_line
 from runtime.process.units import run_units
 from runtime.teachers import TEACHERS
-from runtime.teachers.base import Task
 from runtime.teachers.distillation import answer_in_processes, answer_in_threads, cost_so_far, reply_cost
-from runtime.teachers.teacher_prompts import TeacherPrompts, retry_filters
+from runtime.teachers.questions import Task, TeacherPrompts, retry_filters
 from runtime.text.chains import parse_answer, resolve_language
 from runtime.text.clips import read_facts, read_manifest, write_jsonl
 

@@ -29,12 +29,12 @@ from runtime.generation.generate import TransformersEngine, longest_first
 from runtime.generation.vllm_evaluation import VllmEngine, checkpoint_folder, load_processor
 from runtime.models import MODELS
 from runtime.models.rows import Reader
-from runtime.models.student import Student, device
+from runtime.models.thinker import Student, device
 from runtime.process.context import refuse_unsupported
 from runtime.process.units import UNIT, run_units, shard_index
 from runtime.text.chains import AnyFormat, missing_score_reason, parse_answer
 from runtime.text.clips import seed_of, write_jsonl
-from runtime.training.arguments import report_out_of_memory
+from runtime.training.trainer_arguments import report_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

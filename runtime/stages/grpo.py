@@ -1,7 +1,7 @@
 """The stage `grpo`: reinforcement learning from the fine-tuned student, with named rewards and hints for hard samples.
 
 Paper, eq. 2 to 5 and hint-guided sampling; METHOD 1.2 to 1.8. The reference model is the start model, or the untouched
-student. `runtime/training/README.md` lists the functions of a step in order, `runtime.training.hints.curves` the metrics.
+student. `runtime/training/README.md` lists the functions of a step in order, `runtime.training.hints.answer_metrics` the metrics.
 
 Inputs: `prepare`; `start`, the model to start from, or none for the base student (then `weights`, if it has released
 ones). Output: `model/`, `metrics.jsonl`, `rollouts.jsonl` with one group of answers a step,
@@ -27,20 +27,14 @@ from runtime.generation.vllm_requests import Sampling, assert_installed
 from runtime.generation.vllm_rollout import engine_factory
 from runtime.models import MODELS
 from runtime.models.rows import Reader
-from runtime.models.student import Student, freeze, save, suppressed_tokens
+from runtime.models.thinker import Student, freeze, save, suppressed_tokens
 from runtime.rewards import REWARDS
 from runtime.rewards.truth import Truth
 from runtime.text.chains import AnyFormat, parse_answer
 from runtime.text.clips import write_jsonl
 from runtime.training.advantages import advantages
-from runtime.training.arguments import (
-    assert_towers_on_all_ranks,
-    report_out_of_memory,
-    split_batch,
-    trainer_arguments,
-)
 from runtime.training.grpo_trainer import GRPOConfig, kl_term
-from runtime.training.hints import curves, groups, history
+from runtime.training.hints import answer_metrics, groups, history
 from runtime.training.hints.build_policy import (
     HintsPossibleCheck,
     build_policy,
@@ -51,6 +45,12 @@ from runtime.training.hints.trainer import HintGRPOTrainer
 from runtime.training.metrics_callback import MetricsCallback
 from runtime.training.select import BestValid
 from runtime.training.train import train
+from runtime.training.trainer_arguments import (
+    assert_towers_on_all_ranks,
+    report_out_of_memory,
+    split_batch,
+    trainer_arguments,
+)
 from runtime.training.tuner import adapters, save_trained, trains_towers, widen_to_float32
 
 if TYPE_CHECKING:
@@ -65,12 +65,12 @@ TRL_AGGREGATES = {"sum_then_normalise": "sum_then_normalize", "normalise_then_su
 MAX_NAMED_CLIPS = 20
 """Most clips that a line of the log names."""
 
-METRICS = {  # documented in runtime/training/hints/curves.py
+METRICS = {  # documented in runtime/training/hints/answer_metrics.py
     "loss": "loss",
     "grad_norm": "grad_norm",
     "learning_rate": "learning_rate",
     "kl": "kl",
-    **{name: name for name in curves.metric_names(list(REWARDS))},
+    **{name: name for name in answer_metrics.metric_names(list(REWARDS))},
 }
 
 

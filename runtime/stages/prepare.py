@@ -4,7 +4,7 @@ Reads   data/       the staged files of the data set
 Writes  manifest.jsonl, clips/…, dataset.json
 
 Recordings are copied as they are. Where a data set has none, voice and face are rendered from the rating
-(runtime/media/render.py).
+(runtime/media/speaker.py).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from c2f_spec.spec.sections import Limit
 from c2f_spec.store.digest import digest_file
 from runtime.console import log_line
 from runtime.datasets import DATASETS, RECORDED, check_declared, find_dataset
-from runtime.datasets.rows import limit_rows
+from runtime.datasets.labelled_rows import limit_rows
 from runtime.media.decode import probe
-from runtime.media.render import SECONDS, render
+from runtime.media.speaker import SECONDS, render
 from runtime.process.parallel import map_processes
 from runtime.text.clips import Clip, polarity_of, write_manifest
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from c2f_spec.spec.datasets import Dataset
-    from runtime.datasets.rows import Row
+    from runtime.datasets.labelled_rows import Row
     from runtime.process.context import Context
 
 Media = tuple[str, float, str, tuple[str, ...]]

@@ -18,19 +18,18 @@ from c2f_spec.spec.student import positions
 from runtime.models import MODELS
 from runtime.models.batches import AnswerCollator
 from runtime.models.rows import Reader
-from runtime.models.student import freeze
+from runtime.models.thinker import freeze
 from runtime.text.chains import AnyFormat, canonical_answer
 from runtime.text.clips import read_jsonl
-from runtime.training.arguments import (
+from runtime.training.metrics_callback import MetricsCallback
+from runtime.training.select import BestValid
+from runtime.training.train import OmniSFTTrainer, SFTConfig, train
+from runtime.training.trainer_arguments import (
     assert_towers_on_all_ranks,
     report_out_of_memory,
     split_batch,
     trainer_arguments,
 )
-from runtime.training.metrics_callback import MetricsCallback
-from runtime.training.select import BestValid
-from runtime.training.sft_trainer import OmniSFTTrainer, SFTConfig
-from runtime.training.train import train
 from runtime.training.tuner import adapters, save_trained, trains_towers, widen_to_float32
 
 if TYPE_CHECKING:

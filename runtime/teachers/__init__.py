@@ -12,7 +12,7 @@ from runtime.teachers.vllm import Vllm
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runtime.teachers.base import Task, Teacher
+    from runtime.teachers.questions import Task, Teacher
 
 TEACHERS: dict[str, Callable[[Any, Task], Teacher]] = {
     "lexicon": Lexicon,

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from c2f_spec.spec.endpoint import Client
     from runtime.endpoints.replies import Reply
     from runtime.process.context import Context
-    from runtime.teachers.base import Question, Teacher
-    from runtime.teachers.teacher_prompts import TeacherPrompts
+    from runtime.teachers.questions import Question, Teacher, TeacherPrompts
     from runtime.text.clips import Clip
 
 

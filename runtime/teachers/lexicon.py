@@ -2,7 +2,7 @@
 
 Words: VADER's compound (Hutto and Gilbert 2014, https://github.com/cjhutto/vaderSentiment, MIT) and the two words it
 rates strongest. Voice and face: `runtime/media/measure.py` on the decoded media, turned into the leanings that
-`runtime/media/render.py` drew with noise. The score is the sum of the five leanings with weights that follow from
+`runtime/media/speaker.py` drew with noise. The score is the sum of the five leanings with weights that follow from
 that module's noise (1 / variance, shrunk to the spread of ratings), not from any label: 0.78 correlated
 with the ratings of movie reviews and wrong in the sign for a sixth of them, so that the filters have work. An answer:
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from runtime.endpoints.replies import RequestFailed
     from runtime.media.measure import Measures
-    from runtime.teachers.base import Question, Task
+    from runtime.teachers.questions import Question, Task
 
 WEIGHTS = {"words": 0.2, "pitch": 0.26, "energy": 0.05, "mouth": 0.26, "brows": 0.05}
 """Weights of the leanings (1 is the top of the range) in the overall leaning."""
@@ -99,7 +99,7 @@ class Lexicon:
 
 
 def leanings(text: str, measures: Measures) -> Leanings:
-    """Return the leanings, by the inverse of how `runtime/media/render.py` draws them."""
+    """Return the leanings, by the inverse of how `runtime/media/speaker.py` draws them."""
     return Leanings(
         words=_vader().polarity_scores(text)["compound"],
         pitch=math.log2(measures.pitch_hz / 300) / 0.65,

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from c2f_spec.spec.teacher import TransformersTeacher
-    from runtime.teachers.base import Question, Task
+    from runtime.teachers.questions import Question, Task
 
 THINKERS = {
     "qwen2_5_omni": "Qwen2_5OmniThinkerForConditionalGeneration",

@@ -6,10 +6,8 @@ stage's log. Not measured on a GPU: the tests have a substitute with its protoco
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -22,18 +20,17 @@ from c2f_spec.errors import InvalidStageSpec, Unreachable
 from c2f_spec.spec import teacher as served
 from c2f_spec.spec.handoff import Endpoint
 from runtime.console import log_line
+from runtime.process.signals import request_sigterm_at_parent_death
 from runtime.teachers.openai import ChatTeacher
 
 if TYPE_CHECKING:
     from c2f_spec.spec.teacher import VllmTeacher
-    from runtime.teachers.base import Task
+    from runtime.teachers.questions import Task
 
 START_SECONDS = 1800.0
 """Limit for loading the weights of the largest teachers and for capturing CUDA graphs."""
 STOP_SECONDS = 10.0
 POLL_SECONDS = 0.5
-PR_SET_PDEATHSIG = 1
-"""https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
 
 
 class Vllm(ChatTeacher):
@@ -90,7 +87,7 @@ def start(spec: VllmTeacher, task: Task, endpoint: Endpoint) -> tuple[subprocess
         stdout=sys.stdout.fileno(),
         stderr=subprocess.STDOUT,
         env={**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"},
-        preexec_fn=_end_with_parent,  # noqa: PLW1509  no other threads yet, and nothing but a system call
+        preexec_fn=request_sigterm_at_parent_death,  # noqa: PLW1509  no other threads yet, and nothing but a system call
     )
     try:
         _wait(child, f"http://{served.HOST}:{port}/health")
@@ -116,11 +113,6 @@ def _wait(child: subprocess.Popen[bytes], health: str) -> None:
         except urllib3.exceptions.HTTPError:
             time.sleep(POLL_SECONDS)
     raise Unreachable(f"vLLM timed out after {START_SECONDS:g} s", hint="see the end of the log")
-
-
-def _end_with_parent() -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _free_port() -> int:

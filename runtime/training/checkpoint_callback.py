@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch.distributed
 from transformers import TrainerCallback
 
-from runtime.checkpoints import snapshot
+from runtime.checkpoints import trainer_state
 from runtime.checkpoints.manifest import Retention
 from runtime.checkpoints.saver import RankGroup, Saver, SaveRequest
-from runtime.checkpoints.snapshot import take, take_part
+from runtime.checkpoints.trainer_state import take, take_part
 
 if TYPE_CHECKING:
     from c2f_spec.spec.resources import Zero
@@ -71,7 +71,7 @@ class CheckpointCallback(TrainerCallback):  # type: ignore[misc]  # transformers
         if self._zero != "off" and not self._all_ready(trainer.args.device):
             return
         states: list[Any] = [None] * self._ctx.world
-        own = snapshot.capture_rng()
+        own = trainer_state.capture_rng()
         if self._ctx.world == 1:
             states = [own]
         else:

@@ -29,8 +29,8 @@ from trl.trainer.utils import add_fused_lm_head
 
 from runtime.models.batches import MediaBatch, assert_fits, positions_batch
 from runtime.training.advantages import advantages
-from runtime.training.resumable import Resumable
 from runtime.training.towers import Towers, find_thinker
+from runtime.training.train import Resumable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

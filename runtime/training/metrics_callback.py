@@ -10,8 +10,7 @@ from transformers.trainer_callback import PrinterCallback
 
 from c2f_spec.errors import Diverged
 from runtime.console import log_line
-from runtime.training.divergence_guard import find_divergence
-from runtime.training.throughput import ThroughputCallback
+from runtime.training.monitor import ThroughputCallback, find_divergence
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

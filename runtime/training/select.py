@@ -25,11 +25,11 @@ from c2f_spec.spec.datasets import Dataset
 from c2f_spec.spec.handoff import FileEntry
 from c2f_spec.store.cache import fetch_verified
 from c2f_spec.store.digest import digest_folder
-from runtime.checkpoints import snapshot
-from runtime.checkpoints.snapshot import restore_weights, saved_weights
+from runtime.checkpoints import trainer_state
+from runtime.checkpoints.trainer_state import restore_weights, saved_weights
 from runtime.console import log_line
 from runtime.models.batches import prompt_batch
-from runtime.models.student import generation_config
+from runtime.models.thinker import generation_config
 from runtime.text.chains import parse_answer
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
             name: t.detach().to("cpu", copy=True).contiguous()
             for name, t in saved_weights(self._trainer).items()
         }
-        snapshot.write_tensors(weights, folder, "weights")
+        trainer_state.write_tensors(weights, folder, "weights")
         name = f"{self._name}/{self._ctx.attempt}-{step}"
         files = self._ctx.store.put_folder(folder, name, digest_folder(folder))
         found = {"step": step, "mae": mae, "folder": name}

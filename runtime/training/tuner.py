@@ -15,14 +15,14 @@ from torch import nn
 
 from c2f_spec.spec.sections import Full, Lora
 from runtime.checkpoints.zero_partitions import full_shape
-from runtime.models.student import save
+from runtime.models.thinker import save
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from c2f_spec.spec.resources import Zero
-    from runtime.models.student import Student
+    from runtime.models.thinker import Student
 
 
 def save_trained(trainer: Any, student: Student, folder: Path) -> None:

@@ -25,7 +25,7 @@ from statistics import median
 from c2f_spec.spec.endpoint import Client as How
 from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
 from c2f_spec.store import records
-from runtime.endpoints.client import ChatClient, Message, text_part
+from runtime.endpoints.chat_client import ChatClient, Message, text_part
 from runtime.process.units import UNIT, max_lost_rows
 from tests.support.distil_world import KEY, MEDIA, SAME, TEACHER, canonical, prepared, rows, words_of
 from tests.support.fake_endpoint import Fake, serving

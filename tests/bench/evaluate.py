@@ -27,11 +27,11 @@ from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f, Media
 from c2f_spec.store.open import open_store
-from runtime.media.render import render
+from runtime.media.speaker import render
 from runtime.models import MODELS
 from runtime.models.batches import prompt_batch
 from runtime.models.rows import Reader
-from runtime.models.student import generation_config, load
+from runtime.models.thinker import generation_config, load
 from runtime.process.context import Context
 from runtime.process.parallel import map_processes
 from runtime.stages import evaluate, sft

@@ -18,7 +18,7 @@ from datasets import Dataset
 from c2f_spec.spec.sections import Media, Tiny
 from runtime.models import MODELS
 from runtime.models.rows import Reader
-from runtime.models.student import freeze, load, save, suppressed_tokens
+from runtime.models.thinker import freeze, load, save, suppressed_tokens
 from runtime.training.grpo_trainer import GRPOTrainer
 from runtime.training.hints.trainer import HintGRPOTrainer
 from tests.bench.every_row import EveryRowTrainer

@@ -24,7 +24,7 @@ from c2f_spec.spec.sections import C2f, Media, Tiny
 from c2f_spec.store.digest import digest_file
 from runtime.media import decode
 from runtime.media.decoded_cache import DecodedCache
-from runtime.media.render import render
+from runtime.media.speaker import render
 from runtime.models import MODELS, rows
 from runtime.models.rows import Reader
 from runtime.text.clips import Clip, write_manifest

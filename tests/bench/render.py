@@ -8,7 +8,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from runtime.media.render import render
+from runtime.media.speaker import render
 from runtime.process.parallel import map_processes
 
 CLIPS = 600

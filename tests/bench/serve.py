@@ -20,7 +20,7 @@ import urllib3
 
 from c2f_spec.spec.endpoint import Client as How
 from c2f_spec.spec.handoff import Endpoint
-from runtime.endpoints.client import ChatClient, text_message
+from runtime.endpoints.chat_client import ChatClient, text_message
 from tests.support.distil_world import context, prepared, run
 from tests.support.servers import free_port
 

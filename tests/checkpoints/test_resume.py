@@ -27,15 +27,15 @@ from runtime.checkpoints.manifest import (
     Retention,
     checkpoints_name,
     find_expired,
+    find_newest,
     list_checkpoints,
     newest_step,
 )
-from runtime.checkpoints.resume import find_newest
 from runtime.checkpoints.saver import Saver, SaveRequest
-from runtime.checkpoints.snapshot import Snapshot
+from runtime.checkpoints.trainer_state import Snapshot
 from runtime.stages import grpo, sft
-from runtime.training.divergence_guard import find_divergence
 from runtime.training.metrics_callback import MetricsCallback
+from runtime.training.monitor import find_divergence
 from tests.support import omni
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]

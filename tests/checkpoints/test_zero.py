@@ -22,12 +22,11 @@ from c2f_spec.spec.resources import resolve_zero
 from c2f_spec.store import records
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.local import Local
-from runtime.checkpoints import snapshot, zero_partitions
-from runtime.checkpoints.manifest import Retention
-from runtime.checkpoints.resume import find_newest
+from runtime.checkpoints import trainer_state, zero_partitions
+from runtime.checkpoints.manifest import Retention, find_newest
 from runtime.checkpoints.saver import RankGroup, Saver, SaveRequest
-from runtime.checkpoints.snapshot import Snapshot
-from runtime.training import arguments
+from runtime.checkpoints.trainer_state import Snapshot
+from runtime.training import trainer_arguments
 from tests.conftest import TINY_SPEC, load_spec
 from tests.gpu_smoke.stages import RESTORED
 from tests.support import omni
@@ -38,8 +37,8 @@ from tests.support import omni
 @pytest.mark.parametrize("stage", ["2", "3"])
 def test_the_json_is_generated_from_the_placement_and_the_spec(golden, monkeypatch, stage):
     """A batch of 32 over four GPUs, two rows at a time, on the text model of Qwen2.5-Omni-7B."""
-    monkeypatch.setattr(arguments, "find_spec", lambda _: True)
-    config = arguments.deepspeed_config(
+    monkeypatch.setattr(trainer_arguments, "find_spec", lambda _: True)
+    config = trainer_arguments.deepspeed_config(
         stage, rows=2, passes=4, world=4, grad_clip=1.0, bf16=True, hidden=3584
     )
     golden(f"zero/{stage}.json", json.dumps(config, indent=1) + "\n")
@@ -47,14 +46,15 @@ def test_the_json_is_generated_from_the_placement_and_the_spec(golden, monkeypat
 
 def test_without_zero_nothing_is_told():
     assert (
-        arguments.zero_config("off", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32) is None
+        trainer_arguments.zero_config("off", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32)
+        is None
     )
 
 
 def test_a_machine_without_deepspeed_is_told_the_way_out(monkeypatch):
-    monkeypatch.setattr(arguments, "find_spec", lambda _: None)
+    monkeypatch.setattr(trainer_arguments, "find_spec", lambda _: None)
     with pytest.raises(InvalidStageSpec, match="ZeRO 2 needs the package `deepspeed`") as caught:
-        arguments.zero_config("2", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32)
+        trainer_arguments.zero_config("2", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32)
     assert "resources.<stage>.zero: off" in caught.value.hint
 
 
@@ -72,10 +72,10 @@ def test_a_machine_without_deepspeed_is_told_the_way_out(monkeypatch):
 def test_no_process_may_wait_for_one_that_leaves_a_tower_out(stage, towers, lacks, way_out):
     clips = [dataclasses.replace(clip, lacks=lacks) for clip in omni.reader().clips.values()]
     if way_out is None:
-        arguments.assert_towers_on_all_ranks(stage, "sft", clips, towers_trained=towers)
+        trainer_arguments.assert_towers_on_all_ranks(stage, "sft", clips, towers_trained=towers)
         return
     with pytest.raises(InvalidStageSpec, match=f"has no {lacks[0]}") as caught:
-        arguments.assert_towers_on_all_ranks(stage, "sft", clips, towers_trained=towers)
+        trainer_arguments.assert_towers_on_all_ranks(stage, "sft", clips, towers_trained=towers)
     assert way_out in caught.value.hint
 
 
@@ -155,7 +155,9 @@ class Spread(torch.nn.Module):
 def test_a_part_goes_out_and_comes_back_to_the_same_bits(tmp_path):
     trained, fresh = Spread(1.0), Spread(2.0)
     trained.step()
-    snapshot.write_tensors(zero_partitions.rank_tensors(trained.trainer()), tmp_path, zero_partitions.STEM)
+    trainer_state.write_tensors(
+        zero_partitions.rank_tensors(trained.trainer()), tmp_path, zero_partitions.STEM
+    )
     saved = json.loads(json.dumps(zero_partitions.partition_facts(trained.trainer())))
     assert zero_partitions.restore_partition(fresh.trainer(), files(tmp_path), 1, saved) == 2
     for both in (trained, fresh):
@@ -169,24 +171,24 @@ def test_a_resume_from_parts_is_told_as_the_first_hour_on_gpus_looks_for_it(tmp_
     trained = Spread(1.0)
     trained.step()
     (tmp_path / zero_partitions.rank_folder(0)).mkdir()
-    snapshot.write_tensors(
+    trainer_state.write_tensors(
         zero_partitions.rank_tensors(trained.trainer()),
         tmp_path / zero_partitions.rank_folder(0),
         zero_partitions.STEM,
     )
     state = {"optimizer": zero_partitions.partition_facts(trained.trainer()), "schedule": {}}
     (tmp_path / "main").mkdir()
-    (tmp_path / "main" / snapshot.STATE).write_text(json.dumps(state))
+    (tmp_path / "main" / trainer_state.STATE).write_text(json.dumps(state))
     trainer = trained.trainer()
     trainer.lr_scheduler = SimpleNamespace(load_state_dict=lambda _: None)
     trainer.args = SimpleNamespace(process_index=0)
     trainer.is_deepspeed_enabled = True
-    snapshot.restore_optimizer(trainer, tmp_path / "main")
+    trainer_state.restore_optimizer(trainer, tmp_path / "main")
     assert re.search(RESTORED, capsys.readouterr().out)[1] == "2"
 
 
 def files(folder):
-    return snapshot.read_tensors(folder, zero_partitions.STEM)
+    return trainer_state.read_tensors(folder, zero_partitions.STEM)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +205,7 @@ def test_a_part_that_does_not_fit_is_refused(tmp_path, spoil, says):
     trained.step()
     saved = zero_partitions.rank_tensors(trained.trainer())
     spoil(saved)
-    snapshot.write_tensors(saved, tmp_path, zero_partitions.STEM)
+    trainer_state.write_tensors(saved, tmp_path, zero_partitions.STEM)
     with pytest.raises(LookupError, match=says):
         zero_partitions.restore_partition(
             trained.trainer(), files(tmp_path), 0, zero_partitions.partition_facts(trained.trainer())
@@ -278,7 +280,7 @@ def test_the_parts_of_all_ranks_are_one_checkpoint(tmp_path):
     for rank in (0, 1):
         files = [name for name in found.manifest.files if zero_partitions.needed_by_rank(name, rank)]
         assert sorted(files) == sorted([*everybodys, both[rank]])
-        (part,) = snapshot.read_tensors(
+        (part,) = trainer_state.read_tensors(
             found.folder / zero_partitions.rank_folder(rank), zero_partitions.STEM
         )
         assert part["0.weights"].tolist() == [rank, rank]

@@ -15,7 +15,7 @@ from c2f_spec.errors import InvalidData
 from runtime.commands import predict
 from runtime.commands.export import Prompt, export
 from runtime.commands.export import chains as chains_of
-from runtime.models.student import load
+from runtime.models.thinker import load
 from runtime.stages import evaluate
 from runtime.text.clips import read_manifest, write_jsonl, write_manifest
 from tests.support.omni import MEDIA, NOISE, chains, context, lines, prepared, skilled

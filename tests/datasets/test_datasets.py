@@ -20,7 +20,7 @@ from c2f_spec.store.records import datasets_present
 from runtime.commands import data
 from runtime.commands.data import FETCH, FOLDER, NESTED, unpack
 from runtime.datasets import DATASETS, RECORDED, icwsm2014
-from runtime.datasets.rows import Row, hash_fraction, limit_rows
+from runtime.datasets.labelled_rows import Row, hash_fraction, limit_rows
 
 RATINGS = Path(__file__).parents[1] / "data" / "icwsm2014"
 NYT = icwsm2014.FILES["icwsm2014-nyt"]

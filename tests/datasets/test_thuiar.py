@@ -16,7 +16,7 @@ from c2f_spec.store.open import open_store
 from runtime.commands import data
 from runtime.datasets import thuiar
 from runtime.media.decode import probe
-from runtime.media.render import render
+from runtime.media.speaker import render
 from runtime.process.context import Context
 from runtime.stages import prepare
 from runtime.text.clips import read_facts, read_manifest

@@ -13,8 +13,8 @@ import pytest
 from c2f_spec.errors import InvalidStageSpec, Unreachable
 from c2f_spec.spec.endpoint import Client as How
 from c2f_spec.spec.handoff import Endpoint
-from runtime.endpoints import client as module
-from runtime.endpoints.client import ATTEMPTS, ChatClient, Message, text_message, text_part
+from runtime.endpoints import chat_client as module
+from runtime.endpoints.chat_client import ATTEMPTS, ChatClient, Message, text_message, text_part
 from runtime.endpoints.replies import RequestFailed, RetryableError, _retry_after, parse_reply
 from tests.support.fake_endpoint import Fake, completion, serving
 

@@ -15,8 +15,8 @@ from c2f_spec.spec.filters import Most
 from c2f_spec.spec.sections import C2f
 from runtime import filters
 from runtime.filters import FILTERS, SET_FILTERS
-from runtime.filters.base import Failed
 from runtime.filters.filter_chain import ChainResult, apply_filters, funnel, limit_per_polarity, rebalance
+from runtime.filters.outcome import Failed
 from runtime.stages.filter import with_label
 from runtime.text.chains import canonical_answer, parse_answer
 from runtime.text.clips import Clip, polarity_of

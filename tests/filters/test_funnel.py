@@ -13,8 +13,8 @@ from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.open import open_store
-from runtime.filters.base import Failed
 from runtime.filters.filter_chain import ChainResult, count_accounted, funnels
+from runtime.filters.outcome import Failed
 from runtime.process.context import Context
 from runtime.stages import filter as stage
 from runtime.text.chains import canonical_answer, parse_answer

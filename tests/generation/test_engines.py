@@ -12,11 +12,11 @@ from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.handoff import Placement, VllmPlace
 from c2f_spec.spec.sections import Lora
-from runtime.generation import vllm_server
+from runtime.generation import vllm_requests
 from runtime.generation.vllm_requests import MEDIA_PER_PROMPT, collapse_placeholders, placeholders
 from runtime.media.features import DecodedClip
 from runtime.models.batches import prompt_batch
-from runtime.models.student import generation_config, suppressed_tokens
+from runtime.models.thinker import generation_config, suppressed_tokens
 from runtime.text.chains import hint_prefix
 from tests.support import fake_vllm, omni, omni_grpo
 
@@ -210,7 +210,7 @@ def parameters():
 
 def test_a_server_is_given_features_at_the_places_of_our_prompt():
     client = FakeClient({"video": 2, "audio": 3})
-    assert vllm_server.generate(client, [(PROMPT, SHOWN)], PROCESSOR, parameters()) == (
+    assert vllm_requests.generate(client, [(PROMPT, SHOWN)], PROCESSOR, parameters()) == (
         [[1, 2]],
         [[-0.5, -0.25]],
     )
@@ -232,7 +232,7 @@ def test_frames_and_sound_come_through_unchanged():
     import soundfile
     from PIL import Image
 
-    video, audio = vllm_server.media_parts(SHOWN)
+    video, audio = vllm_requests.media_parts(SHOWN)
     pictures = video["video_url"]["url"].removeprefix("data:video/jpeg;base64,").split(",")
     frames = [np.asarray(Image.open(io.BytesIO(base64.b64decode(p)))) for p in pictures]
     assert np.array_equal(np.stack(frames), SHOWN.frames)
@@ -249,12 +249,12 @@ def test_frames_and_sound_come_through_unchanged():
 )
 def test_a_server_that_does_otherwise_is_refused(lengths, status, message):
     with pytest.raises(InvalidStageSpec, match=message):
-        vllm_server.generate(FakeClient(lengths, status), [(PROMPT, SHOWN)], PROCESSOR, parameters())
+        vllm_requests.generate(FakeClient(lengths, status), [(PROMPT, SHOWN)], PROCESSOR, parameters())
 
 
 def test_a_server_that_tells_other_log_probabilities_is_refused():
     client = FakeClient({})
     with pytest.raises(InvalidStageSpec, match="returns `raw_logprobs`"):
-        vllm_server.assert_processed_logprobs(client)
+        vllm_requests.assert_processed_logprobs(client)
     client.mode = "processed_logprobs"
-    vllm_server.assert_processed_logprobs(client)
+    vllm_requests.assert_processed_logprobs(client)

@@ -22,7 +22,7 @@ from runtime.generation.generate import (
 )
 from runtime.models import MODELS
 from runtime.models.rows import Reader
-from runtime.models.student import save
+from runtime.models.thinker import save
 from runtime.stages import evaluate
 from tests.support import omni
 

@@ -11,7 +11,7 @@ from runtime.generation.generate import TransformersEngine
 from runtime.models import MODELS
 from runtime.models.batches import prompt_batch
 from runtime.models.rows import Reader
-from runtime.models.student import generation_config, suppressed_tokens
+from runtime.models.thinker import generation_config, suppressed_tokens
 from tests.support import omni
 from tests.support.odd_clips import odd
 

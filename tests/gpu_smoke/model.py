@@ -19,7 +19,7 @@ from c2f_spec.spec.sections import C2f, Media, Student
 from runtime.models import MODELS
 from runtime.models.batches import answer_tokens, prompt_batch
 from runtime.models.rows import Reader
-from runtime.models.student import device
+from runtime.models.thinker import device
 from runtime.text.chains import canonical_answer, hint_prefix
 from runtime.training.hints.build_policy import assert_token_prefix
 

@@ -73,7 +73,7 @@ def rehearsal(folder: Path) -> Place:
     ratings = ROOT / "tests" / "data" / "icwsm2014"
     _run(folder, "data", "add", "icwsm2014-movie", "--from", str(ratings), "--accept-terms")
     from runtime.models.layout import to_released_layout
-    from runtime.models.student import save
+    from runtime.models.thinker import save
     from tests.support import omni  # the machinery of the tests, with torch
 
     save(omni.student(), folder / "thinker")

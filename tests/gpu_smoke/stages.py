@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ENDED = {"distil": "chains", "sft": "steps", "grpo": "steps", "evaluate": "clips"}
 """Kind to what its summary counts."""
 RESTORED = r"restored (\d+) tensors of the model, all that are trained"
-"""What training says of a resume (`runtime/training/resumable.py`; under ZeRO of parts, `runtime/checkpoints/snapshot.py`)."""
+"""What training says of a resume (`runtime/training/train.py`; under ZeRO of parts, `runtime/checkpoints/trainer_state.py`)."""
 TOLD = ("chains", "kept", "steps", "loss", "grad_norm", "reward", "clips", "well_formed", "ended")
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from c2f_spec.errors import InvalidData
 from c2f_spec.spec.sections import Media
 from runtime.media import decode, measure
-from runtime.media.render import FRAMES, RATE, SECONDS, Cues, cues, face, render, voice
+from runtime.media.speaker import FRAMES, RATE, SECONDS, Cues, cues, face, render, voice
 from tests.support.odd_clips import film
 
 MEDIA = Media(fps=2.0, max_frames=4, max_pixels=3136)

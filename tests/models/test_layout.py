@@ -10,7 +10,7 @@ from c2f_spec.errors import InvalidData
 from c2f_spec.spec.sections import QwenOmni
 from runtime.models import MODELS
 from runtime.models.layout import hub_name, is_released, to_released_layout
-from runtime.models.student import freeze, load, save
+from runtime.models.thinker import freeze, load, save
 from tests.support import omni
 
 SPEC = QwenOmni(model="Qwen/Qwen2.5-Omni-7B", revision="0" * 40)

@@ -18,7 +18,7 @@ from runtime.models import MODELS, tiny
 from runtime.models import rows as rows_module
 from runtime.models.batches import media_batch, prompt_batch
 from runtime.models.rows import Reader
-from runtime.models.student import freeze, generation_config, load, save, suppressed_tokens
+from runtime.models.thinker import freeze, generation_config, load, save, suppressed_tokens
 from runtime.text.prompts import HEADINGS
 from tests.support import omni
 

@@ -24,8 +24,8 @@ from c2f_spec.cost.sizes import size_of
 from c2f_spec.spec.sections import Lora, QwenOmni
 from runtime.models import MODELS
 from runtime.models.layout import hub_name
-from runtime.models.student import freeze
-from runtime.training.arguments import deepspeed_config
+from runtime.models.thinker import freeze
+from runtime.training.trainer_arguments import deepspeed_config
 from runtime.training.tuner import adapters
 
 SPEC = QwenOmni(model="Qwen/Qwen2.5-Omni-7B", revision="0" * 40)
@@ -128,7 +128,9 @@ def test_tensors_have_the_names_of_the_released_files(thinker):
 
 @pytest.mark.parametrize("zero", ["2", "3"])
 def test_zero_is_told_the_sizes_of_this_model(zero, monkeypatch):
-    monkeypatch.setattr("runtime.training.arguments.find_spec", lambda _: True)  # it is asked nothing else
+    monkeypatch.setattr(
+        "runtime.training.trainer_arguments.find_spec", lambda _: True
+    )  # it is asked nothing else
     told = deepspeed_config(zero, rows=2, passes=4, world=4, grad_clip=1.0, bf16=True, hidden=HIDDEN)
     assert (told["train_batch_size"], told["bf16"]["enabled"]) == (32, True)
     of_weights = told["zero_optimization"]

@@ -17,9 +17,9 @@ from c2f_spec.store import records
 from c2f_spec.store.open import open_store
 from c2f_spec.store.stage_logs import read_log
 from runtime.process.accounting import count_stop
+from runtime.process.attempt_log import Log
 from runtime.process.context import Context
 from runtime.process.heartbeat import Beat, read_beats
-from runtime.process.logs import Log
 from runtime.process.workers import RankEnd
 from tests.support.servers import free_port
 
@@ -27,7 +27,7 @@ SCRIPT = textwrap.dedent("""
     import os, sys
     from pathlib import Path
     from c2f_spec.store.open import open_store
-    from runtime.process.logs import Log
+    from runtime.process.attempt_log import Log
     from runtime.process.supervise import most_severe
     from runtime.process.workers import run_workers
     scratch, grace, *how = sys.argv[1:]

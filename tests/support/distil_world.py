@@ -13,7 +13,7 @@ from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.open import open_store
-from runtime.media.render import render
+from runtime.media.speaker import render
 from runtime.process.context import Context
 from runtime.stages import distil
 from runtime.text.chains import canonical_answer

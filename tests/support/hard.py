@@ -8,7 +8,7 @@ from datasets import Dataset
 from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.sections import Full
 from runtime.models.rows import Reader
-from runtime.models.student import load, suppressed_tokens
+from runtime.models.thinker import load, suppressed_tokens
 from runtime.training.grpo_trainer import GRPOConfig
 from runtime.training.hints.build_policy import build_policy
 from runtime.training.hints.trainer import HintGRPOTrainer

@@ -9,8 +9,8 @@ from datasets import Dataset
 
 from c2f_spec.spec.grpo import Grpo
 from runtime.models.rows import Reader
-from runtime.models.student import load
-from runtime.training.hints.answer_facts import GroupResults
+from runtime.models.thinker import load
+from runtime.training.hints.answer_metrics import GroupResults
 from runtime.training.hints.build_policy import build_policy
 from runtime.training.hints.trainer import HintGRPOTrainer
 from tests.support import omni

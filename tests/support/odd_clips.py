@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from c2f_spec.store.digest import digest_file
-from runtime.media.render import RATE
+from runtime.media.speaker import RATE
 from runtime.text.clips import Clip, polarity_of, write_manifest
 
 ROOT = tempfile.TemporaryDirectory(prefix="odd-")

@@ -13,7 +13,7 @@ from c2f_spec.spec.handoff import Placement, StageFile
 from c2f_spec.spec.sections import C2f, Media, Tiny
 from c2f_spec.store.digest import digest_file
 from c2f_spec.store.open import open_store
-from runtime.media.render import render
+from runtime.media.speaker import render
 from runtime.models import MODELS
 from runtime.models.rows import Reader
 from runtime.process.context import Context

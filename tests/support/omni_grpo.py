@@ -10,7 +10,7 @@ from c2f_spec.spec.sections import Full
 from runtime.generation.vllm_requests import Sampling
 from runtime.generation.vllm_rollout import PolicyOnVllm
 from runtime.models.rows import Reader
-from runtime.models.student import load, suppressed_tokens
+from runtime.models.thinker import load, suppressed_tokens
 from runtime.stages import grpo
 from runtime.training.grpo_trainer import GRPOConfig, OmniGRPOTrainer
 from runtime.training.tuner import adapters

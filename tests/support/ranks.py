@@ -24,7 +24,7 @@ from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from c2f_spec.spec.handoff import Placement
 from runtime.models import MODELS
-from runtime.models.student import save
+from runtime.models.thinker import save
 from runtime.stages import grpo, sft
 from runtime.text.chains import canonical_answer
 from runtime.training.hints.trainer import HintGRPOTrainer

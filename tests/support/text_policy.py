@@ -14,9 +14,9 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from c2f_spec.spec.hint import Hint
 from runtime.models.rows import Row
-from runtime.models.student import load
+from runtime.models.thinker import load
 from runtime.training.grpo_trainer import GRPOConfig, GRPOTrainer
-from runtime.training.hints.answer_facts import AnswerFacts
+from runtime.training.hints.answer_metrics import AnswerFacts
 from runtime.training.hints.schedule import HintPolicy
 from tests.support import omni
 

@@ -16,7 +16,7 @@ import pytest
 from c2f_spec.errors import InvalidData, InvalidStageSpec, Unreachable
 from c2f_spec.spec.sections import Media
 from c2f_spec.store import records
-from runtime.endpoints import client as client_module
+from runtime.endpoints import chat_client as client_module
 from runtime.media import decode
 from runtime.process.units import UNIT
 from runtime.stages import distil

@@ -11,8 +11,8 @@ from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.sections import C2f, Media
 from c2f_spec.spec.teacher import TransformersTeacher
 from runtime.endpoints.replies import RequestFailed
-from runtime.media.render import render
-from runtime.teachers.base import Question, Task
+from runtime.media.speaker import render
+from runtime.teachers.questions import Question, Task
 from runtime.teachers.transformers import GumbelSampler, Transformers, load
 from tests.support import tiny_teacher
 from tests.support.distil_world import MEDIA, context, prepared, run

@@ -88,7 +88,7 @@ def test_it_does_not_outlive_a_stage_that_was_killed(program, tmp_path):
     (tmp_path / "weights" / "config.json").write_text("{}")
     script = (
         "from pathlib import Path\nfrom c2f_spec.spec.handoff import Endpoint\n"
-        "from c2f_spec.spec.teacher import VllmTeacher\nfrom runtime.teachers.base import Task\n"
+        "from c2f_spec.spec.teacher import VllmTeacher\nfrom runtime.teachers.questions import Task\n"
         "from runtime.teachers.vllm import start\nimport time\n"
         f"spec = VllmTeacher(model='a/b', revision='0' * 40)\n"
         f"task = Task(None, None, 'en', -1, 1, 'mosi', True, weights=Path({str(tmp_path / 'weights')!r}))\n"

@@ -12,15 +12,14 @@ import pytest
 from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f, Direct, LexiconTeacher, Media
-from runtime.endpoints.client import text_part
+from runtime.endpoints.chat_client import text_part
 from runtime.filters import FILTERS
 from runtime.media.measure import Measures
-from runtime.media.render import render
+from runtime.media.speaker import render
 from runtime.teachers import TEACHERS
-from runtime.teachers.base import Question, Task
 from runtime.teachers.lexicon import Leanings, chain, leanings, strongest
 from runtime.teachers.openai import MessageParts
-from runtime.teachers.teacher_prompts import strip_thinking
+from runtime.teachers.questions import Question, Task, strip_thinking
 from runtime.text.chains import parse_answer
 from runtime.text.clips import Clip
 

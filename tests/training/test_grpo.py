@@ -14,7 +14,7 @@ from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.grpo import Rewards
 from c2f_spec.spec.sections import Lora
 from runtime.models.rows import Reader
-from runtime.models.student import load
+from runtime.models.thinker import load
 from runtime.stages import grpo
 from runtime.training.grpo_trainer import GRPOTrainer
 from runtime.training.tuner import merge_adapters

@@ -10,8 +10,8 @@ import torch
 from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.report.curves import grpo_curves
 from c2f_spec.spec.hint import AllBelow, Hint
-from runtime.training.hints import curves
-from runtime.training.hints.answer_facts import AnswerFacts
+from runtime.training.hints import answer_metrics
+from runtime.training.hints.answer_metrics import AnswerFacts
 from runtime.training.hints.build_policy import assert_hints_possible
 from runtime.training.hints.history import History
 from runtime.training.hints.schedule import HintPolicy, choose_hinted, decide_groups
@@ -124,7 +124,7 @@ def test_a_history_goes_through_a_checkpoint():
 
 
 def test_pitfall_neutral_is_hinted_most_so_usage_is_told_by_polarity():
-    told = dict(curves.group_metrics([True, True, False, False], [True, False, False, False],
+    told = dict(answer_metrics.group_metrics([True, True, False, False], [True, False, False, False],
                                  ["neutral", "neutral", "negative", "negative"]))  # fmt: skip
     assert told == {"hard/groups": 0.5, "hint/groups": 0.25, "hint/negative": 0.0, "hint/neutral": 0.5}
 
@@ -132,15 +132,15 @@ def test_pitfall_neutral_is_hinted_most_so_usage_is_told_by_polarity():
 def test_every_name_that_is_logged_is_known():
     table = judged([WRONG, RIGHT], [RIGHT, RIGHT])
     logged = [
-        *curves.first_answer_metrics(table, ["negative", "positive"]),
-        *curves.hinted_answer_metrics(table),
-        *curves.group_metrics([True, False], [True, False], ["negative", "neutral"]),
-        *curves.history_metrics(1, 2, 0.5),
-        *curves.trained_answer_metrics(
+        *answer_metrics.first_answer_metrics(table, ["negative", "positive"]),
+        *answer_metrics.hinted_answer_metrics(table),
+        *answer_metrics.group_metrics([True, False], [True, False], ["negative", "neutral"]),
+        *answer_metrics.history_metrics(1, 2, 0.5),
+        *answer_metrics.trained_answer_metrics(
             table.rewards.flatten(0, 1), torch.ones(3), torch.tensor([0, 0, 1, 1])
         ),
     ]
-    assert {name for name, _ in logged} <= set(curves.metric_names(NAMES))
+    assert {name for name, _ in logged} <= set(answer_metrics.metric_names(NAMES))
     told = dict(logged)
     assert told["zero_variance"] == 0.5
     assert told["reward/unhinted"] == pytest.approx((1 + 3 * 2.8) / 4)
@@ -149,7 +149,7 @@ def test_every_name_that_is_logged_is_known():
 
 def test_what_is_logged_is_drawn_in_the_report():
     """But for what says little by itself: the reward that mixes answers with and without hints, the rate, GRPO's loss."""
-    logged = [*curves.metric_names(NAMES), "loss", "kl", "grad_norm", "learning_rate"]
+    logged = [*answer_metrics.metric_names(NAMES), "loss", "kl", "grad_norm", "learning_rate"]
     rows = [{"step": step, **dict.fromkeys(logged, 0.5), "hard/groups": 1.0} for step in (1, 2)]
     found = SimpleNamespace(rows=lambda _: rows, state="")
     drawn = grpo_curves(SimpleNamespace(find=lambda *_: found), None)
@@ -158,10 +158,10 @@ def test_what_is_logged_is_drawn_in_the_report():
 
 
 def test_pitfall_the_score_gate_is_open_under_a_hint_so_agreement_is_told_of_hinted_answers_too():
-    told = dict(curves.hinted_answer_metrics(judged([RIGHT, RIGHT], agrees=0.0)))
+    told = dict(answer_metrics.hinted_answer_metrics(judged([RIGHT, RIGHT], agrees=0.0)))
     assert told["agreement/hinted"] == 0.0
     assert "agreement/hinted" not in dict(
-        curves.hinted_answer_metrics(judged([BROKEN, BROKEN], agrees=float("nan")))
+        answer_metrics.hinted_answer_metrics(judged([BROKEN, BROKEN], agrees=float("nan")))
     )
 
 

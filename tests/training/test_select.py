@@ -14,7 +14,7 @@ from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.handoff import Placement
 from runtime.models.batches import prompt_batch
 from runtime.models.rows import Reader
-from runtime.models.student import generation_config, load
+from runtime.models.thinker import generation_config, load
 from runtime.stages import grpo, sft
 from runtime.text.chains import parse_answer
 from runtime.text.clips import read_manifest, write_manifest

@@ -12,12 +12,12 @@ from c2f_spec.errors import Diverged, InvalidData, InvalidStageSpec, OutOfMemory
 from c2f_spec.spec.handoff import Placement
 from runtime.models import MODELS
 from runtime.models.batches import IGNORED, AnswerCollator, answer_tokens
-from runtime.models.student import load
+from runtime.models.thinker import load
 from runtime.stages import sft
 from runtime.text.clips import write_jsonl
-from runtime.training.arguments import report_out_of_memory, split_batch, warmup_steps
 from runtime.training.metrics_callback import MetricsCallback
-from runtime.training.sft_trainer import SFTConfig
+from runtime.training.train import SFTConfig
+from runtime.training.trainer_arguments import report_out_of_memory, split_batch, warmup_steps
 from tests.support import omni
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]

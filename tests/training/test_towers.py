@@ -10,7 +10,7 @@ import torch
 
 from runtime.models.batches import media_batch, positions_batch
 from runtime.models.rows import Reader
-from runtime.models.student import freeze, load
+from runtime.models.thinker import freeze, load
 from runtime.training.towers import Towers, find_thinker
 from tests.support import omni
 from tests.support.omni_grpo import CLIPS, generated, make

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.hint import PRESETS, AllBelow, Hint
 from c2f_spec.spec.support import unsupported
-from runtime.training.hints.answer_facts import GroupResults
+from runtime.training.hints.answer_metrics import GroupResults
 from runtime.training.hints.build_policy import load_offline_list
 from runtime.training.hints.triggers import TRIGGERS, TriggerContext, still_bad
 from tests.support.hinted import BROKEN, POOR, RIGHT, WRONG, judged

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from c2f_spec.spec.sections import Full, Lora
-from runtime.models.student import freeze, load
+from runtime.models.thinker import freeze, load
 from runtime.stages import sft
 from runtime.training.tuner import adapters, save_trained, trains_towers, widen_to_float32
 from tests.support import omni

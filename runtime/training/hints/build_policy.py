@@ -15,7 +15,7 @@ from c2f_spec.spec.sections import Direct
 from c2f_spec.store.open import open_store
 from runtime.text.chains import AnyFormat, canonical_answer, hint_prefix, parse_answer, resolve_language
 from runtime.text.clips import polarity_of
-from runtime.training.hints.answer_facts import AnswerFacts
+from runtime.training.hints.answer_metrics import AnswerFacts
 from runtime.training.hints.schedule import HintPolicy, max_hinted_groups
 from runtime.training.hints.triggers import is_decidable
 

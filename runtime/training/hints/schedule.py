@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.hint import PassRate
-from runtime.training.hints import curves
+from runtime.training.hints import answer_metrics
 from runtime.training.hints.groups import StepShape, hinted_slots
 from runtime.training.hints.triggers import (
     ANSWER_FREE_TRIGGERS,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.formats import Polarity
     from c2f_spec.spec.hint import Hint
-    from runtime.training.hints.answer_facts import AnswerFacts, GroupResults
+    from runtime.training.hints.answer_metrics import AnswerFacts, GroupResults
     from runtime.training.hints.history import History
 
 
@@ -178,8 +178,8 @@ def decide_groups(
     )
     polarities = [policy.polarity(clip) for clip in samples]
     logged = [
-        *curves.first_answer_metrics(first, polarities),
-        *curves.group_metrics(hard if decidable else None, hinted, polarities),
-        *curves.history_metrics(found, answers, history.trailing_polarity_rate()),
+        *answer_metrics.first_answer_metrics(first, polarities),
+        *answer_metrics.group_metrics(hard if decidable else None, hinted, polarities),
+        *answer_metrics.history_metrics(found, answers, history.trailing_polarity_rate()),
     ]
     return Decision(hard, hinted, logged)

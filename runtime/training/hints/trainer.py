@@ -28,8 +28,8 @@ from accelerate.utils import gather_object
 from c2f_spec.spec.hint import ReplaceAll, SftLoss
 from runtime.models.batches import positions_batch
 from runtime.training.grpo_trainer import OmniGRPOTrainer
-from runtime.training.hints import curves, forced_loss, groups
-from runtime.training.hints.answer_facts import GroupResults
+from runtime.training.hints import answer_metrics, groups, rollout_batch
+from runtime.training.hints.answer_metrics import GroupResults
 from runtime.training.hints.history import History
 from runtime.training.hints.rollout_batch import (
     Answer,
@@ -135,7 +135,7 @@ class HintGRPOTrainer(OmniGRPOTrainer):
         forced = self.policy.spec.forced_loss
         if isinstance(forced, SftLoss) and bool(inputs["forced"].any()):
             assert self._logps_BT is not None
-            entropy = forced_loss.forced_cross_entropy(self._logps_BT, inputs["forced"])
+            entropy = rollout_batch.forced_cross_entropy(self._logps_BT, inputs["forced"])
             entropy = entropy / inputs["used_share"] if partial else entropy
             loss = loss + forced.coef * entropy / self.current_gradient_accumulation_steps
         self._logps_BT = None
@@ -242,7 +242,7 @@ class HintGRPOTrainer(OmniGRPOTrainer):
         order = [i for rows in groups.slot_rows(with_hint.slots, with_hint.width, hinted) for i in rows]
         size = groups.hinted_per_group(self.policy.spec.group, self.num_generations)
         results = self._group_results(with_hint.rewards[order], with_hint.facts[order], size)
-        self._log(curves.hinted_answer_metrics(results))
+        self._log(answer_metrics.hinted_answer_metrics(results))
         bad = still_bad(self.policy.spec.trigger, results).tolist()
         return {group for group, is_bad in zip(hinted, bad, strict=True) if is_bad}
 
@@ -262,7 +262,7 @@ class HintGRPOTrainer(OmniGRPOTrainer):
         if self.policy.spec.polarity_reward_on_hinted == "exclude" and "polarity" in names:
             update.rewards[update.hinted, names.index("polarity")] = torch.nan
         self.update = update
-        self._log(curves.trained_answer_metrics(update.rewards, self.reward_weights, update.groups))
+        self._log(answer_metrics.trained_answer_metrics(update.rewards, self.reward_weights, update.groups))
         self._log_rollouts(update, first)
         self.rows = [self.rows[own.row] for own in update.rows]
         loss = self.policy.spec.forced_loss
@@ -271,7 +271,7 @@ class HintGRPOTrainer(OmniGRPOTrainer):
             "prompt_ids": [first.prompts[own.row] for own in update.rows],
             "completion_ids": [own.answer.tokens for own in update.rows],
             "logprobs": [own.answer.logprobs for own in update.rows] if has_logprobs else None,
-            "env_mask": [forced_loss.loss_mask(loss, own) for own in update.rows],
+            "env_mask": [rollout_batch.loss_mask(loss, own) for own in update.rows],
         }
 
     def _rewards_and_facts(

@@ -12,7 +12,7 @@ from c2f_spec.spec.hint import AllBelow, Always, OfflineList, PassRate, ZeroVari
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from runtime.training.hints.answer_facts import GroupResults
+    from runtime.training.hints.answer_metrics import GroupResults
 
 MARGIN = 1e-6
 """Tolerance of comparisons: totals are float32, and one that equals the threshold must not fall below it by rounding."""

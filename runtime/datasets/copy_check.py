@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from c2f_spec.spec.datasets import Dataset
-    from runtime.datasets.rows import Row
+    from runtime.datasets.labelled_rows import Row
 
 EXAMPLES = 5
 """Examples of each problem."""

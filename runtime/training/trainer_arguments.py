@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from c2f_spec.spec.grpo import Grpo
     from c2f_spec.spec.resources import Zero
     from c2f_spec.spec.sections import Sft
-    from runtime.models.student import Student
+    from runtime.models.thinker import Student
     from runtime.process.context import Context
     from runtime.text.clips import Clip
 

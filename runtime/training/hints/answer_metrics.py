@@ -1,5 +1,6 @@
-"""Compute the metrics of a step's answers, under their names in metrics.jsonl and in tracking. Figure 3 shows these.
+"""Rewards and facts of a step's answers by group, and their metrics under the names in metrics.jsonl. Figure 3 shows these.
 
+The step computes facts after each generation; triggers read them. Facts do not depend on which rewards the spec has.
 First answers are those that the policy samples without a hint, whatever the policy of hints. Rewards with and without a
 hint are never mixed.
 
@@ -20,19 +21,80 @@ hint are never mixed.
 Beside these the stage logs loss, kl (nats a token, to the reference), grad_norm (before clipping) and learning_rate.
 Tokens a second and peak memory differ from run to run, and this file must not: they are in the stage's progress while
 it runs, and in its record and in tracking (`measured.tokens_per_second`, `measured.peak_rss_bytes`, `measured.peak_gpu_bytes`).
+
+Shapes: N answers of all ranks, K rewards, F facts, M groups, G answers of a group.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from c2f_spec.spec.formats import POLARITIES
 
-if TYPE_CHECKING:
-    from runtime.training.hints.answer_facts import GroupResults
+
+class AnswerFacts(NamedTuple):
+    """The facts of one answer."""
+
+    format: float
+    """1 if the answer is well-formed, else 0."""
+    polarity: float
+    """1 if its polarity is the label's, parsed leniently, else 0."""
+    agrees: float
+    """1 if its score has the polarity of its tag, else 0; NaN where one of them cannot be parsed."""
+
+
+FACT_NAMES = (*AnswerFacts._fields, "tokens", "cut")
+"""Columns of the table of facts. `tokens` is the number of generated tokens; `cut` is 1 if the answer did not end by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupResults:
+    """Rewards and facts of whole groups of answers."""
+
+    totals: torch.Tensor
+    """Weighted sums of the rewards: (M, G)."""
+    rewards: torch.Tensor
+    """(M, G, K)."""
+    facts: torch.Tensor
+    """(M, G, F), as `FACT_NAMES` has them."""
+    names: tuple[str, ...]
+    """Names of the K rewards."""
+
+    @classmethod
+    def from_answers(
+        cls,
+        rewards_NK: torch.Tensor,
+        facts_NF: torch.Tensor,
+        weights_K: torch.Tensor,
+        names: Sequence[str],
+        size: int,
+    ) -> GroupResults:
+        """Arrange flat tables by group; the `size` answers of a group are consecutive rows."""
+        totals_N = (rewards_NK * weights_K.to(rewards_NK.device)).nansum(dim=1)
+        return cls(
+            totals_N.view(-1, size),
+            rewards_NK.view(-1, size, rewards_NK.shape[1]),
+            facts_NF.view(-1, size, len(FACT_NAMES)),
+            tuple(names),
+        )
+
+    def fact(self, name: str) -> torch.Tensor:
+        """Return one fact of each answer: (M, G)."""
+        return self.facts[:, :, FACT_NAMES.index(name)]
+
+    def reward(self, name: str) -> torch.Tensor:
+        """Return one reward of each answer, without its weight: (M, G)."""
+        return self.rewards[:, :, self.names.index(name)]
+
+    @property
+    def correct(self) -> torch.Tensor:
+        """1 for a right polarity in a well-formed answer, else 0: (M, G)."""
+        return self.fact("format") * self.fact("polarity")
+
 
 Pairs = Iterator[tuple[str, float]]
 

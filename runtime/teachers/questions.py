@@ -1,4 +1,7 @@
-"""Write the prompts of a teacher, read its answers, and decide which are sent again.
+"""The questions of a teacher: its protocol, its prompts, how its answers are read, and which are sent again.
+
+A teacher gets a clip's words and media, and of its label what `teacher.label_visibility` says, by default nothing
+(METHOD 3: the paper compares with the labels afterwards, in the filters).
 
 Some models open a block of thinking by themselves, before the answer and its own `<think>` (METHOD 3):
 
@@ -11,22 +14,84 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.sections import Direct
 from runtime.filters import FILTERS
-from runtime.teachers.base import Question
 from runtime.text.chains import POLARITY_WORDS, build_prompt, format_score, parse_answer, tag_names
 from runtime.text.prompts import DISCLOSURE_RULE, LABEL_DISCLOSURE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from c2f_spec.spec.filters import Filters
+    from c2f_spec.spec.handoff import Endpoint
+    from c2f_spec.spec.sections import Media
+    from runtime.endpoints.replies import Reply, RequestFailed
     from runtime.text.chains import AnyFormat
     from runtime.text.clips import Clip
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The settings that are the same for every clip."""
+
+    format: AnyFormat
+    media: Media
+    language: str
+    low: float
+    high: float
+    family: str
+    rendered: bool
+    """True for clips that `runtime/media/speaker.py` draws."""
+    endpoint: Endpoint | None = None
+    shards: int = 1
+    """Number of pods that share the clips."""
+    spent: float = 0.0
+    """Cost of earlier attempts of this pod's share."""
+    weights: Path | None = None
+    """The staged folder of the teacher's weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request for one chain of a clip."""
+
+    id: str
+    sample: int
+    """Number of the chain among those of its clip, from 0."""
+    text: str
+    """The words of the clip."""
+    prompt: str
+    """The text of the user's turn, which holds the words."""
+    media: Path
+    duration_s: float
+    lacks: tuple[str, ...] = ()
+    """Missing media, of "video" and "audio"; the prompt says so."""
+    seed: int = 0
+
+
+class Teacher(Protocol):
+    """Writes answers."""
+
+    batch: int
+    """Questions a call of `write`."""
+    concurrency: int
+    """Threads that may call `write`; 0 for a teacher that computes without waiting or cost, for which processes share the clips."""
+
+    def write(self, questions: Sequence[Question]) -> list[Reply | RequestFailed]:
+        """Return an answer to each question, with the teacher's own polarity and score, or the failure."""
+        ...
+
+    def give_up(self) -> None:
+        """Stop retries because the stage is ending. Requests in flight may still be answered."""
+        ...
+
+    def close(self) -> None:
+        """Release resources."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
