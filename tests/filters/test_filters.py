@@ -52,7 +52,7 @@ def chain(polarity="positive", think=EN, score=1.0):
 def test_filters_run_in_the_order_of_the_spec_and_each_is_a_file():
     assert (*FILTERS, *SET_FILTERS) == ("format", *(n for n in specs.NAMES if n in support.FILTERS))
     folder = Path(filters.__file__).parent
-    assert {p.stem for p in folder.glob("*.py")} - {"__init__", "base", "filter_chain"} == {
+    assert {p.stem for p in folder.glob("*.py")} - {"__init__", "outcome", "filter_chain"} == {
         *FILTERS,
         *SET_FILTERS,
     }

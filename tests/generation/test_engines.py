@@ -210,7 +210,7 @@ def parameters():
 
 def test_a_server_is_given_features_at_the_places_of_our_prompt():
     client = FakeClient({"video": 2, "audio": 3})
-    assert vllm_requests.generate(client, [(PROMPT, SHOWN)], PROCESSOR, parameters()) == (
+    assert vllm_requests.generate_on_server(client, [(PROMPT, SHOWN)], PROCESSOR, parameters()) == (
         [[1, 2]],
         [[-0.5, -0.25]],
     )
@@ -249,7 +249,9 @@ def test_frames_and_sound_come_through_unchanged():
 )
 def test_a_server_that_does_otherwise_is_refused(lengths, status, message):
     with pytest.raises(InvalidStageSpec, match=message):
-        vllm_requests.generate(FakeClient(lengths, status), [(PROMPT, SHOWN)], PROCESSOR, parameters())
+        vllm_requests.generate_on_server(
+            FakeClient(lengths, status), [(PROMPT, SHOWN)], PROCESSOR, parameters()
+        )
 
 
 def test_a_server_that_tells_other_log_probabilities_is_refused():
