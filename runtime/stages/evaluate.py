@@ -2,12 +2,13 @@
 
 Reads   model/    or none for the base student; then weights/, if it has released ones
         prepare/  the evaluated data set
+        data/     instead of a model: staged predictions of another code base
 Writes  predictions.jsonl  {"id", "label", "true", "output", "polarity", "score", "well_formed", "ended", "failure"}, a row a
                            clip in manifest order; `failure` is {"reason", "message"} where there is no score, else null
         times.jsonl        {"id", "seconds", "together"}: time of its answer, and rows in the batch when it began
 
-Metrics are computed from the predictions elsewhere. Times have a file of their own, because they differ
-from run to run. A clip whose media cannot be decoded is a prediction without a score (METHOD 4.5); a data set of such clips is an error.
+Metrics are computed from the predictions elsewhere. Times have a file of their own, because they differ from run to run. A
+clip whose media cannot be decoded is a prediction without a score (METHOD 4.5); a data set of such clips is an error.
 """
 
 from __future__ import annotations
@@ -19,41 +20,41 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from c2f_spec.errors import InvalidData, InvalidStageSpec
+from c2f_spec.metrics.imported_predictions import FILE, Imported, read_imported
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.evaluate import Engine as EngineSpec
-from c2f_spec.spec.sections import Student as StudentSpec
-from c2f_spec.spec.student import positions
 from runtime.console import log_line
-from runtime.generation import imported_predictions
-from runtime.generation.generate import TransformersEngine, longest_first
-from runtime.generation.vllm_evaluation import VllmEngine, checkpoint_folder, load_processor
-from runtime.models import MODELS
+from runtime.generation.evaluation_engines import load_engine
+from runtime.generation.generate import longest_first
 from runtime.models.rows import Reader
-from runtime.models.thinker import Student, device
+from runtime.models.thinker import Student
 from runtime.process.context import refuse_unsupported
 from runtime.process.units import UNIT, run_units, shard_index
 from runtime.text.chains import AnyFormat, missing_score_reason, parse_answer
-from runtime.text.clips import seed_of, write_jsonl
+from runtime.text.clips import read_manifest, seed_of, write_jsonl
 from runtime.training.trainer_arguments import report_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from runtime.generation.generate import Engine, GeneratedAnswer
+    from runtime.generation.generate import GeneratedAnswer
     from runtime.models.rows import Row
     from runtime.process.context import Context
     from runtime.text.clips import Clip
+
 
 ROUNDS = 4
 """Clips of a window, as a multiple of the rows at once. A window is sorted by length, answered as one continuous batch and
 stored, so a killed stage loses at most its answers."""
 TIMES = ("seconds", "together")
+LABEL_TOLERANCE = 0.051
+"""Largest difference of labels that agree but for how many decimals were written."""
 
 
 def run(ctx: Context) -> dict[str, Any] | None:
     """Return counts, or `None` while other pods work on their shares."""
     if "import" in ctx.stage.preimage["spec"]:
-        return imported_predictions.run(ctx)
+        return write_imported(ctx)
     if ctx.world != 1:
         raise InvalidStageSpec(f"evaluation runs in one process, not in {ctx.world}")
     section = ctx.stage.preimage["spec"]["evaluate"]
@@ -141,33 +142,6 @@ def readable_rows(reader: Reader, clips: Sequence[Clip], others: dict[str, dict[
             yield row
 
 
-def load_engine(ctx: Context, decoding: Decoding) -> tuple[Student, Callable[[Reader], Engine]]:
-    """Load the evaluated model, and return a constructor of the placement's engine; vLLM loads its own model."""
-    spec, place = ctx.section("student", StudentSpec), ctx.stage.placement.vllm
-    kind = MODELS[spec.kind]
-    if place is None:
-        student = load_checkpoint(ctx)
-        student.model.eval().to(device())
-        return student, lambda _: TransformersEngine(student, decoding, kind.rows_generated)
-    folder = checkpoint_folder(ctx, spec)
-    without_model = load_processor(folder)
-    longest, half = positions(spec), kind.half(spec)
-    return without_model, lambda reader: VllmEngine(
-        folder, without_model.processor, decoding, place, reader.decoded_clip, half=half, longest=longest
-    )
-
-
-def load_checkpoint(ctx: Context) -> Student:
-    """Load the evaluated model."""
-    spec = ctx.section("student", StudentSpec)
-    if "model" in ctx.inputs:
-        return MODELS[spec.kind].load(spec, ctx.inputs["model"] / "model")
-    which = ctx.stage.preimage["spec"]["checkpoint"]
-    if which != "base":
-        raise InvalidStageSpec(f"the checkpoint `{which}` is missing in this stage")
-    return MODELS[spec.kind].base(spec, ctx.seed, ctx.inputs.get("weights"))
-
-
 def open_reader(ctx: Context, student: Student, space: str) -> tuple[Reader, Callable[[float], float]]:
     """Return the reader, and a function from answered scores to the data set's scale (METHOD 2.6).
 
@@ -198,33 +172,82 @@ def prediction_row(
     if answer.score is None:
         reason = missing_score_reason(fmt, generated.text)
         failure = {"reason": "unparsable" if generated.ended else "cut short", "message": reason}
-    return {
-        "id": clip.id,
-        "label": clip.label,
-        "true": clip.polarity,
-        "output": generated.text,
-        "polarity": answer.polarity,
-        "score": None if answer.score is None else scale(answer.score),
-        "well_formed": answer.well_formed,
-        "ended": generated.ended,
-        "failure": failure,
-        "seconds": round(generated.seconds, 4),
-        "together": generated.batch_size,
-    }
+    return _row(
+        clip,
+        output=generated.text,
+        polarity=answer.polarity,
+        score=None if answer.score is None else scale(answer.score),
+        well_formed=answer.well_formed,
+        ended=generated.ended,
+        failure=failure,
+        seconds=round(generated.seconds, 4),
+        together=generated.batch_size,
+    )
 
 
 def unreadable_row(clip: Clip, message: str) -> dict[str, Any]:
     """Return the row of a clip without an answer."""
-    return {
-        "id": clip.id,
-        "label": clip.label,
-        "true": clip.polarity,
+    return _row(clip, failure={"reason": "media", "message": message}, seconds=None, together=0)
+
+
+def _row(clip: Clip, **fields: Any) -> dict[str, Any]:
+    empty = {
         "output": "",
         "polarity": None,
         "score": None,
         "well_formed": False,
         "ended": False,
-        "failure": {"reason": "media", "message": message},
-        "seconds": None,
-        "together": 0,
+        "failure": None,
     }
+    return {"id": clip.id, "label": clip.label, "true": clip.polarity, **empty, **fields}
+
+
+def write_imported(ctx: Context) -> dict[str, Any]:
+    """Write the staged predictions of another code base as rows, and return counts.
+
+    A clip without a prediction is a row without a score (METHOD 4.5).
+    """
+    name = ctx.stage.preimage["spec"]["import"]
+    clips = read_manifest(ctx.inputs["prepare"], "test")
+    if not clips:
+        raise InvalidData("the prepared data set has no clips in the split `test`")
+    answers = read_imported(ctx.inputs["data"] / FILE)
+    assert_same_clips(name, clips, answers)
+    rows = [imported_row(clip, answers.get(clip.id)) for clip in clips]
+    write_jsonl(ctx.out / "predictions.jsonl", rows)
+    missing = sum(clip.id not in answers for clip in clips)
+    if missing:
+        log_line(
+            f"warning: `{name}` has no prediction for {missing} of {len(clips)} clips; they count as unparsable"
+        )
+    return {"clips": len(rows), "scored": sum(r["score"] is not None for r in rows), "missing": missing}
+
+
+def assert_same_clips(name: str, clips: Sequence[Clip], answers: Mapping[str, Imported]) -> None:
+    """Raise `InvalidData` naming a clip that is not of the test split, or that has another label there."""
+    labels = {clip.id: clip.label for clip in clips}
+    unknown = sorted(answers.keys() - labels.keys())
+    if unknown:
+        raise InvalidData(
+            f"`{name}` has predictions for {len(unknown)} clips that the test split does not have, such as `{unknown[0]}`",
+            hint=f"write ids as in the manifest, such as `{clips[0].id}`, and leave other splits out",
+        )
+    for clip_id, answer in answers.items():
+        if answer.label is not None and abs(answer.label - labels[clip_id]) > LABEL_TOLERANCE:
+            raise InvalidData(
+                f"`{name}` says that `{clip_id}` has the label {answer.label:g}, and it has {labels[clip_id]:g}",
+                hint="check that the predictions are of this data set, and of the same copy of it",
+            )
+
+
+def imported_row(clip: Clip, answer: Imported | None) -> dict[str, Any]:
+    """Return a row of `predictions.jsonl`. Imported predictions have a score and no polarity."""
+    score = answer.prediction if answer else None
+    failure = {"reason": "missing" if answer is None else "unparsable", "message": "no prediction"}
+    return _row(
+        clip,
+        output=answer.output if answer else "",
+        score=score,
+        ended=True,
+        failure=None if score is not None else failure,
+    )

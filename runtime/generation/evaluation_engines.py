@@ -1,4 +1,4 @@
-"""Generate answers for evaluation by vLLM: a checkpoint from its folder, many prompts at once. Not measured on a GPU.
+"""The engine of an evaluation: the model itself, or vLLM, which answers many prompts at once (not measured on a GPU).
 
 vLLM loads a thinker only as part of a released model, so a trained one is converted first.
 """
@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from transformers import Qwen2_5OmniProcessor
 
-from runtime.generation.generate import GeneratedAnswer, assert_unhinted, turn_opening
+from c2f_spec.errors import InvalidStageSpec
+from c2f_spec.spec.evaluate import Decoding
+from c2f_spec.spec.sections import Student as StudentSpec
+from c2f_spec.spec.student import positions
+from runtime.generation.generate import (
+    GeneratedAnswer,
+    TransformersEngine,
+    assert_unhinted,
+    turn_opening,
+)
 from runtime.generation.vllm_requests import (
     MEDIA_PER_PROMPT,
     Sampling,
@@ -23,17 +32,18 @@ from runtime.generation.vllm_requests import (
 )
 from runtime.models import MODELS
 from runtime.models.layout import to_released_layout
-from runtime.models.thinker import Student, save
+from runtime.models.rows import Reader
+from runtime.models.thinker import Student, device, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from c2f_spec.spec.evaluate import Decoding
     from c2f_spec.spec.handoff import VllmPlace
-    from c2f_spec.spec.sections import Student as StudentSpec
+    from runtime.generation.generate import Engine
     from runtime.media.features import DecodedClip
     from runtime.models.rows import Row
     from runtime.process.context import Context
+
 
 ROWS = 256
 """Prompts a call; vLLM runs as many of them at once as its cache holds."""
@@ -117,3 +127,30 @@ def checkpoint_folder(ctx: Context, spec: StudentSpec) -> Path:
 def load_processor(folder: Path) -> Student:
     """Return a student without its model, for prompts alone."""
     return Student(None, Qwen2_5OmniProcessor.from_pretrained(folder, local_files_only=True))
+
+
+def load_engine(ctx: Context, decoding: Decoding) -> tuple[Student, Callable[[Reader], Engine]]:
+    """Load the evaluated model, and return a constructor of the placement's engine; vLLM loads its own model."""
+    spec, place = ctx.section("student", StudentSpec), ctx.stage.placement.vllm
+    kind = MODELS[spec.kind]
+    if place is None:
+        student = load_checkpoint(ctx)
+        student.model.eval().to(device())
+        return student, lambda _: TransformersEngine(student, decoding, kind.rows_generated)
+    folder = checkpoint_folder(ctx, spec)
+    without_model = load_processor(folder)
+    longest, half = positions(spec), kind.half(spec)
+    return without_model, lambda reader: VllmEngine(
+        folder, without_model.processor, decoding, place, reader.decoded_clip, half=half, longest=longest
+    )
+
+
+def load_checkpoint(ctx: Context) -> Student:
+    """Load the evaluated model."""
+    spec = ctx.section("student", StudentSpec)
+    if "model" in ctx.inputs:
+        return MODELS[spec.kind].load(spec, ctx.inputs["model"] / "model")
+    which = ctx.stage.preimage["spec"]["checkpoint"]
+    if which != "base":
+        raise InvalidStageSpec(f"the checkpoint `{which}` is missing in this stage")
+    return MODELS[spec.kind].base(spec, ctx.seed, ctx.inputs.get("weights"))
