@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from transformers import Qwen2_5OmniProcessor
 
 from c2f_spec.errors import InvalidStageSpec
-from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Student as StudentSpec
 from c2f_spec.spec.student import positions
 from runtime.generation.generate import (
@@ -32,16 +31,16 @@ from runtime.generation.vllm_requests import (
 )
 from runtime.models import MODELS
 from runtime.models.layout import to_released_layout
-from runtime.models.rows import Reader
 from runtime.models.thinker import Student, device, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from c2f_spec.spec.evaluate import Decoding
     from c2f_spec.spec.handoff import VllmPlace
     from runtime.generation.generate import Engine
     from runtime.media.features import DecodedClip
-    from runtime.models.rows import Row
+    from runtime.models.rows import Reader, Row
     from runtime.process.context import Context
 
 

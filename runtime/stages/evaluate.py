@@ -27,7 +27,6 @@ from runtime.console import log_line
 from runtime.generation.evaluation_engines import load_engine
 from runtime.generation.generate import longest_first
 from runtime.models.rows import Reader
-from runtime.models.thinker import Student
 from runtime.process.context import refuse_unsupported
 from runtime.process.units import UNIT, run_units, shard_index
 from runtime.text.chains import AnyFormat, missing_score_reason, parse_answer
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
     from runtime.generation.generate import GeneratedAnswer
     from runtime.models.rows import Row
+    from runtime.models.thinker import Student
     from runtime.process.context import Context
     from runtime.text.clips import Clip
 
