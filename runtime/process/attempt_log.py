@@ -54,6 +54,7 @@ class Log:
         with self._changed:
             if not self._lines:
                 self._since = time.monotonic()
+                self._changed.notify_all()  # the writer waits without an end while there is nothing to store
             self._lines.append(data)
             self._size += len(data)
             while self._size > MAX_WAITING_BYTES:

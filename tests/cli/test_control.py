@@ -12,10 +12,14 @@ from pathlib import Path
 import pytest
 
 from c2f_spec.cli.main import main
-from tests.conftest import TINY_SPEC
+from c2f_spec.language.lock_file import write_pins
+from c2f_spec.store.open import open_store
+from c2f_spec.store.records import add_dataset
+from tests.conftest import HERE, TINY_SPEC
 
-SLOW = TINY_SPEC.replace("train: 12", "train: 2000")
-"""Its `prepare` draws clips for half a minute, and tests stop it long before."""
+SLOW = TINY_SPEC.replace("train: 12", "train: 3000")
+"""Its `prepare` draws clips for a minute, and tests stop it long before."""
+RATINGS = HERE / "data" / "icwsm2014" / "movieReviewSnippets_GroundTruth.txt"
 PATIENCE_SECONDS = 300
 """How long a test waits for what must come, on a machine that others use."""
 
@@ -24,6 +28,16 @@ PATIENCE_SECONDS = 300
 def running(repository):
     """An `apply` in the background, once its first stage runs."""
     (repository / "specs" / "slow.yaml").write_text(SLOW)
+    rows = [line.split("\t") for line in RATINGS.read_text().splitlines()]
+    folder = repository / "long"
+    folder.mkdir()
+    copies = [
+        f"{int(number) + 1000 * i}\t{score}\t{text} {i}\n" for i in range(20) for number, score, text in rows
+    ]
+    (folder / RATINGS.name).write_text("".join(copies))
+    facts = {"name": "icwsm2014-movie"}
+    digest = add_dataset(open_store(".c2f/store"), "icwsm2014-movie", folder, facts)
+    write_pins(repository / "specs" / "c2f.lock", "datasets", {"icwsm2014-movie": digest})
     command = [sys.executable, "-m", "c2f_spec", "apply", "specs/slow.yaml", "--no-report"]
     child = subprocess.Popen(command, cwd=repository, stdout=subprocess.DEVNULL)
     yield child
@@ -110,7 +124,6 @@ def test_a_shell_is_for_clusters(called, tiny_spec):
 
 def test_a_failure_tells_its_class_and_what_to_do(called, tiny_spec):
     from c2f_spec.store import records
-    from c2f_spec.store.open import open_store
 
     name = called("plan", "specs/tiny.yaml", "-o", "name").splitlines()[0]
     key = next(s["key"] for s in json.loads(called("plan", "specs/tiny.yaml", "-o", "json"))["stages"])

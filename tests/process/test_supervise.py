@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import pytest
@@ -178,6 +179,20 @@ def test_a_log_is_stored_in_pieces_of_bounded_size(objects):
     assert b"".join(pieces(objects)).decode().splitlines() == lines
     assert list(read_log(objects, "sft", "k"))[1:] == lines
     assert len(pieces(objects)) > 1
+
+
+def test_a_line_is_stored_while_the_stage_works(objects, monkeypatch):
+    monkeypatch.setattr("runtime.process.logs.STORE_SECONDS", 0.01)
+    stored = threading.Event()
+    create = objects.create
+    monkeypatch.setattr(objects, "create", lambda *item: (create(*item), stored.set()))
+    log = Log(objects, "sft", "k", "a")
+    for line in ("the first", "a later one"):
+        stored.clear()
+        log.write(line)
+        assert stored.wait(300), "no more lines come, and the log is not closed"
+    assert b"".join(pieces(objects)).decode().splitlines() == ["the first", "a later one"]
+    log.close()
 
 
 def test_a_log_without_a_store_goes_on(tmp_path, capsys):
