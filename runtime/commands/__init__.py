@@ -1,4 +1,4 @@
-"""Commands of `python -m runtime …`, which the CLI starts as its children, and two that run in pods (`pod.py`)."""
+"""Commands of `python -m runtime …`, which the CLI starts as its children, and two that run in pods (`in_pod.py`)."""
 
 from __future__ import annotations
 

@@ -139,14 +139,14 @@ def test_a_failure_tells_its_class_and_what_to_do(called, tiny_spec):
 
 
 def test_apply_until_runs_a_part_and_a_shell_brings_its_inputs(called, tiny_spec, capsys):
-    from runtime.commands import pod
+    from runtime.commands import in_pod
 
     assert "2 stages, 0 stored, 2 to run" in called(
         "apply", "specs/tiny.yaml", "--until", "distil", "--no-report"
     )
     assert "no stage of kind `sft`" in called("apply", "specs/tiny.yaml", "--until", "sft", check=64)
     (path,) = Path(".c2f/store/work/distil").glob("*/stage.json")
-    assert pod.main([str(path), "shell", "--seconds", "0"]) == 0
+    assert in_pod.main([str(path), "shell", "--seconds", "0"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["stage", "prepare", "run", "asleep"]
     assert Path(lines[1].split()[1]).is_dir()

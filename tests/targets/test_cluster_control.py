@@ -202,7 +202,7 @@ def test_a_shell_is_the_stages_pod_asleep(api, objects):
     config = api.state.get(CONFIGMAPS, "c2f", f"shell-{stage.name}")
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
     assert (spec["activeDeadlineSeconds"], spec["backoffLimit"]) == (7200, 0)
-    assert pod["containers"][0]["command"][-2:] == ["runtime.commands.pod", "shell"]
+    assert pod["containers"][0]["command"][-2:] == ["runtime.commands.in_pod", "shell"]
     assert "stage.json" in config["data"]
     assert {"configMap": {"name": f"shell-{stage.name}"}}.items() <= next(
         v for v in pod["volumes"] if "configMap" in v

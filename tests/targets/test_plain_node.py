@@ -14,7 +14,7 @@ from c2f_spec.store.digest import digest_folder, digest_of, seal
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.manifests.validation import manifest_errors
-from runtime.commands import pod
+from runtime.commands import in_pod
 from tests.support.plain_node import run_job
 
 
@@ -76,10 +76,12 @@ def test_the_weights_of_a_teacher_come_verified_from_the_store(tmp_path):
     )
     path = tmp_path / "stage.json"
     path.write_text(stage.model_dump_json())
-    assert pod.main([str(path), "weights", "--to", str(weights)]) == 0
+    assert in_pod.main([str(path), "weights", "--to", str(weights)]) == 0
     assert (weights / "model.safetensors").read_bytes() == b"weights"
-    assert pod.main([str(path), "weights", "--to", str(weights)]) == 0, "a second start finds an old folder"
+    assert in_pod.main([str(path), "weights", "--to", str(weights)]) == 0, (
+        "a second start finds an old folder"
+    )
 
     missing = stage.model_copy(update={"preimage": {**stage.preimage, "models": {name: "1" * 64}}})
     path.write_text(missing.model_dump_json())
-    assert pod.main([str(path), "weights", "--to", str(weights)]) == 75
+    assert in_pod.main([str(path), "weights", "--to", str(weights)]) == 75

@@ -154,7 +154,7 @@ class Cluster:
 def shell_objects(plan: Plan, stage: Stage) -> list[dict[str, Any]]:
     """Return the ConfigMap and the Job of `shell STAGE`, named `shell-<stage>`. Pure.
 
-    The pod is that of the stage, with the same image, pool, inputs and variables. It runs `runtime.commands.pod`, ends
+    The pod is that of the stage, with the same image, pool, inputs and variables. It runs `runtime.commands.in_pod`, ends
     after two hours, and is no stage to the driver.
     """
     objects = {item["kind"]: copy.deepcopy(item) for item in prepare(plan, stage)}
@@ -181,5 +181,5 @@ def shell_objects(plan: Plan, stage: Stage) -> list[dict[str, Any]]:
             volume["configMap"]["name"] = name
     container = next(c for c in pod["containers"] if c["name"] == names.STAGE_CONTAINER)
     assert container["command"][-1] == "runtime", "the last word of a stage's command is the module"
-    container["command"] = [*container["command"][:-1], "runtime.commands.pod", "shell"]
+    container["command"] = [*container["command"][:-1], "runtime.commands.in_pod", "shell"]
     return [with_digest(config), with_digest(job)]

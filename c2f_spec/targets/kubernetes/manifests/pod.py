@@ -244,7 +244,7 @@ def add_vllm_sidecar(pod: dict[str, Any], environment: KubernetesEnvironment, te
     fetch = {
         "name": "weights",
         "image": stage["image"],
-        "command": [*stage["command"][:-1], "runtime.commands.pod", "weights", "--to", WEIGHTS],
+        "command": [*stage["command"][:-1], "runtime.commands.in_pod", "weights", "--to", WEIGHTS],
         "env": stage["env"],
         "resources": equal_limits(client),
         **base,

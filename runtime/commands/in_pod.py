@@ -1,4 +1,4 @@
-"""Two commands that run in pods: `python -m runtime.commands.pod stage.json shell`, or `… weights --to DIR`.
+"""Two commands that run in pods: `python -m runtime.commands.in_pod stage.json shell`, or `… weights --to DIR`.
 
 `shell` fetches the inputs of a stage, verified as for the stage, prints where they are, and sleeps for two hours. Nothing is
 computed and nothing is written to the store. `c2f-spec shell` starts it in a pod of its own.
@@ -32,7 +32,7 @@ SHELL_SECONDS = 2 * 3600
 
 
 def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m runtime.commands.pod")
+    parser = argparse.ArgumentParser(prog="python -m runtime.commands.in_pod")
     parser.add_argument("stage", type=Path)
     verbs = parser.add_subparsers(required=True, dest="verb")
     verbs.add_parser("shell").add_argument("--seconds", type=float, default=SHELL_SECONDS)
