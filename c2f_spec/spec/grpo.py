@@ -10,25 +10,27 @@ from c2f_spec.spec.hint import Hint
 from c2f_spec.spec.student import Full, Tuner
 
 
-class FormatReward(SpecModel):
-    """1 if the whole answer has the format, else 0 (paper, eq. 3)."""
+class PlainReward(SpecModel):
+    """A reward with a weight and no other field."""
 
     weight: NonNegativeFloat = Field(default=1.0, description="Weight in the total (paper: 1).")
+
+
+class FormatReward(PlainReward):
+    """1 if the whole answer has the format, else 0 (paper, eq. 3)."""
+
     require_sections: bool = Field(
         default=False, description="Also ask for the four numbered parts (paper: the tags only)."
     )
 
 
-class PolarityReward(SpecModel):
+class PolarityReward(PlainReward):
     """1 if the polarity is the label's, else 0 (paper, eq. 4)."""
 
-    weight: NonNegativeFloat = Field(default=1.0, description="Weight in the total (paper: 1).")
 
-
-class ScoreReward(SpecModel):
+class ScoreReward(PlainReward):
     """How near the score is to the label, if the gate is open (paper, eq. 5; the formula is not preserved)."""
 
-    weight: NonNegativeFloat = Field(default=1.0, description="Weight in the total (paper: 1).")
     shape: Literal["linear_range", "linear_width", "gaussian", "binary_tol"] = Field(
         default="linear_range", description="Reward against the error. Not in the paper."
     )
@@ -51,7 +53,7 @@ class ScoreReward(SpecModel):
 
 
 class Rewards(SpecModel):
-    """The rewards that are summed, by name. A reward is on if it is named."""
+    """The rewards that are summed, by name. A reward is on if it is named. `runtime/rewards/<name>.py` computes it."""
 
     format: FormatReward | None = Field(default=None, description="Well-formed answers.")
     polarity: PolarityReward | None = Field(default=None, description="Right polarities.")

@@ -1,15 +1,11 @@
-"""The rewards, by their name in `grpo.rewards`. To add one, write one file of this package and one line here.
+"""The rewards, by their name in `grpo.rewards`: the function `reward` of `runtime/rewards/<name>.py`.
 
-Its fields are a model in `c2f_spec/spec/grpo.py`. Nothing else in the runtime lists rewards.
+To add one, write that file, and its field in `Rewards` of `c2f_spec/spec/grpo.py`. Nothing else lists rewards.
 """
 
-from runtime.rewards.format import reward as format_reward
-from runtime.rewards.polarity import reward as polarity_reward
-from runtime.rewards.score import reward as score_reward
+from importlib import import_module
+
+from c2f_spec.spec.grpo import REWARD_NAMES
 from runtime.rewards.truth import Reward
 
-REWARDS: dict[str, Reward] = {
-    "format": format_reward,
-    "polarity": polarity_reward,
-    "score": score_reward,
-}
+REWARDS: dict[str, Reward] = {name: import_module(f"runtime.rewards.{name}").reward for name in REWARD_NAMES}
