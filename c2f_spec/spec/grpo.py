@@ -53,8 +53,9 @@ class ScoreReward(PlainReward):
 
 
 class Rewards(SpecModel):
-    """The rewards that are summed, by name. A reward is on if it is named. `runtime/rewards/<name>.py` computes it."""
+    """The rewards that are summed, by name. A reward is on if it is named."""
 
+    # `runtime/rewards/<name>.py` computes each; one without fields of its own is a `PlainReward`.
     format: FormatReward | None = Field(default=None, description="Well-formed answers.")
     polarity: PolarityReward | None = Field(default=None, description="Right polarities.")
     score: ScoreReward | None = Field(default=None, description="Near scores.")

@@ -21,7 +21,7 @@ from c2f_spec.spec import support
 from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, default_of, identity
 from c2f_spec.spec.experiment import Experiment
 from c2f_spec.spec.filters import Filters
-from c2f_spec.spec.grpo import Grpo
+from c2f_spec.spec.grpo import REWARD_NAMES, Grpo
 from c2f_spec.spec.hint import PRESETS, Hint, overlaid
 from c2f_spec.spec.sections import Media, Sft, Student
 from tests.conftest import load_spec
@@ -385,7 +385,7 @@ def test_a_field_is_explained_with_what_it_costs(capsys):
         ("grpo.hint.triger", "did you mean `grpo.hint.trigger`?"),
         ("grpo.hnt.trigger", "did you mean `grpo.hint`?"),
         ("evaluation", "did you mean `evaluate`?"),
-        ("grpo.rewards.f1", "use one of `format`, `polarity`, `score`"),
+        ("grpo.rewards.f1", "use one of " + ", ".join(f"`{name}`" for name in REWARD_NAMES)),
     ],
 )
 def test_an_unknown_field_has_a_near_one(path, hint):

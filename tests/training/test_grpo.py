@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from c2f_spec.errors import InvalidData, InvalidStageSpec
-from c2f_spec.spec.grpo import Rewards
+from c2f_spec.spec.grpo import REWARD_NAMES, Grpo, Rewards
 from c2f_spec.spec.sections import Lora
 from runtime.models.rows import Reader
 from runtime.models.thinker import load
@@ -148,7 +148,9 @@ def test_stage_hints_a_model_that_can_do_nothing_yet(tmp_path):
     assert [row["step"] for row in metrics] == [1, 2]
     # Of the rest there was nothing to log: no clip of a polarity, none seen before, no answer with a score.
     rare = r"(hint|polarity)/(negative|neutral|positive)|polarity/hard(_trailing)?|agreement/.*"
-    always = {name for name in grpo.METRICS.values() if not re.fullmatch(rare, name)}
+    off = {name for name in REWARD_NAMES if getattr(Grpo().rewards, name) is None}
+    names = (name for name in grpo.METRICS.values() if name.rpartition("/")[2] not in off)
+    always = {name for name in names if not re.fullmatch(rare, name)}
     assert always <= metrics[0].keys() <= always | set(grpo.METRICS.values()) | {"step"}
     assert metrics[0]["hint/groups"] == 1.0
     assert metrics[0]["reward/unhinted"] == metrics[0]["reward/polarity"] == 0.0
