@@ -1,4 +1,7 @@
-"""`data add`, `data check` and `data show`: stage, check and show data sets. A child process reads clips."""
+"""`data add`, `data check` and `data show`, and `model add`: stage, check and show what stages read.
+
+A child process reads clips and transfers weights.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from c2f_spec.cli.output import note, relative
 from c2f_spec.cli.workspace import compile_work, open_checkout, run_runtime
-from c2f_spec.errors import Exit, InvalidData, InvalidSpec, UsageError
+from c2f_spec.errors import Exit, InvalidData, InvalidSpec, UsageError, sanitize
 from c2f_spec.language.lock_file import read_lock
 from c2f_spec.language.suggestions import suggest
 from c2f_spec.spec.base import NAME_PATTERN
@@ -20,10 +24,14 @@ from c2f_spec.store import records
 if TYPE_CHECKING:
     from argparse import Namespace
 
-
 MOST_CLIPS = 5
 """Clips that two data sets share and that the table names."""
 PAGE = "clips.html"
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]*[A-Za-z0-9][\w.-]*", re.ASCII)
+COMMIT = re.compile(r"[0-9a-f]{40}")
+HUBS = ("hf", "modelscope")
+MOST_NAMES = 6
+"""Files of a model that were not staged and are named."""
 
 
 def data(args: Namespace) -> int:
@@ -111,7 +119,7 @@ def _flow(value: Any) -> str:
 
 def _add_predictions(args: Namespace) -> int:
     """Stage and pin predictions of another code base for `evaluate.import`. Every line is read before it is stored."""
-    from c2f_spec.metrics.imported_predictions import FILE, read_imported
+    from c2f_spec.metrics.answers import FILE, read_imported
 
     name, *more = args.names
     if more or not re.match(NAME_PATTERN, name):
@@ -164,3 +172,46 @@ def _show(args: Namespace) -> int:
         work.store.replace(name, text.encode())
         print(work.store.local(name) or f"{work.store.url}/{name}")
     return Exit.OK
+
+
+def model(args: Namespace) -> int:
+    """Stage released weights and pin them. Exit 4 if the staged files are not those that the lock pins."""
+    name = _check_name(args)
+    checkout = open_checkout(args)
+    pin = read_lock(checkout.lock).models.get(name)
+    if args.source in HUBS and pin in records.models_present(checkout.store, name):
+        print(f"{name}: already staged, digest {pin[:10]}")
+        return Exit.OK
+    where = ["--at", args.at] if args.at else []
+    source = ["--store", checkout.store_url, "--from", args.source, *where]
+    code, answer = run_runtime("model", "add", name, *source, capture=True)
+    if code:
+        return code
+    staged = json.loads(answer)
+    print(f"{name}: {staged['files']} files, {staged['bytes'] / 1e9:,.2f} GB, digest {staged['digest'][:10]}")
+    if skipped := staged["left_out"]:
+        more = f" and {len(skipped) - MOST_NAMES} more" if len(skipped) > MOST_NAMES else ""
+        print(sanitize(f"left out: {', '.join(skipped[:MOST_NAMES])}{more}"))
+    if pin not in (None, staged["digest"]):
+        print(f"not pinned: {relative(checkout.lock)} has {pin[:10]}, a copy of other files")
+        note(f"`c2f-spec lock --pin {name}={staged['digest'][:10]}` takes this one, and changes keys")
+        return Exit.DIFFERENCE
+    checkout.write_pins("models", {name: staged["digest"]})
+    return Exit.OK
+
+
+def _check_name(args: Namespace) -> str:
+    """Return `repository@revision`. Raise `UsageError` if one of them is invalid."""
+    if not REPOSITORY.fullmatch(args.repository):
+        raise UsageError(
+            f"`{args.repository}` is not a repository",
+            hint="name it as owner/name, for example Qwen/Qwen2.5-Omni-7B",
+        )
+    if not COMMIT.fullmatch(args.revision):
+        raise UsageError(
+            f"`{args.revision}` is not a full commit hash: a branch or tag may mean other files tomorrow",
+            hint="give the 40 hex digits that the hub shows beside the branch",
+        )
+    if args.at and args.source not in HUBS:
+        raise UsageError("`--at` is a hub's name of the revision", hint="remove it: --from is a folder")
+    return f"{args.repository}@{args.revision}"

@@ -1,30 +1,75 @@
-"""`export SPEC DIR`: write a trained student for use without this project."""
+"""Take results out of the store: `get` copies outputs of stages, `export` writes a student, and `predict` uses it."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli.output import relative
-from c2f_spec.cli.workspace import compile_work, run_runtime
+from c2f_spec.cli.workspace import choose_stages, compile_work, run_runtime
 from c2f_spec.errors import Exit, UsageError
 from c2f_spec.language.suggestions import suggest
-from c2f_spec.report.card import card
-from c2f_spec.report.outputs import Outputs
 from c2f_spec.store import records
+from c2f_spec.store.digest import digest_folder
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from c2f_spec.plan.model import Plan, Variant
-    from c2f_spec.report.outputs import Output
+    from c2f_spec.report.outputs import Output, Outputs
+    from c2f_spec.spec.handoff import Record
+    from c2f_spec.store.protocol import ObjectStore
 
 LAST_TRAINED_FIRST = ("grpo", "sft")
 
 
+def get(args: Namespace) -> int:
+    """Copy outputs, every byte compared with the record. Exit 4 if some stages have none yet.
+
+    Raises `UsageError` instead of overwriting anything.
+    """
+    work = compile_work(args)
+    missing = 0
+    for stage in choose_stages(work.plan, args.stage):
+        folder = Path(args.to) / stage.name
+        record = records.read_record(work.store, stage.kind, stage.key)
+        if record is None:
+            print(f"{stage.name}  {stage.label}: not done")
+            missing += 1
+            continue
+        new = _copy(work.store, record, folder)
+        size = sum(entry.size for entry in record.files.values())
+        result = f"{len(record.files):,} files, {size / 1e6:,.1f} MB" if new else "unchanged"
+        print(f"{relative(folder)}  {stage.label}: {result}")
+    return Exit.DIFFERENCE if missing else Exit.OK
+
+
+def _copy(store: ObjectStore, record: Record, folder: Path) -> bool:
+    """Return whether files were copied: not if the folder has them already. It appears whole, by a rename."""
+    if folder.exists():
+        existing = digest_folder(folder)
+        if existing.keys() == record.files.keys() and all(
+            existing[n].same(e) for n, e in record.files.items()
+        ):
+            return False
+        raise UsageError(
+            f"{folder} has other files than this stage", hint="remove it, or name another folder"
+        )
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(records.fetch(store, record), part)
+    part.rename(folder)
+    return True
+
+
 def export(args: Namespace) -> int:
+    """Write a trained student for use without this project."""
+    from c2f_spec.report.card import card
+    from c2f_spec.report.outputs import Outputs
+
     work = compile_work(args)
     plan, folder = work.plan, Path(args.folder)
     if folder.exists() and any(folder.iterdir()):
@@ -84,3 +129,11 @@ def _fetch(role: str, output: Output | None) -> Path:
     if output.record is None or output.state:
         raise UsageError(f"{output.stage.name} has no output: {output.state}", hint="run `c2f-spec apply`")
     return records.fetch(output.store, output.record)
+
+
+def predict(args: Namespace) -> int:
+    """Predict clips with an exported student. Lines of JSON go to stdout, or to `--out`."""
+    argv = ["--out", args.out] if args.out else []
+    argv += ["--language", args.language] if args.language else []
+    argv += ["--without-text"] if args.without_text else []
+    return run_runtime("predict", args.model, args.clips, *argv)[0]

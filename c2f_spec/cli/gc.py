@@ -26,7 +26,7 @@ from c2f_spec.files import DISK
 from c2f_spec.language.lock_file import UNPINNED, read_lock
 from c2f_spec.plan.compile import compile_plan, load_variants, unpinned
 from c2f_spec.plan.pins import staged_copies
-from c2f_spec.report import references
+from c2f_spec.report import outputs
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.store.gc import Garbage, Reachable, find_garbage, remove
 
@@ -177,7 +177,7 @@ def find_needs(store: ObjectStore, root: Path, specs: Sequence[str], keep: Seque
         saved, unknown, foreign = _saved_plans(store, repo, undescribed)
     for plan in (*saved, *(json.loads(Path(p).read_bytes()) for p in keep)):
         stages |= {s["key"]: s["preimage"] for s in plan["stages"]}
-    copies |= {name for preimage in stages.values() for name in references.copies(preimage)}
+    copies |= {name for preimage in stages.values() for name in outputs.copies_read(preimage)}
     keys = set(stages)
     for report in filter(None, reports.values()):
         keys |= report.stages
@@ -221,14 +221,14 @@ def _pinned_copies(place: Place) -> Iterator[str]:
     yield from (f"models/{name.replace('@', '/')}/{digest}" for name, digest in lock.models.items())
 
 
-def _read_references(store: ObjectStore) -> dict[str, references.References | None]:
+def _read_references(store: ObjectStore) -> dict[str, outputs.References | None]:
     """Return by folder what the report in it refers to, or `None` where it has no readable `report.json`."""
-    files = (references.FILE, "report.html", "report.md")
+    files = (outputs.REFERENCES_FILE, "report.html", "report.md")
     folders = dict.fromkeys(
         name.rpartition("/")[0] for name in store.names("reports") if name.rpartition("/")[2] in files
     )
-    data = store.read_many(f"{folder}/{references.FILE}" for folder in folders)
-    return {f: references.from_json(data.get(f"{f}/{references.FILE}", b"")) for f in folders}
+    data = store.read_many(f"{folder}/{outputs.REFERENCES_FILE}" for folder in folders)
+    return {f: outputs.parse_references(data.get(f"{f}/{outputs.REFERENCES_FILE}", b"")) for f in folders}
 
 
 def _saved_plans(

@@ -17,8 +17,13 @@ from c2f_spec.errors import C2fError, Exit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MODULES = {"schema": "explain"}
-"""Verbs that are in the module of another verb."""
+MODULES = {
+    **dict.fromkeys(("logs", "shell", "cancel", "retry", "delete"), "control"),
+    **dict.fromkeys(("get", "predict"), "export"),
+    "model": "data",
+    "schema": "explain",
+}
+"""Verbs whose module has another name."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -38,7 +38,7 @@ def render(args: Namespace) -> int:
     plan = work.plan
     if not has_pools(plan.environment) or not work.backend.renders_manifests:
         raise UsageError(
-            f"`{plan.environment_name}` is this machine, where stages are processes",
+            f"`{plan.environment_name}` is an environment of kind `{work.environment.kind}`, which has no manifests",
             hint="name a cluster with --on, for example `--on kind`",
         )
     if args.gitops:  # the cluster starts what the folder holds, without `apply`

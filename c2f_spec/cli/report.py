@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli.workspace import compile_work
 from c2f_spec.errors import Exit, UsageError
-from c2f_spec.report import references
+from c2f_spec.report import outputs
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -28,7 +28,7 @@ def report(args: Namespace) -> int:
 
 
 def render_pages(plan: Plan, store: ObjectStore) -> dict[str, str]:
-    """Return files by name: the page in HTML and in Markdown, and the tables if a spec names or defines any."""
+    """Return files by name: what `gc` decides by, the page in HTML and in Markdown, and the tables if a spec has any."""
     from c2f_spec.plan.hypotheses import register
     from c2f_spec.report.collect import collect
     from c2f_spec.report.outline import html, markdown
@@ -36,7 +36,11 @@ def render_pages(plan: Plan, store: ObjectStore) -> dict[str, str]:
 
     register(plan, store)
     collected = collect(plan, store)
-    files = {"report.html": html(collected), "report.md": markdown(collected)}
+    files = {
+        outputs.REFERENCES_FILE: outputs.references_json(plan),
+        "report.html": html(collected),
+        "report.md": markdown(collected),
+    }
     if collected.tables:
         tables = (form(collected.tables) for form in (as_csv, as_markdown, as_latex))
         files |= dict(zip(TABLES, tables, strict=True))
@@ -51,8 +55,10 @@ def write_report(plan: Plan, store: ObjectStore, folder: Path | None) -> str:
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
         return str(folder / "report.html")
-    # `report.json` goes first: a report that is interrupted must have what `gc` decides by.
-    for name, text in {references.FILE: references.to_json(plan), **files}.items():
+    for (
+        name,
+        text,
+    ) in files.items():  # report.json first: a report that is interrupted must have what `gc` decides by
         store.replace(f"reports/{plan.folder}/{name}", text.encode())
     return report_place(plan, store)
 

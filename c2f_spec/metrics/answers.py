@@ -1,14 +1,19 @@
-"""Turn rows of predictions.jsonl into arrays, and put a value in the place of a missing score (METHOD 4.5).
+"""Read predictions into arrays, and put a value in the place of a missing score (METHOD 4.5).
 
-A row is `{"id", "label", "true", "output", "polarity", "score", "well_formed"}`. Its score is unparsable unless it is a
+A row of our predictions.jsonl is `{"id", "label", "true", "output", "polarity", "score", "well_formed"}`. Its score is unparsable unless it is a
 finite number: NaN would otherwise count as "negative", and infinity as the end of the scale (METHOD 4.3).
+
+A line of another code base's predictions, for `evaluate.import`, is `{"id", "prediction"}` with an optional "label" and
+"output". Ids are those of the clips, as the prepared data set has them; a prediction is in the units of its labels, or
+`null` if the answer could not be read.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -17,11 +22,16 @@ from c2f_spec.metrics.families import HIGH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from c2f_spec.metrics.families import Bools, Floats
     from c2f_spec.spec.datasets import Dataset
 
+
 Policy = Literal["worst_case", "neutral_fill", "parsed_only"]
+FILE = "predictions.jsonl"
+"""Name of the file in the staged copy."""
+FORM = 'a line is {"id": …, "prediction": number or null}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,11 @@ def fill_unparsable(data: Arrays, dataset: Dataset, policy: Policy) -> tuple[Flo
     return np.where(data.parsed, data.pred, worst), data.true
 
 
+def clip_sims(scores: Floats, dataset: Dataset) -> Floats:
+    """Clip scores or labels of SIMS to their range and leave MOSI's as they are, as MMSA does (METHOD 4.1, 4.2)."""
+    return np.clip(scores, dataset.low, dataset.high) if dataset.family == "sims" else scores
+
+
 def to_family(scores: Floats, dataset: Dataset) -> Floats:
     """Scale scores to the family's range (METHOD 4.1). Raise `InvalidData` if the range is not symmetric about neutral, 0."""
     if dataset.low != -dataset.high:
@@ -83,3 +98,58 @@ def to_family(scores: Floats, dataset: Dataset) -> Floats:
             f"the range [{dataset.low}, {dataset.high}] of `{dataset.name}` is not symmetric about 0"
         )
     return scores * (HIGH[dataset.family] / dataset.high)
+
+
+class Imported(NamedTuple):
+    """Another model's answer to a clip."""
+
+    prediction: float | None
+    label: float | None
+    """The label of the clip according to the file, if it has one."""
+    output: str
+
+
+def read_imported(path: Path) -> dict[str, Imported]:
+    """Return predictions by id. Raise `InvalidData` that names an invalid line or a duplicate id."""
+    predictions: dict[str, Imported] = {}
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            lines = list(file)  # str.splitlines would also cut inside of an answer, as at U+2028
+    except OSError as error:
+        raise InvalidData(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidData(f"{path} is not UTF-8 text", hint=FORM) from error
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        place = f"{path}:{number}"
+        row = _object(line, place)
+        name = row.get("id")
+        if not isinstance(name, str | int) or isinstance(name, bool):
+            raise InvalidData(f"{place}: the line has no `id`", hint=FORM)
+        if str(name) in predictions:
+            raise InvalidData(f"{place}: duplicate id `{name}`")
+        if "prediction" not in row:
+            raise InvalidData(f"{place}: the clip `{name}` has no `prediction`", hint=FORM)
+        for field in ("prediction", "label"):
+            value = row.get(field)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise InvalidData(
+                    f"{place}: the `{field}` of `{name}` is neither a number nor null", hint=FORM
+                )
+        predictions[str(name)] = Imported(
+            finite(row["prediction"]), finite(row.get("label")), str(row.get("output", ""))
+        )
+    if not predictions:
+        raise InvalidData(f"{path} has no predictions", hint=FORM)
+    return predictions
+
+
+def _object(line: str, place: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise InvalidData(f"{place}: the line is not JSON", hint=FORM) from error
+    if not isinstance(row, dict):
+        raise InvalidData(f"{place}: the line is no object", hint=FORM)
+    return row

@@ -1,4 +1,4 @@
-"""Compare two models on the same clips: the difference of a metric, its interval, and a test.
+"""Combine the runs of several seeds, and compare two models on the same clips: difference, interval, and a test.
 
 Both sides and all seeds are drawn together: a clip that is drawn is drawn for all. Accuracies of one run each are tested
 by McNemar's exact test; MAE, Corr, F1, and everything that several seeds are the mean of, by the paired bootstrap: twice
@@ -11,19 +11,56 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from c2f_spec.metrics import bootstrap as boot
 from c2f_spec.metrics.answers import to_arrays
-from c2f_spec.metrics.by_sums import align, columns, values
+from c2f_spec.metrics.bootstrap import align, percentiles, resample, two_sided
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from c2f_spec.metrics.answers import Arrays, Policy
-    from c2f_spec.metrics.by_sums import Rows
-    from c2f_spec.metrics.families import Bools, Floats
+    from c2f_spec.metrics.answers import Policy
+    from c2f_spec.metrics.bootstrap import Interval, Resampled, Rows
+    from c2f_spec.metrics.families import Bools
     from c2f_spec.spec.datasets import Dataset
     from c2f_spec.spec.evaluate import Bootstrap
     from c2f_spec.spec.reporting import Metric
+
+
+class OverSeeds(NamedTuple):
+    """A metric over seeds; accuracies and F1 are fractions. `None` where it is undefined for any seed."""
+
+    mean: float | None
+    deviation: float | None
+    """Standard deviation (of a sample) over seeds; `None` for one seed."""
+    interval: Interval
+    """95 % interval of the mean, over clips. Seeds are not drawn again."""
+    each: tuple[float | None, ...]
+    """The metric of each seed."""
+
+
+def over_seeds(
+    runs: Sequence[Rows], metrics: Sequence[Metric], dataset: Dataset, policy: Policy, bootstrap: Bootstrap
+) -> Mapping[Metric, OverSeeds]:
+    """Return each metric over the runs of all seeds. With `parsed_only`, a run counts on the clips that it answered.
+
+    Raises `InvalidData` if the clips differ.
+    """
+    sides = [to_arrays(align(rows, runs[0], dataset)) for rows in runs]
+    scopes = [side.parsed if policy == "parsed_only" else np.ones(len(side.true), bool) for side in sides]
+    if not len(sides[0].true):
+        return {metric: OverSeeds(None, None, None, (None,) * len(runs)) for metric in metrics}
+    results = {}
+    for metric, result in zip(
+        metrics, resample(sides, scopes, metrics, dataset, policy, bootstrap), strict=True
+    ):
+        each = result.each
+        defined = bool(np.isfinite(each).all())
+        results[metric] = OverSeeds(
+            float(each.mean()) if defined else None,
+            float(each.std(ddof=1)) if defined and len(each) > 1 else None,
+            percentiles(result.drawn.mean(axis=0)) if defined else None,
+            tuple(map(_number, each)),
+        )
+    return results
 
 
 class Discordant(NamedTuple):
@@ -58,7 +95,7 @@ class Effect(NamedTuple):
     value: float | None
     baseline: float | None
     delta: float | None
-    interval: boot.Interval
+    interval: Interval
     p: float | None
     """Two-sided p-value."""
     test: str
@@ -66,6 +103,11 @@ class Effect(NamedTuple):
     """One entry a seed; empty unless the metric is an accuracy."""
     clips: int
     seeds: int
+
+    @property
+    def excludes_zero(self) -> bool | None:
+        """Whether 0 is outside of the interval; `None` without an interval."""
+        return None if self.interval is None else self.interval[0] > 0 or self.interval[1] < 0
 
 
 def effect(
@@ -97,41 +139,29 @@ def effects(
     if not scope.any():
         nothing = (None, None, None, None, None, BOOTSTRAP, (), 0, seeds)
         return tuple(Effect(metric, *nothing) for metric in metrics)
-    summands = [[columns(run, metric, dataset, policy, scope) for run in runs] for metric in metrics]
-    drawn = boot.sums([c for metric in summands for run in metric for c in run], bootstrap)
-    results, start = [], 0
-    for metric, of_runs in zip(metrics, summands, strict=True):
-        width = len(of_runs[0])
-        part = drawn[:, start : start + width * len(runs)]
-        start += width * len(runs)
-        results.append(_effect(metric, of_runs, part, sides, int(scope.sum())))
-    return tuple(results)
+    results = resample(runs, [scope] * len(runs), metrics, dataset, policy, bootstrap)
+    return tuple(
+        _effect(metric, result, seeds, int(scope.sum()))
+        for metric, result in zip(metrics, results, strict=True)
+    )
 
 
-def _effect(
-    metric: Metric,
-    of_runs: Sequence[Sequence[Floats]],
-    drawn: Floats,
-    sides: Sequence[Sequence[Arrays]],
-    clips: int,
-) -> Effect:
-    seeds, others = len(sides[0]), len(sides[1])
-    width = len(of_runs[0])
-    whole = np.array([[column.sum() for run in of_runs for column in run]])
-    value, baseline = (side[0] for side in _means(whole, metric, width, seeds))
-    resampled, other = _means(drawn, metric, width, seeds)
-    gain, gains = value - baseline, resampled - other
-    right = [run[0] > 0 for run in of_runs]
+def _effect(metric: Metric, result: Resampled, seeds: int, clips: int) -> Effect:
+    """Return the difference of the first `seeds` runs and of the others, which are the baseline's."""
+    value, baseline = (side.mean() for side in (result.each[:seeds], result.each[seeds:]))
+    gain = value - baseline
+    gains = result.drawn[:seeds].mean(axis=0) - result.drawn[seeds:].mean(axis=0)
+    right = [run[0] > 0 for run in result.summands]
     discordant = _discordant(right[:seeds], right[seeds:]) if metric.startswith("Acc") else ()
-    exact = len(discordant) == seeds == others == 1
+    exact = len(discordant) == 1 and len(right) == 2
     defined = bool(np.isfinite(gain))
     return Effect(
         metric,
         _number(value),
         _number(baseline),
         _number(gain),
-        boot.percentiles(gains) if defined else None,
-        (discordant[0].p if exact else boot.two_sided(gains)) if defined else None,
+        percentiles(gains) if defined else None,
+        (discordant[0].p if exact else two_sided(gains)) if defined else None,
         MCNEMAR if exact else BOOTSTRAP,
         discordant,
         clips,
@@ -147,12 +177,6 @@ def _discordant(ours: Sequence[Bools], theirs: Sequence[Bools]) -> tuple[Discord
     return tuple(
         Discordant(int(np.sum(a & ~b)), int(np.sum(b & ~a))) for a, b in zip(ours, others, strict=True)
     )
-
-
-def _means(table: Floats, metric: Metric, width: int, seeds: int) -> tuple[Floats, Floats]:
-    """Return the metric of both sides, mean over seeds: (rows, columns) -> (rows,) each."""
-    results = [values(table[:, i : i + width], metric) for i in range(0, table.shape[1], width)]
-    return np.mean(results[:seeds], axis=0), np.mean(results[seeds:], axis=0)
 
 
 def _number(value: float) -> float | None:

@@ -14,7 +14,7 @@ from c2f_spec.spec.formats import POLARITIES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from c2f_spec.metrics.by_sums import Rows
+    from c2f_spec.metrics.bootstrap import Rows
     from c2f_spec.metrics.families import Floats, Ints
     from c2f_spec.spec.datasets import Dataset
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from c2f_spec.plan.model import Variant
-    from c2f_spec.report.model import DatasetScores
     from c2f_spec.report.outputs import Output, Outputs
+    from c2f_spec.report.report_data import DatasetScores
 
 LOADING = """\
 from transformers import Qwen2_5OmniProcessor, Qwen2_5OmniThinkerForConditionalGeneration

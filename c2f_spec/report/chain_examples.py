@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.metrics.answers import finite
 from c2f_spec.report import numbers
-from c2f_spec.report.model import Example, Examples, Funnel, FunnelRow
+from c2f_spec.report.report_data import Example, Examples, Funnel, FunnelRow
 from c2f_spec.report.thumbnails import NOT_STORED, Thumbnail, thumbnail
 from c2f_spec.spec.evaluate import CHECKPOINTS
 from c2f_spec.spec.formats import POLARITIES

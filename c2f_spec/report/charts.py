@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from c2f_spec.metrics.errors_by_class import Calibration, Confusion
-    from c2f_spec.report.model import Bar, Chart, DatasetScores, FunnelRow, Series, Shift
+    from c2f_spec.report.report_data import Bar, Chart, DatasetScores, FunnelRow, Series, Shift
 
 
 WIDTH, HEIGHT = 360.0, 216.0

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.report.cases import case_sets
 from c2f_spec.report.chain_examples import answers, dropped_chains, funnel, kept_chains
-from c2f_spec.report.comparisons import errors, matrix, pairs, shifts
+from c2f_spec.report.comparisons import errors, hypothesis_results, matrix, pairs, shifts
 from c2f_spec.report.cost import costs, timeline
 from c2f_spec.report.curves import grpo_curves, rewards, rises, sft_curves
 from c2f_spec.report.custom_tables import custom_tables
-from c2f_spec.report.hypothesis_results import hypothesis_results
-from c2f_spec.report.model import Default, Report, Section
 from c2f_spec.report.outputs import Outputs
 from c2f_spec.report.paper_tables import paper_tables
+from c2f_spec.report.report_data import Default, Report, Section
 from c2f_spec.report.results import Results
 from c2f_spec.report.scores import ScoreCells, groups
 from c2f_spec.report.summary import caveats, summary

@@ -24,7 +24,7 @@ from c2f_spec.report.blocks import (
     words,
 )  # fmt: skip
 from c2f_spec.report.cost import total
-from c2f_spec.report.tables import PERCENT
+from c2f_spec.report.report_data import PERCENT
 from c2f_spec.report.variant_blocks import curves
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.metrics.effect import Effect
     from c2f_spec.report.blocks import Table, Texts
-    from c2f_spec.report.model import Errors, Pair, Report, Rise, Shift
+    from c2f_spec.report.report_data import Errors, Pair, Report, Rise, Shift
     from c2f_spec.report.scores import ScoreCell
 
 PAIRED = (

@@ -7,7 +7,7 @@ from datetime import datetime
 from statistics import median
 from typing import TYPE_CHECKING
 
-from c2f_spec.report.model import Bar, KindCost
+from c2f_spec.report.report_data import Bar, KindCost
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

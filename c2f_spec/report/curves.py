@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.metrics.answers import finite
-from c2f_spec.report.model import Chart, Curves, Rise, Series
+from c2f_spec.report.report_data import Chart, Curves, Rise, Series
 from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.grpo import REWARD_NAMES
 

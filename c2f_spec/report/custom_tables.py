@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.report import numbers
 from c2f_spec.report.paper_tables import without_overlap
+from c2f_spec.report.report_data import PERCENT, CustomColumn, CustomRow, CustomTable, Grid, Number
 from c2f_spec.report.scores import compare, find_group
-from c2f_spec.report.tables import PERCENT, CustomColumn, CustomRow, CustomTable, Grid, Number
 from c2f_spec.spec.reporting import METRICS, TableRow
 from c2f_spec.spec.reporting import OwnTable as Definition
 

@@ -12,7 +12,7 @@ from c2f_spec.report import variant_blocks as variant
 from c2f_spec.report.blocks import Block, Cell, Code, Column, Details, Document, Heading, Paragraph, table
 
 if TYPE_CHECKING:
-    from c2f_spec.report.model import Default, Report
+    from c2f_spec.report.report_data import Default, Report
 
 
 def html(report: Report) -> str:

@@ -1,10 +1,14 @@
-"""Read committed outputs of stages. A stage without results has a reason in words, never an exception."""
+"""Read committed outputs of stages. A stage without results has a reason in words, never an exception.
+
+`report.json` names the plan, the stages and the copies of data that a report shows. It stands beside the pages in the
+store, and `gc` decides by it what a report still needs, never by the words on its pages.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.store import records
@@ -16,6 +20,9 @@ if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan, Stage, Variant
     from c2f_spec.spec.handoff import Record
     from c2f_spec.store.protocol import ObjectStore
+
+REFERENCES_FILE = "report.json"
+REFERENCES_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +193,45 @@ def _short(value: Any) -> str:
     if isinstance(value, dict):
         return "(" + ", ".join(f"{k} {_short(v)}" for k, v in value.items()) + ")"
     return str(value)
+
+
+class References(NamedTuple):
+    """The objects of a store that a report refers to."""
+
+    plan: str
+    """Digest of the plan."""
+    stages: frozenset[str]
+    """Keys."""
+    copies: frozenset[str]
+    """Staged data sets and models: `datasets/<name>/<digest>`, `models/<repository>/<revision>/<digest>`."""
+
+
+def references_json(plan: Plan) -> str:
+    """Return the content of `report.json` for a report of `plan`."""
+    value = {
+        "format_version": REFERENCES_VERSION,
+        "plan": plan.digest,
+        "stages": {stage.key: stage.label for stage in plan.stages},
+        "copies": sorted({copy for stage in plan.stages for copy in copies_read(stage.preimage)}),
+    }
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+def parse_references(data: bytes) -> References | None:
+    """Parse a `report.json`; return `None` if it is not of this version or damaged."""
+    try:
+        value = json.loads(data)
+        if value["format_version"] != REFERENCES_VERSION:
+            return None
+        return References(str(value["plan"]), frozenset(value["stages"]), frozenset(value["copies"]))
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def copies_read(preimage: Mapping[str, object]) -> Iterator[str]:
+    """Yield the names of the staged copies that a stage with this preimage reads."""
+    data, models = preimage.get("data"), preimage.get("models")
+    if isinstance(data, dict):
+        yield f"datasets/{data['name']}/{data['digest']}"
+    if isinstance(models, dict):
+        yield from (f"models/{name.replace('@', '/')}/{digest}" for name, digest in models.items())

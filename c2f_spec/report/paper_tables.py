@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.plan.published import RUNS, named, printed, runs
 from c2f_spec.report import numbers
-from c2f_spec.report.tables import PERCENT, Grid, Number, PaperCell, PaperRow, PaperTable
+from c2f_spec.report.report_data import PERCENT, Grid, Number, PaperCell, PaperRow, PaperTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import InvalidData
-from c2f_spec.metrics.score import difference, majority_rows, score
-from c2f_spec.report.model import Comparison, Data, DatasetScores, ModelScores, TrainingGain
+from c2f_spec.metrics.effect import effect
+from c2f_spec.metrics.score import majority_rows, score
+from c2f_spec.report.report_data import Comparison, Data, DatasetScores, ModelScores, TrainingGain
 from c2f_spec.spec.evaluate import CHECKPOINTS
 from c2f_spec.spec.sections import Direct
 
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from c2f_spec.plan.model import Variant
-    from c2f_spec.report.model import Domain
     from c2f_spec.report.outputs import Outputs
+    from c2f_spec.report.report_data import Domain
     from c2f_spec.spec.evaluate import Checkpoint
 
 FEATURES = ("text", "voice", "face", "all")
@@ -165,13 +166,8 @@ class Results:
     ) -> Comparison:
         assert self.evaluate is not None
         try:
-            gain = difference(
-                rows,
-                others,
-                self.e.data.known[self.e.data.train],
-                self.evaluate.unparsable,
-                self.evaluate.bootstrap,
-            )
+            train = self.e.data.known[self.e.data.train]
+            gain = effect([(rows, others)], "Acc2", train, self.evaluate.unparsable, self.evaluate.bootstrap)
         except InvalidData:
             return Comparison(f"{name} (not of the same clips)", None, None, None)
-        return Comparison(name, gain["delta"], gain["interval"], gain["excludes_zero"])
+        return Comparison(name, gain.delta, gain.interval, gain.excludes_zero)

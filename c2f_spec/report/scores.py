@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from c2f_spec.errors import InvalidData
 from c2f_spec.keys import content_key
 from c2f_spec.metrics.answers import finite
-from c2f_spec.metrics.effect import effects
-from c2f_spec.metrics.over_seeds import over_seeds
+from c2f_spec.metrics.effect import effects, over_seeds
 from c2f_spec.spec.base import identity
 from c2f_spec.spec.evaluate import CHECKPOINTS
 from c2f_spec.spec.reporting import METRICS
@@ -24,8 +23,7 @@ from c2f_spec.spec.reporting import METRICS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from c2f_spec.metrics.effect import Effect
-    from c2f_spec.metrics.over_seeds import OverSeeds
+    from c2f_spec.metrics.effect import Effect, OverSeeds
     from c2f_spec.plan.model import Plan, Variant
     from c2f_spec.report.outputs import Outputs
     from c2f_spec.spec.evaluate import Checkpoint

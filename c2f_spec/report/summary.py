@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from c2f_spec.plan.model import Variant
-    from c2f_spec.report.model import Data, DatasetScores, Funnel, TrainingGain
     from c2f_spec.report.outputs import Outputs
+    from c2f_spec.report.report_data import Data, DatasetScores, Funnel, TrainingGain
     from c2f_spec.spec.experiment import Experiment
 
 HARD = {

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from c2f_spec.report import custom_tables, markdown, paper_tables
 from c2f_spec.report.blocks import Bullets, Cell, Details, Heading, Paragraph, numeric, table, words
 from c2f_spec.report.markup import clean
-from c2f_spec.report.tables import Grid, Number, PaperTable
+from c2f_spec.report.report_data import Grid, Number, PaperTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from c2f_spec.report.blocks import Block, Table, Texts
+    from c2f_spec.report.report_data import CustomTable
     from c2f_spec.report.scores import ScoreCell
-    from c2f_spec.report.tables import CustomTable
 
 CSV_HEAD = (
     *Number._fields[:-2], "n", "n_expected", "unparsable", "coverage", "overlap", "seeds", "keys", "note",

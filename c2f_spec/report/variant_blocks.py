@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from c2f_spec.report.blocks import Row, Table, Texts
-    from c2f_spec.report.model import (
+    from c2f_spec.report.report_data import (
         Curves,
         DatasetScores,
         Examples,

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter
 
 from c2f_spec.errors import InvalidData, InvalidStageSpec
-from c2f_spec.metrics.imported_predictions import FILE, Imported, read_imported
+from c2f_spec.metrics.answers import FILE, Imported, read_imported
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.evaluate import Engine as EngineSpec
 from runtime.console import log_line

@@ -12,7 +12,8 @@ import sys
 import time
 from pathlib import Path
 
-from c2f_spec.metrics.score import difference, majority_rows, score
+from c2f_spec.metrics.effect import Effect, effect
+from c2f_spec.metrics.score import majority_rows, score
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import Bootstrap
 from c2f_spec.store import records
@@ -100,7 +101,7 @@ def show(seed: int, plan: dict) -> None:
         found = score(predictions, dataset, bootstrap=Bootstrap())
         base = score(rows["base", name], dataset)
         against = [
-            difference(predictions, other, dataset, bootstrap=Bootstrap())
+            effect([(predictions, other)], "Acc2", dataset, "worst_case", Bootstrap())
             for other in (majority_rows(predictions, dataset), rows["base", name])
         ]
         told = "  ".join(points(d) for d in against) if name == IN_DOMAIN else ""
@@ -109,7 +110,7 @@ def show(seed: int, plan: dict) -> None:
         )
 
 
-def points(found: dict) -> str:
-    """A paired difference of Acc2 in points, with its interval."""
-    low, high = found["interval"]
-    return f"{100 * found['delta']:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+def points(gain: Effect) -> str:
+    """Return a paired difference of Acc2 in points, with its interval."""
+    low, high = gain.interval
+    return f"{100 * gain.delta:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"

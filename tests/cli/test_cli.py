@@ -59,9 +59,12 @@ def test_names_without_a_pin_are_one_block_and_no_verb_over_the_plan_repeats_it(
         "  specs/tiny.yaml:10  data set `icwsm2014-nyt`    _",
     ]
     assert lines[3:] == ["  hint: run `c2f-spec lock specs/tiny.yaml` to pin what is staged"]
-    for verb in ("status", "logs", "retry", "cancel", "report", "verify"):
+    for verb in ("status", "logs", "retry", "cancel", "delete", "report", "verify"):
         assert c2f(verb, "specs/tiny.yaml").stderr == "", verb
     assert c2f("get", "specs/tiny.yaml", "--to", "mine", check=4).stderr == ""
+    exported = c2f("export", "specs/tiny.yaml", "mine", check=64).stderr
+    assert exported.splitlines()[0] == "the spec trains nothing"
+    assert "warning" not in exported
     c2f("lock", "specs/tiny.yaml")
     assert c2f("plan", "specs/tiny.yaml").stderr == ""
 

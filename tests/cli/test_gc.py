@@ -10,7 +10,7 @@ import pytest
 from c2f_spec.keys import content_key
 from c2f_spec.plan.compile import compile_plan
 from c2f_spec.plan.plan_file import to_json
-from c2f_spec.report import references
+from c2f_spec.report import outputs
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
@@ -138,7 +138,7 @@ def branches(c2f, repository, tiny_spec, tmp_path, monkeypatch):
     tiny_spec.write_text(TINY_SPEC.replace("train: 12", "train: 10"))
     commit(repository)
     plan = plans["report"]
-    store.create("reports/old/report.json", references.to_json(plan).encode())
+    store.create("reports/old/report.json", outputs.references_json(plan).encode())
     store.create("reports/old/report.md", b"# old\n")
     for path in (repository / ".c2f").rglob("*"):
         os.utime(path, (0, 0))

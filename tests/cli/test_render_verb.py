@@ -75,7 +75,7 @@ def test_without_a_folder_it_prints_yaml(here, capsys):
 @pytest.mark.parametrize(
     ("argv", "says"),
     [
-        (["specs/smoke.yaml"], "is this machine"),
+        (["specs/smoke.yaml"], "`local` is an environment of kind `local`, which has no manifests"),
         (["specs/smoke.yaml", "--on", "kind", "--check"], "needs `--out-dir`"),
         (["specs/smoke.yaml", "--on", "kind", "--gitops", "--offline"], "every name must be pinned"),
     ],

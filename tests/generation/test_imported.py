@@ -9,7 +9,7 @@ import pytest
 from c2f_spec.errors import InvalidData
 from c2f_spec.keys import content_key
 from c2f_spec.language.lock_file import read_lock
-from c2f_spec.metrics.imported_predictions import Imported, read_imported
+from c2f_spec.metrics.answers import Imported, read_imported
 from c2f_spec.plan.keys import ExperimentSource, Pins, build_plan
 from c2f_spec.plan.pins import needs
 from c2f_spec.spec.datasets import DATASETS

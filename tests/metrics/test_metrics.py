@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.answers import finite, to_arrays
-from c2f_spec.metrics.score import difference, majority_rows, score
+from c2f_spec.metrics.effect import effect
+from c2f_spec.metrics.score import majority_rows, score
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import Bootstrap
 
@@ -282,28 +283,32 @@ def test_interval_equals_a_loop_over_resamples():
         assert found[name] == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])))
 
 
+def difference(ours, theirs, policy="worst_case"):
+    return effect([(ours, theirs)], "Acc2", MOSI, policy, BOOTSTRAP)
+
+
 def test_paired_difference_is_narrower_than_two_apart():
     true, pred = noisy(300, 2, 7)
     better = rows(true, [t if i % 10 == 0 else p for i, (t, p) in enumerate(zip(true, pred, strict=True))])
-    found = difference(better, rows(true, pred), MOSI, bootstrap=BOOTSTRAP)
-    low, high = found["interval"]
-    assert 0 <= low < found["delta"] < high < 0.1
-    assert found["excludes_zero"] == (low > 0)
+    gain = difference(better, rows(true, pred))
+    low, high = gain.interval
+    assert 0 <= low < gain.delta < high < 0.1
+    assert gain.excludes_zero == (low > 0)
 
 
 def test_difference_pairs_by_id_and_not_by_place():
     true, pred = noisy(50, 2, 9)
     answers = rows(true, pred)
-    found = difference(answers, answers[::-1], MOSI, bootstrap=BOOTSTRAP)
-    assert (found["delta"], found["interval"], found["excludes_zero"]) == (0, (0, 0), False)
+    gain = difference(answers, answers[::-1])
+    assert (gain.delta, gain.interval, gain.excludes_zero) == (0, (0, 0), False)
     with pytest.raises(InvalidData, match="not of the same clips"):
-        difference(answers, answers[1:], MOSI)
+        difference(answers, answers[1:])
 
 
 def test_difference_on_parsed_clips_only():
     ours, theirs = rows([1, -1, 2], [1, None, 2]), rows([1, -1, 2], [-1, -1, 2])
-    found = difference(ours, theirs, MOSI, "parsed_only")
-    assert (found["n"], found["delta"]) == (2, 0.5)
+    gain = difference(ours, theirs, "parsed_only")
+    assert (gain.clips, gain.delta) == (2, 0.5)
 
 
 @pytest.mark.parametrize("dataset", [MOSI, SIMS])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +15,8 @@ from c2f_spec.report import numbers
 from c2f_spec.report.charts import smooth
 from c2f_spec.report.collect import collect
 from c2f_spec.report.curves import rewards
-from c2f_spec.report.model import Bar
 from c2f_spec.report.outline import html, markdown
+from c2f_spec.report.report_data import Bar
 from c2f_spec.report.scores import groups
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.store import records
@@ -211,6 +212,11 @@ def test_report_of_two_files_is_a_comparison(c2f, repository, tiny_spec):
         (repository / "specs" / f"{name}.yaml").write_text(text.format(name, fmt))
     (repository / "specs" / "c2f.lock").write_text(f"c2f: v1\ndatasets:\n  ch-sims: {'a' * 64}\n")
     c2f("report", "specs/one.yaml", "specs/two.yaml", "--out", "out")
+    stored = Path(c2f("report", "specs/one.yaml", "specs/two.yaml").stdout.strip()).parent
+    assert {path.name for path in stored.iterdir()} == {"report.json", "report.html", "report.md"}
+    assert {p.name: p.read_text() for p in (repository / "out").iterdir()} == {
+        path.name: path.read_text() for path in stored.iterdir()
+    }
     text = (repository / "out" / "report.md").read_text()
     assert "## Side by side\n\nDifferences on the same clips." in text
     assert "\n\n### two against one\n\n| field | one | two | class |" in text

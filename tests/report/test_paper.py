@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.metrics.over_seeds import OverSeeds
+from c2f_spec.metrics.effect import OverSeeds
 from c2f_spec.plan.model import Plan
 from c2f_spec.plan.published import RUNS, printed
 from c2f_spec.report.collect import collect

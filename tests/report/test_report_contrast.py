@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from c2f_spec.report import charts
-from c2f_spec.report.model import Shift
+from c2f_spec.report.report_data import Shift
 
 WORDS = ("ink", "soft", "c1", "c2", "c3", "c4", "c5", "warn")
 LEAST = 4.5

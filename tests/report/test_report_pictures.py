@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from c2f_spec.report import numbers
 from c2f_spec.report.charts import line_chart, ticks
 from c2f_spec.report.collect import collect
-from c2f_spec.report.model import Chart, Series
+from c2f_spec.report.report_data import Chart, Series
 from c2f_spec.report.thumbnails import BINS, thumbnail
 from tests.support.report_store import filled
 
