@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.datasets import Dataset
 
-FILES = {"ch-sims": "label.csv", "ch-sims-v2": "meta.csv", "cmu-mosi": "label.csv", "cmu-mosei": "label.csv"}
+FILES = {
+    name: "meta.csv" if name == "ch-sims-v2" else "label.csv"
+    for name, facts in DATASETS.items()
+    if facts.reader == "thuiar"
+}
 MEDIA = "Raw"
 NEEDED = ("video_id", "clip_id", "text", "label", "mode")
 LICENCE = "research use, under the terms of its authors; CH-SIMS v2 states none"
