@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-HF_TOKEN, MODELSCOPE_TOKEN = "HF_TOKEN", "MODELSCOPE_API_TOKEN"
 TIMEOUT = 60.0
 """Seconds without a byte."""
 PAUSES = (0.2, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
@@ -67,13 +66,16 @@ class RemoteFile(NamedTuple):
 class Hub:
     """A hub. `files` and `url` take repository and revision; `url` also a path."""
 
-    name: str
+    agent: str
+    token: str
+    """Variable with the token, which is never an argument, because other users could see that."""
     files: Callable[[str, str], list[RemoteFile]]
     url: Callable[[str, str, str], str]
-    headers: Callable[[], dict[str, str]]
-    """User agent and token; from the environment, never from an argument, which other users could see."""
-    token: str
-    """Variable with the token."""
+
+    def headers(self) -> dict[str, str]:
+        """Return user agent and token."""
+        token = os.environ.get(self.token)
+        return {"User-Agent": self.agent, **({"Authorization": f"Bearer {token}"} if token else {})}
 
 
 class RetryableError(Exception):
@@ -104,9 +106,10 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 OPENER = urllib.request.build_opener(_Redirects())
 
 
-def open_url(url: str, headers: Mapping[str, str], what: str, token: str) -> Any:
-    """Return the answer to a GET. Raises `RetryableError`, or `Unreachable` if a retry would not help."""
-    request = urllib.request.Request(url, headers={"Accept-Encoding": "identity", **headers})  # noqa: S310  ours
+def open_url(hub: Hub, url: str, headers: Mapping[str, str], what: str) -> Any:
+    """Return the answer to a GET for `what`. Raises `RetryableError`, or `Unreachable` if a retry would not help."""
+    headers = {"Accept-Encoding": "identity", **hub.headers(), **headers}
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310  ours
     try:
         return OPENER.open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
@@ -115,7 +118,7 @@ def open_url(url: str, headers: Mapping[str, str], what: str, token: str) -> Any
             raise RetryableError(
                 f"{without_query(url)} answers {error.code}", _seconds(error.headers)
             ) from error
-        raise refusal(error.code, url, what, token) from error
+        raise refusal(error.code, url, what, hub.token) from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
         raise RetryableError(f"{urllib.parse.urlsplit(url).netloc}: {reason}") from error
@@ -156,12 +159,12 @@ class Backoff:
         time.sleep(seconds)
 
 
-def get_page(url: str, headers: Mapping[str, str], what: str, token: str) -> tuple[Any, str]:
+def get_page(hub: Hub, url: str, what: str) -> tuple[Any, str]:
     """Return a JSON answer and the address of its next page, empty if it is the last."""
     patience = Backoff("stage a copy that you have with `--from DIR`; behind a proxy, set https_proxy")
     while True:
         try:
-            with open_url(url, headers, what, token) as answer:
+            with open_url(hub, url, {}, what) as answer:
                 data, link = answer.read(LARGEST_LIST), answer.headers.get("Link", "")
             return json.loads(data), _next(link)
         except RetryableError as busy:
@@ -240,8 +243,8 @@ def _backoff(file: RemoteFile) -> Backoff:
 def _append(hub: Hub, url: str, file: RemoteFile, part: Path, report: Callable[[int], None]) -> None:
     """Append what is missing, by one request. Raises `RetryableError` if it ends early."""
     have = part.stat().st_size
-    headers = hub.headers() | ({"Range": f"bytes={have}-"} if have else {})
-    with open_url(url, headers, file.path, hub.token) as answer, part.open("r+b", buffering=0) as out:
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    with open_url(hub, url, headers, file.path) as answer, part.open("r+b", buffering=0) as out:
         if have and not _continues(answer, have):
             report(-have)  # the hub sends the whole file
             have = 0
@@ -276,24 +279,15 @@ def _digest_matches(path: Path, file: RemoteFile) -> bool:
     return hasher.hexdigest() == (file.sha256 or file.blob)
 
 
-def _headers(agent: str, variable: str) -> dict[str, str]:
-    token = os.environ.get(variable)
-    return {"User-Agent": agent, **({"Authorization": f"Bearer {token}"} if token else {})}
-
-
 def _hf_endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-
-
-def _hf_headers() -> dict[str, str]:
-    return _headers("c2f-spec", HF_TOKEN)
 
 
 def _hf_files(repository: str, revision: str) -> list[RemoteFile]:
     url = f"{_hf_endpoint()}/api/models/{quote(repository)}/tree/{quote(revision, safe='')}?recursive=true"
     what, files = f"{repository}@{revision}", []
     while url:
-        page, url = get_page(url, _hf_headers(), what, HF_TOKEN)
+        page, url = get_page(HUBS["hf"], url, what)
         try:
             files += [_hf_file(entry) for entry in page if entry["type"] == "file"]
         except (KeyError, TypeError) as error:
@@ -315,16 +309,10 @@ def _hf_url(repository: str, revision: str, path: str) -> str:
     return f"{_hf_endpoint()}/{quote(repository)}/resolve/{quote(revision, safe='')}/{quote(path)}"
 
 
-def _modelscope_headers() -> dict[str, str]:
-    return _headers("modelscope/1 c2f-spec", MODELSCOPE_TOKEN)
-
-
 def _modelscope_files(repository: str, revision: str) -> list[RemoteFile]:
     query = urlencode({"Revision": revision, "Recursive": "true"})
     what = f"{repository}@{revision}"
-    page, _ = get_page(
-        f"{_modelscope_repository(repository)}/files?{query}", _modelscope_headers(), what, MODELSCOPE_TOKEN
-    )
+    page, _ = get_page(HUBS["modelscope"], f"{_modelscope_repository(repository)}/files?{query}", what)
     try:
         entries = [entry for entry in page["Data"]["Files"] if entry["Type"] == "blob"]
         files = [RemoteFile(entry["Path"], int(entry["Size"]), entry["Sha256"]) for entry in entries]
@@ -349,8 +337,6 @@ def _modelscope_repository(repository: str) -> str:
 
 
 HUBS: dict[str, Hub] = {
-    "hf": Hub("hf", _hf_files, _hf_url, _hf_headers, HF_TOKEN),
-    "modelscope": Hub(
-        "modelscope", _modelscope_files, _modelscope_url, _modelscope_headers, MODELSCOPE_TOKEN
-    ),
+    "hf": Hub("c2f-spec", "HF_TOKEN", _hf_files, _hf_url),
+    "modelscope": Hub("modelscope/1 c2f-spec", "MODELSCOPE_API_TOKEN", _modelscope_files, _modelscope_url),
 }

@@ -1,8 +1,8 @@
 """The filters of chains, by name, in the order in which they run (METHOD 3). One file a filter, one line here.
 
-A filter returns `None` for a chain that passes, else `Failed`. Its arguments are the answer, the clip, the facts of the
-data set with the prompt's language, and the filter's fields from `c2f_spec/spec/filters.py`. Those of `SET_FILTERS` need
-all chains at once, and return the failed ones by clip id.
+A filter returns `None` for a chain that passes, else `Failed`. Its arguments are the chain with its clip, and the
+filter's fields from `c2f_spec/spec/filters.py`. Those of `SET_FILTERS` need all chains at once, and return the failed ones
+by clip id.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from runtime.filters import format as format_
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from runtime.filters.outcome import Failed
+    from runtime.filters.outcome import Chain, Failed
     from runtime.text.chains import Answer
     from runtime.text.clips import Clip
 
-FILTERS: dict[str, Callable[[Answer, Clip, Mapping[str, Any], Any], Failed | None]] = {
+FILTERS: dict[str, Callable[[Chain, Any], Failed | None]] = {
     "format": format_.check,
     "polarity_match": polarity_match.check,
     "tag_score_sign": tag_score_sign.check,

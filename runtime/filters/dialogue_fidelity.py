@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runtime.filters.outcome import Failed
+from runtime.filters.outcome import Chain, Failed
 from runtime.text.headings import split_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from c2f_spec.spec.filters import DialogueFidelity
-    from runtime.text.chains import Answer
-    from runtime.text.clips import Clip
 
 QUOTED = re.compile(
     r"\"([^\"\n]+)\"|“([^”\n]+)”|‘([^’\n]+)’|「([^」\n]+)」|『([^』\n]+)』|(?<!\w)'([^'\n]+)'(?!\w)"
@@ -21,18 +17,18 @@ QUOTED = re.compile(
 UNIT = re.compile(r"[\u4e00-\u9fff]|[^\W\u4e00-\u9fff]+(?:['’][^\W\u4e00-\u9fff]+)*")
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: DialogueFidelity) -> Failed | None:  # noqa: ARG001
+def check(chain: Chain, spec: DialogueFidelity) -> Failed | None:
     """Fail a chain if fewer than `min_overlap` of the words that its first part quotes occur in the transcript.
 
     In Chinese, characters are counted. A chain without quotes passes; without the four parts, the whole chain is read.
     """
-    think = answer.think or ""
+    think = chain.think
     found, _ = split_parts(think)
     quotes = ["".join(match) for match in QUOTED.findall(found[0] if found else think)]
     quoted = [unit for quote in quotes for unit in _units(quote)]
     if not quoted:
         return None
-    spoken = set(_units(clip.text))
+    spoken = set(_units(chain.clip.text))
     share = sum(unit in spoken for unit in quoted) / len(quoted)
     if share >= spec.min_overlap:
         return None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.spec.formats import POLARITIES
 from runtime.filters import FILTERS, SET_FILTERS
-from runtime.filters.outcome import Failed
+from runtime.filters.outcome import Chain, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,19 +55,14 @@ class ChainResult:
         return True
 
 
-def apply_filters(results: Sequence[ChainResult], facts: Mapping[str, Any], spec: Filters) -> None:
-    """Run all filters on chains of different clips. `facts` are those of the data set, with the prompt's language."""
-    check_each(results, facts, spec)
-    check_together(results, facts, spec)
-
-
 def check_each(results: Sequence[ChainResult], facts: Mapping[str, Any], spec: Filters) -> None:
-    """Run the filters that need one chain alone."""
+    """Run the filters that need one chain alone. `facts` are those of the data set, with the prompt's language."""
     on = [(name, check, getattr(spec, name)) for name, check in FILTERS.items()]
     on = [(name, check, settings) for name, check, settings in on if settings is not None]
     for result in results:
+        chain = Chain(result.answer, result.clip, facts)
         for name, check, settings in on:
-            failed = check(result.answer, result.clip, facts, settings)
+            failed = check(chain, settings)
             if failed is not None and result.record(name, failed, settings.on_fail):
                 break
 

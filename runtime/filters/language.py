@@ -7,25 +7,21 @@ from __future__ import annotations
 
 import re
 from string import ascii_letters
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runtime.filters.outcome import Failed
+from runtime.filters.outcome import Chain, Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from c2f_spec.spec.filters import LanguageFilter
-    from runtime.text.chains import Answer
-    from runtime.text.clips import Clip
 
 CHINESE = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]+")
 LETTERS = re.compile(r"[^\W\d_]+")
 ASCII_LETTERS = ascii_letters.encode()
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: LanguageFilter) -> Failed | None:  # noqa: ARG001
+def check(chain: Chain, spec: LanguageFilter) -> Failed | None:
     """Fail a chain with fewer than `min_share` of its letters in the script of the prompt's language, `facts["language"]`."""
-    think = answer.think or ""
+    think = chain.think
     plain = think.encode("ascii", "ignore")
     ascii_ = len(plain) - len(plain.translate(None, ASCII_LETTERS))
     chinese = others = 0
@@ -36,7 +32,7 @@ def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: LanguageFi
     letters = ascii_ + chinese + others
     if not letters:
         return Failed("has no letters")
-    count, words = (chinese, "Chinese") if facts["language"] == "zh" else (ascii_, "ASCII")
+    count, words = (chinese, "Chinese") if chain.facts["language"] == "zh" else (ascii_, "ASCII")
     share = count / letters
     if share >= spec.min_share:
         return None

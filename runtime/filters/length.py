@@ -7,24 +7,20 @@ in one call: `facts["tokens"]` by chain.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runtime.filters.outcome import Failed
+from runtime.filters.outcome import Chain, Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from c2f_spec.spec.filters import Length
-    from runtime.text.chains import Answer
-    from runtime.text.clips import Clip
 
 WORD = re.compile(r"[\u4e00-\u9fff]|[^\s\u4e00-\u9fff]+")
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Length) -> Failed | None:  # noqa: ARG001
-    think = answer.think or ""
+def check(chain: Chain, spec: Length) -> Failed | None:
+    think = chain.think
     if spec.unit == "tokens":
-        count = facts["tokens"][think]
+        count = chain.facts["tokens"][think]
     elif spec.unit == "chars":
         count = len(think)
     else:

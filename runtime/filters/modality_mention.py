@@ -6,17 +6,13 @@ A chain without the four parts is searched as a whole.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runtime.filters.outcome import Failed, may_match
+from runtime.filters.outcome import Chain, Failed, may_match
 from runtime.text.headings import split_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from c2f_spec.spec.filters import ModalityMention
-    from runtime.text.chains import Answer
-    from runtime.text.clips import Clip
 
 DENIAL = re.compile(
     r"(?:no|not|cannot|can't) (?:\w+ ){0,3}(?:audio|video|visual|sound|see|hear)[^.]{0,40}(?:provided|available|given|access)"
@@ -26,8 +22,8 @@ DENIAL = re.compile(
 NEEDS = ("provided", "available", "given", "access", "无法", "提供")
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: ModalityMention) -> Failed | None:  # noqa: ARG001
-    think = answer.think or ""
+def check(chain: Chain, spec: ModalityMention) -> Failed | None:  # noqa: ARG001
+    think = chain.think
     if not may_match(think, NEEDS):
         return None
     found, _ = split_parts(think)

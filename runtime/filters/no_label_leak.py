@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from runtime.filters.outcome import Failed, may_match
+from runtime.filters.outcome import Chain, Failed, may_match
 from runtime.text.chains import NUMBER, SIGNS
 from runtime.text.headings import heading_number_offsets
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from c2f_spec.spec.filters import NoLabelLeak
-    from runtime.text.chains import Answer
-    from runtime.text.clips import Clip
 
 LEAK = re.compile(
     r"ground[- ]?truth|\blabel(?:l?ed|s)?\b|annotat|given (?:polarity|score)|as instructed"
@@ -33,11 +31,11 @@ NEAR = 12
 """Most characters between the word and a number that counts as a score."""
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: NoLabelLeak) -> Failed | None:  # noqa: ARG001
-    think = answer.think or ""
+def check(chain: Chain, spec: NoLabelLeak) -> Failed | None:  # noqa: ARG001
+    think = chain.think
     if may_match(think, LEAK_NEEDS) and (leak := LEAK.search(think)):
         return Failed(f"speaks of `{leak.group()}`", leak.group())
-    return _quoted(think.translate(SIGNS), facts) if may_match(think, SCORE_NEEDS) else None
+    return _quoted(think.translate(SIGNS), chain.facts) if may_match(think, SCORE_NEEDS) else None
 
 
 def _quoted(think: str, facts: Mapping[str, Any]) -> Failed | None:

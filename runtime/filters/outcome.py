@@ -1,9 +1,15 @@
-"""The outcome of a filter that a chain fails, and a fast test for texts that a pattern cannot match."""
+"""What a filter gets and returns, and a fast test for texts that a pattern cannot match."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runtime.text.chains import Answer
+    from runtime.text.clips import Clip
 
 ODD = "\u0130\u0131\u017f\u212a"
 """Letters that match i, s or k whatever the case, and do not become them in lower case."""
@@ -25,6 +31,19 @@ def may_match(text: str, needs: tuple[str, ...]) -> bool:
 def lower_case(text: str) -> str:
     """Return `text` in lower case. Several filters read one text in turn, so the last result is cached."""
     return text.lower()
+
+
+class Chain(NamedTuple):
+    """The argument of a filter."""
+
+    answer: Answer
+    clip: Clip
+    facts: Mapping[str, Any]
+    """Facts of the data set, with the prompt's language."""
+
+    @property
+    def think(self) -> str:
+        return self.answer.think or ""
 
 
 class Failed(NamedTuple):

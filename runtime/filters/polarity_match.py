@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runtime.filters.outcome import Failed
+from runtime.filters.outcome import Chain, Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from c2f_spec.spec.filters import PolarityMatch
-    from runtime.text.chains import Answer
-    from runtime.text.clips import Clip
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: PolarityMatch) -> Failed | None:  # noqa: ARG001
-    if answer.polarity == clip.polarity:
-        return None
-    return Failed(f"says {answer.polarity}, the label is {clip.polarity}", answer.polarity)
+def check(chain: Chain, spec: PolarityMatch) -> Failed | None:  # noqa: ARG001
+    stated, label = chain.answer.polarity, chain.clip.polarity
+    return None if stated == label else Failed(f"says {stated}, the label is {label}", stated)

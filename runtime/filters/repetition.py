@@ -7,26 +7,24 @@ The measure is open-r1's repetition penalty (https://github.com/huggingface/open
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from runtime.filters.outcome import Failed, lower_case
+from runtime.filters.outcome import Chain, Failed, lower_case
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from c2f_spec.spec.filters import Repetition
-    from runtime.text.chains import Answer
-    from runtime.text.clips import Clip
 
 NUMBERED = 4
 """Length in characters of n-grams that fit 64 bits, which numpy counts ten times faster than sets count tuples."""
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Repetition) -> Failed | None:  # noqa: ARG001
-    words = lower_case(answer.think or "").split()
-    units: Sequence[str] = "".join(words) if facts["language"] == "zh" else words
+def check(chain: Chain, spec: Repetition) -> Failed | None:
+    words = lower_case(chain.think).split()
+    units: Sequence[str] = "".join(words) if chain.facts["language"] == "zh" else words
     count = len(units) - spec.ngram + 1
     if count <= 0:
         return None

@@ -5,21 +5,17 @@ Headings are English or Chinese. No part may have fewer than `min_chars` charact
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runtime.filters.outcome import Failed
+from runtime.filters.outcome import Chain, Failed
 from runtime.text.headings import split_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from c2f_spec.spec.filters import Sections
-    from runtime.text.chains import Answer
-    from runtime.text.clips import Clip
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: Sections) -> Failed | None:  # noqa: ARG001
-    found, problem = split_parts(answer.think or "")
+def check(chain: Chain, spec: Sections) -> Failed | None:
+    found, problem = split_parts(chain.think)
     if problem:
         return Failed(problem)
     for n, part in enumerate(found, start=1):

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runtime.filters.outcome import Failed
+from runtime.filters.outcome import Chain, Failed
 from runtime.text.clips import polarity_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from c2f_spec.spec.filters import TagScoreSign
-    from runtime.text.chains import Answer
-    from runtime.text.clips import Clip
 
 
-def check(answer: Answer, clip: Clip, facts: Mapping[str, Any], spec: TagScoreSign) -> Failed | None:  # noqa: ARG001
+def check(chain: Chain, spec: TagScoreSign) -> Failed | None:  # noqa: ARG001
+    answer, facts = chain.answer, chain.facts
     if answer.score is None or polarity_of(answer.score, facts["family"], facts["high"]) == answer.polarity:
         return None
     return Failed(f"says {answer.polarity}, but its score is {answer.score:g}", answer.score)

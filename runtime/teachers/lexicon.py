@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.errors import InvalidStageSpec
 from runtime.endpoints.replies import Reply
 from runtime.media.measure import measure
+from runtime.teachers.questions import Teacher
 from runtime.text.chains import canonical_answer, format_score
 from runtime.text.clips import polarity_of
 from runtime.text.prompts import HEADINGS
@@ -61,7 +62,7 @@ class Leanings:
 
 
 @dataclass(frozen=True, slots=True)
-class Lexicon:
+class Lexicon(Teacher):
     """Rejects clips that are not English or not rendered, for which its lexicon and measures mean nothing."""
 
     spec: Any
@@ -81,12 +82,6 @@ class Lexicon:
 
     def _reply(self, question: Question) -> Reply:
         return Reply(self.answer(question.text, question.media), None, None, 0.0, "stop")
-
-    def give_up(self) -> None:
-        """Do nothing: there are no retries."""
-
-    def close(self) -> None:
-        """Do nothing: there are no resources."""
 
     def answer(self, text: str, media: Path) -> str:
         """Return the canonical answer to the clip with the words `text`."""

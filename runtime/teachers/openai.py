@@ -22,6 +22,7 @@ from runtime.endpoints.chat_client import ChatClient, Message, text_part
 from runtime.endpoints.replies import RequestFailed
 from runtime.media import decode
 from runtime.media.decode import RATE
+from runtime.teachers.questions import Teacher
 from runtime.text.prompts import user_turn
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _size(media: dict[str, bytes]) -> int:
     return sum(map(len, media.values()))
 
 
-class ChatTeacher:
+class ChatTeacher(Teacher):
     """A teacher behind a chat endpoint."""
 
     batch = 1

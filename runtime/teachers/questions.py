@@ -13,12 +13,14 @@ Chat templates of Thinking variants write the first `<think>` into the prompt, s
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.sections import Direct
 from runtime.filters import FILTERS
+from runtime.filters.outcome import Chain
 from runtime.text.chains import POLARITY_WORDS, build_prompt, format_score, parse_answer, tag_names
 from runtime.text.prompts import DISCLOSURE_RULE, LABEL_DISCLOSURE
 
@@ -54,6 +56,15 @@ class Task:
     weights: Path | None = None
     """The staged folder of the teacher's weights."""
 
+    def find_weights(self, model: str) -> Path:
+        """Return the folder of the weights. Raises `InvalidStageSpec` without them."""
+        if self.weights is None:
+            raise InvalidStageSpec(
+                f"the weights of `{model}` are missing in this stage",
+                hint=f"run `c2f-spec model add {model}`",
+            )
+        return self.weights
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -73,7 +84,7 @@ class Question:
     seed: int = 0
 
 
-class Teacher(Protocol):
+class Teacher(ABC):
     """Writes answers."""
 
     batch: int
@@ -81,17 +92,15 @@ class Teacher(Protocol):
     concurrency: int
     """Threads that may call `write`; 0 for a teacher that computes without waiting or cost, for which processes share the clips."""
 
+    @abstractmethod
     def write(self, questions: Sequence[Question]) -> list[Reply | RequestFailed]:
         """Return an answer to each question, with the teacher's own polarity and score, or the failure."""
-        ...
 
-    def give_up(self) -> None:
+    def give_up(self) -> None:  # noqa: B027  most have no retries
         """Stop retries because the stage is ending. Requests in flight may still be answered."""
-        ...
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027  most have no resources
         """Release resources."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +159,7 @@ class TeacherPrompts:
         """Return whether an answer is well-formed and passes every filter with `on_fail: retry`."""
         answer = parse_answer(self.format, self.answer(text))
         return answer.well_formed and all(
-            FILTERS[name](answer, clip, self.facts, settings) is None
+            FILTERS[name](Chain(answer, clip, self.facts), settings) is None
             for name, settings in self.filters.items()
         )
 

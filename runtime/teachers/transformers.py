@@ -11,9 +11,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import InvalidData, InvalidStageSpec
+from c2f_spec.errors import InvalidData
 from runtime.endpoints.replies import Reply, RequestFailed
 from runtime.media import decode
+from runtime.media.features import DecodedClip
+from runtime.teachers.questions import Teacher
 from runtime.text.prompts import user_turn
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ BATCH_SIZE = 8
 """Clips in a batch."""
 
 
-class Transformers:
+class Transformers(Teacher):
     """Model and processor on all GPUs that are visible, or on the CPU."""
 
     batch = BATCH_SIZE
@@ -44,37 +46,26 @@ class Transformers:
 
     def __init__(self, spec: TransformersTeacher, task: Task) -> None:
         """Raises `InvalidStageSpec` without weights, `InvalidData` for a folder that holds none of such a model."""
-        if task.weights is None:
-            raise InvalidStageSpec(
-                f"the weights of `{spec.model}` are missing in this stage",
-                hint=f"run `c2f-spec model add {spec.model}`",
-            )
         self._spec, self._task = spec, task
-        self._model, self._processor = load(task.weights)
+        self._model, self._processor = load(task.find_weights(spec.model))
 
     def write(self, questions: Sequence[Question]) -> list[Reply | RequestFailed]:
         """Clips that cannot be decoded fail alone; the others of the batch are answered without them."""
-        decoded: dict[str, _Decoded | RequestFailed] = {q.id: self._decode(q) for q in questions}
+        decoded: dict[str, DecodedClip | RequestFailed] = {q.id: self._decode(q) for q in questions}
         good = [q for q in questions if not isinstance(decoded[q.id], RequestFailed)]
-        replies = iter(self._generate(good, [s for q in good if isinstance(s := decoded[q.id], _Decoded)]))
+        replies = iter(self._generate(good, [s for q in good if isinstance(s := decoded[q.id], DecodedClip)]))
         return [s if isinstance(s := decoded[q.id], RequestFailed) else next(replies) for q in questions]
 
-    def give_up(self) -> None:
-        """Do nothing: there are no retries."""
-
-    def close(self) -> None:
-        """Do nothing: the process ends soon, and its memory with it."""
-
-    def _decode(self, question: Question) -> _Decoded | RequestFailed:
+    def _decode(self, question: Question) -> DecodedClip | RequestFailed:
         media = self._task.media
         try:
             frames = None if "video" in question.lacks else decode.frames(question.media, media)
             sound = None if "audio" in question.lacks else decode.audio(question.media)
         except InvalidData as error:
             return RequestFailed("media", error.message)
-        return _Decoded(frames, sound)
+        return DecodedClip(frames, sound, question.duration_s)
 
-    def _generate(self, questions: Sequence[Question], decoded: Sequence[_Decoded]) -> list[Reply]:
+    def _generate(self, questions: Sequence[Question], decoded: Sequence[DecodedClip]) -> list[Reply]:
         """One reply to each question."""
         import torch
         from transformers import GenerationConfig, LogitsProcessorList
@@ -111,7 +102,7 @@ class Transformers:
             for row, n in zip(output, prompt_tokens, strict=True)
         ]
 
-    def _inputs(self, questions: Sequence[Question], decoded: Sequence[_Decoded]) -> Any:
+    def _inputs(self, questions: Sequence[Question], decoded: Sequence[DecodedClip]) -> Any:
         """Return the model's inputs on its device: padded on the left, each clip with its own rate of frames."""
         import torch
 
@@ -125,7 +116,7 @@ class Transformers:
             )
             for q in questions
         ]
-        with_video = [(q, s.frames) for q, s in zip(questions, decoded, strict=True) if s.frames is not None]
+        with_video = [(clip, clip.frames) for clip in decoded if clip.frames is not None]
         factor = video.patch_size * video.merge_size
         batch = processor(
             text=texts,
@@ -138,20 +129,11 @@ class Transformers:
         if with_video:
             # The processor knows one rate for all; placeholders do not depend on it, positions in time do.
             batch["video_second_per_grid"] = torch.tensor(
-                [video.temporal_patch_size * q.duration_s / len(frames) for q, frames in with_video]
+                [video.temporal_patch_size * clip.seconds / len(frames) for clip, frames in with_video]
             )
         if with_video and "video_grid_thw" not in batch:
             raise InvalidData("the teacher's processor ignores video", hint="use an omni model")
         return batch.to(self._model.device).to(self._model.dtype)
-
-
-class _Decoded:
-    """Frames and sound of a clip."""
-
-    __slots__ = ("frames", "sound")
-
-    def __init__(self, frames: NDArray[np.uint8] | None, sound: NDArray[np.float32] | None) -> None:
-        self.frames, self.sound = frames, sound
 
 
 class GumbelSampler:

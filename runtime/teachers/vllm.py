@@ -67,14 +67,10 @@ def start(spec: VllmTeacher, task: Task, endpoint: Endpoint) -> tuple[subprocess
             "the program `vllm` is not found",
             hint="install vLLM into the environment, or use a teacher of kind `transformers`",
         )
-    if task.weights is None:
-        raise InvalidStageSpec(
-            f"the weights of `{spec.model}` are missing in this stage",
-            hint=f"run `c2f-spec model add {spec.model}`",
-        )
+    weights = task.find_weights(spec.model)
     port = _free_port()
     command = served.command(
-        str(task.weights),
+        str(weights),
         spec.model,
         port=port,
         tensor_parallel=endpoint.tensor_parallel,

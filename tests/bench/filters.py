@@ -7,7 +7,7 @@ import time
 
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f
-from runtime.filters.filter_chain import ChainResult, apply_filters
+from runtime.filters.filter_chain import ChainResult, check_each, check_together
 from runtime.models.tiny import make_tokenizer
 from runtime.text.chains import canonical_answer, parse_answer
 from runtime.text.clips import Clip, polarity_of
@@ -32,6 +32,11 @@ WORDS = {
         "上扬嘴角微翘起目光一直看着镜头他向后靠了摇两次头并且紧抿住嘴唇声音明亮每个分句尾调都升描述剧情量下降速也放慢短促笑"
     ),
 }
+
+
+def apply_filters(results, facts, spec):
+    check_each(results, facts, spec)
+    check_together(results, facts, spec)
 
 
 def main() -> None:

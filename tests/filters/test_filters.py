@@ -15,11 +15,12 @@ from c2f_spec.spec.filters import Most
 from c2f_spec.spec.sections import C2f
 from runtime import filters
 from runtime.filters import FILTERS, SET_FILTERS
-from runtime.filters.filter_chain import ChainResult, apply_filters, funnel, limit_per_polarity, rebalance
-from runtime.filters.outcome import Failed
+from runtime.filters.filter_chain import ChainResult, funnel, limit_per_polarity, rebalance
+from runtime.filters.outcome import Chain, Failed
 from runtime.stages.filter import with_label
 from runtime.text.chains import canonical_answer, parse_answer
 from runtime.text.clips import Clip, polarity_of
+from tests.bench.filters import apply_filters
 
 EN = """\
 1. Dialogue Content Clues Analysis: the words are clearly positive.
@@ -41,7 +42,7 @@ def drops(name, text, label=1.0, facts=MOSI, said="", **settings):
     clip = Clip("c", "d", "train", said, label, polarity_of(label, facts["family"]), "", 1.0, "")
     answer = parse_answer(C2f(), text)
     tokens = {answer.think: len((answer.think or "").split())}
-    failed = FILTERS[name](answer, clip, {**facts, "tokens": tokens}, spec)
+    failed = FILTERS[name](Chain(answer, clip, {**facts, "tokens": tokens}), spec)
     return failed and failed.reason
 
 

@@ -12,10 +12,10 @@ from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f
 from runtime.filters import FILTERS
 from runtime.filters.dedup import check_all
-from runtime.filters.filter_chain import ChainResult, apply_filters
+from runtime.filters.filter_chain import ChainResult
 from runtime.text.chains import parse_answer
 from runtime.text.clips import Clip, polarity_of
-from tests.bench.filters import DEFAULT
+from tests.bench.filters import DEFAULT, apply_filters
 from tests.support.hand_written import FACTS, GOOD, entries, pairs
 from tests.support.plain_filters import Case, failing
 

@@ -18,6 +18,7 @@ import yaml
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f
 from runtime.filters import FILTERS
+from runtime.filters.outcome import Chain
 from runtime.text.chains import canonical_answer, parse_answer
 from runtime.text.clips import Clip, polarity_of
 from runtime.text.prompts import HEADINGS
@@ -79,7 +80,7 @@ class Entry:
         clip = Clip(self.name, "d", "train", self.said, self.label, polarity, "", 1.0, "")
         answer = parse_answer(C2f(), self.text)
         names = FILTERS if answer.well_formed else ("format",)
-        found = {n: FILTERS[n](answer, clip, facts, getattr(spec, n)) for n in names}
+        found = {n: FILTERS[n](Chain(answer, clip, facts), getattr(spec, n)) for n in names}
         return {name: failed.reason for name, failed in found.items() if failed is not None}
 
 

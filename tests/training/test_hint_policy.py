@@ -12,12 +12,16 @@ from c2f_spec.report.curves import grpo_curves
 from c2f_spec.spec.hint import AllBelow, Hint
 from runtime.training.hints import answer_metrics
 from runtime.training.hints.answer_metrics import AnswerFacts
-from runtime.training.hints.build_policy import assert_hints_possible
+from runtime.training.hints.build_policy import HintsPossibleCheck
 from runtime.training.hints.history import History
 from runtime.training.hints.schedule import HintPolicy, choose_hinted, decide_groups
 from tests.support.hinted import BROKEN, NAMES, RIGHT, WRONG, judged
 
 CLIPS = [f"clip-{i}" for i in range(20)]
+
+
+def begin_training(spec, steps):
+    HintsPossibleCheck(spec).on_train_begin(None, SimpleNamespace(max_steps=steps), None)
 
 
 def policy(**fields):
@@ -41,10 +45,10 @@ def test_hints_begin_after_the_warm_up_and_stop_before_the_end():
 
 def test_hints_that_would_stop_before_they_begin_are_refused_once_the_steps_are_known():
     spec = policy(warmup_steps=5, stop_after=0.5).spec
-    assert_hints_possible(spec, 11)
+    begin_training(spec, 11)
     with pytest.raises(InvalidStageSpec, match="training has 10 steps"):
-        assert_hints_possible(spec, 10)
-    assert_hints_possible(policy(hard_policy="keep", warmup_steps=5).spec, 1)
+        begin_training(spec, 10)
+    begin_training(policy(hard_policy="keep", warmup_steps=5).spec, 1)
 
 
 def test_only_hard_samples_are_hinted():

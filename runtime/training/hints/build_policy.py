@@ -28,24 +28,23 @@ if TYPE_CHECKING:
 
 
 class HintsPossibleCheck(TrainerCallback):  # type: ignore[misc]  # transformers has no type hints
-    """Ends a training with a policy of hints at its start if no step could hint."""
+    """Ends a training with a policy of hints at its start if hints stop before they begin.
+
+    With `epochs`, the number of steps is known only then.
+    """
 
     def __init__(self, spec: Hint) -> None:
         self._spec = spec
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Raise `InvalidStageSpec` if hints stop before they begin."""
+        """Raise `InvalidStageSpec` if no step could hint."""
         del args, control
-        assert_hints_possible(self._spec, state.max_steps)
-
-
-def assert_hints_possible(spec: Hint, steps: int) -> None:
-    """Raise `InvalidStageSpec` if hints stop before they begin. With `epochs`, the number of steps is known only in training."""
-    if spec.hard_policy == "hint" and spec.warmup_steps >= spec.stop_after * steps:
-        raise InvalidStageSpec(
-            f"no step would have a hint: training has {steps} steps, and hints begin after step {spec.warmup_steps}",
-            hint="lower `grpo.hint.warmup_steps`, or raise `grpo.epochs` or `grpo.hint.stop_after`",
-        )
+        spec, steps = self._spec, state.max_steps
+        if spec.hard_policy == "hint" and spec.warmup_steps >= spec.stop_after * steps:
+            raise InvalidStageSpec(
+                f"no step would have a hint: training has {steps} steps, and hints begin after step {spec.warmup_steps}",
+                hint="lower `grpo.hint.warmup_steps`, or raise `grpo.epochs` or `grpo.hint.stop_after`",
+            )
 
 
 BODIES = ("1.", "The", "-", "\u4e00", "\u300a")
