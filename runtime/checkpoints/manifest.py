@@ -70,15 +70,11 @@ class Manifest(SpecModel):
 
     @property
     def folder(self) -> str:
-        return folder_name(self.kind, self.key, self.step, self.attempt)
+        return f"{checkpoints_name(self.kind, self.key)}/step-{self.step}/{self.attempt}"
 
 
 def checkpoints_name(kind: str, key: str) -> str:
     return f"work/{kind}/{key}/checkpoints"
-
-
-def folder_name(kind: str, key: str, step: int, attempt: str) -> str:
-    return f"{checkpoints_name(kind, key)}/step-{step}/{attempt}"
 
 
 class Location(NamedTuple):

@@ -23,11 +23,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import C2fError, InvalidData, StageError, Unreachable, UsageError
+from c2f_spec.errors import InvalidData, Unreachable, UsageError
 from c2f_spec.spec.datasets import DATASETS as KNOWN
 from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
-from runtime.commands import Parser
+from runtime.commands import Parser, exit_code
 from runtime.datasets import DATASETS, RECORDED, find_dataset, icwsm2014, user_folder
 
 if TYPE_CHECKING:
@@ -50,31 +50,33 @@ INCOMING = "incoming"
 
 def main(argv: Sequence[str]) -> int:
     """Return the exit code; print a problem as one message on stderr."""
-    try:
+
+    def command() -> None:
         args = _parser().parse_args(argv)
-        if args.verb == "check":
-            return _check(args)
-        store = open_store(args.store)
-        names = FETCHED if "ALL" in args.names else tuple(dict.fromkeys(args.names))
-        for name in names if args.fetch else ():
-            _check_known(name)
-        with _scratch(store) as scratch:
-            fetched: dict[str, Path] = {}
-            for name in names:
-                reader = KNOWN[name].reader if args.fetch else ""
-                if args.fetch and reader not in fetched:
-                    folder = scratch / reader
-                    folder.mkdir()
-                    fetched[reader] = FETCH[reader](folder)
-                source = fetched[reader] if args.fetch else args.copy
-                print(json.dumps(add(store, name, source, scratch)), flush=True)
-    except C2fError as error:
-        print(error, file=sys.stderr)
-        return int(error.code if isinstance(error, StageError) else error.exit)
-    except OSError as error:
-        print(_copy_failed(error), file=sys.stderr)
-        return int(Unreachable.exit)
-    return 0
+        try:
+            (_check if args.verb == "check" else _add)(args)
+        except OSError as error:
+            raise _copy_failed(error) from error
+
+    return exit_code(command)
+
+
+def _add(args: argparse.Namespace) -> None:
+    store = open_store(args.store)
+    names = FETCHED if "ALL" in args.names else tuple(dict.fromkeys(args.names))
+    unknown = [name for name in names if args.fetch and name not in KNOWN]
+    if unknown:
+        raise UsageError(f"unknown data set `{unknown[0]}`", hint=f"use ALL, or some of: {', '.join(KNOWN)}")
+    with _scratch(store) as scratch:
+        fetched: dict[str, Path] = {}
+        for name in names:
+            reader = KNOWN[name].reader if args.fetch else ""
+            if args.fetch and reader not in fetched:
+                folder = scratch / reader
+                folder.mkdir()
+                fetched[reader] = FETCH[reader](folder)
+            source = fetched[reader] if args.fetch else args.copy
+            print(json.dumps(add(store, name, source, scratch)), flush=True)
 
 
 @contextmanager
@@ -129,7 +131,7 @@ def add(store: ObjectStore, name: str, source: Path, scratch: Path) -> dict[str,
     return result
 
 
-def _check(args: argparse.Namespace) -> int:
+def _check(args: argparse.Namespace) -> None:
     from runtime.datasets.copy_check import check
 
     others = {}
@@ -141,12 +143,6 @@ def _check(args: argparse.Namespace) -> int:
             )
         others[other] = Path(place)
     print(json.dumps(check(args.name, args.copy, others), ensure_ascii=False))
-    return 0
-
-
-def _check_known(name: str) -> None:
-    if name not in KNOWN:
-        raise UsageError(f"unknown data set `{name}`", hint=f"use ALL, or some of: {', '.join(KNOWN)}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.errors import InvalidData
 from c2f_spec.spec.datasets import DATASETS
-from runtime.datasets.labelled_rows import Row, hash_fraction
+from runtime.datasets.labelled_rows import Row, checked, hash_fraction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,9 +56,7 @@ def read(name: str, folder: Path) -> list[Row]:
             raise InvalidData(f"{path}:{number}: {error}", hint=hint) from error
         lines_by_id[row.id] = number
         rows.append(row)
-    if not rows:
-        raise InvalidData(f"{path} has no rows", hint=hint)
-    return rows
+    return checked(path, rows, (), hint)
 
 
 def _row(name: str, line: str, lines_by_id: Mapping[str, int]) -> Row:

@@ -15,12 +15,7 @@ from transformers import Qwen2_5OmniProcessor
 from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.sections import Student as StudentSpec
 from c2f_spec.spec.student import positions
-from runtime.generation.generate import (
-    GeneratedAnswer,
-    TransformersEngine,
-    assert_unhinted,
-    turn_opening,
-)
+from runtime.generation.generate import GeneratedAnswer, TransformersEngine, assert_unhinted, turn_opening
 from runtime.generation.vllm_requests import (
     MEDIA_PER_PROMPT,
     Sampling,

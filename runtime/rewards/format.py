@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 def reward(answer: Answer, truth: Truth, spec: FormatReward) -> float:
     del truth
-    return float(answer.well_formed and (not spec.require_sections or _has_sections(answer.think or "")))
-
-
-def _has_sections(think: str) -> bool:
-    found, _ = split_parts(think)
-    return bool(found) and all(found)
+    if not answer.well_formed or not spec.require_sections:
+        return float(answer.well_formed)
+    parts, _ = split_parts(answer.think or "")
+    return float(bool(parts) and all(parts))

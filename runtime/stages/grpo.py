@@ -26,8 +26,7 @@ from runtime.console import log_line
 from runtime.generation.vllm_requests import Sampling, assert_installed
 from runtime.generation.vllm_rollout import engine_factory
 from runtime.models import MODELS
-from runtime.models.rows import Reader
-from runtime.models.thinker import Student, freeze, save, suppressed_tokens
+from runtime.models.thinker import Student, save, suppressed_tokens
 from runtime.rewards import REWARDS
 from runtime.rewards.truth import Truth
 from runtime.text.chains import AnyFormat, parse_answer
@@ -43,19 +42,14 @@ from runtime.training.hints.build_policy import (
 )
 from runtime.training.hints.trainer import HintGRPOTrainer
 from runtime.training.metrics_callback import MetricsCallback
-from runtime.training.select import BestValid
-from runtime.training.train import train
-from runtime.training.trainer_arguments import (
-    assert_towers_on_all_ranks,
-    report_out_of_memory,
-    split_batch,
-    trainer_arguments,
-)
-from runtime.training.tuner import adapters, save_trained, trains_towers, widen_to_float32
+from runtime.training.select import train_and_save
+from runtime.training.trainer_arguments import split_batch, trainer_arguments
+from runtime.training.tuner import adapters, freeze_and_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from runtime.models.rows import Reader
     from runtime.process.context import Context
     from runtime.training.hints.rollout_batch import Rollout
 
@@ -81,14 +75,7 @@ def run(ctx: Context) -> dict[str, Any]:
         assert_installed()
     kind = MODELS[spec.kind]
     student = load_start_model(ctx, spec)
-    freeze(student.model, kind.frozen(spec))
-    zero = ctx.stage.placement.spread(ctx.world)
-    widen_to_float32(grpo.tuner, student.model, zero)
-
-    reader = Reader.from_context(ctx, student.processor)
-    assert_towers_on_all_ranks(
-        zero, "grpo", reader.clips.values(), towers_trained=trains_towers(grpo.tuner, student.model)
-    )
+    reader = freeze_and_read(ctx, grpo.tuner, student, kind.frozen(spec))
     clips = reader.ids("train")
     for clip in clips:
         reader.assert_plain(clip)
@@ -153,25 +140,13 @@ def run(ctx: Context) -> dict[str, Any]:
             generation_kwargs={"suppress_tokens": suppressed_tokens(student.tokenizer)},
         ),
     )
-    best = None
-    if grpo.select == "best_valid":
-        best = BestValid(
-            ctx,
-            trainer,
-            reader,
-            student.tokenizer,
-            rows=kind.rows_generated,
-            max_new_tokens=grpo.max_new_tokens,
-        )
-        trainer.add_callback(best)
-    with report_out_of_memory("grpo"):
-        train(ctx, trainer, watch)
-    selected = best.restore_best() if best else {}
-    save_trained(trainer, student, ctx.out / "model")
+    summary = train_and_save(
+        ctx, trainer, watch, reader, student, grpo.select,
+        rows=kind.rows_generated, max_new_tokens=grpo.max_new_tokens,
+    )  # fmt: skip
     if ctx.rank == 0:
         write_jsonl(ctx.out / history.FILE, trainer.history.rows(trainer.policy.polarity))
-    summary = {"clips": len(clips), "steps": trainer.state.global_step, **watch.last, **selected}
-    return summary | summarize_hints(trainer.history)
+    return {"clips": len(clips), **summary, **summarize_hints(trainer.history)}
 
 
 def summarize_hints(hints: history.History) -> dict[str, int]:

@@ -17,25 +17,20 @@ from c2f_spec.spec.sections import Student as StudentSpec
 from c2f_spec.spec.student import positions
 from runtime.models import MODELS
 from runtime.models.batches import AnswerCollator
-from runtime.models.rows import Reader
-from runtime.models.thinker import freeze
-from runtime.text.chains import AnyFormat, canonical_answer
+from runtime.text.chains import canonical_answer
 from runtime.text.clips import read_jsonl
 from runtime.training.metrics_callback import MetricsCallback
-from runtime.training.select import BestValid
-from runtime.training.train import OmniSFTTrainer, SFTConfig, train
-from runtime.training.trainer_arguments import (
-    assert_towers_on_all_ranks,
-    report_out_of_memory,
-    split_batch,
-    trainer_arguments,
-)
-from runtime.training.tuner import adapters, save_trained, trains_towers, widen_to_float32
+from runtime.training.select import train_and_save
+from runtime.training.train import OmniSFTTrainer, SFTConfig
+from runtime.training.trainer_arguments import split_batch, trainer_arguments
+from runtime.training.tuner import adapters, freeze_and_read
 
 if TYPE_CHECKING:
+    from runtime.models.rows import Reader
     from runtime.process.context import Context
 
 NUMBER_TOKENS = 16
+"""Most tokens of an answer that is a number alone."""
 METRICS = {
     "loss": "loss",  # nats a token
     "grad_norm": "grad_norm",  # before clipping
@@ -49,14 +44,7 @@ def run(ctx: Context) -> dict[str, Any]:
     spec = ctx.section("student", StudentSpec)
     kind = MODELS[spec.kind]
     student = kind.base(spec, ctx.seed, ctx.inputs.get("weights"))
-    freeze(student.model, kind.frozen(spec))
-    zero = ctx.stage.placement.spread(ctx.world)
-    widen_to_float32(sft.tuner, student.model, zero)
-
-    reader = Reader.from_context(ctx, student.processor)
-    assert_towers_on_all_ranks(
-        zero, "sft", reader.clips.values(), towers_trained=trains_towers(sft.tuner, student.model)
-    )
+    reader = freeze_and_read(ctx, sft.tuner, student, kind.frozen(spec))
     examples = build_examples(ctx, reader)
     rows, passes = split_batch(sft.batch, ctx.world, ctx.stage.placement.micro_batch or kind.rows_trained)
     watch = MetricsCallback(ctx, METRICS, score="-loss")
@@ -74,27 +62,11 @@ def run(ctx: Context) -> dict[str, Any]:
             max_length=None,
         ),
     )
-    best = None
-    if sft.select == "best_valid":
-        best = BestValid(
-            ctx,
-            trainer,
-            reader,
-            student.tokenizer,
-            rows=kind.rows_generated,
-            max_new_tokens=longest_answer(ctx.format),
-        )
-        trainer.add_callback(best)
-    with report_out_of_memory("sft"):
-        train(ctx, trainer, watch)
-    selected = best.restore_best() if best else {}
-    save_trained(trainer, student, ctx.out / "model")
-    return {"examples": len(examples), "steps": trainer.state.global_step, **watch.last, **selected}
-
-
-def longest_answer(fmt: AnyFormat) -> int:
-    """Return the most tokens of an answer to a validation clip: those of evaluation, or of a number."""
-    return NUMBER_TOKENS if isinstance(fmt, Direct) else Decoding().max_new_tokens
+    longest = NUMBER_TOKENS if isinstance(ctx.format, Direct) else Decoding().max_new_tokens
+    summary = train_and_save(
+        ctx, trainer, watch, reader, student, sft.select, rows=kind.rows_generated, max_new_tokens=longest
+    )
+    return {"examples": len(examples), **summary}
 
 
 def build_examples(ctx: Context, reader: Reader) -> list[dict[str, str]]:

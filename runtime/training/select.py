@@ -31,10 +31,15 @@ from runtime.console import log_line
 from runtime.models.batches import prompt_batch
 from runtime.models.thinker import generation_config
 from runtime.text.chains import parse_answer
+from runtime.training.train import train
+from runtime.training.trainer_arguments import report_out_of_memory
+from runtime.training.tuner import save_trained
 
 if TYPE_CHECKING:
     from runtime.models.rows import Reader
+    from runtime.models.thinker import Student
     from runtime.process.context import Context
+    from runtime.training.metrics_callback import MetricsCallback
 
 CANDIDATES = 10
 
@@ -145,3 +150,26 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
 def candidate_steps(steps: int) -> set[int]:
     """Return the steps that end a tenth of training."""
     return {-(-steps * n // CANDIDATES) for n in range(1, CANDIDATES + 1)}
+
+
+def train_and_save(
+    ctx: Context,
+    trainer: Any,
+    watch: MetricsCallback,
+    reader: Reader,
+    student: Student,
+    select: str,
+    *,
+    rows: int,
+    max_new_tokens: int,
+) -> dict[str, Any]:
+    """Train to the end, save the selected weights to `model/`, and return steps and metrics for the record."""
+    best = None
+    if select == "best_valid":
+        best = BestValid(ctx, trainer, reader, student.tokenizer, rows=rows, max_new_tokens=max_new_tokens)
+        trainer.add_callback(best)
+    with report_out_of_memory(ctx.stage.kind):
+        train(ctx, trainer, watch)
+    selected = best.restore_best() if best else {}
+    save_trained(trainer, student, ctx.out / "model")
+    return {"steps": trainer.state.global_step, **watch.last, **selected}

@@ -99,7 +99,7 @@ def on_gpu() -> bool:
 
 
 @contextmanager
-def report_out_of_memory(section: Literal["sft", "grpo", "evaluate"]) -> Iterator[None]:
+def report_out_of_memory(kind: str) -> Iterator[None]:
     """Turn torch's out-of-memory error into `OutOfMemory` with a hint on the fields that need memory."""
     try:
         yield
@@ -111,7 +111,7 @@ def report_out_of_memory(section: Literal["sft", "grpo", "evaluate"]) -> Iterato
         }
         raise OutOfMemory(
             f"the device ran out of memory: {str(error).splitlines()[0]}",
-            hint=f"lower `media.max_pixels` or `media.max_frames`, or change {fields[section]}",
+            hint=f"lower `media.max_pixels` or `media.max_frames`, or change {fields[kind]}",
         ) from error
 
 

@@ -15,7 +15,9 @@ from torch import nn
 
 from c2f_spec.spec.sections import Full, Lora
 from runtime.checkpoints.zero_partitions import full_shape
-from runtime.models.thinker import save
+from runtime.models.rows import Reader
+from runtime.models.thinker import freeze, save
+from runtime.training.trainer_arguments import assert_towers_on_all_ranks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +25,22 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.resources import Zero
     from runtime.models.thinker import Student
+    from runtime.process.context import Context
+
+
+def freeze_and_read(ctx: Context, tuner: Full | Lora, student: Student, frozen: tuple[str, ...]) -> Reader:
+    """Freeze and widen weights of `student` as training needs them, and return the reader of its clips.
+
+    Raises `InvalidStageSpec` for clips that ZeRO does not support.
+    """
+    freeze(student.model, frozen)
+    zero = ctx.stage.placement.spread(ctx.world)
+    widen_to_float32(tuner, student.model, zero)
+    reader = Reader.from_context(ctx, student.processor)
+    assert_towers_on_all_ranks(
+        zero, ctx.stage.kind, reader.clips.values(), towers_trained=trains_towers(tuner, student.model)
+    )
+    return reader
 
 
 def save_trained(trainer: Any, student: Student, folder: Path) -> None:

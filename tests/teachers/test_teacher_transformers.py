@@ -66,9 +66,8 @@ def test_it_sees_and_hears_the_clip(task, questions):
 
     def scores(question, *, frames_of=None, sound_of=None):
         seen = teacher._decode(question)
-        frames, sound = seen.frames, seen.sound
-        seen.frames = teacher._decode(frames_of).frames if frames_of else frames
-        seen.sound = teacher._decode(sound_of).sound if sound_of else sound
+        seen = replace(seen, frames=teacher._decode(frames_of).frames) if frames_of else seen
+        seen = replace(seen, sound=teacher._decode(sound_of).sound) if sound_of else seen
         with torch.inference_mode():
             return model(**teacher._inputs([question], [seen])).logits[0, -1]
 

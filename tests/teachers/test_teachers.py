@@ -14,6 +14,7 @@ from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import C2f, Direct, LexiconTeacher, Media
 from runtime.endpoints.chat_client import text_part
 from runtime.filters import FILTERS
+from runtime.filters.outcome import Chain
 from runtime.media.measure import Measures
 from runtime.media.speaker import render
 from runtime.teachers import TEACHERS
@@ -100,7 +101,8 @@ def test_an_answer_is_canonical_and_of_one_mind(tmp_path):
         spec = Filters.model_validate({name: {} for name in FILTERS if name != "format"})
         facts = {"low": -4.0, "high": 4.0, "family": "mosi", "language": "en", "tokens": {answer.think: 100}}
         reasons = {
-            name: check(answer, clip, facts, getattr(spec, name, None)) for name, check in FILTERS.items()
+            name: check(Chain(answer, clip, facts), getattr(spec, name, None))
+            for name, check in FILTERS.items()
         }
         assert not any(reasons.values()), reasons
 

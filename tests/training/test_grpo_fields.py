@@ -11,6 +11,7 @@ from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.sections import C2f, Dc, Lora
 from runtime.models import MODELS
+from runtime.models.rows import Reader
 from runtime.stages import sft
 from runtime.text.chains import canonical_answer, hint_prefix
 from runtime.training.hints.build_policy import build_policy
@@ -102,7 +103,7 @@ def test_loss_is_that_of_the_answer_token_by_token(tmp_path):
     summary = sft.run(ctx)
     student = MODELS["tiny"].base(omni.SPEC, ctx.seed, None)
     model, tokenizer = student.model.double().eval(), student.tokenizer
-    reader = sft.Reader(omni.prepared(), student.processor, ctx.format, omni.MEDIA)
+    reader = Reader(omni.prepared(), student.processor, ctx.format, omni.MEDIA)
     total, count = 0.0, 0
     for clip_id in reader.ids("train"):
         row, clip = reader.row(clip_id), reader.clips[clip_id]
