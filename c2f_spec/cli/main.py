@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MODULES = {
-    **dict.fromkeys(("logs", "shell", "cancel", "retry", "delete"), "control"),
+    **dict.fromkeys(("logs", "shell", "cancel", "retry", "delete"), "plan_control"),
     **dict.fromkeys(("get", "predict"), "export"),
     "model": "data",
     "schema": "explain",

@@ -16,7 +16,7 @@ import numpy as np
 from c2f_spec.errors import InvalidSpec, UsageError
 from c2f_spec.metrics.answers import Arrays, Policy, finite
 from c2f_spec.metrics.families import HIGH, MMSA_KEYS
-from c2f_spec.metrics.score import all_metrics, intervals
+from c2f_spec.metrics.scoring import all_metrics, intervals
 from c2f_spec.spec.datasets import Dataset
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.effect import effect
-from c2f_spec.metrics.score import majority_rows, score
+from c2f_spec.metrics.scoring import majority_rows, score
 from c2f_spec.report.report_data import Comparison, Data, DatasetScores, ModelScores, TrainingGain
 from c2f_spec.spec.evaluate import CHECKPOINTS
 from c2f_spec.spec.sections import Direct

@@ -20,7 +20,7 @@ import torch
 from transformers import TrainerCallback
 
 from c2f_spec.errors import InvalidStageSpec
-from c2f_spec.metrics.score import score
+from c2f_spec.metrics.scoring import score
 from c2f_spec.spec.datasets import Dataset
 from c2f_spec.spec.handoff import FileEntry
 from c2f_spec.store.cache import fetch_verified

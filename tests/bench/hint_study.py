@@ -11,7 +11,7 @@ import re
 import statistics
 from collections import defaultdict
 
-from c2f_spec.metrics.score import score
+from c2f_spec.metrics.scoring import score
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import Bootstrap
 from c2f_spec.store import records

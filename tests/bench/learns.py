@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from c2f_spec.metrics.effect import Effect, effect
-from c2f_spec.metrics.score import majority_rows, score
+from c2f_spec.metrics.scoring import majority_rows, score
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import Bootstrap
 from c2f_spec.store import records

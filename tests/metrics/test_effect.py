@@ -8,7 +8,7 @@ import pytest
 
 from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.effect import effect
-from c2f_spec.metrics.score import score
+from c2f_spec.metrics.scoring import score
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import Bootstrap
 

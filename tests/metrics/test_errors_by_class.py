@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from c2f_spec.metrics.errors_by_class import calibration, confusions
-from c2f_spec.metrics.score import score
+from c2f_spec.metrics.scoring import score
 from c2f_spec.spec.datasets import DATASETS
 from tests.metrics.test_effect import rows
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.answers import finite, to_arrays
 from c2f_spec.metrics.effect import effect
-from c2f_spec.metrics.score import majority_rows, score
+from c2f_spec.metrics.scoring import majority_rows, score
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import Bootstrap
 

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 
 from c2f_spec.metrics.bootstrap import two_sided
 from c2f_spec.metrics.effect import BOOTSTRAP, MCNEMAR, Discordant, effect, effects, mcnemar_exact, over_seeds
-from c2f_spec.metrics.score import score
+from c2f_spec.metrics.scoring import score
 from c2f_spec.spec.datasets import DATASETS
 from c2f_spec.spec.evaluate import Bootstrap
 from tests.metrics.test_effect import MOSI, SIMS, rows

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from c2f_spec.metrics.effect import BOOTSTRAP, MCNEMAR
-from c2f_spec.metrics.score import score
+from c2f_spec.metrics.scoring import score
 from c2f_spec.report import charts as charts_module
 from c2f_spec.report import numbers
 from c2f_spec.report.charts import smooth
