@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from c2f_spec.cli.output import note, relative
+from c2f_spec.cli.output import relative
 from c2f_spec.cli.plan_output import describe_counts
-from c2f_spec.cli.report import read_report, report_place, write_report
+from c2f_spec.cli.report import report_place, track, write_report
 from c2f_spec.cli.run_output import EventPrinter, interrupts_deferred, print_failure, print_report_place
 from c2f_spec.cli.workspace import (
     Workspace,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from c2f_spec.execution.run import Event
-    from c2f_spec.plan.model import Plan
 
 MOST_DIFFERENCES = 12
 """Differences of a stale plan that are printed."""
@@ -97,7 +96,7 @@ def apply_here(work: Workspace, *, report: bool, allow_dirty: bool) -> int:
     plan, store = work.plan, work.store
     if all(s.action == "reuse" for s in plan.stages):
         print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
-        _track(work, plan)
+        track(plan, store, work.tracking)
         print_report_place(report_place(plan, store) if report else None)
         return Exit.OK
     refuse_broken_rules(plan, work.root, store)
@@ -119,22 +118,12 @@ def apply_here(work: Workspace, *, report: bool, allow_dirty: bool) -> int:
     finally:
         printer.clear()
     place = write_report(work.plan, store, None) if report else None
-    _track(work, plan)
+    track(plan, store, work.tracking)
     print_report_place(place)
     failed = [e for e in events.values() if e.status == "failed"]
     for event in failed:
         print_failure(event, store, work.spec)
     return Exit.STAGE_FAILED if failed else Exit.OK
-
-
-def _track(work: Workspace, plan: Plan) -> None:
-    """Send what is new to the tracker, with the report. A tracker that cannot be reached changes nothing else."""
-    if work.tracking is None:
-        return
-    from c2f_spec.execution.tracking import track_new
-
-    if problem := track_new(plan, work.store, work.tracking, lambda: read_report(plan, work.store)):
-        note(problem)
 
 
 def _wait(printer: EventPrinter, check_interrupt: Callable[[], None], pause: float) -> None:

@@ -9,6 +9,7 @@ import argparse
 import os
 import re
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import c2f_spec
@@ -170,7 +171,7 @@ def _output(*forms: str) -> Argument:
     return _choice("-o --output", forms, "form of the answer", default=forms[0])
 
 
-ENVIRONMENTS = _value("--environments", "DIR", "search this folder first for environments")
+ENVIRONMENTS = _value("--environments", "DIR", "search this folder first for environments", type=Path)
 PLACE = (_value("--on", "NAME", "environment, instead of the spec's"), ENVIRONMENTS)
 SETTINGS = _values("--set", "PATH=VALUE", "set a field of the spec", dest="settings")
 ONE_SPEC = _value("specs", "SPEC", "a spec file", nargs=1)

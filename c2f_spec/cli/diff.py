@@ -61,7 +61,7 @@ def _print_equivalence(difference: Difference) -> int:
 
 def find_difference(args: Namespace) -> Difference:
     """Compare what `args.what` names. Raise `UsageError` if it is not clear what is to be compared."""
-    what, environments = args.what, Path(args.environments) if args.environments else None
+    what, environments = args.what, args.environments
     if ".." not in what[0] and what[0].endswith(SUFFIXES):
         if len(what) == 2 and what[1].endswith(SUFFIXES):
             return compare(*sides.of_files(Path(what[0]), Path(what[1]), args.on, environments))

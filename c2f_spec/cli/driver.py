@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli.output import note
-from c2f_spec.cli.report import read_report, write_report
+from c2f_spec.cli.report import track, write_report
 from c2f_spec.cli.run_output import STATUS_WORDS
 from c2f_spec.errors import Exit, StalePlan, sanitize
 from c2f_spec.execution.driver import Driver, Halted, Withdrawn
@@ -106,8 +106,4 @@ def _report_and_track(plan: Plan, store: ObjectStore) -> None:
     except Exception:  # noqa: BLE001  the stages are done, and another driver would end in the same way
         traceback.print_exc()
         note("the report could not be written; `c2f-spec report` tries again")
-    if plan.environment.tracking is not None:
-        from c2f_spec.execution.tracking import track_new
-
-        if problem := track_new(plan, store, plan.environment.tracking, lambda: read_report(plan, store)):
-            note(problem)
+    track(plan, store, plan.environment.tracking)

@@ -34,7 +34,7 @@ def expand(args: Namespace) -> int:
     if args.variant is None and args.output != "yaml" and not args.show_origin:
         _print_list(variants, args.output)
         return Exit.OK
-    variant = _choose(variants, args.variant)
+    variant = variants[choose_variant([v.name for v in variants], args.variant)]
     if args.show_origin:
         origins = [(f"{path} = {value}", place) for path, value, place in value_origins(variant.document)]
         width = max((len(left) for left, _ in origins), default=0)
@@ -44,16 +44,16 @@ def expand(args: Namespace) -> int:
     return Exit.OK
 
 
-def _choose(variants: Sequence[Variant], name: str | None) -> Variant:
-    if name is None and len(variants) == 1:
-        return variants[0]
-    by_name = {v.name: v for v in variants}
-    if name not in by_name:
+def choose_variant(names: Sequence[str], name: str | None) -> int:
+    """Return the index of the variant that is named, or of the only one. Raise `UsageError` if there is none."""
+    if name is None and len(names) == 1:
+        return 0
+    if name not in names:
         raise UsageError(
-            f"no variant `{name}`" if name else f"the spec has {len(variants)} variants",
-            hint=suggest(name or "", list(by_name)) or "choose one with --variant; `expand` lists them",
+            f"the spec has no variant `{name}`" if name else f"the spec has {len(names)} variants",
+            hint=suggest(name or "", names) or "choose one with --variant; `expand` lists them",
         )
-    return by_name[name]
+    return names.index(name)
 
 
 def _print_list(variants: Sequence[Variant], form: str) -> None:

@@ -8,17 +8,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from c2f_spec.cli.expand import choose_variant
 from c2f_spec.cli.output import relative
 from c2f_spec.cli.workspace import choose_stages, compile_work, run_runtime
 from c2f_spec.errors import Exit, UsageError
-from c2f_spec.language.suggestions import suggest
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from c2f_spec.plan.model import Plan, Variant
+    from c2f_spec.plan.model import Variant
     from c2f_spec.report.outputs import Output, Outputs
     from c2f_spec.spec.handoff import Record
     from c2f_spec.store.protocol import ObjectStore
@@ -74,7 +74,7 @@ def export(args: Namespace) -> int:
     plan, folder = work.plan, Path(args.folder)
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty", hint="name a new folder")
-    variant = _choose_variant(plan, args.variant)
+    variant = plan.variants[choose_variant([v.name for v in plan.variants], args.variant)]
     outputs = Outputs(plan, work.store)
     model = _find_trained(outputs, variant, args.checkpoint)
     train = variant.experiment.data.train
@@ -97,18 +97,6 @@ def export(args: Namespace) -> int:
     (folder / "README.md").write_text(card(outputs, variant, model, prompts), encoding="utf-8")
     print(f"{model.stage.name} is in {relative(folder)}: README.md says how to load it")
     return Exit.OK
-
-
-def _choose_variant(plan: Plan, name: str | None) -> Variant:
-    names = [variant.name for variant in plan.variants]
-    if name is None and len(names) > 1:
-        raise UsageError(
-            f"the spec has {len(names)} variants",
-            hint=f"choose one with --variant: {', '.join(names[:5])}, …",
-        )
-    if name is not None and name not in names:
-        raise UsageError(f"the spec has no variant `{name}`", hint=suggest(name, names))
-    return plan.variants[names.index(name) if name else 0]
 
 
 def _find_trained(outputs: Outputs, variant: Variant, checkpoint: str | None) -> Output:

@@ -47,7 +47,6 @@ def _requirements(args: Namespace) -> Iterator[Requirement]:
     paths = [Path(p) for p in args.specs] or sorted((root / "specs").glob("*.yaml"))
     if not paths:
         raise UsageError("there are no specs in specs/", hint="name them: `c2f-spec lock SPEC ...`")
-    folder = Path(args.environments) if args.environments else None
     for path in paths:
         by_environment: dict[str, dict[str, Need]] = {}
         loaded = load_variants(path, args.settings)
@@ -56,7 +55,7 @@ def _requirements(args: Namespace) -> Iterator[Requirement]:
             needed = by_environment.setdefault(args.on or item.experiment.environment, {})
             needed |= {need.name: need for need in needs(item.experiment)}
         for name, needed in by_environment.items():
-            environment = load_environment(name, spec_root, folder)
+            environment = load_environment(name, spec_root, args.environments)
             lock_file = lock_path(path, spec_root)
             yield Requirement(path, lock_file, spec_root, environment, name, tuple(needed.values()))
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 HEADER = "# Written by `c2f-spec render {}`; not edited by hand.\n"
 ORDER = "# The driver creates these when their inputs are there; to start an experiment, apply the plan and the driver.\n"
+KUSTOMIZATION = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
 Files = dict[str, list[dict[str, Any]]]
 
 
@@ -50,12 +51,13 @@ def render(args: Namespace) -> int:
         print("".join(render_manifests(objects) for objects in files.values()), end="")
         return Exit.OK
     header = HEADER.format(" ".join(args.specs))
-    texts = {f"{name}.yaml": header + render_manifests(objects) for name, objects in files.items()}
+    stages = () if args.gitops else {stage.name for stage in plan.stages}
+    texts = {
+        f"{name}.yaml": header + (ORDER if name in stages else "") + render_manifests(objects)
+        for name, objects in files.items()
+    }
     if args.gitops:
-        texts["kustomization.yaml"] = header + render_manifests([_kustomization(list(texts))])
-    else:
-        order = {n: header + ORDER + t.removeprefix(header) for n, t in texts.items() if _is_stage(n, plan)}
-        texts |= order
+        texts["kustomization.yaml"] = header + render_manifests([KUSTOMIZATION | {"resources": list(texts)}])
     return write_folder(Path(args.out_dir), texts, header, check=args.check, what="rendered")
 
 
@@ -73,15 +75,3 @@ def _gitops_files(plan: Plan) -> Files:
     name = config_map["metadata"]["name"]
     driver = driver_job(plan, code.digest, bundle=name)
     return {"plan": [plan_map(plan)], "bundle": [config_map], "driver": [driver]}
-
-
-def _kustomization(files: list[str]) -> dict[str, Any]:
-    return {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": files,
-    }
-
-
-def _is_stage(file: str, plan: Plan) -> bool:
-    return file.removesuffix(".yaml") in {s.name for s in plan.stages}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from c2f_spec.cli.output import note
 from c2f_spec.cli.workspace import compile_work
 from c2f_spec.errors import Exit, UsageError
 from c2f_spec.report import outputs
@@ -74,6 +75,16 @@ def report_place(plan: Plan, store: ObjectStore) -> str:
     """Return the path of the HTML page, or its address in a bucket."""
     name = f"reports/{plan.folder}/report.html"
     return str(store.local(name) or f"{store.url}/{name}")
+
+
+def track(plan: Plan, store: ObjectStore, uri: str | None) -> None:
+    """Send what is new to the tracker, with the report. A tracker that cannot be reached changes nothing else."""
+    if uri is None:
+        return
+    from c2f_spec.execution.tracking import track_new
+
+    if problem := track_new(plan, store, uri, lambda: read_report(plan, store)):
+        note(problem)
 
 
 def _check(files: dict[str, str], folder: Path) -> int:

@@ -77,7 +77,7 @@ class EventPrinter:
 
     def _bar(self, stage: Stage, since: float) -> str:
         """Return `[####------] 45/100 steps, loss 0.53, 12 s left`."""
-        state = read_progress(stage, self.store)
+        state = records.read_progress(self.store, stage.kind, stage.key)
         if state is None:
             return "starting"
         done, total = state["done"], max(1, state["total"])
@@ -122,11 +122,6 @@ def describe_summary(values: dict[str, Any]) -> str:
         (k, v) for k, v in values.items() if isinstance(v, (int, float, str)) and not isinstance(v, bool)
     ]
     return ", ".join(f"{k} {_format_value(v)}" for k, v in plain[:4])
-
-
-def read_progress(stage: Stage, store: ObjectStore) -> dict[str, Any] | None:
-    """Return what a running stage last reported, if it has reported anything."""
-    return records.read_progress(store, stage.kind, stage.key)
 
 
 def describe_progress(state: dict[str, Any]) -> str:

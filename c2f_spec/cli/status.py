@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from c2f_spec.cli.output import print_table
-from c2f_spec.cli.run_output import describe_progress, describe_summary, find_remedy, read_progress
+from c2f_spec.cli.run_output import describe_progress, describe_summary, find_remedy
 from c2f_spec.cli.workspace import compile_work
 from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import Exit, sanitize
@@ -90,7 +90,7 @@ def _row(stage: Stage, plan: Plan, work: Workspace, status: Status | None) -> Ro
         return Row(state, stage.name, stage.label, detail=detail, remedy=remedy)
 
     if stage.action == "follow" and status is not None:
-        progress = read_progress(stage, work.store)
+        progress = records.read_progress(work.store, stage.kind, stage.key)
         phase = status.phase or (Phase.RUNNING if progress else Phase.STARTING)
         detail = status.detail
         if phase in (Phase.RUNNING, Phase.SAVING):

@@ -43,11 +43,11 @@ def validate(args: Namespace) -> int:
 def _check(name: str, args: Namespace, variants: dict[str, int]) -> list[Finding]:
     """Return warnings and notes. Raise `InvalidSpec`."""
     loaded = load_variants(Path(name), args.settings)
-    folder = Path(args.environments) if args.environments else None
     try:
         for environment in sorted({args.on or item.experiment.environment for item in loaded}):
             placed = [i for i in loaded if environment in (args.on, i.experiment.environment)]
-            refuse_demo_only(placed, load_environment(environment, loaded[0].root, folder), environment)
+            site = load_environment(environment, loaded[0].root, args.environments)
+            refuse_demo_only(placed, site, environment)
     except InvalidSpec as error:
         error.file = error.file or name
         raise

@@ -124,8 +124,7 @@ def compile_work(args: Namespace, *, warn: bool = False, runnable: bool = False)
             f"the specs name different environments: {', '.join(sorted(names))}", hint="choose one with --on"
         )
     name, root = names.pop(), loaded[0].root
-    environments = Path(args.environments) if args.environments else None
-    environment = load_environment(name, root, environments)
+    environment = load_environment(name, root, args.environments)
     staged: Staged | None = {}
     if getattr(args, "offline", False):
         staged = None
@@ -135,7 +134,7 @@ def compile_work(args: Namespace, *, warn: bool = False, runnable: bool = False)
     if warn:
         _print_unpinned(loaded, staged, args.specs)
         print_diagnostics(place_warnings(loaded, environment, name))
-    return Workspace(loaded, plan, environment, root, environments, _name_specs(args, loaded))
+    return Workspace(loaded, plan, environment, root, args.environments, _name_specs(args, loaded))
 
 
 def _print_unpinned(loaded: list[Loaded], staged: Staged | None, specs: Sequence[str]) -> None:
@@ -274,11 +273,10 @@ class Checkout:
             print(f"terms accepted: {', '.join(names)} ({relative(self.lock)})")
 
 
-def open_checkout(args: Namespace) -> Checkout:
-    """Open the checkout with the environment of `--on`, or `local`. Raise `InvalidSpec` for the environment."""
+def open_checkout(args: Namespace, environment: str | None = None) -> Checkout:
+    """Open the checkout with `environment`, or that of `--on`, or `local`. Raise `InvalidSpec` for the environment."""
     root = repository(Path.cwd() / "specs")
-    folder = Path(args.environments) if args.environments else None
-    return Checkout(root, load_environment(args.on or "local", root, folder))
+    return Checkout(root, load_environment(environment or args.on or "local", root, args.environments))
 
 
 def run_runtime(*argv: str, capture: bool = False) -> tuple[int, str]:

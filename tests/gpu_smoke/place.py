@@ -54,7 +54,7 @@ class Place:
     def work(self) -> Workspace:
         """The plan as the store stands."""
         call = Namespace(
-            specs=[self.spec], settings=self.settings, on=NAME, environments=".c2f/smoke", offline=False
+            specs=[self.spec], settings=self.settings, on=NAME, environments=Path(".c2f/smoke"), offline=False
         )
         work = compile_work(call)
         return replace(work, plan=annotate_plan(work))
