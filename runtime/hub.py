@@ -78,7 +78,7 @@ class Hub:
         return {"User-Agent": self.agent, **({"Authorization": f"Bearer {token}"} if token else {})}
 
 
-class RetryableError(Exception):
+class TransientHubError(Exception):
     """A request that may be retried, after `seconds` if the server demands that."""
 
     def __init__(self, why: str, seconds: float | None = None) -> None:
@@ -107,7 +107,7 @@ OPENER = urllib.request.build_opener(_Redirects())
 
 
 def open_url(hub: Hub, url: str, headers: Mapping[str, str], what: str) -> Any:
-    """Return the answer to a GET for `what`. Raises `RetryableError`, or `Unreachable` if a retry would not help."""
+    """Return the answer to a GET for `what`. Raises `TransientHubError`, or `Unreachable` if a retry would not help."""
     headers = {"Accept-Encoding": "identity", **hub.headers(), **headers}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310  ours
     try:
@@ -115,13 +115,13 @@ def open_url(hub: Hub, url: str, headers: Mapping[str, str], what: str) -> Any:
     except urllib.error.HTTPError as error:
         error.close()
         if error.code in RETRY_STATUS:
-            raise RetryableError(
+            raise TransientHubError(
                 f"{without_query(url)} answers {error.code}", _seconds(error.headers)
             ) from error
         raise refusal(error.code, url, what, hub.token) from error
     except (OSError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", None) or error
-        raise RetryableError(f"{urllib.parse.urlsplit(url).netloc}: {reason}") from error
+        raise TransientHubError(f"{urllib.parse.urlsplit(url).netloc}: {reason}") from error
 
 
 def refusal(code: int, url: str, what: str, token: str) -> C2fError:
@@ -148,7 +148,7 @@ class Backoff:
     def __init__(self, hint: str) -> None:
         self._hint, self._tries = hint, 0
 
-    def wait(self, busy: RetryableError) -> None:
+    def wait(self, busy: TransientHubError) -> None:
         """Wait. Raises `Unreachable` after the last try, or if the hub demands too long a pause."""
         if self._tries == len(PAUSES):
             raise Unreachable(str(busy), hint=self._hint) from busy
@@ -167,10 +167,10 @@ def get_page(hub: Hub, url: str, what: str) -> tuple[Any, str]:
             with open_url(hub, url, {}, what) as answer:
                 data, link = answer.read(LARGEST_LIST), answer.headers.get("Link", "")
             return json.loads(data), _next(link)
-        except RetryableError as busy:
+        except TransientHubError as busy:
             patience.wait(busy)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            patience.wait(RetryableError(f"{without_query(url)}: {error}"))
+            patience.wait(TransientHubError(f"{without_query(url)}: {error}"))
 
 
 def without_query(url: str) -> str:
@@ -232,7 +232,7 @@ def _download_part(hub: Hub, url: str, file: RemoteFile, part: Path, report: Cal
             patience, most = _backoff(file), have
         try:
             _append(hub, url, file, part, report)
-        except RetryableError as busy:
+        except TransientHubError as busy:
             patience.wait(busy)
 
 
@@ -241,7 +241,7 @@ def _backoff(file: RemoteFile) -> Backoff:
 
 
 def _append(hub: Hub, url: str, file: RemoteFile, part: Path, report: Callable[[int], None]) -> None:
-    """Append what is missing, by one request. Raises `RetryableError` if it ends early."""
+    """Append what is missing, by one request. Raises `TransientHubError` if it ends early."""
     have = part.stat().st_size
     headers = {"Range": f"bytes={have}-"} if have else {}
     with open_url(hub, url, headers, file.path) as answer, part.open("r+b", buffering=0) as out:
@@ -256,9 +256,9 @@ def _append(hub: Hub, url: str, file: RemoteFile, part: Path, report: Callable[[
                 have += len(data)
                 report(len(data))
         except (OSError, http.client.HTTPException) as error:
-            raise RetryableError(f"{without_query(url)}: {error}") from error
+            raise TransientHubError(f"{without_query(url)}: {error}") from error
     if have < file.size:
-        raise RetryableError(f"{without_query(url)} ended after {have:,} of {file.size:,} bytes")
+        raise TransientHubError(f"{without_query(url)} ended after {have:,} of {file.size:,} bytes")
 
 
 def _continues(answer: Any, have: int) -> bool:

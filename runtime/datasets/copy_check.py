@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from c2f_spec.spec.datasets import Dataset
-    from runtime.datasets.labelled_rows import Row
+    from runtime.datasets.labelled_rows import LabelledRow
 
 EXAMPLES = 5
 """Examples of each problem."""
@@ -63,7 +63,7 @@ def check(name: str, folder: Path, others: Mapping[str, Path]) -> dict[str, Any]
     }
 
 
-def _read_rows(facts: Dataset, folder: Path) -> tuple[list[Row], list[str]]:
+def _read_rows(facts: Dataset, folder: Path) -> tuple[list[LabelledRow], list[str]]:
     """Return the valid rows and the problems of the others."""
     if facts.reader not in RECORDED:
         return DATASETS[facts.reader].read(facts.name, folder), []
@@ -71,7 +71,7 @@ def _read_rows(facts: Dataset, folder: Path) -> tuple[list[Row], list[str]]:
     return rows or DATASETS[facts.reader].read(facts.name, folder), problems
 
 
-def _probe_files(facts: Dataset, folder: Path, rows: Sequence[Row]) -> dict[str, ClipFile]:
+def _probe_files(facts: Dataset, folder: Path, rows: Sequence[LabelledRow]) -> dict[str, ClipFile]:
     """Return what probing found, by clip id; empty for a data set whose clips are rendered."""
     reader = RECORDED.get(facts.reader)
     if reader is None:
@@ -91,7 +91,7 @@ def _probe_file(path: Path) -> ClipFile:
     return ClipFile(result.problem, digest_file(path).blake3, result.duration_s, result.lacks)
 
 
-def _split_problems(facts: Dataset, rows: Sequence[Row]) -> Iterable[dict[str, Any]]:
+def _split_problems(facts: Dataset, rows: Sequence[LabelledRow]) -> Iterable[dict[str, Any]]:
     published = facts.counts
     if published is None or facts.name not in KNOWN:
         return
@@ -105,7 +105,7 @@ def _split_problems(facts: Dataset, rows: Sequence[Row]) -> Iterable[dict[str, A
         yield _problem("splits that differ from the published size", off)
 
 
-def _media_problems(rows: Sequence[Row], files: Mapping[str, ClipFile]) -> Iterable[dict[str, Any]]:
+def _media_problems(rows: Sequence[LabelledRow], files: Mapping[str, ClipFile]) -> Iterable[dict[str, Any]]:
     unusable = [
         f"{row.id}: {files[row.id].problem}" for row in rows if row.id in files and files[row.id].problem
     ]
@@ -133,9 +133,9 @@ def _leak_notes(facts: Dataset) -> Iterable[str]:
         )
 
 
-def _duplicates(rows: Sequence[Row], files: Mapping[str, ClipFile]) -> Iterable[dict[str, Any]]:
+def _duplicates(rows: Sequence[LabelledRow], files: Mapping[str, ClipFile]) -> Iterable[dict[str, Any]]:
     """Yield problems of recordings under several ids; in several splits they leak."""
-    by: defaultdict[str, list[Row]] = defaultdict(list)
+    by: defaultdict[str, list[LabelledRow]] = defaultdict(list)
     for row in rows:
         if row.id in files and files[row.id].blake3:
             by[files[row.id].blake3].append(row)
@@ -150,7 +150,9 @@ def _duplicates(rows: Sequence[Row], files: Mapping[str, ClipFile]) -> Iterable[
         )
 
 
-def _overlap(rows: Sequence[Row], files: Mapping[str, ClipFile], other: str, folder: Path) -> dict[str, Any]:
+def _overlap(
+    rows: Sequence[LabelledRow], files: Mapping[str, ClipFile], other: str, folder: Path
+) -> dict[str, Any]:
     """Return the clips that `other` also has: their number by id, by words and by recording, and their ids."""
     facts = find_dataset(other, folder)
     theirs, _ = _read_rows(facts, folder)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.errors import InvalidData
 from c2f_spec.spec.datasets import DATASETS
-from runtime.datasets.labelled_rows import Row, checked, hash_fraction
+from runtime.datasets.labelled_rows import LabelledRow, checked, hash_fraction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ SOURCE = "https://pypi.org/project/vaderSentiment/2.5/ additional_resources/hutt
 COPY_HINT = "stage an intact copy: c2f-spec data add {name} --fetch"
 
 
-def read(name: str, folder: Path) -> list[Row]:
+def read(name: str, folder: Path) -> list[LabelledRow]:
     """Return every row of data set `name` from its file in `folder`. Raises `InvalidData` with file and line."""
     path = folder / FILES[name]
     hint = COPY_HINT.format(name=name)
@@ -59,7 +59,7 @@ def read(name: str, folder: Path) -> list[Row]:
     return checked(path, rows, (), hint)
 
 
-def _row(name: str, line: str, lines_by_id: Mapping[str, int]) -> Row:
+def _row(name: str, line: str, lines_by_id: Mapping[str, int]) -> LabelledRow:
     """Return the row of a line. Raises `ValueError` with the problem."""
     parts = line.removesuffix("\r").split("\t")
     if len(parts) != 3:
@@ -79,7 +79,7 @@ def _row(name: str, line: str, lines_by_id: Mapping[str, int]) -> Row:
     clip = f"{name.removeprefix('icwsm2014-')}-{id_}"
     if clip in lines_by_id:
         raise ValueError(f"duplicate id `{id_}`, first on line {lines_by_id[clip]}")
-    return Row(clip, _split(clip) if "train" in facts.splits else "test", text, label)
+    return LabelledRow(clip, _split(clip) if "train" in facts.splits else "test", text, label)
 
 
 def _split(clip: str) -> Split:

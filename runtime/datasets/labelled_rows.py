@@ -28,7 +28,7 @@ MAX_PROBLEMS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class LabelledRow:
     """One labelled clip as distributed. `label` is in the data set's units."""
 
     id: str
@@ -64,7 +64,7 @@ def read_cells(
         ) from error
 
 
-def checked(path: Path, rows: list[Row], problems: Sequence[str], hint: str) -> list[Row]:
+def checked(path: Path, rows: list[LabelledRow], problems: Sequence[str], hint: str) -> list[LabelledRow]:
     """Return `rows`. Raises `InvalidData` with the first of the `problems` of their table, or if there is no row."""
     if problems:
         more = f"\n  and {len(problems) - MAX_PROBLEMS} more" if len(problems) > MAX_PROBLEMS else ""
@@ -80,7 +80,7 @@ def hash_fraction(id: str, purpose: str) -> float:  # noqa: A002
     return int.from_bytes(hashlib.sha256(f"{purpose}:{id}".encode()).digest()[:6], "big") / 2**48
 
 
-def limit_rows(rows: Iterable[Row], limit: Mapping[str, int | None]) -> list[Row]:
+def limit_rows(rows: Iterable[LabelledRow], limit: Mapping[str, int | None]) -> list[LabelledRow]:
     """Return at most `limit[split]` rows of each split (absent or `None`: all), split by split in the order of a hash.
 
     A smaller limit keeps a subset of what a larger one keeps.

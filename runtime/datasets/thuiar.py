@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, get_args
 
 from c2f_spec.errors import InvalidData
 from c2f_spec.spec.datasets import DATASETS, Split
-from runtime.datasets.labelled_rows import ID, ID_RULE, Row, checked, read_cells
+from runtime.datasets.labelled_rows import ID, ID_RULE, LabelledRow, checked, read_cells
 from runtime.text.clips import polarity_of
 
 if TYPE_CHECKING:
@@ -37,19 +37,19 @@ SOURCE = "https://github.com/thuiar (links to the authors' copies)"
 COPY_HINT = "compare it with the copy that its authors distribute"
 
 
-def read(name: str, folder: Path) -> list[Row]:
+def read(name: str, folder: Path) -> list[LabelledRow]:
     """Return every row of data set `name`. Raises `InvalidData` with the line of each problem, the first ten."""
     rows, problems = read_table(name, folder)
     return checked(folder / FILES[name], rows, problems, COPY_HINT)
 
 
-def read_table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
+def read_table(name: str, folder: Path) -> tuple[list[LabelledRow], list[str]]:
     """Return the valid rows and the problems of the others. Raises `InvalidData` if the table cannot be read.
 
     `annotation`, where there is one, must be the polarity of the label.
     """
     facts = DATASETS[name]
-    rows: dict[str, Row] = {}
+    rows: dict[str, LabelledRow] = {}
     lines: dict[str, int] = {}
     problems = []
     file = FILES[name]
@@ -66,7 +66,7 @@ def read_table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
     return list(rows.values()), problems
 
 
-def clip_path(name: str, folder: Path, row: Row) -> Path:
+def clip_path(name: str, folder: Path, row: LabelledRow) -> Path:
     """Return the file of a clip. Raises `InvalidData` naming the paths that were tried."""
     assert row.source is not None
     video, clip = row.source
@@ -80,7 +80,7 @@ def clip_path(name: str, folder: Path, row: Row) -> Path:
     )
 
 
-def _row(facts: Dataset, cells: Mapping[str, str] | None) -> Row:
+def _row(facts: Dataset, cells: Mapping[str, str] | None) -> LabelledRow:
     """Return a row. Raises `ValueError` with the problem."""
     if cells is None:
         raise ValueError("wrong number of cells; put quotes around a cell with a comma in it")
@@ -104,4 +104,4 @@ def _row(facts: Dataset, cells: Mapping[str, str] | None) -> Row:
         polarity_of(label, facts.family),
     ):
         raise ValueError(f"annotation {annotation} does not match label {label:g}")
-    return Row(f"{video}$_${clip}", splits[mode], cells["text"].strip(), label, (video, clip))
+    return LabelledRow(f"{video}$_${clip}", splits[mode], cells["text"].strip(), label, (video, clip))

@@ -24,7 +24,7 @@ from c2f_spec.errors import InvalidData, UsageError
 from c2f_spec.spec.datasets import DATASETS, Split
 from c2f_spec.spec.formats import POLARITIES
 from c2f_spec.spec.own_data import Own, Splits, off_centre
-from runtime.datasets.labelled_rows import ID, ID_RULE, Row, checked, read_cells
+from runtime.datasets.labelled_rows import ID, ID_RULE, LabelledRow, checked, read_cells
 from runtime.text.clips import polarity_of
 
 if TYPE_CHECKING:
@@ -94,13 +94,13 @@ def _unquote(value: str) -> str:
     return value[1:-1] if quoted else value
 
 
-def declare(own: Own, rows: Sequence[Row]) -> Own:
+def declare(own: Own, rows: Sequence[LabelledRow]) -> Own:
     """Return `own` with the clips of each split counted, as a spec declares it under `data.own`."""
     counted = Counter(row.split for row in rows)
     return Own.model_validate({**own.model_dump(), "clips": dict(counted)})
 
 
-def check_declared(declared: Own, folder: Path, rows: Sequence[Row]) -> None:
+def check_declared(declared: Own, folder: Path, rows: Sequence[LabelledRow]) -> None:
     """Raise `InvalidData` naming each difference between what the spec declares and what the files are."""
     actual = declare(read_header(declared.name, folder), rows)
     differences = [
@@ -122,7 +122,7 @@ def _format_value(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def read(name: str, folder: Path) -> list[Row]:
+def read(name: str, folder: Path) -> list[LabelledRow]:
     """Return every row. Raises `InvalidData` with the line and column of each problem, the first ten."""
     rows, problems = read_table(name, folder)
     hint = (
@@ -133,10 +133,10 @@ def read(name: str, folder: Path) -> list[Row]:
     return checked(folder / TABLE, rows, problems, hint)
 
 
-def read_table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
+def read_table(name: str, folder: Path) -> tuple[list[LabelledRow], list[str]]:
     """Return the valid rows and the problems of the others. Raises `InvalidData` if the table cannot be read."""
     facts = read_header(name, folder).facts
-    rows: dict[str, Row] = {}
+    rows: dict[str, LabelledRow] = {}
     lines: dict[str, int] = {}
     problems: list[str] = []
     for number, cells in read_cells(folder / TABLE, COLUMNS, f"the table must be named {TABLE}"):
@@ -156,11 +156,11 @@ def read_table(name: str, folder: Path) -> tuple[list[Row], list[str]]:
             split = next(s for s in get_args(Split) if s == cells["split"].strip())
             file = PurePosixPath(cells["file"].strip())
             source = (str(file.parent), file.name)
-            rows[clip] = Row(clip, split, cells["text"].strip(), float(cells["label"]), source)
+            rows[clip] = LabelledRow(clip, split, cells["text"].strip(), float(cells["label"]), source)
     return list(rows.values()), problems
 
 
-def clip_path(name: str, folder: Path, row: Row) -> Path:
+def clip_path(name: str, folder: Path, row: LabelledRow) -> Path:
     """Return the file of a clip, whose existence `read` has checked."""
     del name
     assert row.source is not None

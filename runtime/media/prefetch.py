@@ -46,7 +46,7 @@ READY = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class DecodeTask:
     """A clip to decode."""
 
     key: str
@@ -54,11 +54,11 @@ class Task:
     lacks: tuple[str, ...]
 
 
-Work = Callable[[Task], None]
+Work = Callable[[DecodeTask], None]
 """Function of a worker for each clip. It must be picklable."""
 
 
-def decode_to_cache(media: Media, cache: DecodedCache, task: Task) -> None:
+def decode_to_cache(media: Media, cache: DecodedCache, task: DecodeTask) -> None:
     """Decode a clip into the cache, unless it is there."""
     if not cache.path(task.key).is_file():
         cache.put(task.key, decode.clip(task.path, media, task.lacks))
@@ -74,7 +74,7 @@ def prefetch_workers() -> int:
 class _Worker:
     process: SpawnProcess
     pipe: Connection
-    tasks: deque[Task] = field(default_factory=deque)
+    tasks: deque[DecodeTask] = field(default_factory=deque)
     since: float = 0.0
     """Time at which it began the first of `tasks`."""
     ready: bool = False
@@ -89,7 +89,7 @@ class Prefetcher:
         for worker in self._workers:
             # Not as an argument of the process: one that dies over a long argument leaves its parent writing for ever.
             worker.pipe.send(work)
-        self._order: list[Task] = []
+        self._order: list[DecodeTask] = []
         self._place: dict[str, int] = {}
         self._sent = 0
         """Clips of the order that were sent to workers."""
@@ -97,14 +97,14 @@ class Prefetcher:
         """Clips of the order that the stage has needed so far."""
         atexit.register(self.close)  # before multiprocessing's own, which would wait for the workers
 
-    def schedule(self, tasks: Sequence[Task]) -> None:
+    def schedule(self, tasks: Sequence[DecodeTask]) -> None:
         """Decode these from now on, in this order, instead of those scheduled before."""
         self._order = list({task.key: task for task in tasks}.values())
         self._place = {task.key: number for number, task in enumerate(self._order)}
         self._sent = self._needed = 0
         self._send_tasks()
 
-    def wait_for(self, task: Task) -> None:
+    def wait_for(self, task: DecodeTask) -> None:
         """Wait until no worker that has started has `task` to do. Raises `StageError` if a worker died or hangs."""
         self._needed = max(self._needed, self._place.get(task.key, -1) + 1)
         self._send_tasks()
@@ -141,7 +141,7 @@ class Prefetcher:
             except OSError:
                 self._raise_died(worker)
 
-    def _worker_of(self, task: Task) -> _Worker | None:
+    def _worker_of(self, task: DecodeTask) -> _Worker | None:
         return next((w for w in self._workers if w.ready and any(t.key == task.key for t in w.tasks)), None)
 
     def _receive(self, worker: _Worker, *, block: bool = True) -> None:
@@ -211,7 +211,7 @@ def _run_worker(pipe: Connection) -> None:
     pipe.send(READY)
     while True:
         try:
-            task: Task = pipe.recv()
+            task: DecodeTask = pipe.recv()
         except (EOFError, OSError):
             return
         with suppress(StageError):  # the stage gets it when it needs the clip

@@ -23,7 +23,7 @@ from c2f_spec.errors import InvalidData, InvalidStageSpec
 from runtime.media import decode
 from runtime.media.decoded_cache import DecodedCache, cache_key, decoding_digest, open_cache
 from runtime.media.features import DecodedClip, FeatureMaker
-from runtime.media.prefetch import Prefetcher, Task, decode_to_cache, prefetch_workers
+from runtime.media.prefetch import DecodeTask, Prefetcher, decode_to_cache, prefetch_workers
 from runtime.models.thinker import special_tokens_in
 from runtime.text.chains import AnyFormat, build_prompt, resolve_language
 from runtime.text.clips import read_facts, read_manifest
@@ -123,7 +123,7 @@ class Reader:
         self._rows: OrderedDict[str, Row] = OrderedDict()
         self._bytes = 0
         self._prefetcher: Prefetcher | None = None
-        self._expected: list[Task] = []
+        self._expected: list[DecodeTask] = []
         self._decoding_seconds = 0.0
         """Seconds of decoding in this process so far."""
 
@@ -244,8 +244,8 @@ class Reader:
             self._prefetcher.schedule(self._expected)
         return made
 
-    def _task(self, clip: Clip) -> Task:
-        return Task(cache_key(clip.blake3, self._how), self._folder / clip.media, clip.lacks)
+    def _task(self, clip: Clip) -> DecodeTask:
+        return DecodeTask(cache_key(clip.blake3, self._how), self._folder / clip.media, clip.lacks)
 
     def _assert_media_arrived(self, row: Row) -> None:
         """Raise `InvalidData` unless placeholders match the media: the model itself would run without an error."""

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 
 UNIT = 64
 """Clips of a unit."""
-Row = dict[str, Any]
-Rows = list[Row]
-MakeRows = Callable[[Mapping[int, Sequence[str]]], Iterator[tuple[int, Rows | int]]]
+JsonRow = dict[str, Any]
+JsonRows = list[JsonRow]
+MakeRows = Callable[[Mapping[int, Sequence[str]]], Iterator[tuple[int, JsonRows | int]]]
 """Takes the clip ids of the missing units by number; yields number and rows of each unit, in any order.
 
 In place of rows it may yield how many more clips of the unit are done, because a unit may take many minutes. 0 is a heartbeat.
@@ -50,7 +50,7 @@ MIN_LOST_ROWS = 16
 """Least bound of the rows that a killed process may lose: an object of a bucket for each row would cost too much."""
 
 
-def run_units(ctx: Context, ids: Sequence[str], make: MakeRows) -> Rows | None:
+def run_units(ctx: Context, ids: Sequence[str], make: MakeRows) -> JsonRows | None:
     """Make the missing units of this shard; return all rows in order, or `None` while other shards have units to make.
 
     Raises `Damaged` naming a unit that was changed since it was written.
@@ -85,7 +85,7 @@ def shard_index() -> int:
     return int(os.environ.get("JOB_COMPLETION_INDEX", "0"))
 
 
-def _seal_unit(number: int, rows: Rows) -> bytes:
+def _seal_unit(number: int, rows: JsonRows) -> bytes:
     body = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
     return _head(number, len(rows), body) + body
 
@@ -94,7 +94,7 @@ def _head(number: int, rows: int, body: bytes) -> bytes:
     return json.dumps({"unit": number, "rows": rows, "blake3": blake3(body).hexdigest()}).encode() + b"\n"
 
 
-def _open_unit(number: int, data: bytes) -> Rows | None:
+def _open_unit(number: int, data: bytes) -> JsonRows | None:
     """Return the rows, or `None` if a byte was changed."""
     head, _, body = data.partition(b"\n")
     lines = body.splitlines()
@@ -102,7 +102,7 @@ def _open_unit(number: int, data: bytes) -> Rows | None:
     return [json.loads(line) for line in lines] if whole else None
 
 
-def _read_unit(store: ObjectStore, number: int, name: str, data: bytes) -> Rows:
+def _read_unit(store: ObjectStore, number: int, name: str, data: bytes) -> JsonRows:
     damaged = Damaged(
         f"{name} was changed since it was written", hint="remove it: its clips are then done again"
     )
@@ -127,7 +127,7 @@ class Journal:
         self._number = 0
         self._file: BufferedWriter | None = None
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[JsonRow]:
         """Yield the rows of earlier attempts, in no order; a row may come twice. Damaged lines are logged and skipped."""
         names = list(self._store.names(self._folder))
         for name, data in self._store.read_many(names).items():
@@ -140,7 +140,7 @@ class Journal:
                 log_line(f"{name} ends in half a line, as after a process was killed")
             yield from (row for row in rows if row is not None)
 
-    def append(self, row: Row) -> None:
+    def append(self, row: JsonRow) -> None:
         """Write a row, at once or with the next few."""
         self._waiting.append(_seal_row(row))
         if self._store.local(self._name) is not None or len(self._waiting) >= self._room:
@@ -171,12 +171,12 @@ class Journal:
             self._file.close()
 
 
-def _seal_row(row: Row) -> bytes:
+def _seal_row(row: JsonRow) -> bytes:
     body = json.dumps(row, ensure_ascii=False).encode()
     return _digest(body) + b" " + body + b"\n"
 
 
-def _open_row(line: bytes) -> Row | None:
+def _open_row(line: bytes) -> JsonRow | None:
     digest, _, body = line.partition(b" ")
     return json.loads(body) if digest == _digest(body) else None
 

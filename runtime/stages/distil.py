@@ -21,7 +21,7 @@ from c2f_spec.spec.endpoint import Client
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.sections import Teacher as TeacherSpec
 from runtime.console import log_line
-from runtime.process.units import run_units
+from runtime.process.units import JsonRow, run_units
 from runtime.teachers import TEACHERS
 from runtime.teachers.distillation import answer_in_processes, answer_in_threads, cost_so_far, reply_cost
 from runtime.teachers.questions import Task, TeacherPrompts, retry_filters
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from runtime.process.context import Context
-    from runtime.teachers.distillation import Row
 
 
 def run(ctx: Context) -> dict[str, Any] | None:
@@ -69,7 +68,7 @@ def run(ctx: Context) -> dict[str, Any] | None:
     make = TEACHERS[spec.kind]
     log_line(f"{spec.kind} writes chains for {len(clips)} clips of {facts['name']}")
 
-    def answer_units(units: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[Row] | int]]:
+    def answer_units(units: Mapping[int, Sequence[str]]) -> Iterator[tuple[int, list[JsonRow] | int]]:
         if not units:
             return
         teacher = make(spec, task)
@@ -85,7 +84,7 @@ def run(ctx: Context) -> dict[str, Any] | None:
 
 
 def write_chains(
-    ctx: Context, prompts: TeacherPrompts, ids: Sequence[str], rows: Sequence[Row]
+    ctx: Context, prompts: TeacherPrompts, ids: Sequence[str], rows: Sequence[JsonRow]
 ) -> dict[str, Any]:
     """Write the outputs in manifest order, and return the counts of the record."""
     chains = [
@@ -119,7 +118,7 @@ def write_chains(
     }
 
 
-def _write_replies(ctx: Context, rows: Sequence[Row]) -> dict[str, Any]:
+def _write_replies(ctx: Context, rows: Sequence[JsonRow]) -> dict[str, Any]:
     """Write replies, and in another file times and costs, which differ from run to run."""
     if not any("tokens_in" in reply for row in rows for reply in row["tries"]):
         return {}

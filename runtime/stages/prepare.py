@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from c2f_spec.spec.datasets import Dataset
-    from runtime.datasets.labelled_rows import Row
+    from runtime.datasets.labelled_rows import LabelledRow
     from runtime.process.context import Context
 
 Media = tuple[str, float, str, tuple[str, ...]]
@@ -86,14 +86,14 @@ def _facts(facts: Dataset, splits: Mapping[Any, int]) -> dict[str, Any]:
     }
 
 
-def _render(out: Path, seed: int, row: Row) -> Media:
+def _render(out: Path, seed: int, row: LabelledRow) -> Media:
     media = f"clips/{row.id}.mp4"
     (out / "clips").mkdir(exist_ok=True)
     render(out / media, row.label, seed=seed, clip=row.id)
     return media, SECONDS, digest_file(out / media).blake3, ()
 
 
-def _copy(reader: str, name: str, data: Path, out: Path, row: Row) -> Media:
+def _copy(reader: str, name: str, data: Path, out: Path, row: LabelledRow) -> Media:
     """Copy a recording. Raises `InvalidData` for one that cannot be decoded."""
     assert row.source is not None
     source = RECORDED[reader].clip_path(name, data, row)

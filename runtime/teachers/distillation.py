@@ -16,7 +16,7 @@ from c2f_spec.errors import InvalidData, InvalidStageSpec
 from runtime.console import log_line
 from runtime.endpoints.replies import RequestFailed
 from runtime.process.parallel import map_processes, map_threads
-from runtime.process.units import UNIT, Journal, shard_index
+from runtime.process.units import UNIT, Journal, JsonRow, shard_index
 from runtime.text.clips import seed_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from runtime.text.clips import Clip
 
 
-Row = dict[str, Any]
 MAX_REFUSALS = 16
 """Refused requests, before the first answer, after which the stage ends: the spec is wrong, not the clips."""
 
@@ -40,7 +39,7 @@ def answer_in_processes(
     prompts: TeacherPrompts,
     clips: Mapping[str, Clip],
     units: Mapping[int, Sequence[str]],
-) -> Iterator[tuple[int, list[Row]]]:
+) -> Iterator[tuple[int, list[JsonRow]]]:
     """Answer in processes, without a journal: an interrupted unit is computed again."""
     questions = [prompts.questions(clips[clip_id])[0] for part in units.values() for clip_id in part]
     replies = map_processes(partial(_write_one, teacher), questions)
@@ -57,14 +56,14 @@ def answer_in_threads(
     prompts: TeacherPrompts,
     clips: Mapping[str, Clip],
     units: Mapping[int, Sequence[str]],
-) -> Iterator[tuple[int, list[Row] | int]]:
+) -> Iterator[tuple[int, list[JsonRow] | int]]:
     """Answer in threads, with a journal. Units are yielded when they are complete, in any order."""
     unit_of = {clip_id: number for number, part in units.items() for clip_id in part}
     questions = {
         number: [q for clip_id in part for q in prompts.questions(clips[clip_id])]
         for number, part in units.items()
     }
-    rows: dict[int, dict[tuple[str, int], Row]] = defaultdict(dict)
+    rows: dict[int, dict[tuple[str, int], JsonRow]] = defaultdict(dict)
     with Journal(ctx, teacher.batch * teacher.concurrency) as journal:
         for row in journal.rows():
             if row["id"] in unit_of:
@@ -91,7 +90,7 @@ def answer_in_threads(
         units_done = alone and sum(map(len, units.values())) < len(clips)
         monitor, pending = _RefusalMonitor(answered=units_done or stored > 0), list[QuestionOutcome]()
 
-        def store(each: QuestionOutcome) -> Iterator[tuple[int, list[Row] | int]]:
+        def store(each: QuestionOutcome) -> Iterator[tuple[int, list[JsonRow] | int]]:
             row = _row(each)
             journal.append(row)
             number = unit_of[row["id"]]
@@ -169,7 +168,7 @@ def _write_one(teacher: Teacher, question: Question) -> Reply:
     return reply
 
 
-def _row(each: QuestionOutcome) -> Row:
+def _row(each: QuestionOutcome) -> JsonRow:
     question, failed = each.question, each.failed
     return {
         "id": question.id,
@@ -183,7 +182,7 @@ def _cut(whole: list[Question], size: int) -> list[list[Question]]:
     return [whole[start : start + size] for start in range(0, len(whole), size)]
 
 
-def _ordered(questions: Sequence[Question], rows: Mapping[tuple[str, int], Row]) -> list[Row]:
+def _ordered(questions: Sequence[Question], rows: Mapping[tuple[str, int], JsonRow]) -> list[JsonRow]:
     return [rows[q.id, q.sample] for q in questions]
 
 

@@ -20,7 +20,7 @@ from c2f_spec.store.records import datasets_present
 from runtime.commands import data
 from runtime.commands.data import FETCH, FOLDER, NESTED, unpack
 from runtime.datasets import DATASETS, RECORDED, icwsm2014
-from runtime.datasets.labelled_rows import Row, hash_fraction, limit_rows
+from runtime.datasets.labelled_rows import LabelledRow, hash_fraction, limit_rows
 
 RATINGS = Path(__file__).parents[1] / "data" / "icwsm2014"
 NYT = icwsm2014.FILES["icwsm2014-nyt"]
@@ -38,7 +38,7 @@ def test_every_rendered_data_set_has_a_reader_and_can_be_fetched():
 def test_movie_rows_are_split_by_a_hash_of_the_id():
     rows = icwsm2014.read("icwsm2014-movie", RATINGS)
     assert len(rows) == 200
-    assert rows[2] == Row("movie-3", rows[2].split, "Effective but too tepid biopic", -0.6)
+    assert rows[2] == LabelledRow("movie-3", rows[2].split, "Effective but too tepid biopic", -0.6)
     counts = Counter(row.split for row in rows)
     assert 120 < counts["train"] < 160
     assert counts["valid"] > 8
@@ -95,7 +95,7 @@ def test_a_missing_or_empty_file_is_refused(tmp_path, content):
 
 @given(st.integers(0, 30), st.integers(0, 30))
 def test_a_smaller_limit_keeps_a_subset(a, b):
-    rows = [Row(f"x-{n}", "train" if n % 3 else "test", "", 0.0) for n in range(40)]
+    rows = [LabelledRow(f"x-{n}", "train" if n % 3 else "test", "", 0.0) for n in range(40)]
     few, many = sorted((a, b))
     small, large = ([r.id for r in limit_rows(rows, {"train": n})] for n in (few, many))
     assert [i for i in large if i in set(small)] == small

@@ -15,7 +15,7 @@ import pytest
 from c2f_spec.errors import InvalidData, OutOfMemory
 from runtime.media import prefetch
 from runtime.media.decoded_cache import DecodedCache
-from runtime.media.prefetch import Prefetcher, Task, prefetch_workers
+from runtime.media.prefetch import DecodeTask, Prefetcher, prefetch_workers
 from runtime.models import rows
 from runtime.models.rows import Reader
 from tests.support.odd_work import odd_work
@@ -42,7 +42,7 @@ def started(folder):
 
 
 def task(name):
-    return Task(f"{name:a>64}", Path("/clips") / name, ())
+    return DecodeTask(f"{name:a>64}", Path("/clips") / name, ())
 
 
 def test_workers_are_asked_in_order_never_for_more_than_the_window_and_errors_name_the_clip(pool, tmp_path):
@@ -126,14 +126,14 @@ def test_no_worker_outlives_the_stage(tmp_path, how):
 import sys, time
 from functools import partial
 from pathlib import Path
-from runtime.media.prefetch import Prefetcher, Task
+from runtime.media.prefetch import Prefetcher, DecodeTask
 from runtime.process.signals import install_handlers
 from tests.support.odd_work import odd_work
 if __name__ == "__main__":
     install_handlers()
     pool = Prefetcher(partial(odd_work, Path(sys.argv[1])), 1)
-    first = Task("1", Path("first"), ())
-    pool.schedule([first, Task("2", Path("hang"), ())])
+    first = DecodeTask("1", Path("first"), ())
+    pool.schedule([first, DecodeTask("2", Path("hang"), ())])
     while not (Path(sys.argv[1]) / "first").exists():
         time.sleep(0.01)
     pool.wait_for(first)

@@ -12,10 +12,10 @@ from c2f_spec.errors import InvalidData
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from runtime.media.prefetch import Task
+    from runtime.media.prefetch import DecodeTask
 
 
-def odd_work(folder: Path, task: Task) -> None:
+def odd_work(folder: Path, task: DecodeTask) -> None:
     """Leaves a file, or does not come to it."""
     name = task.path.name
     if name in ("crash", "killed"):

@@ -43,7 +43,7 @@ class GenerationRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerTokens:
     """One answer of this rank, in tokens, its hint included."""
 
     tokens: list[int]
@@ -62,7 +62,7 @@ class FirstAnswers:
     clips: list[str]
     """Ids of this rank's answers, in the order of `prompts` and `answers`."""
     prompts: list[list[int]]
-    answers: list[Answer]
+    answers: list[AnswerTokens]
     rewards: torch.Tensor
     """Rewards of all ranks' answers: (N, K); `facts` is (N, F)."""
     facts: torch.Tensor
@@ -75,7 +75,7 @@ class HintedAnswers:
     slots: list[list[Slot]]
     width: int
     """Rows a rank in the tables."""
-    answers: list[Answer]
+    answers: list[AnswerTokens]
     """Answers in this rank's slots."""
     rewards: torch.Tensor
     """(width * ranks, K), and facts (width * ranks, F)."""
@@ -88,7 +88,7 @@ class UpdateRow:
 
     row: int
     """Row of the step that has the clip and the prompt."""
-    answer: Answer
+    answer: AnswerTokens
     rewards: list[float]
     """Rewards before any is excluded."""
     in_update: bool
@@ -135,7 +135,7 @@ def build_update_batch(
     table_NK = torch.cat([first.rewards, with_hint.rewards, torch.full_like(first.rewards[:1], torch.nan)])
     rewards_NK = table_NK[source]
     in_update = [i < blank and g not in dropped for i, g in zip(source, of_group, strict=True)]
-    blank_answer = Answer([end], logprobs=[None] if first.answers[0].logprobs is not None else None)
+    blank_answer = AnswerTokens([end], logprobs=[None] if first.answers[0].logprobs is not None else None)
 
     def update_row(place: int) -> UpdateRow:
         i, part, earned = source[place], in_update[place], rewards_NK[place].tolist()

@@ -32,7 +32,7 @@ from runtime.training.hints import answer_metrics, groups, rollout_batch
 from runtime.training.hints.answer_metrics import GroupResults
 from runtime.training.hints.history import History
 from runtime.training.hints.rollout_batch import (
-    Answer,
+    AnswerTokens,
     FirstAnswers,
     GenerationRequest,
     HintedAnswers,
@@ -205,7 +205,7 @@ class HintGRPOTrainer(OmniGRPOTrainer):
         hint = self._tokenizer.encode(self.policy.hint(clips[row]), add_special_tokens=False)
         return GenerationRequest(row, prompts[row], hint)
 
-    def _generate_answers(self, requests: Sequence[GenerationRequest]) -> list[Answer]:
+    def _generate_answers(self, requests: Sequence[GenerationRequest]) -> list[AnswerTokens]:
         """Return one answer to each request, from one generation."""
         tokens, logprobs = self._generate_single_turn(
             [each.prompt + each.hint for each in requests],
@@ -214,7 +214,7 @@ class HintGRPOTrainer(OmniGRPOTrainer):
             1,
         )
         return [
-            Answer(
+            AnswerTokens(
                 each.hint + ids,
                 len(each.hint),
                 [None] * len(each.hint) + logprobs[i] if logprobs is not None else None,
@@ -223,7 +223,7 @@ class HintGRPOTrainer(OmniGRPOTrainer):
         ]
 
     def _reward_hinted(
-        self, first: FirstAnswers, slots: list[list[groups.Slot]], own: list[Answer]
+        self, first: FirstAnswers, slots: list[list[groups.Slot]], own: list[AnswerTokens]
     ) -> HintedAnswers:
         """Reward this rank's hinted answers, with spare rows up to the most of any rank, because tables are gathered."""
         width = max(len(of_rank) for of_rank in slots)
@@ -275,7 +275,7 @@ class HintGRPOTrainer(OmniGRPOTrainer):
         }
 
     def _rewards_and_facts(
-        self, clips: Sequence[str], answers: Sequence[Answer]
+        self, clips: Sequence[str], answers: Sequence[AnswerTokens]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return rewards (N, K) and facts (N, F), gathered over ranks with equally many answers each."""
         ids = [answer.tokens for answer in answers]
