@@ -10,8 +10,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from runtime.filters.outcome import Chain, Failed, may_match
-from runtime.text.chains import NUMBER, SIGNS
 from runtime.text.headings import heading_number_offsets
+from runtime.text.score_text import NUMBER, SIGNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Write and parse answers: the only serialiser and grammar (METHOD 1.3, 2).
 
 SFT targets, hint prefixes and prompts are written here, and answers are parsed here, strictly for the format reward and
-leniently for the rest. A canonical answer:
+leniently for the rest: polarity and score outside the chain, the score behind it. A canonical answer:
 
     <polarity>Negative</polarity>
 
@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from c2f_spec.spec.sections import C2f, Dc, Direct
 from runtime.text.prompts import PROMPTS
+from runtime.text.score_text import NUMBER, SIGNS, numbers_in
 
 if TYPE_CHECKING:
     from c2f_spec.spec.formats import Polarity
@@ -31,19 +32,22 @@ if TYPE_CHECKING:
 AnyFormat = C2f | Dc | Direct
 F = TypeVar("F", bound=AnyFormat)
 
-PARSED_POLARITIES: dict[str, Polarity] = {
+FORMAT_POLARITIES: dict[str, Polarity] = {
     "negative": "negative", "neutral": "neutral", "positive": "positive",
     "消极": "negative", "负面": "negative", "中性": "neutral", "积极": "positive", "正面": "positive",
 }  # fmt: skip
+"""Words that the format accepts (METHOD 1.3), in lower case."""
+PARSED_POLARITIES: dict[str, Polarity] = FORMAT_POLARITIES | {
+    "负向": "negative", "中立": "neutral", "正向": "positive",
+}  # fmt: skip
+"""Words that are read as a polarity (METHOD 1.4)."""
+AROUND_WORDS = " \t\r\n\u3000\u00a0*_.。．"
+"""White space, bold marks and full stops around a polarity, which are not part of it."""
 POLARITY_WORDS: dict[str, dict[str, str]] = {
     "en": {"negative": "Negative", "neutral": "Neutral", "positive": "Positive"},
     "zh": {"negative": "消极", "neutral": "中性", "positive": "积极"},
 }
-"""Written words of polarities, by `format.polarity_words`; `PARSED_POLARITIES` has all that are parsed."""
-NUMBER = r"[+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
-"""A number in ASCII digits. Any white space may surround it, also that of Chinese text."""
-SIGNS = str.maketrans({"\u2212": "-", "\uff0d": "-", "\uff0b": "+"})
-"""Minus and plus signs that models write instead of ASCII."""
+"""Written words of polarities, by `format.polarity_words`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,48 +121,72 @@ def parse_answer(fmt: AnyFormat, text: str) -> Answer:
 def missing_score_reason(fmt: AnyFormat, text: str) -> str:
     """Return the reason why `parse_answer` finds no score in `text`."""
     if isinstance(fmt, Direct):
-        found = {float(n) for n in re.findall(NUMBER, text.translate(SIGNS))}
-        several = f"{len(found)} different numbers" if len(found) > 1 else "no finite number"
-        return several if found else "no number"
-    name = tag_names(fmt).score
-    return f"no <{name}>" if _between(name, text) is None else f"no number in <{name}>"
+        numbers = numbers_in(text)
+        return f"{len(numbers)} different numbers" if len(numbers) > 1 else "no number"
+    t = tag_names(fmt)
+    before, _, behind = _split_think(t.think, text)
+    pairs = _pairs(t.score, before) + _pairs(t.score, behind or "")
+    if len(pairs) > 1:
+        return f"{len(pairs)} <{t.score}>"
+    if not pairs:
+        return f"<{t.score}> only inside <{t.think}>" if _pairs(t.score, text) else f"no <{t.score}>"
+    if behind is not None and not _pairs(t.score, behind):
+        return f"<{t.score}> before <{t.think}>"
+    numbers = numbers_in(pairs[0])
+    return f"{len(numbers)} different numbers in <{t.score}>" if numbers else f"no number in <{t.score}>"
 
 
 def _parse_direct(text: str) -> Answer:
-    text = text.translate(SIGNS)
-    found = {float(n) for n in re.findall(NUMBER, text)}
-    score = _finite(found.pop()) if len(found) == 1 else None
-    whole = re.fullmatch(NUMBER, text.strip()) is not None
+    score = _single(numbers_in(text))
+    whole = re.fullmatch(NUMBER, text.translate(SIGNS).strip()) is not None
     return Answer(None, None, score, whole and score is not None)
 
 
 def _parse_chain(t: Tags, text: str) -> Answer:
-    word = _between(t.polarity, text)
-    body = _between(t.think, text)
-    written = re.fullmatch(rf"\s*({NUMBER})\s*", (_between(t.score, text) or "").translate(SIGNS))
-    score = _finite(float(written.group(1))) if written else None
-    polarity = PARSED_POLARITIES.get(word.strip().lower()) if word is not None else None
-    once = all(
-        text.count(f"<{slash}{name}>") == 1 for name in (t.polarity, t.think, t.score) for slash in ("", "/")
+    before, think, behind = _split_think(t.think, text)
+    words = _pairs(t.polarity, before) + _pairs(t.polarity, behind or "")
+    polarity = PARSED_POLARITIES.get(words[0].strip(AROUND_WORDS).lower()) if words else None
+    scores = _pairs(t.score, before) + _pairs(t.score, behind or "")
+    placed = len(scores) == 1 and (behind is None or bool(_pairs(t.score, behind)))
+    score = _single(numbers_in(scores[0])) if placed else None
+    chain = think.strip() if think else None
+    return Answer(polarity, chain, score, _is_well_formed(t, text))
+
+
+def _is_well_formed(t: Tags, text: str) -> bool:
+    """Return whether the whole text is exactly in the format (METHOD 1.3)."""
+    tags = [f"<{slash}{name}>" for name in (t.polarity, t.think, t.score) for slash in ("", "/")]
+    layout = rf"\s*<{t.polarity}>([^<]*)</{t.polarity}>\s*<{t.think}>(.+)</{t.think}>\s*<{t.score}>([^<]*)</{t.score}>\s*"
+    match = re.fullmatch(layout, text, re.DOTALL)
+    if match is None or any(text.count(tag) != 1 for tag in tags):
+        return False
+    word, think, number = match.groups()
+    written = re.fullmatch(rf"\s*({NUMBER})\s*", number.translate(SIGNS))
+    return (
+        word.strip().lower() in FORMAT_POLARITIES
+        and bool(think.strip())
+        and written is not None
+        and math.isfinite(float(written.group(1)))
     )
-    layout = rf"\s*<{t.polarity}>[^<]*</{t.polarity}>\s*<{t.think}>.+</{t.think}>\s*<{t.score}>[^<]*</{t.score}>\s*"
-    well_formed = (
-        once
-        and polarity is not None
-        and score is not None
-        and bool(body and body.strip())
-        and re.fullmatch(layout, text, re.DOTALL) is not None
-    )
-    return Answer(polarity, body.strip() if body else None, score, well_formed)
 
 
-def _between(tag: str, text: str) -> str | None:
-    """Return the text inside the first pair of `tag`."""
-    start = text.find(f"<{tag}>")
-    end = text.find(f"</{tag}>", start) if start >= 0 else -1
-    return text[start + len(f"<{tag}>") : end] if end >= 0 else None
+def _split_think(tag: str, text: str) -> tuple[str, str | None, str | None]:
+    """Return the text before the chain, the chain, and the text behind it without further chains.
+
+    What follows a `<think>` that is not closed is chain. Without a chain all of the text is before, and `None` behind.
+    """
+    before, opened, rest = text.partition(f"<{tag}>")
+    if not opened:
+        return text, None, None
+    think, closed, rest = rest.partition(f"</{tag}>")
+    behind = re.sub(rf"<{tag}>.*?(?:</{tag}>|\Z)", "", rest, flags=re.DOTALL)
+    return before, think if closed else None, behind
 
 
-def _finite(score: float) -> float | None:
-    """Return `score`, or `None` for an infinite one, such as a number of 400 digits."""
-    return score if math.isfinite(score) else None
+def _pairs(tag: str, text: str) -> list[str]:
+    """Return the texts inside pairs of `tag`."""
+    return [part.partition(f"</{tag}>")[0] for part in text.split(f"<{tag}>")[1:] if f"</{tag}>" in part]
+
+
+def _single(numbers: set[float]) -> float | None:
+    return numbers.pop() if len(numbers) == 1 else None

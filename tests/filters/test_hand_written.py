@@ -24,6 +24,7 @@ PHRASES = (
     "Mixed Clues Comprehensive Analysis: ", "\n1. 对话内容线索分析：", "\n 2、视觉线索分析", "\n3．音频线索分析:", "\n4.混合线索综合分析：",
     "she smiles and nods at length", "他面带微笑，语气轻快，没有任何抱怨的意思在里面", " the score is 1.5", "得分", "0.4", "−2", "label", "Annotat",
     "no video was provided", "无法听到", "标签为", "ſcore 1", "vıdeo", "\n", "\r\n", " ", "é", "你好", "１", "score.\n2. Visual Clues Analysis",
+    "**2.** Visual Clues Analysis**: ", " 3. **Audio Clues Analysis:** ", "12. Visual Clues Analysis", "1.2. Visual Clues Analysis", "**", "#",
 )  # fmt: skip
 
 

@@ -60,26 +60,34 @@ def read(text):
     return WORD[word], think, score
 
 
+def heading(n, name):
+    """A number with the words of a part, each perhaps in bold, with or without a point between them."""
+    return rf"(?<![0-9A-Za-z])(?<![0-9]\.)({n})[*#_]*[.、．]?[\s*#_]*({name})"
+
+
 def sections(think):
-    """Bodies of the four sections; `None` if one is not there once or they are out of order."""
+    """Bodies of the four sections, at lines or inline; `None` if one is not there once or they are out of order."""
     names = max(HEADINGS, key=lambda each: sum(name in think for name in each))
     marks = []
     for n, name in enumerate(names, start=1):
-        found = list(re.finditer(rf"(?m)^\s*({n})[.、．]?\s*({name})", think))
+        found = list(re.finditer(heading(n, name), think))
+        opening = [m for m in found if re.search(r"(?:\A|\n)[\s*#_]*\Z", think[: m.start()])]
+        found = opening or found
         if len(found) != 1:
             return None
         marks.append((found[0].start(1), found[0].end(2)))
     if marks != sorted(marks):
         return None
-    ends = [start for start, _ in marks[1:]] + [len(think)]
-    return [re.sub(r"^\s*[:：]?", "", think[a:b]).strip() for (_, a), b in zip(marks, ends, strict=True)]
+    ends = [len(re.sub(r"[\s*#_]+\Z", "", think[:start])) for start, _ in marks[1:]] + [len(think)]
+    bodies = [think[a:b].strip() for (_, a), b in zip(marks, ends, strict=True)]
+    return [re.sub(r"\A[*#_]*[:：][*#_]*", "", body).strip() for body in bodies]
 
 
 def quotes_a_score(think, low, high):
     """A SCOREWORD within 12 characters of a NUM in the range; a section's own number is not a score."""
     for names in HEADINGS:
         for n, name in enumerate(names, start=1):
-            think = re.sub(rf"(?m)^(\s*){n}([.、．]?\s*{name})", r"\1#\2", think)
+            think = re.sub(heading(n, name), lambda found: "#" + found[0][1:], think)
     for word in re.finditer(SCOREWORD, think):
         for number in re.finditer(NUM, think):
             apart = max(word.start() - number.end(), number.start() - word.end())

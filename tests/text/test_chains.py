@@ -16,6 +16,7 @@ from runtime.text.chains import (
     canonical_answer,
     format_score,
     hint_prefix,
+    missing_score_reason,
     parse_answer,
     resolve_language,
     tag_names,
@@ -105,11 +106,62 @@ def test_what_is_not_exactly_the_format_earns_no_format_reward(text):
     assert not parse_answer(C2f(), text).well_formed
 
 
-def test_parts_are_read_leniently():
+def test_polarity_and_score_are_read_where_the_format_is_not_kept():
     answer = parse_answer(
-        C2f(), "I think <polarity> NEGATIVE </polarity> and <score>\u22121.5</score> <score>2</score>"
+        C2f(), "I think <polarity> NEGATIVE </polarity> and <score>\u22121.5</score>, sorry"
     )
-    assert (answer.polarity, answer.think, answer.score) == ("negative", None, -1.5)
+    assert (answer.polarity, answer.think, answer.score, answer.well_formed) == (
+        "negative",
+        None,
+        -1.5,
+        False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("written", "polarity"),
+    [
+        ("Negative.", "negative"), ("**Positive**", "positive"), ("消极。", "negative"), ("正向", "positive"),
+        ("负向", "negative"), ("中立", "neutral"), (" neutral ", "neutral"), ("Mixed", None), ("not positive", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_polarity_is_read_without_bold_marks_and_full_stops_and_the_format_stays_strict(written, polarity):
+    answer = parse_answer(C2f(), GOOD.replace("Negative", written))
+    assert answer.polarity == polarity
+    assert answer.well_formed == (written == " neutral ")
+
+
+P, S = "<polarity>Negative</polarity>", "<score>1</score>"
+
+
+@pytest.mark.parametrize(
+    ("text", "score", "reason"),
+    [
+        (f"{P}<think>I would say {S}</think>", None, "<score> only inside <think>"),
+        (f"{P}<think>I would say {S}</think><score>2</score>", 2.0, ""),
+        (f"{P}<think>a</think>{S}<score>2</score>", None, "2 <score>"),
+        (f"{P}<think>a</think>{S}{S}", None, "2 <score>"),
+        (f"{P}{S}<think>a</think>", None, "<score> before <think>"),
+        (f"{P}{S}<think>a</think>{S}", None, "2 <score>"),
+        (f"{P}<think>a {S}", None, "<score> only inside <think>"),
+        (f"{P}<think>a</think><think>{S}</think><score>2</score>", 2.0, ""),
+        (f"{P}<think>a</think>", None, "no <score>"),
+        (f"{P}<think>a</think><score>1 or 2</score>", None, "2 different numbers in <score>"),
+        (f"{P}<think>a</think><score>none</score>", None, "no number in <score>"),
+        (f"{P}{S}", 1.0, ""),
+    ],
+)
+def test_a_score_is_read_behind_the_chain_and_only_one(text, score, reason):
+    assert parse_answer(C2f(), text).score == score
+    if score is None:
+        assert missing_score_reason(C2f(), text) == reason
+
+
+def test_a_polarity_inside_the_chain_is_quoted():
+    assert (
+        parse_answer(C2f(), f"<think>not {P}</think><polarity>Positive</polarity>{S}").polarity == "positive"
+    )
+    assert parse_answer(C2f(), f"<think>{P}</think>{S}").polarity is None
 
 
 @pytest.mark.parametrize(
@@ -117,16 +169,31 @@ def test_parts_are_read_leniently():
     [
         ("+1.0", 1.0), ("\n.5 ", 0.5), ("\uff0d0.5", -0.5), ("\u22120.5", -0.5), ("\uff0b0.5", 0.5),
         ("\u30000.5\u3000", 0.5), ("\u00a00.5", 0.5), ("9", 9.0),
-        ("1.0/3", None), ("NaN", None), ("inf", None), ("1.", None), ("- 5", None), ("0.5\u3002", None),
-        ("\uff10.\uff15", None), ("1_0", None),
     ],
 )  # fmt: skip
-def test_a_score_is_one_number_with_any_white_space_around_it(written, score):
+def test_a_score_in_the_format_is_one_number_with_any_white_space_around_it(written, score):
     for fmt, text in ((C2f(), GOOD.replace("-1.3", written)), (Direct(), written)):
         answer = parse_answer(fmt, text)
-        assert answer.well_formed == (score is not None)
-        if isinstance(fmt, C2f):
-            assert answer.score == score
+        assert (answer.well_formed, answer.score) == (True, score)
+
+
+@pytest.mark.parametrize(
+    ("written", "score"),
+    [
+        ("1.", 1.0), ("- 5", -5.0), ("0.5\u3002", 0.5), ("\uff10.\uff15", 0.5), ("-**0.5**", -0.5), ("**-0.5**", -0.5),
+        ("minus 0.5", -0.5), ("负0.5", -0.5), ("\u20130.5", -0.5), ("\ufe63 0.5", -0.5), ("5e-1", 0.5), ("得分是0.5分", 0.5),
+        ("0.5, so 0.50", 0.5), ("-0.0", 0.0), ("about 0.5", 0.5), ("0.5 (scale 0-1)", 0.5),
+        ("1.0/3", None), ("NaN", None), ("inf", None), ("1_0", None), ("0,5", None), ("50%", None), ("50 %", None),
+        ("50 percent", None), ("0.5-1.0", None), ("0.5 to 1", None), ("1.2.3", None), ("v2", None), ("2nd", None), ("1:30", None),
+        ("±0.5", None), ("--0.5", None), ("score-0.5", None), ("negative 0.5", None), ("负面0.5", None), ("3万", None),
+        ("≤0.5", None), ("9" * 400, None), ("٣", None), ("", None), ("-1.3 of 4", None),
+    ],
+)  # fmt: skip
+def test_a_number_is_read_as_a_person_reads_it_and_earns_no_format_reward(written, score):
+    for fmt, text in ((C2f(), GOOD.replace("-1.3", written)), (Direct(), f"I say {written}")):
+        answer = parse_answer(fmt, text)
+        assert answer.score == score
+        assert not answer.well_formed or written == "-0.0"
 
 
 @pytest.mark.parametrize(
@@ -201,9 +268,19 @@ def test_numbers():
     ]
 
 
-def test_a_long_hostile_text_is_read_quickly():
-    started = time.perf_counter()
-    parse_answer(C2f(), "<polarity>" * 100_000)
-    parse_answer(C2f(), "<think>" + "</think" * 100_000)
-    parse_answer(Direct(), "-." * 100_000)
-    assert time.perf_counter() - started < 2
+@pytest.mark.parametrize(
+    "text", ["<polarity>", "<think>", "<think></think>", "<score>1</score>", "-.", "1", "- ", "minus "]
+)
+def test_a_long_hostile_text_takes_time_in_proportion_to_its_length(text):
+    """Four times the text takes about four times as long, and not sixteen: the best of five tries each."""
+
+    def seconds(repeats):
+        tries = []
+        for _ in range(5):
+            started = time.process_time()
+            parse_answer(C2f(), text * repeats)
+            parse_answer(Direct(), text * repeats)
+            tries.append(time.process_time() - started)
+        return min(tries)
+
+    assert seconds(40_000) < 10 * max(seconds(10_000), 1e-3)
