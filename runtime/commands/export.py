@@ -5,10 +5,8 @@
     c2f.json                           prompts, format of answers, media limits, keys; `predict` reads it
     chains/train.jsonl, chains/clips   with `filter` among the folders: conversations as ms-swift and TRL read them
 
-The stage saves the thinker alone, whose names transformers knows and vLLM does not: vLLM (0.10 and later) takes
-Qwen2.5-Omni's own configuration and looks for its tensors under `thinker.`. The thinker's class of transformers loads
-this layout as well; the class of the whole model does not, because it wants the talker's voices, which are a pickle.
-That vLLM loads it was not tried: it needs a GPU.
+The thinker's class of transformers loads it; the class of the whole model does not, because it wants the talker's voices,
+which are a pickle. vLLM (0.10 and later) reads this layout; that it loads an export was not tried: it needs a GPU.
 """
 
 from __future__ import annotations
@@ -23,15 +21,13 @@ from pydantic import TypeAdapter
 from c2f_spec.spec.evaluate import Decoding
 from c2f_spec.spec.sections import Format, Media
 from runtime.commands import exit_code
-from runtime.models.layout import to_released_layout
+from runtime.models.thinker import in_released_layout
 from runtime.text.chains import build_prompt, resolve_language
 from runtime.text.clips import read_facts, read_jsonl, read_manifest, write_jsonl
 from runtime.text.prompts import user_turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-CONFIG = "config.json"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -43,7 +39,8 @@ def main(argv: Sequence[str]) -> int:
 def export(folders: dict[str, Path], out: Path, job: dict[str, Any]) -> None:
     """Write the student, `c2f.json` and, if given, the chains to `out`. Raises `InvalidData` for unreadable chains or manifest."""
     out.mkdir(parents=True, exist_ok=True)
-    model(folders["model"] / "model", out)
+    if in_released_layout(folders["model"] / "model", out) != out:
+        shutil.copytree(folders["model"] / "model", out, dirs_exist_ok=True)
     fmt = TypeAdapter(Format).validate_python(job["spec"]["format"])
     facts = read_facts(folders["prepare"])
     trained = {name: facts[name] for name in ("name", "language", "low", "high", "family")}
@@ -70,22 +67,6 @@ def export(folders: dict[str, Path], out: Path, job: dict[str, Any]) -> None:
             media.audio == "in_video",
         )
         chains(folders["filter"], folders["prepare"], user_prompt, out / "chains")
-
-
-def model(source: Path, out: Path) -> None:
-    """Convert a thinker as its stage saved it to a folder in the hub's layout."""
-    from transformers import Qwen2_5OmniConfig
-    from transformers.utils import logging
-
-    if to_released_layout(source, out) == source:  # adopted in that layout
-        shutil.copytree(source, out, dirs_exist_ok=True)
-        return
-    logging.set_verbosity_error()  # about the talker, whose defaults do not fit a small vocabulary and which is not exported
-    thinker = json.loads((source / CONFIG).read_text(encoding="utf-8"))
-    config = Qwen2_5OmniConfig(thinker_config=thinker, enable_audio_output=False)
-    config.architectures = ["Qwen2_5OmniForConditionalGeneration"]
-    config.dtype = thinker.get("dtype")
-    config.save_pretrained(out)
 
 
 class Prompt(NamedTuple):

@@ -25,8 +25,7 @@ from runtime.generation.vllm_requests import (
     sampling_parameters,
 )
 from runtime.models import MODELS
-from runtime.models.layout import to_released_layout
-from runtime.models.thinker import Student, device, save
+from runtime.models.thinker import Student, device, in_released_layout, save
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -107,15 +106,16 @@ class VllmEngine:
 
 
 def checkpoint_folder(ctx: Context, spec: StudentSpec) -> Path:
-    """Return a folder with the evaluated model in the layout of a released one."""
+    """Return the folder of the evaluated model."""
     assert_installed()
     scratch = Path(ctx.stage.scratch)
     if "model" in ctx.inputs:
-        return to_released_layout(ctx.inputs["model"] / "model", scratch / "released")
+        return in_released_layout(ctx.inputs["model"] / "model", scratch / "released")
     if "weights" in ctx.inputs:
         return ctx.inputs["weights"]
-    save(MODELS[spec.kind].base(spec, ctx.seed, None), scratch / "base")
-    return to_released_layout(scratch / "base", scratch / "released")
+    folder = scratch / "base"
+    save(MODELS[spec.kind].base(spec, ctx.seed, None), folder)
+    return folder
 
 
 def load_processor(folder: Path) -> Student:

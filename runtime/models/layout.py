@@ -1,23 +1,25 @@
-"""Convert a saved thinker to the layout of a released omni model: names of tensors and configuration.
+"""Name tensors and configuration of a student's files as released omni models have them.
 
-    hub                                parameter                        saved thinker
-    thinker.model.layers.0.…           model.language_model.layers.0.…  model.layers.0.…
-    thinker.visual.…                   model.visual.…                   visual.…
-    thinker.audio_tower.…              model.audio_tower.…              audio_tower.…
-    thinker.lm_head.weight             lm_head.weight                   lm_head.weight
-    talker.…, token2wav.…              (not loaded)                     (not there)
+    hub                                parameter
+    thinker.model.layers.0.…           model.language_model.layers.0.…
+    thinker.visual.…                   model.visual.…
+    thinker.audio_tower.…              model.audio_tower.…
+    thinker.lm_head.weight             lm_head.weight
+    talker.…, token2wav.…              (neither loaded nor saved)
 
-transformers reads either into the parameters. vLLM reads the first alone, so what it is given is written that way.
+All folders of students have this layout: released weights, what a stage saves, what `export` writes. The thinker's class of
+transformers reads it, and vLLM reads no other.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
-import struct
 from typing import TYPE_CHECKING, Any
 
+from safetensors import safe_open
+
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 PREFIXES = (
@@ -25,12 +27,13 @@ PREFIXES = (
     ("model.visual.", "visual."),
     ("model.audio_tower.", "audio_tower."),
 )
-"""Prefixes of parameters, and of the same tensors in the files of a thinker."""
+"""Prefixes of parameters, and of the same tensors behind `thinker.` in files."""
 THINKER = "thinker."
+RELEASED_PREFIXES = (THINKER, "talker.", "token2wav.")
 RELEASED = {"architectures": ["Qwen2_5OmniModel"], "model_type": "qwen2_5_omni", "enable_audio_output": False}
-OUTSIDE = ("architectures", "transformers_version")
-"""Fields that stand outside the thinker's part of a configuration."""
-CHUNK = 8 << 20
+NOT_SAVED = ("architectures", "transformers_version", "_name_or_path")
+"""Fields of a configuration that say where it was loaded from, and by which class."""
+THINKER_CLASS = "Qwen2_5OmniThinkerForConditionalGeneration"
 
 
 def hub_name(parameter: str) -> str:
@@ -44,50 +47,44 @@ def hub_name(parameter: str) -> str:
 
 
 def is_released(folder: Path) -> bool:
-    return bool(json.loads((folder / "config.json").read_text())["model_type"] == RELEASED["model_type"])
-
-
-def to_released_layout(folder: Path, into: Path) -> Path:
-    """Return a folder with the thinker of `folder` in the layout of the hub: itself, or a copy in `into`.
-
-    A copy has a new header with the names; the bytes of the tensors are the same.
-    """
-    if is_released(folder):
-        return folder
-    into.mkdir(parents=True, exist_ok=True)
-    for file in folder.iterdir():
-        if file.name == "config.json":
-            (into / file.name).write_text(json.dumps(_outer(json.loads(file.read_text())), indent=1))
-        elif file.name.endswith(".index.json"):
-            index = json.loads(file.read_text())
-            index["weight_map"] = {THINKER + name: part for name, part in index["weight_map"].items()}
-            (into / file.name).write_text(json.dumps(index))
-        elif file.suffix == ".safetensors":
-            _renamed(file, into / file.name)
-        else:
-            shutil.copyfile(file, into / file.name)
-    return into
+    """Return whether configuration and tensors of a folder are named as the hub names them."""
+    names: set[str] = set()
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, framework="pt") as tensors:
+            names |= set(tensors.keys())
+    model_type = json.loads((folder / "config.json").read_text())["model_type"]
+    return bool(model_type == RELEASED["model_type"]) and all(n.startswith(RELEASED_PREFIXES) for n in names)
 
 
 def write_released_config(config: Any, processor: Any, folder: Path) -> Path:
-    """Write configuration and processor of a released model, without tensors, into `folder`, and return it."""
+    """Write the configuration of a thinker and its processor, without tensors, into `folder`, and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
     processor.save_pretrained(folder)
-    (folder / "config.json").write_text(json.dumps(_outer(config.to_dict()), indent=1))
+    thinker = _without(config.to_dict(), NOT_SAVED)
+    released = {**RELEASED, "thinker_config": thinker, "dtype": thinker.get("dtype")}
+    (folder / "config.json").write_text(json.dumps(released, indent=1) + "\n")
     return folder
 
 
-def _outer(config: dict[str, Any]) -> dict[str, Any]:
-    inner = {name: value for name, value in config.items() if name not in OUTSIDE}
-    return {**RELEASED, "thinker_config": inner, "dtype": config.get("dtype")}
+def _without(value: Any, names: Collection[str]) -> Any:
+    """Return nested maps without the fields `names`."""
+    if not isinstance(value, dict):
+        return value
+    return {name: _without(inner, names) for name, inner in value.items() if name not in names}
 
 
-def _renamed(file: Path, into: Path) -> None:
-    """Copy a safetensors file with prefixed names: it begins with the length of a JSON header of names and places."""
-    with file.open("rb") as source, into.open("wb") as target:
-        (length,) = struct.unpack("<Q", source.read(8))
-        header = json.loads(source.read(length))
-        named = {name if name == "__metadata__" else THINKER + name: place for name, place in header.items()}
-        text = json.dumps(named).encode()
-        text += b" " * (-len(text) % 8)  # tensors stay aligned
-        target.write(struct.pack("<Q", len(text)) + text)
-        shutil.copyfileobj(source, target, CHUNK)
+def link_with_thinker_class(folder: Path, into: Path) -> Path:
+    """Return a folder whose configuration names the class of the thinker: itself, or `into` with links to its files.
+
+    TRL loads the reference model by the class that the configuration of the policy's folder names.
+    """
+    config = json.loads((folder / "config.json").read_text())
+    if config["model_type"] != RELEASED["model_type"]:
+        return folder
+    into.mkdir(parents=True, exist_ok=True)
+    for file in folder.iterdir():
+        if file.name != "config.json":
+            (into / file.name).unlink(missing_ok=True)
+            (into / file.name).symlink_to(file.resolve())
+    (into / "config.json").write_text(json.dumps({**config, "architectures": [THINKER_CLASS]}))
+    return into

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub import save_torch_state_dict
 from transformers import GenerationConfig, Qwen2_5OmniProcessor, Qwen2_5OmniThinkerForConditionalGeneration
+from transformers.utils import logging
 
 import runtime.models.patches  # noqa: F401  changes results, so that keys of all students must have it
 from c2f_spec.errors import InvalidData
+from runtime.models.layout import hub_name, is_released, write_released_config
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from c2f_spec.spec.sections import Student as StudentSpec
+
+
+SHARD_BYTES = 5_000_000_000
+"""Largest file of tensors, as the hub has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +67,56 @@ def load(folder: Path, *, dtype: torch.dtype | None = None, attention: str | Non
     """
     if not (folder / "config.json").is_file():
         raise InvalidData(f"{folder} holds no model: `config.json` is missing")
-    model, found = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
-        folder,
-        local_files_only=True,
-        dtype=dtype or "auto",
-        attn_implementation=attention,
-        output_loading_info=True,
-    )
+    with (
+        _only_errors()
+    ):  # transformers warns of its own defaults for the talker, and what is lost is checked here
+        model, found = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
+            folder,
+            local_files_only=True,
+            dtype=dtype or "auto",
+            attn_implementation=attention,
+            output_loading_info=True,
+        )
+        processor = Qwen2_5OmniProcessor.from_pretrained(folder, local_files_only=True)
     lost = sorted(found["missing_keys"]) + sorted(str(key) for key in found["mismatched_keys"])
     if lost:
         raise InvalidData(f"{folder} lacks {len(lost)} tensors of the model, among them `{lost[0]}`")
-    return Student(model, Qwen2_5OmniProcessor.from_pretrained(folder, local_files_only=True))
+    return Student(model, processor)
 
 
-def save(student: Student, folder: Path) -> None:
-    """Write thinker and processor to `folder`, as `load` reads them."""
-    student.model.save_pretrained(folder)
-    student.processor.save_pretrained(folder)
+@contextmanager
+def _only_errors() -> Iterator[None]:
+    """Let transformers log errors alone."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def save(student: Student, folder: Path, *, shard_bytes: int = SHARD_BYTES) -> None:
+    """Write thinker and processor to `folder` in the layout of the hub, which `load`, transformers and vLLM read.
+
+    Files of tensors have at most `shard_bytes`, but for a tensor that is larger alone.
+    """
+    model = student.model
+    tied = getattr(model, "all_tied_weights_keys", {})
+    tensors = {hub_name(name): tensor for name, tensor in model.state_dict().items() if name not in tied}
+    write_released_config(model.config, student.processor, folder)
+    model.generation_config.save_pretrained(folder)
+    save_torch_state_dict(tensors, folder, max_shard_size=shard_bytes, metadata={"format": "pt"})
+
+
+def in_released_layout(folder: Path, into: Path) -> Path:
+    """Return a folder with the student of `folder` in the layout of the hub: itself, or a copy in `into`.
+
+    Stages save in this layout; a checkpoint that was adopted may have the layout of the thinker's class.
+    """
+    if is_released(folder):
+        return folder
+    save(load(folder), into)
+    return into
 
 
 def freeze(model: Any, prefixes: tuple[str, ...]) -> None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import time
 from contextlib import nullcontext
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -28,6 +29,7 @@ from trl.models import prepare_deepspeed
 from trl.trainer.utils import add_fused_lm_head
 
 from runtime.models.batches import MediaBatch, assert_fits, positions_batch
+from runtime.models.layout import link_with_thinker_class
 from runtime.training.advantages import advantages
 from runtime.training.towers import Towers, find_thinker
 from runtime.training.train import Resumable
@@ -80,6 +82,9 @@ class OmniGRPOTrainer(Resumable, GRPOTrainer):  # type: ignore[misc]  # trl has 
         self._towers: dict[int, Towers] = {}
         self.rewards_NK = torch.empty(0)
         """Rewards (N, K) of all ranks' answers in the update, as last returned by `_calculate_rewards`."""
+        config, args = arguments["model"].config, arguments["args"]
+        links = Path(args.output_dir) / f"reference-{args.process_index}"
+        config.name_or_path = str(link_with_thinker_class(Path(config.name_or_path), links))
         super().__init__(**arguments)
         own = {"scale": self.scale_rewards, "std": "unbiased", "eps": 1e-4}
         self.normalise = normalise or partial(advantages, aggregate="sum_then_normalise", **own)

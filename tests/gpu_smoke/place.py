@@ -72,14 +72,12 @@ def rehearsal(folder: Path) -> Place:
         shutil.copy(ROOT / spec, folder / spec)
     ratings = ROOT / "tests" / "data" / "icwsm2014"
     _run(folder, "data", "add", "icwsm2014-movie", "--from", str(ratings), "--accept-terms")
-    from runtime.models.layout import to_released_layout
     from runtime.models.thinker import save
     from tests.support import omni  # the machinery of the tests, with torch
 
-    save(omni.student(), folder / "thinker")
-    released = to_released_layout(folder / "thinker", folder / "released")
+    save(omni.student(), folder / "released")
     student = _student()
-    argv = ("model", "add", student.model, "--revision", student.revision, "--from", str(released))
+    argv = ("model", "add", student.model, "--revision", student.revision, "--from", str(folder / "released"))
     _run(folder, *argv)
     return _with_environment(Place(folder, 0, vllm=False, settings=[*REHEARSED]))
 

@@ -1,5 +1,6 @@
 """The released layout of an omni model: read into a student, written for vLLM, and the same tensors both ways."""
 
+import copy
 import json
 
 import pytest
@@ -9,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from c2f_spec.errors import InvalidData
 from c2f_spec.spec.sections import QwenOmni
 from runtime.models import MODELS
-from runtime.models.layout import hub_name, is_released, to_released_layout
-from runtime.models.thinker import freeze, load, save
+from runtime.models.layout import hub_name, is_released
+from runtime.models.thinker import Student, freeze, in_released_layout, load, save
 from tests.support import omni
 
 SPEC = QwenOmni(model="Qwen/Qwen2.5-Omni-7B", revision="0" * 40)
@@ -21,18 +22,17 @@ KIND = MODELS["qwen_omni"]
 def released(tmp_path_factory):
     """The tiny student as the hub would have it: bfloat16, two parts with an index, a talker beside the thinker."""
     folder = tmp_path_factory.mktemp("hub")
-    save(omni.student(), folder / "thinker")
-    made = to_released_layout(folder / "thinker", folder / "released")
-    tensors = {n: t.to(torch.bfloat16) for n, t in load_file(made / "model.safetensors").items()}
-    (made / "model.safetensors").unlink()
+    save(omni.student(), folder)
+    tensors = {n: t.to(torch.bfloat16) for n, t in load_file(folder / "model.safetensors").items()}
+    (folder / "model.safetensors").unlink()
     tensors |= {"talker.codec_head.weight": torch.ones(2, 2), "token2wav.bias": torch.ones(3)}
     names, where = sorted(tensors), {}
     for i, part in enumerate((names[::2], names[1::2]), start=1):
         file = f"model-{i:05}-of-00002.safetensors"
-        save_file({n: tensors[n] for n in part}, made / file, metadata={"format": "pt"})
+        save_file({n: tensors[n] for n in part}, folder / file, metadata={"format": "pt"})
         where |= dict.fromkeys(part, file)
-    (made / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
-    return made
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}))
+    return folder
 
 
 def test_the_thinker_is_read_and_the_talker_is_not(released):
@@ -73,20 +73,69 @@ def test_every_parameter_has_the_name_that_the_hub_has(released, tmp_path):
     with pytest.raises(LookupError, match="no parameter of a thinker"):
         hub_name("talker.codec_head.weight")
     assert is_released(released)
-    assert to_released_layout(released, tmp_path / "unused") == released
+    assert in_released_layout(released, tmp_path / "unused") == released
 
 
-def test_a_copy_for_vllm_has_the_same_tensors(tmp_path):
-    save(omni.student(), tmp_path / "thinker")
-    copy = to_released_layout(tmp_path / "thinker", tmp_path / "copy")
-    before, after = (load_file(f / "model.safetensors") for f in (tmp_path / "thinker", copy))
-    assert {f"thinker.{n}" for n in before} == after.keys()
-    assert all(torch.equal(t, after[f"thinker.{n}"]) for n, t in before.items())
-    again = load(copy)
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(again.model.parameters(), omni.student().model.parameters(), strict=True)
-    )
+def bits(folder):
+    """Return the tensors of a folder by name, as raw bytes, whatever their shards."""
+    return {
+        name: tensor.contiguous().view(torch.uint8)
+        for file in folder.glob("*.safetensors")
+        for name, tensor in load_file(file).items()
+    }
+
+
+def assert_same_bits(one, other):
+    one, other = bits(one), bits(other)
+    assert one.keys() == other.keys()
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+
+
+@pytest.mark.parametrize("shards", [1, 3])
+def test_what_is_saved_again_is_the_same(tmp_path, shards):
+    size = sum(p.numel() * 4 for p in omni.student().model.parameters())
+    save(omni.student(), tmp_path / "first")
+    save(omni.student(), tmp_path / "again", shard_bytes=SHARDS[shards] * size // 10)
+    assert len(list((tmp_path / "again").glob("*.safetensors"))) == shards
+    save(load(tmp_path / "again"), tmp_path / "third")
+    assert_same_bits(tmp_path / "first", tmp_path / "again")
+    assert_same_bits(tmp_path / "first", tmp_path / "third")
+    assert is_released(tmp_path / "third")
+
+
+SHARDS = {1: 11, 3: 5}
+"""Tenths of the size of all tensors that give so many files."""
+
+
+def test_a_checkpoint_in_the_layout_of_the_thinker_becomes_a_released_one(tmp_path):
+    student = omni.student()
+    student.model.save_pretrained(tmp_path / "thinker")
+    student.processor.save_pretrained(tmp_path / "thinker")
+    save(student, tmp_path / "ours")
+    assert not is_released(tmp_path / "thinker")
+    released_copy = in_released_layout(tmp_path / "thinker", tmp_path / "copy")
+    assert_same_bits(released_copy, tmp_path / "ours")
+
+
+def test_names_of_the_hub_beside_the_configuration_of_the_thinker_are_mended(tmp_path):
+    save(omni.student(), tmp_path / "ours")
+    load(tmp_path / "ours").model.save_pretrained(tmp_path / "mixed")
+    omni.student().processor.save_pretrained(tmp_path / "mixed")
+    assert not is_released(tmp_path / "mixed")
+    assert_same_bits(in_released_layout(tmp_path / "mixed", tmp_path / "copy"), tmp_path / "ours")
+
+
+def test_a_tied_head_is_saved_once_and_stays_tied(tmp_path):
+    config = copy.deepcopy(omni.student().model.config)
+    config.text_config.tie_word_embeddings = config.tie_word_embeddings = True
+    model = type(omni.student().model)(config)
+    save(Student(model, omni.student().processor), tmp_path / "tied")
+    assert "thinker.lm_head.weight" not in bits(tmp_path / "tied")
+    again = load(tmp_path / "tied").model
+    assert again.lm_head.weight is again.model.language_model.embed_tokens.weight
+    assert torch.equal(again.lm_head.weight, model.lm_head.weight)
+    save(Student(again, omni.student().processor), tmp_path / "again")
+    assert_same_bits(tmp_path / "tied", tmp_path / "again")
 
 
 def test_a_released_folder_that_lacks_a_tensor_is_refused(released, tmp_path):

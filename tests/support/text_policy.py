@@ -13,6 +13,7 @@ from datasets import Dataset
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from c2f_spec.spec.hint import Hint
+from runtime.models.layout import link_with_thinker_class
 from runtime.models.rows import Row
 from runtime.models.thinker import load
 from runtime.training.grpo_trainer import GRPOConfig, GRPOTrainer
@@ -63,8 +64,8 @@ def folder(hidden: int, layers: int) -> Path:
 
 
 def loaded(place: Path):
-    if "thinker" in json.loads((place / "config.json").read_text())["model_type"]:
-        return load(place).model
+    if "omni" in json.loads((place / "config.json").read_text())["model_type"]:
+        return load(link_with_thinker_class(place, Path(ROOT.name) / "thinker")).model
     return AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32)
 
 
