@@ -13,8 +13,8 @@ from c2f_spec.report.gallery import ChainOutcome, Gallery, GallerySet, filter_ou
 from c2f_spec.report.html import render
 from c2f_spec.report.outputs import Outputs
 from c2f_spec.report.page_data import GALLERY_CHUNK, gallery_document
-from c2f_spec.report.thumbnails import Thumbnail
-from tests.support.browser import browser, opened
+from c2f_spec.report.thumbnails import Thumbnail, thumbnail
+from tests.support.browser import needs_browser
 from tests.support.odd_clips import film
 from tests.support.report_store import HOSTILE, filled
 
@@ -50,31 +50,23 @@ def test_each_filter_has_its_outcome():
     assert filter_outcomes(ChainOutcome("dropped", "polarity_match", "wrong"), on) == [
         ("format", "passed", ""), ("polarity_match", "failed", "wrong"), ("length", "not run", ""),
     ]  # fmt: skip
-    assert filter_outcomes(ChainOutcome("kept", flags={"length": "long"}), on)[2] == (
-        "length",
-        "flagged",
-        "long",
-    )
-    assert filter_outcomes(ChainOutcome("dropped", "rebalance", "more than 4"), on)[-1] == (
-        "rebalance",
-        "failed",
-        "more than 4",
-    )
+    flagged = filter_outcomes(ChainOutcome("kept", flags={"length": "long"}), on)
+    assert flagged[2] == ("length", "flagged", "long")
+    rebalanced = filter_outcomes(ChainOutcome("dropped", "rebalance", "more than 4"), on)
+    assert rebalanced[-1] == ("rebalance", "failed", "more than 4")
     assert filter_outcomes(ChainOutcome("none"), on) == []
 
 
 def test_it_is_collected_from_what_stages_left(tmp_path):
     store = filled(tmp_path)
-    found = gallery(store.plan, Outputs(store.plan, store.objects))
+    found, again = (gallery(store.plan, Outputs(store.plan, store.objects)) for _ in range(2))
     first = found.sets[0]
     assert [one.name for one in found.sets] == ["icwsm2014-movie", "icwsm2014-nyt"]
     states = {v.state for v in first.outcomes}
     assert {"kept", "dropped"} <= states
     assert all(v.state == "none" for v in found.sets[1].outcomes)
     assert len(first.clips) == len(first.chains) == len(first.thumbnails) == len(first.outcomes)
-    assert render(gallery_document(found)) == render(
-        gallery_document(gallery(store.plan, Outputs(store.plan, store.objects)))
-    )
+    assert render(gallery_document(found)) == render(gallery_document(again))
 
 
 def test_nothing_in_it_is_markup_and_its_data_comes_back():
@@ -89,33 +81,20 @@ def test_nothing_in_it_is_markup_and_its_data_comes_back():
     assert index["text"][0].startswith("<script>alert(1)")
 
 
-needs_browser = pytest.mark.skipif(
-    browser() is None, reason="no Chromium: install Debian's `chromium`, or name one in C2F_CHROMIUM"
-)
-
-
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory):
-    pytest.importorskip("websocket")
-    from c2f_spec.report.thumbnails import thumbnail
-
+def page(tab, tmp_path_factory):
     folder = tmp_path_factory.mktemp("gallery")
     film(folder / "clip.mp4", side=(90, 160))
-    (folder / "clips.html").write_text(
-        render(gallery_document(made(pictures=(thumbnail(folder / "clip.mp4", 128),)))), encoding="utf-8"
-    )
-    with opened(folder / "browser") as tab:
-        tab.open(folder / "clips.html")
-        tab.wait("document.querySelectorAll('.case-head img').length > 0")
-        yield tab
+    pictured = made(pictures=(thumbnail(folder / "clip.mp4", 128),))
+    (folder / "clips.html").write_text(render(gallery_document(pictured)), encoding="utf-8")
+    tab.open(folder / "clips.html")
+    tab.wait("document.querySelectorAll('.case-head img').length > 0")
+    return tab
 
 
-def shown(tab):
-    return tab.run("document.querySelector('.count').textContent")
-
-
-def press(tab, kind):
-    tab.run(f"document.querySelector('[data-kind={kind}]').click()")
+def counted(tab):
+    """Return the clips that the page lists, by its own words."""
+    return tab.texts(".count")[0].removesuffix(" of 240 clips")
 
 
 def choose(tab, name, number):
@@ -126,63 +105,44 @@ def choose(tab, name, number):
 
 
 @needs_browser
-def test_a_person_filters_sorts_and_opens_a_clip(tab):
-    assert shown(tab) == "240 of 240 clips"
-    for kind, count in (
-        ("kept", 60),
-        ("dropped", 60),
-        ("flagged", 30),
-        ("failed", 60),
-        ("none", 60),
-        ("all", 240),
+def test_a_person_filters_sorts_and_opens_a_clip(page):
+    assert counted(page) == "240"
+    counts = {"kept": "60", "dropped": "60", "flagged": "30", "failed": "60", "none": "60", "all": "240"}
+    for kind, count in counts.items():
+        page.click(f"[data-kind={kind}]")
+        assert counted(page) == count
+    page.click("[data-kind=dropped]")
+    for kind, name, number, count in (
+        ("dropped", "dropped by", 3, "30"),
+        ("dropped", "split", 3, "60"),
+        ("all", "media", 1, "24"),
     ):
-        press(tab, kind)
-        assert shown(tab) == f"{count} of 240 clips"
-    press(tab, "dropped")
-    choose(tab, "dropped by", 3)
-    assert shown(tab) == "30 of 240 clips"
-    choose(tab, "dropped by", 0)
-    choose(tab, "split", 3)
-    assert shown(tab) == "60 of 240 clips"
-    choose(tab, "split", 0)
-    press(tab, "all")
-    choose(tab, "media", 1)
-    assert shown(tab) == "24 of 240 clips"
-    choose(tab, "media", 0)
-    tab.run(
-        "const box = document.querySelector('input[type=search]'); box.value = 'reason 9'; box.dispatchEvent(new Event('input'))"
-    )
-    assert shown(tab) == "3 of 240 clips"
-    tab.wait("document.querySelector('.outcomes')?.textContent.includes('reason 9')")
-    tab.run(
-        "const box2 = document.querySelector('input[type=search]'); box2.value = ''; box2.dispatchEvent(new Event('input'))"
-    )
-    tab.run(
-        "document.querySelectorAll('.rows-head button')[4].click(); document.querySelectorAll('.rows-head button')[4].click()"
-    )
-    first = tab.run("document.querySelector('.row').children[0].textContent")
-    assert first == "clip-239"
+        page.click(f"[data-kind={kind}]")
+        choose(page, name, number)
+        assert counted(page) == count
+        choose(page, name, 0)
+    page.search("reason 9")
+    assert counted(page) == "3"
+    page.wait("document.querySelector('.outcomes')?.textContent.includes('reason 9')")
+    page.search("")
+    for _ in range(2):
+        page.click(".rows-head button", 4)
+    assert page.texts(".row :first-child")[0] == "clip-239"
 
 
 @needs_browser
-def test_the_clip_is_seen_heard_read_and_nothing_in_it_runs(tab):
-    press(tab, "all")
-    tab.run("document.querySelectorAll('.rows-head button')[0].click()")
-    tab.run("document.querySelector('.row').click()")
-    tab.wait("document.querySelector('.facts').textContent.startsWith('clip-000')")
-    assert tab.wait("document.querySelector('.case-head img').naturalWidth") == 128
-    assert tab.run("document.querySelectorAll('.case-head .wave path').length") == 1
-    assert "<script>alert(1)" in tab.run("document.querySelector('.quote').textContent")
-    outcomes = tab.run("[...document.querySelectorAll('.outcomes li')].map((one) => one.textContent)")
-    assert [line[2:] for line in outcomes] == [
-        "format: passed",
-        "polarity_match: passed",
-        "length: flagged, too long",
-    ]
-    assert tab.run("document.querySelectorAll('.side .in-polarity').length") == 1
-    assert tab.complaints() == []
-    assert tab.requests() == []
-    tab.picture("gallery", whole=True)
+def test_the_picture_sound_and_text_of_a_clip_are_on_the_page_and_nothing_in_it_runs(page):
+    for selector in ("[data-kind=all]", ".rows-head button", ".row"):
+        page.click(selector)
+    page.wait("document.querySelector('.facts').textContent.startsWith('clip-000')")
+    assert page.wait("document.querySelector('.case-head img').naturalWidth") == 128
+    assert len(page.texts(".case-head .wave path")) == 1
+    assert "<script>alert(1)" in page.texts(".quote")[0]
+    outcomes = ["format: passed", "polarity_match: passed", "length: flagged, too long"]
+    assert [line[2:] for line in page.texts(".outcomes li")] == outcomes
+    assert len(page.texts(".side .in-polarity")) == 1
+    assert page.complaints() == page.requests() == []
+    page.picture("gallery", whole=True)
 
 
 def test_before_anything_is_prepared_it_says_what_to_do(c2f):

@@ -9,20 +9,12 @@ import pytest
 
 from c2f_spec.report.collect import collect
 from c2f_spec.report.outline import html
-from tests.support.browser import browser, opened
+from tests.support.browser import needs_browser
 from tests.support.report_store import filled
 
-pytestmark = pytest.mark.skipif(
-    browser() is None, reason="no Chromium: install Debian's `chromium`, or name one in C2F_CHROMIUM"
-)
+pytestmark = needs_browser
+ENTER = {"key": "Enter", "code": "Enter", "text": "\r", "windowsVirtualKeyCode": 13}
 READY = "document.querySelectorAll('#cases-view .side').length > 0"
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory):
-    pytest.importorskip("websocket")
-    with opened(tmp_path_factory.mktemp("browser")) as tab:
-        yield tab
 
 
 @pytest.fixture(scope="module")
@@ -39,10 +31,6 @@ def cases(tab, page):
     tab.open(page)
     tab.wait(READY)
     return tab
-
-
-def chip(tab, kind: str) -> None:
-    tab.run(f"document.querySelector('[data-kind={kind}]').click()")
 
 
 @pytest.mark.parametrize(
@@ -67,39 +55,35 @@ def test_it_prints(tab, page):
 
 
 def test_the_filters_count_and_show_what_became_of_clips(cases):
-    labels = dict(
-        cases.run(
-            "[...document.querySelectorAll('.chips button')].map((b) => [b.dataset.kind, b.textContent])"
-        )
+    chips = cases.run(
+        "[...document.querySelectorAll('.chips button')].map((b) => [b.dataset.kind, b.textContent])"
     )
-    counts = {kind: int(text.rsplit(" ", 1)[1]) for kind, text in labels.items()}
+    counts = {kind: int(text.rsplit(" ", 1)[1]) for kind, text in chips}
     assert counts["all"] == 60
     assert counts["fixed"] > 0
-    chip(cases, "fixed")
-    assert cases.run("document.querySelector('.count').textContent") == f"{counts['fixed']} of 60 clips"
+    cases.click("[data-kind=fixed]")
+    assert cases.texts(".count") == [f"{counts['fixed']} of 60 clips"]
     changes = cases.run("[...document.querySelectorAll('.row')].map((r) => r.children[6].textContent)")
     assert set(changes) == {"fixed by RL"}
-    cases.run(
-        "const s = document.querySelector('input[type=search]'); s.value = 'TEST-5'; s.dispatchEvent(new Event('input'))"
-    )
-    chip(cases, "all")
+    cases.search("TEST-5")
+    cases.click("[data-kind=all]")
     ids = cases.run("[...document.querySelectorAll('.row')].map((r) => r.children[0].textContent)")
     assert ids[0] == "test-5"
     assert set(ids) <= {"test-5", *(f"test-5{i}" for i in range(10))}
 
 
 def test_a_clip_is_shown_with_its_answers_side_by_side(cases):
-    chip(cases, "broken")
-    cases.run("document.querySelector('.row').click()")
+    cases.click("[data-kind=broken]")
+    cases.click(".row")
     heads = cases.wait("[...document.querySelectorAll('.side h4')].map((h) => h.textContent)")
     assert [h.split()[-1] for h in heads[1:]] == ["right", "wrong"] or heads[2].endswith("answer")
-    assert cases.run("[...document.querySelectorAll('.side .in-polarity')].length") >= 1
-    assert cases.run("document.querySelector('.side .tag').textContent") in ("<polarity>", "(no answer)")
+    assert len(cases.texts(".side .in-polarity")) >= 1
+    assert cases.texts(".side .tag")[0] in ("<polarity>", "(no answer)")
     cases.picture("report-case", whole=True)
 
 
 def test_it_sorts_by_any_head_and_changes_the_data_set(cases):
-    cases.run("document.querySelectorAll('.rows-head button')[2].click()")
+    cases.click(".rows-head button", 2)
     labels = cases.run(
         "[...document.querySelectorAll('.row')].map((r) => parseFloat(r.children[2].textContent.replace('\\u2212', '-')))"
     )
@@ -114,14 +98,7 @@ def test_it_sorts_by_any_head_and_changes_the_data_set(cases):
 def test_who_uses_the_keyboard_sees_where_and_stays_there(cases):
     cases.run("document.querySelector('[data-kind=fixed]').focus()")
     for kind in ("keyDown", "keyUp"):
-        cases.ask(
-            "Input.dispatchKeyEvent",
-            type=kind,
-            key="Enter",
-            code="Enter",
-            text="\r",
-            windowsVirtualKeyCode=13,
-        )
+        cases.ask("Input.dispatchKeyEvent", type=kind, **ENTER)
     assert cases.run("document.activeElement.dataset.kind") == "fixed"
     assert cases.run("document.activeElement.getAttribute('aria-pressed')") == "true"
     cases.run("document.querySelector('.rows-head button').focus({focusVisible: true})")

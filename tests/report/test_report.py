@@ -12,18 +12,7 @@ from c2f_spec.report.curves import MOST
 from c2f_spec.report.outline import html, markdown
 from c2f_spec.report.variant_blocks import score_columns
 from c2f_spec.store import records
-from c2f_spec.store.digest import seal, unseal
-from tests.support.report_store import SPEC, experiment, filled
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return filled(tmp_path_factory.mktemp("report"))
-
-
-@pytest.fixture(scope="module")
-def report(store):
-    return collect(store.plan, store.objects)
+from tests.support.report_store import SPEC, experiment, filled, unfilled
 
 
 def reviewed(report) -> str:
@@ -52,8 +41,7 @@ def test_partial_report_is_as_reviewed(tmp_path, golden):
 
 
 def test_a_plan_of_which_nothing_ran(tmp_path):
-    labels = tuple(s.label for s in filled(tmp_path / "a").plan.stages)
-    store = filled(tmp_path / "b", skip=labels)
+    store = unfilled(tmp_path)
     report = collect(store.plan, store.objects)
     assert {s.state for s in report.stages} == {"not run"}
     assert "13 of 13 stages have no result" in html(report)
@@ -75,9 +63,7 @@ def test_a_damaged_output_is_reported_and_not_read(tmp_path):
 def test_what_a_dirty_tree_made_is_marked(origin, tmp_path):
     store = filled(tmp_path)
     stage = store.stage("reinforcement learning (GRPO)")
-    path = store.objects.local(records.record_name(stage.kind, stage.key))
-    record = unseal(path.read_bytes())
-    path.write_bytes(seal({**record, "provenance": {**record["provenance"], "origin": origin}}))
+    store.amend(stage, origin=origin)
     report = collect(store.plan, store.objects)
     assert "Dirty: 1 of 13 stages was launched from a tree" in markdown(report)
     assert "reinforcement learning (GRPO) (dirty tree)" in html(report)

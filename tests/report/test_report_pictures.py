@@ -14,21 +14,8 @@ from hypothesis import strategies as st
 
 from c2f_spec.report import numbers
 from c2f_spec.report.charts import line_chart, ticks
-from c2f_spec.report.collect import collect
 from c2f_spec.report.report_data import Chart, Series
 from c2f_spec.report.thumbnails import BINS, thumbnail
-from tests.support.report_store import filled
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return filled(tmp_path_factory.mktemp("report"))
-
-
-@pytest.fixture(scope="module")
-def report(store):
-    return collect(store.plan, store.objects)
-
 
 # Pictures and numbers.
 
@@ -108,6 +95,11 @@ def test_a_line_is_broken_where_a_step_has_no_value():
         (numbers.percent, None, "n/a"),
         (numbers.points, -0.0123, "-1.2"),
         (numbers.points, 0.0, "+0.0"),
+        (numbers.points, -0.0001, "+0.0"),
+        (numbers.signed, -0.0001, "+0.000"),
+        (numbers.p_value, 0.0004, "< 0.001"),
+        (numbers.p_value, 0.0412, "0.041"),
+        (numbers.p_value, None, "n/a"),
         (numbers.three, -0.0, "0.000"),
         (numbers.three, float("nan"), "n/a"),
         (numbers.count, 12345, "12,345"),

@@ -8,23 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from c2f_spec.report.collect import collect
 from c2f_spec.report.markup import clean, el, fence, inline, line
 from c2f_spec.report.outline import html, markdown
-from tests.support.report_store import HOSTILE, filled
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    return filled(tmp_path_factory.mktemp("report"))
-
-
-@pytest.fixture(scope="module")
-def report(store):
-    return collect(store.plan, store.objects)
-
-
-# What is shown.
+from tests.support.report_store import HOSTILE
 
 
 class Elements(HTMLParser):
@@ -86,9 +72,14 @@ def test_hostile_text_is_shown_and_does_nothing(report):
     assert "javascript:" not in {a.get("href") for _, a in Elements(page).found}
 
 
-def test_hostile_markdown_has_no_links_images_or_html(report):
+def parsed(text, preset="gfm-like"):
+    """Return the tokens of a Markdown text."""
     markdown_it = pytest.importorskip("markdown_it")
-    tokens = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).parse(markdown(report))
+    return markdown_it.MarkdownIt(preset, {"linkify": False}).parse(text)
+
+
+def test_hostile_markdown_has_no_links_images_or_html(report):
+    tokens = parsed(markdown(report))
     kinds = {t.type for t in tokens} | {c.type for t in tokens for c in t.children or ()}
     assert not kinds & {"link_open", "image", "html_inline", "html_block", "code_inline"}
     assert "table_open" in kinds
@@ -100,10 +91,8 @@ TEXT = st.text(alphabet="ab01 \n\t\\`*_{}[]()<>#+-.!|~$:=^/@&\"'wW\x00\u202e\ud8
 @given(TEXT)
 @settings(max_examples=300, deadline=None)
 def test_any_line_of_markdown_is_one_paragraph_of_text(text):
-    markdown_it = pytest.importorskip("markdown_it")
-    shown = line(text)
-    shown.encode()
-    tokens = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).parse(shown)
+    line(text).encode()
+    tokens = parsed(line(text))
     assert [t.type for t in tokens] in ([], ["paragraph_open", "inline", "paragraph_close"])
     children = [c for t in tokens for c in t.children or ()]
     assert {c.type for c in children} <= {"text", "text_special"}
@@ -114,9 +103,7 @@ def test_any_line_of_markdown_is_one_paragraph_of_text(text):
 @given(TEXT)
 @settings(max_examples=200, deadline=None)
 def test_any_cell_stays_one_cell(text):
-    markdown_it = pytest.importorskip("markdown_it")
-    table = f"| a | b |\n| --- | --- |\n| {inline(text)} | end |"
-    tokens = markdown_it.MarkdownIt("gfm-like", {"linkify": False}).parse(table)
+    tokens = parsed(f"| a | b |\n| --- | --- |\n| {inline(text)} | end |")
     assert [t.type for t in tokens].count("td_open") == 2
     assert {c.type for t in tokens for c in t.children or ()} <= {"text", "text_special"}
 
@@ -124,8 +111,7 @@ def test_any_cell_stays_one_cell(text):
 @given(TEXT)
 @settings(max_examples=200, deadline=None)
 def test_any_text_stays_in_its_fence(text):
-    markdown_it = pytest.importorskip("markdown_it")
-    tokens = markdown_it.MarkdownIt().parse(fence(text) + "\n\nafter")
+    tokens = parsed(fence(text) + "\n\nafter", "commonmark")
     assert [t.type for t in tokens][:2] == ["fence", "paragraph_open"]
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -34,6 +36,11 @@ def browser() -> str | None:
     """Path of the browser."""
     named = os.environ.get("C2F_CHROMIUM")
     return named or next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+needs_browser = pytest.mark.skipif(
+    browser() is None, reason="no Chromium: install Debian's `chromium`, or name one in C2F_CHROMIUM"
+)
 
 
 @contextmanager
@@ -122,6 +129,20 @@ class Tab:
             assert time.monotonic() < end, f"never: {script}"
             time.sleep(0.02)
         return value
+
+    def click(self, selector: str, number: int = 0) -> None:
+        """Click the element of that number among those that the selector finds."""
+        self.run(f"document.querySelectorAll('{selector}')[{number}].click()")
+
+    def texts(self, selector: str) -> list[str]:
+        return self.run(f"[...document.querySelectorAll('{selector}')].map((e) => e.textContent)")
+
+    def search(self, words: str) -> None:
+        """Type into the field of the page that searches its rows."""
+        self.run(
+            "(() => { const box = document.querySelector('input[type=search]');"
+            f" box.value = '{words}'; box.dispatchEvent(new Event('input')); }})()"
+        )
 
     def complaints(self) -> list[str]:
         """What the page logged as an error: exceptions, and what its policy refused."""

@@ -15,7 +15,7 @@ from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.experiment import Experiment
 from c2f_spec.spec.handoff import Placement, Record
 from c2f_spec.store import records
-from c2f_spec.store.digest import digest_folder
+from c2f_spec.store.digest import digest_folder, seal, unseal
 from c2f_spec.store.open import open_store
 from c2f_spec.store.protocol import ObjectStore
 
@@ -84,6 +84,12 @@ class Store:
             },
         )
         return records.commit(self.objects, record, folder)
+
+    def amend(self, stage: Stage, **provenance: object) -> None:
+        """Rewrite the record of a stage with further provenance."""
+        path = self.objects.local(records.record_name(stage.kind, stage.key))
+        record = unseal(path.read_bytes())
+        path.write_bytes(seal({**record, "provenance": {**record["provenance"], **provenance}}))
 
     def stage(self, label: str) -> Stage:
         return next(s for s in self.plan.stages if s.label == label)
@@ -156,6 +162,11 @@ def filled(folder: Path, *experiments: Experiment, skip: tuple[str, ...] = ()) -
         if stage.label not in skip:
             _fill(store, stage)
     return store
+
+
+def unfilled(folder: Path) -> Store:
+    """Return a store in which nothing of the plan is done."""
+    return Store(open_store(str(folder / "store")), plan(), folder / "scratch")
 
 
 def _fill(store: Store, stage: Stage) -> None:
