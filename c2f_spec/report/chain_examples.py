@@ -64,11 +64,10 @@ def kept_chains(outputs: Outputs, variant: Variant) -> Examples | None:
     filtered = outputs.find(variant, "filter")
     if filtered is None:
         return None
-    clips = _clips(outputs, variant, variant.experiment.data.train)
+    clips = _Clips(outputs, variant, variant.experiment.data.train)
     rows = _select_varied(filtered.rows("chains.jsonl"), lambda row: clips.row(row).get("polarity"))
     note = "The first in the order of the data set, of each polarity where there is one."
-    examples = tuple(clips.example(row, "kept", row.get("text")) for row in rows)
-    return Examples("Chains that were kept", note, filtered.state or ("" if rows else "none"), examples)
+    return clips.examples("Chains that were kept", note, filtered, rows, lambda _: "kept", "text")
 
 
 def dropped_chains(outputs: Outputs, variant: Variant) -> Examples | None:
@@ -76,14 +75,14 @@ def dropped_chains(outputs: Outputs, variant: Variant) -> Examples | None:
     filtered = outputs.find(variant, "filter")
     if filtered is None:
         return None
-    clips = _clips(outputs, variant, variant.experiment.data.train)
+    clips = _Clips(outputs, variant, variant.experiment.data.train)
     rows = _select_varied(filtered.rows("dropped.jsonl"), lambda row: row.get("filter"))
     note = "The first in the order of the data set, of each filter where it dropped any."
-    examples = tuple(
-        clips.example(row, f"dropped by {row.get('filter')}: {row.get('reason')}", row.get("text"))
-        for row in rows
-    )
-    return Examples("Chains that were dropped", note, filtered.state or ("" if rows else "none"), examples)
+
+    def outcome(row: Row) -> str:
+        return f"dropped by {row.get('filter')}: {row.get('reason')}"
+
+    return clips.examples("Chains that were dropped", note, filtered, rows, outcome, "text")
 
 
 def answers(outputs: Outputs, variant: Variant) -> Examples | None:
@@ -97,14 +96,13 @@ def answers(outputs: Outputs, variant: Variant) -> Examples | None:
     evaluated = outputs.find(variant, "evaluate", checkpoint=checkpoint, dataset=dataset)
     if evaluated is None:
         return None
-    clips = _clips(outputs, variant, dataset)
+    clips = _Clips(outputs, variant, dataset)
     rows = _select_varied(
         evaluated.rows("predictions.jsonl"), lambda row: (_describe_outcome(row), row.get("true"))
     )
     title = f"Answers of {checkpoint} on {dataset}"
     note = "The first test clips in the order of the data set, of each outcome where there is one."
-    examples = tuple(clips.example(row, _describe_outcome(row), row.get("output")) for row in rows)
-    return Examples(title, note, evaluated.state or ("" if rows else "none"), examples)
+    return clips.examples(title, note, evaluated, rows, _describe_outcome, "output")
 
 
 def _describe_outcome(row: Row) -> str:
@@ -132,14 +130,27 @@ def _select_varied(rows: Iterable[Row], kind: Callable[[Row], Any]) -> list[Row]
 class _Clips:
     """The clips of a prepared data set by their ids."""
 
-    def __init__(self, prepared: Output | None) -> None:
-        self.prepared = prepared
+    def __init__(self, outputs: Outputs, variant: Variant, dataset: str) -> None:
+        self.prepared = prepared = outputs.find(variant, "prepare", dataset=dataset)
         self.rows = {str(r.get("id")): r for r in prepared.rows("manifest.jsonl")} if prepared else {}
 
     def row(self, row: Row) -> Row:
         return self.rows.get(str(row.get("id")), {})
 
-    def example(self, row: Row, outcome: str, body: Any) -> Example:
+    def examples(
+        self,
+        title: str,
+        note: str,
+        source: Output,
+        rows: list[Row],
+        outcome: Callable[[Row], str],
+        field: str,
+    ) -> Examples:
+        """Return an example for each row of `source`, whose text is its `field`."""
+        examples = tuple(self._example(row, outcome(row), row.get(field)) for row in rows)
+        return Examples(title, note, source.state or ("" if rows else "none"), examples)
+
+    def _example(self, row: Row, outcome: str, body: Any) -> Example:
         clip = self.row(row)
         media = self.prepared.file(str(clip.get("media"))) if self.prepared else None
         picture = thumbnail(media) if media else Thumbnail(None, b"", NOT_STORED)
@@ -153,10 +164,6 @@ class _Clips:
             jpeg=picture.jpeg,
             no_picture=picture.no_picture,
         )
-
-
-def _clips(outputs: Outputs, variant: Variant, dataset: str) -> _Clips:
-    return _Clips(outputs.find(variant, "prepare", dataset=dataset))
 
 
 def _cut(text: str) -> str:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 WIDTH, HEIGHT = 360.0, 216.0
+SQUARE = 248.0
+"""Height of a chart whose axes are equal."""
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 24.0, 34.0
 SMOOTHED = 8
 """Number of points up to which a line is not smoothed."""
@@ -91,16 +93,10 @@ def dot_chart(table: DatasetScores, low: float, high: float) -> Html:
     rows = [r for r in table.rows if r.scores]
     height = 26 * len(rows) + 44.0
     x = scale(low, high, 96, WIDTH - 50)
-    parts = [
-        join(
-            (
-                svg_line(x(t), 6, x(t), height - 30, "grid"),
-                svg_text(numbers.plain(t), x(t), height - 16, "middle"),
-            )
-        )
-        for t in ticks(low, high, 5)
-        if low <= t <= high
-    ]
+    parts: list[Html] = []
+    for t in (t for t in ticks(low, high, 5) if low <= t <= high):
+        parts.append(svg_line(x(t), 6, x(t), height - 30, "grid"))
+        parts.append(svg_text(numbers.plain(t), x(t), height - 16, "middle"))
     if table.majority is not None:
         parts.append(svg_line(x(100 * table.majority), 2, x(100 * table.majority), height - 30, "bar"))
     for i, row in enumerate(rows):
@@ -167,13 +163,8 @@ def _line(
     parts = []
     for run in _runs(series):
         if len(run) > 1:
-            parts.append(
-                el(
-                    "polyline",
-                    points=" ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in run),
-                    class_=f"line {style}",
-                )
-            )
+            points = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in run)
+            parts.append(el("polyline", points=points, class_=f"line {style}"))
         if len(present) <= MARKED or len(run) == 1:
             for s, v in run:
                 tooltip = f"{series.name + ', ' if name else ''}step {numbers.plain(s)}: {v:.4g}"
@@ -288,24 +279,8 @@ def shade(share: float) -> tuple[float, str]:
 
 def calibration_chart(calibration: Calibration, low: float, high: float, title: str) -> Html:
     """Draw mean label over mean score of each part of the scale; a calibrated model lies on the dashed line."""
-    left, bottom, height = 40.0, 34.0, 248.0
-    x, y = scale(low, high, left, WIDTH - 12), scale(low, high, height - bottom, 24)
-    parts = [
-        join(
-            (
-                svg_line(left, y(t), WIDTH - 12, y(t), "grid"),
-                svg_text(numbers.plain(t), left - 6, y(t) + 4, "end"),
-            )
-        )
-        for t in ticks(low, high)
-        if low <= t <= high
-    ]
-    parts += [
-        svg_text(numbers.plain(t), x(t), height - bottom + 15, "middle")
-        for t in ticks(low, high)
-        if low <= t <= high
-    ]
-    parts.append(svg_line(x(low), y(low), x(high), y(high), "bar"))
+    marks = [t for t in ticks(low, high) if low <= t <= high]
+    x, y, parts = _square_axes(marks, low, high, "mean score", "mean label")
     most = max((b.clips for b in calibration.bins), default=1)
     for b in calibration.bins:
         at, label = x(max(low, min(high, b.score))), max(low, min(high, b.label))
@@ -318,14 +293,24 @@ def calibration_chart(calibration: Calibration, low: float, high: float, title: 
         parts.append(
             shape("circle", tooltip, cx=at, cy=y(label), r=2.5 + 5 * (b.clips / most) ** 0.5, class_="dot c1")
         )
-    parts += [
-        svg_text("mean score", WIDTH - 12, height - 3, "end", "unit"),
-        svg_text("mean label", 2, 9, "start", "unit"),
-    ]
     description = "; ".join(
         f"score {b.score:.2f}, label {b.label:.2f}, {b.clips} clips" for b in calibration.bins
     )
-    return svg_picture(parts, height, f"{title}. {description}")
+    return svg_picture(parts, SQUARE, f"{title}. {description}")
+
+
+def _square_axes(
+    marks: Sequence[float], low: float, high: float, across: str, up: str
+) -> tuple[Callable[[float], float], Callable[[float], float], list[Html]]:
+    """Return the scales of a chart with equal axes, and its grid, dashed diagonal and the titles of both axes."""
+    left, right, bottom = 40.0, WIDTH - 14, SQUARE - 34
+    x, y = scale(low, high, left, right), scale(low, high, bottom, 24)
+    parts = [svg_text(across, right, SQUARE - 3, "end", "unit"), svg_text(up, 2, 9, "start", "unit")]
+    for t in marks:
+        parts.append(svg_line(left, y(t), right, y(t), "grid"))
+        parts.append(svg_text(numbers.plain(t), left - 6, y(t) + 4, "end"))
+        parts.append(svg_text(numbers.plain(t), x(t), bottom + 15, "middle"))
+    return x, y, [*parts, svg_line(x(low), y(low), x(high), y(high), "bar")]
 
 
 def shift_chart(shifts: Sequence[Shift]) -> Html:
@@ -333,19 +318,7 @@ def shift_chart(shifts: Sequence[Shift]) -> Html:
     values = [100 * v for s in shifts for v in (s.inside, s.outside)]
     marks = ticks(min(values), max(values))
     low, high = marks[0], marks[-1]
-    left, bottom, height = 40.0, 34.0, 248.0
-    x, y = scale(low, high, left, WIDTH - 14), scale(low, high, height - bottom, 24)
-    parts = [
-        join(
-            (
-                svg_line(left, y(t), WIDTH - 14, y(t), "grid"),
-                svg_text(numbers.plain(t), left - 6, y(t) + 4, "end"),
-                svg_text(numbers.plain(t), x(t), height - bottom + 15, "middle"),
-            )
-        )
-        for t in marks
-    ]
-    parts.append(svg_line(x(low), y(low), x(high), y(high), "bar"))
+    x, y, parts = _square_axes(marks, low, high, "in-domain, %", "out-of-domain, %")
     groups = list(dict.fromkeys(s.group for s in shifts))
     for s in shifts:
         at = (x(100 * s.inside), y(100 * s.outside))
@@ -353,15 +326,11 @@ def shift_chart(shifts: Sequence[Shift]) -> Html:
         style = f"dot c{colour(groups.index(s.group) + 1)}"
         parts.append(shape("circle", tooltip, cx=at[0], cy=at[1], r=4.5, class_=style))
     parts += _names([(x(100 * s.inside), y(100 * s.outside), s.checkpoint) for s in shifts])
-    parts += [
-        svg_text("in-domain, %", WIDTH - 14, height - 3, "end", "unit"),
-        svg_text("out-of-domain, %", 2, 9, "start", "unit"),
-    ]
     description = "; ".join(
         f"{s.group} {s.checkpoint} {numbers.percent(s.inside)} and {numbers.percent(s.outside)}"
         for s in shifts
     )
-    return svg_picture(parts, height, f"Acc2 in-domain and out-of-domain: {description}")
+    return svg_picture(parts, SQUARE, f"Acc2 in-domain and out-of-domain: {description}")
 
 
 def _names(points: Sequence[tuple[float, float, str]]) -> list[Html]:
@@ -388,27 +357,11 @@ def timeline_chart(bars: Sequence[Bar], width: float = 3 * WIDTH) -> Html:
         tooltip = f"{bar.label}: {took}, from {numbers.seconds(bar.start)} after the first stage"
         y = 3 + high * i
         parts.append(svg_text(bar.label, left - 8, y + 10, "end", "name"))
-        parts.append(
-            shape(
-                "rect",
-                tooltip,
-                x=x(start),
-                y=y + 1,
-                width=max(1.5, x(end) - x(start)),
-                height=high - 4,
-                class_=style,
-            )
-        )
+        wide = max(1.5, x(end) - x(start))
+        parts.append(shape("rect", tooltip, x=x(start), y=y + 1, width=wide, height=high - 4, class_=style))
         parts.append(svg_text(took, x(end) + 5, y + 10, "start"))
-    parts.append(
-        svg_text(
-            f"{numbers.seconds(bars[-1].end - bars[0].start)} from the first stage to the last",
-            left,
-            height - 5,
-            "start",
-            "unit",
-        )
-    )
+    whole = f"{numbers.seconds(bars[-1].end - bars[0].start)} from the first stage to the last"
+    parts.append(svg_text(whole, left, height - 5, "start", "unit"))
     description = "; ".join(f"{b.label} {numbers.seconds(b.end - b.start)}" for b in bars)
     return svg_picture(parts, height, f"Stages over time: {description}", width)
 

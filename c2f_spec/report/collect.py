@@ -77,8 +77,8 @@ def collect(plan: Plan, objects: ObjectStore) -> Report:
         pairs=pairs(experiments, cells),
         rewards=rewards(experiments, outputs),
         rises=rises(experiments, outputs),
-        errors=errors(experiments, cells),
-        shifts=shifts(experiments, cells),
+        errors=tuple(errors(experiments, cells)),
+        shifts=tuple(shifts(experiments, cells)),
         timeline=timeline(plan, outputs),
         costs=costs(plan, outputs),
     )

@@ -124,48 +124,43 @@ def _checkpoints(group: Group) -> list[Checkpoint]:
     return [c for c in CHECKPOINTS if evaluate and c in evaluate.checkpoints]
 
 
-def errors(groups: Sequence[Group], cells: ScoreCells) -> tuple[Errors, ...]:
-    """Return the errors of each experiment's last checkpoint on each of its test sets, all seeds together."""
-    return tuple(one for group in groups for one in _group_errors(group, cells))
+def errors(groups: Sequence[Group], cells: ScoreCells) -> Iterator[Errors]:
+    """Yield the errors of each experiment's last checkpoint on each of its test sets, all seeds together."""
+    for group in groups:
+        variant, last = group.variants[0], cells.last(group)
+        experiment = variant.experiment
+        for name in experiment.evaluate.datasets if experiment.evaluate and last else ():
+            cell, facts = cells.cell(group, last or "", name), experiment.data.known[name]
+            if cell.scores:
+                yield Errors(
+                    group=group.name,
+                    checkpoint=cell.checkpoint,
+                    dataset=name,
+                    domain=domain(variant, cells.outputs, name),
+                    low=facts.low,
+                    high=facts.high,
+                    confusions=confusions(cell.runs, facts),
+                    calibration=calibration(cell.runs, facts),
+                )
 
 
-def _group_errors(group: Group, cells: ScoreCells) -> Iterator[Errors]:
-    variant, last = group.variants[0], cells.last(group)
-    experiment = variant.experiment
-    for name in experiment.evaluate.datasets if experiment.evaluate and last else ():
-        cell, facts = cells.cell(group, last or "", name), experiment.data.known[name]
-        if cell.scores:
-            yield Errors(
-                group=group.name,
-                checkpoint=cell.checkpoint,
-                dataset=name,
-                domain=domain(variant, cells.outputs, name),
-                low=facts.low,
-                high=facts.high,
-                confusions=confusions(cell.runs, facts),
-                calibration=calibration(cell.runs, facts),
-            )
-
-
-def shifts(groups: Sequence[Group], cells: ScoreCells) -> tuple[Shift, ...]:
-    """Return the shift of each checkpoint with results both in-domain and out-of-domain; overlapping data is neither."""
-    return tuple(one for group in groups for one in _shifts(group, cells))
-
-
-def _shifts(group: Group, cells: ScoreCells) -> Iterator[Shift]:
-    variant = group.variants[0]
-    evaluate = variant.experiment.evaluate
-    for checkpoint in (c for c in CHECKPOINTS if evaluate and c in evaluate.checkpoints):
-        inside: list[ScoreCell] = []
-        outside: list[ScoreCell] = []
-        for name in evaluate.datasets if evaluate else ():
-            cell, where = cells.cell(group, checkpoint, name), domain(variant, cells.outputs, name)
-            if cell.scores and where in ("in-domain", "out-of-domain"):
-                (inside if where == "in-domain" else outside).append(cell)
-        acc = [_mean(side, "Acc2") for side in (inside, outside)]
-        if acc[0] is not None and acc[1] is not None:
-            corr = [_mean(side, "Corr") for side in (inside, outside)]
-            yield Shift(group.name, checkpoint, acc[0], acc[1], corr[0], corr[1], len(outside))
+def shifts(groups: Sequence[Group], cells: ScoreCells) -> Iterator[Shift]:
+    """Yield the shift of each checkpoint with results both in-domain and out-of-domain; overlapping data is neither."""
+    for group in groups:
+        for checkpoint in _checkpoints(group):
+            scored: dict[str, list[ScoreCell]] = {"in-domain": [], "out-of-domain": []}
+            for name in _datasets(group):
+                cell, where = (
+                    cells.cell(group, checkpoint, name),
+                    domain(group.variants[0], cells.outputs, name),
+                )
+                if cell.scores and where in scored:
+                    scored[where].append(cell)
+            acc = [_mean(side, "Acc2") for side in scored.values()]
+            if acc[0] is not None and acc[1] is not None:
+                corr = [_mean(side, "Corr") for side in scored.values()]
+                outside = len(scored["out-of-domain"])
+                yield Shift(group.name, checkpoint, acc[0], acc[1], corr[0], corr[1], outside)
 
 
 def _mean(side: Sequence[ScoreCell], metric: str) -> float | None:

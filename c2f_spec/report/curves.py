@@ -82,7 +82,7 @@ def sft_curves(outputs: Outputs, variant: Variant) -> Curves | None:
         return None
     rows = trained.rows("metrics.jsonl")
     charts = tuple(
-        Chart(title, unit, _series(rows, {name: name}), _note(rows).strip(), smooth=True)
+        _chart(rows, title, unit, _series(rows, {name: name}))
         for title, unit, name in (
             ("Loss", "nats per token", "loss"), ("Gradient norm", "before clipping", "grad_norm"),
         )
@@ -99,46 +99,46 @@ def grpo_curves(outputs: Outputs, variant: Variant) -> Curves | None:
     apart = _series(rows, {"reward/unhinted": "without hint", "reward/hinted": "with hint"})
     differs = any(row.get("hard/groups") != row.get("hint/groups") for row in rows)
     groups = {"hint/groups": "hinted", **({"hard/groups": "hard"} if differs else {})}
+    several = len(apart) > 1
     charts = (
-        Chart(
-            "Reward, with and without the hint" if len(apart) > 1 else "Reward",
+        _chart(
+            rows,
+            "Reward, with and without the hint" if several else "Reward",
             "mean total reward",
             apart or _series(rows, {"reward": "all"}),
-            ("A hint gives the polarity away: the two lines do not compare." if len(apart) > 1 else "")
-            + _note(rows),
-            smooth=True,
+            "A hint gives the polarity away: the two lines do not compare." if several else "",
         ),
-        Chart(
+        _chart(
+            rows,
             "Rewards by name",
             "mean reward",
             _series(rows, {f"reward/{n}": n for n in REWARD_NAMES}),
-            "Of the first answers, before any hint." + _note(rows),
-            smooth=True,
+            "Of the first answers, before any hint.",
         ),
-        Chart(
-            "Hinted groups" if not differs else "Hard and hinted groups",
+        _chart(
+            rows,
+            "Hard and hinted groups" if differs else "Hinted groups",
             "share of groups",
             _series(rows, groups),
-            "A group is hard if every answer's reward is below the threshold." + _note(rows),
-            smooth=True,
+            "A group is hard if every answer's reward is below the threshold.",
         ),
-        Chart(
-            "KL from the start model",
-            "nats per token",
-            _series(rows, {"kl": "KL"}),
-            _note(rows).strip(),
-            smooth=True,
-        ),
+        _chart(rows, "KL from the start model", "nats per token", _series(rows, {"kl": "KL"})),
         *(_more(rows, *one) for one in MORE),
     )
     return _curves("Reinforcement learning (GRPO)", trained, charts)
 
 
-def _more(rows: list[dict[str, Any]], title: str, unit: str, names: dict[str, str], note: str) -> Chart:
+def _more(rows: Rows, title: str, unit: str, names: dict[str, str], note: str) -> Chart:
     """Return a chart; a note about lines after the first appears only where there are several lines."""
     series = _series(rows, names)
-    remark = note if len(names) == 1 or len(series) > 1 else ""
-    return Chart(title, unit, series, (remark + _note(rows)).strip(), smooth=True)
+    return _chart(rows, title, unit, series, note if len(names) == 1 or len(series) > 1 else "")
+
+
+def _chart(rows: Rows, title: str, unit: str, series: tuple[Series, ...], note: str = "") -> Chart:
+    """Return a chart whose note also says how many steps each point is the mean of."""
+    size = -(-len(rows) // MOST)
+    mean = f" Each point is the mean of {size} steps." if size > 1 else ""
+    return Chart(title, unit, series, (note + mean).strip(), smooth=True)
 
 
 def _curves(title: str, trained: Output, charts: tuple[Chart, ...]) -> Curves:
@@ -146,7 +146,7 @@ def _curves(title: str, trained: Output, charts: tuple[Chart, ...]) -> Curves:
     return Curves(title, trained.state or ("" if drawn else "no metrics"), drawn)
 
 
-def _series(rows: list[dict[str, Any]], names: dict[str, str]) -> tuple[Series, ...]:
+def _series(rows: Rows, names: dict[str, str]) -> tuple[Series, ...]:
     """Return a line for each metric that occurs. A step without the metric is a gap."""
     lines = []
     for key, name in names.items():
@@ -169,11 +169,6 @@ def thin(points: list[tuple[float, float | None]]) -> list[tuple[float, float | 
         values = [v for _, v in part if v is not None]
         thin.append((sum(s for s, _ in part) / len(part), sum(values) / len(values) if values else None))
     return thin
-
-
-def _note(rows: list[dict[str, Any]]) -> str:
-    size = -(-len(rows) // MOST)
-    return f" Each point is the mean of {size} steps." if size > 1 else ""
 
 
 def rewards(groups: Sequence[Group], outputs: Outputs) -> Curves | None:

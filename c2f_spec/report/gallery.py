@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.metrics.answers import finite
 from c2f_spec.report.thumbnails import Thumbnail, thumbnail
 from c2f_spec.spec.filters import NAMES
 from c2f_spec.store import records
@@ -174,7 +173,3 @@ def filter_outcomes(chain: ChainOutcome, filters: Sequence[str]) -> list[tuple[s
         else:
             outcomes.append((name, "not run" if over else "passed", ""))
     return outcomes
-
-
-def label_of(clip: Mapping[str, Any]) -> float | None:
-    return finite(clip.get("label"))

@@ -7,29 +7,12 @@ import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from c2f_spec.report import charts
-from c2f_spec.report.blocks import (
-    Bullets,
-    Cell,
-    Charts,
-    Code,
-    Details,
-    Document,
-    Excerpt,
-    Heading,
-    Interactive,
-    Missing,
-    Note,
-    PageOnly,
-    Paragraph,
-    Table,
-)  # fmt: skip
+from c2f_spec.report import blocks, charts
 from c2f_spec.report.markup import Html, data_block, el, page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from c2f_spec.report.blocks import Block, Column, Figure, Row
 
 SCRIPTS = ("rows.js", "clip.js", "figures.js", "cases.js", "gallery.js")
 """Scripts in the order in which they depend on each other."""
@@ -42,16 +25,18 @@ WRAPS = {"": "", "wide": "words", "narrow": "test"}
 NO_SCRIPT = "This part needs scripts; the page's own is the only one that may run."
 
 
-def render(document: Document) -> str:
+def render(document: blocks.Document) -> str:
     """Render a page: its title, links to its headings, its blocks, and the data that its scripts read.
 
     Equal documents give equal bytes.
     """
     everything = list(_walk(document.blocks))
-    links = [el("a", b.link, href=f"#{b.anchor}") for b in everything if isinstance(b, Heading) and b.link]
-    interactive = [b for b in everything if isinstance(b, Interactive)]
+    links = [
+        el("a", b.link, href=f"#{b.anchor}") for b in everything if isinstance(b, blocks.Heading) and b.link
+    ]
+    interactive = [b for b in everything if isinstance(b, blocks.Interactive)]
     wanted = {script for b in interactive for script in b.scripts}
-    if any(isinstance(b, Charts) and b.layout == "smoothed" and b.figures for b in everything):
+    if any(isinstance(b, blocks.Charts) and b.layout == "smoothed" and b.figures for b in everything):
         wanted |= set(SMOOTHING)
     body: list[Html | None] = [
         el("h1", document.title),
@@ -64,49 +49,49 @@ def render(document: Document) -> str:
     return page(f"{document.title} · c2f-spec", body, scripts=scripts, styles=STYLES)
 
 
-def _walk(blocks: Iterable[Block]) -> Iterator[Block]:
-    for block in blocks:
+def _walk(content: Iterable[blocks.Block]) -> Iterator[blocks.Block]:
+    for block in content:
         yield block
-        if isinstance(block, Details | PageOnly):
+        if isinstance(block, blocks.Details | blocks.PageOnly):
             yield from _walk(block.blocks)
 
 
-def _block(block: Block) -> list[Html]:
+def _block(block: blocks.Block) -> list[Html]:
     match block:
-        case Heading():
+        case blocks.Heading():
             return [el(f"h{block.level}", block.text, id=block.anchor or None)]
-        case Paragraph():
+        case blocks.Paragraph():
             return [el("p", block.text, class_=block.style or None)]
-        case Note():
+        case blocks.Note():
             return [el("div", *(el("p", line) for line in block.lines), class_="note")]
-        case Bullets():
+        case blocks.Bullets():
             return [el("p", line, class_="about") for line in block.lines]
-        case Missing():
+        case blocks.Missing():
             return [el("p", el("span", block.state, class_="state"))]
-        case Code():
+        case blocks.Code():
             return [el("pre", el("code", block.text.rstrip("\n")))]
-        case Table():
+        case blocks.Table():
             return [_table(block)]
-        case Charts():
+        case blocks.Charts():
             return _charts(block)
-        case Excerpt():
+        case blocks.Excerpt():
             return [_excerpt(block)]
-        case Details():
+        case blocks.Details():
             return [el("details", el("summary", block.summary), *_blocks(block.blocks))]
-        case PageOnly():
+        case blocks.PageOnly():
             return _blocks(block.blocks)
-        case Interactive():
+        case blocks.Interactive():
             return [el("noscript", el("p", NO_SCRIPT, class_="about")), el("div", id=block.place)]
 
 
-def _blocks(blocks: Iterable[Block]) -> list[Html]:
-    return [part for block in blocks for part in _block(block)]
+def _blocks(content: Iterable[blocks.Block]) -> list[Html]:
+    return [part for block in content for part in _block(block)]
 
 
 # Tables.
 
 
-def _table(table: Table) -> Html:
+def _table(table: blocks.Table) -> Html:
     """Render a table that scrolls sideways where it is wider than the screen."""
     heads = el(
         "tr",
@@ -121,7 +106,7 @@ def _table(table: Table) -> Html:
     )
 
 
-def _groups(columns: Sequence[Column]) -> Html | None:
+def _groups(columns: Sequence[blocks.Column]) -> Html | None:
     """Return the row of titles over groups of columns, if any column is in one."""
     if not any(c.group for c in columns):
         return None
@@ -132,12 +117,12 @@ def _groups(columns: Sequence[Column]) -> Html | None:
     )
 
 
-def _row(row: Row, above: Row | None, columns: Sequence[Column]) -> Html:
+def _row(row: blocks.Row, above: blocks.Row | None, columns: Sequence[blocks.Column]) -> Html:
     collapsed = _collapsed(row, above, columns)
     cells: list[Html] = []
     for i, (cell, column) in enumerate(zip(row.cells, columns, strict=False)):
         rest = columns[i:] if i == len(row.cells) - 1 else columns[i : i + 1]
-        visible = Cell("") if i < collapsed else cell
+        visible = blocks.Cell("") if i < collapsed else cell
         cells += _cell(
             visible, column, first=i == 0, span=sum(1 + c.interval for c in rest), ends=len(rest) > 1
         )
@@ -145,13 +130,13 @@ def _row(row: Row, above: Row | None, columns: Sequence[Column]) -> Html:
     return el("tr", *cells, class_=style or None)
 
 
-def _collapsed(row: Row, above: Row | None, columns: Sequence[Column]) -> int:
+def _collapsed(row: blocks.Row, above: blocks.Row | None, columns: Sequence[blocks.Column]) -> int:
     """Return how many leading cells repeat the row above and are left empty."""
     count = sum(1 for c in columns if c.collapse)
     return count if above and count and row.cells[:count] == above.cells[:count] else 0
 
 
-def _cell(cell: Cell, column: Column, *, first: bool, span: int, ends: bool) -> list[Html]:
+def _cell(cell: blocks.Cell, column: blocks.Column, *, first: bool, span: int, ends: bool) -> list[Html]:
     """Render a cell; a value and its interval are two, so that the digits of both stand below each other.
 
     `span` counts columns of the page. `ends`: the cell fills what is left of its row, and has room for words.
@@ -182,7 +167,7 @@ def _cell(cell: Cell, column: Column, *, first: bool, span: int, ends: bool) -> 
     return [value, el("td", interval, class_="n ci")] if two else [value]
 
 
-def _classes(column: Column) -> str | None:
+def _classes(column: blocks.Column) -> str | None:
     marks = (("first", column.apart), ("n", column.kind == "number"))
     return " ".join(name for name, on in marks if on) or None
 
@@ -190,7 +175,7 @@ def _classes(column: Column) -> str | None:
 # Pictures.
 
 
-def _charts(block: Charts) -> list[Html]:
+def _charts(block: blocks.Charts) -> list[Html]:
     drawn = [_figure(figure) for figure in block.figures]
     if not drawn:
         return []
@@ -201,7 +186,7 @@ def _charts(block: Charts) -> list[Html]:
     return [el("div", *drawn, class_="charts smoothed" if block.layout == "smoothed" else "charts")]
 
 
-def _figure(figure: Figure) -> Html:
+def _figure(figure: blocks.Figure) -> Html:
     return el(
         "figure",
         el("h4", figure.title) if figure.title else None,
@@ -224,7 +209,7 @@ def _legend(names: Sequence[str], *, lines: bool) -> Html:
     return el("ul", *items, class_="legend")
 
 
-def _excerpt(excerpt: Excerpt) -> Html:
+def _excerpt(excerpt: blocks.Excerpt) -> Html:
     if excerpt.picture is None:
         picture = el("div", excerpt.no_picture, class_="blank")
     else:

@@ -8,71 +8,54 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.report.blocks import (
-    Bullets,
-    Cell,
-    Charts,
-    Code,
-    Details,
-    Document,
-    Excerpt,
-    Heading,
-    Interactive,
-    Missing,
-    Note,
-    PageOnly,
-    Paragraph,
-    Table,
-)  # fmt: skip
+from c2f_spec.report import blocks
 from c2f_spec.report.markup import fence, inline, line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from c2f_spec.report.blocks import Block
 
-
-def render(document: Document) -> str:
+def render(document: blocks.Document) -> str:
     """Render a document. Equal documents give equal bytes."""
-    footer = [Paragraph(document.footer)] if document.footer else []
-    return render_blocks([Heading(document.title, 1), *document.blocks, *footer])
+    footer = [blocks.Paragraph(document.footer)] if document.footer else []
+    return render_blocks([blocks.Heading(document.title, 1), *document.blocks, *footer])
 
 
-def render_blocks(blocks: Iterable[Block]) -> str:
-    return "\n\n".join(_blocks(blocks)) + "\n"
+def render_blocks(content: Iterable[blocks.Block]) -> str:
+    return "\n\n".join(_blocks(content)) + "\n"
 
 
-def _blocks(blocks: Iterable[Block]) -> list[str]:
-    return [part for block in blocks for part in _block(block)]
+def _blocks(content: Iterable[blocks.Block]) -> list[str]:
+    return [part for block in content for part in _block(block)]
 
 
-def _block(block: Block) -> list[str]:
+def _block(block: blocks.Block) -> list[str]:
     match block:
-        case Heading():
+        case blocks.Heading():
             return [f"{'#' * block.level} {inline(block.text)}"]
-        case Paragraph():
+        case blocks.Paragraph():
             return [line(block.text)]
-        case Note():
+        case blocks.Note():
             return [f"> {line(text)}" for text in block.lines]
-        case Bullets():
+        case blocks.Bullets():
             return ["\n".join(f"- {inline(text)}" for text in block.lines)]
-        case Missing():
+        case blocks.Missing():
             return [line(block.state)]
-        case Code():
+        case blocks.Code():
             return [fence(block.text, block.language)]
-        case Table():
+        case blocks.Table():
             return [_table(block)]
-        case Charts():
+        case blocks.Charts():
             return [_table(block.table)] if block.table and block.table.rows else []
-        case Excerpt():
+        case blocks.Excerpt():
             return [f"**{inline(block.title)}**", f"> {line(block.quote)}", fence(block.body)]
-        case Details():
+        case blocks.Details():
             return [f"{'#' * block.level} {inline(block.summary)}", *_blocks(block.blocks)]
-        case PageOnly() | Interactive():
+        case blocks.PageOnly() | blocks.Interactive():
             return []
 
 
-def _table(table: Table) -> str:
+def _table(table: blocks.Table) -> str:
     heads = [inline(f"{c.title} ({c.group})" if c.group else c.title) for c in table.columns]
     marks = ["---:" if c.kind == "number" else ":---" for c in table.columns]
     lines = [heads, marks]
@@ -82,7 +65,7 @@ def _table(table: Table) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _text(cell: Cell) -> str:
+def _text(cell: blocks.Cell) -> str:
     """Return all of a cell in one line; a second line in brackets goes on with the first."""
     upper = " ".join(filter(None, (cell.full or cell.text, cell.interval)))
     between = " " if cell.under.startswith("(") else ", "

@@ -10,8 +10,9 @@ import base64
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from c2f_spec.metrics.answers import finite
 from c2f_spec.report.blocks import Block, Document, Interactive, Note, Paragraph
-from c2f_spec.report.gallery import filter_outcomes, label_of
+from c2f_spec.report.gallery import filter_outcomes
 from c2f_spec.report.markup import clean
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _gallery_index(one: GallerySet, gallery: Gallery) -> dict[str, Any]:
         "text": _cleaned(str(c.get("text", "")) for c in one.clips),
         "split": _cleaned(str(c.get("split", "")) for c in one.clips),
         "polarity": _cleaned(str(c.get("polarity", "")) for c in one.clips),
-        "label": [label_of(c) for c in one.clips],
+        "label": [finite(c.get("label")) for c in one.clips],
         "seconds": [c.get("duration_s") for c in one.clips],
         "lacks": [" ".join(map(str, c.get("lacks", ()))) for c in one.clips],
         "state": [c.state for c in one.outcomes],

@@ -152,11 +152,7 @@ def scored_facts(cell: ScoreCell | None) -> tuple[str, ...]:
     """Return the values of `FACTS` for a row of numbers."""
     if cell is None or not cell.sources:
         return ("",) * len(FACTS)
-    lost = (
-        " ".join(map(str, dict.fromkeys(cell.unparsable)))
-        if len(set(cell.unparsable)) == 1
-        else " ".join(map(str, cell.unparsable))
-    )
+    lost = " ".join(map(str, cell.unparsable[:1] if len(set(cell.unparsable)) == 1 else cell.unparsable))
     n = numbers.count(cell.n) if cell.n == cell.expected else f"{cell.n:,} of {cell.expected:,}"
     return (
         n,

@@ -90,21 +90,16 @@ class Results:
 
     def _table(self, data: Data) -> DatasetScores:
         assert self.evaluate is not None
-        rows = [self._checkpoint(c, data) for c in self.evaluate.checkpoints]
         others = dict.fromkeys(each.name for each in self.evaluate.imported if each.dataset == data.name)
-        rows += [self._imported(name, data) for name in others]
+        rows = [self._model(name, "checkpoint", data) for name in self.evaluate.checkpoints]
+        rows += [self._model(name, "baseline", data) for name in others]
         if self.evaluate.baseline != "none":
             rows += self._baselines(data)
         scored = next((r.scores for r in rows if r.scores), {})
         return DatasetScores(data, tuple(rows), scored.get("n"), scored.get("majority_Acc2"))
 
-    def _checkpoint(self, checkpoint: str, data: Data) -> ModelScores:
-        rows, state = self.predictions(checkpoint, data.name)
-        return self._row(checkpoint, "checkpoint", rows, state, data)
-
-    def _imported(self, name: str, data: Data) -> ModelScores:
-        rows, state = self.predictions(name, data.name)
-        return self._row(name, "baseline", rows, state, data)
+    def _model(self, name: str, group: Any, data: Data) -> ModelScores:
+        return self._row(name, group, *self.predictions(name, data.name), data)
 
     def _baselines(self, data: Data) -> list[ModelScores]:
         baseline = self.outputs.find(self.variant, "baseline")

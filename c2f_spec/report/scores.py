@@ -157,10 +157,13 @@ class ScoreCells:
         clean: Mapping[Metric, OverSeeds] = {}
         try:
             scores = self._scores(group, runs, dataset)
-            clean = self._scores(group, [_without(r, shared) for r in runs], dataset) if own else {}
+            if own:
+                others = [[row for row in rows if str(row.get("id")) not in shared] for rows in runs]
+                clean = self._scores(group, others, dataset)
         except InvalidData as error:
             missing.append(error.message)
-        expected = max((_split(self.outputs.clips(v, dataset)) for v in group.variants), default=0)
+        clips = (self.outputs.clips(v, dataset) for v in group.variants)
+        expected = max((sum(row.get("split") == "test" for row in rows) for rows in clips), default=0)
         return ScoreCell(
             group=group.name,
             checkpoint=checkpoint,
@@ -208,14 +211,6 @@ def _marks(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("blake3", row.get("blake3")),
     )
     return [(name, str(value)) for name, value in marks if value]
-
-
-def _without(rows: Rows, ids: frozenset[str]) -> Rows:
-    return [row for row in rows if str(row.get("id")) not in ids]
-
-
-def _split(clips: Sequence[Mapping[str, Any]]) -> int:
-    return sum(row.get("split") == "test" for row in clips)
 
 
 def compare(cell: ScoreCell, other: ScoreCell, base: Group) -> tuple[tuple[Effect, ...], str]:

@@ -51,20 +51,20 @@ def caveats(e: Experiment, data: Sequence[Data], outputs: Outputs, variant: Vari
         sentences.append(
             "The teacher is a word list with measurements of voice and face, not a language model."
         )
-    for output in map(outputs.output, variant.stages):
-        adopted = (output.record.provenance if output.record else {}).get("adopted")
-        if adopted:
-            sentences.append(
-                f"Adopted: {output.stage.label} was made elsewhere; {adopted['by']} adopted it for this stage: {adopted['why']}."
-            )
-    dirty = [s.stage.label for s in (outputs.output(k) for k in variant.stages) if s.dirty]
+    stages = [outputs.output(key) for key in variant.stages]
+    sentences += [
+        f"Adopted: {output.stage.label} was made elsewhere; {a['by']} adopted it for this stage: {a['why']}."
+        for output in stages
+        if (a := output.provenance.get("adopted"))
+    ]
+    dirty = [output.stage.label for output in stages if output.dirty]
     if dirty:
         sentences.append(
             f"Dirty: {len(dirty)} of {len(variant.stages)} stages {'was' if len(dirty) == 1 else 'were'} launched from a tree "
             f"that was not as committed and pushed: {_and(dirty[:5])}{', and others' if len(dirty) > 5 else ''}. "
             "Their records name the commit and what differed."
         )
-    missing = [s for s in (outputs.output(k) for k in variant.stages) if s.state]
+    missing = [output for output in stages if output.state]
     if missing:
         names = _and([f"{o.stage.label} ({o.state})" for o in missing[:5]])
         more = f", and {len(missing) - 5} more" if len(missing) > 5 else ""
