@@ -118,11 +118,11 @@ def restore_weights(trainer: Any, folder: Path) -> int:
     left = set(wanted)
     for part in read_tensors(folder, "weights"):
         for name, saved in part.items():
-            here = wanted.get(name)
-            if here is None or (here.shape, here.dtype) != (saved.shape, saved.dtype):
+            current = wanted.get(name)
+            if current is None or (current.shape, current.dtype) != (saved.shape, saved.dtype):
                 raise LookupError(f"the checkpoint's `{name}` is not a tensor that this stage trains")
             with torch.no_grad():
-                here.copy_(saved)
+                current.copy_(saved)
             left.discard(name)
     if left:
         raise LookupError(

@@ -80,12 +80,12 @@ def restore_partition(
     `files` are the tensors of the rank's files, `saved` is what `partition_facts` returned when they were written. Return
     the number of trained tensors. Raises `LookupError` if a tensor is missing or has another shape.
     """
-    here = partition_facts(trainer)
-    if here["shapes"] != saved["shapes"]:
+    current = partition_facts(trainer)
+    if current["shapes"] != saved["shapes"]:
         different = sorted(
             name
-            for name in here["shapes"] | saved["shapes"]
-            if here["shapes"].get(name) != saved["shapes"].get(name)
+            for name in current["shapes"] | saved["shapes"]
+            if current["shapes"].get(name) != saved["shapes"].get(name)
         )
         raise LookupError(f"the checkpoint has other parameters, among them `{different[0]}`")
     groups: dict[int, dict[str, torch.Tensor]] = {}
@@ -104,7 +104,7 @@ def restore_partition(
     for group, was in zip(trainer.optimizer.param_groups, saved["groups"], strict=True):
         group.update({k: tuple(v) if k == "betas" else v for k, v in was.items()})
     _update_model_weights(optimizer)
-    return len(here["shapes"])
+    return len(current["shapes"])
 
 
 def _restore_group(optimizer: Any, master: torch.Tensor, saved: dict[str, torch.Tensor], what: str) -> None:

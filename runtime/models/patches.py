@@ -83,7 +83,7 @@ def get_rope_index(
         )
     assert image_grid_thw is None, "a clip has no pictures beside its video"
     mask_BT = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-    seen, heard = 0, 0
+    video, sound = 0, 0
     positions, offsets = [], []
     for ids_T, mask_T, rule in zip(input_ids, mask_BT, inside.tolist(), strict=True):
         videos = int((ids_T == self.config.vision_start_token_id).sum())
@@ -92,13 +92,13 @@ def get_rope_index(
             self,
             ids_T[None],
             None,
-            video_grid_thw[seen : seen + videos] if videos else None,
+            video_grid_thw[video : video + videos] if videos else None,
             mask_T[None],
             rule,
-            audio_seqlens[heard : heard + sounds] if audio_seqlens is not None else None,
-            second_per_grids[seen : seen + videos] if second_per_grids is not None else None,
+            audio_seqlens[sound : sound + sounds] if audio_seqlens is not None else None,
+            second_per_grids[video : video + videos] if second_per_grids is not None else None,
         )
-        seen, heard = seen + videos, heard + sounds
+        video, sound = video + videos, sound + sounds
         positions.append(position)
         offsets.append(offset)
     return torch.cat(positions, dim=1), torch.cat(offsets, dim=0)

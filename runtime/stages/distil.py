@@ -4,7 +4,7 @@ Reads   prepare/    the prepared training set
 Writes  chains.jsonl   {"id", "text"}, in manifest order; with "sample" from 0 where `teacher.samples` are several
         failed.jsonl   {"id", "reason", "message"}: clips without an answer of the teacher
         replies.jsonl  {"id", "sample", "try", "text", "reasoning", "finish", "tokens_in", "tokens_out"}: every raw reply
-        asked.jsonl    {"id", "sample", "try", "seconds", "cost"}: seconds and cost of each reply
+        times.jsonl    {"id", "sample", "try", "seconds", "cost"}: seconds and cost of each reply
 
 The last two only for teachers behind an endpoint. A clip has chains or is in failed.jsonl, never both. Pods may share the
 clips; each makes units of them, and the last commits the whole. Answers are in the journal at once, so that a restart
@@ -132,7 +132,7 @@ def _write_replies(ctx: Context, rows: Sequence[JsonRow]) -> dict[str, Any]:
             replies.append({**which, **without_seconds})
             times.append({**which, "seconds": round(reply["seconds"], 3), "cost": reply_cost(client, reply)})
     write_jsonl(ctx.out / "replies.jsonl", replies)
-    write_jsonl(ctx.out / "asked.jsonl", times)
+    write_jsonl(ctx.out / "times.jsonl", times)
     return {
         "replies": len(replies),
         "tokens_in": sum(reply["tokens_in"] or 0 for reply in replies),

@@ -216,15 +216,15 @@ class _WithMedia:
     def __init__(
         self,
         model: Any,
-        seeing: Callable[[Any, Sequence[Row]], AbstractContextManager[None]],
+        with_media: Callable[[Any, Sequence[Row]], AbstractContextManager[None]],
         rows: Sequence[Row],
     ) -> None:
-        self._model, self._seeing, self._rows, self.passed = model, seeing, rows, 0
+        self._model, self._with_media, self._rows, self.passed = model, with_media, rows, 0
 
     def __call__(self, **inputs: Any) -> Any:
         ids_BT = inputs["input_ids"]
         rows = self._rows[self.passed : self.passed + ids_BT.shape[0]]
         self.passed += len(rows)
         places = {name: t.to(ids_BT.device) for name, t in positions_batch(rows).items()}
-        with self._seeing(self._model, rows):
+        with self._with_media(self._model, rows):
             return self._model(**inputs, **places)

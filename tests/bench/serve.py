@@ -67,7 +67,7 @@ def ask(root: Path, folder: Path, url: str, model: str, what: str) -> list[str]:
         except Exception as error:  # noqa: BLE001  a finding, whatever it is
             return [f"{what}: {type(error).__name__}: {error}"]
         found.append([reply["text"] for reply in made["replies"]])
-        seconds = [each["seconds"] for each in made["asked"]]
+        seconds = [each["seconds"] for each in made["times"]]
     tokens = {reply["tokens_in"] for reply in made["replies"]}
     print(
         f"{what}: {summary['kept']} of {CLIPS} clips answered, {min(tokens)} to {max(tokens)} tokens in, "

@@ -119,15 +119,15 @@ def test_every_reply_is_kept_with_its_counts_and_its_cost(folder, tmp_path):
     prices = {"price_in": 2.0, "price_out": 10.0, "max_cost": 1.0}
     with serving(Fake(canonical)) as url:
         summary, made = run(context(tmp_path, folder, url, client=prices))
-    assert len(made["replies"]) == len(made["asked"]) == 10
-    reply, times = made["replies"][4], made["asked"][4]
+    assert len(made["replies"]) == len(made["times"]) == 10
+    reply, times = made["replies"][4], made["times"][4]
     assert reply == {
         "id": "clip-0004", "sample": 0, "try": 0, "text": made["chains"][4]["text"], "reasoning": "", "finish": "stop",
         "tokens_in": 100, "tokens_out": len(reply["text"]) // 4,
     }  # fmt: skip
     assert times["cost"] == pytest.approx((100 * 2 + reply["tokens_out"] * 10) / 1e6)
     assert 0 <= times["seconds"] < 5
-    assert summary["cost"] == pytest.approx(sum(each["cost"] for each in made["asked"]), abs=1e-4)
+    assert summary["cost"] == pytest.approx(sum(each["cost"] for each in made["times"]), abs=1e-4)
     assert summary["tokens_in"] == 1000
 
 

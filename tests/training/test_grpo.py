@@ -162,7 +162,7 @@ def test_stage_hints_a_model_that_can_do_nothing_yet(tmp_path):
     assert rollouts[0].keys() == {"step", "clip", "completion", "rewards", "hinted"}
     assert rollouts[0]["rewards"] == {"format": 0.0, "polarity": 1.0, "score": 0.0}
     history = omni.lines(ctx.out / "hints.jsonl")
-    assert sum(row["hinted"] for row in history) == sum(row["seen"] for row in history) == 4
+    assert sum(row["hinted"] for row in history) == sum(row["visits"] for row in history) == 4
     again = run(tmp_path / "again")[1]
     for name in ("metrics.jsonl", "rollouts.jsonl", "hints.jsonl", "model/model.safetensors"):
         assert (ctx.out / name).read_bytes() == (again.out / name).read_bytes(), name

@@ -100,8 +100,8 @@ def test_pitfall_a_clip_that_every_visit_finds_hard_is_listed():
     assert history.hinted_every_visit() == ["a"]
     first, second = history.rows(lambda clip: {"a": "neutral", "b": "positive"}[clip])
     assert first == {
-        "clip": "a", "polarity": "neutral", "seen": 3, "hard": 3, "hinted": 3, "right": 0, "answers": 6,
-        "last_seen": 3, "last_hard": 3, "last_hinted": 3, "every_visit": True,
+        "clip": "a", "polarity": "neutral", "visits": 3, "hard": 3, "hinted": 3, "right": 0, "answers": 6,
+        "last_visit": 3, "last_hard": 3, "last_hinted": 3, "every_visit": True,
     }  # fmt: skip
     assert (second["hard"], second["right"], second["last_hinted"], second["every_visit"]) == (1, 3, 1, False)
 

@@ -1,9 +1,9 @@
 """Count what happened to each sample so far: saved in checkpoints, and written beside the model at the end.
 
-hints.jsonl   {"clip": "…", "polarity": "neutral", "seen": 3, "hard": 3, "hinted": 2, "right": 1, "answers": 12,
-               "last_seen": 90, "last_hard": 90, "last_hinted": 57, "every_visit": false}
+hints.jsonl   {"clip": "…", "polarity": "neutral", "visits": 3, "hard": 3, "hinted": 2, "right": 1, "answers": 12,
+               "last_visit": 90, "last_hard": 90, "last_hinted": 57, "every_visit": false}
 
-`seen` counts visits, one an epoch; `right` those of its first, unhinted answers that had the right polarity. Steps are
+`visits` counts one an epoch; `right` those of its first, unhinted answers that had the right polarity. Steps are
 those of metrics.jsonl, counted from 1. A sample that was hinted at every visit has `every_visit: true`: hard for ever, and
 perhaps wrongly labelled (METHOD 6.3).
 """
@@ -25,12 +25,12 @@ TRAILING = 20
 class Sample:
     """The visits of one clip."""
 
-    seen: int = 0
+    visits: int = 0
     hard: int = 0
     hinted: int = 0
     right: int = 0
     answers: int = 0
-    last_seen: int | None = None
+    last_visit: int | None = None
     last_hard: int | None = None
     last_hinted: int | None = None
     rate: float | None = None
@@ -38,7 +38,7 @@ class Sample:
 
     @property
     def every_visit(self) -> bool:
-        return 0 < self.seen == self.hinted
+        return 0 < self.visits == self.hinted
 
 
 NEVER = Sample()
@@ -72,12 +72,12 @@ class History:
         for i, (clip, sample) in enumerate(zip(clips, before, strict=True)):
             self.samples[clip] = replace(
                 sample,
-                seen=sample.seen + 1,
+                visits=sample.visits + 1,
                 hard=sample.hard + hard[i],
                 hinted=sample.hinted + hinted[i],
                 right=sample.right + right[i],
                 answers=sample.answers + answers,
-                last_seen=step,
+                last_visit=step,
                 last_hard=step if hard[i] else sample.last_hard,
                 last_hinted=step if hinted[i] else sample.last_hinted,
                 rate=rates[i],
@@ -88,8 +88,8 @@ class History:
 
     def recent_hint_share(self) -> float:
         """Return the share of hinted samples in the last step with answers."""
-        last = max((s.last_seen for s in self.samples.values() if s.last_seen is not None), default=None)
-        hinted = [s.last_hinted == last for s in self.samples.values() if s.last_seen == last]
+        last = max((s.last_visit for s in self.samples.values() if s.last_visit is not None), default=None)
+        hinted = [s.last_hinted == last for s in self.samples.values() if s.last_visit == last]
         return sum(hinted) / len(hinted) if hinted else 0.0
 
     def trailing_polarity_rate(self) -> float | None:
@@ -99,7 +99,7 @@ class History:
 
     def hinted_every_visit(self) -> list[str]:
         """Return the clips that were hinted at each of their visits, which are at least two."""
-        return sorted(clip for clip, s in self.samples.items() if s.every_visit and s.seen > 1)
+        return sorted(clip for clip, s in self.samples.items() if s.every_visit and s.visits > 1)
 
     def rows(self, polarity: Callable[[str], str]) -> list[dict[str, Any]]:
         """Return the rows of `FILE`, sorted by id."""
