@@ -27,25 +27,16 @@ SAMPLING = Sampling(max_tokens=6, temperature=1.0, top_p=1.0, top_k=0)
 
 def by_definition(trainer, output, most):
     """Weights and loss of a batch of which every token but those of a hint was drawn."""
-    trainer.rows = [trainer.reader.row(clip) for clip in output["clips"]]
-    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
-    mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
-    with torch.no_grad():
-        own, reference = (
-            trainer._get_per_token_logps_and_entropies(model, ids, mask, output["completion_ids"].shape[1])[0]
-            .double()
-            .tolist()
-            for model in (trainer.model, trainer.ref_model)
-        )
-    told, lengths = (
-        output["sampling_per_token_logps"].double().tolist(),
-        output["completion_mask"].sum(dim=1).tolist(),
+    both = omni_grpo.log_probabilities(trainer, output, trainer.model, trainer.ref_model)
+    own, reference, sampled = (
+        table.double().tolist() for table in (*both, output["sampling_per_token_logps"])
     )
+    lengths = output["completion_mask"].sum(dim=1).tolist()
     forced = output["forced"].tolist() if "forced" in output else [0] * len(lengths)
     weights, losses = [], []
     for i, length in enumerate(lengths):
         drawn = range(forced[i], length)
-        weight = math.exp(sum(own[i][t] - told[i][t] for t in drawn))
+        weight = math.exp(sum(own[i][t] - sampled[i][t] for t in drawn))
         weights.append(weight if weight <= most else 0.0)
         gaps = [reference[i][t] - own[i][t] for t in drawn]
         kl = [math.exp(gap) - gap - 1 for gap in gaps]

@@ -8,11 +8,13 @@ import torch
 from datasets import Dataset
 
 from c2f_spec.spec.grpo import Grpo
+from c2f_spec.spec.sections import Full
 from runtime.models.rows import Reader
 from runtime.models.thinker import load
 from runtime.training.hints.answer_metrics import GroupResults
 from runtime.training.hints.build_policy import build_policy
 from runtime.training.hints.trainer import HintGRPOTrainer
+from runtime.training.tuner import adapters
 from tests.support import omni
 from tests.support.omni_grpo import config
 
@@ -20,7 +22,7 @@ CLIPS = ["toy-00"] * 4 + ["toy-01"] * 4
 TWO = {"kind": "all_below", "threshold": 2.0}
 
 
-def make(folder, *, rewards, hint, student=None, engine=None, **arguments):
+def make(folder, *, rewards, hint, student=None, engine=None, tuner=None, **arguments):
     student = load((student or omni.tuned()) / "model")
     reader = Reader(omni.prepared(), student.processor, omni.FMT, omni.MEDIA)
     trainer = HintGRPOTrainer(
@@ -32,6 +34,7 @@ def make(folder, *, rewards, hint, student=None, engine=None, **arguments):
         processing_class=student.processor,
         reward_funcs=rewards,
         train_dataset=Dataset.from_dict({"prompt": ["toy-00", "toy-01"]}),
+        peft_config=adapters(tuner or Full(), student.model),
         args=config(folder, **{"per_device_train_batch_size": 8, "num_generations": 4, **arguments}),
     )
     trainer.sampled = []

@@ -110,12 +110,22 @@ def context(
     return Context(stage, inputs, folder / "out", open_store(str(store or folder / "store")))
 
 
+def sft_context(folder: Path, **spec) -> Context:
+    """Return an attempt at `sft` on the kept chains."""
+    return context(folder, "sft", {"prepare": prepared(), "filter": chains()}, **spec)
+
+
+def grpo_context(folder: Path, **spec) -> Context:
+    """Return an attempt at `grpo` that starts from `tuned`."""
+    return context(folder, "grpo", {"prepare": prepared(), "start": tuned()}, **spec)
+
+
 @functools.cache
 def tuned() -> Path:
     """The output folder of the stage `sft`."""
     from runtime.stages import sft
 
-    ctx = context(Path(ROOT.name) / "tuned", "sft", {"prepare": prepared(), "filter": chains()})
+    ctx = sft_context(Path(ROOT.name) / "tuned")
     sft.run(ctx)
     return ctx.out
 

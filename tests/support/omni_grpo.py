@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from datasets import Dataset
 
@@ -85,11 +87,39 @@ def generated(trainer):
     return trainer._generate_and_score_completions([{"prompt": clip} for clip in CLIPS])
 
 
+def sequences(output):
+    """Return the tokens of prompts with their answers, and their mask: (B, prompt + answer) each."""
+    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
+    mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
+    return ids, mask
+
+
+def log_probabilities(trainer, output, *models):
+    """Return for each model the log-probabilities of the answers' tokens: (B, answer)."""
+    trainer.rows = [trainer.reader.row(clip) for clip in output["clips"]]
+    width = output["completion_ids"].shape[1]
+    with torch.no_grad():
+        return [
+            trainer._get_per_token_logps_and_entropies(model, *sequences(output), width)[0]
+            for model in models
+        ]
+
+
+class OtherMedia(Reader):
+    """Reads the clips of another reader, with one kind of their media negated."""
+
+    def __init__(self, reader, name):
+        self.__dict__.update(reader.__dict__)
+        self._rows, self.name = reader._rows.copy(), name
+
+    def row(self, clip_id):
+        row = super().row(clip_id)
+        return dataclasses.replace(row, media={**row.media, self.name: -row.media[self.name]})
+
+
 def run(folder, **section):
     """The stage with `section` for `grpo`, and its context."""
     usual = {"steps": 1, "batch": 2, "generations": 2, "learning_rate": 1e-3, "max_new_tokens": 6,
              "hint": {"hard_policy": "keep"}}  # fmt: skip
-    ctx = omni.context(
-        folder, "grpo", {"prepare": omni.prepared(), "start": omni.tuned()}, grpo={**usual, **section}
-    )
+    ctx = omni.grpo_context(folder, grpo={**usual, **section})
     return grpo.run(ctx), ctx

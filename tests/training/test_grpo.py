@@ -13,59 +13,47 @@ import torch
 from c2f_spec.errors import InvalidData, InvalidStageSpec
 from c2f_spec.spec.grpo import REWARD_NAMES, Grpo, Rewards
 from c2f_spec.spec.sections import Lora
-from runtime.models.rows import Reader
 from runtime.models.thinker import load
 from runtime.stages import grpo
 from runtime.training.grpo_trainer import GRPOTrainer
 from runtime.training.tuner import merge_adapters
 from tests.support import omni
-from tests.support.hard import CLIPS, INPUTS, generated, make
+from tests.support.hard import make
+from tests.support.omni_grpo import CLIPS, OtherMedia, generated
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
 
 
-class Changed(Reader):
-    """The same clips, one modality of them replaced."""
-
-    def __init__(self, reader, name):
-        self.__dict__.update(reader.__dict__)
-        self._rows, self.name = reader._rows.copy(), name
-
-    def row(self, clip_id):
-        row = super().row(clip_id)
-        return dataclasses.replace(row, media={**row.media, self.name: -row.media[self.name]})
-
-
-def seen_by_each_pass(trainer):
-    """Hidden state of the last prompt token in generation, old, reference and policy passes: {pass: (4, hidden)}."""
-    seen = []
+def states_of_passes(trainer):
+    """Return the hidden state of the last prompt token in each pass: {pass: (4, hidden)}."""
+    states = []
     length = max(len(trainer.reader.row(clip).prompt) for clip in CLIPS)
 
     def note(_, __, output):
         if output.last_hidden_state.shape[1] >= length:  # not the later steps of generation
-            seen.append(output.last_hidden_state[:, length - 1].detach().clone())
+            states.append(output.last_hidden_state[:, length - 1].detach().clone())
 
     hooks = [model.model.register_forward_hook(note) for model in (trainer.model, trainer.ref_model)]
     torch.manual_seed(0)
     trainer.model.train()
-    output = trainer._generate_and_score_completions([dict(each) for each in INPUTS])
+    output = trainer._generate_and_score_completions([{"prompt": clip} for clip in CLIPS])
     trainer._compute_loss(trainer.model, output)
     for hook in hooks:
         hook.remove()
-    return dict(zip(("generation", "old", "reference", "policy"), seen, strict=True))
+    return dict(zip(("generation", "old", "reference", "policy"), states, strict=True))
 
 
 def test_every_pass_sees_sound_and_video(tmp_path):
     # Two updates a generation: TRL then needs the old policy's log-probabilities too.
     trainer = make(tmp_path, steps_per_generation=2)
     original = trainer.reader
-    plain, again = seen_by_each_pass(trainer), seen_by_each_pass(trainer)
+    plain, again = states_of_passes(trainer), states_of_passes(trainer)
     for name in plain:
         assert torch.equal(plain[name], again[name])
         assert torch.allclose(plain[name], plain["policy"], atol=1e-5), "the passes do not see the same"
     for modality in ("input_features", "pixel_values_videos"):
-        trainer.reader = Changed(original, modality)
-        for name, hidden in seen_by_each_pass(trainer).items():
+        trainer.reader = OtherMedia(original, modality)
+        for name, hidden in states_of_passes(trainer).items():
             assert not torch.allclose(hidden, plain[name], atol=1e-3), f"{name} does not see {modality}"
 
 
@@ -94,23 +82,12 @@ def test_what_trl_must_offer():
     assert parameters("_tokenize_prompts") == ["self", "prompts"]
     assert parameters("_generate_and_score_completions") == ["self", "inputs"]
     assert parameters("_compute_loss") == ["self", "model", "inputs"]
-    assert parameters("_calculate_rewards") == [
-        "self",
-        "inputs",
-        "prompts",
-        "completions",
-        "completion_ids_list",
-    ]
-    assert parameters("_generate_single_turn")[:5] == [
-        "self",
-        "prompt_ids",
-        "images",
-        "multimodal_fields",
-        "num_generations",
-    ]
-    assert parameters("_get_per_token_logps_and_entropies")[:6] == [
-        "self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size",
-    ]  # fmt: skip
+    rewards = ["self", "inputs", "prompts", "completions", "completion_ids_list"]
+    assert parameters("_calculate_rewards") == rewards
+    turn = ["self", "prompt_ids", "images", "multimodal_fields", "num_generations"]
+    assert parameters("_generate_single_turn")[:5] == turn
+    scores = ["self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size"]
+    assert parameters("_get_per_token_logps_and_entropies")[:6] == scores
     source = inspect.getsource(GRPOTrainer)
     for relied_upon in (
         "self.rollout_func(prompts, self)",
@@ -125,7 +102,7 @@ def test_what_trl_must_offer():
 def test_clips_follow_their_sequences_through_shuffle_and_split(tmp_path):
     trainer = make(tmp_path, steps_per_generation=2, per_device_train_batch_size=2)
     trainer.model.train()
-    first = trainer._prepare_inputs([dict(each) for each in INPUTS])
+    first = trainer._prepare_inputs([{"prompt": clip} for clip in CLIPS])
     trainer._step = 1
     second = trainer._prepare_inputs([])
     rows = [(part["prompt_ids"][i], part["clips"][i]) for part in (first, second) for i in range(2)]
@@ -135,10 +112,8 @@ def test_clips_follow_their_sequences_through_shuffle_and_split(tmp_path):
     assert sorted(clip for _, clip in rows) == CLIPS
 
 
-def run(folder, inputs=None, **spec):
-    ctx = omni.context(
-        folder, "grpo", {"prepare": omni.prepared(), "start": omni.tuned(), **(inputs or {})}, **spec
-    )
+def run(folder, **spec):
+    ctx = omni.grpo_context(folder, **spec)
     return grpo.run(ctx), ctx
 
 
@@ -177,13 +152,8 @@ def test_stage_starts_from_the_base_student_where_nothing_was_fine_tuned(tmp_pat
 
 def test_batch_is_accumulated_within_one_generation(tmp_path, monkeypatch):
     monkeypatch.setitem(grpo.MODELS, "tiny", dataclasses.replace(grpo.MODELS["tiny"], rows_trained=2))
-    section = {
-        "steps": 1,
-        "batch": 4,
-        "generations": 2,
-        "max_new_tokens": 4,
-        "hint": {"trigger": {"kind": "all_below", "threshold": 2.0}},
-    }
+    hint = {"trigger": {"kind": "all_below", "threshold": 2.0}}
+    section = {"steps": 1, "batch": 4, "generations": 2, "max_new_tokens": 4, "hint": hint}
     _, ctx = run(tmp_path, grpo=section)
     assert len(omni.lines(ctx.out / "rollouts.jsonl")) == 2, "one generation, of which one group is written"
 
@@ -207,9 +177,8 @@ def test_adapters_train_the_text_model_and_are_merged(tmp_path):
     trainer = make(tmp_path, tuner=tuner, max_steps=1, learning_rate=1e-2, warmup_steps=0)
     assert trainer.ref_model is None, "the reference is the model without its adapters"
     trainer.train()
-    before = load(omni.tuned() / "model")
+    before = load(omni.tuned() / "model").model.state_dict()
     after = merge_adapters(trainer.model).state_dict()
-    before = before.model.state_dict()
     assert after.keys() == before.keys()
     changed = {name for name in after if not torch.equal(before[name], after[name])}
     assert changed
@@ -223,10 +192,8 @@ def test_stage_tunes_with_adapters(tmp_path):
                "tuner": {"kind": "lora", "rank": 4, "alpha": 8}}  # fmt: skip
     _, ctx = run(tmp_path, grpo=section)
     assert "hard/groups" not in omni.lines(ctx.out / "metrics.jsonl")[0]
-    assert (
-        load(ctx.out / "model").model.state_dict().keys()
-        == load(omni.tuned() / "model").model.state_dict().keys()
-    )
+    after, before = (load(out / "model").model.state_dict() for out in (ctx.out, omni.tuned()))
+    assert after.keys() == before.keys()
 
 
 @pytest.mark.parametrize(

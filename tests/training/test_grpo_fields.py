@@ -17,7 +17,7 @@ from runtime.text.chains import canonical_answer, hint_prefix
 from runtime.training.hints.build_policy import build_policy
 from runtime.training.tuner import adapters
 from tests.support import omni
-from tests.support.omni_grpo import CLIPS, generated, make, run
+from tests.support.omni_grpo import generated, log_probabilities, make, run
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
 
@@ -36,12 +36,7 @@ def test_old_policy_is_the_one_that_answered(tmp_path):
     """After a step the ratio is no longer 1, and what it is measured to stays."""
     trainer = make(tmp_path, num_iterations=2)
     output = generated(trainer)
-    trainer.rows = [trainer.reader.row(clip) for clip in CLIPS]
-    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
-    mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
-    width = output["completion_ids"].shape[1]
-    with torch.no_grad():
-        before = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, width)[0]
+    (before,) = log_probabilities(trainer, output, trainer.model)
     assert torch.allclose(output["old_per_token_logps"], before, atol=1e-6)
 
 
@@ -56,22 +51,15 @@ def test_reference_log_probabilities_are_those_of_the_base(tmp_path):
     base = MODELS["tiny"].base(omni.SPEC, 3, None).model
     trainer = make(tmp_path, reference=base)
     output = generated(trainer)
-    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
-    mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
-    width = output["completion_ids"].shape[1]
-    trainer.rows = [trainer.reader.row(clip) for clip in CLIPS]
-    with torch.no_grad():
-        expected = trainer._get_per_token_logps_and_entropies(base, ids, mask, width)[0]
-        start = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, width)[0]
+    expected, start = log_probabilities(trainer, output, base, trainer.model)
     assert torch.equal(output["ref_per_token_logps"], expected)
     assert not torch.allclose(expected, start, atol=1e-3)
 
 
 def test_a_longer_prompt_is_an_error_and_never_cut(tmp_path):
     length = len(omni.reader().row("toy-00").prompt)
-    with pytest.raises(
-        InvalidData, match=rf"`toy-\d+`: a prompt of \d+ tokens, .* and the limit is {length - 5}"
-    ) as caught:
+    message = rf"`toy-\d+`: a prompt of \d+ tokens, .* and the limit is {length - 5}"
+    with pytest.raises(InvalidData, match=message) as caught:
         run(tmp_path / "short", max_prompt_tokens=length - 5)
     assert "`grpo.max_prompt_tokens`" in str(caught.value)
 
@@ -82,13 +70,9 @@ def test_without_a_bound_a_prompt_must_leave_room_for_the_answer(tmp_path):
 
 
 def test_a_longer_example_is_an_error_and_never_cut(tmp_path):
-    ctx = omni.context(
-        tmp_path, "sft", {"prepare": omni.prepared(), "filter": omni.chains()},
-        sft={"steps": 1, "batch": 4, "max_tokens": 50},
-    )  # fmt: skip
-    with pytest.raises(
-        InvalidData, match=r"an example of \d+ tokens, \d+ of them the prompt, and the limit is 50"
-    ):
+    ctx = omni.sft_context(tmp_path, sft={"steps": 1, "batch": 4, "max_tokens": 50})
+    message = r"an example of \d+ tokens, \d+ of them the prompt, and the limit is 50"
+    with pytest.raises(InvalidData, match=message):
         sft.run(ctx)
 
 

@@ -12,7 +12,9 @@ from c2f_spec.spec.sections import Dc
 from runtime.text.chains import canonical_answer, hint_prefix
 from runtime.training.hints.build_policy import assert_token_prefix
 from tests.support import omni
-from tests.support.hard import CLIPS, HINT, decoded, generated, length_of_second_clip, make
+from tests.support.hard import HINT, length_of_second_clip, make
+from tests.support.hinted import texts
+from tests.support.omni_grpo import CLIPS, generated, log_probabilities
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
 
@@ -32,7 +34,7 @@ def test_hard_group_is_answered_again_after_the_hint_and_the_other_is_not(tmp_pa
         else:
             assert ids[:n] != forced
             assert mask[:length] == [1] * length
-    _, rollouts = trainer.sampled[0]
+    (rollouts,) = trainer.sampled
     assert [each.hinted for each in rollouts] == [True, True, False, False]
     assert all(each.completion.startswith(HINT) for each in rollouts[:2])
     assert trainer._metrics["train"]["hint/groups"] == [0.5]
@@ -61,19 +63,9 @@ def test_groups_may_be_kept_without_being_judged(tmp_path):
 def slow_loss(trainer, output, kept):
     """METHOD 1.6 and 1.7 in double precision, a loop: rows in `kept`, tokens with `tool_mask`, ratio 1."""
     total = 0.0
-    rewards = [
-        length_of_second_clip([clip], [text])[0]
-        for clip, text in zip(CLIPS, decoded(trainer, output), strict=True)
-    ]
-    trainer.rows = [trainer.reader.row(clip) for clip in CLIPS]
-    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
-    mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
-    width = output["completion_ids"].shape[1]
-    with torch.no_grad():
-        logps, refs = (
-            trainer._get_per_token_logps_and_entropies(m, ids, mask, width)[0].double()
-            for m in (trainer.model, trainer.ref_model)
-        )
+    rewards = length_of_second_clip(CLIPS, texts(trainer, output))
+    both = log_probabilities(trainer, output, trainer.model, trainer.ref_model)
+    logps, refs = (table.double() for table in both)
     for i in kept:
         group = rewards[i - i % 2 : i - i % 2 + 2]
         mean = sum(group) / 2
@@ -115,7 +107,7 @@ def test_dropped_groups_leave_no_gradient(tmp_path, loss_type):
 def test_dropped_groups_have_no_part_in_the_scale(tmp_path, policy, scale):
     trainer = make(tmp_path, policy, scale_rewards=scale)
     output = generated(trainer)
-    rewards = torch.tensor(length_of_second_clip(CLIPS, decoded(trainer, output))).view(2, 2)
+    rewards = torch.tensor(length_of_second_clip(CLIPS, texts(trainer, output))).view(2, 2)
     kept = rewards[1:] if policy == "drop" else rewards
     spread = kept.flatten().std() + 1e-4 if scale == "batch" else 1.0
     expected = torch.zeros(4)
@@ -128,11 +120,8 @@ def test_dropped_groups_have_no_part_in_the_scale(tmp_path, policy, scale):
 def test_hints_are_token_prefixes_of_answers(end, fmt):
     for polarity in ("negative", "neutral", "positive"):
         prefix = hint_prefix(fmt, polarity, end)
-        assert_token_prefix(
-            omni.student().tokenizer,
-            prefix,
-            canonical_answer(fmt, polarity, "1. x", 0.5).removeprefix(prefix),
-        )
+        rest = canonical_answer(fmt, polarity, "1. x", 0.5).removeprefix(prefix)
+        assert_token_prefix(omni.student().tokenizer, prefix, rest)
 
 
 def test_a_hint_that_ends_inside_a_token_is_refused():

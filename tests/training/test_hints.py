@@ -12,6 +12,7 @@ import torch
 from runtime.stages import grpo
 from tests.support import omni
 from tests.support.hinted import CLIPS, TWO, drawn, generated, make, policy, shaken, texts
+from tests.support.omni_grpo import log_probabilities
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
 
@@ -85,16 +86,8 @@ def reduced(trainer, terms, answers):
 
 
 def scored(trainer, output):
-    trainer.rows = [trainer.reader.row(clip) for clip in output["clips"]]
-    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
-    mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
-    with torch.no_grad():
-        return [
-            trainer._get_per_token_logps_and_entropies(model, ids, mask, output["completion_ids"].shape[1])[0]
-            .double()
-            .tolist()
-            for model in (trainer.model, trainer.ref_model)
-        ]
+    both = log_probabilities(trainer, output, trainer.model, trainer.ref_model)
+    return [table.double().tolist() for table in both]
 
 
 def random_hint(rng):
@@ -293,7 +286,7 @@ def test_pitfall_the_reward_of_hinted_answers_is_no_progress_and_logged_apart(tm
 def test_joined_answers_are_shown_with_their_group(tmp_path):
     section = {"steps": 1, "batch": 2, "generations": 2, "max_new_tokens": 4,
                "hint": {"trigger": TWO, "group": APPEND_2, **APART}}  # fmt: skip
-    ctx = omni.context(tmp_path, "grpo", {"prepare": omni.prepared(), "start": omni.tuned()}, grpo=section)
+    ctx = omni.grpo_context(tmp_path, grpo=section)
     grpo.run(ctx)
     shown = omni.lines(ctx.out / "rollouts.jsonl")
     assert [row["hinted"] for row in shown] == [False, False, True, True]

@@ -13,6 +13,7 @@ import torch
 
 from runtime.training.grpo_trainer import OmniGRPOTrainer
 from tests.support import omni, text_policy
+from tests.support.omni_grpo import sequences
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
 
@@ -59,8 +60,7 @@ def drawn(seed):
 
 
 def log_probabilities(model, batch, gradient=False):
-    ids = torch.cat([batch["prompt_ids"], batch["completion_ids"]], dim=1)
-    mask = torch.cat([batch["prompt_mask"], batch["completion_mask"]], dim=1)
+    ids, mask = sequences(batch)
     with torch.set_grad_enabled(gradient):
         logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1]
     logps = logits.log_softmax(dim=-1).gather(2, ids[:, 1:, None]).squeeze(2)

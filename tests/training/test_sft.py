@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -57,9 +58,7 @@ def test_loss_is_on_the_tokens_of_the_answer_and_on_nothing_else():
 
 def test_first_loss_is_the_token_mean_over_the_whole_batch(tmp_path):
     """Eq. 1 of the paper, in double precision; four rows are one batch, whatever is accumulated."""
-    ctx = omni.context(
-        tmp_path, "sft", {"prepare": omni.prepared(), "filter": omni.chains()}, sft={"steps": 1, "batch": 16}
-    )
+    ctx = omni.sft_context(tmp_path, sft={"steps": 1, "batch": 16})
     summary = sft.run(ctx)
     student = MODELS["tiny"].base(omni.SPEC, ctx.seed, None)
     batch = AnswerCollator(omni.reader(), student.tokenizer, 4096)(examples())
@@ -87,13 +86,9 @@ def test_stage_trains_and_leaves_a_model_and_its_metrics():
 
 
 def test_adapters_train_the_text_model_and_are_merged(tmp_path):
-    section = {
-        "steps": 2,
-        "batch": 4,
-        "learning_rate": 1e-2,
-        "tuner": {"kind": "lora", "rank": 4, "alpha": 8},
-    }
-    ctx = omni.context(tmp_path, "sft", {"prepare": omni.prepared(), "filter": omni.chains()}, sft=section)
+    tuner = {"kind": "lora", "rank": 4, "alpha": 8}
+    section = {"steps": 2, "batch": 4, "learning_rate": 1e-2, "tuner": tuner}
+    ctx = omni.sft_context(tmp_path, sft=section)
     sft.run(ctx)
     before = MODELS["tiny"].base(omni.SPEC, 3, None).model.state_dict()
     after = load(ctx.out / "model").model.state_dict()
@@ -102,7 +97,7 @@ def test_adapters_train_the_text_model_and_are_merged(tmp_path):
 
 
 def test_same_seed_same_model(tmp_path):
-    ctx = omni.context(tmp_path, "sft", {"prepare": omni.prepared(), "filter": omni.chains()})
+    ctx = omni.sft_context(tmp_path)
     sft.run(ctx)
     for name in ("metrics.jsonl", "model/model.safetensors", "model/tokenizer.json"):
         assert (ctx.out / name).read_bytes() == (omni.tuned() / name).read_bytes(), name
@@ -147,13 +142,8 @@ def test_batch_is_shared_and_accumulated(batch, world, most, expected):
 
 @pytest.mark.parametrize(("share", "steps"), [(0.0, 0), (0.05, 1), (0.5, 5), (1.0, 10)])
 def test_warmup_is_a_share_of_the_steps(share, steps):
-    args = SFTConfig(
-        warmup_steps=warmup_steps(share),
-        report_to=[],
-        use_cpu=True,
-        bf16=False,
-        activation_checkpointing=False,
-    )
+    machine = {"report_to": [], "use_cpu": True, "bf16": False, "activation_checkpointing": False}
+    args = SFTConfig(warmup_steps=warmup_steps(share), **machine)
     assert args.get_warmup_steps(10) == steps
 
 
@@ -164,17 +154,9 @@ def test_batch_that_cannot_be_shared_is_refused():
 
 def test_accumulated_batch_gives_the_loss_of_the_whole(tmp_path, monkeypatch):
     def first(folder):
-        ctx = omni.context(
-            tmp_path / folder,
-            "sft",
-            {"prepare": omni.prepared(), "filter": omni.chains()},
-            sft={"steps": 1, "batch": 8},
-        )
-        return sft.run(ctx)
+        return sft.run(omni.sft_context(tmp_path / folder, sft={"steps": 1, "batch": 8}))
 
     whole = first("whole")
-    import dataclasses
-
     monkeypatch.setitem(MODELS, "tiny", dataclasses.replace(MODELS["tiny"], rows_trained=2))
     parts = first("parts")
     assert parts["loss"] == pytest.approx(whole["loss"], rel=1e-5)
@@ -193,20 +175,18 @@ def test_a_loss_that_is_not_finite_ends_the_stage(tmp_path, name, value):
 
 
 def test_divergence_reaches_the_caller_of_the_stage(tmp_path):
-    ctx = omni.context(
-        tmp_path, "sft", {"prepare": omni.prepared(), "filter": omni.chains()},
-        sft={"steps": 3, "batch": 2, "learning_rate": 1e30, "warmup": 0.0},
-    )  # fmt: skip
+    section = {"steps": 3, "batch": 2, "learning_rate": 1e30, "warmup": 0.0}
+    ctx = omni.sft_context(tmp_path, sft=section)
     with pytest.raises(Diverged):
         sft.run(ctx)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4])
 def test_a_micro_batch_is_accumulated_to_the_same_batch(tmp_path, rows):
-    ctx = omni.context(tmp_path, "sft", {"prepare": omni.prepared(), "filter": omni.chains()})
+    ctx = omni.sft_context(tmp_path)
     ctx.stage = ctx.stage.model_copy(update={"placement": Placement(micro_batch=rows)})
     sft.run(ctx)
-    whole = omni.context(tmp_path / "w", "sft", {"prepare": omni.prepared(), "filter": omni.chains()})
+    whole = omni.sft_context(tmp_path / "w")
     sft.run(whole)
     losses = [[row["loss"] for row in omni.lines(each.out / "metrics.jsonl")] for each in (ctx, whole)]
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
@@ -215,13 +195,11 @@ def test_a_micro_batch_is_accumulated_to_the_same_batch(tmp_path, rows):
 def test_metrics_have_our_names(tmp_path):
     ctx = omni.context(tmp_path, "sft", {})
     watch = MetricsCallback(ctx, sft.METRICS, "-loss")
-    watch.on_log(
-        None, State, None, {"loss": "1.5", "grad_norm": 1.0, "mean_token_accuracy": 0.25, "epoch": 0.1}
-    )
+    logs = {"loss": "1.5", "grad_norm": 1.0, "mean_token_accuracy": 0.25, "epoch": 0.1}
+    watch.on_log(None, State, None, logs)
     watch.on_log(None, State, None, {"train_runtime": 3.0})
-    assert omni.lines(ctx.out / "metrics.jsonl") == [
-        {"step": 4, "loss": 1.5, "grad_norm": 1.0, "token_accuracy": 0.25}
-    ]
+    row = {"step": 4, "loss": 1.5, "grad_norm": 1.0, "token_accuracy": 0.25}
+    assert omni.lines(ctx.out / "metrics.jsonl") == [row]
     progress = json.loads((tmp_path / "store" / "work" / "sft" / ("0" * 64) / "progress.json").read_text())
     assert (progress["done"], progress["total"]) == (4, 9)
 

@@ -9,11 +9,10 @@ import pytest
 import torch
 
 from runtime.models.batches import media_batch, positions_batch
-from runtime.models.rows import Reader
 from runtime.models.thinker import freeze, load
 from runtime.training.towers import Towers, find_thinker
 from tests.support import omni
-from tests.support.omni_grpo import CLIPS, generated, make
+from tests.support.omni_grpo import CLIPS, OtherMedia, generated, log_probabilities, make, sequences
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
 
@@ -98,6 +97,15 @@ def step(trainer):
     return output, trainer._compute_loss(trainer.model, output)
 
 
+def encoded_anew(model, output):
+    """Return log-probabilities of the answers by a model that encodes the media itself: (B, answer)."""
+    ids, mask = sequences(output)
+    with torch.no_grad():
+        logits = model(input_ids=ids, attention_mask=mask, **media_batch(rows_of(*CLIPS))).logits[:, :-1]
+    logps = logits.log_softmax(dim=-1).gather(2, ids[:, 1:, None]).squeeze(2)
+    return logps[:, -output["completion_ids"].shape[1] :]
+
+
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_clip_is_encoded_once_a_step(tmp_path, frozen):
     trainer = make(tmp_path, num_iterations=2)
@@ -120,18 +128,7 @@ def test_a_reference_with_towers_of_its_own_uses_them(tmp_path):
     counts = clips_encoded(trainer)
     output, _ = step(trainer)
     assert counts["video"] == [2, 2]
-    trainer.rows = rows_of(*CLIPS)
-    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
-    mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
-    with torch.no_grad():
-        own = trainer.ref_model(input_ids=ids, attention_mask=mask, **media_batch(trainer.rows)).logits[
-            :, :-1
-        ]
-    logps = (
-        own.log_softmax(dim=-1)
-        .gather(2, ids[:, 1:, None])
-        .squeeze(2)[:, -output["completion_ids"].shape[1] :]
-    )
+    logps = encoded_anew(trainer.ref_model, output)
     kept = output["completion_mask"].bool()
     assert torch.allclose(output["ref_per_token_logps"][kept], logps[kept], atol=1e-5)
 
@@ -146,33 +143,15 @@ def test_nothing_is_kept_past_a_change_of_weights(tmp_path, generates):
             parameter.add_(0.05)
     if generates:
         output, _ = step(trainer)
-    trainer.rows = rows_of(*CLIPS)
-    ids = torch.cat([output["prompt_ids"], output["completion_ids"]], dim=1)
-    mask = torch.cat([output["prompt_mask"], output["completion_mask"]], dim=1)
-    width = output["completion_ids"].shape[1]
-    with torch.no_grad():
-        logits = trainer.model(input_ids=ids, attention_mask=mask, **media_batch(trainer.rows)).logits[:, :-1]
-        again = trainer._get_per_token_logps_and_entropies(trainer.model, ids, mask, width)[0]
-    logps = logits.log_softmax(dim=-1).gather(2, ids[:, 1:, None]).squeeze(2)[:, -width:]
+    logps = encoded_anew(trainer.model, output)
+    (again,) = log_probabilities(trainer, output, trainer.model)
     kept = output["completion_mask"].bool()
     assert torch.allclose(again[kept], logps[kept], atol=1e-5)
     assert torch.allclose(output["old_per_token_logps"][kept], logps[kept], atol=1e-5) == generates
 
 
-class Changed(Reader):
-    """The same clips, one modality of them replaced."""
-
-    def __init__(self, reader, name):
-        self.__dict__.update(reader.__dict__)
-        self.name = name
-
-    def row(self, clip_id):
-        row = super().row(clip_id)
-        return dataclasses.replace(row, media={**row.media, self.name: -row.media[self.name]})
-
-
-def seen(trainer):
-    """Log-probabilities of a fixed answer in every pass of a step, and the logits of its first token in generation."""
+def results_of_passes(trainer):
+    """Return log-probabilities of a fixed answer in each pass of a step, and logits of its first token in generation."""
     answer = trainer._tokenizer.encode("<polarity>Negative", add_special_tokens=False)
     first = []
     head = trainer.model.lm_head.register_forward_hook(
@@ -197,8 +176,8 @@ def test_a_change_of_sound_or_video_alone_changes_every_pass(tmp_path, frozen):
     if frozen:
         freeze(trainer.model, TOWERS)
     original = trainer.reader
-    plain = seen(trainer)
+    plain = results_of_passes(trainer)
     for modality in ("input_features", "pixel_values_videos"):
-        trainer.reader = Changed(original, modality)
-        for name, values in seen(trainer).items():
+        trainer.reader = OtherMedia(original, modality)
+        for name, values in results_of_passes(trainer).items():
             assert not torch.allclose(values, plain[name], atol=1e-4), f"{name} does not see {modality}"

@@ -30,14 +30,11 @@ def test_adapters_are_on_the_layers_that_the_spec_names():
 def test_the_reference_of_grpo_is_the_fine_tuned_model_without_adapters(tmp_path):
     """SFT with adapters leaves a whole model; GRPO puts its own upon it, and switches them off for the reference."""
     section = {"steps": 2, "batch": 4, "learning_rate": 1e-2, "tuner": LORA.model_dump()}
-    ctx = omni.context(
-        tmp_path / "sft", "sft", {"prepare": omni.prepared(), "filter": omni.chains()}, sft=section
-    )
+    ctx = omni.sft_context(tmp_path / "sft", sft=section)
     sft.run(ctx)
     folder = ctx.out / "model"
-    trainer = make(
-        tmp_path / "grpo", tuner=LORA, start=folder, max_steps=2, learning_rate=1e-2, warmup_steps=0
-    )
+    steps = {"max_steps": 2, "learning_rate": 1e-2, "warmup_steps": 0}
+    trainer = make(tmp_path / "grpo", tuner=LORA, start=folder, **steps)
     trainer.train()
     ids = torch.tensor([omni.student().tokenizer.encode("wonderful and warm")])
     with torch.no_grad():
