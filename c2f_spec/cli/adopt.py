@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.spec.handoff import FileEntry
     from c2f_spec.store.protocol import ObjectStore
 
 LINE_HINT = 'write one {"id", "text"} a line'
@@ -94,7 +93,10 @@ def check_chains(path: Path, train: Collection[str] | None) -> int:
 
 
 def adopt(args: Namespace) -> int:
-    """Exit 64 if the files are invalid, or others than those that are adopted. The same files only fill a store without them."""
+    """Store the files and write their digest into the lock. The same files again only fill a store without them.
+
+    Raises `UsageError` if the files are invalid, or others than those that are adopted.
+    """
     work = compile_work(args)
     store, stage = work.store, find_stage(work.plan, args.stage)
     what = "checkpoint" if args.checkpoint else "chains"
@@ -118,7 +120,21 @@ def adopt(args: Namespace) -> int:
             )
         key, preimage = (stage.key, stage.preimage) if is_adopted(stage) else adopted_key(stage, digest)
         records.save_preimages(store, [(stage.kind, key, preimage)])
-        _commit(store, stage, key, folder, files, summary, {"by": by, "why": args.why})
+        record = Record(
+            kind=stage.kind,
+            key=key,
+            attempt=f"adopted-{uuid.uuid4().hex}",
+            nonce=uuid.uuid4().hex,
+            files=files,
+            summary=summary,
+            provenance={
+                "started": datetime.now(UTC).isoformat(timespec="seconds"),
+                "seconds": {"start": 0.0, "work": 0.0},
+                "adopted": {"by": by, "why": args.why},
+            },
+        )
+        if records.read_record(store, stage.kind, key) is None:
+            records.commit(store, record, folder)
     if is_adopted(stage):
         print(f"{stage.name}: its files are in this store")
         return Exit.OK
@@ -160,29 +176,3 @@ def _copy(source: Path, folder: Path, what: str) -> None:
     shutil.copytree(
         source, folder / "model", ignore=lambda at, names: [n for n in names if Path(at, n).is_dir()]
     )
-
-
-def _commit(
-    store: ObjectStore,
-    stage: Stage,
-    key: str,
-    folder: Path,
-    files: dict[str, FileEntry],
-    summary: dict[str, int],
-    adopted: dict[str, str],
-) -> None:
-    record = Record(
-        kind=stage.kind,
-        key=key,
-        attempt=f"adopted-{uuid.uuid4().hex}",
-        nonce=uuid.uuid4().hex,
-        files=files,
-        summary=summary,
-        provenance={
-            "started": datetime.now(UTC).isoformat(timespec="seconds"),
-            "seconds": {"start": 0.0, "work": 0.0},
-            "adopted": adopted,
-        },
-    )
-    if records.read_record(store, stage.kind, key) is None:
-        records.commit(store, record, folder)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 MOST_DIFFERENCES = 12
 """Differences of a stale plan that are printed."""
 POLL_SECONDS, POLL_SECONDS_REMOTE = 0.1, 1.0
-"""Between two reads of the store: of a folder, and of a bucket, where each read is a request a stage."""
+"""Seconds between two reads of a folder, and of a bucket, where each read is a request a stage."""
 
 
 def apply(args: Namespace) -> int:

@@ -99,10 +99,12 @@ def _start(
 
 
 def _confirm(plan: Plan, target: Kubernetes) -> None:
-    """Raise `UsageError` if nobody can confirm, `KeyboardInterrupt` if the answer is no."""
+    """Ask before stages start. Raise `UsageError` without a terminal, `KeyboardInterrupt` if the answer is no."""
     count = sum(s.action == "run" for s in plan.stages)
     where = f"{target.client.namespace} at {target.client.access.server}"
-    unattended = f"{count} stages would start in {where}: nobody is at the terminal to confirm it"
+    unattended = (
+        f"{count} stages would start in {where}: stdin is not a terminal, so they cannot be confirmed"
+    )
     if not confirm(f"start {count} stages in {where}?", unattended=unattended):
         print("nothing was started")
         raise KeyboardInterrupt

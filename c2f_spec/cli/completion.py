@@ -96,7 +96,8 @@ def field_settings() -> list[str]:
         {
             f"{'.'.join(entry.path)}={value}"
             for entry in every_field()
-            for value in _values(entry.info.annotation) | _words(entry.info.metadata)
+            for value in _values(entry.info.annotation)
+            | {m.word for m in entry.info.metadata if isinstance(m, Word)}
         }
     )
 
@@ -114,10 +115,6 @@ def _values(annotation: Any) -> set[str]:
         return set()
     removed = {"null"} if NoneType in args and models_of_annotation(annotation) else set()
     return removed.union(*(_values(a) for a in args))
-
-
-def _words(metadata: list[Any]) -> set[str]:
-    return {m.word for m in metadata if isinstance(m, Word)}
 
 
 ENVIRONMENTS = "{ echo local; ls k8s/environments 2>/dev/null | sed -n 's/\\.ya*ml$//p'; }"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".yaml", ".yml")
 DEFAULT_FOLDER = "specs"
-"""What is compared of two revisions, if nothing is named."""
+"""The folder that is compared in two revisions, if none is named."""
 MOST_STORED_PLANS = 200
 """Stored plans that are read to find the newest of a spec."""
 

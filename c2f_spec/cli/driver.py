@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 PATIENCE_SECONDS = 900.0
-"""How long the cluster may be unreachable before the driver ends; its Job starts another."""
+"""Seconds that the cluster may be unreachable before the driver ends; its Job starts another."""
 
 
 def driver(args: Namespace) -> int:

@@ -42,7 +42,7 @@ MARKS = "gc"
 """Prefix of marks: `gc/<milliseconds since the epoch>.json`."""
 ANYWHERE = LocalEnvironment(c2f="v1", kind="local", store=".", demo=True)
 PARAMS = re.compile(rb"^params:", re.MULTILINE)
-"""What a template has and a spec has not."""
+"""The section that makes a file a template, which does not compile by itself."""
 
 
 def gc(args: Namespace) -> int:

@@ -141,7 +141,7 @@ def delete(args: Namespace) -> int:
         return Exit.OK
     left = len(names) - MOST_NAMES
     print("\n".join([*names[:MOST_NAMES], *([f"and {left} more"] if left > 0 else [])]))
-    unattended = "delete asks before it removes: nobody is at the terminal to confirm it"
+    unattended = "delete asks before it removes: stdin is not a terminal, so it cannot be confirmed"
     if not args.yes and not confirm(f"remove these {len(names)}?", unattended=unattended):
         print("nothing was removed")
         return Exit.OK

@@ -79,7 +79,7 @@ def print_plan(plan: Plan, decisions: Sequence[Verdict] = ()) -> None:
 
 
 def _print_groups(plan: Plan) -> None:
-    """Print a row for all stages of one label and action: nobody reads a thousand."""
+    """Print a row for all stages with the same label and action, where there are too many for a row each."""
     groups: dict[tuple[str, str], list[Stage]] = {}
     for stage in plan.stages:
         groups.setdefault((stage.action, stage.label), []).append(stage)

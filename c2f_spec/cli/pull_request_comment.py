@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli import code_hosts
 from c2f_spec.cli.arguments import Parser
+from c2f_spec.cli.comment_output import MAX_BYTES
 from c2f_spec.errors import C2fError, Exit, UsageError
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     from c2f_spec.cli.code_hosts import PullRequest
 
-MAX_CHARACTERS = 65_536
-"""Of a comment that GitHub takes."""
 MARKER = re.compile(r"<!-- c2f-spec:[a-z-]+ -->")
 PLANS = re.compile(r"^<!-- c2f-spec:plans (\{.*\}) -->$", re.MULTILINE)
 DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -58,9 +57,9 @@ def _find_host(args: Namespace) -> PullRequest | None:
 def post(host: PullRequest, body: str) -> int:
     """Bring our comment to `body`. Write only what differs; remove a second comment, which comes from a race."""
     marker = body.partition("\n")[0]
-    if not MARKER.fullmatch(marker) or len(body) > MAX_CHARACTERS:
+    if not MARKER.fullmatch(marker) or len(body) > MAX_BYTES:
         raise UsageError(
-            f"not a comment of c2f-spec: its first line is a marker, and it has at most {MAX_CHARACTERS:,} characters",
+            f"not a comment of c2f-spec: its first line is a marker, and it has at most {MAX_BYTES:,} characters",
             hint="write it with `c2f-spec diff -o markdown`",
         )
     ours = [c for c in host.comments() if c.body.partition("\n")[0].rstrip("\r") == marker]
@@ -72,7 +71,7 @@ def post(host: PullRequest, body: str) -> int:
     elif not keep:
         host.create(body)
         print("commented")
-    elif _same(keep[0].body, body):
+    elif keep[0].body.replace("\r\n", "\n").rstrip() == body.rstrip():  # hosts change the ends of lines
         print("the comment is up to date")
     else:
         host.update(keep[0], body)
@@ -93,11 +92,6 @@ def print_reviewed(host: PullRequest) -> int:
                 if DIGEST.fullmatch(str(digest)):
                     print(f"{digest} {json.dumps(spec)}")
     return Exit.OK
-
-
-def _same(old: str, body: str) -> bool:
-    """Compare without the ends of lines, which hosts change."""
-    return old.replace("\r\n", "\n").rstrip() == body.rstrip()
 
 
 def _parser() -> Parser:

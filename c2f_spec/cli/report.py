@@ -20,7 +20,7 @@ TABLES = ("tables.csv", "tables.md", "tables.tex")
 
 
 def report(args: Namespace) -> int:
-    """With `--check`, exit 4 if a table that was committed to a folder differs from the results."""
+    """Write the report. With `--check`, exit 4 if a table that was committed to a folder differs from the results."""
     work = compile_work(args)
     if args.check:
         return _check(render_pages(work.plan, work.store), Path(args.check))

@@ -37,7 +37,7 @@ class Row(NamedTuple):
     stage: str
     what: str
     seconds: float | None = None
-    """How long it took, if it is done."""
+    """Duration, if it is done."""
     detail: str = ""
     remedy: str = ""
 

@@ -90,7 +90,7 @@ class Workspace:
 
     @property
     def tracking(self) -> str | None:
-        """The tracking URI of MLflow; a relative sqlite file starts at the repository, like the store."""
+        """Return the tracking URI of MLflow; a relative sqlite file starts at the repository, like the store."""
         uri, prefix = self.environment.tracking, "sqlite:///"
         if uri is None or not uri.startswith(prefix) or uri.startswith(f"{prefix}/"):
             return uri
@@ -98,7 +98,7 @@ class Workspace:
 
     @property
     def environment_document(self) -> Document:
-        """The file of the environment, for messages to point into."""
+        """Return the file of the environment, for messages to point into."""
         return environment_document(self.plan.environment_name, self.root, self.environments)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -21,7 +22,7 @@ from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.families import HIGH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from c2f_spec.metrics.families import Bools, Floats
@@ -32,6 +33,8 @@ Policy = Literal["worst_case", "neutral_fill", "parsed_only"]
 FILE = "predictions.jsonl"
 """Name of the file in the staged copy."""
 FORM = 'a line is {"id": …, "prediction": number or null}'
+ESCAPED = re.compile("[\udc80-\udcff]")
+"""Characters that Python reads in place of bytes that are not UTF-8, so that a message can name the line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Arrays:
 
 def finite(value: Any) -> float | None:
     """Return `value` as a float if it is a finite number, else `None`. Booleans are not numbers."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not is_number(value):
         return None
     try:
         number = float(value)
@@ -109,47 +112,55 @@ class Imported(NamedTuple):
     output: str
 
 
+def read_lines(path: Path, hint: str) -> Iterator[tuple[str, str | int, dict[str, Any]]]:
+    """Yield the place, the id and the object of each line of a file of predictions that is not empty.
+
+    Raises `InvalidData` at a line that is not UTF-8, not JSON, without an id, or with a duplicate one; `OSError`.
+    """
+    ids = set()
+    # The file's own lines: str.splitlines would also cut inside of an answer, as at U+2028.
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            place = f"{path}:{number}"
+            if not line.isascii() and ESCAPED.search(line):
+                raise InvalidData(f"{place}: the line is not UTF-8 text", hint=hint)
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise InvalidData(f"{place}: the line is not JSON", hint=hint) from error
+            name = row.get("id") if isinstance(row, dict) else None
+            if not isinstance(name, str | int) or isinstance(name, bool):
+                raise InvalidData(f"{place}: the line has no `id`", hint=hint)
+            if name in ids:
+                raise InvalidData(f"{place}: duplicate id `{name}`", hint=hint)
+            ids.add(name)
+            yield place, name, row
+
+
+def is_number(value: Any) -> bool:
+    """Return whether `value` is a number as JSON has them; booleans are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def read_imported(path: Path) -> dict[str, Imported]:
     """Return predictions by id. Raise `InvalidData` that names an invalid line or a duplicate id."""
     predictions: dict[str, Imported] = {}
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            lines = list(file)  # str.splitlines would also cut inside of an answer, as at U+2028
+        for place, name, row in read_lines(path, FORM):
+            if str(name) in predictions:
+                raise InvalidData(f"{place}: duplicate id `{name}`", hint=FORM)
+            if "prediction" not in row:
+                raise InvalidData(f"{place}: the clip `{name}` has no `prediction`", hint=FORM)
+            for field in ("prediction", "label"):
+                if row.get(field) is not None and not is_number(row[field]):
+                    problem = f"the `{field}` of `{name}` is neither a number nor null"
+                    raise InvalidData(f"{place}: {problem}", hint=FORM)
+            label, output = finite(row.get("label")), str(row.get("output", ""))
+            predictions[str(name)] = Imported(finite(row["prediction"]), label, output)
     except OSError as error:
         raise InvalidData(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InvalidData(f"{path} is not UTF-8 text", hint=FORM) from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        place = f"{path}:{number}"
-        row = _object(line, place)
-        name = row.get("id")
-        if not isinstance(name, str | int) or isinstance(name, bool):
-            raise InvalidData(f"{place}: the line has no `id`", hint=FORM)
-        if str(name) in predictions:
-            raise InvalidData(f"{place}: duplicate id `{name}`")
-        if "prediction" not in row:
-            raise InvalidData(f"{place}: the clip `{name}` has no `prediction`", hint=FORM)
-        for field in ("prediction", "label"):
-            value = row.get(field)
-            if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise InvalidData(
-                    f"{place}: the `{field}` of `{name}` is neither a number nor null", hint=FORM
-                )
-        predictions[str(name)] = Imported(
-            finite(row["prediction"]), finite(row.get("label")), str(row.get("output", ""))
-        )
     if not predictions:
         raise InvalidData(f"{path} has no predictions", hint=FORM)
     return predictions
-
-
-def _object(line: str, place: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise InvalidData(f"{place}: the line is not JSON", hint=FORM) from error
-    if not isinstance(row, dict):
-        raise InvalidData(f"{place}: the line is no object", hint=FORM)
-    return row

@@ -40,7 +40,7 @@ class Resampled(NamedTuple):
 
     metric: Metric | Has0
     summands: list[list[Floats]]
-    """What each clip of each run adds to the sums: see `columns`."""
+    """The columns of each run, of which the metric is computed: see `columns`."""
     each: Floats
     """The metric of each run, (runs,)."""
     drawn: Floats

@@ -106,7 +106,7 @@ class Effect(NamedTuple):
 
     @property
     def excludes_zero(self) -> bool | None:
-        """Whether 0 is outside of the interval; `None` without an interval."""
+        """Return whether 0 is outside of the interval; `None` without an interval."""
         return None if self.interval is None else self.interval[0] > 0 or self.interval[1] < 0
 
 

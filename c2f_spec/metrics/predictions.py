@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from c2f_spec.errors import InvalidSpec, UsageError
-from c2f_spec.metrics.answers import Arrays, Policy, finite
+from c2f_spec.errors import InvalidData, InvalidSpec, UsageError
+from c2f_spec.metrics.answers import Arrays, Policy, finite, is_number, read_lines
 from c2f_spec.metrics.families import HIGH, MMSA_KEYS
 from c2f_spec.metrics.scoring import all_metrics, intervals
 from c2f_spec.spec.datasets import Dataset
@@ -29,71 +28,52 @@ ADDITIONAL = {
     "sims": {"F1_macro": "F1_macro", "Acc2_non0": "Acc2_non0", "Acc2_weak": "Mult_acc_2_weak", "R2": "R_squre"},
 }  # fmt: skip
 """Metrics beside the primary ones (METHOD 4.4), by MMSA's names where it has them, its spelling included."""
-
-ESCAPED = re.compile("[\udc80-\udcff]")
-"""Characters that Python reads in place of bytes that are not UTF-8, so that a message can name the line."""
+FORM = 'a line is {"id": …, "label": number, "prediction": number or null}'
 SHOWN = 40
 """Characters of a wrong value in a message."""
 
 
 def read_predictions(path: Path, lowest: float = -math.inf, highest: float = math.inf) -> Arrays:
     """Read predictions. Raise `InvalidSpec` at the first invalid line, duplicate id, or label out of [`lowest`, `highest`]."""
-    pred, true, ids = [], [], set()
+    pred, true = [], []
     try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                name, label, score = _row(line, f"{path}:{number}")
-                if name in ids:
-                    raise _invalid(f"{path}:{number}", f"duplicate id `{name}`")
-                ids.add(name)
-                if not lowest <= label <= highest:
-                    beyond = f"the label of the clip `{name}` is {label:g}, outside of {lowest:g}:{highest:g}"
-                    raise _invalid(f"{path}:{number}", beyond, "--family names the range of the labels")
-                true.append(label)
-                pred.append(math.nan if score is None else score)
+        for place, name, row in read_lines(path, FORM):
+            label, score = _values(place, name, row, lowest, highest)
+            true.append(label)
+            pred.append(math.nan if score is None else score)
+    except InvalidData as error:
+        raise InvalidSpec(error.message, hint=error.hint) from error
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
     values = np.array(pred, dtype=np.float64)
     return Arrays(values, np.array(true, dtype=np.float64), np.isfinite(values))
 
 
-def _row(line: str, place: str) -> tuple[str | int, float, float | None]:
-    if not line.isascii() and ESCAPED.search(line):
-        raise _invalid(place, "the line is not UTF-8 text")
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise _invalid(place, "the line is not JSON") from error
-    name = row.get("id") if isinstance(row, dict) else None
-    if not isinstance(name, (str, int)) or isinstance(name, bool):
-        raise _invalid(place, "the line has no `id`")
+def _values(
+    place: str, name: str | int, row: dict[str, Any], lowest: float, highest: float
+) -> tuple[float, float | None]:
+    """Return the label and the prediction of a line. Raise `InvalidData` if one of them is invalid."""
     label = finite(row.get("label"))
     if label is None:
-        raise _invalid(place, f"the clip `{name}` has no finite `label`")
+        raise InvalidData(f"{place}: the clip `{name}` has no finite `label`", hint=FORM)
     field = "prediction" if "prediction" in row else "score"
     if field not in row:
-        raise _invalid(place, f"the clip `{name}` has no `prediction`")
-    if row[field] is not None and (isinstance(row[field], bool) or not isinstance(row[field], (int, float))):
-        raise _invalid(
-            place,
-            f"the `{field}` of the clip `{name}` is neither a number nor null: {format_value(row[field])}",
+        raise InvalidData(f"{place}: the clip `{name}` has no `prediction`", hint=FORM)
+    if row[field] is not None and not is_number(row[field]):
+        problem = (
+            f"the `{field}` of the clip `{name}` is neither a number nor null: {format_value(row[field])}"
         )
-    return name, label, finite(row[field])
+        raise InvalidData(f"{place}: {problem}", hint=FORM)
+    if not lowest <= label <= highest:
+        beyond = f"the label of the clip `{name}` is {label:g}, outside of {lowest:g}:{highest:g}"
+        raise InvalidData(f"{place}: {beyond}", hint="--family names the range of the labels")
+    return label, finite(row[field])
 
 
 def format_value(value: Any) -> str:
     """Return a value as JSON, cut to what a message can hold."""
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
-
-
-FORM = 'a line is {"id": …, "label": number, "prediction": number or null}'
-
-
-def _invalid(place: str, problem: str, hint: str = FORM) -> InvalidSpec:
-    return InvalidSpec(f"{place}: {problem}", hint=hint)
 
 
 def parse_range(word: str) -> tuple[Dataset, float]:

@@ -40,7 +40,7 @@ METRICS = {
     "coverage": numbers.percent,
     "n": numbers.count,
 }
-"""How each metric is formatted, by its name in the scores; one that a family does not have is left out."""
+"""The format of each metric by its name in the scores; a metric that a family does not have is left out."""
 
 
 def card(outputs: Outputs, variant: Variant, model: Output, prompts: Mapping[str, str]) -> str:

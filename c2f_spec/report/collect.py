@@ -38,16 +38,16 @@ def not_in_the_paper(model: SpecModel, path: str = "") -> Iterator[Default]:
         if (
             description.endswith(NOT_IN_PAPER)
             and value == field.get_default(call_default_factory=True)
-            and not _only_fields(value)
+            and not (isinstance(value, SpecModel) and _kind(value) is None)  # its fields are listed instead
         ):
             yield Default(place, _format_value(value, field), description.removesuffix(NOT_IN_PAPER).strip())
         if isinstance(value, SpecModel):
             yield from not_in_the_paper(value, place)
 
 
-def _only_fields(value: Any) -> bool:
-    """Check for a section without a kind, which has nothing to show but the fields in it."""
-    return isinstance(value, SpecModel) and not set(DISCRIMINATORS) & set(type(value).model_fields)
+def _kind(section: SpecModel) -> str | None:
+    """Return the kind of a section; `None` if it has nothing but its fields."""
+    return next((str(getattr(section, d)) for d in DISCRIMINATORS if d in type(section).model_fields), None)
 
 
 def _format_value(value: Any, field: FieldInfo) -> str:
@@ -55,7 +55,7 @@ def _format_value(value: Any, field: FieldInfo) -> str:
     if value is None:
         return next((m.word for m in field.metadata if isinstance(m, Word)), "none")
     if isinstance(value, SpecModel):
-        return next(str(getattr(value, d)) for d in DISCRIMINATORS if d in type(value).model_fields)
+        return _kind(value) or "none"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -1,6 +1,6 @@
 """Compare the experiments of a plan: numbers, differing fields, paired tests, errors, shifts of domain, hypotheses.
 
-Two experiments are compared checkpoint by checkpoint; of more than two, each one's last checkpoint with that of the
+Two experiments are compared checkpoint by checkpoint; of more than two, the last checkpoint of each with that of the
 first. One experiment alone is compared with itself: each checkpoint with the one before it. Equal evaluations are one
 evaluation, and are not compared.
 
@@ -223,7 +223,7 @@ def _rows(outputs: Outputs, cell: Stage) -> list[dict[str, object]]:
 
 
 def _outcome(claim: Claim, measured: Effect) -> HypothesisOutcome:
-    """Decide by the interval. An effect of zero supports no hypothesis, also where the minimal effect is 0."""
+    """Return what the interval decides. An effect of zero supports no hypothesis, also where the minimal effect is 0."""
     if measured.interval is None:
         return "undecided"
     low, high = (

@@ -42,7 +42,10 @@ def costs(plan: Plan, outputs: Outputs) -> tuple[KindCost, ...]:
 def _cost(kind: str, outputs: list[Output], shared: Counter[str]) -> KindCost:
     done = [o for o in outputs if o.record is not None]
     peaks = [float(peak) for o in done if (peak := o.provenance.get("peak_mb"))]
-    gpus, tokens = (_measurements(done, name) for name in ("peak_gpu_bytes", "tokens_per_second"))
+    measured = [o.provenance.get("measured") or {} for o in done]
+    gpus, tokens = (
+        [float(m[name]) for m in measured if m.get(name)] for name in ("peak_gpu_bytes", "tokens_per_second")
+    )
     return KindCost(
         kind=kind,
         stages=len(outputs),
@@ -54,11 +57,6 @@ def _cost(kind: str, outputs: list[Output], shared: Counter[str]) -> KindCost:
         gpu_mb=max(gpus) / 1e6 if gpus else None,
         tokens_per_second=median(tokens) if tokens else None,
     )
-
-
-def _measurements(done: list[Output], name: str) -> list[float]:
-    """Return the values of a measurement, of the stages that took it."""
-    return [float(value) for o in done if (value := (o.provenance.get("measured") or {}).get(name))]
 
 
 def _seconds(output: Output) -> float:

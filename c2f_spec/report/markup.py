@@ -59,15 +59,10 @@ def el(element: str, /, *children: Child, **attributes: str | float | None) -> H
     return Html(f"<{element}{marks}>{join(children)}</{element}>")
 
 
-def svg_title(text: str) -> Html:
-    """Return what a browser shows when the pointer rests on a shape."""
-    return el("title", text)
-
-
 def shape(name: str, title: str, **attributes: str | float | None) -> Html:
     """Return an SVG shape with a title for the pointer."""
     empty = el(name, **attributes)
-    return Html(f"{empty[:-2]}>{svg_title(title)}</{name}>")
+    return Html(f"{empty[:-2]}>{el('title', title)}</{name}>")
 
 
 def join(children: Iterable[Child], between: str = "") -> Html:
@@ -92,7 +87,11 @@ def page(
     title: str, body: Iterable[Html | None], *, scripts: Sequence[str] = (), styles: Sequence[str] = STYLES
 ) -> str:
     """Return the page. `scripts` and `styles` are files beside this module; equal parts give equal bytes."""
-    style, script = ("\n".join(_packaged(name) for name in names) for names in (styles, scripts))
+    folder = files("c2f_spec.report")
+    style, script = (
+        "\n".join(folder.joinpath(name).read_text(encoding="utf-8") for name in names)
+        for names in (styles, scripts)
+    )
     head = el(
         "head",
         el("meta", charset="utf-8"),
@@ -123,10 +122,6 @@ def data_block(name: str, value: Any) -> Html:
 
 def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
-
-
-def _packaged(name: str) -> str:
-    return files("c2f_spec.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def clean(text: str) -> str:

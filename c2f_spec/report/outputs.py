@@ -49,12 +49,12 @@ class Output:
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """Provenance from the record; empty without a record."""
+        """Return the provenance from the record; empty without a record."""
         return self.record.provenance if self.record else {}
 
     @property
     def dirty(self) -> bool:
-        """Whether the stage was launched from a tree that was not as committed, or that no remote had."""
+        """Return whether the stage was launched from a tree that was not as committed, or that no remote had."""
         origin = self.provenance.get("origin") or {}
         return bool(origin.get("changed") or origin.get("patch"))
 

@@ -93,12 +93,8 @@ def as_csv(tables: Sequence[PaperTable | CustomTable]) -> str:
     writer.writerow(CSV_HEAD)
     for one in tables:
         values = paper_tables.values(one) if isinstance(one, PaperTable) else custom_tables.values(one)
-        writer.writerows(_line(number) for number in values)
+        writer.writerows([*map(_text, n[:-2]), *_facts(n.cell), n.note] for n in values)
     return out.getvalue()
-
-
-def _line(number: Number) -> list[str]:
-    return [*map(_text, number[:-2]), *_facts(number.cell), number.note]
 
 
 def _facts(cell: ScoreCell | None) -> tuple[str, ...]:

@@ -119,7 +119,7 @@ def test_predictions_of_something_else_are_refused(tmp_path, row, message):
     [
         ("", "has no predictions"),
         ("no json\n", ":1: the line is not JSON"),
-        ("[1]\n", ":1: the line is no object"),
+        ("[1]\n", ":1: the line has no `id`"),
         ('{"prediction": 1}\n', ":1: the line has no `id`"),
         ('{"id": "a"}\n', "the clip `a` has no `prediction`"),
         ('{"id": "a", "prediction": "1"}\n', "the `prediction` of `a` is neither a number nor null"),
