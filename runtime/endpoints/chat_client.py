@@ -126,12 +126,8 @@ class ChatClient:
         """Make a client. `shards` pods share the limits; `spent` is the cost of earlier attempts of this pod."""
         assert endpoint.url is not None, "an endpoint without a URL is served by the stage first"
         settings = endpoint.client
-        self.url, self.model, self.timeout, self.patience = (
-            endpoint.url.rstrip("/"),
-            model,
-            settings.timeout,
-            patience,
-        )
+        self.url, self.model = endpoint.url.rstrip("/"), model
+        self.timeout, self.patience = settings.timeout, patience
         self.budget = Budget(settings, shards, spent)
         self._rate_limit = RateLimit(
             settings.requests_per_minute / shards if settings.requests_per_minute else None

@@ -18,7 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.errors import C2fError, StageError, StageExit, Unreachable
+from c2f_spec.errors import StageError, StageExit, Unreachable
 from c2f_spec.hardware_faults import find_hardware_fault
 from c2f_spec.spec.handoff import Record, StageFile
 from c2f_spec.store import records
@@ -177,30 +177,21 @@ def classify_error(error: BaseException) -> tuple[StageExit, str, str]:
         return error.code, error.message, error.hint
     if isinstance(error, KeyboardInterrupt):
         return StageExit.STOPPED, "interrupted", ""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return (
-            StageExit.MEMORY,
-            f"out of memory: {error}",
-            "lower `resources.*.micro_batch`, `media.max_pixels` or `max_new_tokens`",
-        )
-    if isinstance(error, (Unreachable, ConnectionError, TimeoutError)) or type(error).__name__.startswith(
-        "Dist"
-    ):
-        hint = error.hint if isinstance(error, C2fError) else ""
-        return StageExit.TRANSIENT, error.message if isinstance(error, C2fError) else str(error), hint
+    name = type(error).__name__
+    if isinstance(error, MemoryError) or name == "OutOfMemoryError":
+        hint = "lower `resources.*.micro_batch`, `media.max_pixels` or `max_new_tokens`"
+        return StageExit.MEMORY, f"out of memory: {error}", hint
+    if isinstance(error, Unreachable):
+        return StageExit.TRANSIENT, error.message, error.hint
+    if isinstance(error, (ConnectionError, TimeoutError)) or name.startswith("Dist"):
+        return StageExit.TRANSIENT, str(error), ""
     if isinstance(error, OSError):
-        return (
-            StageExit.TRANSIENT,
-            f"{error.strerror or error}: {error.filename or ''}".rstrip(": "),
-            "is the disk full?",
-        )
+        message = f"{error.strerror or error}: {error.filename or ''}".rstrip(": ")
+        return StageExit.TRANSIENT, message, "is the disk full?"
     if broken := find_hardware_fault([str(error)]):
-        return (
-            StageExit.TRANSIENT,
-            f"{broken.description}: {error}",
-            "report it to the administrator of the machine",
-        )
-    return StageExit.BUG, f"{type(error).__name__}: {error}", "the log has the traceback; please report it"
+        hint = "report it to the administrator of the machine"
+        return StageExit.TRANSIENT, f"{broken.description}: {error}", hint
+    return StageExit.BUG, f"{name}: {error}", "the log has the traceback; please report it"
 
 
 OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")

@@ -93,23 +93,13 @@ def run_workers(
     """
     argv, nodes = [sys.executable, "-m", *module], Nodes.from_environment()
     if processes * nodes.count > 1:
-        argv = [
-            sys.executable,
-            "-m",
-            "runtime.process.workers",
-            str(scratch),
-            str(processes),
-            str(grace),
-            *module,
-        ]
+        arguments = (str(scratch), str(processes), str(grace))
+        argv = [sys.executable, "-m", "runtime.process.workers", *arguments, *module]
     env = {**os.environ, "C2F_EXIT_DIR": str(scratch), "C2F_PARENT": str(os.getpid())}
     with _signals() as received:
+        fds = () if lock_fd is None else (lock_fd,)
         child = subprocess.Popen(
-            argv,
-            env=env,
-            pass_fds=() if lock_fd is None else (lock_fd,),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            argv, env=env, pass_fds=fds, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         assert child.stdout is not None
         log.follow(child.stdout)
@@ -210,13 +200,8 @@ def main(scratch: Path, processes: str, grace: str, module: list[str]) -> int:
     end_with_parent()
     os.environ["C2F_PARENT"] = str(os.getpid())
     # Workers that get a signal to stop save first: torchrun must not kill them before `run_workers` would.
-    options = [
-        *Nodes.from_environment().torchrun_options(),
-        "--nproc-per-node",
-        processes,
-        "--max-restarts",
-        "0",
-    ]
+    options = Nodes.from_environment().torchrun_options()
+    options += ["--nproc-per-node", processes, "--max-restarts", "0"]
     options += ["--shutdown-timeout", str(int(float(grace)) + 1), "--module"]
     try:
         run.run(run.parse_args([*options, *module]))  # type: ignore[no-untyped-call]

@@ -47,13 +47,8 @@ def run(ctx: Context) -> dict[str, Any] | None:
             f"the data set `{facts['name']}` has no training clips", hint="train on another data set"
         )
     retried = retry_filters(Filters.model_validate(ctx.stage.preimage["spec"].get("filters", {})))
-    names = {
-        "samples": "samples",
-        "retry": "retry",
-        "visibility": "label_visibility",
-        "thinking": "native_thinking",
-    }
-    fields = {ours: getattr(spec, name) for ours, name in names.items() if hasattr(spec, name)}
+    names = ("samples", "retry", "label_visibility", "native_thinking")
+    fields = {name: getattr(spec, name) for name in names if hasattr(spec, name)}
     prompts = TeacherPrompts(folder, fmt, facts, retried, **fields)
     names_of_facts = ("language", "low", "high", "family", "rendered")
     task = Task(

@@ -116,8 +116,8 @@ class TeacherPrompts:
     """Filters with `on_fail: retry`, by name, in the order in which filters run."""
     samples: int = 1
     retry: int = 0
-    visibility: str = "blind"
-    thinking: str = "refuse"
+    label_visibility: str = "blind"
+    native_thinking: str = "refuse"
 
     def questions(self, clip: Clip) -> list[Question]:
         """Return the questions on a clip, one for each sample."""
@@ -131,11 +131,11 @@ class TeacherPrompts:
         """Return the text of the user's turn."""
         language, low, high = (self.facts[name] for name in ("language", "low", "high"))
         text = build_prompt(self.format, language=language, text=clip.text, low=low, high=high)
-        if self.visibility == "blind":
+        if self.label_visibility == "blind":
             return text
         assert not isinstance(self.format, Direct), "a direct answer has no chain to distil"
         word = POLARITY_WORDS[self.format.polarity_words][clip.polarity]
-        disclosure = LABEL_DISCLOSURE[language, self.visibility].format(
+        disclosure = LABEL_DISCLOSURE[language, self.label_visibility].format(
             polarity=word, score=format_score(clip.label, self.format.label_decimals)
         )
         return f"{text}\n\n{disclosure}{DISCLOSURE_RULE[language]}"
@@ -146,7 +146,7 @@ class TeacherPrompts:
         Raises `InvalidStageSpec` for such a block where the spec refuses it: every chain would be lost to it.
         """
         bare = strip_thinking(text, self.format)
-        if self.thinking == "strip":
+        if self.native_thinking == "strip":
             return bare
         if bare != text and parse_answer(self.format, bare).well_formed:
             raise InvalidStageSpec(

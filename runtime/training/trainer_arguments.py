@@ -119,15 +119,11 @@ BUCKET = 50_000_000
 """Elements of gradients that are reduced at once, and of weights that are gathered: 100 MB in bfloat16."""
 
 
-def zero_config(
-    zero: Zero, *, rows: int, passes: int, world: int, grad_clip: float, bf16: bool, hidden: int
-) -> dict[str, Any] | None:
-    """Return DeepSpeed's configuration for a trainer, `None` without ZeRO; called by all ranks before its arguments are made."""
+def zero_config(zero: Zero, **sizes: Any) -> dict[str, Any] | None:
+    """Return `deepspeed_config`, `None` without ZeRO; called by all ranks before a trainer's arguments are made."""
     if zero == "off":
         return None
-    config = deepspeed_config(
-        zero, rows=rows, passes=passes, world=world, grad_clip=grad_clip, bf16=bf16, hidden=hidden
-    )
+    config = deepspeed_config(zero, **sizes)
     _init_process_group()
     return config
 

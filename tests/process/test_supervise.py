@@ -182,7 +182,7 @@ def test_a_log_is_stored_in_pieces_of_bounded_size(objects):
 
 
 def test_a_line_is_stored_while_the_stage_works(objects, monkeypatch):
-    monkeypatch.setattr("runtime.process.logs.STORE_SECONDS", 0.01)
+    monkeypatch.setattr("runtime.process.attempt_log.STORE_SECONDS", 0.01)
     stored = threading.Event()
     create = objects.create
     monkeypatch.setattr(objects, "create", lambda *item: (create(*item), stored.set()))
