@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli.output import note
 from c2f_spec.cli.report import track, write_report
-from c2f_spec.cli.run_output import STATUS_WORDS
+from c2f_spec.cli.run_output import status_word
 from c2f_spec.errors import Exit, StalePlan, sanitize
 from c2f_spec.execution.driver import Driver, Halted, Withdrawn
 from c2f_spec.execution.notifications import Notifier
@@ -94,8 +94,9 @@ def _open_plan(where: str, digest: str) -> tuple[Plan, ObjectStore, bool]:
 
 def _print_event(event: Event) -> None:
     stage = event.stage
-    status = STATUS_WORDS[event.status]
-    text = f"{time.strftime('%H:%M:%S')} {status:<9} {stage.name:<20} {stage.label}  {event.detail}"
+    text = (
+        f"{time.strftime('%H:%M:%S')} {status_word(event):<9} {stage.name:<20} {stage.label}  {event.detail}"
+    )
     print(sanitize(text.rstrip()), flush=True)
 
 

@@ -82,7 +82,7 @@ def export(args: Namespace) -> int:
     if args.chains:
         inputs["filter"] = outputs.find(variant, "filter")
     job = {
-        "folders": {role: str(_fetch(role, output)) for role, output in inputs.items()},
+        "folders": {role: str(_fetch(role, output, work.spec)) for role, output in inputs.items()},
         "out": str(folder),
         "spec": {name: model.stage.preimage["spec"].get(name, {}) for name in ("format", "media")},
         "keys": {plan.stage(key).name: key for key in variant.stages},
@@ -110,12 +110,14 @@ def _find_trained(outputs: Outputs, variant: Variant, checkpoint: str | None) ->
     )
 
 
-def _fetch(role: str, output: Output | None) -> Path:
+def _fetch(role: str, output: Output | None, spec: str) -> Path:
     """Return a folder with the committed files of a stage. Raise `UsageError` if there are none."""
     if output is None:
         raise UsageError(f"the spec has no stage `{role}`", hint="remove --chains")
     if output.record is None or output.state:
-        raise UsageError(f"{output.stage.name} has no output: {output.state}", hint="run `c2f-spec apply`")
+        raise UsageError(
+            f"{output.stage.name} has no output: {output.state}", hint=f"run `c2f-spec apply {spec}`"
+        )
     return records.fetch(output.store, output.record)
 
 

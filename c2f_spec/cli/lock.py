@@ -63,6 +63,8 @@ def _requirements(args: Namespace) -> Iterator[Requirement]:
 def _check(required: list[Requirement]) -> int:
     """Print a line for each difference, with the specs that it concerns."""
     differences: dict[str, list[str]] = {}
+    optional: dict[str, dict[str, None]] = {}
+    """Names by lock whose environment takes the one staged copy instead."""
     for r in required:
         current, file = read_lock(r.lock), relative(r.lock)
         for need in _missing(r, current):
@@ -70,10 +72,12 @@ def _check(required: list[Requirement]) -> int:
                 text = f"{file}: {need.what} is not pinned, as {r.environment_name} requires"
                 differences.setdefault(text, []).append(relative(r.spec))
             else:
-                note(f"warning: {file}: {need.what} is not pinned; the one staged copy will be taken")
+                optional.setdefault(file, {})[need.what] = None
         for name, pin, used in other_images(current, r.environment):
             text = f"{file}: image `{name}` is pinned to {pin}, and {r.environment_name} has {used}"
             differences.setdefault(text, []).append(relative(r.spec))
+    for file, names in optional.items():
+        note(f"warning: {file}: not pinned, so the one staged copy will be taken: {', '.join(names)}")
     for text, specs in differences.items():
         more = f" and {len(specs) - 1} more" if len(specs) > 1 else ""
         print(sanitize(f"{text} ({specs[0]}{more})"))

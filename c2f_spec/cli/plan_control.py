@@ -137,7 +137,7 @@ def delete(args: Namespace) -> int:
     if needed := sorted(plan.stage(key).name for key in kept if key in keys):
         print(f"kept for other plans: {', '.join(needed)} (--force removes them nevertheless)")
     if not names:
-        print(f"nothing of {plan.name} is there; results stay in the store")
+        print(f"nothing to remove: {plan.name} has no objects or processes; results stay in the store")
         return Exit.OK
     left = len(names) - MOST_NAMES
     print("\n".join([*names[:MOST_NAMES], *([f"and {left} more"] if left > 0 else [])]))

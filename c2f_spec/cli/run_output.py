@@ -24,14 +24,6 @@ if TYPE_CHECKING:
 
 BAR = 12
 """Characters of a progress bar."""
-STATUS_WORDS = {
-    "reused": "reused",
-    "following": "following",
-    "started": "started",
-    "done": "done",
-    "failed": "FAILED",
-    "blocked": "blocked",
-}
 
 
 class EventPrinter:
@@ -59,7 +51,7 @@ class EventPrinter:
             detail = describe_summary(record.summary) if record else ""
         self.clear()
         count = f"[{self.ended}/{len(self.plan.stages)}]"
-        text = f"{count:>7} {STATUS_WORDS[event.status]:<9}{took:<9} {stage.name:<20} {stage.label}"
+        text = f"{count:>7} {status_word(event):<9}{took:<9} {stage.name:<20} {stage.label}"
         print(sanitize(f"{text}  {detail}".rstrip()), flush=True)
 
     def draw(self) -> None:
@@ -84,6 +76,11 @@ class EventPrinter:
         filled = BAR * min(done, total) // total
         left = state.get("eta") or (time.monotonic() - since) * (total - done) / max(1, done)
         return f"[{'#' * filled}{'-' * (BAR - filled)}] {describe_progress(state)}, {left:.0f} s left"
+
+
+def status_word(event: Event) -> str:
+    """Return the status of an event, in capitals if it is a failure."""
+    return "FAILED" if event.status == "failed" else event.status
 
 
 def print_failure(event: Event, store: ObjectStore, spec: str) -> None:

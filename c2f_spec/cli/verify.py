@@ -40,7 +40,8 @@ def verify(args: Namespace) -> int:
     if args.output == "json":
         print(json_text(_json(done, len(plan.stages))))
     else:
-        print_table(("LINK", "STAGE", "WHAT", "DETAIL"), [row for item in done for row in _rows(*item)])
+        if rows := [row for item in done for row in _rows(*item)]:
+            print_table(("LINK", "STAGE", "WHAT", "DETAIL"), rows)
         print(f"{plan.name}: {len(done)} of {len(plan.stages)} stages are done; {_describe_states(states)}")
     return Exit.DIFFERENCE if "different" in states else Exit.OK
 
@@ -59,7 +60,7 @@ def _rows(stage: Stage, checks: list[Check]) -> list[tuple[str, str, str, str]]:
 
 def _describe_states(states: Sequence[str]) -> str:
     wrong, moved, unknown = (states.count(state) for state in ("different", "moved", "unknown"))
-    parts = ["all links hold"]
+    parts = ["all links hold"] if states else ["nothing to check"]
     if wrong:
         parts = ["1 link does not hold" if wrong == 1 else f"{wrong} links do not hold"]
     parts += [f"{moved} moved"] if moved else []

@@ -59,6 +59,7 @@ def test_names_without_a_pin_are_one_block_and_no_verb_over_the_plan_repeats_it(
         "  specs/tiny.yaml:10  data set `icwsm2014-nyt`    _",
     ]
     assert lines[3:] == ["  hint: run `c2f-spec lock specs/tiny.yaml` to pin what is staged"]
+    assert c2f("verify", "specs/tiny.yaml").stdout.endswith(" stages are done; nothing to check\n")
     for verb in ("status", "logs", "retry", "cancel", "delete", "report", "verify"):
         assert c2f(verb, "specs/tiny.yaml").stderr == "", verb
     assert c2f("get", "specs/tiny.yaml", "--to", "mine", check=4).stderr == ""

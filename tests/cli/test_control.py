@@ -98,7 +98,9 @@ def test_delete_asks_and_stops_processes(called, running):
     assert "process of prepare-" in done
     assert "results stay in the store" in done
     running.wait(PATIENCE_SECONDS)
-    assert "nothing of tiny-stages is there" in called("delete", "specs/slow.yaml", "--yes")
+    assert "nothing to remove: tiny-stages has no objects or processes" in called(
+        "delete", "specs/slow.yaml", "--yes"
+    )
     assert "nothing is running" in called("cancel", "specs/slow.yaml")
     assert states(called)["prepare"]["state"] == "ready", "who deletes a plan fails no stage"
 
