@@ -9,27 +9,29 @@ from __future__ import annotations
 
 import os
 import random
-import sys
-import tempfile
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtime.process.units import max_lost_rows
 from runtime.process.worker import go_offline
+from tests.bench.measuring import exit_with, temporary_folder
 from tests.support.distil_world import SAME, rows
 from tests.support.fake_endpoint import Fake, serving
 from tests.support.killed_asking import (
     PRELOADED,
     Storm,
+    committed,
     judge_stage,
     judge_stand,
-    made,
     mark,
     storm,
     teacher_stage,
     teacher_stand,
 )
 from tests.support.servers import BUCKET, seaweed
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 JUDGED, MARKS_AT_ONCE, JUDGE_KILLS = 400, 4, 30
 TAUGHT, BATCH, TEACHER_KILLS = 100, 8, 10
@@ -48,15 +50,13 @@ def main() -> None:
         f"{'stage':<28} {'clips':>6} {'kills':>6} {'attempts':>9} {'again':>6} {'allowed':>8} {'seconds':>8}  output"
     )
     wrong = []
-    with tempfile.TemporaryDirectory(prefix="asking-") as folder:
-        root = Path(folder)
+    with temporary_folder("asking-") as root:
         with seaweed(root / "seaweed") as server:
             os.environ.update(server.env)
             wrong += judged(root / "folder", str(root / "store"), "judge, folder", MARKS_AT_ONCE)
             wrong += judged(root / "s3", f"s3://{BUCKET}/c2f", "judge, S3", max_lost_rows(MARKS_AT_ONCE))
         wrong += taught(root / "taught")
-    print("\n".join(wrong))
-    sys.exit(1 if wrong else 0)
+    exit_with(wrong)
 
 
 def judged(root: Path, store: str, name: str, k: int) -> list[str]:
@@ -71,10 +71,10 @@ def judged(root: Path, store: str, name: str, k: int) -> list[str]:
             path = judge_stage(stand, url, MARKS_AT_ONCE)
             found[kind] = storm(stand, path, kills, lambda: draw.uniform(0.2, 0.8), WITH_MODELS)
             asked[kind] = sum(fake.seen.values()) - before
-    ids = [row["id"] for row in rows(made(stand, path) / "marks.jsonl")]
+    ids = [row["id"] for row in rows(committed(stand, path) / "marks.jsonl")]
     # A mark that is asked for up to three times may be killed at its last try.
     again = asked["killed"] - asked["quiet"]
-    return _told(name, JUDGED, ids, found, ("chains.jsonl", "dropped.jsonl", "marks.jsonl", "funnel.json"), again, 3 * k, began)  # fmt: skip
+    return _compare(name, JUDGED, ids, found, ("chains.jsonl", "dropped.jsonl", "marks.jsonl", "funnel.json"), again, 3 * k, began)  # fmt: skip
 
 
 def taught(root: Path) -> list[str]:
@@ -86,12 +86,12 @@ def taught(root: Path) -> list[str]:
         stand = teacher_stand(root / kind, str(root / f"store-{kind}"), TAUGHT, tiny_teacher.folder())
         path = teacher_stage(stand)
         found[kind] = storm(stand, path, kills, lambda: draw.uniform(1.0, 3.0), WITH_MODELS)
-    ids = [row["id"] for row in rows(made(stand, path) / "chains.jsonl")]
+    ids = [row["id"] for row in rows(committed(stand, path) / "chains.jsonl")]
     again = found["killed"].written[-1] - TAUGHT
-    return _told("transformers teacher, folder", TAUGHT, ids, found, SAME, again, BATCH, began)
+    return _compare("transformers teacher, folder", TAUGHT, ids, found, SAME, again, BATCH, began)
 
 
-def _told(name: str, clips: int, ids: list[str], found: dict[str, Storm], same: tuple[str, ...], again: int, k: int, began: float) -> list[str]:  # fmt: skip
+def _compare(name: str, clips: int, ids: list[str], found: dict[str, Storm], same: tuple[str, ...], again: int, k: int, began: float) -> list[str]:  # fmt: skip
     quiet, killed = found["quiet"], found["killed"]
     wrong = [f"{name}: {each}" for each in (*quiet.wrong, *killed.wrong)]
     alike = all(quiet.outputs.get(file) == killed.outputs.get(file) for file in same)

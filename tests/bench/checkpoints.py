@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import sys
-import tempfile
 import time
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -19,6 +18,7 @@ from c2f_spec.spec.handoff import Placement
 from c2f_spec.spec.resources import Checkpoints
 from runtime.stages import sft
 from runtime.training import checkpoint_callback
+from tests.bench.measuring import temporary_folder
 from tests.support import omni
 
 EVERY, STEPS, PAIRS = 20, 80, 5
@@ -42,8 +42,7 @@ class SlowStore:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         train(folder / "warm", 10 * STEPS, 0.0)
         upload = 1.5 * EVERY * train(folder / "pace", 10 * STEPS, 0.0)["wall"] / STEPS
         pairs = []
@@ -67,12 +66,9 @@ def main() -> None:
 
 def train(folder: Path, every: int, upload: float) -> dict[str, float]:
     """CPU and wall seconds of a training loop, and what it waited for snapshots."""
-    inputs = {"prepare": omni.prepared(), "filter": omni.chains()}
-    ctx = omni.context(
-        folder, "sft", inputs,
-        placement=Placement(checkpoints=Checkpoints(every=every)),
-        student=STUDENT, sft={"steps": STEPS, "batch": 4, "learning_rate": 1e-3},
-    )  # fmt: skip
+    section = {"steps": STEPS, "batch": 4, "learning_rate": 1e-3}
+    placement = Placement(checkpoints=Checkpoints(every=every))
+    ctx = omni.sft_context(folder, placement=placement, student=STUDENT, sft=section)
     ctx.store = SlowStore(ctx.store, upload)
     spent = {"cpu": 0.0, "wall": 0.0, "stall": 0.0, "saves": 0}
 

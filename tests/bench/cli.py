@@ -11,10 +11,10 @@ import compileall
 import statistics
 import subprocess
 import sys
-import time
-from pathlib import Path
+from functools import partial
 
-ROOT = Path(__file__).parents[2]
+from tests.bench.measuring import ROOT, seconds_of
+
 ROUNDS = 21
 PYTHON = ["-c", "pass"]
 LIBRARIES = ["-c", "from pydantic import BaseModel; import ruamel.yaml"]
@@ -28,9 +28,9 @@ COMMANDS = {
 
 
 def seconds(argv: list[str]) -> float:
-    start = time.perf_counter()
-    subprocess.run([sys.executable, *argv], cwd=ROOT, capture_output=True, check=True)
-    return time.perf_counter() - start
+    return seconds_of(
+        partial(subprocess.run, [sys.executable, *argv], cwd=ROOT, capture_output=True, check=True)
+    )
 
 
 def main() -> None:

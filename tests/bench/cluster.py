@@ -14,15 +14,16 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from c2f_spec.targets.kubernetes.client import JOBS, NAMESPACES
 from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
 from tests.bench.cluster_child import client_of
+from tests.bench.measuring import seconds_of, temporary_folder
 from tests.bench.rest import at_rest
 from tests.support.cluster_world import chains
 
@@ -32,17 +33,17 @@ DISK_SECONDS = 0.007
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         if os.environ.get("KUBECONFIG"):
             with own_namespace() as namespace:
-                compare(None, namespace, Path(folder))
+                compare(None, namespace, folder)
         else:
             for delay in (0.0, DISK_SECONDS):
                 print(
                     f"the HTTP fake of tests/fake_api, writes {1000 * delay:.0f} ms slower; no KUBECONFIG names a server"
                 )
                 with fake(delay) as server:
-                    compare(server, "c2f", Path(folder))
+                    compare(server, "c2f", folder)
     at_rest()
 
 
@@ -57,18 +58,17 @@ def compare(server: str | None, namespace: str, folder: Path) -> None:
         command += ["--server-side", "--validate=false", "--field-manager=kubectl", "-f", str(file)]
         env = {**os.environ, "HOME": str(folder)} if server else None
         for _ in range(2):
-            start = time.monotonic()
-            subprocess.run(command, capture_output=True, check=True, env=env)
-            theirs.append(time.monotonic() - start)
+            run = partial(subprocess.run, command, capture_output=True, check=True, env=env)
+            theirs.append(seconds_of(run))
         print(f"  kubectl apply --server-side: {theirs[0]:.1f} s, again unchanged {theirs[1]:.1f} s")
         _remove(server, namespace)
     else:
         print("  no kubectl here to compare with")
     ours = [_child(server, namespace, file) for _ in range(2)]
-    for told, what in zip(ours, ("first", "again unchanged"), strict=True):
+    for row, what in zip(ours, ("first", "again unchanged"), strict=True):
         print(
-            f"  c2f-spec, {what}: {told['seconds']:.2f} s, of it {told['apply']:.2f} s for {told['requests']} requests"
-            f" ({told['sent']} sent, {told['unchanged']} unchanged), {told['rss']:.0f} MB"
+            f"  c2f-spec, {what}: {row['seconds']:.2f} s, of it {row['apply']:.2f} s for {row['requests']} requests"
+            f" ({row['sent']} sent, {row['unchanged']} unchanged), {row['rss']:.0f} MB"
         )
     if theirs:
         print(
@@ -79,27 +79,19 @@ def compare(server: str | None, namespace: str, folder: Path) -> None:
 
 def _child(server: str | None, namespace: str, file: Path) -> dict:
     start = time.monotonic()
-    command = [
-        sys.executable,
-        "-m",
-        "tests.bench.cluster_child",
-        namespace,
-        str(file),
-        *([server] if server else []),
-    ]
+    arguments = [namespace, str(file), *([server] if server else [])]
+    command = [sys.executable, "-m", "tests.bench.cluster_child", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return {**json.loads(done.stdout), "seconds": time.monotonic() - start}
 
 
 def manifests(namespace: str) -> list[dict]:
-    """Jobs as they are rendered, suspended, so that no pod is made of them."""
+    """Jobs as they are rendered, suspended, so that they have no pods."""
     plan = chains("/nowhere", JOBS_SENT, kinds=("sft",), namespace=namespace)
-    made = []
-    for stage in plan.stages:
-        job = prepare(plan, stage)[-1]
+    jobs = [prepare(plan, stage)[-1] for stage in plan.stages]
+    for job in jobs:
         job["spec"]["suspend"] = True
-        made.append(with_digest(job))
-    return made
+    return [with_digest(job) for job in jobs]
 
 
 @contextmanager

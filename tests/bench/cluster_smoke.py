@@ -6,23 +6,26 @@ stage is missing in the end.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
 from c2f_spec.targets.kubernetes.client import JOBS
+from tests.bench.measuring import c2f, temporary_folder
 from tests.cli.test_apply_cluster import ENVIRONMENT
 from tests.conftest import DOMAINS, HERE, REPOSITORY
 from tests.fake_api import FakeApi, JobController
 from tests.fake_api.pods import Processes
+from tests.support.driver_process import write_kubeconfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 KILLS = 3
 LONGEST_SECONDS = 900.0
@@ -30,22 +33,12 @@ LONGEST_SECONDS = 900.0
 
 def main() -> None:
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as name, FakeApi() as api:
-        root = Path(name)
+    with temporary_folder() as root, FakeApi() as api:
         env = _repository(root, api)
         pods = Processes(api.state, root / "node", env)
         api.logs = pods.log
         with JobController(api.state, pods):
-            command = [
-                sys.executable,
-                "-m",
-                "c2f_spec",
-                "apply",
-                "specs/smoke.yaml",
-                "--on",
-                "plain",
-                "--yes",
-            ]
+            command = c2f("apply", "specs/smoke.yaml", "--on", "plain", "--yes")
             subprocess.run(command, cwd=root, env={**os.environ, **env}, check=True)
             killed = _drive(api, pods)
         jobs = Counter(n for verb, kind, n in api.state.writes if (verb, kind) == ("create", "Job"))
@@ -83,14 +76,8 @@ def _repository(root: Path, api) -> dict[str, str]:
     text = ENVIRONMENT.format(store=store, zeros="0" * 64, python=sys.executable)
     (root / "k8s" / "environments" / "plain.yaml").write_text(text)
     (root / ".gitignore").write_text(".c2f\nincoming\nhome\nnode\nkubeconfig\n")
-    kubeconfig = {
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-        "clusters": [{"name": "k", "cluster": {"server": api.url}}],
-        "users": [{"name": "u", "user": {}}],
-    }
-    (root / "kubeconfig").write_text(json.dumps(kubeconfig))
+    variables = write_kubeconfig(api, root)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
     for words in ("init -q", "add .", "commit -q -m x", "update-ref refs/remotes/origin/main HEAD"):
         subprocess.run([*git, *words.split()], cwd=root, check=True)
-    return {"KUBECONFIG": str(root / "kubeconfig"), "PYTHONPATH": str(REPOSITORY)}
+    return variables

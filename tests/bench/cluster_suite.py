@@ -5,35 +5,26 @@ A few minutes. On a real cluster it is `pytest tests/cluster` with what tests/cl
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 
+from tests.bench.measuring import temporary_folder
 from tests.conftest import REPOSITORY
 from tests.fake_api import FakeApi, JobController
 from tests.fake_api.pods import Processes
+from tests.support.driver_process import write_kubeconfig
 
 
 def main() -> None:
     begin = time.perf_counter()
-    with tempfile.TemporaryDirectory() as name, FakeApi() as api:
-        folder = Path(name)
-        config = {
-            "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-            "clusters": [{"name": "k", "cluster": {"server": api.url}}],
-            "users": [{"name": "u", "user": {"token": "t"}}],
-        }
-        (folder / "kubeconfig").write_text(json.dumps(config))
-        way = {"KUBECONFIG": str(folder / "kubeconfig"), "PYTHONPATH": str(REPOSITORY)}
-        pods = Processes(api.state, folder / "node", way)
+    with temporary_folder() as folder, FakeApi() as api:
+        variables = write_kubeconfig(api, folder, token="t")
+        pods = Processes(api.state, folder / "node", variables)
         api.logs = pods.log
         command = [sys.executable, "-m", "pytest", "-x", "-v", "-p", "no:cacheprovider", "tests/cluster"]
-        env = {**os.environ, **way, "C2F_TEST_PYTHON": sys.executable}
+        env = {**os.environ, **variables, "C2F_TEST_PYTHON": sys.executable}
         with JobController(api.state, pods):
             code = subprocess.run(command, cwd=REPOSITORY, env=env, check=False, timeout=1800).returncode
     print(

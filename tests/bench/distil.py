@@ -14,28 +14,32 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from c2f_spec.spec.endpoint import Client as How
-from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
-from c2f_spec.store import records
+from c2f_spec.spec.handoff import Endpoint, Placement
 from runtime.endpoints.chat_client import ChatClient, Message, text_part
 from runtime.process.units import UNIT, max_lost_rows
-from tests.support.distil_world import KEY, MEDIA, SAME, TEACHER, canonical, prepared, rows, words_of
+from tests.bench.measuring import exit_with, temporary_folder
+from tests.support import killed
+from tests.support.distil_world import MEDIA, SAME, TEACHER, canonical, prepared, rows, words_of
 from tests.support.fake_endpoint import Fake, serving
-from tests.support.killed import Stand, _work
+from tests.support.killed import Stand
+from tests.support.killed_asking import committed, start, write_stage
 from tests.support.servers import BUCKET, seaweed
 
 CLIPS, SHARDS, KILLS, AT_ONCE = 2000, 8, 50, 4
 SECONDS = 0.5
 """Of a reply."""
 LONGEST = 900.0
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass
@@ -54,11 +58,10 @@ class Storm:
 
 def main() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
-    with tempfile.TemporaryDirectory(prefix="distil-") as folder:
-        wrong = storms(Path(folder))
+    with temporary_folder("distil-") as folder:
+        wrong = storms(folder)
         overhead()
-    print("\n".join(wrong))
-    sys.exit(1 if wrong else 0)
+    exit_with(wrong)
 
 
 # ---- kills
@@ -107,9 +110,16 @@ def run(root: Path, store: str, clips: Path, kills: int) -> tuple[Storm, dict[st
     inner = fake.answer
     fake.answer = lambda body: (asked.append((time.monotonic(), words_of(body))), inner(body))[1]
     with serving(fake) as url:
-        path = stage_file(stand, root, store, url)
+        endpoint = Endpoint(url=url, client=How(concurrency=AT_ONCE, timeout=30.0))
+        placement = Placement(shards=SHARDS, endpoint=endpoint)
+        path = write_stage(stand, "distil", {"teacher": TEACHER, "media": MEDIA}, placement, ("prepare",))
+
+        def start_shard(number: int) -> multiprocessing.Process:
+            storm.attempts += 1
+            return start(stand, path, log=f"log-{number}", JOB_COMPLETION_INDEX=str(number))
+
         began = time.monotonic()
-        left = {number: start(path, root, number, storm) for number in range(SHARDS)}
+        left = {number: start_shard(number) for number in range(SHARDS)}
         next_kill = began + 2
         while left and time.monotonic() - began < LONGEST:
             time.sleep(0.05)
@@ -118,13 +128,10 @@ def run(root: Path, store: str, clips: Path, kills: int) -> tuple[Storm, dict[st
                     continue
                 if child.exitcode == 0:
                     del left[number]
-                else:
-                    storm.wrong += (
-                        []
-                        if child.exitcode == -signal.SIGKILL
-                        else [f"shard {number} ended with {child.exitcode}"]
-                    )
-                    left[number] = start(path, root, number, storm)
+                    continue
+                if child.exitcode != -signal.SIGKILL:
+                    storm.wrong.append(f"shard {number} ended with {child.exitcode}")
+                left[number] = start_shard(number)
             if left and len(storm.kills) < kills and time.monotonic() >= next_kill:
                 number = rng.choice(sorted(left))
                 os.kill(left[number].pid, signal.SIGKILL)
@@ -136,36 +143,7 @@ def run(root: Path, store: str, clips: Path, kills: int) -> tuple[Storm, dict[st
     storm.again = repeats(storm.kills, asked)
     if len(storm.kills) < kills:
         storm.wrong.append(f"it was done after {len(storm.kills)} kills")
-    return storm, outputs(stand, path, root, storm)
-
-
-def stage_file(stand: Stand, root: Path, store: str, url: str) -> Path:
-    endpoint = Endpoint(url=url, client=How(concurrency=AT_ONCE, timeout=30.0))
-    stage = StageFile(
-        kind="distil", key=KEY, name="distil", preimage={"stage": "distil", "code": {}, "spec": {
-            "teacher": TEACHER, "format": {"kind": "c2f"}, "media": MEDIA}},
-        placement=Placement(shards=SHARDS, endpoint=endpoint), inputs={"prepare": stand.inputs["prepare"]},
-        store=store, scratch=str(root / "scratch"),
-    )  # fmt: skip
-    path = root / "stage.json"
-    path.write_text(stage.model_dump_json())
-    return path
-
-
-def start(path: Path, root: Path, number: int, storm: Storm) -> multiprocessing.Process:
-    """An attempt at a share, from a process that has imported everything."""
-    storm.attempts += 1
-    name = uuid.uuid4().hex
-    scratch = root / "scratch" / name
-    scratch.mkdir(parents=True)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["runtime.process.worker", "runtime.stages.distil", "tests.support.killed"]
-    )
-    env = {**os.environ, "JOB_COMPLETION_INDEX": str(number)}
-    child = context.Process(target=_work, args=(path, name, scratch, root / f"log-{number}", env))
-    child.start()
-    return child
+    return storm, outputs(stand, path, storm)
 
 
 def repeats(kills: list[tuple[float, int]], asked: list[tuple[float, int]]) -> list[int]:
@@ -179,19 +157,17 @@ def repeats(kills: list[tuple[float, int]], asked: list[tuple[float, int]]) -> l
     return found
 
 
-def outputs(stand: Stand, path: Path, root: Path, storm: Storm) -> dict[str, str]:
-    """Digests of the committed files that hang on nothing but the key; every clip must be there once."""
-    stage = StageFile.model_validate_json(path.read_bytes())
-    record = records.read_record(stand.objects, stage.kind, stage.key)
-    if record is None:
-        log = (root / "log-0").read_text()[-2000:]
+def outputs(stand: Stand, path: Path, storm: Storm) -> dict[str, str]:
+    """Return digests of the committed files that depend on nothing but the key; every clip must be there once."""
+    digests = killed.outputs(stand, path)
+    if not digests:
+        log = (stand.folder / "log-0").read_text()[-2000:]
         storm.wrong.append(f"nothing was committed\n{log}")
         return {}
-    made = records.fetch(stand.objects, record, lambda *_: None)
-    ids = [row["id"] for row in rows(made / "chains.jsonl")]
+    ids = [row["id"] for row in rows(committed(stand, path) / "chains.jsonl")]
     if ids != [f"clip-{n:04d}" for n in range(CLIPS)]:
         storm.wrong.append(f"{len(ids)} chains of {len(set(ids))} clips, {CLIPS} of each wanted")
-    return {name: record.files[name].blake3 for name in SAME}
+    return {name: digests[name] for name in SAME}
 
 
 # ---- overhead

@@ -1,6 +1,6 @@
 """Faults of a cluster and of its driver, with the real command as a process; prints what was found. Exit 1 if anything was wrong.
 
-The fake's pods commit and end; what is judged is what the driver did: that each stage got one Job, never before its
+The fake's pods commit and end; what is checked is what the driver did: that each stage got one Job, never before its
 inputs were committed, and that in the end every stage is committed.
 """
 
@@ -11,16 +11,15 @@ import random
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
-from pathlib import Path
 
 from c2f_spec.execution.run import save_plan
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
+from tests.bench.measuring import temporary_folder
 from tests.fake_api import FakeApi, Fault, JobController
 from tests.fake_api.pods import Instant
 from tests.support.cluster_world import chains
@@ -41,7 +40,7 @@ FAULTS = (
 
 
 class Run:
-    """One plan on one fake cluster, and what came of it."""
+    """One plan on one fake cluster, and what is wrong with it."""
 
     def __init__(self, api, folder, *, number, seconds, count=3) -> None:
         self.api, self.folder, self.count = api, folder, count
@@ -71,8 +70,8 @@ class Run:
 
 @contextmanager
 def world(number, *, seconds=0.1, count=3):
-    with tempfile.TemporaryDirectory() as name, FakeApi() as api:
-        run = Run(api, Path(name), number=number, seconds=seconds, count=count)
+    with temporary_folder() as folder, FakeApi() as api:
+        run = Run(api, folder, number=number, seconds=seconds, count=count)
         with JobController(api.state, run.pods):
             yield run
 
@@ -89,19 +88,19 @@ def killed() -> list[str]:
                 kills += process == -signal.SIGKILL
             wrong += _finish(run)
     print(f"killed: {kills} times in {runs} runs of 9 stages, {time.monotonic() - began:.0f} s")
-    return _told(wrong)
+    return _print_errors(wrong)
 
 
 def _kill_at(run, number, *, before) -> int:
     """Start a driver, kill it at its request `number`; the exit code."""
-    ready, seen = threading.Event(), 0
+    ready, requests = threading.Event(), 0
 
-    def count(asked):
-        nonlocal seen
-        if asked.query.get("watch"):
+    def count(request):
+        nonlocal requests
+        if request.query.get("watch"):
             return
-        seen += 1
-        if seen == number and ready.wait(10):
+        requests += 1
+        if requests == number and ready.wait(10):
             os.kill(process.pid, signal.SIGKILL)
 
     if before:
@@ -142,22 +141,22 @@ def down() -> list[str]:
         time.sleep(4)
         run.api.down()
         time.sleep(DOWN_SECONDS)
-        asked = len(run.api.requests)
+        before = len(run.api.requests)
         run.api.up()
         code = process.wait(LONGEST_SECONDS)
         wrong = [*_end(run, code), *run.wrong()]
-        after = len(run.api.requests) - asked
+        after = len(run.api.requests) - before
     print(
         f"server down for {DOWN_SECONDS:.0f} s: done after {time.monotonic() - began:.0f} s, {after} requests after it was back"
     )
-    return _told(wrong)
+    return _print_errors(wrong)
 
 
 def failing() -> list[str]:
     """One request in five fails, heard or not heard."""
     dice, failed, began = random.Random(), 0, time.monotonic()
 
-    def fault(_asked):
+    def fault(_request):
         nonlocal failed
         if dice.random() >= FAILING:
             return None
@@ -167,9 +166,9 @@ def failing() -> list[str]:
     with world("failing", count=10) as run:
         run.api.fault = fault
         wrong = _finish(run)
-        asked = len(run.api.requests)
-    print(f"requests failing: {failed} of {asked}, done after {time.monotonic() - began:.0f} s")
-    return _told(wrong)
+        requests = len(run.api.requests)
+    print(f"requests failing: {failed} of {requests}, done after {time.monotonic() - began:.0f} s")
+    return _print_errors(wrong)
 
 
 def two() -> list[str]:
@@ -186,10 +185,10 @@ def two() -> list[str]:
             process.wait()
         wrong += [f"the other driver ended with {code}" for code in codes if code] + run.wrong()
     print(f"two drivers: {len(acting)} acts; it is killed, the other goes on to the end")
-    return _told(wrong)
+    return _print_errors(wrong)
 
 
-def _told(wrong: list[str]) -> list[str]:
+def _print_errors(wrong: list[str]) -> list[str]:
     print(
         "\n".join(f"  wrong: {line}" for line in wrong)
         or "  every stage created once, after its inputs, and committed"

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import sys
-import tempfile
 import time
-from pathlib import Path
 
 from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
+from tests.bench.measuring import exit_with, temporary_folder
 from tests.conftest import DOMAINS, HERE, TINY_SPEC
 from tests.support.faults import ENVIRONMENT, processes_in, storm
 
@@ -17,8 +15,7 @@ KILLS = 50
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
+    with temporary_folder() as root:
         (root / ".git").mkdir()
         (root / "specs").mkdir()
         (root / "local.yaml").write_text(ENVIRONMENT)
@@ -26,12 +23,8 @@ def main() -> None:
         spec.write_text(TINY_SPEC)
         (root / "incoming").mkdir()
         shutil.copy(HERE / "data" / "icwsm2014" / f"{DOMAINS['movie']}_GroundTruth.txt", root / "incoming")
-        add_dataset(
-            open_store(str(root / ".c2f" / "store")),
-            "icwsm2014-movie",
-            root / "incoming",
-            {"name": "icwsm2014-movie"},
-        )
+        name, store = "icwsm2014-movie", open_store(str(root / ".c2f" / "store"))
+        add_dataset(store, name, root / "incoming", {"name": name})
         start = time.monotonic()
         found = storm(root, spec, kills=KILLS, seed=int(time.time()), longest=4.0)
         left = processes_in(root)
@@ -42,5 +35,4 @@ def main() -> None:
     print(
         f"records that were not whole, changed or vanished: {len(found.wrong)}; processes left: {len(left)}"
     )
-    print("\n".join(found.wrong))
-    sys.exit(1 if found.wrong or left else 0)
+    exit_with([*found.wrong, *(f"process {pid} is left" for pid in left)])

@@ -9,13 +9,11 @@ import io
 import os
 import random
 import signal
-import sys
-import tempfile
 import time
-from contextlib import ExitStack, redirect_stdout
-from pathlib import Path
+from contextlib import redirect_stdout
 from statistics import median
 
+from tests.bench.measuring import exit_with, temporary_folder
 from tests.support import omni
 from tests.support.killed import EVERY, STEPS, Cell, Stand, disturb, together
 from tests.support.servers import BUCKET, seaweed
@@ -35,26 +33,24 @@ def main() -> None:
     )
     with redirect_stdout(io.StringIO()):
         inputs = {"prepare": omni.prepared(), "chains": omni.chains(), "start": omni.skilled()}
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        os.environ.update(stack.enter_context(seaweed(folder / "weed")).env, C2F_HOME=str(folder / "home"))
+    with temporary_folder() as folder, seaweed(folder / "weed") as server:
+        os.environ.update(server.env, C2F_HOME=str(folder / "home"))
         for store, url in (("file", str(folder / "store")), ("S3", f"s3://{BUCKET}/killed")):
             (folder / store).mkdir()
             stand = Stand(folder / store, url, inputs)
             for kind, tuner in (("sft", "full"), ("grpo", "full")):
                 for number in (signal.SIGKILL, signal.SIGTERM):
                     cell = disturb(stand, kind, number, MOMENTS * times, rng, tuner)
-                    show(kind, number.name, store, cell)
+                    print_row(kind, number.name, store, cell)
                     cells.append(cell)
             cells.append(together(stand, "sft"))
-            show("sft, 2 processes", "both", store, cells[-1])
+            print_row("sft, 2 processes", "both", store, cells[-1])
     moments, wrong = sum(len(cell.kills) for cell in cells), [line for cell in cells for line in cell.wrong]
     print(f"{moments} moments in {time.monotonic() - began:.0f} s; wrong: {len(wrong)}")
-    print("\n".join(wrong))
-    sys.exit(1 if wrong else 0)
+    exit_with(wrong)
 
 
-def show(kind: str, signals: str, store: str, cell: Cell) -> None:
+def print_row(kind: str, signals: str, store: str, cell: Cell) -> None:
     inside = sum(0 < kill.reached < STEPS[kind.split(",", maxsplit=1)[0]] for kill in cell.kills)
     redone = sorted(kill.redone for kill in cell.kills)
     print(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -19,9 +18,9 @@ from c2f_spec.spec.evaluate import Bootstrap
 from c2f_spec.store import records
 from c2f_spec.store.open import open_store
 from c2f_spec.store.protocol import ObjectStore
+from tests.bench.measuring import ROOT, c2f
 from tests.support.faults import processes_in
 
-ROOT = Path(__file__).parents[2]
 SEEDS = (42, 43, 44)
 IN_DOMAIN = "icwsm2014-movie"
 
@@ -33,36 +32,26 @@ def main() -> None:
     for seed in SEEDS:
         text = (ROOT / "specs" / "demo.yaml").read_text()
         spec = ROOT / "specs" / f"demo-{seed}.yaml"  # beside the lock; removed below
-        spec.write_text(
-            re.sub(
-                r"^seed: \d+",
-                f"seed: {seed}",
-                re.sub(r"^name: demo", f"name: demo-{seed}", text, flags=re.MULTILINE),
-                flags=re.MULTILINE,
-            )
-        )
+        named = re.sub(r"^name: demo", f"name: demo-{seed}", text, flags=re.MULTILINE)
+        spec.write_text(re.sub(r"^seed: \d+", f"seed: {seed}", named, flags=re.MULTILINE))
         try:
             seconds, megabytes = watched("apply", str(spec))
             plan = json.loads(run("plan", str(spec), "-o", "json"))
         finally:
             spec.unlink()
-        show(seed, plan)
+        print_rows(seed, plan)
         print(f"{seed:>4} took {seconds:.0f} s; most memory of all its processes together {megabytes} MB")
 
 
 def run(*argv: str) -> str:
-    done = subprocess.run(command(*argv), cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
-    return done.stdout
-
-
-def command(*argv: str) -> list[str]:
-    return [sys.executable, "-m", "c2f_spec", *argv, "--on", "local"]
+    command = c2f(*argv, "--on", "local")
+    return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
 def watched(*argv: str) -> tuple[float, int]:
     """Seconds of a call, and the most resident megabytes of all processes that work in the repository."""
     start, most = time.monotonic(), 0
-    child = subprocess.Popen(command(*argv), cwd=ROOT, stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(c2f(*argv, "--on", "local"), cwd=ROOT, stdout=subprocess.DEVNULL)
     while child.poll() is None:
         most = max(most, sum(resident(pid) for pid in processes_in(ROOT)))
         time.sleep(0.2)
@@ -83,7 +72,7 @@ def objects_of(plan: dict) -> ObjectStore:
     return open_store(str(ROOT / plan["environment"]["store"]))
 
 
-def show(seed: int, plan: dict) -> None:
+def print_rows(seed: int, plan: dict) -> None:
     objects = objects_of(plan)
     rows: dict[tuple[str, str], list[dict]] = {}
     for stage in plan["stages"]:
@@ -91,9 +80,8 @@ def show(seed: int, plan: dict) -> None:
             record = records.read_record(objects, "evaluate", stage["key"])
             path = records.fetch(objects, record) / "predictions.jsonl"
             spec = stage["preimage"]["spec"]
-            rows[spec["checkpoint"], spec["dataset"]] = [
-                json.loads(line) for line in path.read_text().splitlines()
-            ]
+            lines = path.read_text().splitlines()
+            rows[spec["checkpoint"], spec["dataset"]] = [json.loads(line) for line in lines]
     for (checkpoint, name), predictions in sorted(rows.items(), reverse=True):
         if checkpoint == "base":
             continue
@@ -104,9 +92,9 @@ def show(seed: int, plan: dict) -> None:
             effect([(predictions, other)], "Acc2", dataset, "worst_case", Bootstrap())
             for other in (majority_rows(predictions, dataset), rows["base", name])
         ]
-        told = "  ".join(points(d) for d in against) if name == IN_DOMAIN else ""
+        differences = "  ".join(points(d) for d in against) if name == IN_DOMAIN else ""
         print(
-            f"{seed:>4} {checkpoint:<5} {name:<17} {found['format_rate']:6.3f} {found['Acc2']:6.3f} {found['majority_Acc2']:8.3f} {base['Acc2']:9.3f} {found['Corr']:6.3f}   {told}"
+            f"{seed:>4} {checkpoint:<5} {name:<17} {found['format_rate']:6.3f} {found['Acc2']:6.3f} {found['majority_Acc2']:8.3f} {base['Acc2']:9.3f} {found['Corr']:6.3f}   {differences}"
         )
 
 

@@ -6,7 +6,6 @@ import resource
 import statistics
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from c2f_spec.keys import content_key
@@ -15,8 +14,8 @@ from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.plan.model import Plan
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
 from c2f_spec.targets.kubernetes.manifests.validation import manifest_errors
+from tests.bench.measuring import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 JOBS = 1000
 RUNS = 7
 

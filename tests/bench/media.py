@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import json
-import tempfile
 import time
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from runtime.media.speaker import render
 from runtime.models import MODELS, rows
 from runtime.models.rows import Reader
 from runtime.text.clips import Clip, write_manifest
+from tests.bench.measuring import seconds_of, temporary_folder
 
 ENCODED, CLIPS = 2, 48
 """Videos that are encoded, and clips: copies of them that differ by a padding at their end."""
@@ -41,28 +41,28 @@ def main() -> None:
     large.feature_extractor = WhisperFeatureExtractor(
         feature_size=128, chunk_length=300, return_attention_mask=True
     )
-    with tempfile.TemporaryDirectory() as name:
-        drawn, filmed = Path(name) / "drawn", Path(name) / "filmed"
+    with temporary_folder() as folder:
+        drawn, filmed = folder / "drawn", folder / "filmed"
         _prepared(drawn, lambda path, i: render(path, 0.1 * i, seed=1, clip=str(i)), 2.0)
         _prepared(filmed, _film, 4.0)
-        _told("drawn, tiny student", drawn, tiny, Media(fps=2.0, max_frames=4, max_pixels=3136), Path(name))
+        _compare("drawn, tiny student", drawn, tiny, Media(fps=2.0, max_frames=4, max_pixels=3136), folder)
         for decoder in ("decord", "av"):
-            _told(f"1280 x 720, {decoder}", filmed, large, Media(decoder=decoder), Path(name))
-        _ahead(filmed, large, Path(name))
+            _compare(f"1280 x 720, {decoder}", filmed, large, Media(decoder=decoder), folder)
+        _ahead(filmed, large, folder)
 
 
-def _told(what: str, folder: Path, processor, media: Media, scratch: Path) -> None:
+def _compare(what: str, folder: Path, processor, media: Media, scratch: Path) -> None:
     plain = Reader(folder, processor, C2f(), media)
     ids = plain.ids("train")[:16]
-    whole = [_seconds(partial(_whole, plain, folder, i, processor, media)) for i in ids]
+    whole = [seconds_of(partial(_whole, plain, folder, i, processor, media)) for i in ids]
     kept = DecodedCache(scratch / what.replace(" ", "-"), GB)
     first = Reader(folder, processor, C2f(), media, cache=kept)
     again = Reader(folder, processor, C2f(), media, cache=kept)
     passes = {
         "as the processor does it": whole,
-        "first, and kept": [_seconds(partial(first.row, i)) for i in ids],
-        "from disk": [_seconds(partial(again.row, i)) for i in ids],
-        "from memory": [_seconds(partial(again.row, i)) for i in ids],
+        "first, and kept": [seconds_of(partial(first.row, i)) for i in ids],
+        "from disk": [seconds_of(partial(again.row, i)) for i in ids],
+        "from memory": [seconds_of(partial(again.row, i)) for i in ids],
     }
     for i in ids:
         a, b = plain.row(i), again.row(i)
@@ -86,23 +86,21 @@ def _whole(reader: Reader, folder: Path, clip_id: str, processor, media: Media) 
 
 def _ahead(folder: Path, processor, scratch: Path) -> None:
     """Steps that wait, as for a GPU, as long as decoding takes; the last half of the clips, when a worker is there."""
-    told = {}
+    medians = {}
     for name, workers in (("here", 0), ("ahead, by one other process", 1)):
-        reader = Reader(
-            folder, processor, C2f(), Media(), cache=DecodedCache(scratch / f"ahead-{workers}", GB)
-        )
+        cache = DecodedCache(scratch / f"ahead-{workers}", GB)
+        reader = Reader(folder, processor, C2f(), Media(), cache=cache)
         rows.MIN_DECODING_SECONDS, rows.prefetch_workers = 0.0, lambda workers=workers: workers
         ids = reader.ids("train")
         reader.prefetch(ids)
         waits = []
         for clip_id in ids:
-            waits.append(_seconds(partial(reader.row, clip_id)))
-            time.sleep(told.get("here", 0.15))
+            waits.append(seconds_of(partial(reader.row, clip_id)))
+            time.sleep(medians.get("here", 0.15))
         reader.close()
-        told[name] = median(waits[CLIPS // 2 :])
-    print(
-        "a step waits for a clip: " + ", ".join(f"{name} {1000 * each:.0f} ms" for name, each in told.items())
-    )
+        medians[name] = median(waits[CLIPS // 2 :])
+    waits = ", ".join(f"{name} {1000 * seconds:.0f} ms" for name, seconds in medians.items())
+    print(f"a step waits for a clip: {waits}")
 
 
 def _prepared(folder: Path, make, seconds: float) -> None:
@@ -114,30 +112,11 @@ def _prepared(folder: Path, make, seconds: float) -> None:
             make(path, i)
         else:
             path.write_bytes((folder / "clips" / f"{i % ENCODED}.mp4").read_bytes() + b"\0\0\0\x08free" * i)
-        said = f"it is what it is, and clip {i} says so"
-        clips.append(
-            Clip(
-                str(i),
-                "bench",
-                "train",
-                said,
-                0.0,
-                "neutral",
-                f"clips/{i}.mp4",
-                seconds,
-                digest_file(path).blake3,
-            )
-        )
+        text, digest = f"it is what it is, and clip {i} says so", digest_file(path).blake3
+        clips.append(Clip(str(i), "bench", "train", text, 0.0, "neutral", f"clips/{i}.mp4", seconds, digest))
     write_manifest(folder, clips)
-    facts = {
-        "name": "bench",
-        "language": "en",
-        "low": -3,
-        "high": 3,
-        "family": "mosi",
-        "splits": {"train": CLIPS},
-    }
-    (folder / "dataset.json").write_text(json.dumps(facts))
+    facts = {"name": "bench", "language": "en", "low": -3, "high": 3, "family": "mosi"}
+    (folder / "dataset.json").write_text(json.dumps({**facts, "splits": {"train": CLIPS}}))
 
 
 def _film(path: Path, seed: int) -> None:
@@ -158,13 +137,3 @@ def _film(path: Path, seed: int) -> None:
         sound.sample_rate, sound.pts = 16_000, 0
         container.mux(audio.encode(sound))
         container.mux(audio.encode())
-
-
-def _seconds(act) -> float:
-    began = time.perf_counter()
-    act()
-    return time.perf_counter() - began
-
-
-if __name__ == "__main__":
-    main()

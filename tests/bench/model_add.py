@@ -13,11 +13,14 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tests.bench.measuring import temporary_folder
 from tests.support.fake_hub import FakeHub, serving
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME = "Qwen/Qwen2.5-Omni-7B"
 REVISION = "0" * 40
@@ -33,8 +36,7 @@ PARTS, LOCAL, REMOTE, KILLS = 4, 256 << 20, 64 << 20, 12
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        where = Path(folder)
+    with temporary_folder() as where:
         _model(where / "model", LOCAL)
         took, peak = _added(where, str(where / "model"), {})
         size = PARTS * LOCAL

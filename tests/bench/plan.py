@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
-import tempfile
-import time
-from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from c2f_spec.plan.compile import compile_plan, load_environment, load_variants
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.open import open_store
+from tests.bench.measuring import ROOT, ProcessTime, median_of_processes, temporary_folder
 from tests.bench.sweep import SWEEP
 
-ROOT = Path(__file__).parents[2]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 ROUNDS = 5
 RECORDS, SPECS, CHANGED = 5000, 60, 50
 PART, OTHERS = 600, 3
@@ -33,12 +32,11 @@ GIT = {f"GIT_{who}_{what}": "bench" for who in ("AUTHOR", "COMMITTER") for what 
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
+    with temporary_folder() as root:
         (root / ".git").mkdir()
         planned, stages, done = plan_seconds(root)
-    with tempfile.TemporaryDirectory() as name:
-        compared = diff_seconds(Path(name))
+    with temporary_folder() as root:
+        compared = diff_seconds(root)
     print(f"median of {ROUNDS} whole processes")
     print(
         f"  plan of 1,000 variants, {stages:,} stages of which {done:,} are stored, against {RECORDS:,} records: {planned} (at most {PLAN_SECONDS:.0f} s)"
@@ -50,17 +48,7 @@ def main() -> None:
         sys.exit("over the limit")
 
 
-class Took(NamedTuple):
-    """Of one process."""
-
-    seconds: float
-    cpu: float
-
-    def __str__(self) -> str:
-        return f"{self.seconds:.2f} s, {self.cpu:.2f} s CPU"
-
-
-def plan_seconds(root: Path) -> tuple[Took, int, int]:
+def plan_seconds(root: Path) -> tuple[ProcessTime, int, int]:
     """Time, stages, and how many of them are stored."""
     shutil.copytree(ROOT / "specs", root / "specs")
     tenths = ", ".join(f"0.{i}" for i in range(10))
@@ -68,8 +56,7 @@ def plan_seconds(root: Path) -> tuple[Took, int, int]:
     for k in range(1, OTHERS + 1):
         (root / "specs" / f"other{k}.yaml").write_text(SWEEP.format(betas=tenths.replace(",", f"{k},")))
     fill(root)
-    argv = ["plan", "specs/1000.yaml", "-o", "json"]
-    seconds, out = measured(root, argv)
+    seconds, out = median_of_processes(root, ROUNDS, "plan", "specs/1000.yaml", "-o", "json")
     stages = json.loads(out)["stages"]
     assert any("->" in s["reason"] for s in stages)
     return seconds, len(stages), sum(s["action"] == "reuse" for s in stages)
@@ -86,14 +73,13 @@ def fill(root: Path) -> None:
     chosen = list(stages.values())[:RECORDS]
     records.save_preimages(objects, [(s.kind, s.key, s.preimage) for s in chosen])
     for stage in chosen:
-        record = Record(
-            kind=stage.kind, key=stage.key, attempt="a", nonce="n", files={}, summary={}, provenance={}
-        )
+        known = {"kind": stage.kind, "key": stage.key, "attempt": "a", "nonce": "n"}
+        record = Record(**known, files={}, summary={}, provenance={})
         objects.create(records.record_name(stage.kind, stage.key), records.record_bytes(record))
     assert len(stages) >= RECORDS, f"only {len(stages)} stages to store"
 
 
-def diff_seconds(root: Path) -> Took:
+def diff_seconds(root: Path) -> ProcessTime:
     for folder in ("specs", "k8s"):
         shutil.copytree(ROOT / folder, root / folder)
     base = (root / "specs" / "sims_hint.yaml").read_text()
@@ -107,7 +93,7 @@ def diff_seconds(root: Path) -> Took:
         path = root / "specs" / f"e{i}.yaml"
         path.write_text(path.read_text().replace(f"beta: 0.1{i:02d}", f"beta: 0.2{i:02d}"))
     commit(root)
-    seconds, out = measured(root, ["diff", "main~1..main", "-o", "json"])
+    seconds, out = median_of_processes(root, ROUNDS, "diff", "main~1..main", "-o", "json")
     assert len(json.loads(out)["specs"]) == CHANGED
     return seconds
 
@@ -119,26 +105,3 @@ def git(root: Path, *arguments: str) -> None:
 def commit(root: Path) -> None:
     git(root, "add", "-A")
     git(root, "commit", "-qm", "specs")
-
-
-def measured(root: Path, argv: list[str]) -> tuple[Took, str]:
-    """Medians of a command, and what it printed."""
-    took = []
-    for _ in range(ROUNDS):
-        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "c2f_spec", *argv],
-            cwd=root,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        seconds, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-        took.append(Took(seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime))
-    middle = ROUNDS // 2
-    return Took(sorted(t.seconds for t in took)[middle], sorted(t.cpu for t in took)[middle]), done.stdout
-
-
-if __name__ == "__main__":
-    main()

@@ -13,13 +13,13 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.bench.measuring import exit_with, temporary_folder
 from tests.support import omni
 from tests.support.killed import Stand, together
 from tests.support.ranks import CASES, REPLACED, Case, apart, make_inputs
@@ -41,8 +41,7 @@ RUNS = ((1, "off"), (2, "off"), (2, "2"), (2, "3"))
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         with redirect_stdout(io.StringIO()):
             make_inputs(folder)
         runs = RUNS if find_spec("deepspeed") else RUNS[:2]
@@ -52,8 +51,7 @@ def main() -> None:
             print("deepspeed is not installed: ZeRO was not tried")
         else:
             wrong += resumed(folder)
-    print("\n".join(wrong))
-    sys.exit(1 if wrong else 0)
+    exit_with(wrong)
 
 
 def launch(folder: Path, cases: list[Case], world: int, zero: str) -> Path:
@@ -61,17 +59,8 @@ def launch(folder: Path, cases: list[Case], world: int, zero: str) -> Path:
     out = folder / f"{world}-{zero}"
     out.mkdir()
     (folder / "cases.json").write_text(json.dumps([asdict(case) for case in cases]))
-    command = [
-        sys.executable,
-        "-m",
-        "torch.distributed.run",
-        "--standalone",
-        "--nproc-per-node",
-        str(world),
-        "-m",
-        "tests.support.ranks",
-    ]
-    arguments = [str(folder / "cases.json"), str(out), str(folder), zero]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(world)]
+    arguments = ["-m", "tests.support.ranks", str(folder / "cases.json"), str(out), str(folder), zero]
     began = time.monotonic()
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runtime.media.speaker import render
 from runtime.process.parallel import map_processes
+from tests.bench.measuring import temporary_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CLIPS = 600
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         start = time.perf_counter()
-        made = sum(1 for _ in map_processes(partial(draw, Path(folder)), list(range(CLIPS))))
+        made = sum(1 for _ in map_processes(partial(draw, folder), list(range(CLIPS))))
         seconds = time.perf_counter() - start
     cores = len(os.sched_getaffinity(0))
     print(f"rendering: {made} clips in {seconds:.1f} s on {cores} cores, {made / seconds:.0f} clips a second")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.client import JOBS
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
 from c2f_spec.targets.kubernetes.manifests.stage import prepare
+from tests.bench.measuring import temporary_folder
 from tests.fake_api import FakeApi
 from tests.fake_api.pods import commit
 from tests.support.cluster_world import chains
@@ -24,8 +24,7 @@ END = {"type": "Complete", "status": "True", "reason": "CompletionsReached"}
 
 def at_rest() -> None:
     """Print memory, share of a processor and requests of the real command, over a minute."""
-    with tempfile.TemporaryDirectory() as name, FakeApi() as api:
-        folder = Path(name)
+    with temporary_folder() as folder, FakeApi() as api:
         objects = open_store(str(folder / "store"))
         plan = chains(objects.url, FINISHED + RUNNING, kinds=("evaluate",))
         save_plan(plan, objects)

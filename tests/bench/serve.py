@@ -1,8 +1,8 @@
 """distil by a real server: `transformers serve` with a Qwen3-Omni of random weights, asked for pictures, sound and words.
 
 `python -m tests.bench serve`. The teacher writes nonsense, 1,024 tokens of it, because this server heeds no `max_tokens`
-for a model that can also talk; and it takes no video as a data URL, so that frames go as pictures. What is held is that a
-real server takes what is sent, sees it, counts tokens, and answers a seed alike. Exits with 1 where it does not.
+for a model that can also talk; and it takes no video as a data URL, so that frames go as pictures. Checked is that a
+real server takes what is sent, counts tokens, and answers a seed alike. Exits with 1 where it does not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -21,6 +20,7 @@ import urllib3
 from c2f_spec.spec.endpoint import Client as How
 from c2f_spec.spec.handoff import Endpoint
 from runtime.endpoints.chat_client import ChatClient, text_message
+from tests.bench.measuring import exit_with, temporary_folder
 from tests.support.distil_world import context, prepared, run
 from tests.support.servers import free_port
 
@@ -30,8 +30,7 @@ START_SECONDS = 300.0
 
 def main() -> None:
     wrong = []
-    with tempfile.TemporaryDirectory(prefix="serve-") as name:
-        root = Path(name)
+    with temporary_folder("serve-") as root:
         from tests.support import tiny_teacher
 
         weights = tiny_teacher.folder()
@@ -45,8 +44,7 @@ def main() -> None:
                 [text_message("user", "Say something.")], max_tokens=8, temperature=0.7, seed=3
             )
             print(f"words alone: {reply.tokens_in} tokens in, {reply.tokens_out} out, {reply.seconds:.2f} s")
-    print("\n".join(wrong))
-    sys.exit(1 if wrong else 0)
+    exit_with(wrong)
 
 
 def ask(root: Path, folder: Path, url: str, model: str, what: str) -> list[str]:
@@ -54,14 +52,8 @@ def ask(root: Path, folder: Path, url: str, model: str, what: str) -> list[str]:
     teacher = {"model": model, "video": "frames", "max_new_tokens": 16, "retry": 0}
     found = []
     for n in range(2):
-        ctx = context(
-            root / f"{folder.name}-{n}",
-            folder,
-            url,
-            store=root / f"{folder.name}-{n}" / "store",
-            teacher=teacher,
-            client={"timeout": 120.0, "concurrency": 2},
-        )
+        own, client = root / f"{folder.name}-{n}", {"timeout": 120.0, "concurrency": 2}
+        ctx = context(own, folder, url, store=own / "store", teacher=teacher, client=client)
         try:
             summary, made = run(ctx)
         except Exception as error:  # noqa: BLE001  a finding, whatever it is
@@ -77,45 +69,28 @@ def ask(root: Path, folder: Path, url: str, model: str, what: str) -> list[str]:
     return wrong + ([] if len(set(found[0])) == CLIPS else [f"{what}: clips are answered alike"])
 
 
+def answers(pool: urllib3.PoolManager, url: str) -> bool:
+    try:
+        return pool.request("GET", url, timeout=2, retries=False).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
+
+
 @contextmanager
 def serving(weights: Path, root: Path):
     """The URL of a server that answers."""
     port = free_port()
     (root / "hub").mkdir()
-    env = {
-        **os.environ,
-        "HF_HUB_OFFLINE": "1",
-        "HF_HOME": str(root),
-        "HF_HUB_CACHE": str(root / "hub"),
-        "OMP_NUM_THREADS": "1",
-    }
+    hub = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(root), "HF_HUB_CACHE": str(root / "hub")}
+    env = {**os.environ, **hub, "OMP_NUM_THREADS": "1"}
     log = (root / "server.log").open("wb")
-    command = [
-        sys.executable,
-        "-m",
-        "tests.support.served",
-        "serve",
-        str(weights),
-        "--port",
-        str(port),
-        "--host",
-        "127.0.0.1",
-        "--device",
-        "cpu",
-    ]
+    where = ["--port", str(port), "--host", "127.0.0.1", "--device", "cpu"]
+    command = [sys.executable, "-m", "tests.support.served", "serve", str(weights), *where]
     began = time.monotonic()
     child = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT)
-    pool = urllib3.PoolManager()
+    pool, health = urllib3.PoolManager(), f"http://127.0.0.1:{port}/health"
     try:
-        while True:
-            try:
-                status = pool.request(
-                    "GET", f"http://127.0.0.1:{port}/health", timeout=2, retries=False
-                ).status
-            except urllib3.exceptions.HTTPError:
-                status = 0
-            if status == 200:
-                break
+        while not answers(pool, health):
             if child.poll() is not None or time.monotonic() - began > START_SECONDS:
                 sys.exit(f"the server does not answer:\n{(root / 'server.log').read_text()[-3000:]}")
             time.sleep(0.5)

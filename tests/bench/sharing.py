@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from c2f_spec.cli.plan_output import format_range
@@ -14,11 +13,11 @@ from c2f_spec.plan.costs import cells_alone, rows_alone, saved, with_costs
 from c2f_spec.plan.keys import ExperimentSource, build_plan
 from c2f_spec.plan.pins import Pins
 from c2f_spec.spec.datasets import DATASETS
+from tests.bench.measuring import ROOT
 
 if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan
 
-ROOT = Path(__file__).parents[2]
 LEAST = 0.65
 """Share of the GPU-hours, by the issue."""
 

@@ -2,29 +2,29 @@
 
 Fifty runs of three stages without torch and three of specs/smoke.yaml (`FAULTS=n` multiplies), four at a time. Each
 must end, committed and with the files of a run without faults; meanwhile a reader that goes straight to the server
-verifies every record as soon as it can be seen.
+verifies every record as soon as it is there.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import tempfile
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from c2f_spec.store import records
 from c2f_spec.store.open import open_store
+from tests.bench.measuring import c2f, temporary_folder
 from tests.conftest import HERE, REPOSITORY, TINY_SPEC
 from tests.support.fault_proxy import Proxy
 from tests.support.servers import BUCKET, env_of, seaweed
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from c2f_spec.spec.handoff import Record
 
 TIMES = int(os.environ.get("FAULTS", "1"))
@@ -38,17 +38,17 @@ VARYING = ("metrics.jsonl", "timings.json")
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, seaweed(Path(folder) / "server") as server:
+    with temporary_folder() as folder, seaweed(folder / "server") as server:
         os.environ.update(server.env)
         for name, spec, count in (
             ("tiny", TINY_SPEC, 50 * TIMES),
             ("smoke", (REPOSITORY / "specs" / "smoke.yaml").read_text(), 3 * TIMES),
         ):
-            storm(Path(folder), server.port, name, spec, count)
+            storm(folder, server.port, name, spec, count)
 
 
 def storm(folder: Path, port: int, name: str, spec: str, count: int) -> None:
-    """`count` runs of a spec; prints what was seen, raises `AssertionError` if any of it is wrong."""
+    """`count` runs of a spec; prints what happened, raises `AssertionError` if any of it is wrong."""
     reference = _outputs(_run(folder / f"{name}-reference", spec, port)[0])
     proxies = [Proxy(port, RATE, seed=seed).start() for seed in range(count)]
     started = time.monotonic()
@@ -61,18 +61,12 @@ def storm(folder: Path, port: int, name: str, spec: str, count: int) -> None:
     for fault, times in sorted(faults.items()):
         print(f"  {times:5} x {fault}")
     seconds = sorted(run[1] for run in runs)
-    print(
-        f"  each took {seconds[0]:.0f} to {seconds[-1]:.0f} s (median {seconds[len(seconds) // 2]:.0f});",
-        end=" ",
-    )
-    print(f"all of them {time.monotonic() - started:.0f} s")
-    seen = sum(run[2] for run in runs)
+    times = f"{seconds[0]:.0f} to {seconds[-1]:.0f} s (median {seconds[len(seconds) // 2]:.0f})"
+    print(f"  each took {times}; all of them {time.monotonic() - started:.0f} s")
+    verified = sum(run[2] for run in runs)
     wrong = [place for place, _, _ in runs if _outputs(place) != reference]
-    print(
-        f"  {count - len(wrong)} of {count} committed the files of a run without faults; {seen} records were",
-        end=" ",
-    )
-    print("verified in the moment they appeared, none named a file that was not whole")
+    print(f"  {count - len(wrong)} of {count} committed the files of a run without faults")
+    print(f"  {verified} records were verified in the moment they appeared: all their files were whole")
     assert not wrong, wrong
 
 
@@ -90,30 +84,11 @@ def _run(folder: Path, spec: str, port: int) -> tuple[str, float, int]:
     records.add_dataset(open_store(place), DATA, copy, {"name": DATA})
     with _Reader(place) as reader:
         started = time.monotonic()
-        command = [
-            sys.executable,
-            "-m",
-            "c2f_spec",
-            "apply",
-            "specs/run.yaml",
-            "--on",
-            "here",
-            "--environments",
-            ".",
-        ]
+        command = c2f("apply", "specs/run.yaml", "--on", "here", "--environments", ".")
+        variables = {"C2F_HOME": str(folder / "home"), "PYTHONPATH": str(REPOSITORY)}
+        env = {**os.environ, **env_of(port), **variables}
         done = subprocess.run(
-            command,
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=LONGEST,
-            env={
-                **os.environ,
-                **env_of(port),
-                "C2F_HOME": str(folder / "home"),
-                "PYTHONPATH": str(REPOSITORY),
-            },
+            command, cwd=folder, capture_output=True, text=True, check=False, timeout=LONGEST, env=env
         )
         seconds = time.monotonic() - started
     assert done.returncode == 0, f"{place} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -139,15 +114,15 @@ class _Reader:
             raise self._errors[0]
 
     def _read(self) -> None:
-        seen: set[str] = set()
+        known: set[str] = set()
         last = False
         try:
             while not last:
                 last = self._end.wait(0.2)
-                for name in set(self._objects.names("records")) - seen:
+                for name in set(self._objects.names("records")) - known:
                     record = _record(self._objects.url, name)
                     records.verify(self._objects, record)
-                    seen.add(name)
+                    known.add(name)
                     self.verified += 1
         except BaseException as error:  # noqa: BLE001  it is raised where it is waited for
             self._errors.append(error)
@@ -169,7 +144,3 @@ def _outputs(place: str) -> dict[str, dict[str, str]]:
         records.verify(objects, record)
         found[name] = {path: e.blake3 for path, e in record.files.items() if path not in VARYING}
     return found
-
-
-if __name__ == "__main__":
-    main()

@@ -13,13 +13,13 @@ import random
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.bench.measuring import ROOT, temporary_folder
 from tests.support.servers import BUCKET, KEY, SECRET, seaweed
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ MANY, SMALL = 2_000, 300_000
 """Files and bytes of each."""
 ROUNDS = 2
 CLIENTS = ("ours", "obstore", "s5cmd", "rclone")
-ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,7 @@ class Measured:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as name, seaweed(Path(name) / "server") as server:
-        folder = Path(name)
+    with temporary_folder() as folder, seaweed(folder / "server") as server:
         os.environ.update(server.env, C2F_CACHE_GB="50")
         _make(folder / "large", 1, LARGE)
         _make(folder / "many", MANY, SMALL)

@@ -7,7 +7,7 @@ from collections import Counter
 
 from tests.support.distil_world import rows
 from tests.support.fake_endpoint import Fake, serving
-from tests.support.killed_asking import clip_of, judge_stage, judge_stand, made, mark, storm
+from tests.support.killed_asking import clip_of, committed, judge_stage, judge_stand, mark, storm
 
 CLIPS, AT_ONCE, KILLS = 24, 4, 3
 
@@ -31,6 +31,6 @@ def test_a_filter_that_is_killed_while_its_judge_is_asked_ends_in_the_same_bytes
     assert found["killed"].kills >= 1
     assert found["killed"].outputs == found["quiet"].outputs
     assert found["killed"].summary == found["quiet"].summary
-    marks = rows(made(stand, path) / "marks.jsonl")
+    marks = rows(committed(stand, path) / "marks.jsonl")
     assert [row["id"] for row in marks] == [f"clip-{n:04d}" for n in range(CLIPS)]
     assert all(row["value"] == 1 + n % 5 for n, row in enumerate(marks))

@@ -4,7 +4,7 @@
     place.py       the repository and the settings: yours, or for a rehearsal one with a tiny student in it
     kill.py        a training that is killed after its first checkpoint
     model.py       the student by itself, in a process of its own: its tokenizer, and gradients from sound and frames
-    stages.py      what the records and logs of the stages say
+    stages.py      rows about the stages, from their records and logs
     measured.py    memory and time against the estimate, and coefficients for the environment
     table.py       rows: pass, fail, or not run and why
 

@@ -1,4 +1,4 @@
-"""Run the spec, kill it once, look at everything, print the table. Exit 1 if a row failed."""
+"""Run the spec, kill it once, check everything, print the table. Exit 1 if a row failed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tests.gpu_smoke import kill, measured, place, stages
-from tests.gpu_smoke.table import Row, judged, shown
+from tests.gpu_smoke.table import Row, check, render_table
 
 WANTED = 4
 """GPUs of the machine that the spec is written for."""
@@ -22,7 +22,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.gpu_smoke")
     parser.add_argument("--rehearse", action="store_true", help="on a CPU, with a tiny student")
     if not parser.parse_args().rehearse:
-        return run(place.here(_gpus(), vllm=find_spec("vllm") is not None))
+        return run(place.this_repository(_gpus(), vllm=find_spec("vllm") is not None))
     with tempfile.TemporaryDirectory() as folder:
         return run(place.rehearsal(Path(folder)))
 
@@ -32,21 +32,21 @@ def run(where: place.Place) -> int:
     began = time.monotonic()
     few = f"{where.gpus} GPUs are visible, and the spec is for {WANTED}"
     rows = [
-        judged("GPUs", where.gpus >= WANTED, few) if where.gpus else Row("GPUs", "not run", "none is visible")
+        check("GPUs", where.gpus >= WANTED, few) if where.gpus else Row("GPUs", "not run", "none is visible")
     ]
     code, killed = kill.apply(where)
-    rows.append(judged("apply", code == 0, f"exit {code}"))
+    rows.append(check("apply", code == 0, f"exit {code}"))
     work = where.work()
     if code == 0:
-        rows += stages.of_model(work, where)
-    rows += stages.ran(work, where)
+        rows += stages.student_rows(work, where)
+    rows += stages.stage_rows(work, where)
     rows += stages.resumed(work, where, killed)
     rows += measured.against_estimates(work, where)
     rows.append(measured.coefficients(work, where))
     minutes = (time.monotonic() - began) / 60
-    rows.append(judged("within half an hour", minutes < MINUTES, f"{minutes:.1f} minutes"))
-    print(shown(rows))
-    return 1 if any(row.verdict == "fail" for row in rows) else 0
+    rows.append(check("within half an hour", minutes < MINUTES, f"{minutes:.1f} minutes"))
+    print(render_table(rows))
+    return 1 if any(row.outcome == "fail" for row in rows) else 0
 
 
 def _gpus() -> int:

@@ -9,7 +9,7 @@ from c2f_spec.spec.coefficients import Coefficients
 from c2f_spec.store import records
 from tests.gpu_smoke.place import ENVIRONMENT, Place
 from tests.gpu_smoke.stages import variant
-from tests.gpu_smoke.table import Row, judged
+from tests.gpu_smoke.table import Row, check
 
 if TYPE_CHECKING:
     from c2f_spec.cli.workspace import Workspace
@@ -28,17 +28,17 @@ def against_estimates(work: Workspace, place: Place) -> list[Row]:
             continue
         what = f"{stage.kind} {variant(work, stage)}: memory and time"
         record = records.read_record(work.store, stage.kind, stage.key)
-        told = (record.provenance if record else {}).get("measured", {})
-        peak = told.get("peak_gpu_bytes")
+        measured = (record.provenance if record else {}).get("measured", {})
+        peak = measured.get("peak_gpu_bytes")
         if not place.gpus or peak is None:
-            host = told.get("peak_rss_bytes", 0) / GIB
-            detail = f"no GPU; {told.get('step_seconds', 0):g} s a step, {host:.1f} GiB of the host"
+            host = measured.get("peak_rss_bytes", 0) / GIB
+            detail = f"no GPU; {measured.get('step_seconds', 0):g} s a step, {host:.1f} GiB of the host"
             rows.append(Row(what, "not run", detail))
             continue
-        estimate, steps = stage.load.memory, told["steps"]
+        estimate, steps = stage.load.memory, measured["steps"]
         each = stage.load.work / steps
-        detail = f"peak {peak / GIB:.1f} GiB, estimated {estimate / GIB:.1f}; a step {told['step_seconds']:.1f} s, "
-        rows.append(judged(what, peak <= LOW * estimate, f"{detail}estimated {each:.1f}"))
+        detail = f"peak {peak / GIB:.1f} GiB, estimated {estimate / GIB:.1f}; a step {measured['step_seconds']:.1f} s, "
+        rows.append(check(what, peak <= LOW * estimate, f"{detail}estimated {each:.1f}"))
     return rows
 
 
@@ -52,16 +52,16 @@ def coefficients(work: Workspace, place: Place) -> Row:
     assert size is not None
     for stage in work.plan.stages:
         record = records.read_record(work.store, stage.kind, stage.key)
-        told = (record.provenance if record else {}).get("measured", {})
+        measured = (record.provenance if record else {}).get("measured", {})
         how = variant(work, stage)
-        if stage.kind == "sft" and how == "lora" and told.get("tokens_per_second"):
-            done = PASSES[how] * size.active * told["tokens_per_second"] / place.gpus
+        if stage.kind == "sft" and how == "lora" and measured.get("tokens_per_second"):
+            done = PASSES[how] * size.active * measured["tokens_per_second"] / place.gpus
             found["train_utilisation"] = round(min(1.0, done / USUAL.flops), 3)
-        if stage.kind == "grpo" and told.get("generation_seconds"):
+        if stage.kind == "grpo" and measured.get("generation_seconds"):
             longest = next(
                 v.experiment for v in work.plan.variants if stage.key in v.stages
             ).grpo.max_new_tokens
-            each = max(told["generation_seconds"] - USUAL.batch_seconds, 1e-3) / longest
+            each = max(measured["generation_seconds"] - USUAL.batch_seconds, 1e-3) / longest
             if how == "lora" or place.vllm:
                 found["token_seconds" if how == "lora" else "vllm_token_seconds"] = round(each, 4)
     file = place.root / "k8s" / "environments" / "measured.yaml"
@@ -70,4 +70,4 @@ def coefficients(work: Workspace, place: Place) -> Row:
     file.write_text(
         f"{ENVIRONMENT.format(gpus=place.gpus)}coefficients: # measured by make gpu-smoke\n{lines}"
     )
-    return judged(what, len(found) >= 2, f"{', '.join(found)} in {file.relative_to(place.root)}")
+    return check(what, len(found) >= 2, f"{', '.join(found)} in {file.relative_to(place.root)}")

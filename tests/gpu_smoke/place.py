@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 from argparse import Namespace
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from c2f_spec.cli.workspace import Workspace, annotate_plan, compile_work
+from tests.bench.measuring import ROOT, c2f
 
-ROOT = Path(__file__).parent.parent.parent
 SPECS = {True: "specs/gpu_smoke.yaml", False: "specs/gpu_smoke_transformers.yaml"}
 """By whether there is vLLM."""
 NAME = "gpu_smoke"
@@ -44,12 +43,12 @@ class Place:
 
     @property
     def arguments(self) -> list[str]:
-        """Of a verb."""
-        given = [word for setting in self.settings for word in ("--set", setting)]
-        return [self.spec, "--on", NAME, "--environments", ".c2f/smoke", *given]
+        """Arguments of a verb: the spec, the environment and the settings."""
+        settings = [word for setting in self.settings for word in ("--set", setting)]
+        return [self.spec, "--on", NAME, "--environments", ".c2f/smoke", *settings]
 
     def command(self, *argv: str) -> list[str]:
-        return [sys.executable, "-m", "c2f_spec", *argv]
+        return c2f(*argv)
 
     def work(self) -> Workspace:
         """The plan as the store stands."""
@@ -60,7 +59,7 @@ class Place:
         return replace(work, plan=annotate_plan(work))
 
 
-def here(gpus: int, *, vllm: bool) -> Place:
+def this_repository(gpus: int, *, vllm: bool) -> Place:
     return _with_environment(Place(Path.cwd(), gpus, vllm))
 
 
@@ -96,4 +95,4 @@ def _with_environment(place: Place) -> Place:
 
 
 def _run(folder: Path, *argv: str) -> None:
-    subprocess.run([sys.executable, "-m", "c2f_spec", *argv], cwd=folder, check=True)
+    subprocess.run(c2f(*argv), cwd=folder, check=True)

@@ -1,4 +1,4 @@
-"""What the records and logs of the stages say."""
+"""Rows about the stages, from their records and logs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from c2f_spec.store import records
-from tests.gpu_smoke.place import ROOT, Place
-from tests.gpu_smoke.table import Row, judged
+from tests.bench.measuring import ROOT
+from tests.gpu_smoke.place import Place
+from tests.gpu_smoke.table import Row, check
 
 if TYPE_CHECKING:
     from c2f_spec.cli.workspace import Workspace
@@ -21,7 +22,7 @@ ENDED = {"distil": "chains", "sft": "steps", "grpo": "steps", "evaluate": "clips
 """Kind to what its summary counts."""
 RESTORED = r"restored (\d+) tensors of the model, all that are trained"
 """What training says of a resume (`runtime/training/train.py`; under ZeRO of parts, `runtime/checkpoints/trainer_state.py`)."""
-TOLD = ("chains", "kept", "steps", "loss", "grad_norm", "reward", "clips", "well_formed", "ended")
+SHOWN_COUNTS = ("chains", "kept", "steps", "loss", "grad_norm", "reward", "clips", "well_formed", "ended")
 
 
 def variant(work: Workspace, stage: Stage) -> str:
@@ -29,7 +30,7 @@ def variant(work: Workspace, stage: Stage) -> str:
     return names[0] if len(names) == 1 else ""
 
 
-def ran(work: Workspace, place: Place) -> list[Row]:
+def stage_rows(work: Workspace, place: Place) -> list[Row]:
     """One row a stage that runs a model."""
     rows = []
     for stage in work.plan.stages:
@@ -49,8 +50,7 @@ def _row(what: str, stage: Stage, work: Workspace, place: Place, *, needs_vllm: 
     if record is None:
         return Row(what, "fail", f"{stage.name} has no record: c2f-spec logs names why")
     done = record.summary
-    told = [f"{k} {v:,g}" for k, v in done.items() if k in TOLD]
-    numbers = ", ".join(told)
+    numbers = ", ".join(f"{k} {v:,g}" for k, v in done.items() if k in SHOWN_COUNTS)
     good = done[ENDED[stage.kind]] > 0 and all(
         math.isfinite(v) for v in done.values() if isinstance(v, (int, float))
     )
@@ -58,7 +58,7 @@ def _row(what: str, stage: Stage, work: Workspace, place: Place, *, needs_vllm: 
         return Row(what, "not run", f"vLLM is not installed; with transformers: {numbers}")
     if place.gpus < 2 and "ZeRO" in what:
         return Row(what, "not run", f"{place.gpus} GPUs; in one process: {numbers}")
-    return judged(what, good, numbers)
+    return check(what, good, numbers)
 
 
 def resumed(work: Workspace, place: Place, killed: str | None) -> list[Row]:
@@ -67,28 +67,21 @@ def resumed(work: Workspace, place: Place, killed: str | None) -> list[Row]:
         return [Row("kill and resume", "fail", "no training ran long enough to be killed")]
     stage = next((s for s in work.plan.stages if s.key == killed), None)
     if stage is None:
-        return [
-            Row(
-                "kill and resume",
-                "fail",
-                "code or spec changed while this ran: what was killed is planned no more",
-            )
-        ]
+        changed = "code or spec changed while this ran: the killed stage is in the plan no more"
+        return [Row("kill and resume", "fail", changed)]
     argv = place.command("logs", *place.arguments[:1], stage.name, *place.arguments[1:])
-    told = subprocess.run(argv, cwd=place.root, capture_output=True, text=True, check=False).stdout
-    went_on = re.search(r"resumed from step (\d+) of (\d+)", told)
-    restored = re.search(RESTORED, told)
+    log = subprocess.run(argv, cwd=place.root, capture_output=True, text=True, check=False).stdout
+    went_on = re.search(r"resumed from step (\d+) of (\d+)", log)
+    restored = re.search(RESTORED, log)
+    start = went_on[0] if went_on else f"{stage.name}: fresh start"
+    tensors = restored[0] if restored else "the log does not say so"
     return [
-        judged(
-            "kill and resume", went_on is not None, went_on[0] if went_on else f"{stage.name}: fresh start"
-        ),
-        judged(
-            "every tensor restored", restored is not None, restored[0] if restored else "not said in the log"
-        ),
+        check("kill and resume", went_on is not None, start),
+        check("every tensor restored", restored is not None, tensors),
     ]
 
 
-def of_model(work: Workspace, place: Place) -> list[Row]:
+def student_rows(work: Workspace, place: Place) -> list[Row]:
     """The student by itself: hints under its tokenizer, gradients from sound and frames."""
     experiment = work.loaded[0].experiment
     prepare = next(s for s in work.plan.stages if s.kind == "prepare")
@@ -105,15 +98,9 @@ def of_model(work: Workspace, place: Place) -> list[Row]:
         return [Row("the student by itself", "fail", f"exit {child.returncode}")]
     found = json.loads(child.stdout.splitlines()[-1])
     ends = ", ".join(f"{end}: {'yes' if good else 'no'}" for end, good in found["hint"].items())
-    asked = experiment.grpo.hint.prefix_end
-    grown = {
-        "video": found["gradients"]["pixel_values_videos"],
-        "audio": found["gradients"]["input_features"],
-    }
-    return [
-        judged("a hint is a token prefix", found["hint"][asked], f"{ends} (`{asked}` is asked for)"),
-        *(
-            judged(f"gradients from {kind}", 0 < size < math.inf, f"largest {size:.2e}")
-            for kind, size in grown.items()
-        ),
-    ]
+    end = experiment.grpo.hint.prefix_end
+    rows = [check("a hint is a token prefix", found["hint"][end], f"{ends} (the spec sets `{end}`)")]
+    for kind, name in (("video", "pixel_values_videos"), ("audio", "input_features")):
+        size = found["gradients"][name]
+        rows.append(check(f"gradients from {kind}", 0 < size < math.inf, f"largest {size:.2e}"))
+    return rows

@@ -57,7 +57,7 @@ def storm(
     """Attempts at a stage, the first `kills` of which are killed after `moment()` seconds; then one to its end."""
     found, stage = Storm(), StageFile.model_validate_json(path.read_bytes())
     while records.read_record(stand.objects, stage.kind, stage.key) is None:
-        child = _start(stand, path, preload)
+        child = start(stand, path, preload)
         found.attempts += 1
         child.join(moment() if found.kills < kills else LONGEST)
         if child.is_alive():
@@ -74,15 +74,18 @@ def storm(
     return found
 
 
-def _start(stand: Stand, path: Path, preload: Sequence[str]) -> multiprocessing.Process:
-    """From a process that has imported everything, so that a moment falls into the asking."""
+def start(
+    stand: Stand, path: Path, preload: Sequence[str] = PRELOADED, log: str = "log", **variables: str
+) -> multiprocessing.Process:
+    """Start an attempt from a process that has imported everything, so that a kill falls into the requests."""
     os.environ["OMP_NUM_THREADS"] = "1"
     name = uuid.uuid4().hex
     scratch = stand.folder / "scratch" / name
     scratch.mkdir(parents=True)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(list(preload))
-    child = context.Process(target=_work, args=(path, name, scratch, stand.folder / "log", dict(os.environ)))
+    env = {**os.environ, **variables}
+    child = context.Process(target=_work, args=(path, name, scratch, stand.folder / log, env))
     child.start()
     return child
 
@@ -96,7 +99,7 @@ def _written(stand: Stand, stage: StageFile) -> int:
     return sum(data.count(b"\n") for data in stand.objects.read_many(stand.objects.names(folder)).values())
 
 
-def made(stand: Stand, path: Path) -> Path:
+def committed(stand: Stand, path: Path) -> Path:
     """The committed output of a stage."""
     stage = StageFile.model_validate_json(path.read_bytes())
     record = records.read_record(stand.objects, stage.kind, stage.key)
@@ -126,7 +129,9 @@ def judge_stage(stand: Stand, url: str, at_once: int) -> Path:
         "polarity_match": {}, "judge": {"model": "m"}, "min_keep_fraction": 0, "min_keep_polarity": 0,
     }  # fmt: skip
     endpoint = Endpoint(url=url, client=How(concurrency=at_once, timeout=30.0))
-    return _stage(stand, "filter", {"filters": filters}, Placement(endpoint=endpoint), ("prepare", "distil"))
+    return write_stage(
+        stand, "filter", {"filters": filters}, Placement(endpoint=endpoint), ("prepare", "distil")
+    )
 
 
 def mark(body: dict) -> str:
@@ -159,10 +164,12 @@ def teacher_stage(stand: Stand, samples: int = 1) -> Path:
         "kind": "transformers", "model": model, "revision": revision, "max_new_tokens": 6, "retry": 1, "samples": samples,
     }  # fmt: skip
     models = {"models": {MODEL: stand.weights}}
-    return _stage(stand, "distil", {"teacher": teacher, "media": MEDIA}, Placement(), ("prepare",), **models)
+    return write_stage(
+        stand, "distil", {"teacher": teacher, "media": MEDIA}, Placement(), ("prepare",), **models
+    )
 
 
-def _stage(stand, kind, spec, placement, inputs, **preimage) -> Path:
+def write_stage(stand, kind, spec, placement, inputs, **preimage) -> Path:
     key = uuid.uuid5(uuid.NAMESPACE_URL, json.dumps(spec)).hex * 2
     spec = {"format": {"kind": "c2f"}, **spec}
     stage = StageFile(
