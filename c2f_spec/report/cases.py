@@ -77,9 +77,9 @@ class CaseSet:
 def case_sets(groups: Sequence[Group], outputs: Outputs) -> tuple[CaseSet, ...]:
     """Return a set for each evaluated data set with answers, then the training clips that RL answered."""
     names = dict.fromkeys(
-        name for g in groups if (e := g.variants[0].experiment.evaluate) is not None for name in e.datasets
+        name for g in groups if (e := g.experiment.evaluate) is not None for name in e.datasets
     )
-    train = groups[0].variants[0].experiment.data.train
+    train = groups[0].experiment.data.train
     order = sorted(names, key=lambda name: name != train)
     tests = (_test_set(name, groups, outputs) for name in order)
     return tuple(s for s in (*tests, _training_set(groups, outputs)) if s is not None)

@@ -52,11 +52,11 @@ SAME = "the same evaluation"
 def matrix(groups: Sequence[Group], cells: ScoreCells) -> Matrix:
     """Return every evaluated checkpoint on every test set; that of the first experiment's training data comes first."""
     names = dict.fromkeys(n for g in groups for n in _datasets(g))
-    train = groups[0].variants[0].experiment.data.train
+    train = groups[0].experiment.data.train
     order = sorted(names, key=lambda name: name != train)
     rows = []
     for group in groups:
-        evaluate = group.variants[0].experiment.evaluate
+        evaluate = group.experiment.evaluate
         others = dict.fromkeys(one.name for one in evaluate.imported) if evaluate else {}
         for checkpoint in (*_checkpoints(group), *others):
             own = _datasets(group) if checkpoint in CHECKPOINTS else _imported(group, checkpoint)
@@ -80,7 +80,7 @@ def _within(group: Group, cells: ScoreCells) -> Iterator[Pair]:
 
 
 def _between(first: Group, other: Group, cells: ScoreCells, *, every: bool) -> Pair:
-    old, new = first.variants[0].experiment, other.variants[0].experiment
+    old, new = first.experiment, other.experiment
     ours, theirs = _checkpoints(first), _checkpoints(other)
     both = [(c, c) for c in ours if c in theirs] if every else []
     last = [(ours[-1], theirs[-1])] if ours and theirs else []
@@ -109,18 +109,18 @@ def _test(
 
 def _datasets(group: Group) -> list[str]:
     """Return the test sets, that of the training data first."""
-    e = group.variants[0].experiment
+    e = group.experiment
     return sorted(e.evaluate.datasets if e.evaluate else (), key=lambda name: name != e.data.train)
 
 
 def _imported(group: Group, name: str) -> list[str]:
     """Return the test sets for which predictions of another code base are imported."""
-    evaluate = group.variants[0].experiment.evaluate
+    evaluate = group.experiment.evaluate
     return [one.dataset for one in evaluate.imported if one.name == name] if evaluate else []
 
 
 def _checkpoints(group: Group) -> list[Checkpoint]:
-    evaluate = group.variants[0].experiment.evaluate
+    evaluate = group.experiment.evaluate
     return [c for c in CHECKPOINTS if evaluate and c in evaluate.checkpoints]
 
 

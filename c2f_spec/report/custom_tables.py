@@ -61,7 +61,7 @@ def _columns(definition: Definition, groups: Sequence[Group]) -> tuple[CustomCol
     else:
         evaluated = (v.experiment.evaluate for g in groups for v in g.variants)
         wanted = [(name, ()) for name in dict.fromkeys(n for e in evaluated if e for n in e.datasets)]
-    known = {name: facts for g in groups for name, facts in g.variants[0].experiment.data.known.items()}
+    known = {name: facts for g in groups for name, facts in g.experiment.data.known.items()}
     return tuple(
         CustomColumn(name, metric)
         for name, metrics in wanted

@@ -39,10 +39,10 @@ EXPLAINED = (
 
 def paper_tables(groups: Sequence[Group], cells: ScoreCells) -> tuple[PaperTable, ...]:
     """Return the tables that any experiment names, in the paper's order."""
-    tables = {table for g in groups for table in named(g.variants[0].experiment)}
+    tables = {table for g in groups for table in named(g.experiment)}
     filled = []
     for table in sorted(tables, key=list(TITLES).index):
-        own = [g for g in groups if table in named(g.variants[0].experiment)]
+        own = [g for g in groups if table in named(g.experiment)]
         rows = [r for row in printed() if row["table"] == table for r in _rows(row, own, cells)]
         filled.append(PaperTable(table, TITLES[table], tuple(rows)))
     return tuple(filled)
@@ -54,7 +54,7 @@ def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCells) -> It
     if run is None:
         yield _imported_row(row, own, cells)
         return
-    able = [g for g in own if runs(g.variants[0].experiment, row["train"], row["test"], run)]
+    able = [g for g in own if runs(g.experiment, row["train"], row["test"], run)]
     # Two experiments that run a row by the very same evaluations are one row.
     by_keys = {cells.keys(g, run.checkpoint, row["test"]): g for g in reversed(able)}
     matched = [g for g in able if g in by_keys.values()]
@@ -70,7 +70,7 @@ def _imported_row(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCell
     """Return the row of a model of another code base, with our metrics if an experiment imports its predictions."""
     name = row["model"].lower()
     for group in own:
-        e = group.variants[0].experiment
+        e = group.experiment
         imported = [(one.name, one.dataset) for one in e.evaluate.imported] if e.evaluate else []
         if e.data.train == row["train"] and (name, row["test"]) in imported:
             cell = cells.cell(group, name, row["test"])

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan, Variant
     from c2f_spec.report.outputs import Outputs
     from c2f_spec.spec.evaluate import Checkpoint
+    from c2f_spec.spec.experiment import Experiment
     from c2f_spec.spec.reporting import Metric
 
     Rows = Sequence[Mapping[str, Any]]
@@ -37,6 +38,11 @@ class Group(NamedTuple):
 
     name: str
     variants: tuple[Variant, ...]
+
+    @property
+    def experiment(self) -> Experiment:
+        """Return the experiment with the first seed; the others differ in nothing else."""
+        return self.variants[0].experiment
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -136,7 +142,7 @@ class ScoreCells:
 
     def last(self, group: Group) -> Checkpoint | None:
         """Return the last checkpoint that is evaluated."""
-        evaluate = group.variants[0].experiment.evaluate
+        evaluate = group.experiment.evaluate
         return max(evaluate.checkpoints, key=CHECKPOINTS.index) if evaluate else None
 
     def _compute(self, group: Group, checkpoint: str, dataset: str) -> ScoreCell:
@@ -181,10 +187,10 @@ class ScoreCells:
         )
 
     def _scores(self, group: Group, runs: Sequence[Rows], dataset: str) -> Mapping[Metric, OverSeeds]:
-        evaluate = group.variants[0].experiment.evaluate
+        evaluate = group.experiment.evaluate
         if evaluate is None or not runs:
             return {}
-        facts = group.variants[0].experiment.data.known[dataset]
+        facts = group.experiment.data.known[dataset]
         return over_seeds(runs, METRICS[facts.family], facts, evaluate.unparsable, evaluate.bootstrap)
 
     def _overlap(self, group: Group, dataset: str) -> frozenset[str]:
@@ -215,11 +221,11 @@ def _marks(row: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def compare(cell: ScoreCell, other: ScoreCell, base: Group) -> tuple[tuple[Effect, ...], str]:
     """Compare `cell` with `other` on the same clips, as the baseline's spec says; or return no effects, and the reason."""
-    evaluate = base.variants[0].experiment.evaluate
+    evaluate = base.experiment.evaluate
     if evaluate is None or not (cell.scores and other.scores):
         lacking = next((c for c in (cell, other) if not c.scores), other)
         return (), "; ".join(lacking.missing) or f"{lacking.group} is not evaluated on it"
-    facts = base.variants[0].experiment.data.known[cell.dataset]
+    facts = base.experiment.data.known[cell.dataset]
     runs, others = _match_seeds(cell, other)
     try:
         tested = effects(runs, others, METRICS[facts.family], facts, evaluate.unparsable, evaluate.bootstrap)
