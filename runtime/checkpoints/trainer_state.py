@@ -73,7 +73,7 @@ def take(trainer: Any, rng_states: list[dict[str, Any]], running: dict[str, Any]
     return Snapshot(
         step=trainer.state.global_step,
         tensors={
-            stem: _copies(named)
+            stem: copy_to_cpu(named)
             for stem, named in {"weights": saved_weights(trainer), **rest_tensors}.items()
         },
         state={
@@ -89,7 +89,7 @@ def take(trainer: Any, rng_states: list[dict[str, Any]], running: dict[str, Any]
 def take_part(trainer: Any) -> Snapshot:
     """Return a copy of what this rank alone has under ZeRO; rank 0 has the rest."""
     return Snapshot(
-        trainer.state.global_step, {zero_partitions.STEM: _copies(zero_partitions.rank_tensors(trainer))}
+        trainer.state.global_step, {zero_partitions.STEM: copy_to_cpu(zero_partitions.rank_tensors(trainer))}
     )
 
 
@@ -157,7 +157,7 @@ def restore_optimizer(trainer: Any, folder: Path) -> None:
     trainer.lr_scheduler.load_state_dict(state["schedule"])
 
 
-def _copies(named: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def copy_to_cpu(named: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {name: t.detach().to("cpu", copy=True).contiguous() for name, t in named.items()}
 
 

@@ -25,8 +25,7 @@ from c2f_spec.spec.datasets import Dataset
 from c2f_spec.spec.handoff import FileEntry
 from c2f_spec.store.cache import fetch_verified
 from c2f_spec.store.digest import digest_folder
-from runtime.checkpoints import trainer_state
-from runtime.checkpoints.trainer_state import restore_weights, saved_weights
+from runtime.checkpoints.trainer_state import copy_to_cpu, restore_weights, saved_weights, write_tensors
 from runtime.console import log_line
 from runtime.models.batches import prompt_batch
 from runtime.models.thinker import generation_config
@@ -132,11 +131,7 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
         """Store the weights: first the folder, then the entry that names it; then delete the replaced folder."""
         folder = Path(self._ctx.stage.scratch) / f"best-{step}"
         folder.mkdir(parents=True, exist_ok=True)
-        weights = {
-            name: t.detach().to("cpu", copy=True).contiguous()
-            for name, t in saved_weights(self._trainer).items()
-        }
-        trainer_state.write_tensors(weights, folder, "weights")
+        write_tensors(copy_to_cpu(saved_weights(self._trainer)), folder, "weights")
         name = f"{self._name}/{self._ctx.attempt}-{step}"
         files = self._ctx.store.put_folder(folder, name, digest_folder(folder))
         found = {"step": step, "mae": mae, "folder": name}
