@@ -176,11 +176,13 @@ def fit_size(height: int, width: int, max_pixels: int, min_pixels: int | None = 
     def sides(fit: Callable[[float], int], scale: float) -> list[int]:
         return [max(FACTOR, fit(side * scale / FACTOR) * FACTOR) for side in (height, width)]
 
-    size = sides(round, 1.0)
-    if min_pixels is not None and size[0] * size[1] < min_pixels:
+    size = nearest = sides(round, 1.0)
+    if min_pixels is not None and math.prod(size) < min_pixels:
         size = sides(math.ceil, math.sqrt(min_pixels / (height * width)))
-    if size[0] * size[1] > max_pixels:
+    if math.prod(size) > max_pixels:
         size = sides(math.floor, math.sqrt(max_pixels / (height * width)))
+        if math.prod(size) < math.prod(nearest) <= max_pixels:  # no size between the limits
+            size = nearest
     longest = max(FACTOR, max_pixels // FACTOR // FACTOR * FACTOR)  # bites where the other side is already 28
     return min(size[0], longest), min(size[1], longest)
 

@@ -7,7 +7,7 @@ import math
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from c2f_spec.errors import InvalidData
@@ -129,6 +129,7 @@ def test_large_frames_are_scaled_down(tmp_path):
 
 
 @given(st.integers(1, 4000), st.integers(1, 4000), st.integers(28 * 28, 200_000), st.floats(0.01, 1))
+@example(42, 43, 3137, 1.0)
 def test_fitted_sides_are_multiples_of_28_within_the_limits(height, width, most, part):
     for least in (None, max(1, int(most * part))):
         sides = decode.fit_size(height, width, most, least)
