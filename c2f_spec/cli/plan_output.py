@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MOST_ROWS = 200
 """Stages that a table has one by one; more are grouped."""
 SIGNS = {"run": "+", "reuse": "=", "follow": "~", "blocked": "!", "failed": "!", "unknown": "?"}
+UNMET_RULES = {"broken": "denied", "unchecked": "not checked"}
+"""Outcome of a rule of the policy to its word, where the rule is not kept."""
 PENDING = {"follow": "running now", "blocked": "blocked", "failed": "failed", "unknown": "unknown"}
 """Actions that are counted only where there are some."""
 
@@ -111,8 +113,9 @@ def describe_decisions(decisions: Sequence[Verdict]) -> list[str]:
     """Return a line for each rule of the policy that is broken or could not be checked, then a count."""
     if not decisions:
         return []
-    words = {"broken": "denied", "unchecked": "not checked"}
-    lines = [f"{words[d.outcome]}: {printable_decision(d)}" for d in decisions if d.outcome in words]
+    lines = [
+        f"{UNMET_RULES[d.outcome]}: {printable_decision(d)}" for d in decisions if d.outcome in UNMET_RULES
+    ]
     names = {"kept": "kept", "broken": "broken", "unchecked": "not checked"}
     counts = {name: sum(d.outcome == outcome for d in decisions) for outcome, name in names.items()}
     parts = ", ".join(f"{n} {name}" for name, n in counts.items() if n)
@@ -270,9 +273,8 @@ def as_markdown(plan: Plan, decisions: Sequence[Verdict] = ()) -> str:
 
 def _policy_blocks(decisions: Sequence[Verdict]) -> list[str | Table]:
     """Return the rules that are broken or could not be checked, or a line that says that all are kept."""
-    words = {"broken": "denied", "unchecked": "not checked"}
-    rows = [(words[d.outcome], d.rule, d.detail, d.hint, d.where) for d in decisions if d.outcome in words]
-    if rows:
+    unmet = [d for d in decisions if d.outcome in UNMET_RULES]
+    if rows := [(UNMET_RULES[d.outcome], d.rule, d.detail, d.hint, d.where) for d in unmet]:
         return [Table(("Policy", "Rule", "Finding", "Remedy", "Where"), rows)]
     return [f"Policy: all {len(decisions):,} rules are kept."] if decisions else []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from c2f_spec.report import charts, numbers, page_data, table_files
@@ -228,19 +229,11 @@ def errors(report: Report) -> list[Block]:
     """Describe confusion and calibration of each experiment's last checkpoint."""
     if not report.errors:
         return []
-    groups = dict.fromkeys(e.group for e in report.errors)
-    described = [
-        (
-            group,
-            tuple(
-                b for e in report.errors if e.group == group for b in _error_charts(e, named=len(groups) > 1)
-            ),
-        )
-        for group in groups
-    ]
-    pictures = (
-        fold_many(described, 2) if len(groups) > 2 else [block for _, blocks in described for block in blocks]
-    )
+    named = len({e.group for e in report.errors}) > 1
+    charts_of: dict[str, tuple[Block, ...]] = {}
+    for e in report.errors:
+        charts_of[e.group] = (*charts_of.get(e.group, ()), *_error_charts(e, named=named))
+    pictures = fold_many(list(charts_of.items()), 2) if len(charts_of) > 2 else chain(*charts_of.values())
     return [
         Heading("Where it errs", anchor="errors", link="Errors"),
         _calibrations(report.errors),
