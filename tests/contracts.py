@@ -17,7 +17,7 @@ from c2f_spec.plan.keys import ExperimentSource, build_plan
 from c2f_spec.plan.plan_file import to_json
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.handoff import FileEntry, Input, Record, StageFile
-from c2f_spec.spec.plan_json import Asked
+from c2f_spec.spec.plan_json import PlanRequest
 from c2f_spec.store import records
 from tests.conftest import load_spec
 from tests.plan.test_plan import PINS
@@ -34,7 +34,7 @@ def write(folder: Path) -> None:
         [ExperimentSource(loaded.experiment, loaded.source, "specs/smoke.yaml", PINS)], PINS, here, "local"
     )
     stages = tuple(replace(s, action="run", reason="never run") for s in plan.stages)
-    plan = replace(plan, stages=stages, asked=Asked(specs=("specs/smoke.yaml",)), _by_key={})
+    plan = replace(plan, stages=stages, request=PlanRequest(specs=("specs/smoke.yaml",)))
     grpo = next(s for s in plan.stages if s.kind == "grpo")
     inputs = {role: Input(kind=plan.stage(key).kind, key=key) for role, key in grpo.inputs.items()}
     stage = StageFile(

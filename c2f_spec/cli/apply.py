@@ -24,8 +24,8 @@ from c2f_spec.errors import Exit, StalePlan, UsageError, sanitize
 from c2f_spec.execution.provenance import save_origin, with_origin
 from c2f_spec.execution.run import run, save_plan
 from c2f_spec.plan.compile import repository
-from c2f_spec.plan.model import until
-from c2f_spec.plan.plan_file import AGAIN, moved, read_plan
+from c2f_spec.plan.model import plan_until
+from c2f_spec.plan.plan_file import RENEW_HINT, read_plan, stale_differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ def apply(args: Namespace) -> int:
     else:
         work = compile_work(args, warn=True, runnable=True)
         if args.until:
-            work = replace(work, plan=until(work.plan, args.until))
+            work = replace(work, plan=plan_until(work.plan, args.until))
         work = replace(work, plan=annotate_plan(work))
     refuse_unstaged(work, work.plan)
     if work.backend.has_driver:
@@ -68,7 +68,7 @@ def open_plan_file(args: Namespace) -> Workspace:
         )
     reviewed = read_plan(path)
     root = repository(Path.cwd() / path.name)
-    request = reviewed.asked
+    request = reviewed.request
     missing = [spec for spec in request.specs if not (root / spec).is_file()]
     if missing:
         raise StalePlan(
@@ -80,14 +80,14 @@ def open_plan_file(args: Namespace) -> Workspace:
     call.on = reviewed.environment_name
     work = compile_work(call, warn=True, runnable=True)
     if request.until:
-        work = replace(work, plan=until(work.plan, request.until))
+        work = replace(work, plan=plan_until(work.plan, request.until))
     work = replace(work, plan=annotate_plan(work))
-    if differences := moved(reviewed, work.plan):
+    if differences := stale_differences(reviewed, work.plan):
         left = len(differences) - MOST_DIFFERENCES
         lines = [f"  {sanitize(line)}" for line in differences[:MOST_DIFFERENCES]]
         lines += [f"  and {left} more"] if left > 0 else []
         text = "\n".join(lines)
-        raise StalePlan(f"{path} is not what would run now:\n{text}", hint=f"review it again: {AGAIN}")
+        raise StalePlan(f"{path} is not what would run now:\n{text}", hint=f"review it again: {RENEW_HINT}")
     return work
 
 

@@ -64,7 +64,7 @@ def find_difference(args: Namespace) -> Difference:
     what, environments = args.what, args.environments
     if ".." not in what[0] and what[0].endswith(SUFFIXES):
         if len(what) == 2 and what[1].endswith(SUFFIXES):
-            return compare(*sides.of_files(Path(what[0]), Path(what[1]), args.on, environments))
+            return compare(*sides.sides_of_files(Path(what[0]), Path(what[1]), args.on, environments))
         if len(what) == 1:
             return compare(*_stored_and_present(what[0], args.on, environments))
         raise UsageError(
@@ -89,12 +89,12 @@ def _revision_sides(
     old_specs, new_specs = sides.specs_in(before, paths), sides.specs_in(after, paths)
     if not old_specs and not new_specs:
         raise UsageError(f"no specs in {', '.join(paths)}", hint="name files or folders after `--`")
-    touched = sides.affected(before, after, {*old_specs, *new_specs})
-    old = sides.side(before, old_specs)
+    touched = sides.affected_specs(before, after, {*old_specs, *new_specs})
+    old = sides.compile_side(before, old_specs)
     same = sides.Side(old.name)
     same.plans = {f: p for f, p in old.plans.items() if f not in touched}
     same.broken = {f: p for f, p in old.broken.items() if f not in touched}
-    return old, sides.side(after, new_specs, same)
+    return old, sides.compile_side(after, new_specs, same)
 
 
 def _place_of_revision(repo: Repository, name: str, on: str | None, environments: Path | None) -> sides.Place:
@@ -110,7 +110,7 @@ def _stored_and_present(
     root = repository(Path(spec))
     place = sides.place_of(DISK, spec, Path(os.path.realpath(root)), on, environments)
     name = os.path.relpath(os.path.realpath(spec), place.root)
-    new = sides.side(place, [name])
+    new = sides.compile_side(place, [name])
     if name in new.broken:
         load_variants(Path(spec))  # raises with every problem at its place
     variants = {v.name for v in new.plans[name].variants}

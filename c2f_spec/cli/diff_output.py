@@ -11,7 +11,7 @@ from c2f_spec.cli.plan_output import format_range
 from c2f_spec.cost.gpu_hours import total
 from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import sanitize, shorten
-from c2f_spec.plan.explain import sentence
+from c2f_spec.plan.explain import describe_change
 from c2f_spec.report.markup import inline
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _reason_lines(difference: Difference, changes: Sequence[Change]) -> list[str
     """Return a line for all files of code that changed in the same way, and one for each other change."""
     code: dict[str, list[str]] = {}
     others = []
-    for text in dict.fromkeys(sentence(change, difference.name_of) for change in changes):
+    for text in dict.fromkeys(describe_change(change, difference.name_of) for change in changes):
         verb, colon, path = text.partition(": ")
         if colon and verb.startswith("code "):
             code.setdefault(verb, []).append(path)
@@ -191,7 +191,9 @@ def _spec_json(difference: Difference, spec: SpecDiff) -> dict[str, Any]:
             for f, names in spec.fields
         ],
         "environment": list(spec.place),
-        "reasons": list(dict.fromkeys(sentence(change, difference.name_of) for change in spec.reasons)),
+        "reasons": list(
+            dict.fromkeys(describe_change(change, difference.name_of) for change in spec.reasons)
+        ),
         "variants": {
             "compared": spec.compared,
             "added": list(spec.added),

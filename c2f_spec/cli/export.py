@@ -52,7 +52,7 @@ def _copy(store: ObjectStore, record: Record, folder: Path) -> bool:
     if folder.exists():
         existing = digest_folder(folder)
         if existing.keys() == record.files.keys() and all(
-            existing[n].same(e) for n, e in record.files.items()
+            existing[n].same_content(e) for n, e in record.files.items()
         ):
             return False
         raise UsageError(

@@ -69,10 +69,10 @@ def _check(required: list[Requirement]) -> int:
         current, file = read_lock(r.lock), relative(r.lock)
         for need in _missing(r, current):
             if r.environment.requires_pins:
-                text = f"{file}: {need.what} is not pinned, as {r.environment_name} requires"
+                text = f"{file}: {need.description} is not pinned, as {r.environment_name} requires"
                 differences.setdefault(text, []).append(relative(r.spec))
             else:
-                optional.setdefault(file, {})[need.what] = None
+                optional.setdefault(file, {})[need.description] = None
         for name, pin, used in other_images(current, r.environment):
             text = f"{file}: image `{name}` is pinned to {pin}, and {r.environment_name} has {used}"
             differences.setdefault(text, []).append(relative(r.spec))
@@ -100,7 +100,11 @@ def _pin_all(required: list[Requirement], chosen: dict[str, str]) -> int:
         copies = staged_copies(store, wanted.values()) if store else {}
         for name, need in wanted.items():
             digest, problem = _choose_copy(copies[name], chosen.get(name))
-            line = _pin(r.lock, current, need.section, name, digest) if digest else f"{need.what} {problem}"
+            line = (
+                _pin(r.lock, current, need.section, name, digest)
+                if digest
+                else f"{need.description} {problem}"
+            )
             lines[line] = None
         for name, digest in images_of(r.environment).items():
             if current.images.get(name) != digest:

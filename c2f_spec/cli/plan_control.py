@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from c2f_spec.cli.output import confirm, note
 from c2f_spec.cli.workspace import choose_stages, compile_work, find_stage
 from c2f_spec.errors import MEANING, Exit, StageExit
-from c2f_spec.plan.model import following
+from c2f_spec.plan.model import with_dependents
 from c2f_spec.store import records
 from c2f_spec.targets.base import State
 
@@ -88,7 +88,7 @@ def _is_running(stage: Stage, statuses: Mapping[str, Status]) -> bool:
 
 def _print_followers(work: Workspace, stage: Stage, others: Collection[str]) -> None:
     plan = work.plan
-    waiting = [plan.stage(key).name for key in following(plan, [stage.key]) if key != stage.key]
+    waiting = [plan.stage(key).name for key in with_dependents(plan, [stage.key]) if key != stage.key]
     if waiting:
         print(
             f"  wait for it: {', '.join(sorted(waiting))}; `c2f-spec apply {work.spec}` goes on from its last checkpoint"

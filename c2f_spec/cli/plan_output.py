@@ -13,7 +13,7 @@ from c2f_spec.cost.sizes import GIB
 from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import sanitize
 from c2f_spec.plan.costs import TO_RUN, totals
-from c2f_spec.plan.hypotheses import claims, told
+from c2f_spec.plan.hypotheses import describe_hypothesis, planned_hypotheses
 from c2f_spec.plan.pins import unpinned_names
 from c2f_spec.plan.plan_file import to_json
 from c2f_spec.report.markup import inline
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from c2f_spec.plan.model import Plan, Stage
-    from c2f_spec.policy.load import Verdict
+    from c2f_spec.policy.load import RuleResult
 
 MOST_ROWS = 200
 """Stages that a table has one by one; more are grouped."""
@@ -63,7 +63,7 @@ def _rows(plan: Plan, stages: Sequence[Stage]) -> list[tuple[str, ...]]:
     return [tuple(column.cell(plan, stage) for column in COLUMNS) for stage in stages]
 
 
-def print_plan(plan: Plan, decisions: Sequence[Verdict] = ()) -> None:
+def print_plan(plan: Plan, decisions: Sequence[RuleResult] = ()) -> None:
     """Print a line a stage, then what the plan leaves open, its counts, and the decisions of the policy."""
     if len(plan.stages) > MOST_ROWS:
         _print_groups(plan)
@@ -72,8 +72,8 @@ def print_plan(plan: Plan, decisions: Sequence[Verdict] = ()) -> None:
     if ours := dict.fromkeys(path for paths in not_in_the_paper(plan).values() for path in paths):
         some = ", ".join(list(ours)[:3])
         print(f"not in the paper: {len(ours)} fields at our defaults, such as {some} (-o json lists them)")
-    for claim in claims(plan):
-        print(sanitize(f"hypothesis of {claim.name}: {told(claim)}"))
+    for claim in planned_hypotheses(plan):
+        print(sanitize(f"hypothesis of {claim.name}: {describe_hypothesis(claim)}"))
     counts = "; ".join([describe_counts(plan), *describe_cost(plan)])
     print(f"{plan.name} on {plan.environment_name}: {counts}")
     for line in describe_decisions(decisions):
@@ -109,7 +109,7 @@ def describe_counts(plan: Plan) -> str:
     return ", ".join([*parts, *(f"{n:,} {PENDING[action]}" for action, n in pending.items() if n)])
 
 
-def describe_decisions(decisions: Sequence[Verdict]) -> list[str]:
+def describe_decisions(decisions: Sequence[RuleResult]) -> list[str]:
     """Return a line for each rule of the policy that is broken or could not be checked, then a count."""
     if not decisions:
         return []
@@ -122,10 +122,10 @@ def describe_decisions(decisions: Sequence[Verdict]) -> list[str]:
     return [*lines, f"policy: {parts} of {len(decisions)} rules"]
 
 
-def as_json(plan: Plan, decisions: Sequence[Verdict]) -> str:
+def as_json(plan: Plan, decisions: Sequence[RuleResult]) -> str:
     """Return the plan file with hypotheses, the policy's decisions and the defaults that the paper does not give."""
     also = {
-        "hypotheses": {claim.name: told(claim) for claim in claims(plan)},
+        "hypotheses": {claim.name: describe_hypothesis(claim) for claim in planned_hypotheses(plan)},
         "policy": [d._asdict() for d in decisions],
         "not_in_the_paper": not_in_the_paper(plan),
     }
@@ -250,7 +250,7 @@ MOST_HYPOTHESES = 20
 """Hypotheses of a comment: so many have room in any."""
 
 
-def as_markdown(plan: Plan, decisions: Sequence[Verdict] = ()) -> str:
+def as_markdown(plan: Plan, decisions: Sequence[RuleResult] = ()) -> str:
     reused = [s for s in plan.stages if s.action == "reuse"]
     others = [s for s in plan.stages if s.action != "reuse"]
     blocks: list[str | Table] = [
@@ -260,7 +260,8 @@ def as_markdown(plan: Plan, decisions: Sequence[Verdict] = ()) -> str:
     if names := unpinned_names(plan):
         blocks.append(f"Not pinned, so the keys of what needs them will change: {inline(', '.join(names))}.")
     blocks += [
-        f"Hypothesis of {inline(c.name)}: {inline(told(c))}." for c in list(claims(plan))[:MOST_HYPOTHESES]
+        f"Hypothesis of {inline(c.name)}: {inline(describe_hypothesis(c))}."
+        for c in list(planned_hypotheses(plan))[:MOST_HYPOTHESES]
     ]
     blocks += _policy_blocks(decisions)
     if others:
@@ -271,7 +272,7 @@ def as_markdown(plan: Plan, decisions: Sequence[Verdict] = ()) -> str:
     return render_comment(MARKER, blocks)
 
 
-def _policy_blocks(decisions: Sequence[Verdict]) -> list[str | Table]:
+def _policy_blocks(decisions: Sequence[RuleResult]) -> list[str | Table]:
     """Return the rules that are broken or could not be checked, or a line that says that all are kept."""
     unmet = [d for d in decisions if d.outcome in UNMET_RULES]
     if rows := [(UNMET_RULES[d.outcome], d.rule, d.detail, d.hint, d.where) for d in unmet]:

@@ -10,7 +10,7 @@ from c2f_spec.cli.run_output import describe_progress, describe_summary, find_re
 from c2f_spec.cli.workspace import compile_work
 from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import Exit, sanitize
-from c2f_spec.plan.reconcile import annotate
+from c2f_spec.plan.reconcile import reconcile
 from c2f_spec.store import records
 from c2f_spec.targets.base import Phase, State
 
@@ -46,7 +46,7 @@ def status(args: Namespace) -> int:
     work = compile_work(args)
     statuses = work.control.statuses(work.plan.stages)
     running = {key for key, status in statuses.items() if status.state is State.RUNNING}
-    plan = annotate(work.plan, work.store, lambda stage: stage.key in running)
+    plan = reconcile(work.plan, work.store, lambda stage: stage.key in running)
     done = _read_records(plan, work.store)
     rows = [
         _done_row(stage, done[stage.key])

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.cli.workspace import annotate_plan, compile_work, find_stage
 from c2f_spec.diagnostics.render import json_text
 from c2f_spec.errors import Exit, UsageError, sanitize
-from c2f_spec.plan.explain import Cause, causes, sentence, shown, stored_key
-from c2f_spec.plan.reconcile import Stored
+from c2f_spec.plan.explain import Cause, causes, describe_change, find_stored_key, format_value
+from c2f_spec.plan.reconcile import StoredStages
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ def why(args: Namespace) -> int:
 def _find_stored(store: ObjectStore, stage: Stage, against: str | None) -> str | None:
     """Return the key of the stored stage to compare with. Raise `UsageError` if `against` is not found."""
     if against:
-        key = stored_key(store, stage.kind, against)
+        key = find_stored_key(store, stage.kind, against)
         if key is None:
             raise UsageError(
                 f"no stored stage `{against}` of kind {stage.kind}, or several",
                 hint="name it as `plan` and `status` do, or by more of its key",
             )
         return key
-    stored = Stored(store)
+    stored = StoredStages(store)
     if stage.key in stored.done(stage.kind):
         return None
     nearest = stored.nearest(stage)
@@ -68,7 +68,7 @@ def _lines(
                     f"  needs {named} ({cause.stage.label}), which was {cause.stage.kind}-{cause.old[:10]}:"
                 )
         indent = "  " if cause.stage.key == stage.key else "    "
-        lines.append(f"{indent}{sentence(cause.change, plan.name_of)}{_digests(cause)}")
+        lines.append(f"{indent}{describe_change(cause.change, plan.name_of)}{_digests(cause)}")
     return lines + _acceptance(differences)
 
 
@@ -124,9 +124,9 @@ def _json(stage: Stage, old: str | None, differences: list[Cause], plan: Plan) -
                 "was": c.old,
                 "part": c.change.part,
                 "path": c.change.path,
-                "old": shown(c.change.old, c.change.path),
-                "new": shown(c.change.new, c.change.path),
-                "change": sentence(c.change, plan.name_of),
+                "old": format_value(c.change.old, c.change.path),
+                "new": format_value(c.change.new, c.change.path),
+                "change": describe_change(c.change, plan.name_of),
             }
             for c in differences
         ],

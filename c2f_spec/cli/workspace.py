@@ -21,7 +21,7 @@ from c2f_spec.cli.output import note, print_diagnostics, relative
 from c2f_spec.errors import Denied, Exit, StageExit, UsageError, sanitize
 from c2f_spec.execution import provenance
 from c2f_spec.language.lock_file import write_pins
-from c2f_spec.plan.capabilities import not_implemented
+from c2f_spec.plan.capabilities import unsupported_problems
 from c2f_spec.plan.compile import (
     Loaded,
     compile_plan,
@@ -39,8 +39,8 @@ from c2f_spec.plan.compile import (
     warnings_of,
 )
 from c2f_spec.plan.costs import with_measured
-from c2f_spec.plan.pins import lacking, staged_copies, unstaged
-from c2f_spec.plan.reconcile import annotate
+from c2f_spec.plan.pins import missing_copies, staged_copies, unstaged_problems
+from c2f_spec.plan.reconcile import reconcile
 from c2f_spec.store import ledger
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.base import State, backend_of
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from c2f_spec.language.document import Document
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.plan.pins import Staged
-    from c2f_spec.policy.load import Verdict
+    from c2f_spec.policy.load import RuleResult
     from c2f_spec.spec.environment import Environment
     from c2f_spec.store.protocol import ObjectStore
     from c2f_spec.targets.base import Backend, Control, Target
@@ -114,7 +114,7 @@ def compile_work(args: Namespace, *, warn: bool = False, runnable: bool = False)
     for spec in args.specs:
         variants = load_variants(Path(spec), args.settings)
         if runnable:
-            refuse(variants, lambda item: not_implemented(item.experiment))
+            refuse(variants, lambda item: unsupported_problems(item.experiment))
         if warn:
             print_diagnostics([*warnings_of(variants), *notes_of(variants)])
         loaded += variants
@@ -140,7 +140,11 @@ def compile_work(args: Namespace, *, warn: bool = False, runnable: bool = False)
 def _print_unpinned(loaded: list[Loaded], staged: Staged | None, specs: Sequence[str]) -> None:
     """Print one block: which names are not pinned, where they stand, and the command that pins them."""
     rows = [
-        (f"{place.text.path}:{place.line}", need.what, "" if staged is None else staged[need.name][0][:10])
+        (
+            f"{place.text.path}:{place.line}",
+            need.description,
+            "" if staged is None else staged[need.name][0][:10],
+        )
         for need, place in unpinned_places(loaded)
     ]
     if not rows:
@@ -167,36 +171,38 @@ def _name_specs(args: Namespace, loaded: Sequence[Loaded]) -> str:
 
 def annotate_plan(work: Workspace) -> Plan:
     """Return the plan with the actions that store and target decide, and the hours that its stages were measured to take."""
-    plan = annotate(work.plan, work.store, lambda s: work.target.state(s).state is State.RUNNING)
+    plan = reconcile(work.plan, work.store, lambda s: work.target.state(s).state is State.RUNNING)
     return with_measured(plan, work.store)
 
 
 def refuse_unstaged(work: Workspace, plan: Plan) -> None:
     """Raise `SpecErrors` at every name whose pinned files are not in the store. `plan` is annotated."""
-    missing = lacking(work.store, plan)
-    refuse(work.loaded, lambda item: [*unstaged(item.experiment, missing)])
+    missing = missing_copies(work.store, plan)
+    refuse(work.loaded, lambda item: [*unstaged_problems(item.experiment, missing)])
 
 
 def warn_unstaged(work: Workspace, plan: Plan) -> None:
     """Print a warning at every name whose pinned files are not in the store. `plan` is annotated."""
-    missing = lacking(work.store, plan)
+    missing = missing_copies(work.store, plan)
     print_diagnostics(
         warnings(
             work.loaded,
-            lambda item: [p._replace(severity="warning") for p in unstaged(item.experiment, missing)],
+            lambda item: [
+                p._replace(severity="warning") for p in unstaged_problems(item.experiment, missing)
+            ],
         )
     )
 
 
-def check_policy(plan: Plan, root: Path, store: ObjectStore | None) -> list[Verdict]:
+def check_policy(plan: Plan, root: Path, store: ObjectStore | None) -> list[RuleResult]:
     """Return the decision of every rule of the environment's policy; none without a policy.
 
     `root` is the repository of the specs, where the policy's path starts. Without `store`, budgets are not checked.
     """
     if plan.environment.policy is None:
         return []
-    from c2f_spec.policy.check import judge
-    from c2f_spec.policy.limits import Asked, has_budgets
+    from c2f_spec.policy.check import check_policy
+    from c2f_spec.policy.limits import PlannedUse, has_budgets
     from c2f_spec.policy.load import load_policy
 
     levels = load_policy(root / plan.environment.policy, root, relative)
@@ -205,10 +211,10 @@ def check_policy(plan: Plan, root: Path, store: ObjectStore | None) -> list[Verd
     spent = None
     if store is not None and has_budgets(levels):
         spent = ledger.read(store, None if has_budgets(levels, "total") else [month])
-    return judge(levels, Asked(plan, user, month, spent))
+    return check_policy(levels, PlannedUse(plan, user, month, spent))
 
 
-def broken_rules(decisions: Sequence[Verdict]) -> list[Verdict]:
+def broken_rules(decisions: Sequence[RuleResult]) -> list[RuleResult]:
     return [d for d in decisions if d.outcome == "broken"]
 
 
@@ -219,7 +225,7 @@ def refuse_broken_rules(plan: Plan, root: Path, store: ObjectStore | None) -> No
         raise Denied("\n".join([f"denied by {count}", *map(printable_decision, broken)]))
 
 
-def printable_decision(decision: Verdict) -> str:
+def printable_decision(decision: RuleResult) -> str:
     return "\n".join(sanitize(line) for line in str(decision).splitlines())
 
 

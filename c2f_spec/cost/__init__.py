@@ -1,1 +1,1 @@
-"""What a stage needs: memory of a GPU, and time. Pure arithmetic over the spec, the placement and coefficients."""
+"""Estimate memory and time of a stage. Pure arithmetic over the spec, the placement and coefficients."""

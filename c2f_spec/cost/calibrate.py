@@ -1,4 +1,4 @@
-"""Estimates replaced by what was measured: of stages of the same size, else scaled from others of the same shape.
+"""Replace estimates by measurements: of stages of the same size, else scaled from others of the same shape.
 
 What is replaced is the work. The start stays an estimate: the image was pulled and the pod placed before anything of
 ours could measure it.
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from c2f_spec.spec.handoff import Entry
 
-SAME = 0.01
+SAME_SIZE_TOLERANCE = 0.01
 """Loads that differ by less are of one size: seeds, learning rates and the like."""
 MEASURED_TRUST = 1.1
 """Factor by which another run of the same size may differ from those that were measured."""
@@ -25,7 +25,7 @@ SCALED_TRUST = 1.3
 
 
 class Observed(NamedTuple):
-    """A stage that came to a result, as it was reckoned and as it was."""
+    """A finished stage, as it was estimated and as it was measured."""
 
     shape: str
     gpus: int
@@ -41,8 +41,8 @@ class Observed(NamedTuple):
         return self.took / self.reckoned
 
 
-def observed(entries: Iterable[Entry]) -> list[Observed]:
-    """Of the ledger's entries, those whose result stands. A run that went on from a checkpoint is counted as a whole."""
+def observations(entries: Iterable[Entry]) -> list[Observed]:
+    """Return the ledger's entries with a committed result. A resumed run counts as a whole."""
     found = []
     for e in entries:
         if not e.committed or not e.account.work_seconds or not e.account.gpus:
@@ -57,11 +57,11 @@ def observed(entries: Iterable[Entry]) -> list[Observed]:
 
 
 def calibrated(load: Load, seen: Sequence[Observed]) -> GpuHours:
-    """`measured`, `scaled` or `estimated`, whichever is the best that `seen` allows."""
+    """Return hours as `measured`, `scaled` or `estimated`, the best that `seen` allows."""
     if not load.gpus or not load.work:
         return estimated(load) if load.gpus else NOTHING
     alike = [o for o in seen if o.shape == load.shape]
-    same = _of_size(load, alike)
+    same = _same_size(load, alike)
     if same:
         low, high = min(o.took for o in same) / MEASURED_TRUST, max(o.took for o in same) * MEASURED_TRUST
         return _with_start(load, low, high)._replace(basis="measured", measured=len(same))
@@ -74,23 +74,23 @@ def calibrated(load: Load, seen: Sequence[Observed]) -> GpuHours:
 
 
 def with_peak(load: Load, seen: Sequence[Observed]) -> Load:
-    """With the most memory that a stage of this size was measured to take."""
-    return load._replace(peak=max((o.peak for o in _of_size(load, seen)), default=0.0))
+    """Return the load with the peak memory that a stage of this size was measured to take."""
+    return load._replace(peak=max((o.peak for o in _same_size(load, seen)), default=0.0))
 
 
-def _of_size(load: Load, seen: Sequence[Observed]) -> list[Observed]:
+def _same_size(load: Load, seen: Sequence[Observed]) -> list[Observed]:
     return [
         o
         for o in seen
         if load.work
         and o.shape == load.shape
         and o.gpus == load.gpus
-        and abs(o.reckoned / load.work - 1) < SAME
+        and abs(o.reckoned / load.work - 1) < SAME_SIZE_TOLERANCE
     ]
 
 
 def _with_start(load: Load, low: float, high: float) -> GpuHours:
-    """GPU-hours of a start as estimated and work between `low` and `high` seconds."""
+    """Return GPU-hours of the estimated start and of work between `low` and `high` seconds."""
     return GpuHours(
         load.gpus * (load.start / START_TRUST + low) / 3600,
         load.gpus * (load.start * START_TRUST + high) / 3600,

@@ -1,4 +1,4 @@
-"""A stage of an experiment, at its place → `Load`. What each kind of stage does, in the order in which it does it.
+"""Estimate the load of a stage at its place: what each kind of stage does, in the order in which it does it.
 
 Sizes come from the spec: clips, passes over them, tokens, answers. What the runtime decides by itself is repeated here
 as constants, and a test holds them against it.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cost import memory as mem
 from c2f_spec.cost.gpu_hours import Load
-from c2f_spec.cost.sizes import SIZES, clips_of, extent, prompt_tokens, size_of
+from c2f_spec.cost.sizes import SIZES, clip_sizes, clips_of, prompt_tokens, size_of
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.hint import ReplaceAll
 from c2f_spec.spec.resources import resolve_zero
@@ -35,25 +35,25 @@ LAYERS = 28
 
 
 def train_seconds(size: Size, tokens: float, k: Coefficients, *, full: bool) -> float:
-    """Forward and backward with checkpointing: 8 operations a weight and token, 6 where most weights are frozen."""
+    """Return seconds of forward and backward with checkpointing: 8 operations a weight and token, 6 where most are frozen."""
     return (8 if full else 6) * size.active * tokens / (k.train_utilisation * k.flops)
 
 
 def forward_seconds(size: Size, tokens: float, k: Coefficients) -> float:
-    """Log-probabilities of given tokens."""
+    """Return seconds for log-probabilities of given tokens."""
     return 2 * size.active * tokens / (k.forward_utilisation * k.flops)
 
 
 def generate_seconds(
     size: Size, answers: int, tokens: int, k: Coefficients, *, rows: int, vllm: bool
 ) -> float:
-    """`answers` of `tokens` tokens, written in batches of `rows`."""
+    """Return seconds for `answers` of `tokens` tokens, generated in batches of `rows`."""
     token = (k.vllm_token_seconds if vllm else k.token_seconds) * size.layers / LAYERS
     return ceil(answers / rows) * (tokens * token + k.batch_seconds)
 
 
 def hinted_share(prompts: int, k: Coefficients) -> float:
-    """Share of steps with a second round of answers: GPUs wait for each other, so one hard prompt of a step is enough.
+    """Return the share of steps with a second generation: GPUs wait for each other, so one hard prompt is enough.
 
     The most that it can be: what is drawn beside the first answers (`runtime/training/hints/schedule.py`) needs none.
     """
@@ -66,14 +66,14 @@ ROWS_GENERATED = 16
 """Answers that transformers writes as one batch in evaluation (`runtime/models/qwen_omni.py`)."""
 SCORE_TOKENS = 8
 """Of an answer of `format: direct`, which is a number."""
-SOME = SIZES["qwen2.5-omni-7b"]
+UNKNOWN_SIZE = SIZES["qwen2.5-omni-7b"]
 """The size that is reckoned with where none is known."""
-LONG = 4
+LONG_CLIP = 4
 """The longest clip, in mean lengths: what memory must hold where the spec sets no bound on tokens."""
 
 
 def load_of(e: Experiment, kind: str, dataset: str, site: Site) -> Load:
-    """`dataset` is what an evaluation reads; other stages read the training set."""
+    """Return the estimated load of a stage; `dataset` is what an evaluation reads, others read the training set."""
     if not site.gpus:
         return Load(0, 0.0, 0.0, 0.0, site.k.trust, kind)
     if kind == "distil" and isinstance(e.teacher, OwnWeights):
@@ -88,30 +88,30 @@ def load_of(e: Experiment, kind: str, dataset: str, site: Site) -> Load:
 
 
 def _if_known(load: Load, model: str) -> Load:
-    """Of a model whose size is not known, the work only says how stages of it compare with each other."""
+    """Mark the load of a model of unknown size, whose work only compares its stages with each other."""
     return load if size_of(model) else load._replace(known=False, memory=0.0)
 
 
 def _distil(e: Experiment, teacher: TransformersTeacher | VllmTeacher, site: Site) -> Load:
-    size, k = size_of(teacher.model) or SOME, site.k
+    size, k = size_of(teacher.model) or UNKNOWN_SIZE, site.k
     vllm = isinstance(teacher, VllmTeacher)
     rows = k.batch_rows if vllm else ROWS_GENERATED
     answers = ceil(clips_of(e.data, e.data.train, "train") * teacher.samples / site.placement.shards)
     tokens = min(k.teacher_tokens, teacher.max_new_tokens)
     work = generate_seconds(size, answers, tokens, k, rows=rows, vllm=vllm)
     held = _longest(e, e.data.train, k) + teacher.max_new_tokens
-    peak = mem.inference_bytes(size, _of_pod(site), min(rows, answers), held, k)
+    peak = mem.inference_bytes(size, _copy_gpus(site), min(rows, answers), held, k)
     if isinstance(teacher, VllmTeacher):
         peak = max(peak, teacher.memory * site.bytes)
     return _load("distil", teacher.model, teacher.kind, site, work, peak)
 
 
 def _sft(e: Experiment, sft: Sft, site: Site) -> Load:
-    """Every clip counts as kept: how many chains pass the filters is known afterwards."""
+    """Estimate SFT with every clip kept: how many chains pass the filters is known afterwards."""
     size, k = _student(e), site.k
     clips = clips_of(e.data, e.data.train, "train")
     rows = sft.steps * sft.batch if sft.steps is not None else ceil(clips * sft.epochs)
-    tokens = prompt_tokens(extent(e.data, e.data.train).seconds, e.media, k.text_tokens) + _answer(e, k)
+    tokens = prompt_tokens(clip_sizes(e.data, e.data.train).seconds, e.media, k.text_tokens) + _answer(e, k)
     full = not isinstance(sft.tuner, Lora)
     work = train_seconds(size, rows * tokens, k, full=full) / max(1, site.gpus)
     held = sft.max_tokens or _longest(e, e.data.train, k) + _longest_answer(e, k)
@@ -124,7 +124,7 @@ def _grpo(e: Experiment, g: Grpo, site: Site) -> Load:
     clips = clips_of(e.data, e.data.train, "train")
     batches = ceil(g.steps / g.updates) if g.steps is not None else ceil(ceil(clips * g.epochs) / g.batch)
     answers = ceil(g.batch * g.generations / max(1, site.gpus))
-    prompt = prompt_tokens(extent(e.data, e.data.train).seconds, e.media, k.text_tokens)
+    prompt = prompt_tokens(clip_sizes(e.data, e.data.train).seconds, e.media, k.text_tokens)
     answer = min(k.chain_tokens, g.max_new_tokens)
     vllm = isinstance(g.engine, VllmEngine)
     seconds = grpo_step_seconds(size, g, prompt, answer, answers, k)
@@ -145,8 +145,8 @@ def _grpo(e: Experiment, g: Grpo, site: Site) -> Load:
     )
 
 
-def _beside(g: Grpo, answers: int) -> int:
-    """Hinted answers of a GPU that may be drawn in one generation with its `answers`."""
+def _hinted_beside(g: Grpo, answers: int) -> int:
+    """Return the hinted answers of a GPU that may be drawn in one generation with its `answers`."""
     if g.hint.hard_policy != "hint":
         return 0
     each = g.generations if isinstance(g.hint.group, ReplaceAll) else g.hint.group.k
@@ -154,7 +154,7 @@ def _beside(g: Grpo, answers: int) -> int:
 
 
 def grpo_step_seconds(size: Size, g: Grpo, prompt: int, answer: int, answers: int, k: Coefficients) -> float:
-    """A step of one GPU with `answers` of its own: answer, answer again with hints, score, train."""
+    """Return seconds of a step of one GPU with `answers` of its own: answer, answer with hints, score, train."""
     vllm = isinstance(g.engine, VllmEngine)
     rounds = 1.0
     if g.hint.hard_policy == "hint" and g.hint.trigger.kind not in ("always", "offline_list"):
@@ -168,22 +168,22 @@ def grpo_step_seconds(size: Size, g: Grpo, prompt: int, answer: int, answers: in
     return generating + scoring + training + (k.sync_seconds if vllm else k.step_seconds)
 
 
-def _evaluate(e: Experiment, asked: Evaluate, dataset: str, site: Site) -> Load:
+def _evaluate(e: Experiment, section: Evaluate, dataset: str, site: Site) -> Load:
     size, k = _student(e), site.k
-    engine, most = asked.engine, asked.decoding.max_new_tokens
+    engine, most = section.engine, section.decoding.max_new_tokens
     vllm = isinstance(engine, VllmEngine)
     rows = k.batch_rows if vllm else ROWS_GENERATED
     answers = ceil(clips_of(e.data, dataset, "test") / site.placement.shards)
     work = generate_seconds(size, answers, min(_answer(e, k), most), k, rows=rows, vllm=vllm)
     held = _longest(e, dataset, k) + most
-    peak = mem.inference_bytes(size, _of_pod(site), min(rows, answers), held, k)
+    peak = mem.inference_bytes(size, _copy_gpus(site), min(rows, answers), held, k)
     if isinstance(engine, VllmEngine):
         peak = max(peak, engine.memory * site.bytes)
     return _load("evaluate", _model(e), engine.kind, site, work, peak)
 
 
-def _of_pod(site: Site) -> int:
-    """GPUs that hold one copy of a model that answers."""
+def _copy_gpus(site: Site) -> int:
+    """Return the GPUs that hold one copy of a model that answers."""
     return max(1, site.placement.gpus or site.gpus)
 
 
@@ -197,17 +197,17 @@ def _training(
 
 
 def _rows(site: Site, rows: int) -> int:
-    """Of a GPU in one pass: a divisor of its share of the batch, as the runtime splits it."""
+    """Return the rows of a GPU in one pass: a divisor of its share of the batch, as the runtime splits it."""
     share = max(1, rows // max(1, site.gpus))
     most = min(share, site.placement.micro_batch or ROWS_TRAINED)
     return max(n for n in range(1, most + 1) if share % n == 0)
 
 
 def _longest(e: Experiment, dataset: str, k: Coefficients) -> int:
-    """Tokens of the longest prompt, about."""
-    long = e.media.model_copy(update={"fps": e.media.fps * LONG})
-    sound = ceil(extent(e.data, dataset).seconds * (LONG - 1) * 25)
-    return prompt_tokens(extent(e.data, dataset).seconds, long, k.text_tokens) + sound
+    """Return about the tokens of the longest prompt."""
+    long = e.media.model_copy(update={"fps": e.media.fps * LONG_CLIP})
+    sound = ceil(clip_sizes(e.data, dataset).seconds * (LONG_CLIP - 1) * 25)
+    return prompt_tokens(clip_sizes(e.data, dataset).seconds, long, k.text_tokens) + sound
 
 
 def _answer(e: Experiment, k: Coefficients) -> int:
@@ -225,7 +225,7 @@ def _model(e: Experiment) -> str:
 
 
 def _student(e: Experiment) -> Size:
-    return size_of(_model(e)) or SOME
+    return size_of(_model(e)) or UNKNOWN_SIZE
 
 
 def _load(kind: str, model: str, how: str, site: Site, work: float, peak: float) -> Load:

@@ -1,4 +1,4 @@
-"""What a stage costs: GPU-hours as a range with its basis, never one number. Pure data."""
+"""What a stage costs, as data: GPU-hours as a range with its basis, never one number."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ORDER: tuple[Basis, ...] = ("none", "measured", "scaled", "estimated", "unknown"
 
 
 class Load(NamedTuple):
-    """What one run of a stage is reckoned to take before anything was measured, and what it can be compared by."""
+    """The estimated load of one run of a stage, and by what it is compared with measurements."""
 
     gpus: int
     """In all: over nodes and shards."""
@@ -35,7 +35,7 @@ class Load(NamedTuple):
 
     @property
     def nominal(self) -> float:
-        """GPU-hours, by the coefficients alone."""
+        """Return GPU-hours by the coefficients alone."""
         return self.gpus * (self.start + self.work) / 3600
 
 
@@ -44,7 +44,7 @@ UNLOADED = Load(0, 0.0, 0.0, 0.0, 1.0, "")
 
 
 class GpuHours(NamedTuple):
-    """A range."""
+    """GPU-hours as a range."""
 
     low: float
     high: float
@@ -65,7 +65,7 @@ NOTHING = GpuHours(0.0, 0.0)
 
 
 def total(parts: Iterable[GpuHours]) -> GpuHours:
-    """The sum of ranges. Errors of estimates have one cause, the coefficients, so the ends are added and do not cancel."""
+    """Return the sum of ranges. Errors of estimates have one cause, the coefficients, so the ends are added."""
     found = list(parts)
     worst: Basis = max((p.basis for p in found), key=ORDER.index, default="none")
     count = sum(p.measured for p in found)
@@ -73,7 +73,7 @@ def total(parts: Iterable[GpuHours]) -> GpuHours:
 
 
 def estimated(load: Load) -> GpuHours:
-    """By the coefficients alone; `unknown` where nothing but the start is known."""
+    """Return hours by the coefficients alone; `unknown` where nothing but the start is known."""
     if not load.gpus:
         return NOTHING
     work = load.work if load.known else 0.0

@@ -1,4 +1,4 @@
-"""Peak memory of one GPU, in bytes (METHOD 8.4). Estimates of LoRA run 10 to 30 % low against published footprints.
+"""Estimate the peak memory of one GPU, in bytes (METHOD 8.4). Estimates of LoRA run 10 to 30 % low.
 
 A pass holds the weights, what is trained (weight, gradient and both moments of AdamW in float32), activations between
 checkpointed layers, and the logits of the tokens that are learned. Generating holds weights and the key-value cache.
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 LOGIT_BYTES = 10
 """Of a logit: in bfloat16 and float32 with its gradient. A fused loss needs 2."""
-GATHERED = 3 * GIB
+GATHERED_BYTES = 3 * GIB
 """Layers that ZeRO 3 has gathered at a time."""
 ANSWER_BYTES = 0.3 * GIB
 """Of each answer while it is generated, besides its cache."""
 
 
 class Training(NamedTuple):
-    """How a stage trains, as far as memory goes."""
+    """The facts of a training that decide its memory."""
 
     size: Size
     adapters: float | None
@@ -38,7 +38,7 @@ class Training(NamedTuple):
 
 
 class Sampling(NamedTuple):
-    """What GRPO holds beside the training step."""
+    """The facts of GRPO's generation that decide its memory."""
 
     reference: bool
     """Whether the reference model is a second copy: with a KL term, unless it is the model without its adapters."""
@@ -48,41 +48,41 @@ class Sampling(NamedTuple):
     """Share of the GPU that vLLM takes for itself, while it answers; 0: transformers generates."""
 
 
-def trained(t: Training) -> float:
-    """Bytes of weights, gradients and optimiser on one GPU."""
+def training_state_bytes(t: Training) -> float:
+    """Return bytes of weights, gradients and optimiser on one GPU."""
     if t.adapters is not None:
-        spread = t.size.weights / t.gpus + GATHERED if t.zero == "3" else t.size.weights
+        spread = t.size.weights / t.gpus + GATHERED_BYTES if t.zero == "3" else t.size.weights
         return spread + 16 * t.adapters
     if t.zero == "off":  # weights, gradients and both moments in float32, without a copy of the weights
         return 2 * t.size.towers + 16 * t.size.text
     if t.zero == "2":
         return t.size.weights + 2 * t.size.text + 16 * t.size.text / t.gpus
-    return (t.size.weights + 2 * t.size.text + 16 * t.size.text) / t.gpus + GATHERED
+    return (t.size.weights + 2 * t.size.text + 16 * t.size.text) / t.gpus + GATHERED_BYTES
 
 
-def activations(t: Training) -> float:
-    """Bytes of a pass: checkpoints of every layer, one layer in full, the logits."""
+def activation_bytes(t: Training) -> float:
+    """Return bytes of a pass: checkpoints of every layer, one layer in full, the logits."""
     s = t.size
     kept = t.rows * t.tokens * (2 * s.layers * s.hidden + 18 * s.inner + 32 * s.hidden)
     return kept + t.rows * t.learned * s.vocabulary * LOGIT_BYTES
 
 
 def training_bytes(t: Training, sampling: Sampling | None, gpu: float, k: Coefficients) -> float:
-    """Peak of a GPU of `gpu` bytes."""
-    most = learning(t, sampling)
-    return padded(max(most, generating(t, sampling, gpu)) if sampling else most, k)
+    """Return the peak of a GPU of `gpu` bytes."""
+    most = step_bytes(t, sampling)
+    return with_fragmentation(max(most, generation_bytes(t, sampling, gpu)) if sampling else most, k)
 
 
-def learning(t: Training, sampling: Sampling | None) -> float:
-    """Tensors of a training step, during which vLLM sleeps and holds nothing (`runtime/generation/vllm_rollout.py`); compared with
+def step_bytes(t: Training, sampling: Sampling | None) -> float:
+    """Return bytes of tensors in a training step, during which vLLM sleeps (`runtime/generation/vllm_rollout.py`); compared with
     what was measured by `python -m tests.bench memory`.
     """
-    return trained(t) + activations(t) + (_reference(t, sampling) if sampling else 0.0)
+    return training_state_bytes(t) + activation_bytes(t) + (_reference(t, sampling) if sampling else 0.0)
 
 
-def generating(t: Training, sampling: Sampling, gpu: float) -> float:
-    """Tensors while answers are written: the cache, and under ZeRO 3 all weights, unless vLLM has both."""
-    held = trained(t) + _reference(t, sampling)
+def generation_bytes(t: Training, sampling: Sampling, gpu: float) -> float:
+    """Return bytes of tensors in generation: the cache, and under ZeRO 3 all weights, unless vLLM has both."""
+    held = training_state_bytes(t) + _reference(t, sampling)
     if sampling.vllm:
         return held + sampling.vllm * gpu
     cache = sampling.answers * (t.size.kv * t.tokens + ANSWER_BYTES)
@@ -94,22 +94,22 @@ def _reference(t: Training, sampling: Sampling) -> float:
 
 
 def _parts(t: Training) -> int:
-    """Over which the weights are spread."""
+    """Return over how many GPUs the weights are spread."""
     return t.gpus if t.zero == "3" else 1
 
 
 def checkpoint_bytes(size: Size, adapters: float | None) -> float:
-    """Of what training saves: the weights in bfloat16 that a stage can go on from, and AdamW's state of what is trained."""
+    """Return bytes of a checkpoint: weights in bfloat16 and AdamW's state of what is trained."""
     if adapters is not None:
         return 14 * adapters
     return size.weights + 12 * size.text
 
 
 def inference_bytes(size: Size, gpus: int, answers: int, tokens: int, k: Coefficients) -> float:
-    """Peak of each of the `gpus` that share the weights and the cache of a batch of answers."""
-    return padded((size.weights + answers * (size.kv * tokens + ANSWER_BYTES)) / gpus, k)
+    """Return the peak of each of the `gpus` that share the weights and the cache of a batch of answers."""
+    return with_fragmentation((size.weights + answers * (size.kv * tokens + ANSWER_BYTES)) / gpus, k)
 
 
-def padded(tensors: float, k: Coefficients) -> float:
-    """What `tensors` bytes take of a GPU."""
+def with_fragmentation(tensors: float, k: Coefficients) -> float:
+    """Return the bytes of a GPU that `tensors` bytes take."""
     return tensors * k.memory_factor + k.memory_fixed * GIB

@@ -1,4 +1,4 @@
-"""Where a stage runs, as far as its cost goes: how many GPUs of which kind, and their coefficients."""
+"""Find where a stage runs, as far as its cost goes: how many GPUs of which kind, and their coefficients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ A800_GIB = 80
 
 
 class Site(NamedTuple):
-    """A placement with what stands behind it."""
+    """A placement with its GPUs and coefficients."""
 
     placement: Placement
     gpus: int
@@ -32,10 +32,10 @@ class Site(NamedTuple):
 
 
 def site_of(kind: str, placement: Placement, environment: Environment) -> Site:
-    """The place of a stage of `kind`."""
+    """Return the site of a stage of `kind`."""
     if not has_pools(environment):
         k = environment.coefficients
-        gpus = min(_wanted(kind, placement, environment.gpus), environment.gpus)
+        gpus = min(_local_gpus(kind, placement, environment.gpus), environment.gpus)
         return Site(placement, gpus, "local", _usable(None, k), k)
     assert placement.pool is not None, "every stage in a cluster has a pool"
     pool = environment.pools[placement.pool]
@@ -49,8 +49,8 @@ def site_of(kind: str, placement: Placement, environment: Environment) -> Site:
     )
 
 
-def _wanted(kind: str, placement: Placement, all_: int) -> int:
-    """GPUs of this machine that a stage takes (`c2f_spec/targets/local.py`): training and a teacher that is loaded all."""
+def _local_gpus(kind: str, placement: Placement, all_: int) -> int:
+    """Return the GPUs of this machine that a stage takes (`c2f_spec/targets/local.py`): training and a loaded teacher take all."""
     if kind in ("sft", "grpo"):
         return placement.gpus or all_
     if kind == "distil":
@@ -59,7 +59,7 @@ def _wanted(kind: str, placement: Placement, all_: int) -> int:
 
 
 def prices_of(environment: Environment) -> dict[str, float]:
-    """Price of a GPU-hour by pool, where there is one; this machine is the pool without a name."""
+    """Return the price of a GPU-hour by pool, where there is one; this machine is the pool without a name."""
     if not has_pools(environment):
         named = {"": environment.coefficients.price}
     else:

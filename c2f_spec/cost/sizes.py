@@ -1,4 +1,4 @@
-"""Sizes of the models, from their `config.json` and weight files (METHOD 8.3, 8.4)."""
+"""Sizes of models and data sets, from `config.json`, weight files and published counts (METHOD 8.3, 8.4)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AUDIO_TOKENS = 25
 
 
 class Clips(NamedTuple):
-    """The size of a data set."""
+    """The number and length of a data set's clips."""
 
     train: int
     valid: int
@@ -48,8 +48,8 @@ CLIPS: dict[str, Clips] = {
 """By name; a test holds it against `DATASETS`."""
 
 
-def extent(data: Data, dataset: str) -> Clips:
-    """Of a data set that a spec names: its own word for its own ones."""
+def clip_sizes(data: Data, dataset: str) -> Clips:
+    """Return the clips of a data set; of a user data set, as the spec declares them."""
     for one in data.own:
         if one.name == dataset:
             return Clips(*(one.facts.counts or (0, 0, 0)), one.seconds)
@@ -57,14 +57,14 @@ def extent(data: Data, dataset: str) -> Clips:
 
 
 def clips_of(data: Data, dataset: str, split: Split) -> int:
-    """Clips of a split, of which a spec may take fewer."""
-    facts, most = extent(data, dataset), getattr(data.limit, split)
+    """Return the clips of a split, of which a spec may take fewer."""
+    facts, most = clip_sizes(data, dataset), getattr(data.limit, split)
     there: int = getattr(facts, split) if split in data.known[dataset].splits else 0
     return min(there, most) if most is not None else there
 
 
 def prompt_tokens(seconds: float, media: Media, text: int) -> int:
-    """Of a clip of mean length: pairs of frames at full size, sound, and `text` tokens besides."""
+    """Return the tokens of a clip of mean length: pairs of frames at full size, sound, and `text` tokens besides."""
     frames = min(media.max_frames, seconds * media.fps)
     return max(2, ceil(frames / 2)) * (media.max_pixels // PATCH) + ceil(seconds * AUDIO_TOKENS) + text
 
@@ -92,16 +92,16 @@ class Size(NamedTuple):
 
     @property
     def weights(self) -> float:
-        """Bytes of all weights in bfloat16."""
+        """Return bytes of all weights in bfloat16."""
         return 2 * (self.text + self.towers)
 
     @property
     def kv(self) -> int:
-        """Bytes of the key-value cache for a token, in bfloat16."""
+        """Return bytes of the key-value cache for a token, in bfloat16."""
         return 2 * self.layers * self.kv_heads * self.head * 2
 
     def adapters(self, tuner: Lora) -> float:
-        """Parameters of LoRA adapters on the linear layers that it names."""
+        """Return the parameters of LoRA adapters on the linear layers that `tuner` names."""
         h, i, kv = self.hidden, self.inner, self.kv_heads * self.head
         ends = {"k_proj": h + kv, "v_proj": h + kv, "gate_proj": h + i, "up_proj": h + i, "down_proj": i + h}
         return self.layers * tuner.rank * sum(ends.get(name, h + h) for name in set(tuner.layers))
@@ -116,6 +116,6 @@ SIZES: dict[str, Size] = {
 
 
 def size_of(model: str) -> Size | None:
-    """The size of a repository's model; none for one that is not in the table."""
+    """Return the size of a repository's model; `None` for one that is not in the table."""
     name = model.lower().rpartition("/")[2]
     return next((size for start, size in SIZES.items() if name.startswith(start)), None)

@@ -1,14 +1,14 @@
-"""Two sides → what the change means: fields, variants that were renamed, stages that run again and stages that do not."""
+"""Compare two sides: fields, variants that were renamed, stages that run again and stages that do not."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.diff.field_changes import Field, differing
-from c2f_spec.plan.explain import Change, changes
+from c2f_spec.diff.field_changes import Field, differing_fields
+from c2f_spec.plan.explain import Change, compare_preimages
 from c2f_spec.plan.pins import unpinned_names
-from c2f_spec.plan.plan_file import environment_moves
+from c2f_spec.plan.plan_file import environment_differences
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from c2f_spec.diff.sides import Side
     from c2f_spec.plan.model import Plan, Stage, Variant
 
-ALIKE = 0.5
+LEAST_SIMILARITY = 0.5
 """Two variants of one spec with so much of their stages in common are one that was renamed and changed."""
 
 
-class At(NamedTuple):
+class SideVariant(NamedTuple):
     """A variant of a side."""
 
     file: str
@@ -29,16 +29,16 @@ class At(NamedTuple):
 
 @dataclass(slots=True)
 class Pairs:
-    """The variants of one spec file, on both sides, on the new alone and on the old alone."""
+    """The variants of one spec file, on both sides, on the new side alone and on the old side alone."""
 
-    both: list[tuple[At, At]] = field(default_factory=list)
-    came: list[At] = field(default_factory=list)
-    gone: list[At] = field(default_factory=list)
+    both: list[tuple[SideVariant, SideVariant]] = field(default_factory=list)
+    came: list[SideVariant] = field(default_factory=list)
+    gone: list[SideVariant] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class SpecDiff:
-    """What changes for one spec file."""
+    """The changes of one spec file."""
 
     file: str
     was: str = ""
@@ -77,7 +77,7 @@ class SpecDiff:
 
 @dataclass(frozen=True)
 class Difference:
-    """Two sides, compared."""
+    """The difference between two sides."""
 
     old: str
     new: str
@@ -98,7 +98,7 @@ class Difference:
 
     @property
     def shared(self) -> tuple[Change, ...]:
-        """Reasons of more than one spec: code, mostly, of which each spec would tell the same."""
+        """Return reasons of more than one spec: mostly code, which each spec would repeat."""
         counts: dict[Change, int] = {}
         for spec in self.specs:
             for change in spec.reasons:
@@ -107,7 +107,7 @@ class Difference:
 
     @property
     def shared_place(self) -> tuple[str, ...]:
-        """What differs in the environment of more than one spec."""
+        """Return what differs in the environment of more than one spec."""
         lines = [line for spec in self.specs for line in spec.place]
         return tuple(line for line in dict.fromkeys(lines) if lines.count(line) > 1)
 
@@ -116,7 +116,7 @@ class Difference:
 
 
 def compare(old: Side, new: Side) -> Difference:
-    """Specs are matched by file, variants by name; those that are left by their keys, so that a name may change."""
+    """Match specs by file, variants by name, and the rest by their keys, so that a name may change."""
     before, after = old.stages, new.stages
     pairs, gone, came = _matched(old, new)
     files: dict[str, Pairs] = {}
@@ -149,8 +149,10 @@ def compare(old: Side, new: Side) -> Difference:
     )
 
 
-def _matched(old: Side, new: Side) -> tuple[list[tuple[At, At]], list[At], list[At]]:
-    """Pairs of variants, and what is left on each side."""
+def _matched(
+    old: Side, new: Side
+) -> tuple[list[tuple[SideVariant, SideVariant]], list[SideVariant], list[SideVariant]]:
+    """Return pairs of variants, and the variants without a partner on each side."""
     mine, theirs = _variants(old), _variants(new)
     pairs = [(mine.pop(at), theirs.pop(at)) for at in list(theirs) if at in mine]
     by_keys: dict[tuple[str, ...], list[tuple[str, str]]] = {}
@@ -162,18 +164,18 @@ def _matched(old: Side, new: Side) -> tuple[list[tuple[At, At]], list[At], list[
             same.sort(key=lambda m: m[0] != b.file)
             pairs.append((mine.pop(same.pop(0)), theirs.pop(at)))
     for at, b in list(theirs.items()):
-        near = [(m, _alike(a.variant, b.variant)) for m, a in mine.items() if a.file == b.file]
+        near = [(m, _similarity(a.variant, b.variant)) for m, a in mine.items() if a.file == b.file]
         best = max(near, key=lambda n: n[1], default=None)
-        if best and best[1] >= ALIKE:
+        if best and best[1] >= LEAST_SIMILARITY:
             pairs.append((mine.pop(best[0]), theirs.pop(at)))
     return pairs, list(mine.values()), list(theirs.values())
 
 
-def _variants(side: Side) -> dict[tuple[str, str], At]:
-    return {(f, v.name): At(f, v) for f, plan in side.plans.items() for v in plan.variants}
+def _variants(side: Side) -> dict[tuple[str, str], SideVariant]:
+    return {(f, v.name): SideVariant(f, v) for f, plan in side.plans.items() for v in plan.variants}
 
 
-def _alike(a: Variant, b: Variant) -> float:
+def _similarity(a: Variant, b: Variant) -> float:
     mine, theirs = set(a.stages), set(b.stages)
     return len(mine & theirs) / max(1, len(mine | theirs))
 
@@ -185,7 +187,7 @@ def _spec(file: str, found: Pairs, old: Side, new: Side, before: dict[str, Stage
     fields: dict[str, tuple[Field, list[str]]] = {}
     reasons: dict[Change, None] = {}
     for a, b in pairs:
-        for field_ in differing(a.variant.experiment, b.variant.experiment):
+        for field_ in differing_fields(a.variant.experiment, b.variant.experiment):
             fields.setdefault(str(field_), (field_, []))[1].append(b.variant.name)
         reasons |= dict.fromkeys(_reasons(a, b, old.plans[a.file], new.plans[b.file]))
     mine = {k: new.plans[file].stage(k) for _, b in pairs for k in b.variant.stages}
@@ -210,11 +212,11 @@ def _place(files: Iterable[tuple[str, str]], old: Side, new: Side) -> Iterator[s
     for mine, theirs in files:
         before, after = old.plans[mine], new.plans[theirs]
         if before.environment != after.environment or before.environment_name != after.environment_name:
-            yield from environment_moves(before, after)
+            yield from environment_differences(before, after)
 
 
-def _reasons(a: At, b: At, old: Plan, new: Plan) -> Iterator[Change]:
-    """What is not said by a field: changed code, data sets and weights of stages of the same label."""
+def _reasons(a: SideVariant, b: SideVariant, old: Plan, new: Plan) -> Iterator[Change]:
+    """Yield changes that no field says: code, data sets and weights of stages of the same label."""
     if a.variant.stages == b.variant.stages:
         return
     before = {s.label: s for s in map(old.stage, a.variant.stages)}
@@ -223,7 +225,7 @@ def _reasons(a: At, b: At, old: Plan, new: Plan) -> Iterator[Change]:
         if other and other.key != stage.key:
             yield from (
                 c
-                for c in _hashable(changes(other.preimage, stage.preimage))
+                for c in _hashable(compare_preimages(other.preimage, stage.preimage))
                 if c.part in ("code", "data", "models")
             )
 
@@ -235,7 +237,7 @@ def _hashable(found: Iterable[Change]) -> Iterator[Change]:
 
 
 def equivalent(difference: Difference) -> bool:
-    """Whether every variant of each side has one of the other with the same stages."""
+    """Return whether every variant of each side has one of the other with the same stages."""
     return (
         not any(s.rerun or s.added or s.removed or s.problem for s in difference.specs)
         and not difference.dropped

@@ -1,4 +1,4 @@
-"""A revision of a repository as files, read through two git processes and checked out nowhere."""
+"""Read a revision of a repository as files, through two git processes and without a checkout."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Repository:
         self._blobs: dict[str, bytes] = {}
 
     def revision(self, name: str) -> Revision:
-        """Raises `UsageError` if there is no such commit, or no repository."""
+        """Return a revision by name. Raises `UsageError` if there is no such commit, or no repository."""
         commit = self._git("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}").decode().strip()
         entries = {}
         for line in self._git("ls-tree", "-r", "-l", "-z", "--full-tree", commit).split(b"\0"):
@@ -45,7 +45,7 @@ class Repository:
         return Revision(self, name, commit, entries)
 
     def heads(self) -> list[str]:
-        """The commits that branches are at, here and at remotes, each once; none without a repository."""
+        """Return the commits of all branches, here and at remotes, each once; none without a repository."""
         try:
             found = self._git("for-each-ref", "--format=%(objectname)", "refs/heads", "refs/remotes")
         except UsageError:
@@ -53,7 +53,7 @@ class Repository:
         return list(dict.fromkeys(found.decode().split()))
 
     def knows(self, commit: str) -> bool:
-        """Whether the object database has a commit of this full name."""
+        """Return whether the object database has a commit of this full name."""
         try:
             self._git("cat-file", "-e", f"{commit}^{{commit}}")
         except UsageError:
@@ -61,13 +61,13 @@ class Repository:
         return True
 
     def merge_base(self, a: str, b: str) -> str:
-        """Raises `UsageError` if they have none."""
+        """Return the common ancestor. Raises `UsageError` if there is none."""
         for name in (a, b):
             self._git("rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}")
         return self._git("merge-base", a, b).decode().strip()
 
     def blob(self, oid: str) -> bytes:
-        """The contents of a file. One process serves all."""
+        """Return the content of a file. One process serves all."""
         if oid not in self._blobs:
             if self._reader is None:
                 self._reader = self._start("cat-file", "--batch")

@@ -1,4 +1,4 @@
-"""One side of a comparison: specs of one place and time, compiled."""
+"""Compile one side of a comparison: specs of one place and revision."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 MOST_SPECS = 1000
 """On one side; whoever proposes more has not written them."""
-WORDS_OF_BUILDING = (b"extends", b"template")
+INHERITANCE_FIELDS = (b"extends", b"template")
 """A spec without these words depends on no other file of specs."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a side is read from, and with which environment."""
+    """The files of a side, and its environment."""
 
     name: str
     files: Files
@@ -42,7 +42,7 @@ class Place:
 
 @dataclass
 class Side:
-    """Plans by the name of their spec file."""
+    """The plans of one side, by the name of their spec file."""
 
     name: str
     plans: dict[str, Plan] = field(default_factory=dict)
@@ -51,12 +51,12 @@ class Side:
 
     @property
     def stages(self) -> dict[str, Stage]:
-        """Of all plans, by key."""
+        """Return the stages of all plans, by key."""
         return {s.key: s for plan in self.plans.values() for s in plan.stages}
 
 
 def place_of(files: Files, name: str, root: Path, on: str | None, environments: Path | None) -> Place:
-    """With the repository's own runtime, if it has one: then its code changes with its revisions."""
+    """Return a place with the repository's own runtime, if it has one: then its code changes with its revisions."""
     own = root / "runtime" / "stages"
     there = (
         any(p.startswith("runtime/stages/") for p in files.entries)
@@ -67,7 +67,7 @@ def place_of(files: Files, name: str, root: Path, on: str | None, environments: 
 
 
 def specs_in(place: Place, paths: Sequence[str]) -> list[str]:
-    """Spec files at or below `paths`, by their name from the root of the repository."""
+    """Return spec files at or below `paths`, by their name from the root of the repository."""
     wanted = [os.path.relpath(os.path.realpath(p), place.root) for p in paths]
     if isinstance(place.files, Revision):
         known: Iterable[str] = place.files.entries
@@ -91,8 +91,8 @@ def _below(path: str, folder: str) -> bool:
     return folder in (".", path) or path.startswith(f"{folder}/")
 
 
-def side(place: Place, specs: Sequence[str], known: Side | None = None) -> Side:
-    """Compile `specs`. What `known` holds of them is taken from there: they were found to be the same."""
+def compile_side(place: Place, specs: Sequence[str], known: Side | None = None) -> Side:
+    """Compile `specs`; unchanged ones are taken from `known`."""
     made = Side(place.name)
     environments: dict[str, Environment] = {}
     for spec in specs:
@@ -106,7 +106,7 @@ def side(place: Place, specs: Sequence[str], known: Side | None = None) -> Side:
 
 
 def _compile(made: Side, place: Place, spec: str, environments: dict[str, Environment]) -> None:
-    """A spec alone, so that one that does not compile hides no other. Templates are no specs."""
+    """Compile a spec alone, so that one that does not compile hides no other. Templates are skipped."""
     path = place.root / spec
     try:
         loaded = load_variants(path, (), place.files, spec)
@@ -125,8 +125,8 @@ def _is_template(data: bytes) -> bool:
     return data.startswith(b"params:") or b"\nparams:" in data
 
 
-def affected(old: Place, new: Place, specs: Iterable[str]) -> set[str]:
-    """Specs that may have another plan: they changed, or something did that they are put together with.
+def affected_specs(old: Place, new: Place, specs: Iterable[str]) -> set[str]:
+    """Return specs that may have another plan: they changed, or a file that they inherit from did.
 
     Two revisions differ in few files, and most specs stand alone; each that does not change is compiled once.
     """
@@ -143,18 +143,18 @@ def affected(old: Place, new: Place, specs: Iterable[str]) -> set[str]:
 def _builds_on_others(place: Place, spec: str) -> bool:
     path = place.root / spec
     return place.files.is_file(path) and any(
-        w in place.files.read(path, 1_000_000) for w in WORDS_OF_BUILDING
+        w in place.files.read(path, 1_000_000) for w in INHERITANCE_FIELDS
     )
 
 
-def of_files(first: Path, second: Path, on: str | None, environments: Path | None) -> tuple[Side, Side]:
-    """Two files on this machine, compared as two versions of one spec."""
+def sides_of_files(first: Path, second: Path, on: str | None, environments: Path | None) -> tuple[Side, Side]:
+    """Return two files on this machine as two versions of one spec."""
     from c2f_spec.plan.compile import repository
 
     sides = []
     for path in (first, second):
         place = place_of(DISK, str(path), repository(path), on, environments)
-        found = side(place, [os.path.relpath(os.path.realpath(path), place.root)])
+        found = compile_side(place, [os.path.relpath(os.path.realpath(path), place.root)])
         plans = {str(second): plan for plan in found.plans.values()}
         sides.append(Side(found.name, plans, {str(second): why for why in found.broken.values()}))
     return sides[0], sides[1]

@@ -158,9 +158,9 @@ class Notifier:
         notify = getattr(plan.environment, "notify", None)
         self.form = notify.format if notify else None
         self.url = os.environ.get(VARIABLE, "")
-        asked = plan.asked
-        settings = (word for setting in asked.settings for word in ("--set", setting))
-        specs = asked.specs or (f"{plan.name}.yaml",)
+        request = plan.request
+        settings = (word for setting in request.settings for word in ("--set", setting))
+        specs = request.specs or (f"{plan.name}.yaml",)
         self.spec = shlex.join(["--on", plan.environment_name, *settings, *specs])
         self._messages: queue.SimpleQueue[Callable[[], Message] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._deliver, name="notifications", daemon=True)

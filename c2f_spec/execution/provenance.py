@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import c2f_spec
 from c2f_spec.errors import Denied, sanitize
 from c2f_spec.masking import mask_secrets, secret_values
-from c2f_spec.plan.model import digest_of
+from c2f_spec.plan.model import origin_digest
 from c2f_spec.spec.plan_json import Origin
 from c2f_spec.store.digest import seal
 
@@ -51,7 +51,7 @@ def with_origin(
         refuse_unpublished(origin, allow_dirty=allow_dirty)
     if allow_dirty and origin.commit and (origin.dirty or not origin.pushed):
         origin, patch = with_patch(origin, root)
-    return replace(plan, origin=origin, _by_key={}), origin, patch
+    return replace(plan, origin=origin), origin, patch
 
 
 def read_origin(root: Path, argv: Sequence[str]) -> Origin:
@@ -127,7 +127,7 @@ def save_origin(store: ObjectStore, origin: Origin, patch: bytes = b"") -> str:
     """Store an origin and its patch; return the digest of the origin."""
     if origin.patch:
         store.create(f"provenance/{origin.patch}.patch", patch)
-    digest = digest_of(origin)
+    digest = origin_digest(origin)
     store.create(f"provenance/{digest}.json", seal(origin.model_dump(mode="json")))
     return digest
 

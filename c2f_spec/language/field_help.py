@@ -162,9 +162,11 @@ def _as_yaml(fields: dict[str, Any]) -> str:
 
 def _runs_now(entry: FieldEntry) -> str:
     """Return the values that this version's runtime supports, or `""` if it supports all."""
-    if any((support.values(entry.path[:n]) or ())[:1] == (None,) for n in range(1, len(entry.path) + 1)):
+    if any(
+        (support.supported_values(entry.path[:n]) or ())[:1] == (None,) for n in range(1, len(entry.path) + 1)
+    ):
         return "not supported: this version validates and plans it, but cannot run it"
-    return " or ".join(support.shown(v) for v in support.values(entry.path) or ())
+    return " or ".join(support.format_value(v) for v in support.supported_values(entry.path) or ())
 
 
 def describe_type(annotation: Any, metadata: list[Any]) -> str:

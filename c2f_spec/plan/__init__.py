@@ -1,1 +1,1 @@
-"""`Experiment` → `Plan`: stages, keys, and what is left to do."""
+"""Compile experiments to a plan: stages with keys, their placement, and what is left to do."""

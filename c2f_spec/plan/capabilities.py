@@ -1,4 +1,4 @@
-"""What a spec may say and a place or this version does not run, as problems at the field that says it."""
+"""Find parts of a spec that an environment or this version does not run, as problems at their fields."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from c2f_spec.spec.experiment import Experiment
 
 
-def demo_only(experiment: Experiment, environment: Environment, name: str) -> list[Problem]:
-    """What is for demonstrations, in an environment that is not."""
+def demo_only_problems(experiment: Experiment, environment: Environment, name: str) -> list[Problem]:
+    """Return the parts that are for demonstrations alone, in an environment that refuses them."""
     if environment.demo:
         return []
     found = [
@@ -31,24 +31,28 @@ def demo_only(experiment: Experiment, environment: Environment, name: str) -> li
     return [Problem("C2F414", loc, f"{what} {words}", hint) for loc, what in found]
 
 
-def not_implemented(experiment: Experiment) -> list[Problem]:
-    """Parts of a spec that this version's runtime cannot run (`c2f_spec/spec/support.py`)."""
+def unsupported_problems(experiment: Experiment) -> list[Problem]:
+    """Return the parts of a spec that this version's runtime does not support (`c2f_spec/spec/support.py`)."""
     found: list[tuple[tuple[str | int, ...], str]] = []
     if experiment.student.kind not in support.STUDENTS:
         found.append((("student",), f"student kind `{experiment.student.kind}`"))
     if experiment.teacher and experiment.teacher.kind not in support.TEACHERS:
         found.append((("teacher",), f"teacher kind `{experiment.teacher.kind}`"))
     hint = "this version validates and plans it; the README says what runs"
-    problems = [Problem("C2F415", loc, f"{what} is not run by this version", hint) for loc, what in found]
-    return problems + [_ignored(path, value) for path, value in support.unsupported(experiment)]
+    problems = [
+        Problem("C2F415", loc, f"{what} is not supported by this version", hint) for loc, what in found
+    ]
+    return problems + [_unsupported_value(path, value) for path, value in support.unsupported(experiment)]
 
 
-def _ignored(path: tuple[str, ...], value: object) -> Problem:
-    """A value of a field that this version's runtime would not heed."""
-    runs = support.values(path) or ()
+def _unsupported_value(path: tuple[str, ...], value: object) -> Problem:
+    """Return the problem of a value that this version's runtime does not support."""
+    runs = support.supported_values(path) or ()
     where = ".".join(path)
     if None in runs:
-        return Problem("C2F416", path, f"`{where}` is not run by this version", "remove it", at_key=True)
-    words = " or ".join(f"`{support.shown(v)}`" for v in runs)
-    message = f"`{where}: {support.shown(value)}` is not run by this version"
+        return Problem(
+            "C2F416", path, f"`{where}` is not supported by this version", "remove it", at_key=True
+        )
+    words = " or ".join(f"`{support.format_value(v)}`" for v in runs)
+    message = f"`{where}: {support.format_value(value)}` is not supported by this version"
     return Problem("C2F416", path, message, f"it runs {words}")

@@ -1,4 +1,4 @@
-"""Spec files → `Plan`: load, expand, parse, resolve pins, build. Executes nothing that a spec contains."""
+"""Compile spec files to a `Plan`: load, expand, parse, resolve pins, make keys. Executes nothing that a spec contains."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from c2f_spec.language.document import Document, read_document
 from c2f_spec.language.expansion import expand
 from c2f_spec.language.parse import ValidatedSections, diagnostic, parse, parse_environment
 from c2f_spec.language.suggestions import suggest
-from c2f_spec.plan.capabilities import demo_only, not_implemented
+from c2f_spec.plan.capabilities import demo_only_problems, unsupported_problems
 from c2f_spec.plan.pins import Pins, lock_path, needs, other_image_problems, pinned, resolve
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from c2f_spec.plan.pins import Need, Staged
     from c2f_spec.spec.environment import Environment
     from c2f_spec.spec.experiment import Experiment
-    from c2f_spec.spec.plan_json import Asked
+    from c2f_spec.spec.plan_json import PlanRequest
 
 PACKAGED = Path(c2f_spec.__file__).parent / "environments"
 
 
 class Loaded(NamedTuple):
-    """A valid variant of a spec, with the text that later messages point into."""
+    """A valid variant of a spec, with the document that later messages point into."""
 
     document: Document
     experiment: Experiment
@@ -52,9 +52,9 @@ class Loaded(NamedTuple):
     files: Files = DISK
 
 
-def refuse(loaded: Sequence[Loaded], judge: Callable[[Loaded], list[Problem]]) -> None:
-    """Raises `SpecErrors` with what `judge` finds in any variant, each finding once."""
-    found = [(item.experiment.name, [diagnostic(item.document, p) for p in judge(item)]) for item in loaded]
+def refuse(loaded: Sequence[Loaded], check: Callable[[Loaded], list[Problem]]) -> None:
+    """Raise `SpecErrors` with what `check` finds in any variant, each finding once."""
+    found = [(item.experiment.name, [diagnostic(item.document, p) for p in check(item)]) for item in loaded]
     if problems := dedupe(found):
         raise SpecErrors(problems)
 
@@ -62,7 +62,7 @@ def refuse(loaded: Sequence[Loaded], judge: Callable[[Loaded], list[Problem]]) -
 def load_variants(
     path: Path, settings: Sequence[str] = (), files: Files = DISK, shown: str = ""
 ) -> list[Loaded]:
-    """Every variant of a spec, with what `--set` says; messages call it `shown`, or by its path.
+    """Return every variant of a spec, with its `--set` settings; messages name it `shown`, or by its path.
 
     Raises `InvalidSpec` with the problems of all variants.
     """
@@ -78,7 +78,9 @@ def load_variants(
             problems.append((variant.name, error.diagnostics))
             continue
         problems.append((variant.name, []))
-        source = document.text.content if variant.document is document else _source(variant.document, texts)
+        source = (
+            document.text.content if variant.document is document else _variant_text(variant.document, texts)
+        )
         loaded.append(
             Loaded(variant.document, experiment, warnings, root, expansion.name, source, path, files)
         )
@@ -92,8 +94,8 @@ def load_variants(
     return loaded
 
 
-def _source(document: Document, texts: dict[tuple[str, int], str]) -> str:
-    """A variant as text; `texts` are those of the sections that variants share."""
+def _variant_text(document: Document, texts: dict[tuple[str, int], str]) -> str:
+    """Return a variant as text; `texts` are those of the sections that variants share."""
     from c2f_spec.language.yaml_writer import render_section
 
     parts = []
@@ -108,18 +110,18 @@ def _source(document: Document, texts: dict[tuple[str, int], str]) -> str:
 
 
 def warnings_of(loaded: Sequence[Loaded]) -> list[Diagnostic]:
-    """The warnings of the variants of a spec, each once."""
+    """Return the warnings of the variants of a spec, each once."""
     return dedupe([(item.experiment.name, item.warnings) for item in loaded])
 
 
 def notes_of(loaded: Sequence[Loaded]) -> list[Diagnostic]:
-    """What this version does not run, in any variant: valid, and refused by `apply`."""
+    """Return notes on what this version does not run, in any variant: valid, and refused by `apply`."""
     found = [
         (
             item.experiment.name,
             [
                 replace(d, message=f"{d.message}; `apply` refuses it", severity="note")
-                for d in (diagnostic(item.document, p) for p in not_implemented(item.experiment))
+                for d in (diagnostic(item.document, p) for p in unsupported_problems(item.experiment))
             ],
         )
         for item in loaded
@@ -128,17 +130,17 @@ def notes_of(loaded: Sequence[Loaded]) -> list[Diagnostic]:
 
 
 def repository(path: Path) -> Path:
-    """The nearest folder above `path` with a `.git`; the current folder if there is none."""
+    """Return the nearest folder above `path` with a `.git`; the current folder if there is none."""
     return enclosing_repository(path) or Path.cwd()
 
 
 def load_environment(name: str, root: Path, folder: Path | None, files: Files = DISK) -> Environment:
-    """The environment `name`. Raises `InvalidSpec` if there is none, or if it is wrong."""
+    """Return the environment `name`. Raises `InvalidSpec` if it is missing or invalid."""
     return parse_environment(environment_document(name, root, folder, files))
 
 
 def environment_document(name: str, root: Path, folder: Path | None, files: Files = DISK) -> Document:
-    """Look in `folder`, then in the repository's `k8s/environments`, then among those that come with us."""
+    """Return the file of an environment: of `folder`, else of the repository's `k8s/environments`, else of this package."""
     places = [(p, files) for p in (folder, root / "k8s" / "environments") if p] + [(PACKAGED, DISK)]
     for place, source in places:
         path = place / f"{name}.yaml"
@@ -149,7 +151,7 @@ def environment_document(name: str, root: Path, folder: Path | None, files: File
 
 
 def unpinned(loaded: Sequence[Loaded]) -> list[Need]:
-    """Needed names that are not in the lock beside the spec: only the store can say what they are."""
+    """Return needed names that the lock beside the spec does not pin: only the store can resolve them."""
     found: dict[str, Need] = {}
     for items in _by_spec(loaded).values():
         lock = lock_of(items[0])
@@ -170,12 +172,12 @@ def _by_spec(loaded: Sequence[Loaded]) -> dict[str, list[Loaded]]:
 
 
 def lock_of(loaded: Loaded) -> Lock:
-    """The lock that a spec goes by."""
+    """Return the lock beside a variant's spec."""
     return nearest_lock(loaded.path, loaded.root, loaded.files)
 
 
 def nearest_lock(spec: Path, root: Path, files: Files = DISK) -> Lock:
-    """What stands in the lock that a spec goes by. Raises `SpecErrors`."""
+    """Return the content of the lock nearest to a spec. Raises `SpecErrors`."""
     from c2f_spec.language.lock_file import read_lock
 
     return read_lock(lock_path(spec, root, files), files)
@@ -189,34 +191,34 @@ def compile_plan(
     settings: Sequence[str] = (),
     code: SourceTree | None = None,
 ) -> Plan:
-    """The plan of several specs in one environment; `staged` are the digests of the copies in the store, if it was asked.
+    """Return the plan of several specs in one environment; `staged` has the digests of copies in the store, or is `None`.
 
     `code` is what stages would run with, if it is not the code of this program.
 
     Raises `SpecErrors` at the name of what is not pinned (`pins.py`), and at what the environment refuses.
     """
-    from c2f_spec.plan.capacity import unfit
+    from c2f_spec.plan.capacity import capacity_problems
     from c2f_spec.plan.code import HERE
     from c2f_spec.plan.costs import with_costs
     from c2f_spec.plan.keys import ExperimentSource, build_plan
-    from c2f_spec.plan.model_servers import engineless, unreadable, unserved
-    from c2f_spec.plan.placement import misplaced
+    from c2f_spec.plan.model_servers import engine_problems, list_problems, server_problems
+    from c2f_spec.plan.placement import placement_problems
 
     refuse_demo_only(loaded, environment, name)
     refuse(
         loaded,
         lambda i: [
-            *misplaced(i.experiment, environment, name),
-            *unserved(i.experiment, environment, name),
-            *engineless(i.experiment, environment, name),
-            *unreadable(i.experiment, environment, name),
+            *placement_problems(i.experiment, environment, name),
+            *server_problems(i.experiment, environment, name),
+            *engine_problems(i.experiment, environment, name),
+            *list_problems(i.experiment, environment, name),
         ],
     )
-    refuse(loaded, lambda i: _severe(unfit(i.experiment, environment, name), "error"))
+    refuse(loaded, lambda i: _of_severity(capacity_problems(i.experiment, environment, name), "error"))
     locks = {path: lock_of(items[0]) for path, items in _by_spec(loaded).items()}
-    found = _resolved(loaded, locks, staged, environment)
+    found = _resolve_pins(loaded, locks, staged, environment)
     refuse(loaded, lambda i: other_image_problems(locks[i.document.text.path], environment))
-    refuse(loaded, lambda item: _severe(found[id(item)][1], "error"))
+    refuse(loaded, lambda item: _of_severity(found[id(item)][1], "error"))
     accepted = {a.new: a.old for lock in locks.values() for a in lock.accept}
     sources = [
         ExperimentSource(item.experiment, item.source, item.document.text.path, found[id(item)][0])
@@ -224,13 +226,13 @@ def compile_plan(
     ]
     specs = list(dict.fromkeys(item.spec for item in loaded))
     plan = build_plan(sources, Pins(accepted=accepted), environment, name, specs, code or HERE)
-    carried = _bundled(environment)
+    carried = _bundle_digest(environment)
     stages = tuple(replace(stage, code=carried) for stage in plan.stages) if carried else plan.stages
-    return with_costs(replace(plan, asked=_asked(loaded, settings), stages=stages, _by_key={}))
+    return with_costs(replace(plan, request=_request(loaded, settings), stages=stages))
 
 
-def _bundled(environment: Environment) -> str:
-    """Digest of the code that stages of a cluster bring along; on this machine they import it where it lies."""
+def _bundle_digest(environment: Environment) -> str:
+    """Return the digest of the code bundle that stages of a cluster unpack; empty on this machine."""
     if not environment.ships_code:
         return ""
     from c2f_spec.plan.code import bundle
@@ -238,17 +240,17 @@ def _bundled(environment: Environment) -> str:
     return bundle("stage").digest
 
 
-def _severe(found: Iterable[Problem], severity: str) -> list[Problem]:
+def _of_severity(found: Iterable[Problem], severity: str) -> list[Problem]:
     return [p for p in found if p.severity == severity]
 
 
-def _asked(loaded: Sequence[Loaded], settings: Sequence[str]) -> Asked:
-    """Specs by their path from the root of their repository, where another clone has them, too."""
-    from c2f_spec.spec.plan_json import Asked
+def _request(loaded: Sequence[Loaded], settings: Sequence[str]) -> PlanRequest:
+    """Return the call, with specs by their path from the root of their repository, which other clones have too."""
+    from c2f_spec.spec.plan_json import PlanRequest
 
     files = dict.fromkeys((item.document.text.path, item.root) for item in loaded)
     specs = [Path(os.path.relpath(Path(path).resolve(), root)).as_posix() for path, root in files]
-    return Asked(specs=tuple(specs), settings=tuple(settings))
+    return PlanRequest(specs=tuple(specs), settings=tuple(settings))
 
 
 def unpinned_places(loaded: Sequence[Loaded]) -> list[tuple[Need, Place]]:
@@ -263,26 +265,29 @@ def unpinned_places(loaded: Sequence[Loaded]) -> list[tuple[Need, Place]]:
 
 
 def place_warnings(loaded: list[Loaded], environment: Environment, name: str) -> list[Diagnostic]:
-    """Stages that hardly fit their GPUs or their pods, each once."""
-    from c2f_spec.plan.capacity import unfit
+    """Return warnings for stages that hardly fit their GPUs or their pods, each once."""
+    from c2f_spec.plan.capacity import capacity_problems
 
-    return warnings(loaded, lambda item: unfit(item.experiment, environment, name))
+    return warnings(loaded, lambda item: capacity_problems(item.experiment, environment, name))
 
 
-def warnings(loaded: list[Loaded], judge: Callable[[Loaded], Iterable[Problem]]) -> list[Diagnostic]:
-    """What `judge` warns of in any variant, each once."""
+def warnings(loaded: list[Loaded], check: Callable[[Loaded], Iterable[Problem]]) -> list[Diagnostic]:
+    """Return what `check` warns of in any variant, each once."""
     return dedupe(
         [
-            (item.experiment.name, [diagnostic(item.document, p) for p in _severe(judge(item), "warning")])
+            (
+                item.experiment.name,
+                [diagnostic(item.document, p) for p in _of_severity(check(item), "warning")],
+            )
             for item in loaded
         ]
     )
 
 
-def _resolved(
+def _resolve_pins(
     loaded: Sequence[Loaded], locks: dict[str, Lock], staged: Staged | None, environment: Environment
 ) -> dict[int, tuple[Pins, list[Problem]]]:
-    """By the `id` of a variant. Variants that need the same at the same places share the answer."""
+    """Return the pins of each variant by its `id`. Variants that need the same at the same places share them."""
     known: dict[tuple[str, tuple[Need, ...]], tuple[Pins, list[Problem]]] = {}
     found = {}
     for item in loaded:
@@ -294,12 +299,12 @@ def _resolved(
 
 
 def store_url(environment: Environment, root: Path) -> str:
-    """The store of an environment; a relative folder starts at the spec's repository."""
+    """Return the store of an environment; a relative folder starts at the spec's repository."""
     if environment.on_this_machine and "://" not in environment.store:
         return str(root / environment.store)
     return environment.store
 
 
 def refuse_demo_only(loaded: Sequence[Loaded], environment: Environment, name: str) -> None:
-    """Raises `SpecErrors` at every demo-only part, in an environment that does not take them."""
-    refuse(loaded, lambda item: demo_only(item.experiment, environment, name))
+    """Raise `SpecErrors` at every demo-only part, in an environment that refuses them."""
+    refuse(loaded, lambda item: demo_only_problems(item.experiment, environment, name))

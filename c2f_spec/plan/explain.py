@@ -1,4 +1,4 @@
-"""Why two keys differ: the leaves of their preimages, told as the author of a spec writes the fields."""
+"""Explain why two keys differ: the leaves of their preimages, as the author of a spec writes the fields."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Part = Literal["spec", "data", "models", "code", "inputs"]
 PARTS: tuple[Part, ...] = ("spec", "data", "models", "code", "inputs")
 """What a key is made of, in the order in which it is told: what an author changed comes first."""
-WRITTEN = {
+SPEC_PATHS = {
     "dataset": "data.train",
     "limit": "data.limit",
     "render_seed": "data.render_seed",
@@ -35,12 +35,12 @@ WRITTEN = {
 """Names in a preimage that are not the field's own; `evaluate` and `prepare` say one cell of a matrix."""
 ABSENT = object()
 """No such leaf: the field is at its default, or the part is not there."""
-TOLD = 3
+MOST_DESCRIBED = 3
 """So many leaves are told in one line."""
 
 
 class Change(NamedTuple):
-    """One leaf that differs."""
+    """One leaf that differs between two preimages."""
 
     part: Part
     path: str
@@ -49,15 +49,15 @@ class Change(NamedTuple):
     new: Any
 
 
-def changes(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
-    """From one preimage to another of the same kind of stage."""
-    return between(flatten(old), flatten(new), evaluates=new.get("stage") == "evaluate")
+def compare_preimages(old: dict[str, Any], new: dict[str, Any]) -> list[Change]:
+    """Return the changes from one preimage to another of the same kind of stage."""
+    return compare_leaves(flatten(old), flatten(new), evaluates=new.get("stage") == "evaluate")
 
 
-def between(before: dict[str, Any], after: dict[str, Any], *, evaluates: bool = False) -> list[Change]:
-    """The same of their leaves, by path."""
+def compare_leaves(before: dict[str, Any], after: dict[str, Any], *, evaluates: bool = False) -> list[Change]:
+    """Return the changes between the leaves of two preimages, by path."""
     found = []
-    before, after = _whole(before, after), _whole(after, before)
+    before, after = _with_defaults(before, after), _with_defaults(after, before)
     for path in dict.fromkeys((*after, *before)):
         old, new = before.get(path, ABSENT), after.get(path, ABSENT)
         part, _, rest = path.partition(".")
@@ -69,12 +69,12 @@ def between(before: dict[str, Any], after: dict[str, Any], *, evaluates: bool = 
             if before.get("data.name") != after.get("data.name"):
                 continue  # another data set, which the spec says
             rest = str(after["data.name"])
-        found.append(Change(part, _written(rest, evaluates) if part == "spec" else rest, old, new))
+        found.append(Change(part, _spec_path(rest, evaluates) if part == "spec" else rest, old, new))
     return sorted(found, key=lambda c: (PARTS.index(c.part), c.path))
 
 
-def _whole(mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Leaves with the defaults of sections that only the other key spells out, and with maps as empty as there.
+def _with_defaults(mine: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """Return leaves with the defaults of sections that only the other key has, and without maps that are filled there.
 
     A section at its default is in no key: beside one that is not, its other fields have not changed.
     """
@@ -99,25 +99,25 @@ def _above(path: str) -> list[str]:
     return [".".join(parts[:i]) for i in range(1, len(parts))]
 
 
-def _written(path: str, evaluates: bool) -> str:
+def _spec_path(path: str, evaluates: bool) -> str:
     head, dot, rest = path.partition(".")
     if evaluates and head == "dataset":
         return "evaluate.datasets"
-    return f"{WRITTEN.get(head, head)}{dot}{rest}"
+    return f"{SPEC_PATHS.get(head, head)}{dot}{rest}"
 
 
-def told(found: Sequence[Change], name_of: Callable[[str], str]) -> str:
-    """One line: the first few leaves, and how many more there are. `name_of` names the stage of an input's key."""
-    lines = list(dict.fromkeys(sentence(c, name_of) for c in found if c.part != "inputs"))
+def describe_changes(found: Sequence[Change], name_of: Callable[[str], str]) -> str:
+    """Return one line: the first few changes, and how many more there are. `name_of` names the stage of an input's key."""
+    lines = list(dict.fromkeys(describe_change(c, name_of) for c in found if c.part != "inputs"))
     inputs = [name_of(c.new) for c in found if c.part == "inputs" and isinstance(c.new, str)]
-    if inputs and len(lines) < TOLD:
+    if inputs and len(lines) < MOST_DESCRIBED:
         lines.append(f"input changed: {', '.join(dict.fromkeys(inputs))}")
-    more = len(lines) - TOLD
-    return "; ".join(lines[:TOLD]) + (f"; and {more} more" if more > 0 else "")
+    more = len(lines) - MOST_DESCRIBED
+    return "; ".join(lines[:MOST_DESCRIBED]) + (f"; and {more} more" if more > 0 else "")
 
 
-def sentence(change: Change, name_of: Callable[[str], str]) -> str:
-    """`grpo.beta 0.1 -> 0.2`, `code changed: runtime/rewards/score.py`, `input model: sft-… -> sft-…`."""
+def describe_change(change: Change, name_of: Callable[[str], str]) -> str:
+    """Return a change as `grpo.beta 0.1 -> 0.2`, `code changed: runtime/rewards/score.py` or `input model: sft-… -> sft-…`."""
     part, path, old, new = change
     if part == "code":
         verb = "added" if old is ABSENT else "no longer used" if new is ABSENT else "changed"
@@ -126,7 +126,7 @@ def sentence(change: Change, name_of: Callable[[str], str]) -> str:
         return f"input {path}: {_stage(old, name_of)} -> {_stage(new, name_of)}"
     if part in ("data", "models"):
         return f"{'data set' if part == 'data' else 'model'} {path} {_cut(old)} -> {_cut(new)}"
-    return f"{path} {shown(old, path)} -> {shown(new, path)}"
+    return f"{path} {format_value(old, path)} -> {format_value(new, path)}"
 
 
 def _stage(key: Any, name_of: Callable[[str], str]) -> str:
@@ -137,11 +137,11 @@ def _cut(value: Any) -> str:
     return "none" if value is ABSENT else re.sub(r"^([0-9a-f]{10})[0-9a-f]{54}$", r"\1", str(value))
 
 
-def shown(value: Any, path: str = "") -> str:
-    """As it would be written in a spec, shortened; an absent leaf by the default of its field."""
+def format_value(value: Any, path: str = "") -> str:
+    """Return a value as a spec has it, shortened; an absent leaf as the default of its field."""
     if value is ABSENT:
         default = defaults().get(path, ABSENT)
-        return "none" if default is ABSENT else shown(default)
+        return "none" if default is ABSENT else format_value(default)
     if value is None:
         return "none"
     if isinstance(value, float):
@@ -153,13 +153,13 @@ def shown(value: Any, path: str = "") -> str:
     if isinstance(value, str):
         return shorten(value) if value else '""'
     if isinstance(value, (list, tuple)):
-        return shorten(f"[{', '.join(shown(v) for v in value)}]", 60)
+        return shorten(f"[{', '.join(format_value(v) for v in value)}]", 60)
     return shorten(canonical_json(value), 60)
 
 
 @cache
 def _sections() -> dict[str, dict[str, Any]]:
-    """Path in a preimage of a section to the leaves that its default has in a key, if any."""
+    """Return path of a section in a preimage to the leaves that its default has in a key, if any."""
     from c2f_spec.language.field_help import every_field
 
     found = {}
@@ -173,7 +173,7 @@ def _sections() -> dict[str, dict[str, Any]]:
 
 @cache
 def defaults() -> dict[str, Any]:
-    """Path of a field to its default, where all members of a union that have the field agree on one."""
+    """Return path of a field to its default, where all members of a union that have the field agree on one."""
     from c2f_spec.language.field_help import every_field
 
     found: dict[str, Any] = {}
@@ -190,7 +190,7 @@ def defaults() -> dict[str, Any]:
 
 
 class Cause(NamedTuple):
-    """One leaf, and the stage whose key it is in: the stage that was asked about, or one that it needs."""
+    """A changed leaf and the stage whose key it is in: the stage in question, or one that it needs."""
 
     stage: Stage
     old: str
@@ -199,16 +199,16 @@ class Cause(NamedTuple):
 
 
 def causes(stage: Stage, old: str, plan: Plan, objects: ObjectStore) -> list[Cause]:
-    """From the stored stage `old` of the same kind to `stage`. An input that differs is followed to its own leaves."""
+    """Return the causes from the stored stage `old` of the same kind to `stage`. An input that differs is followed to its leaves."""
     return list(_causes(stage, old, plan, objects, set()))
 
 
 def _causes(stage: Stage, old: str, plan: Plan, objects: ObjectStore, seen: set[str]) -> Iterator[Cause]:
-    before = preimage(objects, stage.kind, old)
+    before = read_preimage(objects, stage.kind, old)
     if before is None or stage.key in seen:
         return
     seen.add(stage.key)
-    found = changes(before, stage.preimage)
+    found = compare_preimages(before, stage.preimage)
     yield from (Cause(stage, old, c) for c in found if c.part != "inputs")
     for change in found:
         if change.part != "inputs":
@@ -217,18 +217,18 @@ def _causes(stage: Stage, old: str, plan: Plan, objects: ObjectStore, seen: set[
             yield Cause(stage, old, change)
             continue
         inner = plan.stage(change.new)
-        if preimage(objects, inner.kind, change.old) is None:
+        if read_preimage(objects, inner.kind, change.old) is None:
             yield Cause(stage, old, change)
         yield from _causes(inner, change.old, plan, objects, seen)
 
 
-def preimage(objects: ObjectStore, kind: str, key: str) -> dict[str, Any] | None:
-    """What a stored key is the hash of, if it was ever planned here."""
+def read_preimage(objects: ObjectStore, kind: str, key: str) -> dict[str, Any] | None:
+    """Return the stored preimage of a key, or `None`."""
     return records.read_preimages(objects, kind, [key]).get(key)
 
 
-def stored_key(objects: ObjectStore, kind: str, word: str) -> str | None:
-    """The key of a stored stage of `kind` by its name or the start of its key; nothing unless there is exactly one."""
+def find_stored_key(objects: ObjectStore, kind: str, word: str) -> str | None:
+    """Return the key of a stored stage of `kind` by its name or the start of its key; `None` unless exactly one matches."""
     start = word.removeprefix(f"{kind}-")
     names = [n.rsplit("/", 1)[1].removesuffix(".json") for n in objects.names(f"preimages/{kind}")]
     found = [name for name in names if name.startswith(start)]

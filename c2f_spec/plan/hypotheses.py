@@ -1,4 +1,4 @@
-"""Hypotheses of a plan: which cells they are about, and what was claimed before there were results.
+"""Find the hypotheses of a plan and the cells that decide them, and register them before there are results.
 
 A hypothesis is in no key, so it can be changed at any time; what makes it worth something is that it stood before the
 results did. So every launch and every report writes it down beside the cell that it is judged by, once for each
@@ -29,8 +29,8 @@ CHECKPOINTS = ("base", "sft", "grpo")
 FRACTIONS = ("Acc2", "Acc3", "Acc5", "Acc7", "F1")
 
 
-class Claim(NamedTuple):
-    """A hypothesis about the variants that differ in their seed alone, by the evaluations that decide it."""
+class PlannedHypothesis(NamedTuple):
+    """A hypothesis about variants that differ in their seed alone, with the evaluations that decide it."""
 
     name: str
     hypothesis: Hypothesis
@@ -40,63 +40,67 @@ class Claim(NamedTuple):
     """Of each seed: the variant, its evaluation and the baseline's; `None` if the plan has no such baseline."""
 
 
-class Claimed(NamedTuple):
-    """A wording that was written down."""
+class Registered(NamedTuple):
+    """A wording that was registered."""
 
     hypothesis: Hypothesis
     after_results: bool
     """Whether the cell had a result by then."""
 
 
-def claims(plan: Plan) -> Iterator[Claim]:
-    """Every claim of a plan, in the order of its variants. A baseline makes no claim against itself."""
+def planned_hypotheses(plan: Plan) -> Iterator[PlannedHypothesis]:
+    """Yield every hypothesis of a plan, in the order of its variants. A baseline has none against itself."""
     groups: dict[tuple[str, str], list[Variant]] = {}
     others: dict[str | tuple[str, int], Variant] = {}
     for variant in plan.variants:
         others |= {variant.name: variant, (_group(variant), variant.experiment.seed): variant}
-        if (claimed := variant.experiment.hypothesis) is not None:
-            same = (_group(variant), content_key(claimed.model_dump(mode="json")))
+        if (hypothesis := variant.experiment.hypothesis) is not None:
+            same = (_group(variant), content_key(hypothesis.model_dump(mode="json")))
             groups.setdefault(same, []).append(variant)
     for (name, _), variants in groups.items():
-        claimed, asked = variants[0].experiment.hypothesis, variants[0].experiment.evaluate
-        if claimed is None or asked is None or claimed.baseline in (name, *(v.name for v in variants)):
+        hypothesis, evaluate = variants[0].experiment.hypothesis, variants[0].experiment.evaluate
+        if (
+            hypothesis is None
+            or evaluate is None
+            or hypothesis.baseline in (name, *(v.name for v in variants))
+        ):
             continue
-        dataset = claimed.dataset or variants[0].experiment.data.train
-        checkpoint = max(asked.checkpoints, key=CHECKPOINTS.index)
+        dataset = hypothesis.dataset or variants[0].experiment.data.train
+        checkpoint = max(evaluate.checkpoints, key=CHECKPOINTS.index)
         pairs = []
         for v in variants:
-            other = others.get(claimed.baseline) or others.get((claimed.baseline, v.experiment.seed))
+            other = others.get(hypothesis.baseline) or others.get((hypothesis.baseline, v.experiment.seed))
             own = _cell(plan, v, checkpoint, dataset)
             if own is not None:
-                pairs.append((v, own, _baseline(plan, v, other, claimed.baseline, own)))
+                pairs.append((v, own, _baseline(plan, v, other, hypothesis.baseline, own)))
         if pairs:
-            yield Claim(name, claimed, checkpoint, dataset, tuple(pairs))
+            yield PlannedHypothesis(name, hypothesis, checkpoint, dataset, tuple(pairs))
 
 
-def told(claim: Claim) -> str:
-    """`Acc2 of grpo on ch-sims is higher than that of table-vi-keep, by 1.0 points or more`."""
-    h = claim.hypothesis
+def describe_hypothesis(planned: PlannedHypothesis) -> str:
+    """Return `Acc2 of grpo on ch-sims is higher than that of table-vi-keep, by 1.0 points or more`."""
+    h = planned.hypothesis
     points = f"{100 * h.min_effect:.3g}"
     least = (
         f"{points} point{'' if points == '1' else 's'}" if h.metric in FRACTIONS else f"{h.min_effect:.3g}"
     )
     by = f", by {least} or more" if h.min_effect else ""
-    found = all(baseline is not None for _, _, baseline in claim.pairs)
-    missing = "" if found else f" ({h.baseline} is not in this plan)"
-    return f"{h.metric} of {claim.checkpoint} on {claim.dataset} is {h.direction} than that of {h.baseline}{missing}{by}"
+    has_baseline = all(baseline is not None for _, _, baseline in planned.pairs)
+    missing = "" if has_baseline else f" ({h.baseline} is not in this plan)"
+    return f"{h.metric} of {planned.checkpoint} on {planned.dataset} is {h.direction} than that of {h.baseline}{missing}{by}"
 
 
 def register(plan: Plan, objects: ObjectStore) -> None:
-    """Write down every claim that was not written down in these words, beside each cell that it is judged by."""
-    made = list(claims(plan))
-    if not made:
+    """Write every hypothesis whose wording is new into the store, beside each cell that decides it."""
+    all_planned = list(planned_hypotheses(plan))
+    if not all_planned:
         return
-    known, results = history(objects, made), set(objects.names("records/evaluate"))
-    for claim in made:
-        entry = {"experiment": claim.name, "hypothesis": claim.hypothesis.model_dump(mode="json")}
-        for _, cell, _ in claim.pairs:
+    known, results = read_registered(objects, all_planned), set(objects.names("records/evaluate"))
+    for planned in all_planned:
+        entry = {"experiment": planned.name, "hypothesis": planned.hypothesis.model_dump(mode="json")}
+        for _, cell, _ in planned.pairs:
             before = known.get(cell.key, [])
-            if any(c.hypothesis == claim.hypothesis for c in before):
+            if any(c.hypothesis == planned.hypothesis for c in before):
                 continue
             after = records.record_name(cell.kind, cell.key) in results
             text = seal({**entry, "after_results": after})
@@ -105,30 +109,32 @@ def register(plan: Plan, objects: ObjectStore) -> None:
                 number += 1
 
 
-def history(objects: ObjectStore, made: Iterable[Claim]) -> dict[str, list[Claimed]]:
-    """By the key of a cell: what was claimed of it, the oldest first."""
-    cells = {cell.key for claim in made for _, cell, _ in claim.pairs}
+def read_registered(
+    objects: ObjectStore, all_planned: Iterable[PlannedHypothesis]
+) -> dict[str, list[Registered]]:
+    """Return the registered wordings by key of a cell, the oldest first."""
+    cells = {cell.key for planned in all_planned for _, cell, _ in planned.pairs}
     names = sorted(n for n in objects.names("hypotheses") if n.split("/")[1] in cells)
-    found: dict[str, list[Claimed]] = {}
-    way_out = "restore it from a copy of the store, or remove it: its claim is then written down anew"
-    for name, entry in sorted(read_all_sealed(objects, names, way_out).items()):
-        claimed = Claimed(Hypothesis.model_validate(entry["hypothesis"]), bool(entry["after_results"]))
-        found.setdefault(name.split("/")[1], []).append(claimed)
+    found: dict[str, list[Registered]] = {}
+    remedy = "restore it from a copy of the store, or remove it: its hypothesis is then registered again"
+    for name, entry in sorted(read_all_sealed(objects, names, remedy).items()):
+        registered = Registered(Hypothesis.model_validate(entry["hypothesis"]), bool(entry["after_results"]))
+        found.setdefault(name.split("/")[1], []).append(registered)
     return found
 
 
 def _group(variant: Variant) -> str:
-    """The name of a variant without its seed."""
+    """Return the name of a variant without its seed."""
     return re.sub(rf"-s{variant.experiment.seed}$", "", variant.name)
 
 
 def _baseline(plan: Plan, variant: Variant, other: Variant | None, name: str, own: Stage) -> Stage | None:
-    """The cell to compare `own` with: of another variant, which has its own last checkpoint, or of `variant` itself."""
+    """Return the cell to compare `own` with: of another variant at its last checkpoint, or of `variant` itself."""
     dataset = own.preimage["spec"]["dataset"]
     if other is not None:
-        asked = other.experiment.evaluate
-        made = [c for c in CHECKPOINTS if asked and c in asked.checkpoints]
-        return _cell(plan, other, made[-1], dataset) if made else None
+        evaluate = other.experiment.evaluate
+        evaluated = [c for c in CHECKPOINTS if evaluate and c in evaluate.checkpoints]
+        return _cell(plan, other, evaluated[-1], dataset) if evaluated else None
     if name in CHECKPOINTS and name != own.preimage["spec"]["checkpoint"]:
         return _cell(plan, variant, name, dataset)
     return None

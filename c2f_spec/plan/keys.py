@@ -16,7 +16,7 @@ from c2f_spec.plan.adopted import with_adopted
 from c2f_spec.plan.code import HERE
 from c2f_spec.plan.model import Plan, Stage, Variant
 from c2f_spec.plan.pins import Pins, model_name, used_pins
-from c2f_spec.plan.placement import decided_by, placements
+from c2f_spec.plan.placement import placement_sections, placements
 from c2f_spec.spec.base import SpecModel, identity
 from c2f_spec.spec.filters import NAMES as FILTER_NAMES
 
@@ -115,7 +115,7 @@ class _Shared:
         return self.identities[id(section)]
 
     def placements(self, experiment: Experiment) -> dict[str, Placement]:
-        sections = tuple(map(id, decided_by(experiment, self.environment)))
+        sections = tuple(map(id, placement_sections(experiment, self.environment)))
         if sections not in self.places:
             self.places[sections] = placements(experiment, self.environment)
         return self.places[sections]

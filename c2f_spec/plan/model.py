@@ -1,4 +1,4 @@
-"""What will happen, in order. Pure data; `build.py` makes it, `annotate.py` adds the actions, `saved.py` reads it back."""
+"""The plan and its stages as data, and parts of a plan. `keys.py` makes it, `reconcile.py` adds the actions, `plan_file.py` reads it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from c2f_spec.cost.gpu_hours import NOTHING, UNLOADED, GpuHours, Load
 from c2f_spec.errors import UsageError
 from c2f_spec.keys import content_key
-from c2f_spec.spec.plan_json import VERSION, Asked, Origin
+from c2f_spec.spec.plan_json import VERSION, Origin, PlanRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -60,12 +60,12 @@ class Variant:
     """Keys, in an order in which they can run."""
     file: str = ""
     """The spec file that it comes from."""
-    given: Experiment | None = field(default=None, repr=False, compare=False)
+    parsed: Experiment | None = field(default=None, repr=False, compare=False)
 
     @property
     def experiment(self) -> Experiment:
-        """The resolved spec as a model; of a plan that was read back it is parsed when somebody asks."""
-        return self.given or _parsed(self.source, self.name)
+        """Return the resolved spec as a model; that of a plan from a file is parsed on first use."""
+        return self.parsed or _parsed(self.source, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +79,11 @@ class Plan:
     stages: tuple[Stage, ...]
     lock: dict[str, dict[str, str]] = field(default_factory=dict)
     """What names stood for: pins by section and name."""
-    asked: Asked = field(default_factory=lambda: Asked(specs=()))
+    request: PlanRequest = field(default_factory=lambda: PlanRequest(specs=()))
     """The call that made it, so that it can be made again."""
     origin: Origin | None = None
     """The tree that it is launched from; a plan that is only looked at has none."""
-    _by_key: dict[str, Stage] = field(default_factory=dict, repr=False, compare=False)
+    _by_key: dict[str, Stage] = field(default_factory=dict, init=False, repr=False, compare=False)
     _digest: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
     """Of this plan and no other: `replace` makes a new list."""
 
@@ -94,36 +94,39 @@ class Plan:
         return self._by_key[key]
 
     def name_of(self, key: str) -> str:
-        """Of any stage's key, also of one that is not of this plan."""
+        """Return the name of a stage by its key; of a stage outside this plan, the start of the key."""
         return self._by_key[key].name if key in self._by_key else key[:10]
 
     @property
     def folder(self) -> str:
-        """Its name as part of a path."""
+        """Return the name of the plan as part of a path."""
         return self.name.replace(" ", "-")
 
     @property
     def digest(self) -> str:
-        """Of variants, keys, edges, place and lock, and not of the actions, nor of what only estimates use.
+        """Return the digest of variants, keys, edges, place and lock; actions and estimates are left out.
 
         The tree counts where it was not as committed: results of a clean launch must not be taken for those of another.
         """
         if not self._digest:
-            self._digest.append(content_key(self._digested()))
+            self._digest.append(content_key(self._digest_content()))
         return self._digest[0]
 
-    def _digested(self) -> dict[str, Any]:
+    def _digest_content(self) -> dict[str, Any]:
         return {
             **({"patch": self.origin.patch} if self.origin and self.origin.patch else {}),
             "format_version": VERSION,
-            "environment": [self.environment_name, _place(self.environment.model_dump(mode="json"))],
+            "environment": [
+                self.environment_name,
+                _without_estimates(self.environment.model_dump(mode="json")),
+            ],
             "lock": self.lock,
             "variants": [[v.name, list(v.stages)] for v in self.variants],
             "stages": [[s.key, s.inputs, s.placement.model_dump(mode="json")] for s in self.stages],
         }
 
     def totals(self) -> dict[str, Any]:
-        """Counts that a reviewer wants first."""
+        """Return counts of variants and stages by action."""
         return {
             "variants": len(self.variants),
             "instances": sum(len(v.stages) for v in self.variants),
@@ -133,11 +136,11 @@ class Plan:
         }
 
 
-def _place(environment: Any) -> Any:
-    """What decides where and how stages run; better coefficients or another price make no plan stale."""
+def _without_estimates(environment: Any) -> Any:
+    """Return an environment without coefficients and policy: better estimates or another price make no plan stale."""
     if not isinstance(environment, dict):
         return environment
-    return {k: _place(v) for k, v in environment.items() if k not in ("coefficients", "policy")}
+    return {k: _without_estimates(v) for k, v in environment.items() if k not in ("coefficients", "policy")}
 
 
 @cache
@@ -151,12 +154,12 @@ def _parsed(source: str, name: str) -> Experiment:
 # A part of a plan: the stages of one kind and what they need.
 
 
-def until(plan: Plan, kind: str) -> Plan:
-    """`plan` up to the stages of `kind`. Raises `UsageError` if it has none of them."""
+def plan_until(plan: Plan, kind: str) -> Plan:
+    """Return `plan` up to the stages of `kind`. Raises `UsageError` if it has none of them."""
     kinds = list(dict.fromkeys(s.kind for s in plan.stages))
     if kind not in kinds:
         raise UsageError(f"the plan has no stage of kind `{kind}`", hint=f"it has {', '.join(kinds)}")
-    wanted = needed(plan.stage, (s.key for s in plan.stages if s.kind == kind))
+    wanted = with_inputs(plan.stage, (s.key for s in plan.stages if s.kind == kind))
     variants = tuple(
         replace(v, stages=keys) for v in plan.variants if (keys := tuple(k for k in v.stages if k in wanted))
     )
@@ -170,13 +173,12 @@ def until(plan: Plan, kind: str) -> Plan:
         plan,
         variants=variants,
         stages=stages,
-        asked=plan.asked.model_copy(update={"until": kind}),
-        _by_key={},
+        request=plan.request.model_copy(update={"until": kind}),
     )
 
 
-def needed(stage: Callable[[str], Stage], keys: Iterable[str]) -> set[str]:
-    """`keys` and all that they need, directly or not; `stage` gives the stage of a key."""
+def with_inputs(stage: Callable[[str], Stage], keys: Iterable[str]) -> set[str]:
+    """Return `keys` and all that they need, directly or not; `stage` returns the stage of a key."""
     found: set[str] = set()
     waiting = list(keys)
     while waiting:
@@ -187,8 +189,8 @@ def needed(stage: Callable[[str], Stage], keys: Iterable[str]) -> set[str]:
     return found
 
 
-def following(plan: Plan, keys: Iterable[str]) -> set[str]:
-    """`keys` and all that needs them, directly or not."""
+def with_dependents(plan: Plan, keys: Iterable[str]) -> set[str]:
+    """Return `keys` and all that need them, directly or not."""
     found = set(keys)
     for stage in plan.stages:  # inputs come first
         if found & set(stage.inputs.values()):
@@ -205,10 +207,10 @@ def following(plan: Plan, keys: Iterable[str]) -> set[str]:
 # Nothing is asked of the network: a remote has what was last pushed to it or fetched from it.
 
 
-VARIABLE = "C2F_ORIGIN"
+ORIGIN_VARIABLE = "C2F_ORIGIN"
 """Tells a stage the digest of the origin that launched it."""
 
 
-def digest_of(origin: Origin) -> str:
-    """What a stage is told of its origin."""
+def origin_digest(origin: Origin) -> str:
+    """Return the digest of the origin of a launch, which its stages record."""
     return content_key(origin.model_dump(mode="json"))

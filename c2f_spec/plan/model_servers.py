@@ -1,4 +1,4 @@
-"""Where the models answer that stages ask, or that vLLM generates with, and whether an environment has what that takes:
+"""Find the endpoints of models that stages call, and what an environment lacks for them: images, version, key.
 images, version, key.
 """
 
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     from c2f_spec.spec.filters import Judge
 
 SIDECAR_PORT = 8000
-SIDECAR = f"http://127.0.0.1:{SIDECAR_PORT}/v1"
+SIDECAR_URL = f"http://127.0.0.1:{SIDECAR_PORT}/v1"
 """Of a server in the stage's own pod."""
 
 
 def endpoint_of(e: Experiment, kind: str, environment: Environment) -> Endpoint | None:
-    """That which a stage of this kind asks, if any; without a URL the stage serves the model itself."""
+    """Return the endpoint that a stage of this kind calls, if any; without a URL the stage serves the model itself."""
     teacher = e.teacher if kind == "distil" else None
-    asked = _asked(e, kind)
-    if asked is not None:
-        variable = _variable(asked.secret, environment)
-        return Endpoint(url=asked.endpoint, variable=variable, client=asked.client)
+    model = _endpoint_model(e, kind)
+    if model is not None:
+        variable = _variable(model.secret, environment)
+        return Endpoint(url=model.endpoint, variable=variable, client=model.client)
     if isinstance(teacher, VllmTeacher):
         return Endpoint(
-            url=SIDECAR if has_pools(environment) else None,
+            url=SIDECAR_URL if has_pools(environment) else None,
             client=teacher.client,
             tensor_parallel=teacher.tensor_parallel,
             memory=teacher.memory,
@@ -43,21 +43,21 @@ def endpoint_of(e: Experiment, kind: str, environment: Environment) -> Endpoint 
     return None
 
 
-def _asked(e: Experiment, kind: str) -> OpenaiTeacher | Judge | None:
-    """Who answers elsewhere, to a stage of this kind."""
+def _endpoint_model(e: Experiment, kind: str) -> OpenaiTeacher | Judge | None:
+    """Return the section of the model behind an endpoint that a stage of this kind calls."""
     if kind == "distil" and isinstance(e.teacher, OpenaiTeacher):
         return e.teacher
     return e.filters.judge if kind == "filter" and e.filters else None
 
 
 def secret_of(e: Experiment, kind: str) -> str | None:
-    """Name of the secret with the key that a stage of this kind needs."""
-    asked = _asked(e, kind)
-    return asked.secret if asked else None
+    """Return the name of the secret with the key that a stage of this kind needs."""
+    model = _endpoint_model(e, kind)
+    return model.secret if model else None
 
 
 def _variable(secret: str | None, environment: Environment) -> str | None:
-    """The environment variable that a secret's key comes in; on this machine one set for it on purpose."""
+    """Return the environment variable with a secret's key; on this machine one that is set for it on purpose."""
     if secret is None:
         return None
     if not has_pools(environment):
@@ -66,8 +66,8 @@ def _variable(secret: str | None, environment: Environment) -> str | None:
     return next(iter(known.env)) if known else None
 
 
-def unserved(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
-    """What the environment `name` lacks."""
+def server_problems(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
+    """Yield what the environment `name` lacks to serve or reach a teacher and a judge."""
     if not has_pools(environment):
         return
     if isinstance(e.teacher, VllmTeacher):
@@ -92,8 +92,8 @@ def unserved(e: Experiment, environment: Environment, name: str) -> Iterator[Pro
             yield Problem("C2F459", place, message, way)
 
 
-def engineless(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
-    """Sections that vLLM shall generate for, where the environment `name` cannot do it.
+def engine_problems(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
+    """Yield sections with `engine: vllm` that the environment `name` cannot run.
 
     Nothing here starts a server for `mode: server`: one that somebody started is behind our network policies, and its
     workers would have to reach the training pod, for weights, on ports that these keep closed.
@@ -117,8 +117,8 @@ def engineless(e: Experiment, environment: Environment, name: str) -> Iterator[P
             yield Problem("C2F460", (kind, "engine"), message, hint)
 
 
-def unreadable(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
-    """A list of hard samples that lies where no pod sees it."""
+def list_problems(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
+    """Yield a list of hard samples that pods cannot read."""
     if environment.on_this_machine or e.grpo is None or e.grpo.hint.hard_policy == "keep":
         return
     trigger = e.grpo.hint.trigger

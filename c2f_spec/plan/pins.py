@@ -1,4 +1,4 @@
-"""What the names of data sets and models stand for in a plan: their pins, else what the store holds, else nothing yet.
+"""Resolve names of data sets and models to digests: by their pins, else by what the store holds.
 
 A plan never goes to the network for this. On a cluster a name without a pin is an error: the plan is made elsewhere
 than where the data is, and two people's plans must mean the same files. On this machine the one staged copy is taken,
@@ -43,7 +43,7 @@ Staged = dict[str, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """What data sets and weights were resolved to, by name."""
+    """Digests of data sets and weights by name."""
 
     datasets: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Pins:
 
 
 class Need(NamedTuple):
-    """A name that a plan of an experiment needs a digest for."""
+    """A name for which a plan needs a digest."""
 
     section: str
     """Of the lock: `datasets` or `models`."""
@@ -64,7 +64,7 @@ class Need(NamedTuple):
     """Where the spec says it."""
 
     @property
-    def what(self) -> str:
+    def description(self) -> str:
         return f"{'data set' if self.section == 'datasets' else 'model'} `{self.name}`"
 
     @property
@@ -72,13 +72,13 @@ class Need(NamedTuple):
         return "data set" if self.section == "datasets" else "weights"
 
     @property
-    def way(self) -> str:
-        """How a copy is staged and pinned."""
+    def pin_hint(self) -> str:
+        """Return how a copy is staged and pinned."""
         return f"stage and pin it: {self._command}"
 
     @property
-    def staged_by(self) -> str:
-        """How a copy is staged; one that is not pinned is pinned by it."""
+    def stage_hint(self) -> str:
+        """Return how a copy is staged; a missing pin is written too."""
         return f"run {self._command}"
 
     @property
@@ -94,7 +94,7 @@ class Need(NamedTuple):
 
 
 def needs(experiment: Experiment) -> Iterator[Need]:
-    """Every data set that is prepared and every model whose weights are read, in the order of the pipeline."""
+    """Yield every data set that is prepared and every model whose weights are read, in the order of the pipeline."""
     e = experiment
     for dataset in needed_datasets(e):
         yield Need("datasets", dataset, place_of(e, dataset))
@@ -107,39 +107,39 @@ def needs(experiment: Experiment) -> Iterator[Need]:
 
 
 def needed_datasets(experiment: Experiment) -> list[str]:
-    """Every data set that a plan of `experiment` prepares."""
+    """Return every data set that a plan of `experiment` prepares."""
     evaluated = experiment.evaluate.datasets if experiment.evaluate else ()
     return list(dict.fromkeys((experiment.data.train, *evaluated)))
 
 
 def place_of(experiment: Experiment, dataset: str) -> tuple[str | int, ...]:
-    """Where a spec names a data set."""
+    """Return the field in which a spec names a data set."""
     if dataset == experiment.data.train or experiment.evaluate is None:
         return ("data", "train")
     return ("evaluate", "datasets", experiment.evaluate.datasets.index(dataset))
 
 
 def model_name(model: Student | Teacher) -> str | None:
-    """`repository@revision` of weights that are staged; `None` if it has none of its own."""
+    """Return `repository@revision` of staged weights; `None` for a model without any."""
     if isinstance(model, (QwenOmni, TransformersTeacher, VllmTeacher)):
         return f"{model.model}@{model.revision}"
     return None
 
 
 def lock_path(spec: Path, root: Path, files: Files = DISK) -> Path:
-    """`c2f.lock` beside a spec, or the nearest above it in its repository: variants are written to folders below."""
+    """Return `c2f.lock` beside a spec, or the nearest above it in its repository: variants are written to folders below."""
     folder, *above = spec.parents
     inside = [folder, *(p for p in above if files.real(p).is_relative_to(root))]
     return next((p for p in inside if files.is_file(p / "c2f.lock")), folder) / "c2f.lock"
 
 
 def pinned(section: str, lock: Lock) -> Mapping[str, str]:
-    """The pins of `datasets` or of `models`."""
+    """Return the pins of `datasets` or of `models`."""
     return lock.datasets if section == "datasets" else lock.models
 
 
 def images_of(environment: Environment) -> dict[str, str]:
-    """Name and digest of every image of a cluster, which its schema wants by digest."""
+    """Return name and digest of every image of a cluster."""
     if not has_pools(environment):
         return {}
     used = (environment.image, environment.driver_image, environment.vllm_image, environment.engine_image)
@@ -147,14 +147,14 @@ def images_of(environment: Environment) -> dict[str, str]:
 
 
 def other_images(lock: Lock, environment: Environment) -> Iterator[tuple[str, str, str]]:
-    """Name, pin and digest in use of every image that is not the pinned one."""
+    """Yield name, pin and digest in use of every image that differs from its pin."""
     for name, digest in images_of(environment).items():
         if name in lock.images and lock.images[name] != digest:
             yield name, lock.images[name], digest
 
 
 def other_image_problems(lock: Lock, environment: Environment) -> list[Problem]:
-    """The lock and the environment name different images, and only one of them was reviewed with the spec."""
+    """Return errors for images that differ between lock and environment: only one was reviewed with the spec."""
     return [
         Problem(
             "C2F419",
@@ -169,7 +169,7 @@ def other_image_problems(lock: Lock, environment: Environment) -> list[Problem]:
 def resolve(
     needed: Sequence[Need], lock: Lock, staged: Staged | None, environment: Environment
 ) -> tuple[Pins, list[Problem]]:
-    """Digests of what can be resolved, and what is to be said of the rest. `staged` is `None` offline."""
+    """Return the digests that can be resolved, and problems for the rest. `staged` is `None` offline."""
     datasets: dict[str, str] = {}
     models: dict[str, str] = {}
     problems = []
@@ -183,36 +183,38 @@ def resolve(
 
 
 def _unpinned(need: Need, staged: Staged | None, environment: Environment) -> tuple[str, Problem]:
-    """What a name stands for all the same; `UNPINNED` if nothing."""
+    """Return the digest that a name without a pin has all the same, `UNPINNED` if none, and its problem."""
     loc = need.loc
     if staged is None:
-        message = f"{need.what} is not pinned in c2f.lock: the keys of what needs it will change"
-        return UNPINNED, Problem("C2F417", loc, message, f"to apply, {need.way}", "warning")
+        message = f"{need.description} is not pinned in c2f.lock: the keys of what needs it will change"
+        return UNPINNED, Problem("C2F417", loc, message, f"to apply, {need.pin_hint}", "warning")
     if environment.requires_pins:
-        message = f"{need.what} is not pinned in c2f.lock, as a cluster needs"
-        hint = f"{need.way}; or add --offline to see the plan without it"
+        message = f"{need.description} is not pinned in c2f.lock, as a cluster needs"
+        hint = f"{need.pin_hint}; or add --offline to see the plan without it"
         return UNPINNED, Problem("C2F411", loc, message, hint)
     copies = staged.get(need.name, [])
     if len(copies) == 1:
-        message = f"{need.what} is not pinned in c2f.lock; the one staged copy, {copies[0][:10]}, is taken"
+        message = (
+            f"{need.description} is not pinned in c2f.lock; the one staged copy, {copies[0][:10]}, is taken"
+        )
         return copies[0], Problem("C2F418", loc, message, "c2f-spec lock pins it", "warning")
     if not copies:
         message = f"{need.kind} not staged: `{need.name}` is not in the store"
-        return UNPINNED, Problem("C2F412", loc, message, need.staged_by)
-    message = f"the store has {len(copies)} copies of {need.what}: {', '.join(c[:10] for c in copies)}"
+        return UNPINNED, Problem("C2F412", loc, message, need.stage_hint)
+    message = f"the store has {len(copies)} copies of {need.description}: {', '.join(c[:10] for c in copies)}"
     hint = f"pin one of them in c2f.lock, under `{need.section}`: `{need.name}: <digest>`"
     return UNPINNED, Problem("C2F413", loc, message, hint)
 
 
 def used_pins(stages: Sequence[Stage]) -> dict[str, dict[str, str]]:
-    """The pins that the stages of a plan hold: another pin in the lock makes no plan stale."""
+    """Return the pins in the stages of a plan: another pin in the lock makes no plan stale."""
     data = {s.preimage["data"]["name"]: s.preimage["data"]["digest"] for s in stages if "data" in s.preimage}
     models = {name: pin for s in stages for name, pin in s.preimage.get("models", {}).items()}
     return {"datasets": dict(sorted(data.items())), "models": dict(sorted(models.items()))}
 
 
 def unpinned_names(plan: Plan) -> list[str]:
-    """Names that a plan made `--offline` knows no digest of."""
+    """Return the names without a digest in a plan made with `--offline`."""
     return [
         n
         for section in ("datasets", "models")
@@ -233,23 +235,23 @@ Copy = tuple[str, str]
 
 
 def staged_copies(objects: ObjectStore, needed: Iterable[Need]) -> Staged:
-    """Digests of the staged copies, by name."""
+    """Return the digests of staged copies, by name."""
     from c2f_spec.store import records  # not needed by `validate`, which starts fast
 
     present = {"datasets": records.datasets_present, "models": records.models_present}
     return {need.name: present[need.section](objects, need.name) for need in needed}
 
 
-def lacking(objects: ObjectStore, plan: Plan) -> frozenset[Copy]:
-    """Pinned copies that a stage which is to run would read, and the store does not have."""
-    asked = {copy for stage in plan.stages if stage.action == "run" for copy in _read(stage)}
+def missing_copies(objects: ObjectStore, plan: Plan) -> frozenset[Copy]:
+    """Return the pinned copies that a stage which is to run would read and the store does not have."""
+    copies = {copy for stage in plan.stages if stage.action == "run" for copy in _copies_read(stage)}
     return frozenset(
-        (section, name) for section, name, digest in asked if not _has(objects, section, name, digest)
+        (section, name) for section, name, digest in copies if not _is_staged(objects, section, name, digest)
     )
 
 
-def _read(stage: Stage) -> Iterator[tuple[str, str, str]]:
-    """Section, name and digest of the copies that a stage reads."""
+def _copies_read(stage: Stage) -> Iterator[tuple[str, str, str]]:
+    """Yield section, name and digest of the copies that a stage reads."""
     if data := stage.preimage.get("data"):
         yield "datasets", data["name"], data["digest"]
     # A teacher that vLLM serves beside the stage comes from the store, too.
@@ -258,7 +260,7 @@ def _read(stage: Stage) -> Iterator[tuple[str, str, str]]:
             yield "models", name, digest
 
 
-def _has(objects: ObjectStore, section: str, name: str, digest: str) -> bool:
+def _is_staged(objects: ObjectStore, section: str, name: str, digest: str) -> bool:
     if digest == UNPINNED:
         return True  # told elsewhere
     from c2f_spec.store import records
@@ -267,9 +269,9 @@ def _has(objects: ObjectStore, section: str, name: str, digest: str) -> bool:
     return objects.exists(listing(name, digest))
 
 
-def unstaged(experiment: Experiment, lacks: Collection[Copy]) -> Iterator[Problem]:
-    """Where a spec names what `lacks`."""
+def unstaged_problems(experiment: Experiment, lacks: Collection[Copy]) -> Iterator[Problem]:
+    """Yield errors at the fields that name missing copies."""
     for need in needs(experiment):
         if (need.section, need.name) in lacks:
             message = f"{need.kind} not staged: `{need.name}` is pinned, and not in the store"
-            yield Problem("C2F420", need.loc, message, need.staged_by)
+            yield Problem("C2F420", need.loc, message, need.stage_hint)

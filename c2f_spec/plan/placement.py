@@ -1,4 +1,4 @@
-"""Where each stage of an experiment runs: the spec's `resources` and `checkpoints`, the rest from the environment.
+"""Place each stage of an experiment: by the spec's `resources` and `checkpoints`, the rest by the environment.
 
 Pure. `misplaced` finds what cannot be, with its place in the spec; `placements` answers for what passed it.
 """
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
 
 TRAINING = ("sft", "grpo")
 KINDS = ("prepare", "distil", "filter", *TRAINING, "merge", "evaluate", "baseline")
-MOST_BY_DEFAULT = 4
+DEFAULT_MOST_GPUS = 4
 """GPUs of a training stage that does not say how many: the paper's 4 x A800."""
-HELD_BY_A_GPU = 50 * GIB
+WEIGHTS_PER_GPU = 50 * GIB
 """Bytes of weights that leave a GPU of 80 GB room for the cache; the 59 GiB of the teacher do not (METHOD 8.4)."""
 
 
 def placements(e: Experiment, environment: Environment) -> dict[str, Placement]:
-    """The placement of every kind of stage."""
+    """Return the placement of every kind of stage."""
     return {kind: _with_model(e, kind, _placed(e, kind, environment)) for kind in KINDS}
 
 
@@ -48,7 +48,7 @@ def _placed(e: Experiment, kind: str, environment: Environment) -> Placement:
 
 
 def _with_model(e: Experiment, kind: str, place: Placement) -> Placement:
-    """How the student runs there, as far as that is in no key."""
+    """Add how the student runs there, as far as that is in no key."""
     section = getattr(e, kind, None)
     if section is None or kind not in (*TRAINING, "evaluate"):
         return place
@@ -63,8 +63,8 @@ def _with_model(e: Experiment, kind: str, place: Placement) -> Placement:
     return place.model_copy(update=found) if found else place
 
 
-def decided_by(e: Experiment, environment: Environment) -> tuple[object, ...]:
-    """The sections that placements are made of: variants that have the same ones are placed alike."""
+def placement_sections(e: Experiment, environment: Environment) -> tuple[object, ...]:
+    """Return the sections that decide placements: variants with the same sections are placed alike."""
     judge = e.filters.judge if e.filters else None
     if not has_pools(environment):
         return (e.resources, e.checkpoints, e.student, e.teacher, judge, e.grpo, e.evaluate)
@@ -72,7 +72,7 @@ def decided_by(e: Experiment, environment: Environment) -> tuple[object, ...]:
 
 
 def _on_this_machine(e: Experiment, kind: str, environment: LocalEnvironment) -> Placement:
-    """One node without pools. How many GPUs are visible is known where a stage starts; `gpus: 0` takes all of them."""
+    """Return a placement without pools. Visible GPUs are counted where a stage starts; `gpus: 0` takes all of them."""
     if kind not in TRAINING:
         return Placement(
             threads=environment.threads,
@@ -80,24 +80,24 @@ def _on_this_machine(e: Experiment, kind: str, environment: LocalEnvironment) ->
             hang_seconds=environment.hang_seconds,
             endpoint=endpoint_of(e, kind, environment),
         )
-    asked = training(e, kind)
+    resources = training_resources(e, kind)
     return Placement(
         threads=environment.threads,
         grace_seconds=environment.grace_seconds,
         hang_seconds=environment.hang_seconds,
-        gpus=asked.gpus or 0,
-        zero=asked.zero,
-        micro_batch=asked.micro_batch,
+        gpus=resources.gpus or 0,
+        zero=resources.zero,
+        micro_batch=resources.micro_batch,
         checkpoints=e.checkpoints,
         guard=e.guard,
-        hard_samples=_listed(e, kind),
+        hard_samples=_list_uri(e, kind),
     )
 
 
 def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Placement:
-    asked, name = training(e, kind), pool_of(e, kind, environment)
-    nodes = asked.nodes or 1
-    gpus = _wanted(e, kind)
+    resources, name = training_resources(e, kind), pool_of(e, kind, environment)
+    nodes = resources.nodes or 1
+    gpus = _requested_gpus(e, kind)
     if not gpus and _on_gpus(e, kind):
         gpus = _shared_evenly(e, kind, environment.pools[name], nodes)
     section = getattr(e, kind)
@@ -109,11 +109,11 @@ def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pl
         pool=name,
         gpus=gpus,
         nodes=nodes,
-        zero=resolve_zero(asked.zero, lora=lora, processes=gpus * nodes),
-        micro_batch=asked.micro_batch,
+        zero=resolve_zero(resources.zero, lora=lora, processes=gpus * nodes),
+        micro_batch=resources.micro_batch,
         checkpoints=e.checkpoints,
         guard=e.guard,
-        hard_samples=_listed(e, kind),
+        hard_samples=_list_uri(e, kind),
         processes=max(1, gpus),
     )
 
@@ -124,52 +124,52 @@ def _shared(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pla
         grace_seconds=environment.limits.grace_seconds,
         hang_seconds=environment.limits.hang_seconds,
         pool=pool_of(e, kind, environment),
-        gpus=_wanted(e, kind),
-        shards=sharing(e, kind).shards or 1,
+        gpus=_requested_gpus(e, kind),
+        shards=shared_resources(e, kind).shards or 1,
         endpoint=endpoint_of(e, kind, environment),
     )
 
 
 def _image(e: Experiment, kind: str, environment: KubernetesEnvironment) -> str:
-    """That in which a stage runs; `unserved` refuses an engine without an image of its own."""
+    """Return the image in which a stage runs; `engine_problems` refuses an engine without an image."""
     vllm = isinstance(getattr(getattr(e, kind, None), "engine", None), VllmEngine)
     return environment.engine_image or environment.image if vllm else environment.image
 
 
-def _listed(e: Experiment, kind: str) -> str | None:
-    """Where an offline list of hard samples lies; its digest is in the key."""
+def _list_uri(e: Experiment, kind: str) -> str | None:
+    """Return the address of an offline list of hard samples; its digest is in the key."""
     if kind != "grpo" or e.grpo is None or not isinstance(e.grpo.hint.trigger, OfflineList):
         return None
     return e.grpo.hint.trigger.uri
 
 
-def training(e: Experiment, kind: str) -> TrainingResources:
-    """What the spec says of `sft` or `grpo`."""
-    asked: TrainingResources | None = getattr(e.resources, kind)
-    return asked or at_default(TrainingResources)
+def training_resources(e: Experiment, kind: str) -> TrainingResources:
+    """Return the resources that the spec gives `sft` or `grpo`."""
+    resources: TrainingResources | None = getattr(e.resources, kind)
+    return resources or at_default(TrainingResources)
 
 
-def sharing(e: Experiment, kind: str) -> SharedResources:
-    """What the spec says of a stage that does not train; of most it cannot say anything."""
-    asked: SharedResources | None = getattr(e.resources, kind, None)
-    return asked or at_default(SharedResources)
+def shared_resources(e: Experiment, kind: str) -> SharedResources:
+    """Return the resources that the spec gives a stage that does not train."""
+    resources: SharedResources | None = getattr(e.resources, kind, None)
+    return resources or at_default(SharedResources)
 
 
 def pool_of(e: Experiment, kind: str, environment: KubernetesEnvironment) -> str:
-    """The pool that the spec names, or the first with the GPUs; what needs none goes to the pool of processors."""
-    asked = training(e, kind) if kind in TRAINING else sharing(e, kind)
-    if asked.pool is not None:
-        return asked.pool
-    least = _wanted(e, kind) or int(_on_gpus(e, kind))
+    """Return the pool that the spec names, or the first with GPUs; what needs none goes to the pool of processors."""
+    resources = training_resources(e, kind) if kind in TRAINING else shared_resources(e, kind)
+    if resources.pool is not None:
+        return resources.pool
+    least = _requested_gpus(e, kind) or int(_on_gpus(e, kind))
     able = [name for name, pool in environment.pools.items() if pool.gpus >= least] if least else []
     return able[0] if able else environment.cpu_pool
 
 
-def _wanted(e: Experiment, kind: str) -> int:
-    """GPUs of a node that the spec or the model's weights ask for; 0 where training leaves it open or none is needed."""
-    asked = training(e, kind) if kind in TRAINING else sharing(e, kind)
-    if asked.gpus is not None:
-        return asked.gpus
+def _requested_gpus(e: Experiment, kind: str) -> int:
+    """Return GPUs of a node by the spec or by the model's weights; 0 where training leaves it open or none is needed."""
+    resources = training_resources(e, kind) if kind in TRAINING else shared_resources(e, kind)
+    if resources.gpus is not None:
+        return resources.gpus
     if kind == "evaluate" and _on_gpus(e, kind):
         return _tensor_parallel(e, kind)
     if kind == "distil" and isinstance(e.teacher, OwnWeights):
@@ -178,14 +178,14 @@ def _wanted(e: Experiment, kind: str) -> int:
 
 
 def _on_gpus(e: Experiment, kind: str) -> bool:
-    """Whether a stage runs a model that is too big for a CPU."""
+    """Return whether a stage runs a model that is too big for a CPU."""
     if kind == "distil":
         return isinstance(e.teacher, OwnWeights)
     return kind in (*TRAINING, "evaluate") and isinstance(e.student, QwenOmni)
 
 
 def _tensor_parallel(e: Experiment, kind: str) -> int:
-    """GPUs that share each layer of the model that a stage runs."""
+    """Return the GPUs that share each layer of the model that a stage runs."""
     if kind == "distil":
         return e.teacher.tensor_parallel if isinstance(e.teacher, VllmTeacher) else 1
     engine = e.evaluate.engine if e.evaluate else None
@@ -194,39 +194,39 @@ def _tensor_parallel(e: Experiment, kind: str) -> int:
 
 def _for_weights(model: str) -> int:
     size = size_of(model)
-    return ceil(size.weights / HELD_BY_A_GPU) if size else 1
+    return ceil(size.weights / WEIGHTS_PER_GPU) if size else 1
 
 
 def _shared_evenly(e: Experiment, kind: str, pool: Pool, nodes: int) -> int:
-    """The most GPUs of a node, four at most, over which the rows of a step divide."""
+    """Return the most GPUs of a node, four at most, over which the rows of a step divide."""
     section = getattr(e, kind)
     rows = section.batch * (section.generations if kind == "grpo" else 1) if section else 1
-    most = min(MOST_BY_DEFAULT, pool.gpus)
+    most = min(DEFAULT_MOST_GPUS, pool.gpus)
     return next((n for n in range(most, 0, -1) if rows % (n * nodes) == 0), most)
 
 
 # ---- what cannot be
 
 
-def misplaced(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
-    """Stages of an experiment that the environment `name` has no place for."""
+def placement_problems(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:
+    """Yield stages of an experiment for which the environment `name` has no place."""
     if not has_pools(environment):
         return
     for kind in _kinds_of(e):
-        asked = training(e, kind) if kind in TRAINING else sharing(e, kind)
-        if asked.pool is not None and asked.pool not in environment.pools:
-            yield _no_pool(kind, asked.pool, environment, name)
+        resources = training_resources(e, kind) if kind in TRAINING else shared_resources(e, kind)
+        if resources.pool is not None and resources.pool not in environment.pools:
+            yield _no_pool(kind, resources.pool, environment, name)
             continue
-        if _on_gpus(e, kind) or asked.gpus:
+        if _on_gpus(e, kind) or resources.gpus:
             yield from _too_many(e, kind, environment, name)
         if kind in TRAINING:
             yield from _too_wide(e, kind, environment, name)
 
 
 def _kinds_of(e: Experiment) -> list[str]:
-    """Kinds of stages that a spec places, of those that it runs."""
-    asked = {"distil": e.teacher, "sft": e.sft, "grpo": e.grpo, "evaluate": e.evaluate}
-    return [kind for kind, section in asked.items() if section is not None]
+    """Return the kinds of stages that a spec runs and places."""
+    resources = {"distil": e.teacher, "sft": e.sft, "grpo": e.grpo, "evaluate": e.evaluate}
+    return [kind for kind, section in resources.items() if section is not None]
 
 
 def _no_pool(kind: str, pool: str, environment: KubernetesEnvironment, name: str) -> Problem:
@@ -236,14 +236,14 @@ def _no_pool(kind: str, pool: str, environment: KubernetesEnvironment, name: str
 
 def _too_many(e: Experiment, kind: str, environment: KubernetesEnvironment, name: str) -> Iterator[Problem]:
     pool = pool_of(e, kind, environment)
-    has, needs = environment.pools[pool].gpus, max(1, _wanted(e, kind))
+    has, needs = environment.pools[pool].gpus, max(1, _requested_gpus(e, kind))
     if has >= needs:
         return
-    asked = training(e, kind) if kind in TRAINING else sharing(e, kind)
+    resources = training_resources(e, kind) if kind in TRAINING else shared_resources(e, kind)
     where: tuple[str, ...] = ("teacher",) if kind == "distil" else (kind,)
-    if asked.gpus is not None:
+    if resources.gpus is not None:
         where = ("resources", kind, "gpus")
-    elif asked.pool is not None:
+    elif resources.pool is not None:
         where = ("resources", kind, "pool")
     most = max(p.gpus for p in environment.pools.values())
     able = [n for n, p in environment.pools.items() if p.gpus >= needs]
@@ -258,8 +258,8 @@ def _too_many(e: Experiment, kind: str, environment: KubernetesEnvironment, name
 
 
 def _too_wide(e: Experiment, kind: str, environment: KubernetesEnvironment, name: str) -> Iterator[Problem]:
-    """More nodes than there are, or several without a scheduler that starts their pods together."""
-    nodes, pool = training(e, kind).nodes or 1, pool_of(e, kind, environment)
+    """Yield stages of more nodes than there are, or of several without a scheduler that starts their pods together."""
+    nodes, pool = training_resources(e, kind).nodes or 1, pool_of(e, kind, environment)
     has, loc = environment.pools[pool].nodes, ("resources", kind, "nodes")
     if has is not None and nodes > has:
         message = f"`{kind}` on {nodes} nodes, and pool `{pool}` in `{name}` has {has}"

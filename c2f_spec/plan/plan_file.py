@@ -1,4 +1,4 @@
-"""`Plan` ↔ `plan.json`.
+"""Write plans to `plan.json`, read them back, and compare a reviewed plan with the plan of now.
 
 A saved plan is read in another place and at another time than it was made, so it is believed in nothing that can be
 worked out: its digest and every key are computed again.
@@ -16,7 +16,7 @@ from c2f_spec.cost.gpu_hours import GpuHours, Load
 from c2f_spec.errors import StalePlan
 from c2f_spec.keys import content_key, flatten
 from c2f_spec.plan import costs
-from c2f_spec.plan.explain import changes, shown, told
+from c2f_spec.plan.explain import compare_preimages, describe_changes, format_value
 from c2f_spec.plan.model import Plan, Stage, Variant
 from c2f_spec.spec.environment import environment_model
 from c2f_spec.spec.plan_json import VERSION, PlanFile
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from c2f_spec.spec.environment import Environment
 
 
-AGAIN = "make it again with `c2f-spec plan SPEC --out plan.json`"
+RENEW_HINT = "make it again with `c2f-spec plan SPEC --out plan.json`"
 
 
 def to_json(plan: Plan) -> dict[str, Any]:
-    """As `spec/planfile.py` describes it (DESIGN: "Stages, keys, plan")."""
+    """Return the plan as `spec/plan_json.py` describes it (DESIGN: "Stages, keys, plan")."""
     value = {
         "format_version": VERSION,
         "version": c2f_spec.VERSION,
         "digest": plan.digest,
         "name": plan.name,
-        "asked": plan.asked.model_dump(mode="json"),
+        "request": plan.request.model_dump(mode="json"),
         "origin": plan.origin.model_dump(mode="json") if plan.origin else None,
         "environment_name": plan.environment_name,
         "environment": plan.environment.model_dump(mode="json"),
@@ -72,17 +72,17 @@ def _stage(stage: Stage) -> dict[str, Any]:
 
 
 def read_plan(path: Path) -> Plan:
-    """The plan in a file. Raises `Stale` if it is none, of another version, or was edited."""
+    """Return the plan in a file. Raises `StalePlan` if it is no plan, of another version, or was edited."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise StalePlan(f"{path}: cannot be read: {error.strerror}", hint=AGAIN) from None
+        raise StalePlan(f"{path}: cannot be read: {error.strerror}", hint=RENEW_HINT) from None
     return from_json(data, str(path))
 
 
-def from_json(data: bytes, shown: str) -> Plan:
-    """Raises `Stale`, calling the plan `shown`."""
-    head = _of_this_version(data, shown)
+def from_json(data: bytes, path: str) -> Plan:
+    """Return the plan in `data`. Raises `StalePlan`, which names the plan `path`."""
+    head = _check_version(data, path)
     seal = head.pop("seal", None)
     try:
         file = PlanFile.model_validate_json(data)
@@ -91,7 +91,7 @@ def from_json(data: bytes, shown: str) -> Plan:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise StalePlan(f"{shown}: not a plan: `{where}`: {first['msg']}", hint=AGAIN) from None
+        raise StalePlan(f"{path}: not a plan: `{where}`: {first['msg']}", hint=RENEW_HINT) from None
     plan = Plan(
         file.name,
         environment,
@@ -115,28 +115,28 @@ def from_json(data: bytes, shown: str) -> Plan:
             for s in file.stages
         ),
         file.lock,
-        file.asked,
+        file.request,
         file.origin,
     )
     edited = next((s.name for s in plan.stages if content_key(s.preimage) != s.key), None)
     edited = edited or ("its digest" if plan.digest != file.digest else None)
     edited = edited or ("its seal" if seal not in (None, content_key(head)) else None)
     if edited:
-        raise StalePlan(f"{shown} was edited: {edited} does not fit what it holds", hint=AGAIN)
+        raise StalePlan(f"{path} was edited: {edited} does not fit what it holds", hint=RENEW_HINT)
     return plan
 
 
-def _of_this_version(data: bytes, shown: str) -> dict[str, Any]:
-    """The plan as JSON. Told before anything else: of another version, no other complaint makes sense."""
+def _check_version(data: bytes, path: str) -> dict[str, Any]:
+    """Return the plan as JSON. Raises `StalePlan` for another version first: no other error makes sense then."""
     try:
         head = json.loads(data)
     except ValueError as error:
-        raise StalePlan(f"{shown}: not JSON: {error}", hint=AGAIN) from None
+        raise StalePlan(f"{path}: not JSON: {error}", hint=RENEW_HINT) from None
     version = head.get("format_version") if isinstance(head, dict) else None
     if version != VERSION:
         by = head.get("version", "an unknown version") if isinstance(head, dict) else "an unknown version"
-        message = f"{shown} has format {version}, made by c2f-spec {by}; this is c2f-spec {c2f_spec.VERSION}, format {VERSION}"
-        raise StalePlan(message, hint="use the same version for plan, apply and driver, or " + AGAIN)
+        message = f"{path} has format {version}, made by c2f-spec {by}; this is c2f-spec {c2f_spec.VERSION}, format {VERSION}"
+        raise StalePlan(message, hint="use the same version for plan, apply and driver, or " + RENEW_HINT)
     found: dict[str, Any] = head
     return found
 
@@ -165,15 +165,15 @@ NOW = {
 }
 
 
-def moved(reviewed: Plan, now: Plan) -> list[str]:
-    """A line for each thing that moved."""
+def stale_differences(reviewed: Plan, now: Plan) -> list[str]:
+    """Return a line for each difference that makes a reviewed plan stale."""
     if reviewed.digest == now.digest:
         return [
             f"{old.name} ({old.label}) was shown as `{old.action}` and {NOW[new.action]}{_because(new)}"
             for old in reviewed.stages
             if (new := now.stage(old.key)).action not in MAY_BECOME[old.action]
         ]
-    found = [*environment_moves(reviewed, now), *_pins(reviewed, now), *_variants(reviewed, now)]
+    found = [*environment_differences(reviewed, now), *_pins(reviewed, now), *_variants(reviewed, now)]
     return list(dict.fromkeys(found)) or ["the order of its variants or stages"]
 
 
@@ -181,15 +181,15 @@ def _because(stage: Stage) -> str:
     return f": {stage.reason}" if stage.reason else ""
 
 
-def environment_moves(old: Plan, new: Plan) -> Iterator[str]:
-    """What differs between the places of two plans, leaf by leaf."""
+def environment_differences(old: Plan, new: Plan) -> Iterator[str]:
+    """Yield what differs between the places of two plans, leaf by leaf."""
     if old.environment_name != new.environment_name:
         yield f"environment {old.environment_name} -> {new.environment_name}"
         return
     before, after = (flatten(p.environment.model_dump(mode="json")) for p in (old, new))
     for path in dict.fromkeys((*before, *after)):
         if before.get(path) != after.get(path):
-            yield f"environment `{new.environment_name}`: {path} {shown(before.get(path))} -> {shown(after.get(path))}"
+            yield f"environment `{new.environment_name}`: {path} {format_value(before.get(path))} -> {format_value(after.get(path))}"
 
 
 def _pins(old: Plan, new: Plan) -> Iterator[str]:
@@ -216,9 +216,9 @@ def _variants(old: Plan, new: Plan) -> Iterator[str]:
 
 def _stale_stage(old: Stage, new: Stage, plan: Plan) -> Iterator[str]:
     if old.key != new.key:
-        own = [c for c in changes(old.preimage, new.preimage) if c.part != "inputs"]
+        own = [c for c in compare_preimages(old.preimage, new.preimage) if c.part != "inputs"]
         if own:  # else it follows from a stage above, which is told
-            yield f"{new.label}: {told(own, plan.name_of)}"
+            yield f"{new.label}: {describe_changes(own, plan.name_of)}"
     elif old.placement != new.placement:
         differ = [
             f"{n} {v} -> {getattr(new.placement, n)}"

@@ -1,4 +1,4 @@
-"""The paper's Tables I to VII as it prints them, and which of their rows an experiment of ours runs (METHOD 7, 9).
+"""Read the paper's Tables I to VII as it prints them, and find the rows that an experiment runs (METHOD 7, 9).
 
 A row is matched with an experiment by training set, by what is left out, and by the checkpoint. The other rows are
 models of other code bases.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Run(NamedTuple):
-    """What this project runs for a row: a checkpoint of an experiment with these features."""
+    """The checkpoint that this project runs for a row, of an experiment with these features."""
 
     checkpoint: str
     direct: bool = False
@@ -44,29 +44,33 @@ RUNS = {
 
 
 @cache
-def printed() -> tuple[dict[str, Any], ...]:
-    """The rows as the paper prints them, where scanning or printing went wrong with what was read instead."""
+def printed_rows() -> tuple[dict[str, Any], ...]:
+    """Return the rows as the paper prints them; where scanning or printing went wrong, with the corrected value."""
     return tuple(
         json.loads(files("c2f_spec.plan").joinpath("published.json").read_text(encoding="utf-8"))["rows"]
     )
 
 
-def named(e: Experiment) -> set[str]:
-    """Tables of the paper that an experiment names."""
+def named_tables(e: Experiment) -> set[str]:
+    """Return the tables of the paper that an experiment names."""
     return {table.kind for table in e.tables if table.kind != "own"}
 
 
 def rows_of(experiments: Iterable[Experiment]) -> Iterator[tuple[Mapping[str, Any], Experiment, str]]:
-    """Each row of the tables that an experiment names and runs: the row, the experiment, the checkpoint."""
+    """Yield each row of the tables that an experiment names and runs: the row, the experiment, the checkpoint."""
     for e in experiments:
-        for row in printed():
+        for row in printed_rows():
             run = RUNS.get(row["model"])
-            if run is not None and row["table"] in named(e) and runs(e, row["train"], row["test"], run):
+            if (
+                run is not None
+                and row["table"] in named_tables(e)
+                and runs_checkpoint(e, row["train"], row["test"], run)
+            ):
                 yield row, e, run.checkpoint
 
 
-def runs(e: Experiment, train: str, test: str, run: Run) -> bool:
-    """Whether an experiment reports this checkpoint of a model trained like this."""
+def runs_checkpoint(e: Experiment, train: str, test: str, run: Run) -> bool:
+    """Return whether an experiment evaluates this checkpoint of a model that is trained like this."""
     if e.data.train != train or e.evaluate is None or test not in e.evaluate.datasets:
         return False
     policy = e.grpo.hint.hard_policy if e.grpo else None

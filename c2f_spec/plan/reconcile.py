@@ -1,4 +1,4 @@
-"""What the store holds of a plan's stages, asked in a few requests: one listing a kind, contents side by side."""
+"""Compare a plan with the store and the target: which stages are stored, running, failed, or must run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from c2f_spec.keys import canonical_json, flatten
 from c2f_spec.plan.adopted import is_adopted
-from c2f_spec.plan.explain import between, told
+from c2f_spec.plan.explain import compare_leaves, describe_changes
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
@@ -21,35 +21,37 @@ if TYPE_CHECKING:
     from c2f_spec.store.protocol import ObjectStore
 
 
-def annotate(plan: Plan, objects: ObjectStore, running: Callable[[Stage], bool]) -> Plan:
-    """Look every stage up; `running` asks the target whether somebody is computing it now."""
-    look = _Look(plan, Stored(objects), running)
-    return replace(plan, stages=tuple(map(look.at, plan.stages)), _by_key={})
+def reconcile(plan: Plan, objects: ObjectStore, running: Callable[[Stage], bool]) -> Plan:
+    """Return the plan with the action of each stage; `running` asks the target whether a stage is being computed now."""
+    reconciler = _Reconciler(plan, StoredStages(objects), running)
+    return replace(plan, stages=tuple(map(reconciler.set_action, plan.stages)))
 
 
-class _Look:
-    """One look at the stages of a plan, inputs before what needs them."""
+class _Reconciler:
+    """The actions of a plan's stages, inputs before what needs them."""
 
-    def __init__(self, plan: Plan, stored: Stored, running: Callable[[Stage], bool]) -> None:
+    def __init__(self, plan: Plan, stored: StoredStages, running: Callable[[Stage], bool]) -> None:
         self.plan, self.stored, self.running = plan, stored, running
-        self.broken = stored.broken(plan.stages)
+        self.incomplete = stored.incomplete(plan.stages)
         self.stopped: dict[str, str] = {}
         """Failed and blocked stages, by key, with their names."""
 
-    def at(self, stage: Stage) -> Stage:
-        found = self._annotated(stage)
-        if found.action in ("failed", "blocked"):
+    def set_action(self, stage: Stage) -> Stage:
+        stage = self._with_action(stage)
+        if stage.action in ("failed", "blocked"):
             self.stopped[stage.key] = stage.name
-        return found
+        return stage
 
-    def _annotated(self, stage: Stage) -> Stage:
-        if stage.key in self.broken:
-            reason = "its record stands but files are missing or have another size"
+    def _with_action(self, stage: Stage) -> Stage:
+        if stage.key in self.incomplete:
+            reason = "it has a record, but files of its output are missing or have another size"
             return replace(stage, action="failed", reason=reason)
         if stage.key in self.stored.done(stage.kind):
             return replace(stage, action="reuse", reason="")
         if is_adopted(stage):
-            return replace(stage, action="failed", reason="what was adopted for it is not in this store")
+            return replace(
+                stage, action="failed", reason="the files that were adopted for it are missing in this store"
+            )
         if self.running(stage):
             return replace(stage, action="follow", reason="running now")
         if self.stored.is_failed(stage):
@@ -58,28 +60,28 @@ class _Look:
         needed = next((self.stopped[key] for key in stage.inputs.values() if key in self.stopped), None)
         if needed:
             return replace(stage, action="blocked", reason=f"needs {needed}")
-        return replace(stage, action="run", reason=self._why(stage))
+        return replace(stage, action="run", reason=self._reason(stage))
 
-    def _why(self, stage: Stage) -> str:
-        """What differs from the nearest stage of this kind that is done."""
+    def _reason(self, stage: Stage) -> str:
+        """Return what differs from the nearest stored stage of this kind."""
         if stage.key in self.stored.planned(stage.kind):
             return "planned before, not done"
         nearest = self.stored.nearest(stage)
         if nearest is None:
             return "never run"
-        found = between(nearest[1], flatten(stage.preimage), evaluates=stage.kind == "evaluate")
-        return told(found, self.plan.name_of)
+        found = compare_leaves(nearest[1], flatten(stage.preimage), evaluates=stage.kind == "evaluate")
+        return describe_changes(found, self.plan.name_of)
 
 
 MOST_COMPARED = 5_000
-"""Stored stages of a kind that one is held against, the newest: a reason is not worth reading a whole store."""
+"""Stored stages of a kind that a stage is compared with, the newest: a reason is not worth reading a whole store."""
 AT_ONCE = 32
 """Requests for the files of committed outputs that wait for a store at the same time."""
 
 
 @dataclass(slots=True)
-class Stored:
-    """A look at the store, for the stages of one plan. What it says was true when it was first asked."""
+class StoredStages:
+    """What the store has of the stages of one plan, in few requests. Answers are those of the first request."""
 
     objects: ObjectStore
     listed: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -88,20 +90,20 @@ class Stored:
     known: dict[str, Nearest] = field(default_factory=dict)
 
     def done(self, kind: str) -> Mapping[str, float]:
-        """Keys with a record, and when it was written."""
+        """Return the keys with a record, and when it was written."""
         return self._keys(f"records/{kind}")
 
     def planned(self, kind: str) -> Mapping[str, float]:
-        """Keys that somebody was about to run here, once."""
+        """Return the keys that were planned to run with this store."""
         return self._keys(f"preimages/{kind}")
 
     def is_failed(self, stage: Stage) -> bool:
-        """It failed more often than somebody asked for another try."""
+        """Return whether a stage failed more often than it was to be retried."""
         failures = self._counts(f"failures/{stage.kind}").get(stage.key, 0)
         return failures > self._counts(f"retries/{stage.kind}").get(stage.key, 0)
 
-    def broken(self, stages: Iterable[Stage]) -> set[str]:
-        """Keys of done stages whose outputs miss files, or have files of another size than was committed."""
+    def incomplete(self, stages: Iterable[Stage]) -> set[str]:
+        """Return keys of done stages whose outputs lack files, or have files of another size than was committed."""
         done: dict[str, list[str]] = {}
         for stage in stages:
             if stage.key in self.done(stage.kind):
@@ -112,13 +114,13 @@ class Stored:
             return {record.key for record, good in zip(found, intact, strict=True) if not good}
 
     def nearest(self, stage: Stage) -> tuple[str, dict[str, Any]] | None:
-        """Key and leaves of the preimage of the done stage that is nearest to one that is not; of several the newest."""
+        """Return key and leaves of the nearest stored stage; the newest of several."""
         if stage.kind not in self.known:
             done, planned = self.done(stage.kind), self.planned(stage.kind)
             newest = sorted((k for k in done if k in planned), key=lambda k: (-done[k], k))[:MOST_COMPARED]
             found = records.read_preimages(self.objects, stage.kind, newest)
             self.known[stage.kind] = Nearest({key: found[key] for key in newest if key in found})
-        return self.known[stage.kind].to(stage.preimage)
+        return self.known[stage.kind].find(stage.preimage)
 
     def _keys(self, prefix: str) -> dict[str, float]:
         if prefix not in self.listed:
@@ -126,7 +128,7 @@ class Stored:
         return self.listed[prefix]
 
     def _counts(self, prefix: str) -> dict[str, int]:
-        """Of `<prefix>/<key>/<n>.json`, how many there are of each key."""
+        """Return how many objects `<prefix>/<key>/<n>.json` each key has."""
         if prefix not in self.counted:
             counts = self.counted[prefix] = {}
             for name in self.objects.names(prefix):
@@ -146,7 +148,7 @@ def _key(name: str) -> str:
 
 
 class Nearest:
-    """Stored preimages of one kind of stage, by key."""
+    """Stored preimages of one kind of stage, by key, as rows of numbers to compare with."""
 
     def __init__(self, stored: dict[str, dict[str, Any]]) -> None:
         import numpy as np
@@ -161,8 +163,8 @@ class Nearest:
         self.rows: NDArray[np.int32] = np.array([self._row(row) for row in self.leaves], dtype=np.int32)
         # [stored, path]
 
-    def to(self, preimage: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
-        """Key and leaves of the nearest; of several the first. Nothing if nothing is stored."""
+    def find(self, preimage: dict[str, Any]) -> tuple[str, dict[str, Any]] | None:
+        """Return key and leaves of the nearest; the first of several. `None` if nothing is stored."""
         import numpy as np
 
         if not self.keys:
@@ -172,7 +174,7 @@ class Nearest:
         return self.keys[best], self.leaves[best]
 
     def _row(self, row: dict[str, Any], *, known: bool = False) -> list[int]:
-        """Paths that no stored stage has count the same against all of them, and are left out."""
+        """Return the numbers of a row's leaves. Paths that no stored stage has count the same against all, and are left out."""
         numbers = [0] * len(self.columns)
         for path, value in row.items():
             column = self.columns.get(path)

@@ -1,4 +1,4 @@
-"""Does what is stored come from what was planned? Each link that can be checked, with the difference if it does not hold.
+"""Verify that a stored result comes from what was planned: each link that can be checked, with its difference.
 
     spec → key → stage.json → the runtime that read it → its code and image → the files of its output
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.keys import flatten, stage_digest
-from c2f_spec.plan.explain import shown
+from c2f_spec.plan.explain import format_value
 from c2f_spec.store import records
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ State = Literal["equal", "moved", "different", "unknown"]
 
 
 class Check(NamedTuple):
-    """One link of a stage."""
+    """The outcome for one link of a stage."""
 
     link: str
     state: State
@@ -36,7 +36,7 @@ class Check(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What the place that ran a stage still knows of it."""
+    """What the target that ran a stage still has of it."""
 
     image: str | None = None
     """Name and digest of the image that the container ran, as the node says."""
@@ -49,7 +49,7 @@ class Evidence(NamedTuple):
 def verify(
     stage: Stage, objects: ObjectStore, rendered: StageFile, accepted: Mapping[str, str], evidence: Evidence
 ) -> list[Check]:
-    """All links of a stage that is done; none of one that is not. `rendered` is what it would be given now."""
+    """Return the checks of all links of a done stage; none of another. `rendered` is its stage file as of now."""
     record = records.read_record(objects, stage.kind, stage.key)
     if record is None:
         return []
@@ -67,7 +67,7 @@ def _preimage(stage: Stage, objects: ObjectStore) -> Check:
 
 
 def _stage_file(record: Record, rendered: StageFile) -> Check:
-    """What is rendered now, and what the runtime says that it read."""
+    """Compare the stage file of now with the one that the runtime recorded."""
     ran = record.provenance.get("ran", {})
     told = ran.get("stage_file")
     if told is None:
@@ -88,7 +88,7 @@ def _moves(ran: dict[str, Any], rendered: StageFile) -> Iterator[str]:
     after = {**flatten(rendered.placement.model_dump(mode="json")), "bundle": rendered.code}
     for path in dict.fromkeys((*before, *after)):
         if before.get(path) != after.get(path):
-            yield f"{path} {shown(before.get(path))} -> {shown(after.get(path))}"
+            yield f"{path} {format_value(before.get(path))} -> {format_value(after.get(path))}"
 
 
 def _code(stage: Stage, record: Record, accepted: Mapping[str, str]) -> Check:

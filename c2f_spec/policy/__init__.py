@@ -1,1 +1,1 @@
-"""Is a plan allowed? Rules of a site and a project in, a verdict for each rule out. Pure but for reading the files."""
+"""Check a plan against the rules of a site and a project. Pure but for reading the files."""

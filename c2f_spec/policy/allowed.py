@@ -1,4 +1,4 @@
-"""Rules on what may be used, and on values that must not be changed."""
+"""Check names that may be used, and values that must not be changed."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pydantic import ValidationError
 
 from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
 from c2f_spec.plan.pins import model_name
-from c2f_spec.policy.load import Verdict
+from c2f_spec.policy.load import RuleResult
 from c2f_spec.spec.base import SpecModel
 from c2f_spec.spec.environment import has_pools
 from c2f_spec.spec.experiment import Experiment
-from c2f_spec.spec.support import shown
+from c2f_spec.spec.support import format_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan
     from c2f_spec.policy.load import Level
 
-NAMED = 5
+MOST_NAMED = 5
 """So many names are told in a verdict."""
 
 
-def allowed(level: Level, plan: Plan) -> Iterator[Verdict]:
-    """`allow`."""
+def check_allowed(level: Level, plan: Plan) -> Iterator[RuleResult]:
+    """Yield the results of `allow`."""
     used = {"pools": _pools, "registries": _images, "datasets": _datasets, "models": _models}
     for name, find in used.items():
         patterns = getattr(level.policy.allow, name)
@@ -34,15 +34,17 @@ def allowed(level: Level, plan: Plan) -> Iterator[Verdict]:
             continue
         found = list(dict.fromkeys(find(plan)))
         wrong = [
-            each for each in found if not any(_fits(each, p, within=name == "registries") for p in patterns)
+            each
+            for each in found
+            if not any(_matches(each, p, within=name == "registries") for p in patterns)
         ]
         where = level.where(("allow", name))
         if wrong:
             what = "images" if name == "registries" else name
             detail = f"not allowed {what}: {_some(wrong)}"
-            yield Verdict("broken", f"allow.{name}", where, detail, f"allowed: {_some(list(patterns))}")
+            yield RuleResult("broken", f"allow.{name}", where, detail, f"allowed: {_some(list(patterns))}")
         else:
-            yield Verdict("kept", f"allow.{name}", where, f"all {len(found)} of the plan are allowed")
+            yield RuleResult("kept", f"allow.{name}", where, f"all {len(found)} of the plan are allowed")
 
 
 def _pools(plan: Plan) -> Iterator[str]:
@@ -50,7 +52,7 @@ def _pools(plan: Plan) -> Iterator[str]:
 
 
 def _images(plan: Plan) -> Iterator[str]:
-    """Without digests: those of the stages, and those that the environment starts besides."""
+    """Yield images without digests: those of the stages, and those that the environment starts besides."""
     images = [s.placement.image for s in plan.stages]
     if has_pools(plan.environment):
         images += [plan.environment.driver_image, plan.environment.vllm_image]
@@ -70,18 +72,18 @@ def _models(plan: Plan) -> Iterator[str]:
                 yield name.partition("@")[0]
 
 
-def _fits(name: str, pattern: str, *, within: bool) -> bool:
-    """`within`: a pattern stands for all that lies in it, too."""
+def _matches(name: str, pattern: str, *, within: bool) -> bool:
+    """Return whether a name matches a pattern; with `within`, a pattern covers all that lies in it, too."""
     return fnmatchcase(name, pattern) or (within and fnmatchcase(name, f"{pattern.rstrip('/')}/*"))
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
-def fixed(level: Level, plan: Plan) -> Iterator[Verdict]:
-    """`fixed`. A field of a section that an experiment does not have, or of another kind, is not asked for."""
+def check_fixed(level: Level, plan: Plan) -> Iterator[RuleResult]:
+    """Yield the results of `fixed`. Fields of absent sections, or of another kind, are skipped."""
     for path, text in level.policy.fixed.items():
         wanted: dict[type[SpecModel], Any] = {}
         wrong: dict[str, list[str]] = {}
@@ -94,17 +96,19 @@ def fixed(level: Level, plan: Plan) -> Iterator[Verdict]:
                 wanted[type(section)] = _as_field(variant.experiment, path, text, level)
             value = getattr(section, name)
             if value != wanted[type(section)]:
-                wrong.setdefault(shown(value), []).append(variant.name)
+                wrong.setdefault(format_value(value), []).append(variant.name)
         where, must = level.where(("fixed", path)), next(iter(wanted.values()), text)
         if not wrong:
-            yield Verdict("kept", f"fixed.{path}", where, f"{path} is {shown(must)} wherever it stands")
+            yield RuleResult(
+                "kept", f"fixed.{path}", where, f"{path} is {format_value(must)} wherever it stands"
+            )
         for value, names in wrong.items():
-            detail = f"{path} is {value} in {_some(names)}, and must be {shown(must)}"
-            yield Verdict("broken", f"fixed.{path}", where, detail, f"set {path}: {shown(must)}")
+            detail = f"{path} is {value} in {_some(names)}, and must be {format_value(must)}"
+            yield RuleResult("broken", f"fixed.{path}", where, detail, f"set {path}: {format_value(must)}")
 
 
 def _inside(e: Experiment, path: list[str]) -> tuple[SpecModel, str] | None:
-    """The section that has the field at `path`, and the field's name there."""
+    """Return the section that has the field at `path`, and the field's name there."""
     section: Any = e
     for part in path[:-1]:
         section = getattr(section, part, None)
@@ -114,7 +118,7 @@ def _inside(e: Experiment, path: list[str]) -> tuple[SpecModel, str] | None:
 
 
 def _as_field(e: Experiment, path: str, value: Any, level: Level) -> Any:
-    """What the value of a rule means as the value of the field. Raises `SpecErrors` at one that it cannot be."""
+    """Return the value of a rule as the field parses it. Raises `SpecErrors` for a value that the field refuses."""
     *above, last = path.split(".")
     data = e.model_dump()
     inside = data
@@ -125,7 +129,7 @@ def _as_field(e: Experiment, path: str, value: Any, level: Level) -> Any:
         changed = Experiment.model_validate(data)
     except ValidationError as error:
         place = level.document.place(("fixed", path))
-        message = f"`{path}` cannot be {shown(value)}: {error.errors(include_url=False)[0]['msg']}"
+        message = f"`{path}` cannot be {format_value(value)}: {error.errors(include_url=False)[0]['msg']}"
         hint = f"`c2f-spec explain {path}` says what it can be"
         raise SpecErrors([Diagnostic("C2F473", place, message, hint)]) from None
     found = _inside(changed, path.split("."))

@@ -1,28 +1,28 @@
-"""Every rule of every level, held against a plan."""
+"""Check a plan against every rule of every policy file."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from c2f_spec.policy.allowed import allowed, fixed
-from c2f_spec.policy.limits import budgets, plan_limits
+from c2f_spec.policy.allowed import check_allowed, check_fixed
+from c2f_spec.policy.limits import check_budgets, check_plan_limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from c2f_spec.policy.limits import Asked
-    from c2f_spec.policy.load import Level, Verdict
+    from c2f_spec.policy.limits import PlannedUse
+    from c2f_spec.policy.load import Level, RuleResult
 
 
-def judge(levels: Sequence[Level], asked: Asked) -> list[Verdict]:
-    """A verdict for each rule, or several where it is broken in several ways; the nearest level first."""
+def check_policy(levels: Sequence[Level], asked: PlannedUse) -> list[RuleResult]:
+    """Return a result for each rule, or several for a rule that is broken in several ways; the nearest file first."""
     return [
         verdict
         for level in levels
         for verdict in (
-            *plan_limits(level, asked),
-            *budgets(level, asked),
-            *allowed(level, asked.plan),
-            *fixed(level, asked.plan),
+            *check_plan_limits(level, asked),
+            *check_budgets(level, asked),
+            *check_allowed(level, asked.plan),
+            *check_fixed(level, asked.plan),
         )
     ]

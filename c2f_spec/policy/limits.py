@@ -1,4 +1,4 @@
-"""Rules on amounts: what one plan may be, and what the ledger may come to."""
+"""Check amounts: of one plan, and of the ledger with the plan added."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.cost.gpu_hours import GpuHours, total
 from c2f_spec.plan.costs import TO_RUN
-from c2f_spec.policy.load import Verdict
+from c2f_spec.policy.load import RuleResult
 from c2f_spec.store.ledger import gpu_hours
 
 if TYPE_CHECKING:
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from c2f_spec.spec.policy import Budget
 
 
-class Asked(NamedTuple):
-    """A plan, who asks for it, and what was spent before."""
+class PlannedUse(NamedTuple):
+    """A plan, its user and project, and the GPU-hours in the ledger."""
 
     plan: Plan
     user: str
@@ -29,30 +29,30 @@ class Asked(NamedTuple):
     """The ledger; none where the store was not asked."""
 
     def hours(self, wanted: Callable[[Stage], bool] = lambda _: True) -> GpuHours:
-        """Of the stages that would run."""
+        """Return the GPU-hours of stages that would run."""
         return total(s.gpu_hours for s in self.plan.stages if s.action in TO_RUN and wanted(s))
 
 
-def plan_limits(level: Level, asked: Asked) -> Iterator[Verdict]:
-    """`limits.plan`."""
+def check_plan_limits(level: Level, asked: PlannedUse) -> Iterator[RuleResult]:
+    """Yield the results of `limits.plan`."""
     most = level.policy.limits.plan
     hours, to_run = asked.hours(), sum(s.action in TO_RUN for s in asked.plan.stages)
     if most.gpu_hours is not None:
-        found = _counted(hours, level)
+        found = _hours_that_count(hours, level)
         detail = f"the plan would run {found:,.0f} GPU-hours at {_end(level)} ({hours.basis}), the limit is {most.gpu_hours:,g}"
         hint = "run a part of it first, with --until or fewer variants"
-        yield _verdict(level, ("plan", "gpu_hours"), found <= most.gpu_hours, detail, hint)
+        yield _result(level, ("plan", "gpu_hours"), found <= most.gpu_hours, detail, hint)
     for name, count, limit in (
         ("variants", len(asked.plan.variants), most.variants),
         ("stages", to_run, most.stages),
     ):
         if limit is not None:
             detail = f"the plan has {count:,} {name}{' to run' if name == 'stages' else ''}, the limit is {limit:,}"
-            yield _verdict(level, ("plan", name), count <= limit, detail, "split it into several")
+            yield _result(level, ("plan", name), count <= limit, detail, "split it into several")
 
 
-def budgets(level: Level, asked: Asked) -> Iterator[Verdict]:
-    """`limits.user`, `project`, `projects` and `everyone`."""
+def check_budgets(level: Level, asked: PlannedUse) -> Iterator[RuleResult]:
+    """Yield the results of `limits.user`, `project`, `projects` and `everyone`."""
     limits = level.policy.limits
     yield from _budget(level, asked, ("user",), limits.user, f"user {asked.user}", _of_user(asked.user), None)
     project_of = {v.name: v.experiment.project for v in asked.plan.variants}
@@ -66,7 +66,7 @@ def budgets(level: Level, asked: Asked) -> Iterator[Verdict]:
 
 
 def has_budgets(levels: Sequence[Level], span: str = "") -> bool:
-    """Whether any rule needs the ledger; with `span`, whether any is on that one."""
+    """Return whether any rule needs the ledger; with `span`, whether one is on that span."""
     return any(
         getattr(budget, name) is not None
         for level in levels
@@ -90,21 +90,21 @@ def _of_project(project: str) -> Callable[[Entry], bool]:
 
 def _budget(
     level: Level,
-    asked: Asked,
+    asked: PlannedUse,
     at: tuple[str, ...],
     budget: Budget,
     whose: str,
     counts: Callable[[Entry], bool],
     stages: set[str] | None,
-) -> Iterator[Verdict]:
-    """Spent before, and what the plan would run; `stages` are those that count, if not all do."""
+) -> Iterator[RuleResult]:
+    """Add spent hours and those of the plan; `stages` selects those that count."""
     more = asked.hours(lambda s: stages is None or s.key in stages)
     for span, limit in (("month", budget.month), ("total", budget.total)):
         if limit is None:
             continue
         if asked.spent is None:
             detail = f"{limit:,g} GPU-hours of {whose}: the ledger was not asked"
-            yield Verdict(
+            yield RuleResult(
                 "unchecked", ".".join(("limits", *at, span)), level.where(("limits", *at, span)), detail
             )
             continue
@@ -113,7 +113,7 @@ def _budget(
             for e in asked.spent
             if counts(e) and (span == "total" or e.started[:7] == asked.month)
         )
-        found = before + _counted(more, level)
+        found = before + _hours_that_count(more, level)
         when = f"in {asked.month}" if span == "month" else "in all"
         detail = (
             f"{whose} would come to {found:,.0f} GPU-hours {when}, {before:,.1f} spent and the plan at {_end(level)}, "
@@ -122,10 +122,10 @@ def _budget(
         hint = "`c2f-spec usage` shows what was spent; run a part of it, or ask whose policy it is"
         # What runs nothing takes nothing: a plan of stored stages is allowed beyond any budget.
         kept = found <= limit or not more.high
-        yield _verdict(level, (*at, span), kept, detail, hint)
+        yield _result(level, (*at, span), kept, detail, hint)
 
 
-def _counted(hours: GpuHours, level: Level) -> float:
+def _hours_that_count(hours: GpuHours, level: Level) -> float:
     return hours.low if level.policy.counts == "low" else hours.high
 
 
@@ -133,6 +133,8 @@ def _end(level: Level) -> str:
     return "least" if level.policy.counts == "low" else "most"
 
 
-def _verdict(level: Level, at: tuple[str, ...], kept: bool, detail: str, hint: str) -> Verdict:
+def _result(level: Level, at: tuple[str, ...], kept: bool, detail: str, hint: str) -> RuleResult:
     rule, where = ".".join(("limits", *at)), level.where(("limits", *at))
-    return Verdict("kept", rule, where, detail) if kept else Verdict("broken", rule, where, detail, hint)
+    return (
+        RuleResult("kept", rule, where, detail) if kept else RuleResult("broken", rule, where, detail, hint)
+    )

@@ -1,4 +1,4 @@
-"""Policy files → levels, each with the document that messages point into."""
+"""Load policy files, each with the document that messages point into."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 Outcome = Literal["kept", "broken", "unchecked"]
 
 
-class Verdict(NamedTuple):
-    """One rule, held against one plan."""
+class RuleResult(NamedTuple):
+    """The outcome of one rule for one plan."""
 
     outcome: Outcome
     """`unchecked`: what it needs was not asked for, as the ledger is not by a plan offline."""
@@ -51,12 +51,12 @@ class Level(NamedTuple):
     document: Document
 
     def where(self, loc: Loc) -> str:
-        """`policies/site.yaml:7:5`, of a rule."""
+        """Return the place of a rule, as `policies/site.yaml:7:5`."""
         return str(self.document.place(loc))
 
 
 def load_policy(path: Path, root: Path, shown: Callable[[Path], str] = str) -> list[Level]:
-    """The policy and all above it, the highest last. Raises `SpecErrors` at what is wrong in any of them.
+    """Return the policy and all files above it, the highest last. Raises `SpecErrors` for invalid files.
 
     `root` is the repository of the specs; `shown` is what messages call a path.
     """
@@ -85,7 +85,7 @@ def _inside(path: Path, root: Path) -> bool:
 
 
 def _outside(path: Path, shown: str) -> Level:
-    """A file that whoever wrote the repository may not be allowed to read: nothing of what it holds is told."""
+    """Read a file outside the repository without showing its content, which the author of a spec may not be allowed to read."""
     if not path.is_file():
         raise InvalidSpec(f"{shown}: no such file", hint="the environment's `policy` names it", file=shown)
     try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from c2f_spec.plan.model import needed
+from c2f_spec.plan.model import with_inputs
 from c2f_spec.report import numbers
 from c2f_spec.report.markup import fence, inline, line
 from c2f_spec.report.results import Results
@@ -114,7 +114,7 @@ def _results(tables: tuple[DatasetScores, ...], kind: str, variant: Variant) -> 
 
 def _keys(outputs: Outputs, variant: Variant, model: Output) -> str:
     """Return the keys of the stages that made and evaluated the model. A key covers everything that went into a stage."""
-    needed_keys = needed(outputs.plan.stage, [model.stage.key])
+    needed_keys = with_inputs(outputs.plan.stage, [model.stage.key])
     stages = [outputs.plan.stage(key) for key in variant.stages]
     own = [s for s in stages if s.key in needed_keys or model.stage.key in s.inputs.values()]
     rows = [f"| {inline(stage.label)} | `{stage.key}` |" for stage in own]

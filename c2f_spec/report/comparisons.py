@@ -14,11 +14,11 @@ from itertools import pairwise
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from c2f_spec.diff.field_changes import differing, written
+from c2f_spec.diff.field_changes import differing_fields, format_field
 from c2f_spec.errors import InvalidData
 from c2f_spec.metrics.effect import Effect, effect
 from c2f_spec.metrics.errors_by_class import calibration, confusions
-from c2f_spec.plan.hypotheses import FRACTIONS, claims, history, told
+from c2f_spec.plan.hypotheses import FRACTIONS, describe_hypothesis, planned_hypotheses, read_registered
 from c2f_spec.report import numbers
 from c2f_spec.report.report_data import (
     Errors,
@@ -37,7 +37,7 @@ from c2f_spec.spec.evaluate import CHECKPOINTS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from c2f_spec.plan.hypotheses import Claim, Claimed
+    from c2f_spec.plan.hypotheses import PlannedHypothesis, Registered
     from c2f_spec.plan.model import Plan, Stage
     from c2f_spec.report.outputs import Outputs
     from c2f_spec.report.report_data import HypothesisOutcome
@@ -89,8 +89,8 @@ def _between(first: Group, other: Group, cells: ScoreCells, *, every: bool) -> P
         _test(first, a, other, b, name, cells) for name in shared for a, b in dict.fromkeys([*both, *last])
     ]
     fields = (
-        FieldLine(f.path, written(f.old), written(f.new), f.kind)
-        for f in differing(old, new)
+        FieldLine(f.path, format_field(f.old), format_field(f.new), f.kind)
+        for f in differing_fields(old, new)
         if f.path != "seed" or first.seeds != other.seeds
     )
     return Pair(first.name, other.name, tuple(fields), tuple(tests))
@@ -172,26 +172,28 @@ def _mean(side: Sequence[ScoreCell], metric: str) -> float | None:
 
 def hypothesis_results(plan: Plan, outputs: Outputs, objects: ObjectStore) -> tuple[HypothesisResult, ...]:
     """Return the result of each hypothesis of a plan."""
-    hypotheses = list(claims(plan))
-    known = history(objects, hypotheses) if hypotheses else {}
+    hypotheses = list(planned_hypotheses(plan))
+    known = read_registered(objects, hypotheses) if hypotheses else {}
     return tuple(_result(claim, outputs, known.get(claim.pairs[0][1].key, [])) for claim in hypotheses)
 
 
-def _result(claim: Claim, outputs: Outputs, before: list[Claimed]) -> HypothesisResult:
+def _result(claim: PlannedHypothesis, outputs: Outputs, before: list[Registered]) -> HypothesisResult:
     effect_or_reason = _missing(claim, outputs) or _effect(claim, outputs)
     registration = _registration(claim, before)
     if isinstance(effect_or_reason, str):
-        return HypothesisResult(claim.name, told(claim), "undecided", effect_or_reason, registration)
+        return HypothesisResult(
+            claim.name, describe_hypothesis(claim), "undecided", effect_or_reason, registration
+        )
     return HypothesisResult(
         claim.name,
-        told(claim),
+        describe_hypothesis(claim),
         _outcome(claim, effect_or_reason),
         _evidence(claim, effect_or_reason),
         registration,
     )
 
 
-def _missing(claim: Claim, outputs: Outputs) -> str:
+def _missing(claim: PlannedHypothesis, outputs: Outputs) -> str:
     """Return the reason why there is nothing to compare; an empty text if there is."""
     for variant, own, baseline in claim.pairs:
         for name, cell in ((variant.name, own), (claim.hypothesis.baseline, baseline)):
@@ -202,7 +204,7 @@ def _missing(claim: Claim, outputs: Outputs) -> str:
     return ""
 
 
-def _effect(claim: Claim, outputs: Outputs) -> Effect | str:
+def _effect(claim: PlannedHypothesis, outputs: Outputs) -> Effect | str:
     """Return the difference of the predictions, or the reason why they cannot be compared."""
     experiment = claim.pairs[0][0].experiment
     evaluate, known = experiment.evaluate, experiment.data.known
@@ -222,7 +224,7 @@ def _rows(outputs: Outputs, cell: Stage) -> list[dict[str, object]]:
     return outputs.output(cell.key).rows("predictions.jsonl")
 
 
-def _outcome(claim: Claim, measured: Effect) -> HypothesisOutcome:
+def _outcome(claim: PlannedHypothesis, measured: Effect) -> HypothesisOutcome:
     """Return what the interval decides. An effect of zero supports no hypothesis, also where the minimal effect is 0."""
     if measured.interval is None:
         return "undecided"
@@ -237,7 +239,7 @@ def _outcome(claim: Claim, measured: Effect) -> HypothesisOutcome:
     return "not supported" if high < least or high <= 0 else "undecided"
 
 
-def _evidence(claim: Claim, measured: Effect) -> str:
+def _evidence(claim: PlannedHypothesis, measured: Effect) -> str:
     """Return `74.2 against 71.0: +3.2 points, 95 % interval [+1.0, +5.1], on 457 clips and 3 seeds`."""
     fraction = claim.hypothesis.metric in FRACTIONS
     show, gain = (numbers.percent, numbers.points) if fraction else (numbers.three, numbers.signed)
@@ -250,11 +252,13 @@ def _evidence(claim: Claim, measured: Effect) -> str:
     )
 
 
-def _registration(claim: Claim, before: list[Claimed]) -> str:
+def _registration(claim: PlannedHypothesis, before: list[Registered]) -> str:
     """Return whether the hypothesis was registered before the results, and other hypotheses about them."""
     own = next((c for c in before if c.hypothesis == claim.hypothesis), None)
     others = [
-        told(claim._replace(hypothesis=c.hypothesis)) for c in before if c.hypothesis != claim.hypothesis
+        describe_hypothesis(claim._replace(hypothesis=c.hypothesis))
+        for c in before
+        if c.hypothesis != claim.hypothesis
     ]
     also = f" Also claimed of these results: {'; '.join(others)}." if others else ""
     if own is None:

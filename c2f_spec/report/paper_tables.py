@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from c2f_spec.plan.published import RUNS, named, printed, runs
+from c2f_spec.plan.published import RUNS, named_tables, printed_rows, runs_checkpoint
 from c2f_spec.report import numbers
 from c2f_spec.report.report_data import PERCENT, Grid, Number, PaperCell, PaperRow, PaperTable
 
@@ -39,11 +39,11 @@ EXPLAINED = (
 
 def paper_tables(groups: Sequence[Group], cells: ScoreCells) -> tuple[PaperTable, ...]:
     """Return the tables that any experiment names, in the paper's order."""
-    tables = {table for g in groups for table in named(g.experiment)}
+    tables = {table for g in groups for table in named_tables(g.experiment)}
     filled = []
     for table in sorted(tables, key=list(TITLES).index):
-        own = [g for g in groups if table in named(g.experiment)]
-        rows = [r for row in printed() if row["table"] == table for r in _rows(row, own, cells)]
+        own = [g for g in groups if table in named_tables(g.experiment)]
+        rows = [r for row in printed_rows() if row["table"] == table for r in _rows(row, own, cells)]
         filled.append(PaperTable(table, TITLES[table], tuple(rows)))
     return tuple(filled)
 
@@ -54,7 +54,7 @@ def _rows(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCells) -> It
     if run is None:
         yield _imported_row(row, own, cells)
         return
-    able = [g for g in own if runs(g.experiment, row["train"], row["test"], run)]
+    able = [g for g in own if runs_checkpoint(g.experiment, row["train"], row["test"], run)]
     # Two experiments that run a row by the very same evaluations are one row.
     by_keys = {cells.keys(g, run.checkpoint, row["test"]): g for g in reversed(able)}
     matched = [g for g in able if g in by_keys.values()]

@@ -83,7 +83,7 @@ class Named:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Says to `c2f_spec/language/json_schema.py` what may be left out."""
+        """Tell `c2f_spec/language/json_schema.py` what may be left out."""
         return {**handler(schema), "named": {"default": self.default, "by": self.by}}
 
 
@@ -120,18 +120,18 @@ M = TypeVar("M", bound=SpecModel)
 
 
 def at_default(model: type[M], **fields: SpecModel) -> M:
-    """`model` with every field at its default but `fields`, without building its validator."""
+    """Return `model` with every field at its default but `fields`, without building its validator."""
     return cast("M", model.model_construct(None, **fields))
 
 
 def field_class(model: type[SpecModel], name: str) -> str:
-    """`identity`, `placement`, `report` or `cosmetic`."""
+    """Return `identity`, `placement`, `report` or `cosmetic`."""
     extra = model.model_fields[name].json_schema_extra
     return str(extra.get("class", "identity")) if isinstance(extra, dict) else "identity"
 
 
 def identity(model: SpecModel) -> dict[str, Any]:
-    """The part of `model` that says what is computed, as plain data for a key.
+    """Return the part of `model` that says what is computed, as plain data for a key.
 
     Fields at their default are left out, so that a new field with a default keeps old keys; a discriminator always
     stays, because it names the union's member and the other fields mean nothing without it. A section that differs
@@ -147,12 +147,12 @@ def identity(model: SpecModel) -> dict[str, Any]:
 
 
 def _differs(value: Any, default: Any) -> bool:
-    """In what is keyed. Most fields are at their default, which is cheaper to see than what two sections key."""
+    """Return whether a value differs from its default in what is keyed. Most are at their default, which is cheap to see."""
     return bool(value != default) and _plain(value) != _plain(default)
 
 
 def default_of(model: type[SpecModel], name: str) -> Any:
-    """The default of a field; of a required one, something that equals no value."""
+    """Return the default of a field; of a required one, something that equals no value."""
     return model.model_fields[name].get_default(call_default_factory=True)
 
 

@@ -42,5 +42,5 @@ class Client(SpecModel):
     )
 
     def cost(self, tokens_in: int, tokens_out: int) -> float:
-        """What so many tokens cost; nothing where no price is known."""
+        """Return the price of these tokens; `None` without a price."""
         return (tokens_in * (self.price_in or 0.0) + tokens_out * (self.price_out or 0.0)) / 1e6

@@ -128,6 +128,6 @@ class Evaluate(SpecModel):
 
     @property
     def imported(self) -> tuple[Import, ...]:
-        """What `import` says."""
+        """Return the predictions that `import` names."""
         found: tuple[Import, ...] = getattr(self, "import")
         return found

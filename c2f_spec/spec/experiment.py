@@ -18,7 +18,7 @@ TRAINED = frozenset({"start", "model"})
 
 
 def reads_weights(preimage: Mapping[str, Any], roles: Collection[str]) -> bool:
-    """Whether the stage of `preimage`, with inputs of these `roles`, reads the staged weights that it names."""
+    """Return whether the stage of `preimage`, with inputs of these `roles`, reads the staged weights that it names."""
     kind, spec = preimage["stage"], preimage["spec"]
     if not preimage.get("models"):
         return False

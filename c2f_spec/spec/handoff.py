@@ -1,4 +1,4 @@
-"""What a stage is given (`stage.json`) and what it leaves behind (its record).
+"""The files between launcher and stage: `stage.json`, records, ledger entries.
 
 Both are contracts between versions. A new field with a default keeps the version, since whoever does not write it means
 the default; anything else raises it. tests/data/contracts has both as each release wrote them.
@@ -17,7 +17,7 @@ from c2f_spec.spec.student import Attention
 
 
 class Account(SpecModel):
-    """For whom a stage runs, and what it was reckoned to take before it ran."""
+    """The user and project of a stage, and its estimate before it ran."""
 
     user: str = Field(description="Who launched.")
     project: str = Field(description="Of the first experiment that needs the stage.")
@@ -125,8 +125,8 @@ class Placement(SpecModel):
         exclude_if=lambda v: v is None,
     )
 
-    def spread(self, world: int) -> Zero:
-        """The ZeRO stage of a training by `world` processes; one has nobody to share with."""
+    def zero_stage(self, world: int) -> Zero:
+        """Return the ZeRO stage of a training by `world` processes; a single one shares with nobody."""
         return "off" if world == 1 or self.zero == "auto" else self.zero
 
 
@@ -164,8 +164,8 @@ class FileEntry(SpecModel):
     offset: int | None = None
     """Its first byte there."""
 
-    def same(self, other: FileEntry) -> bool:
-        """Equal bytes, wherever they lie."""
+    def same_content(self, other: FileEntry) -> bool:
+        """Return whether two files have equal bytes, wherever they lie."""
         return self.size == other.size and self.blake3 == other.blake3
 
 

@@ -353,20 +353,20 @@ class Hint(SpecModel):
     @model_validator(mode="before")
     @classmethod
     def _expand(cls, data: Any) -> Any:
-        """The preset's fields, under those that are written. An unknown preset is left for its own field to refuse."""
+        """Put the preset's fields below those that are written. An unknown preset is refused by its own field."""
         if isinstance(data, dict) and data.get("preset") in PRESETS:
-            return overlaid(PRESETS[data["preset"]], data)
+            return merge_fields(PRESETS[data["preset"]], data)
         return data
 
 
-def overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Maps merge; a member of another kind replaces the whole map, whose fields mean nothing to it."""
+def merge_fields(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Merge maps; a member of another kind replaces the whole map, whose fields mean nothing to it."""
     merged = dict(below)
     for name, value in above.items():
         under = below.get(name)
         if isinstance(under, dict) and isinstance(value, dict):
             same = all(value.get(d, under.get(d)) == under.get(d) for d in DISCRIMINATORS)
-            merged[name] = overlaid(under, value) if same else value
+            merged[name] = merge_fields(under, value) if same else value
         else:
             merged[name] = value
     return merged

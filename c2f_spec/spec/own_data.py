@@ -44,7 +44,7 @@ class Own(SpecModel):
 
     @property
     def facts(self) -> Dataset:
-        """As one of those that are known by name."""
+        """Return the data set as one of those that are known by name."""
         counts = tuple(getattr(self.clips, split) or 0 for split in ALL)
         splits = tuple(split for split in ALL if getattr(self.clips, split))
         return Dataset(

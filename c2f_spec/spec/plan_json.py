@@ -33,8 +33,8 @@ class Hours(SpecModel):
     measured: int = Field(description="Runs that were measured, where the basis says so.")
 
 
-class Reckoned(SpecModel):
-    """What one run takes by the coefficients of its place alone."""
+class EstimatedLoad(SpecModel):
+    """The estimated load of one run, by the coefficients of its place alone."""
 
     gpus: int = Field(description="In all: over nodes and shards.")
     start: float = Field(description="Seconds until the work begins.")
@@ -63,10 +63,10 @@ class PlanStage(SpecModel):
     action: Literal["run", "reuse", "follow", "blocked", "failed", "unknown"]
     reason: str
     gpu_hours: Hours
-    load: Reckoned
+    load: EstimatedLoad
 
 
-class Asked(SpecModel):
+class PlanRequest(SpecModel):
     """The call that made a plan, so that it can be made again."""
 
     specs: tuple[str, ...] = Field(description="Spec files, relative to the root of their repository.")
@@ -81,7 +81,7 @@ class PlanFile(SpecModel):
     version: str = Field(description="Version of the program that made it.")
     digest: str = Field(description="Of everything but actions, reasons and hours.")
     name: str
-    asked: Asked
+    request: PlanRequest
     origin: Origin | None = Field(default=None, description="The tree that it was launched from.")
     environment_name: str
     environment: dict[str, Any] = Field(description="Resolved; `spec/environment.py` says what it holds.")
@@ -98,7 +98,7 @@ class PlanFile(SpecModel):
 
 
 class Origin(SpecModel):
-    """The tree that somebody launched from, and how."""
+    """The tree that a plan was launched from, and how."""
 
     version: str = Field(description="Version of c2f-spec.")
     commit: str | None = Field(description="Of the specs' repository; absent: it has none.")

@@ -13,7 +13,7 @@ Zero = Literal["off", "2", "3"]
 
 
 def resolve_zero(asked: AskedZero, *, lora: bool, processes: int) -> Zero:
-    """How `processes` spread a step: adapters leave little to spread but their state, full training the weights too."""
+    """Return how `processes` spread a step: adapters leave little to spread but their state, full training the weights too."""
     if processes <= 1:
         return "off"
     return asked if asked != "auto" else "2" if lora else "3"

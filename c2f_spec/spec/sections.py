@@ -65,7 +65,7 @@ class Data(SpecModel):
 
     @property
     def known(self) -> Mapping[str, Dataset]:
-        """Every data set that this spec may name."""
+        """Return every data set that this spec may name."""
         return {**DATASETS, **{one.name: one.facts for one in self.own}} if self.own else DATASETS
 
 

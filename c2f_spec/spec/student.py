@@ -75,7 +75,7 @@ TINY_MAX_LENGTH = 4096
 
 
 def positions(student: QwenOmni | Tiny) -> int:
-    """Most tokens of prompt and answer together."""
+    """Return the most tokens of prompt and answer together."""
     return student.max_length if isinstance(student, QwenOmni) else TINY_MAX_LENGTH
 
 

@@ -1,4 +1,4 @@
-"""What this version's runtime does, so that the rest is refused by name and nothing is accepted and ignored.
+"""The values that this version's runtime supports; the rest is refused by name, and nothing is accepted and ignored.
 
 The schema is ahead of the runtime: specs for the real models can be written, reviewed and planned. Both sides read
 this one table, so they cannot drift: `apply` refuses a spec at the line of a field that is not here (`validate` notes
@@ -47,20 +47,20 @@ VALUES: dict[str, tuple[Any, ...]] = {
 
 
 def unsupported(section: Any, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Path and value of every field under `section` that this version would ignore; `at` is the section's own path."""
+    """Yield path and value of every unsupported field under `section`; `at` is the section's own path."""
     if not isinstance(section, SpecModel):
         return
     for name, value in section:
         path = (*at, name)
-        runs = values(path)
+        runs = supported_values(path)
         if runs is not None and value not in runs:
             yield path, value
         else:
             yield from unsupported(value, path)
 
 
-def values(path: tuple[str, ...]) -> tuple[Any, ...] | None:
-    """The values of a field that run; `None` where all do."""
+def supported_values(path: tuple[str, ...]) -> tuple[Any, ...] | None:
+    """Return the supported values of a field; `None` if all are."""
     exact = VALUES.get(".".join(path))
     if exact is not None:
         return exact
@@ -71,8 +71,8 @@ def _starred(path: tuple[str, ...], n: int) -> str:
     return ".".join((*path[:n], "*", *path[n + 1 :]))
 
 
-def shown(value: Any) -> str:
-    """A value for a message."""
+def format_value(value: Any) -> str:
+    """Return a value as a message has it."""
     if isinstance(value, SpecModel):
         return "a map"
     if isinstance(value, tuple):

@@ -140,7 +140,7 @@ ALL_FRAMES = {"video": {"num_frames": -1}}
 
 
 def command(weights: str, name: str, *, port: int, tensor_parallel: int, memory: float) -> list[str]:
-    """Serves the folder `weights` under the model's `name`."""
+    """Return the command that serves the folder `weights` under the model's `name`."""
     options = {
         "served-model-name": name,
         "tensor-parallel-size": str(tensor_parallel),

@@ -69,7 +69,7 @@ class Cache:
         path = self.blob(entry)
         if not path.is_file():
             return False
-        if not digest_file(path).same(entry):
+        if not digest_file(path).same_content(entry):
             path.unlink(missing_ok=True)
             return False
         os.utime(path)
@@ -335,6 +335,8 @@ def _add_bytes(cache: Cache, content: memoryview, entry: FileEntry) -> None:
 
 
 def _verify(file: Path, entry: FileEntry, remedy: str) -> None:
-    problem = "is missing" if not file.is_file() else "" if digest_file(file).same(entry) else "was changed"
+    problem = (
+        "is missing" if not file.is_file() else "" if digest_file(file).same_content(entry) else "was changed"
+    )
     if problem:
         raise Damaged(f"{file} {problem} since it was committed", hint=remedy)

@@ -145,7 +145,7 @@ class FolderStore:
             if not source.is_file():
                 raise Damaged(f"{source} is missing", hint="it existed when it was recorded")
             shutil.copyfile(source, part)
-            if not digest_file(part).same(entry):
+            if not digest_file(part).same_content(entry):
                 raise Damaged(f"{source} was changed since it was recorded")
             part.replace(path)
         except OSError as error:

@@ -197,7 +197,7 @@ def download(bucket: Bucket, name: str, path: Path, entry: FileEntry) -> None:
         except FileNotFoundError:
             problem = "is missing"
             break
-        if found.same(entry):
+        if found.same_content(entry):
             part.replace(path)
             return
         part.unlink()

@@ -88,7 +88,7 @@ class Local:
         env = {
             "OMP_NUM_THREADS": str(stage.placement.threads),
             "PYTHONUNBUFFERED": "1",
-            **({model.VARIABLE: model.digest_of(plan.origin)} if plan.origin else {}),
+            **({model.ORIGIN_VARIABLE: model.origin_digest(plan.origin)} if plan.origin else {}),
         }
         return Request(stage, file, argv, env)
 

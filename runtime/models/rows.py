@@ -140,7 +140,7 @@ class Reader:
         folder = ctx.inputs["prepare"]
         reader = cls(folder, processor, ctx.format, ctx.media, score_range=score_range, cache=cache)
         lacking = [clip.id for clip in reader.clips.values() if clip.lacks]
-        if lacking and ctx.stage.placement.spread(ctx.world) == "3":
+        if lacking and ctx.stage.placement.zero_stage(ctx.world) == "3":
             raise InvalidStageSpec(
                 f"{len(lacking)} clips have no sound or no video, such as `{lacking[0]}`, which ZeRO 3 does not support",
                 hint=f"set `zero: 2` under `resources.{ctx.stage.kind}`, or leave these clips out of the data set",

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from c2f_spec.errors import InvalidStageSpec
 from c2f_spec.spec.sections import Format, Media, QwenOmni
-from c2f_spec.spec.support import shown, unsupported
+from c2f_spec.spec.support import format_value, unsupported
 from runtime.process.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
@@ -134,6 +134,6 @@ def refuse_unsupported(section: Any, *at: str) -> None:
     """Raise `InvalidStageSpec` for a value that this version would ignore, by the table that the compiler uses too."""
     for path, value in unsupported(section, at):
         raise InvalidStageSpec(
-            f"`{'.'.join(path)}: {shown(value)}` is not supported by this version",
+            f"`{'.'.join(path)}: {format_value(value)}` is not supported by this version",
             hint="run `c2f-spec validate`, which names the place in the spec",
         )

@@ -141,7 +141,7 @@ def _find_checkpoint(stage: StageFile, store: ObjectStore, world: int) -> Verifi
     if stage.kind not in RESUMABLE:
         log_line(f"{stage.name}: fresh start because this kind of stage has no checkpoints")
         return None
-    zero = stage.placement.spread(world)
+    zero = stage.placement.zero_stage(world)
     search = find_newest(store, stage.kind, stage.key, world, zero)
     log_line(f"{stage.name}: {search}")
     return search.checkpoint

@@ -50,7 +50,7 @@ class BestValid(TrainerCallback):  # type: ignore[misc]  # transformers has no t
         self, ctx: Context, trainer: Any, reader: Reader, tokenizer: Any, *, rows: int, max_new_tokens: int
     ) -> None:
         """`rows` is the number of clips in a batch. Raises `InvalidStageSpec` where no process has whole weights."""
-        if ctx.stage.placement.spread(ctx.world) == "3":
+        if ctx.stage.placement.zero_stage(ctx.world) == "3":
             raise InvalidStageSpec(
                 "`select: best_valid` is not supported with ZeRO 3, where no process has whole weights",
                 hint="set `select: last`, or set `zero: 2` under `resources`",

@@ -148,7 +148,7 @@ def train(ctx: Context, trainer: Any, watch: MetricsCallback) -> None:
     if found is not None:
         _restore_logs(ctx, found, watch)
     with deferred_stop() as request:
-        zero = ctx.stage.placement.spread(ctx.world)
+        zero = ctx.stage.placement.zero_stage(ctx.world)
         trainer.checkpoint_callback = CheckpointCallback(
             ctx, watch, request, trainer.generation_interval(), zero
         )

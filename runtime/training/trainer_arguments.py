@@ -68,7 +68,7 @@ def trainer_arguments(
         "bf16": half,
         "use_cpu": not on_gpu(),
         "deepspeed": zero_config(
-            ctx.stage.placement.spread(ctx.world),
+            ctx.stage.placement.zero_stage(ctx.world),
             rows=rows,
             passes=passes,
             world=ctx.world,

@@ -34,7 +34,7 @@ def freeze_and_read(ctx: Context, tuner: Full | Lora, student: Student, frozen: 
     Raises `InvalidStageSpec` for clips that ZeRO does not support.
     """
     freeze(student.model, frozen)
-    zero = ctx.stage.placement.spread(ctx.world)
+    zero = ctx.stage.placement.zero_stage(ctx.world)
     widen_to_float32(tuner, student.model, zero)
     reader = Reader.from_context(ctx, student.processor)
     assert_towers_on_all_ranks(

@@ -53,7 +53,7 @@ def many(jobs: int) -> Plan:
     for seed in range(jobs):
         preimage = {**stage.preimage, "spec": {**stage.preimage["spec"], "seed": seed}}
         copies.append(replace(stage, preimage=preimage, key=content_key(preimage)))
-    return replace(plan, stages=(*plan.stages, *copies), _by_key={})
+    return replace(plan, stages=(*plan.stages, *copies))
 
 
 def timed(act: Any) -> tuple[Any, float]:

@@ -19,7 +19,7 @@ from unittest.mock import patch
 
 import torch
 
-from c2f_spec.cost.memory import Sampling, Training, learning
+from c2f_spec.cost.memory import Sampling, Training, step_bytes
 from c2f_spec.cost.sizes import SIZES, Size
 from c2f_spec.spec.sections import Lora, Tiny
 from runtime import models  # puts in place what the imports below need
@@ -71,7 +71,7 @@ def main() -> None:
         adapters = size.adapters(Lora(rank=RANK)) if "tuner" in section else None
         how = Training(size, adapters, "off", 1, rows, tokens, learned)
         sampling = Sampling(reference=kind == "grpo", answers=rows, vllm=0.0) if kind == "grpo" else None
-        estimate = learning(how, sampling)
+        estimate = step_bytes(how, sampling)
         print(
             f"{name:<11} {size.text / 1e6:.1f} M weights, {rows} rows of {tokens} tokens: estimate {estimate / 1e6:6.1f} MB, "
             f"measured {seen.peak / 1e6:6.1f} MB, error {100 * (estimate / seen.peak - 1):+.0f} %"

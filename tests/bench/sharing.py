@@ -9,7 +9,7 @@ from c2f_spec.cli.plan_output import format_range
 from c2f_spec.cost.gpu_hours import total
 from c2f_spec.keys import content_key
 from c2f_spec.plan.compile import load_environment, load_variants
-from c2f_spec.plan.costs import cells_alone, rows_alone, saved, with_costs
+from c2f_spec.plan.costs import cells_alone, rows_alone, saved_share, with_costs
 from c2f_spec.plan.keys import ExperimentSource, build_plan
 from c2f_spec.plan.pins import Pins
 from c2f_spec.spec.datasets import DATASETS
@@ -42,7 +42,7 @@ def main() -> None:
         ("rows of the paper's tables", [hours for _, hours in rows_alone(plan)]),
     ):
         alone = total(parts)
-        shares.append(saved(shared, alone))
+        shares.append(saved_share(shared, alone))
         print(
             f"  {len(parts)} {what}, each alone: {format_range(alone)} GPU-hours; saved {shares[-1]:.0%} (at least {LEAST:.0%})"
         )

@@ -120,12 +120,12 @@ def test_training_on_this_machine_takes_every_visible_gpu(
     plan = compile_plan([loaded], staged, load_environment("local", repository, None), "local")
     place = {s.kind: Local(objects, slots=1).prepare(plan, s).file.placement for s in plan.stages}
     assert (place["sft"].gpus, place["sft"].processes, place["sft"].zero) == placed
-    assert place["sft"].spread(place["sft"].processes) == placed[2]
+    assert place["sft"].zero_stage(place["sft"].processes) == placed[2]
     assert place["prepare"].processes == 1
 
 
 def test_a_stage_file_that_nobody_resolved_is_not_spread():
-    assert Placement().spread(4) == "off"
+    assert Placement().zero_stage(4) == "off"
 
 
 # ---- the parts of a checkpoint

@@ -25,7 +25,7 @@ def test_a_spec_is_validated_and_what_is_not_run_yet_is_noted(c2f, repository):
     shutil.copytree(REPOSITORY / "k8s", repository / "k8s")
     done = c2f("validate", "specs/sims_hint.yaml", "--set", "grpo.hint.placement=in_prompt")
     assert done.stdout == "specs/sims_hint.yaml: valid\n"
-    assert "note: `grpo.hint.placement: in_prompt` is not run by this version" in done.stderr
+    assert "note: `grpo.hint.placement: in_prompt` is not supported by this version" in done.stderr
 
 
 def test_help_lists_the_verbs_in_groups(c2f):
@@ -77,7 +77,7 @@ def test_apply_refuses_what_this_version_does_not_run_at_its_line(c2f, repositor
     )
     done = c2f("apply", "specs/tiny.yaml", check=3)
     assert (
-        "specs/tiny.yaml:8:34: `grpo.hint.content.kind: trace_prefix` is not run by this version"
+        "specs/tiny.yaml:8:34: `grpo.hint.content.kind: trace_prefix` is not supported by this version"
         in done.stderr
     )
     assert not (repository / ".c2f" / "store" / "records").exists()
@@ -87,7 +87,7 @@ def test_what_is_not_run_is_reported_before_what_is_not_staged(c2f, repository):
     shutil.copy(REPOSITORY / "specs" / "sims_hint.yaml", repository / "specs")
     setting = "grpo.hint.placement=in_prompt"
     done = c2f("apply", "specs/sims_hint.yaml", "--on", "local", "--set", setting, check=3)
-    assert "`grpo.hint.placement: in_prompt` is not run by this version" in done.stderr
+    assert "`grpo.hint.placement: in_prompt` is not supported by this version" in done.stderr
     assert "is not in the store" not in done.stderr
 
 

@@ -27,7 +27,7 @@ def plan():
         replace(s, action="reuse" if s.kind in done else "run", reason="" if s.kind in done else "never run")
         for s in made.stages
     )
-    return replace(made, stages=tuple(stages), _by_key={})
+    return replace(made, stages=tuple(stages))
 
 
 def test_a_plan_is_printed_as_reviewed(plan, golden, capsys):
@@ -46,7 +46,7 @@ def masked(text: str) -> str:
 
 def test_the_counts_say_what_is_shared(plan):
     assert describe_counts(plan) == "2 variants, 42 instances, 26 unique, 7 stored, 19 to run"
-    unknown = replace(plan, stages=tuple(replace(s, action="unknown") for s in plan.stages), _by_key={})
+    unknown = replace(plan, stages=tuple(replace(s, action="unknown") for s in plan.stages))
     assert describe_counts(unknown) == "2 variants, 42 instances, 26 unique, the store was not read"
 
 
@@ -71,7 +71,7 @@ def test_a_comment_has_a_largest_size_and_counts_what_it_leaves_out():
 
 def test_a_chart_of_many_stages_is_one_of_kinds(plan):
     copies = [replace(s, key=f"{i}{s.key[1:]}") for i in "wxyz" for s in plan.stages]
-    chart = plan_output.as_mermaid(replace(plan, stages=(*plan.stages, *copies), _by_key={}))
+    chart = plan_output.as_mermaid(replace(plan, stages=(*plan.stages, *copies)))
     assert 'prepare-reuse["20 of prepare<br/>reuse"]:::reuse' in chart
     assert "filter-reuse --> sft-reuse" in chart
 
@@ -90,7 +90,7 @@ def test_a_table_of_very_many_stages_is_one_of_what_they_do(plan, capsys):
         for i in range(10, 20)
         for s in plan.stages
     ]
-    print_plan(replace(plan, stages=(*plan.stages, *copies), _by_key={}))
+    print_plan(replace(plan, stages=(*plan.stages, *copies)))
     lines = capsys.readouterr().out.splitlines()
     assert "= reuse  11      distil chains of thought" in [line.rstrip() for line in lines]
     assert any(line.endswith("never run (and 10 other reasons)") for line in lines)

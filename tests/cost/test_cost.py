@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from c2f_spec.cli.plan_output import describe_cost, describe_hours, describe_memory
-from c2f_spec.cost.calibrate import calibrated, observed, with_peak
+from c2f_spec.cost.calibrate import calibrated, observations, with_peak
 from c2f_spec.cost.estimate import (
     ROWS_GENERATED,
     ROWS_TRAINED,
@@ -22,9 +22,9 @@ from c2f_spec.cost.gpu_hours import GpuHours, Load, estimated, total
 from c2f_spec.cost.memory import Sampling, Training, checkpoint_bytes, inference_bytes, training_bytes
 from c2f_spec.cost.site import Site, site_of
 from c2f_spec.cost.sizes import CLIPS, GIB, SIZES, prompt_tokens, size_of
-from c2f_spec.plan.capacity import crowded, short_of, unfit
+from c2f_spec.plan.capacity import capacity_problems, memory_problems, pod_problems
 from c2f_spec.plan.compile import load_variants
-from c2f_spec.plan.costs import cells_alone, loads, rows_alone, saved, totals, with_measured
+from c2f_spec.plan.costs import cells_alone, rows_alone, saved_share, stage_loads, totals, with_measured
 from c2f_spec.plan.placement import placements
 from c2f_spec.spec.coefficients import Coefficients
 from c2f_spec.spec.datasets import DATASETS
@@ -202,22 +202,22 @@ LOAD = Load(4, 750.0, 3600.0, 0.0, 3.0, "grpo m")
 def test_the_same_size_is_measured_and_another_is_scaled():
     """Four GPUs; the start is an estimate in each."""
     start = 4 * 600 / 3600, 4 * 937.5 / 3600
-    same = calibrated(LOAD, observed([seen(2000), seen(2400)]))
+    same = calibrated(LOAD, observations([seen(2000), seen(2400)]))
     assert same == GpuHours(
         pytest.approx(start[0] + 4 * 2000 / 1.1 / 3600),
         pytest.approx(start[1] + 4 * 2400 * 1.1 / 3600),
         "measured",
         2,
     )
-    other = calibrated(LOAD, observed([seen(900, reckoned=1800), seen(500, reckoned=1000, gpus=2)]))
+    other = calibrated(LOAD, observations([seen(900, reckoned=1800), seen(500, reckoned=1000, gpus=2)]))
     assert other == GpuHours(
         pytest.approx(start[0] + 4 * 1800 / 1.3 / 3600),
         pytest.approx(start[1] + 4 * 1800 * 1.3 / 3600),
         "scaled",
         2,
     )
-    assert calibrated(LOAD, observed([seen(900, shape="grpo other")])) == estimated(LOAD)
-    assert calibrated(Load(0, 0.0, 9.0, 0.0, 3.0, "grpo m"), observed([seen(900)])) == GpuHours(0, 0)
+    assert calibrated(LOAD, observations([seen(900, shape="grpo other")])) == estimated(LOAD)
+    assert calibrated(Load(0, 0.0, 9.0, 0.0, 3.0, "grpo m"), observations([seen(900)])) == GpuHours(0, 0)
 
 
 def test_a_model_of_unknown_size_is_known_by_its_measured_stages():
@@ -228,29 +228,29 @@ def test_a_model_of_unknown_size_is_known_by_its_measured_stages():
     )
     assert unknown.memory == 0
     once = seen(2000, reckoned=unknown.work, shape=unknown.shape)
-    assert calibrated(unknown, observed([once])).basis == "measured"
-    assert [p.code for p in crowded(experiment(base=base), SITE, "site") if p.loc[0] == "student"] == [
-        "C2F437"
-    ]
+    assert calibrated(unknown, observations([once])).basis == "measured"
+    assert [
+        p.code for p in memory_problems(experiment(base=base), SITE, "site") if p.loc[0] == "student"
+    ] == ["C2F437"]
 
 
 def test_only_results_that_stand_are_measurements_and_a_resumed_run_is_counted_whole():
-    assert observed([seen(900, code=75), seen(900, committed=False), seen(900, reckoned=0.0)]) == []
-    (whole,) = observed([seen(1000, waited=100, began=40, reached=100, saved=100)])
+    assert observations([seen(900, code=75), seen(900, committed=False), seen(900, reckoned=0.0)]) == []
+    (whole,) = observations([seen(1000, waited=100, began=40, reached=100, saved=100)])
     assert whole.took == pytest.approx(900 * 100 / 60)
 
 
 @given(st.floats(1, 1e5), st.lists(st.tuples(st.floats(1, 1e5), st.floats(1, 1e5)), max_size=5))
 def test_what_was_measured_never_makes_a_range_empty(work, runs):
     load = LOAD._replace(work=work)
-    found = calibrated(load, observed([seen(took, reckoned=reckoned) for took, reckoned in runs]))
+    found = calibrated(load, observations([seen(took, reckoned=reckoned) for took, reckoned in runs]))
     assert 0 < found.low <= found.high
     assert found.measured <= len(runs)
 
 
 def test_a_measured_peak_stands_in_place_of_the_estimate():
     peaks = [seen(900, measured={"peak_gpu_bytes": n * GIB}) for n in (30, 33)]
-    load = with_peak(LOAD._replace(memory=31 * GIB), observed([*peaks, seen(900, reckoned=60.0)]))
+    load = with_peak(LOAD._replace(memory=31 * GIB), observations([*peaks, seen(900, reckoned=60.0)]))
     assert load.peak == 33 * GIB
     assert describe_memory(load) == "4 x 33 measured"
     assert describe_memory(LOAD._replace(memory=31 * GIB)) == "4 x 31"
@@ -263,7 +263,7 @@ def test_a_plan_says_what_stored_stages_took_and_scales_the_rest(paper, tmp_path
     owner = account(gpus=4, low=1.8, high=11.0, shape=done.load.shape, work_seconds=done.load.work)
     ledger.add(store, entry(done.key, hours=7.1, account=owner))
     stages = tuple(replace(s, action="reuse" if s is done else "run") for s in paper.stages)
-    plan = with_measured(replace(paper, stages=stages, _by_key={}), store)
+    plan = with_measured(replace(paper, stages=stages), store)
     found = {s.label: s for s in plan.stages}
     assert plan.stage(done.key).reason == "took 7.1 GPU-hours, estimated before as 1.8-11.0"
     assert plan.stage(done.key).gpu_hours.basis == "measured"
@@ -343,7 +343,9 @@ def test_a_range_holds_its_nominal(work, start, gpus):
     ],
 )
 def test_what_does_not_fit_is_told_with_the_field_to_change(more, code, says, hint):
-    found = [p for p in crowded(experiment(f"{more}\n"), cluster(a800=8), "site") if says in p.message]
+    found = [
+        p for p in memory_problems(experiment(f"{more}\n"), cluster(a800=8), "site") if says in p.message
+    ]
     assert [p.code for p in found] == [code]
     assert hint in found[0].hint
     assert "of the 79 GiB" in found[0].message
@@ -353,12 +355,14 @@ def test_vllm_is_given_what_holds_the_model_and_hints_offer_nothing_less():
     engine = "engine: {kind: vllm, memory: %s}"
     real = REAL.replace("learning_rate: 1e-6", f"learning_rate: 1e-6, {engine}")
     [cramped] = [
-        p for p in crowded(experiment(base=real % 0.2), cluster(a800=8), "site") if p.code == "C2F442"
+        p for p in memory_problems(experiment(base=real % 0.2), cluster(a800=8), "site") if p.code == "C2F442"
     ]
     assert cramped.loc == ("grpo", "engine", "memory")
     assert "set it to 0.3 or more" in cramped.hint
     [tight] = [
-        p for p in crowded(experiment(base=real % 0.35), cluster(a800=8), "site") if p.loc == ("grpo",)
+        p
+        for p in memory_problems(experiment(base=real % 0.35), cluster(a800=8), "site")
+        if p.loc == ("grpo",)
     ]
     assert tight.code == "C2F435"
     assert "set `grpo.engine.tensor_parallel: 2` and `grpo.engine.memory: 0.2`" in tight.hint
@@ -370,7 +374,9 @@ def test_the_first_hour_fits_the_machine_that_it_is_written_for(spec):
     """4 GPUs of 80 GB; the teacher is spread over all of them."""
     environment = LocalEnvironment(c2f="v1", kind="local", store="s", gpus=4, demo=True)
     for loaded in load_variants(ROOT / "specs" / f"{spec}.yaml"):
-        found = [p for p in unfit(loaded.experiment, environment, "here") if p.severity == "error"]
+        found = [
+            p for p in capacity_problems(loaded.experiment, environment, "here") if p.severity == "error"
+        ]
         assert [(p.loc, p.message) for p in found] == []
 
 
@@ -379,11 +385,11 @@ def test_a_smaller_gpu_is_warned_of_sooner():
     pool = site.pools["a800"].model_copy(update={"gpu_memory": "40Gi"})
     small = site.model_copy(update={"pools": {"a800": pool}})
     asked = experiment("resources: {grpo: {gpus: 8}}\n")
-    warned = [p for p in crowded(asked, small, "site") if p.loc == ("sft",)]
+    warned = [p for p in memory_problems(asked, small, "site") if p.loc == ("sft",)]
     assert [p.code for p in warned] == ["C2F436"]
     words = "set `resources.sft.zero: 3`; or set `resources.sft.micro_batch: 1`; or set `media.max_frames: 8`"
     assert warned[0].hint == words
-    assert {p.code for p in crowded(asked, site, "site") if p.loc == ("sft",)} == set()
+    assert {p.code for p in memory_problems(asked, site, "site") if p.loc == ("sft",)} == set()
 
 
 def test_a_pod_gets_its_part_of_the_disk_and_the_cores():
@@ -392,7 +398,7 @@ def test_a_pod_gets_its_part_of_the_disk_and_the_cores():
     site = cluster(a800=8)
     pool = site.pools["a800"].model_copy(update={"ephemeral_storage": "400Gi", "cpu": "24"})
     small = site.model_copy(update={"pools": {"a800": pool}})
-    found = list(short_of(experiment(), small, "site"))
+    found = list(pod_problems(experiment(), small, "site"))
     assert [(p.code, p.loc, p.severity) for p in found if p.code == "C2F438"] == [
         ("C2F438", ("grpo",), "error")
     ]
@@ -402,13 +408,13 @@ def test_a_pod_gets_its_part_of_the_disk_and_the_cores():
     )
     assert {p.loc[0] for p in found if p.code == "C2F439"} == {"teacher", "sft", "grpo", "evaluate"}
     assert "has 3.0 cores a GPU" in found[0].message
-    assert list(short_of(experiment(), site, "site")) == []
+    assert list(pod_problems(experiment(), site, "site")) == []
     assert [amount(q) for q in ("500m", "8", "80Gi", "1.5k")] == [0.5, 8, 80 * GIB, 1500]
 
 
 def test_this_machine_without_gpus_costs_none():
     e = experiment()
-    assert list(crowded(e, HERE_ENVIRONMENT, "here")) == []
+    assert list(memory_problems(e, HERE_ENVIRONMENT, "here")) == []
     site = site_of("sft", Placement(), HERE_ENVIRONMENT)
     assert estimated(load_of(e, "sft", "", site)) == GpuHours(0, 0, "none")
     four = HERE_ENVIRONMENT.model_copy(update={"gpus": 4})
@@ -421,7 +427,7 @@ def test_a_plan_has_a_price_where_its_pools_have(paper):
     pools = dict(paper.environment.pools)
     priced = pools["a800"].model_copy(update={"coefficients": Coefficients(price=12)})
     site = paper.environment.model_copy(update={"pools": {**pools, "a800": priced}})
-    found = describe_cost(replace(paper, environment=site, _by_key={}))[0]
+    found = describe_cost(replace(paper, environment=site))[0]
     assert found == "18-83 GPU-hours to run, estimated at 215-1,002"
 
 
@@ -430,7 +436,7 @@ def test_a_plan_has_a_price_where_its_pools_have(paper):
 
 def test_the_paper_costs_what_the_method_reckons(paper):
     """METHOD 8.5: about 45 GPU-hours, to be trusted within a factor of 3."""
-    nominal = sum(each.nominal for each in loads(paper).values())
+    nominal = sum(each.nominal for each in stage_loads(paper).values())
     assert 45 / 1.5 < nominal < 45 * 1.5
     hours = total(s.gpu_hours for s in paper.stages)
     assert hours.low < 45 < hours.high
@@ -445,4 +451,4 @@ def test_sharing_saves_two_thirds_of_the_paper(paper):
     ]  # fmt: skip
     assert len(rows_alone(paper)) == 23
     cells = total(hours for _, hours in cells_alone(paper))
-    assert saved(total(s.gpu_hours for s in paper.stages), cells) >= LEAST
+    assert saved_share(total(s.gpu_hours for s in paper.stages), cells) >= LEAST

@@ -14,9 +14,9 @@ from c2f_spec.errors import InvalidSpec
 from c2f_spec.language.document import load_document
 from c2f_spec.language.lock_file import read_lock
 from c2f_spec.language.parse import parse, parse_environment
-from c2f_spec.plan.capacity import unfit
-from c2f_spec.plan.model_servers import engineless, unreadable, unserved
-from c2f_spec.plan.placement import misplaced
+from c2f_spec.plan.capacity import capacity_problems
+from c2f_spec.plan.model_servers import engine_problems, list_problems, server_problems
+from c2f_spec.plan.placement import placement_problems
 from c2f_spec.spec.cluster import KubernetesEnvironment, Pool
 
 PACKAGE = Path(__file__).parents[2] / "c2f_spec"
@@ -99,15 +99,15 @@ def codes_of(code: str, text: str, tmp_path: Path) -> set[str]:
         base = "".join(line for section, line in BASE.items() if section not in document.data)
         experiment, warnings = parse(load_document((base + text).encode(), "s.yaml"))
         if code in ("C2F458", "C2F459"):
-            return {p.code for p in unserved(experiment, CLUSTER, "cluster")}
+            return {p.code for p in server_problems(experiment, CLUSTER, "cluster")}
         if code == "C2F460":
-            return {p.code for p in engineless(experiment, CLUSTER, "cluster")}
+            return {p.code for p in engine_problems(experiment, CLUSTER, "cluster")}
         if code == "C2F462":
-            return {p.code for p in unreadable(experiment, CLUSTER, "cluster")}
+            return {p.code for p in list_problems(experiment, CLUSTER, "cluster")}
         if not code.startswith("C2F43") and code != "C2F442":
             return {d.code for d in warnings}
-        placed = list(misplaced(experiment, CLUSTER, "cluster"))
-        return {p.code for p in placed or unfit(experiment, CLUSTER, "cluster")}
+        placed = list(placement_problems(experiment, CLUSTER, "cluster"))
+        return {p.code for p in placed or capacity_problems(experiment, CLUSTER, "cluster")}
     except SpecErrors as error:
         return {d.code for d in error.diagnostics}
     except InvalidSpec as error:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from c2f_spec.execution.run import save_plan
-from c2f_spec.plan.hypotheses import claims, register, told
+from c2f_spec.plan.hypotheses import describe_hypothesis, planned_hypotheses, register
 from c2f_spec.report.collect import collect
 from c2f_spec.report.outline import html, markdown
 from c2f_spec.store import records
@@ -32,13 +32,13 @@ def judged(folder, experiments):
 
 
 def test_a_plan_tells_what_is_claimed_and_a_baseline_claims_nothing():
-    assert [(c.name, told(c)) for c in claims(plan(*pair()))] == [
+    assert [(c.name, describe_hypothesis(c)) for c in planned_hypotheses(plan(*pair()))] == [
         ("hint", "Acc2 of grpo on icwsm2014-movie is higher than that of keep, by 1 point or more")
     ]
 
 
 def test_variants_that_differ_in_their_seed_make_one_claim():
-    (claim,) = claims(plan(*pair(seeds=(42, 43, 44))))
+    (claim,) = planned_hypotheses(plan(*pair(seeds=(42, 43, 44))))
     assert claim.name == "hint"
     assert [(v.name, other is not None) for v, _, other in claim.pairs] == [
         (f"hint-s{seed}", True) for seed in (42, 43, 44)

@@ -144,7 +144,7 @@ def test_a_launch_writes_its_tree_down_and_a_dirty_one_is_another_plan(tree, tmp
 
 def test_a_cluster_takes_a_dirty_tree_only_when_it_is_allowed(tree, tmp_path):
     store = open_store(str(tmp_path / "store"))
-    plan = replace(planned(), environment=load_environment("a800", REPOSITORY, None), _by_key={})
+    plan = replace(planned(), environment=load_environment("a800", REPOSITORY, None))
     launched(plan, store, tree, allow_dirty=False)
     (tree / "spec.yaml").write_text("a: 5\n")
     with pytest.raises(Denied, match=r"not as committed, in 1 files: spec.yaml"):

@@ -76,7 +76,7 @@ def test_an_import_is_one_more_cell_and_changes_no_other():
     assert (stage.kind, stage.placement.gpus) == ("evaluate", 0)
     assert stage.preimage["data"] == {"name": "panda-movie", "digest": PINS.datasets["panda-movie"]}
     need = next(need for need in needs(e) if need.name == "panda-movie")
-    assert need.way == "stage and pin it: c2f-spec data add panda-movie --predictions FILE"
+    assert need.pin_hint == "stage and pin it: c2f-spec data add panda-movie --predictions FILE"
 
 
 def test_predictions_become_rows_as_ours_and_what_is_missing_is_unparsable(tmp_path):

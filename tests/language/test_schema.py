@@ -15,14 +15,14 @@ from c2f_spec.language.document import load_document, read_document
 from c2f_spec.language.field_help import every_field, explain_field, re_runs
 from c2f_spec.language.json_schema import COMMITTED, json_schema, schema_text
 from c2f_spec.language.parse import parse
-from c2f_spec.plan.capabilities import not_implemented
+from c2f_spec.plan.capabilities import unsupported_problems
 from c2f_spec.plan.compile import refuse
 from c2f_spec.spec import support
 from c2f_spec.spec.base import DISCRIMINATORS, NOT_IN_PAPER, SpecModel, default_of, identity
 from c2f_spec.spec.experiment import Experiment
 from c2f_spec.spec.filters import Filters
 from c2f_spec.spec.grpo import REWARD_NAMES, Grpo
-from c2f_spec.spec.hint import PRESETS, Hint, overlaid
+from c2f_spec.spec.hint import PRESETS, Hint, merge_fields
 from c2f_spec.spec.sections import Media, Sft, Student
 from tests.conftest import load_spec
 
@@ -50,7 +50,7 @@ def named(name):
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_its_fields_written_out(name):
-    preset, written = Hint(**named(name)), Hint(**overlaid(PRESETS[name], BESIDE.get(name, {})))
+    preset, written = Hint(**named(name)), Hint(**merge_fields(PRESETS[name], BESIDE.get(name, {})))
     assert identity(preset) == identity(written)
     assert identity(Grpo(hint=preset)) == identity(Grpo(hint=written))
     assert preset.model_copy(update={"preset": None}) == written
@@ -126,7 +126,7 @@ def test_the_papers_values_are_the_defaults():
 
 def test_every_default_runs():
     for found in every_field():
-        values = support.values(found.path)
+        values = support.supported_values(found.path)
         if values is not None and not found.info.is_required() and found.path[-1] not in DISCRIMINATORS:
             default = default_of(found.model, found.path[-1])
             assert isinstance(default, SpecModel) or default in values, found.path
@@ -157,10 +157,10 @@ def test_what_does_not_run_is_refused_at_its_line(tmp_path, section, place, says
     path.write_text(f"{START}{section}\n")
     loaded = load_spec(path)
     with pytest.raises(SpecErrors) as caught:
-        refuse([loaded], lambda item: not_implemented(item.experiment))
+        refuse([loaded], lambda item: unsupported_problems(item.experiment))
     found = [d for d in caught.value.diagnostics if d.message.startswith(says)]
     assert len(found) == 1
-    assert found[0].message.endswith("is not run by this version")
+    assert found[0].message.endswith("is not supported by this version")
     assert str(found[0].place).endswith(f"s.yaml:{place}")
 
 

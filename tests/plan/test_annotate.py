@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from c2f_spec.plan.explain import changes, told
+from c2f_spec.plan.explain import compare_preimages, describe_changes
 from c2f_spec.plan.keys import ExperimentSource, Pins, build_plan
-from c2f_spec.plan.reconcile import annotate
+from c2f_spec.plan.reconcile import reconcile
 from c2f_spec.spec.handoff import Record
 from c2f_spec.store import records
 from c2f_spec.store.digest import seal, unseal
@@ -61,7 +61,7 @@ def finish(objects, plan, kinds=None):
 
 def looked(plan, objects, running=()):
     """Label to action and reason."""
-    found = annotate(plan, objects, lambda stage: stage.label in running)
+    found = reconcile(plan, objects, lambda stage: stage.label in running)
     return {s.label: (s.action, s.reason) for s in found.stages}
 
 
@@ -108,7 +108,7 @@ def test_code_and_data_are_named(objects):
         **plan.stages[0].preimage,
         "code": {**plan.stages[0].preimage["code"], "runtime/stages/prepare.py": "0" * 16, "gone.py": "1"},
     }
-    found = told(changes(old, plan.stages[0].preimage), plan.name_of)
+    found = describe_changes(compare_preimages(old, plan.stages[0].preimage), plan.name_of)
     assert found == "code no longer used: gone.py; code changed: runtime/stages/prepare.py"
     finish(objects, plan)
     other = Pins({**PINS.datasets, "icwsm2014-nyt": "9" * 64})
@@ -155,7 +155,7 @@ def test_the_store_is_asked_once_a_kind_and_not_once_a_stage(objects):
         [ExperimentSource(s.experiment, s.source) for s in sources], PINS, HERE_ENVIRONMENT, "here"
     )
     objects.requests.clear()
-    annotate(plan, objects, lambda _: False)
+    reconcile(plan, objects, lambda _: False)
     kinds = len({s.kind for s in plan.stages})
     found = {name: objects.requests.count(name) for name in objects.requests}
     assert found["list records"] == kinds

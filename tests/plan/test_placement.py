@@ -9,8 +9,8 @@ from c2f_spec.language.document import load_document
 from c2f_spec.language.parse import parse
 from c2f_spec.plan.compile import load_environment
 from c2f_spec.plan.keys import ExperimentSource, build_plan
-from c2f_spec.plan.model_servers import engineless
-from c2f_spec.plan.placement import misplaced, placements
+from c2f_spec.plan.model_servers import engine_problems
+from c2f_spec.plan.placement import placement_problems, placements
 from c2f_spec.spec.cluster import DefaultScheduler, KubernetesEnvironment, Kueue, Pool
 from tests.diagnostics.test_codes import CLUSTER, NODE
 from tests.plan.test_plan import HERE_ENVIRONMENT, PINS
@@ -51,14 +51,14 @@ def test_stages_in_which_vllm_generates_run_in_the_image_that_has_it():
         )
     )
     plain = cluster(cpu=0, a800=8)
-    found = list(engineless(e, plain, "here"))
+    found = list(engine_problems(e, plain, "here"))
     assert [(p.code, p.loc) for p in found] == [
         ("C2F460", ("grpo", "engine")),
         ("C2F460", ("evaluate", "engine")),
     ]
     assert all("engine_image" in p.hint and "transformers" in p.hint for p in found)
     able = plain.model_copy(update={"engine_image": f"r.example.org/c2f/engine@sha256:{'2' * 64}"})
-    assert list(engineless(e, able, "here")) == []
+    assert list(engine_problems(e, able, "here")) == []
     images = {kind: place.image for kind, place in placements(e, able).items()}
     assert {kind for kind, image in images.items() if image == able.engine_image} == {"grpo", "evaluate"}
     assert {image for kind, image in images.items() if kind not in ("grpo", "evaluate")} == {able.image}
@@ -68,9 +68,9 @@ def test_a_server_of_vllm_is_for_this_machine():
     engine = "engine: {kind: vllm, mode: server, url: 'http://vllm:8000'}"
     e = experiment(base=REAL.replace("learning_rate: 1e-6", f"learning_rate: 1e-6, {engine}"))
     able = cluster(cpu=0, a800=8).model_copy(update={"engine_image": f"r.io/e@sha256:{'2' * 64}"})
-    [problem] = engineless(e, able, "here")
+    [problem] = engine_problems(e, able, "here")
     assert (problem.code, "colocate" in problem.hint) == ("C2F460", True)
-    assert list(engineless(e, load_environment("local", Path.cwd(), None), "local")) == []
+    assert list(engine_problems(e, load_environment("local", Path.cwd(), None), "local")) == []
 
 
 def test_defaults_are_the_papers():
@@ -132,7 +132,7 @@ def test_this_machine_has_no_pools_and_all_its_gpus():
     )
     assert (found["sft"].pool, found["sft"].gpus, found["sft"].nodes, found["sft"].zero) == (None, 2, 1, "3")
     assert found["grpo"].gpus == 0
-    assert list(misplaced(experiment(), HERE_ENVIRONMENT, "here")) == []
+    assert list(placement_problems(experiment(), HERE_ENVIRONMENT, "here")) == []
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_this_machine_has_no_pools_and_all_its_gpus():
     ],
 )  # fmt: skip
 def test_what_has_no_place_is_refused_there(asked, pools, code, loc, says):
-    found = list(misplaced(experiment(f"{asked}\n"), cluster(**pools), "site"))
+    found = list(placement_problems(experiment(f"{asked}\n"), cluster(**pools), "site"))
     assert [(p.code, p.loc) for p in found] == [(code, loc)]
     assert says in found[0].message
     assert found[0].hint
@@ -156,16 +156,16 @@ def test_what_has_no_place_is_refused_there(asked, pools, code, loc, says):
 
 def test_several_nodes_need_a_scheduler_that_starts_them_together():
     wide = experiment("resources: {sft: {nodes: 2, gpus: 4}}\n")
-    assert list(misplaced(wide, cluster(a800=8), "site")) == []
-    assert [p.code for p in misplaced(wide, cluster("default", a800=8), "site")] == ["C2F434"]
+    assert list(placement_problems(wide, cluster(a800=8), "site")) == []
+    assert [p.code for p in placement_problems(wide, cluster("default", a800=8), "site")] == ["C2F434"]
 
 
 def test_without_any_gpu_every_model_is_refused_and_the_demo_is_not():
-    assert [p.loc for p in misplaced(experiment(), cluster(cpu=0), "kind")] == [
+    assert [p.loc for p in placement_problems(experiment(), cluster(cpu=0), "kind")] == [
         ("teacher",), ("sft",), ("grpo",), ("evaluate",)
     ]  # fmt: skip
     demo = experiment(base=TINY)
-    assert list(misplaced(demo, cluster(cpu=0), "kind")) == []
+    assert list(placement_problems(demo, cluster(cpu=0), "kind")) == []
     assert {p.gpus for p in placements(demo, cluster(cpu=0)).values()} == {0}
 
 

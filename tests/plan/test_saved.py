@@ -9,7 +9,7 @@ import pytest
 from c2f_spec.cli.main import main
 from c2f_spec.errors import StalePlan
 from c2f_spec.plan.keys import ExperimentSource, build_plan
-from c2f_spec.plan.plan_file import from_json, moved, to_json
+from c2f_spec.plan.plan_file import from_json, stale_differences, to_json
 from c2f_spec.store.open import open_store
 from tests.conftest import load_spec
 from tests.plan.test_annotate import finish
@@ -28,7 +28,7 @@ def plan():
         "here",
     )
     stages = tuple(replace(s, action="run", reason="never run", code="c" * 64) for s in made.stages)
-    return replace(made, stages=stages, _by_key={})
+    return replace(made, stages=stages)
 
 
 def saved(plan, **changes) -> bytes:
@@ -44,13 +44,13 @@ def test_a_plan_is_read_back_as_it_was(plan):
 
 def test_the_digest_is_of_what_runs_and_where_and_not_of_the_actions(plan):
     stages = tuple(replace(s, action="reuse", reason="") for s in plan.stages)
-    assert replace(plan, stages=stages, _by_key={}).digest == plan.digest
+    assert replace(plan, stages=stages).digest == plan.digest
     elsewhere = plan.environment.model_copy(update={"store": "other"})
-    assert replace(plan, environment=elsewhere, _by_key={}).digest != plan.digest
-    assert replace(plan, lock={"datasets": {"x": "0" * 64}}, _by_key={}).digest != plan.digest
+    assert replace(plan, environment=elsewhere).digest != plan.digest
+    assert replace(plan, lock={"datasets": {"x": "0" * 64}}).digest != plan.digest
     moved = plan.stages[0].placement.model_copy(update={"threads": 7})
     first = replace(plan.stages[0], placement=moved)
-    assert replace(plan, stages=(first, *plan.stages[1:]), _by_key={}).digest != plan.digest
+    assert replace(plan, stages=(first, *plan.stages[1:])).digest != plan.digest
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def with_actions(plan, *actions):
     """The first stages with these actions, the others stored."""
     given = (*actions, *(["reuse"] * (len(plan.stages) - len(actions))))
     stages = (replace(s, action=a, reason="") for s, a in zip(plan.stages, given, strict=True))
-    return replace(plan, stages=tuple(stages), _by_key={})
+    return replace(plan, stages=tuple(stages))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def with_actions(plan, *actions):
     ],
 )
 def test_nothing_runs_that_its_reviewer_did_not_see_run(plan, then, now, stale):
-    found = moved(with_actions(plan, then), with_actions(plan, now))
+    found = stale_differences(with_actions(plan, then), with_actions(plan, now))
     first = plan.stages[0]
     assert found == ([f"{first.name} ({first.label}) {stale}"] if stale else [])
 
@@ -112,23 +112,23 @@ def test_nothing_runs_that_its_reviewer_did_not_see_run(plan, then, now, stale):
 def test_another_digest_is_told_by_what_is_in_it(plan):
     loaded = load_spec(SPECS / "demo.yaml", ["grpo.beta=0.2", "evaluate.baseline=none"])
     other = build_plan([ExperimentSource(loaded.experiment, loaded.source)], PINS, HERE_ENVIRONMENT, "here")
-    assert sorted(moved(plan, other)) == [
+    assert sorted(stale_differences(plan, other)) == [
         "reinforcement learning (GRPO): grpo.beta 0.1 -> 0.2",
         "ridge baselines is gone from `demo`",
     ]
     elsewhere = plan.environment.model_copy(update={"store": "other"})
-    assert moved(plan, replace(plan, environment=elsewhere, _by_key={})) == [
+    assert stale_differences(plan, replace(plan, environment=elsewhere)) == [
         "environment `here`: store store -> other"
     ]
-    assert moved(plan, replace(plan, environment_name="there", _by_key={})) == ["environment here -> there"]
+    assert stale_differences(plan, replace(plan, environment_name="there")) == ["environment here -> there"]
     pinned = {"datasets": {**plan.lock["datasets"], "icwsm2014-nyt": "9" * 64}}
     old = plan.lock["datasets"]["icwsm2014-nyt"][:10]
-    assert moved(plan, replace(plan, lock=pinned, _by_key={})) == [
+    assert stale_differences(plan, replace(plan, lock=pinned)) == [
         f"c2f.lock: datasets: icwsm2014-nyt {old} -> 9999999999"
     ]
     first = replace(plan.stages[0], placement=plan.stages[0].placement.model_copy(update={"threads": 7}))
     threads = plan.stages[0].placement.threads
-    assert moved(plan, replace(plan, stages=(first, *plan.stages[1:]), _by_key={})) == [
+    assert stale_differences(plan, replace(plan, stages=(first, *plan.stages[1:]))) == [
         f"{first.label} is placed otherwise: threads {threads} -> 7"
     ]
 

@@ -12,8 +12,8 @@ from c2f_spec.errors import InvalidSpec
 from c2f_spec.plan.compile import load_environment, load_variants
 from c2f_spec.plan.costs import with_costs
 from c2f_spec.plan.keys import ExperimentSource, build_plan
-from c2f_spec.policy.check import judge
-from c2f_spec.policy.limits import Asked
+from c2f_spec.policy.check import check_policy
+from c2f_spec.policy.limits import PlannedUse
 from c2f_spec.policy.load import load_policy
 from c2f_spec.store import ledger
 from c2f_spec.store.open import open_store
@@ -35,7 +35,7 @@ def paper():
 def verdicts(tmp_path, text: str, plan, *, spent=(), user="ada"):
     path = tmp_path / "policy.yaml"
     path.write_text(HEAD + text)
-    return judge(load_policy(path, tmp_path), Asked(plan, user, "2026-11", spent))
+    return check_policy(load_policy(path, tmp_path), PlannedUse(plan, user, "2026-11", spent))
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_policy_in_a_comment_is_escaped(tmp_path, paper):
 
 def test_the_shipped_policy_allows_the_paper_on_the_shipped_cluster(paper):
     levels = load_policy(ROOT / paper.environment.policy, ROOT)
-    found = judge(levels, Asked(paper, "ada", "2026-11", ()))
+    found = check_policy(levels, PlannedUse(paper, "ada", "2026-11", ()))
     assert len(found) == 10
     assert {v.outcome for v in found} == {"kept"}
 

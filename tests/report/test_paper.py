@@ -11,7 +11,7 @@ import pytest
 
 from c2f_spec.metrics.effect import OverSeeds
 from c2f_spec.plan.model import Plan
-from c2f_spec.plan.published import RUNS, printed
+from c2f_spec.plan.published import RUNS, printed_rows
 from c2f_spec.report.collect import collect
 from c2f_spec.report.outline import html, markdown
 from c2f_spec.report.paper_tables import TITLES, _cells
@@ -42,13 +42,13 @@ def report(tmp_path_factory):
 
 
 def test_the_paper_s_rows_are_all_there_and_name_what_we_know():
-    assert len(printed()) == 71
-    assert {row["table"] for row in printed()} == set(TITLES) == set(TABLES)
-    assert {row["test"] for row in printed()} <= set(DATASETS)
-    assert {row["train"] for row in printed() if row["table"] in ("I", "II")} == {TABLES["I"]}
-    runnable = {row["model"] for row in printed() if row["model"] in RUNS}
+    assert len(printed_rows()) == 71
+    assert {row["table"] for row in printed_rows()} == set(TITLES) == set(TABLES)
+    assert {row["test"] for row in printed_rows()} <= set(DATASETS)
+    assert {row["train"] for row in printed_rows() if row["table"] in ("I", "II")} == {TABLES["I"]}
+    runnable = {row["model"] for row in printed_rows() if row["model"] in RUNS}
     assert runnable == set(RUNS)
-    assert sum(row["model"] in RUNS for row in printed()) == 23
+    assert sum(row["model"] in RUNS for row in printed_rows()) == 23
 
 
 def test_every_row_is_filled_by_the_experiment_that_runs_it(report):
@@ -121,7 +121,7 @@ def test_what_latex_would_not_print_as_it_stands_is_written_in_its_commands():
 
 
 def test_what_was_read_into_a_cell_is_recorded():
-    read = {(row["table"], row["model"], row["test"]): row["read"] for row in printed() if "read" in row}
+    read = {(row["table"], row["model"], row["test"]): row["read"] for row in printed_rows() if "read" in row}
     assert len(read) == 6
     assert "46.8 or 46.3" in read["II", "HumanOmni", "cmu-mosei"]["Acc7"]
 

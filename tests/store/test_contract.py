@@ -142,7 +142,7 @@ def test_small_files_share_an_object(objects, folder):
     assert names == ["work/a/shards/00000.tar", "work/a/weights.bin"]
     assert layout["clips/03.mp4"].shard == "shards/00000.tar"
     clip = fetch_verified_file(objects, "work/a", "clips/03.mp4", layout["clips/03.mp4"], "")
-    assert digest_file(clip).same(layout["clips/03.mp4"])
+    assert digest_file(clip).same_content(layout["clips/03.mp4"])
 
 
 def test_a_changed_byte_is_noticed_and_named(objects, folder, tmp_path):

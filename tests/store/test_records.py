@@ -70,7 +70,7 @@ def test_what_a_killed_copy_left_is_written_over(kind, tmp_path):
         child.wait()
         subprocess.run(copied(objects, source, "m/w"), check=True)
         place = store / "m" / "w" / "large" if kind == "folder" else store / "m" / "w"
-        assert digest_file(place).same(before)
+        assert digest_file(place).same_content(before)
         assert [path.name for path in (store / "m").iterdir()] == ["w"]
 
 

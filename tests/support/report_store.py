@@ -109,7 +109,7 @@ def plan(*experiments: Experiment, sources: tuple[str, ...] = ()) -> Plan:
             known = stages.get(stage.key, stage)
             stages[stage.key] = replace(known, variants=(*known.variants, e.name))
         source = sources[i] if sources else SOURCE.replace("demo", e.name)
-        variants.append(Variant(e.name, source, tuple(s.key for s in own), given=e))
+        variants.append(Variant(e.name, source, tuple(s.key for s in own), parsed=e))
     place = LocalEnvironment(c2f="v1", kind="local", store=".c2f/store", demo=True)
     return Plan(variants[0].name, place, "local", tuple(variants), tuple(stages.values()))
 

@@ -226,7 +226,7 @@ def test_a_shell_of_a_sharded_stage_is_one_pod(objects):
     plan = chains(objects.url, 1, kinds=("distil",))
     stage = plan.stages[0]
     wide = replace(stage, placement=stage.placement.model_copy(update={"shards": 8}))
-    job = shell_objects(replace(plan, stages=(wide,), _by_key={}), wide)[-1]
+    job = shell_objects(replace(plan, stages=(wide,)), wide)[-1]
     assert not {"completions", "parallelism", "completionMode"} & set(job["spec"])
 
 

@@ -48,7 +48,7 @@ def with_placement(plan, kind, **fields):
         replace(s, placement=s.placement.model_copy(update=fields)) if s.kind == kind else s
         for s in plan.stages
     )
-    return replace(plan, stages=stages, _by_key={})
+    return replace(plan, stages=stages)
 
 
 def first(plan, kind):
@@ -212,7 +212,7 @@ def served(**changes):
     stages = [
         replace(s, placement=s.placement.model_copy(update={"image": environment.image})) for s in plan.stages
     ]
-    return replace(plan, environment=environment, stages=tuple(stages), _by_key={})
+    return replace(plan, environment=environment, stages=tuple(stages))
 
 
 # ---- schedulers
@@ -571,7 +571,7 @@ def test_a_stage_is_told_who_launched_it_and_is_the_same_job_from_any_commit():
     made = []
     for commit in ("a" * 40, "b" * 40):
         origin = Origin(version="1", commit=commit, author="Mei", argv=())
-        job = prepare(replace(plan, origin=origin, _by_key={}), plan.stages[0])[-1]
+        job = prepare(replace(plan, origin=origin), plan.stages[0])[-1]
         (stage,) = job["spec"]["template"]["spec"]["containers"]
         told = {e["name"]: e.get("value") for e in stage["env"]}
         made.append((told["C2F_ORIGIN"], job["metadata"]["annotations"]))

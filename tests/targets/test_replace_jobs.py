@@ -30,7 +30,7 @@ def objects(tmp_path):
 
 def placed(plan, **changes):
     stages = tuple(replace(s, placement=s.placement.model_copy(update=changes)) for s in plan.stages)
-    return replace(plan, stages=stages, _by_key={})
+    return replace(plan, stages=stages)
 
 
 def groups(plan, objects, api):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.keys import content_key
-from c2f_spec.plan.model import VARIABLE, digest_of
+from c2f_spec.plan.model import ORIGIN_VARIABLE, origin_digest
 from c2f_spec.plan.model_servers import secret_of
 from c2f_spec.spec.handoff import Input, StageFile
 from c2f_spec.spec.teacher import VllmTeacher
@@ -94,7 +94,7 @@ def job_of(
     """Return the Job of a stage."""
     placement, limits, able = stage.placement, environment.limits, features(environment.kubernetes)
     pool = environment.pools[placement.pool or environment.cpu_pool]
-    extra = variables.values({VARIABLE: digest_of(plan.origin)}) if plan.origin else []
+    extra = variables.values({ORIGIN_VARIABLE: origin_digest(plan.origin)}) if plan.origin else []
     if placement.nodes > 1:
         extra += variables.values(job_shapes.rendezvous(stage, name, environment))
     teacher = teacher_of(plan, stage)
@@ -187,7 +187,7 @@ def _without_launcher(item: dict[str, Any]) -> dict[str, Any]:
         return item
     spec, template = item["spec"], item["spec"]["template"]
     containers = [
-        {**c, "env": [e for e in c["env"] if e["name"] != VARIABLE]} if "env" in c else c
+        {**c, "env": [e for e in c["env"] if e["name"] != ORIGIN_VARIABLE]} if "env" in c else c
         for c in template["spec"]["containers"]
     ]
     pod = {**template["spec"], "containers": containers}
