@@ -10,7 +10,6 @@ import shutil
 import signal
 import tempfile
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -37,6 +36,7 @@ from runtime.stages import grpo, sft
 from runtime.training.metrics_callback import MetricsCallback
 from runtime.training.monitor import find_divergence
 from tests.support import omni
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.filterwarnings(line) for line in omni.NOISE]
 
@@ -77,11 +77,11 @@ def whole(kind: str, tuner: str):
 
 
 def interrupt(monkeypatch, step: int, act) -> None:
-    """Do something to the process when the metrics of `step` are told."""
-    told = MetricsCallback.on_log
+    """Do something to the process when the metrics of `step` are logged."""
+    original = MetricsCallback.on_log
 
     def on_log(self, args, state, control, logs=None, **rest):
-        told(self, args, state, control, logs, **rest)
+        original(self, args, state, control, logs, **rest)
         if state.global_step == step:
             act()
 
@@ -92,12 +92,9 @@ def die() -> None:
     raise KeyboardInterrupt
 
 
-def settle(ctx, step: int) -> None:
+def wait_for_checkpoint(ctx, step: int) -> None:
     """Wait until the checkpoint of a step is stored: what a killed process had under way is lost, or is not."""
-    deadline = time.monotonic() + 120
-    while newest_step(ctx.store, ctx.stage.kind, ctx.stage.key) < step:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_until(lambda: newest_step(ctx.store, ctx.stage.kind, ctx.stage.key) >= step)
 
 
 def same(one: Path, other: Path) -> None:
@@ -115,7 +112,7 @@ def test_killed_training_goes_on_to_the_same_bits(tmp_path, monkeypatch, kind, t
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         interrupt(patch, step, die)
         STAGES[kind].run(first)
-    settle(first, step - 1)
+    wait_for_checkpoint(first, step - 1)
     second, words = attempt(tmp_path / "store", kind, "second", tuner=LORA if tuner else None)
     assert words == f"resumed from step {step - 1} of {STEPS}"
     assert STAGES[kind].run(second) == summary
@@ -203,7 +200,7 @@ def two_checkpoints() -> Path:
     store = Path(tempfile.mkdtemp(dir=omni.ROOT.name)) / "store"
     ctx, _ = attempt(store, "sft", "first")
     sft.run(ctx)
-    settle(ctx, 6)
+    wait_for_checkpoint(ctx, 6)
     return store
 
 
@@ -264,11 +261,11 @@ def test_retention(keep, stay):
 
 
 def test_retired_checkpoints_leave_the_store():
-    deadline = time.monotonic() + 120
-    while len(left := {p.parents[1].name for p in (two_checkpoints() / "work").rglob("*.safetensors")}) > 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert left == {"step-4", "step-6"}
+    def steps():
+        return {path.parents[1].name for path in (two_checkpoints() / "work").rglob("*.safetensors")}
+
+    wait_until(lambda: len(steps()) <= 2)
+    assert steps() == {"step-4", "step-6"}
 
 
 # ---- storing beside the training
@@ -326,7 +323,7 @@ def test_the_newest_snapshot_that_waits_replaces_older_ones(saver):
     assert stored(store) == [1, 4]
 
 
-def test_a_store_that_fails_is_told_and_tried_again_with_the_next(saver, capsys):
+def test_a_store_that_fails_is_reported_and_tried_again_with_the_next(saver, capsys):
     saver, store = saver
     store.open.set()
     store.failing = 1
@@ -372,6 +369,6 @@ def test_divergence_leaves_the_last_good_checkpoint(tmp_path):
     with pytest.raises(Diverged, match="more than 1e-09, at step 4") as caught:
         grpo.run(ctx)
     assert "guard.max_kl" in caught.value.hint
-    settle(ctx, 2)
+    wait_for_checkpoint(ctx, 2)
     _, words = attempt(tmp_path / "store", "grpo", "second", placement=strict)
     assert words == f"resumed from step 2 of {STEPS}"

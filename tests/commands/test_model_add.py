@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from runtime.commands.model import main
 from tests.conftest import REPOSITORY
 from tests.language.test_lock import REVISION, SPEC, STUDENT
 from tests.support.fake_hub import FakeHub, serving
+from tests.support.waiting import wait_until
 
 NAME = "Qwen/Qwen2.5-Omni-7B"
 PARTS = [f"model-{i:05}-of-00002.safetensors" for i in (1, 2)]
@@ -109,10 +109,7 @@ def test_a_killed_call_goes_on_where_it_was(hub, tmp_path):
     )
     incoming = tmp_path / "home" / "incoming" / "hf" / NAME / REVISION
     part, half = incoming / f"{PARTS[1]}.part", len(hub.files[PARTS[1]]) // 2
-    until = time.monotonic() + 120
-    while not (part.is_file() and part.stat().st_size == half and (incoming / PARTS[0]).is_file()):
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_until(lambda: part.is_file() and part.stat().st_size == half and (incoming / PARTS[0]).is_file())
     child.send_signal(signal.SIGKILL)
     child.wait()
     hub.trouble, before = [], len(hub.asked)
@@ -236,7 +233,7 @@ def test_the_verb_wants_a_repository_and_a_commit(argv, message, place, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_what_is_pinned_and_not_staged_is_told_by_plan_and_refused_by_apply(place, capsys):
+def test_what_is_pinned_and_not_staged_is_a_warning_of_plan_and_an_error_of_apply(place, capsys):
     lock = place / "specs" / "c2f.lock"
     write_pins(lock, "datasets", {"ch-sims": "a" * 64})
     write_pins(lock, "models", {STUDENT: "b" * 64})

@@ -11,17 +11,16 @@ import pytest
 
 from c2f_spec.errors import InvalidData
 from c2f_spec.language.lock_file import read_lock
-from c2f_spec.spec.handoff import StageFile
 from c2f_spec.store.open import open_store
 from runtime.commands import data
 from runtime.datasets import thuiar
 from runtime.media.decode import probe
 from runtime.media.speaker import render
-from runtime.process.context import Context
 from runtime.stages import prepare
 from runtime.text.clips import read_facts, read_manifest
 from tests.store.test_room import files_of_at_most
 from tests.support.odd_clips import film
+from tests.support.stage_runs import run_stage
 
 HEADER = "video_id,clip_id,text,label,label_T,label_A,label_V,annotation,mode"
 ROWS = (
@@ -56,34 +55,22 @@ def copy(folder, rows=ROWS, header=HEADER, files=FILES, table="label.csv", bom=F
     return folder
 
 
-def silent(path):
-    """A clip with pictures and no sound."""
-    film(path, rate=None)
-
-
 @pytest.mark.parametrize("bom", [False, True])
 def test_ids_stay_text_and_cells_keep_their_quotes(tmp_path, bom):
     rows = thuiar.read("ch-sims", copy(tmp_path, bom=bom))
-    assert [row.id for row in rows] == [
-        "video_0001$_$0001",
-        "video_0001$_$0002",
-        "-aBc_9xY$_$7",
-        "12345$_$0003",
-    ]
     assert rows[1].text == '他说："好"，走了'
-    assert [(row.split, row.label) for row in rows] == [
-        ("train", -0.8),
-        ("train", 0),
-        ("valid", 0.6),
-        ("test", 1),
+    assert [(row.id, row.split, row.label) for row in rows] == [
+        ("video_0001$_$0001", "train", -0.8),
+        ("video_0001$_$0002", "train", 0),
+        ("-aBc_9xY$_$7", "valid", 0.6),
+        ("12345$_$0003", "test", 1),
     ]
 
 
 def test_a_file_may_be_padded_to_four_digits(tmp_path):
     rows = thuiar.read("ch-sims", copy(tmp_path))
-    assert [
-        str(thuiar.clip_path("ch-sims", tmp_path, row).relative_to(tmp_path / "Raw")) for row in rows
-    ] == [f"{name}.mp4" for name in FILES]
+    paths = [thuiar.clip_path("ch-sims", tmp_path, row).relative_to(tmp_path / "Raw") for row in rows]
+    assert list(map(str, paths)) == [f"{name}.mp4" for name in FILES]
     with pytest.raises(InvalidData, match=r"`12345\$_\$0003`: file not found: .*12345/0003.mp4"):
         (tmp_path / "Raw" / "12345" / "0003.mp4").unlink()
         thuiar.clip_path("ch-sims", tmp_path, rows[3])
@@ -158,7 +145,7 @@ def test_a_missing_column_and_another_encoding_are_named(tmp_path):
 
 def test_a_probe_says_what_a_file_holds(tmp_path):
     render(tmp_path / "good.mp4", 1.0, seed=1, clip="c")
-    silent(tmp_path / "silent.mp4")
+    film(tmp_path / "silent.mp4", rate=None)
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "good.mp4").read_bytes()[:2000])
     (tmp_path / "text.mp4").write_text("no film")
     good = probe(tmp_path / "good.mp4")
@@ -172,7 +159,7 @@ def test_a_probe_says_what_a_file_holds(tmp_path):
     assert all(probe(tmp_path / name).problem for name in ("cut.mp4", "text.mp4"))
 
 
-def test_a_length_that_is_guessed_is_not_held_against_a_file(tmp_path):
+def test_a_length_that_is_guessed_is_no_problem_of_a_file(tmp_path):
     """AAC without a container has no head that tells it; a file that begins with silence seems longer than it is."""
     path, rate = tmp_path / "x.aac", 16_000
     with av.open(str(path), "w", format="adts") as container:
@@ -191,12 +178,8 @@ def test_a_length_that_is_guessed_is_not_held_against_a_file(tmp_path):
 
 
 def prepared(tmp_path, folder):
-    preimage = {"stage": "prepare", "spec": {"dataset": "ch-sims", "limit": {}}}
-    stage = StageFile(kind="prepare", key="k", name="p", preimage=preimage, store=str(tmp_path), scratch="")
-    out = tmp_path / "out"
-    out.mkdir(parents=True)
-    summary = prepare.run(Context(stage, {"data": folder}, out, open_store(str(tmp_path / "store"))))
-    return out, summary
+    summary, ctx = run_stage(prepare, tmp_path / "out", {"data": folder}, dataset="ch-sims", limit={})
+    return ctx.out, summary
 
 
 def test_recordings_are_copied_as_they_are(tmp_path):
@@ -214,7 +197,7 @@ def test_recordings_are_copied_as_they_are(tmp_path):
 
 def test_a_clip_without_sound_is_prepared_as_one_and_one_that_nothing_comes_out_of_is_named(tmp_path):
     folder = copy(tmp_path / "copy")
-    silent(folder / "Raw" / "12345" / "0003.mp4")
+    film(folder / "Raw" / "12345" / "0003.mp4", rate=None)
     out, summary = prepared(tmp_path / "silent", folder)
     assert summary["without"] == {"audio": 1}
     lacking = {clip.id: clip.lacks for clip in read_manifest(out) if clip.lacks}
@@ -239,7 +222,7 @@ def test_adding_takes_the_table_and_its_clips_and_no_more(tmp_path, capsys):
     assert sorted(listing["files"]) == sorted(["label.csv", *(f"Raw/{name}.mp4" for name in FILES)])
 
 
-def test_a_disk_that_is_full_is_told_and_nothing_is_left_of_the_copy(tmp_path, capsys):
+def test_a_disk_that_is_full_is_reported_and_nothing_is_left_of_the_copy(tmp_path, capsys):
     folder, store = copy(tmp_path / "copy"), tmp_path / "store"
     argv = ["add", "ch-sims", "--store", str(store), "--from", str(folder)]
     with files_of_at_most(5000):
@@ -258,7 +241,7 @@ def test_terms_are_accepted_by_name(c2f, tmp_path):
     assert "ch-sims: 4 rows" in c2f("data", "add", "ch-sims", "--from", str(folder), "--accept-terms").stdout
 
 
-def test_that_terms_were_accepted_stands_in_the_lock_and_is_not_asked_again(c2f, repository):
+def test_that_terms_were_accepted_is_in_the_lock_and_enough_for_the_next_time(c2f, repository):
     folder = copy(repository / "copy")
     c2f("data", "add", "ch-sims", "--from", str(folder), "--accept-terms")
     lock = read_lock(repository / "specs" / "c2f.lock")
@@ -274,7 +257,7 @@ def test_check_names_what_is_wrong_and_what_leaks(c2f, tmp_path):
     for name in ("1", "2"):
         (other / "Raw" / "new").mkdir(exist_ok=True)
         shutil.copy(other / "Raw" / "12345" / "0003.mp4", other / "Raw" / "new" / f"{name}.mp4")
-    silent(other / "Raw" / "video_0001" / "0001.mp4")
+    film(other / "Raw" / "video_0001" / "0001.mp4", rate=None)
     done = c2f("data", "check", "ch-sims-v2", "--from", str(other), "--against", f"ch-sims={folder}", check=4)
     assert "ch-sims-v2: 6 clips (3 train, 1 valid, 2 test), labels from -0.8 to 1" in done.stdout
     assert (

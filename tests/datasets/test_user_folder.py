@@ -7,14 +7,12 @@ import json
 import pytest
 
 from c2f_spec.errors import InvalidData
-from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.own_data import Own
-from c2f_spec.store.open import open_store
 from runtime.datasets import user_folder
-from runtime.process.context import Context
 from runtime.stages import prepare
 from runtime.text.clips import read_facts, read_manifest
 from tests.support.odd_clips import film
+from tests.support.stage_runs import run_stage
 
 HEADER = "language: zh\nlow: -1\nhigh: 1\nfamily: sims\n"
 ROWS = (
@@ -150,26 +148,13 @@ def test_what_a_spec_declares_is_compared_with_the_files(tmp_path):
 
 def test_prepared_it_is_like_any_other(tmp_path):
     place = folder(tmp_path / "mine")
-    said = {
-        "name": "mine",
-        "language": "zh",
-        "low": -1,
-        "high": 1,
-        "family": "sims",
-        "clips": {"train": 2, "test": 1},
-    }
-    preimage = {"stage": "prepare", "spec": {"dataset": "mine", "limit": {}, "own": said}}
-    stage = StageFile(kind="prepare", key="k", name="p", preimage=preimage, store=str(tmp_path), scratch="")
-    out = tmp_path / "out"
-    out.mkdir()
-    summary = prepare.run(Context(stage, {"data": place}, out, open_store(str(tmp_path / "store"))))
+    own = {"name": "mine", "language": "zh", "low": -1, "high": 1, "family": "sims"}
+    spec = {"dataset": "mine", "limit": {}, "own": {**own, "clips": {"train": 2, "test": 1}}}
+    summary, ctx = run_stage(prepare, tmp_path / "out", {"data": place}, **spec)
     assert (summary["clips"], summary["without"]) == (3, {"audio": 1})
-    clips = {clip.id: clip for clip in read_manifest(out)}
-    assert {clip.media for clip in clips.values()} == {
-        "clips/one.mp4",
-        "clips/sub/two.mp4",
-        "clips/sub/one.mp4",
-    }
+    clips = {clip.id: clip for clip in read_manifest(ctx.out)}
+    files = {"clips/one.mp4", "clips/sub/two.mp4", "clips/sub/one.mp4"}
+    assert {clip.media for clip in clips.values()} == files
     assert clips["b"].lacks == ("audio",)
-    facts = read_facts(out)
+    facts = read_facts(ctx.out)
     assert (facts["language"], facts["low"], facts["high"], facts["family"]) == ("zh", -1, 1, "sims")

@@ -10,15 +10,13 @@ from hypothesis import strategies as st
 
 from c2f_spec.errors import InvalidData
 from c2f_spec.spec.formats import POLARITIES
-from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
-from c2f_spec.store.open import open_store
 from runtime.filters.filter_chain import ChainResult, count_accounted, funnels
 from runtime.filters.outcome import Failed
-from runtime.process.context import Context
 from runtime.stages import filter as stage
 from runtime.text.chains import canonical_answer, parse_answer
-from runtime.text.clips import Clip, polarity_of, read_jsonl, write_jsonl, write_manifest
+from runtime.text.clips import Clip, polarity_of, read_jsonl, write_jsonl
+from tests.support.stage_runs import run_stage, write_prepared
 
 LABELS = (1.0, -1.0, 0.0)
 
@@ -33,17 +31,13 @@ def says(label, score=None):
 
 def filtered(tmp_path, labels, chains, failed=(), **filters):
     """Run the stage on chains {"id", "sample", "text"}; returns its summary and its outputs."""
-    for name in ("prepare", "distil", "out"):
-        (tmp_path / name).mkdir()
-    write_manifest(tmp_path / "prepare", [clip(n, label) for n, label in enumerate(labels)])
-    facts = {"name": "d", "language": "en", "low": -3.0, "high": 3.0, "family": "mosi"}
-    (tmp_path / "prepare" / "dataset.json").write_text(json.dumps(facts))
+    write_prepared(tmp_path / "prepare", [clip(n, label) for n, label in enumerate(labels)])
+    (tmp_path / "distil").mkdir()
     write_jsonl(tmp_path / "distil" / "chains.jsonl", chains)
     write_jsonl(tmp_path / "distil" / "failed.jsonl", failed)
-    spec = {"filters": {"polarity_match": {}, "min_keep_fraction": 0.0, **filters}}
-    file = StageFile(kind="filter", key="0" * 64, name="x", preimage={"spec": spec}, store=str(tmp_path / "store"), scratch=str(tmp_path))  # fmt: skip
+    filters = {"polarity_match": {}, "min_keep_fraction": 0.0, **filters}
     inputs = {name: tmp_path / name for name in ("prepare", "distil")}
-    found = stage.run(Context(file, inputs, tmp_path / "out", open_store(file.store)))
+    found, _ = run_stage(stage, tmp_path / "out", inputs, filters=filters)
     return found, *(list(read_jsonl(tmp_path / "out" / f"{name}.jsonl")) for name in ("chains", "dropped"))
 
 
@@ -62,13 +56,8 @@ def test_every_clip_is_kept_dropped_or_failed(tmp_path):
     assert found["by_polarity"]["positive"] == {"in": 2, "kept": 1, "dropped": {"format": 1}}
     assert found["by_polarity"]["neutral"] == {"in": 1, "kept": 0, "dropped": {}, "failed": {"timeout": 1}}
     assert kept == [{"id": "c0", "text": says(1.0)}]
-    assert dropped[0] == {
-        "id": "c1",
-        "filter": "polarity_match",
-        "reason": "says positive, the label is negative",
-        "value": "positive",
-        "text": says(1.0),
-    }
+    reason = {"reason": "says positive, the label is negative", "value": "positive"}
+    assert dropped[0] == {"id": "c1", "filter": "polarity_match", **reason, "text": says(1.0)}
 
 
 def test_the_first_chain_that_passes_is_kept_and_a_clip_counts_once(tmp_path):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from c2f_spec.errors import InvalidStageSpec
@@ -12,17 +10,16 @@ from c2f_spec.spec.base import identity
 from c2f_spec.spec.environment import LocalEnvironment
 from c2f_spec.spec.experiment import Experiment
 from c2f_spec.spec.filters import Filters, Judge
-from c2f_spec.spec.handoff import Endpoint, Placement, StageFile
+from c2f_spec.spec.handoff import Endpoint, Placement
 from c2f_spec.spec.sections import C2f
-from c2f_spec.store.open import open_store
 from runtime.filters.judge import MAX_TRIES, MAX_UNMARKED, Mark, failed_marks, read_mark
-from runtime.process.context import Context
 from runtime.process.units import Journal
 from runtime.stages import filter as stage
 from runtime.text.chains import canonical_answer
-from runtime.text.clips import Clip, read_jsonl, write_jsonl, write_manifest
+from runtime.text.clips import Clip, read_jsonl, write_jsonl
 from tests.support.fake_endpoint import Fake, completion, serving
 from tests.support.killed_asking import judge_stage, judge_stand, storm
+from tests.support.stage_runs import run_stage, write_prepared
 
 CLIPS = [
     Clip(f"c{n}", "d", "train", f"words {n}", 1.0, "positive", f"clips/c{n}.mp4", 1.0, "") for n in range(5)
@@ -43,29 +40,16 @@ def mark(body):
 
 def filtered(tmp_path, url, out="out", chains=CLIPS, **judge):
     """Run the filter stage with a judge at `url`; returns its summary and its folder."""
-    for name in ("prepare", "distil", out):
-        (tmp_path / name).mkdir(exist_ok=True)
-    write_manifest(tmp_path / "prepare", CLIPS)
-    facts = {"name": "d", "language": "en", "low": -3.0, "high": 3.0, "family": "mosi"}
-    (tmp_path / "prepare" / "dataset.json").write_text(json.dumps(facts))
-    rows = [
-        {
-            "id": clip.id,
-            "text": canonical_answer(C2f(), "positive" if clip in chains else "negative", "because", 1.0),
-        }
-        for clip in CLIPS
-    ]
+    write_prepared(tmp_path / "prepare", CLIPS)
+    (tmp_path / "distil").mkdir(exist_ok=True)
+    polarities = {clip.id: "positive" if clip in chains else "negative" for clip in CLIPS}
+    rows = [{"id": i, "text": canonical_answer(C2f(), p, "because", 1.0)} for i, p in polarities.items()]
     write_jsonl(tmp_path / "distil" / "chains.jsonl", rows)
-    filters = {
-        "polarity_match": {},
-        "min_keep_fraction": 0,
-        "judge": {"model": "m", "endpoint": url, **judge},
-    }
-    file = StageFile(kind="filter", key="0" * 64, name="x", preimage={"spec": {"filters": filters}},
-                     placement=Placement(endpoint=Endpoint(url=url)), store=str(tmp_path / "store"), scratch=str(tmp_path))  # fmt: skip
+    judge = {"model": "m", "endpoint": url, **judge}
+    filters = {"polarity_match": {}, "min_keep_fraction": 0, "judge": judge}
     inputs = {name: tmp_path / name for name in ("prepare", "distil")}
-    ctx = Context(file, inputs, tmp_path / out, open_store(file.store))
-    return stage.run(ctx), ctx
+    placement = Placement(endpoint=Endpoint(url=url))
+    return run_stage(stage, tmp_path / out, inputs, placement=placement, filters=filters)
 
 
 def test_chains_are_dropped_by_their_marks_and_the_marks_are_kept(tmp_path):

@@ -53,9 +53,7 @@ def imported(tmp_path, rows):
 
 def test_one_more_data_set_makes_nothing_again_that_exists():
     before, after = stages(experiment()), stages(experiment(("icwsm2014-movie", "icwsm2014-nyt")))
-    assert {label: stage.key for label, stage in before.items()} == {
-        label: after[label].key for label in before
-    }
+    assert all(stage.key == after[label].key for label, stage in before.items())
     new = sorted(after.keys() - before.keys())
     assert new == ["evaluate base on icwsm2014-nyt", "evaluate sft on icwsm2014-nyt", "prepare icwsm2014-nyt"]
 
@@ -88,12 +86,8 @@ def test_predictions_become_rows_as_ours_and_what_is_missing_is_unparsable(tmp_p
     summary, made = imported(tmp_path, rows)
     assert summary == {"clips": 5, "scored": 1, "missing": 3}
     assert [row["id"] for row in made] == ids
-    assert (made[0]["score"], made[0]["label"], made[0]["output"], made[0]["failure"]) == (
-        -2.5,
-        -3.1,
-        "bad",
-        None,
-    )
+    first = [made[0][name] for name in ("score", "label", "output", "failure")]
+    assert first == [-2.5, -3.1, "bad", None]
     assert made[1]["failure"] == {"reason": "unparsable", "message": "no prediction"}
     assert made[2]["failure"] == {"reason": "missing", "message": "no prediction"}
     assert {row["polarity"] for row in made} == {None}
@@ -156,12 +150,8 @@ def test_predictions_are_staged_by_digest_and_pinned(c2f, tmp_path):
     assert "panda-movie: 1 predictions, digest" in said
     pin = read_lock(tmp_path / "specs" / "c2f.lock").datasets["panda-movie"]
     assert datasets_present(open_store(str(tmp_path / ".c2f" / "store")), "panda-movie") == [pin]
-    assert (
-        "is the name of a data set"
-        in c2f("data", "add", "ch-sims", "--predictions", str(path), check=64).stderr
-    )
+    refused = c2f("data", "add", "ch-sims", "--predictions", str(path), check=64)
+    assert "is the name of a data set" in refused.stderr
     path.write_text("no\n")
-    assert (
-        "the line is not JSON"
-        in c2f("data", "add", "panda-movie", "--predictions", str(path), check=3).stderr
-    )
+    refused = c2f("data", "add", "panda-movie", "--predictions", str(path), check=3)
+    assert "the line is not JSON" in refused.stderr

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
@@ -20,22 +19,21 @@ from runtime.models import rows
 from runtime.models.rows import Reader
 from tests.support.odd_work import odd_work
 from tests.support.omni import FMT, MEDIA, prepared, student
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
 def pool(tmp_path):
-    made = started(tmp_path)
-    yield made
-    made.close()
+    pool = started(tmp_path)
+    yield pool
+    pool.close()
 
 
 def started(folder):
     """With one worker, which is ready."""
     pool = Prefetcher(partial(odd_work, folder), 1)
     pool.schedule([task("first")])
-    until = time.monotonic() + 120
-    while not (folder / "first").is_file() and time.monotonic() < until:
-        time.sleep(0.01)
+    wait_until((folder / "first").is_file)
     pool.wait_for(task("first"))
     (folder / "first").unlink()
     return pool
@@ -149,8 +147,5 @@ if __name__ == "__main__":
         worker = int(child.stdout.readline())
         if how != "exit":
             child.send_signal(getattr(signal, how))
-        child.wait(30)
-    until = time.monotonic() + 120
-    while Path(f"/proc/{worker}").exists() and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{worker}").exists()
+        child.wait(600)
+    wait_until(lambda: not Path(f"/proc/{worker}").exists())

@@ -72,14 +72,9 @@ def test_the_interval_is_that_of_the_definition(dataset, metric):
 
 
 def test_other_clips_are_not_compared():
+    pair = rows("ch-sims", 1, 1), rows("ch-sims", 1, 1, 79)
     with pytest.raises(InvalidData, match="not of the same clips"):
-        effect(
-            [(rows("ch-sims", 1, 1), rows("ch-sims", 1, 1, 79))],
-            "MAE",
-            DATASETS["ch-sims"],
-            "worst_case",
-            Bootstrap(),
-        )
+        effect([pair], "MAE", DATASETS["ch-sims"], "worst_case", Bootstrap())
 
 
 def test_what_is_not_defined_has_no_effect():
@@ -87,9 +82,5 @@ def test_what_is_not_defined_has_no_effect():
     found = effect([(nothing, nothing)], "Acc2", DATASETS["ch-sims"], "parsed_only", Bootstrap(resamples=10))
     assert (found.value, found.interval, found.clips) == (None, None, 0)
     constant = [{"id": f"c{i}", "label": 0.5, "score": 0.1} for i in range(4)]
-    assert (
-        effect(
-            [(constant, constant)], "Corr", DATASETS["ch-sims"], "worst_case", Bootstrap(resamples=10)
-        ).delta
-        is None
-    )
+    pair, few = (constant, constant), Bootstrap(resamples=10)
+    assert effect([pair], "Corr", DATASETS["ch-sims"], "worst_case", few).delta is None

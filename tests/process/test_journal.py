@@ -10,6 +10,7 @@ import pytest
 from runtime.process.parallel import map_threads
 from runtime.process.units import Journal, max_lost_rows
 from tests.support.distil_world import context
+from tests.support.waiting import wait_until
 
 ROWS = [{"id": f"clip-{n}", "sample": 0, "tries": [{"text": f"“{n}”\u2028 好\n"}]} for n in range(40)]
 
@@ -35,7 +36,7 @@ def ctx(request, tmp_path):
     return found
 
 
-def kept(ctx):
+def stored_rows(ctx):
     with Journal(ctx, 1) as journal:
         return sorted(journal.rows(), key=ROWS.index)
 
@@ -45,7 +46,7 @@ def test_rows_come_back_whoever_wrote_them(ctx):
         with Journal(ctx, 4) as journal:
             for row in part:
                 journal.append(row)
-    assert kept(ctx) == ROWS
+    assert stored_rows(ctx) == ROWS
 
 
 @pytest.mark.parametrize("at_once", [1, 8, 32])
@@ -54,12 +55,12 @@ def test_a_killed_attempt_loses_no_more_than_it_says(ctx, at_once):
     with Journal(ctx, at_once) as journal:
         for written, row in enumerate(ROWS, start=1):
             journal.append(row)
-            lost = written - len(kept(ctx))
+            lost = written - len(stored_rows(ctx))
             assert lost + at_once <= max_lost_rows(at_once)
             assert lost == 0 or ctx.store.local("x") is None
 
 
-def test_half_a_line_and_a_damaged_one_are_told_and_cost_only_themselves(tmp_path, capsys):
+def test_half_a_line_and_a_damaged_one_are_reported_and_cost_only_themselves(tmp_path, capsys):
     ctx = context(tmp_path, tmp_path)
     with Journal(ctx, 1) as journal:
         for row in ROWS[:5]:
@@ -67,19 +68,19 @@ def test_half_a_line_and_a_damaged_one_are_told_and_cost_only_themselves(tmp_pat
     (path,) = (tmp_path / "store").rglob("journal/*.jsonl")
     whole = path.read_bytes()
     path.write_bytes(whole[:-9])
-    assert kept(ctx) == ROWS[:4]
+    assert stored_rows(ctx) == ROWS[:4]
     assert "ends in half a line" in capsys.readouterr().out
     for place in range(0, len(whole), 7):
         data = bytearray(whole)
         data[place] ^= 1
         path.write_bytes(data)
-        left = kept(ctx)
+        left = stored_rows(ctx)
         assert len(left) >= 3
         assert all(row in ROWS for row in left)
         assert f"{path.name} are damaged" in capsys.readouterr().out
 
 
-def test_no_more_is_asked_than_what_would_be_lost_is_written_down():
+def test_no_more_is_requested_than_what_would_be_lost_is_written_down():
     """Whoever writes is slow: threads that answered wait for it before they ask anew."""
     begun, written = [], 0
     for _ in map_threads(begun.append, range(12), 3, lambda: None):
@@ -94,10 +95,7 @@ def test_threads_that_wait_end_with_whoever_left():
     asked = map_threads(lambda item: item, range(100), 4, lambda: None)
     next(asked)
     asked.close()
-    until = time.monotonic() + 120
-    while threading.active_count() > before and time.monotonic() < until:
-        time.sleep(0.01)
-    assert threading.active_count() == before
+    wait_until(lambda: threading.active_count() == before)
 
 
 def test_an_error_comes_when_the_others_have_ended_and_nothing_of_them_is_lost():

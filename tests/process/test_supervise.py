@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 
 import pytest
 
@@ -23,6 +22,7 @@ from runtime.process.context import Context
 from runtime.process.heartbeat import Beat, read_beats
 from runtime.process.workers import RankEnd
 from tests.support.servers import free_port
+from tests.support.waiting import wait_until
 
 SCRIPT = textwrap.dedent("""
     import os, sys
@@ -63,24 +63,20 @@ def start(tmp_path, *how: str, grace: float = 30, **variables: str) -> subproces
 )
 def test_the_most_severe_code_is_returned(tmp_path, how, code):
     child = start(tmp_path, *how)
-    out, _ = child.communicate(timeout=120)
+    out, _ = child.communicate(timeout=600)
     assert child.returncode == code, out
 
 
-def ready(tmp_path, ranks: int) -> None:
-    for _ in range(1200):
-        if all((tmp_path / f"ready-{rank}").exists() for rank in range(ranks)):
-            return
-        time.sleep(0.1)
-    raise AssertionError("the workers did not start")
+def wait_for_workers(tmp_path, ranks: int) -> None:
+    wait_until(lambda: all((tmp_path / f"ready-{rank}").exists() for rank in range(ranks)))
 
 
 @pytest.mark.parametrize("how", [("wait",), ("wait", "wait")], ids=["one", "two"])
 def test_a_signal_is_passed_on_and_waited_for(tmp_path, how):
     child = start(tmp_path, *how)
-    ready(tmp_path, len(how))
+    wait_for_workers(tmp_path, len(how))
     child.send_signal(signal.SIGTERM)
-    out, _ = child.communicate(timeout=60)
+    out, _ = child.communicate(timeout=600)
     assert child.returncode == StageExit.STOPPED, out
     assert all((tmp_path / f"exit-{rank}.json").exists() for rank in range(len(how)))
 
@@ -93,7 +89,7 @@ def test_a_signal_is_passed_on_and_waited_for(tmp_path, how):
     ],
     ids=lambda v: "-".join(map(str, v)),
 )
-def test_two_nodes_are_one_training_and_each_tells_of_its_own(tmp_path, how, codes):
+def test_two_nodes_are_one_training_and_each_reports_its_own_code(tmp_path, how, codes):
     """Each node runs one process; they meet where the first one waits, whichever starts first."""
     meet = f"127.0.0.1:{free_port()}"
     children = {}
@@ -101,26 +97,24 @@ def test_two_nodes_are_one_training_and_each_tells_of_its_own(tmp_path, how, cod
         (tmp_path / str(node)).mkdir()
         variables = {"C2F_NODES": "2", "C2F_RENDEZVOUS": meet, "JOB_COMPLETION_INDEX": str(node)}
         children[node] = start(tmp_path / str(node), *how, **variables, C2F_TEST_PROCESSES="1")
-    outs = {node: child.communicate(timeout=120)[0] for node, child in children.items()}
+    outs = {node: child.communicate(timeout=600)[0] for node, child in children.items()}
     assert tuple(children[node].returncode for node in (0, 1)) == codes, outs
-    assert [p.name for node in (0, 1) for p in (tmp_path / str(node)).glob("ready-*")] == [
-        "ready-0",
-        "ready-1",
-    ]
+    started = [p.name for node in (0, 1) for p in (tmp_path / str(node)).glob("ready-*")]
+    assert started == ["ready-0", "ready-1"]
 
 
 def test_a_worker_that_does_not_stop_in_time_is_ended(tmp_path):
     child = start(tmp_path, "deaf", grace=2)
-    ready(tmp_path, 1)
+    wait_for_workers(tmp_path, 1)
     child.send_signal(signal.SIGTERM)
-    out, _ = child.communicate(timeout=60)
+    out, _ = child.communicate(timeout=600)
     assert child.returncode == StageExit.STOPPED, out
     assert "timed out: not saved within the 2 s to stop; the last complete checkpoint stands" in out
 
 
 def test_a_step_that_hangs_is_ended_with_the_stacks_of_all_ranks(tmp_path):
     child = start(tmp_path, "hang", "wait")
-    out, _ = child.communicate(timeout=120)
+    out, _ = child.communicate(timeout=600)
     assert child.returncode == StageExit.TRANSIENT, out
     assert "no step for 3 s" in out, "ten times the median"
     _, first, second = out.split("--- rank ")

@@ -7,24 +7,22 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from c2f_spec.errors import InvalidData, InvalidStageSpec, OutOfMemory
-from c2f_spec.spec.handoff import StageFile
 from c2f_spec.spec.sections import C2f
 from c2f_spec.store.digest import digest_file, digest_folder
-from c2f_spec.store.open import open_store
 from runtime.models.tiny import make_tokenizer
-from runtime.process.context import Context
 from runtime.process.parallel import map_processes
 from runtime.stages import baseline, distil, prepare
 from runtime.stages import filter as filter_stage
 from runtime.text.chains import parse_answer
 from runtime.text.clips import Clip, read_jsonl, read_manifest
+from tests.support.stage_runs import run_stage
+from tests.support.waiting import wait_until
 
 RATINGS = Path(__file__).parents[1] / "data" / "icwsm2014"
 MEDIA = {"fps": 2.0, "max_frames": 4, "max_pixels": 3136}
@@ -34,12 +32,11 @@ FILTERS = {"polarity_match": {}, "score_tolerance": {"max_fraction": 0.2}}
 
 def run(stage, folder, inputs, **spec):
     """Run a stage's module into `folder`; returns its summary."""
-    folder.mkdir(parents=True)
-    file = StageFile(
-        kind=stage.__name__.rsplit(".", 1)[1], key="0" * 64, name="x", preimage={"spec": spec},
-        store=str(folder.parent / "store"), scratch=str(folder.parent),
-    )  # fmt: skip
-    return stage.run(Context(file, inputs, folder, open_store(file.store)))
+    return run_stage(stage, folder, inputs, **spec)[0]
+
+
+def run_filter(made, folder, data="movie", **spec):
+    return run(filter_stage, folder, {"prepare": made / data, "distil": made / "distil"}, **spec)
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +47,7 @@ def made(tmp_path_factory):
         spec = {"dataset": f"icwsm2014-{domain}", "limit": LIMIT, "render_seed": 7}
         run(prepare, root / domain, {"data": RATINGS}, **spec)
     run(distil, root / "distil", {"prepare": root / "movie"}, teacher={"kind": "lexicon"}, media=MEDIA)
-    inputs = {"prepare": root / "movie", "distil": root / "distil"}
-    run(filter_stage, root / "filter", inputs, filters=FILTERS)
+    run_filter(root, root / "filter", filters=FILTERS)
     return root
 
 
@@ -90,14 +86,14 @@ def test_workers_end_with_a_stage_that_is_killed():
     code = "import time; from runtime.process.parallel import map_processes; list(map_processes(time.sleep, [0.1] * 9999))"
     stage = subprocess.Popen([sys.executable, "-c", code])
     children = Path(f"/proc/{stage.pid}/task/{stage.pid}/children")
-    workers = wait_for(lambda: [p for p in children.read_text().split() if "spawn_main" in command(p)])
+    workers = wait_until(lambda: [p for p in children.read_text().split() if "spawn_main" in command(p)])
     stage.kill()
     stage.wait()
-    wait_for(lambda: not any("spawn_main" in command(pid) for pid in workers))
+    wait_until(lambda: not any("spawn_main" in command(pid) for pid in workers))
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) == 1, reason="one core: no other processes")
-def test_a_worker_that_dies_is_told():
+def test_a_worker_that_dies_is_reported():
     with pytest.raises(OutOfMemory, match="was killed"):
         list(map_processes(os._exit, [1] * 3, least=1))
 
@@ -107,15 +103,6 @@ def command(pid):
         return Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
         return ""
-
-
-def wait_for(found):
-    """The first true answer of `found`, within 20 seconds."""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if answer := found():
-            return answer
-    raise AssertionError("waited for nothing")
 
 
 def test_distil_writes_a_chain_for_every_training_clip_in_order(made):
@@ -133,9 +120,8 @@ def test_distil_never_depends_on_labels(made, tmp_path):
     unlabelled = [json.loads(line) | {"label": 0.0, "polarity": "neutral"} for line in lines]
     (copy / "manifest.jsonl").write_text("\n".join(map(json.dumps, unlabelled)))
     run(distil, tmp_path / "distil", {"prepare": copy}, teacher={"kind": "lexicon"}, media=MEDIA)
-    assert (tmp_path / "distil" / "chains.jsonl").read_bytes() == (
-        made / "distil" / "chains.jsonl"
-    ).read_bytes()
+    again, first = (root / "distil" / "chains.jsonl" for root in (tmp_path, made))
+    assert again.read_bytes() == first.read_bytes()
 
 
 def test_distil_refuses_a_set_without_training_clips_and_a_teacher_without_weights(made, tmp_path):
@@ -185,18 +171,16 @@ def test_kept_chains_name_the_polarity_in_the_words_of_the_data_set_if_the_spec_
 
 
 def test_filter_without_replacement_leaves_chains_alone(made, tmp_path):
-    inputs = {"prepare": made / "movie", "distil": made / "distil"}
     settings = {"replace_score_with_label": False, "no_label_leak": {}, "sections": {}, "tag_score_sign": {}}
-    summary = run(filter_stage, tmp_path / "f", inputs, filters=settings)
+    summary = run_filter(made, tmp_path / "f", filters=settings)
     assert summary["dropped"] == {}
     assert (tmp_path / "f" / "chains.jsonl").read_bytes() == (made / "distil" / "chains.jsonl").read_bytes()
 
 
 def test_tokens_are_counted_by_the_student_s_tokenizer(made, tmp_path):
-    inputs = {"prepare": made / "movie", "distil": made / "distil"}
     settings = {"length": {"min": 1, "max": 1}, "polarity_match": {}, "min_keep_fraction": 0}
     with pytest.raises(InvalidData, match=r"'length': \d+"):
-        run(filter_stage, tmp_path / "f", inputs, filters=settings, student={"kind": "tiny"})
+        run_filter(made, tmp_path / "f", filters=settings, student={"kind": "tiny"})
     tokenizer = make_tokenizer()
     dropped = [row for row in read_jsonl(tmp_path / "f" / "dropped.jsonl") if row["filter"] == "length"]
     assert len(dropped) > 30
@@ -206,30 +190,24 @@ def test_tokens_are_counted_by_the_student_s_tokenizer(made, tmp_path):
 
 
 def test_filter_refuses_to_keep_too_little(made, tmp_path):
-    inputs = {"prepare": made / "movie", "distil": made / "distil"}
     strict = {"polarity_match": {}, "score_tolerance": {"max_fraction": 1e-6}}
     with pytest.raises(InvalidData, match=r"kept \d+ of 60 clips .* `filters.min_keep_fraction` = 30%"):
-        run(filter_stage, tmp_path / "f", inputs, filters=strict)
+        run_filter(made, tmp_path / "f", filters=strict)
 
 
 def test_filter_refuses_labels_under_chains_that_contradict_them(made, tmp_path):
-    inputs = {"prepare": made / "movie", "distil": made / "distil"}
     with pytest.raises(InvalidStageSpec, match="`replace_score_with_label` without `polarity_match`"):
-        run(filter_stage, tmp_path / "f", inputs, filters={"sections": {}})
+        run_filter(made, tmp_path / "f", filters={"sections": {}})
 
 
 def test_filter_refuses_a_chain_of_an_unknown_clip(made, tmp_path):
-    inputs = {"prepare": made / "nyt", "distil": made / "distil"}
     with pytest.raises(InvalidData, match="is not of a training clip"):
-        run(filter_stage, tmp_path / "f", inputs, filters=FILTERS)
+        run_filter(made, tmp_path / "f", "nyt", filters=FILTERS)
 
 
 def test_baseline_predicts_every_test_clip_of_every_set(made, tmp_path):
-    inputs = {
-        "train": made / "movie",
-        "test/icwsm2014-movie": made / "movie",
-        "test/icwsm2014-nyt": made / "nyt",
-    }
+    tests = {f"test/icwsm2014-{domain}": made / domain for domain in ("movie", "nyt")}
+    inputs = {"train": made / "movie", **tests}
     summary = run(baseline, tmp_path / "b", inputs, media=MEDIA)
     rows = list(read_jsonl(tmp_path / "b" / "predictions.jsonl"))
     tests = [c for d in ("movie", "nyt") for c in read_manifest(made / d, "test")]
@@ -244,23 +222,14 @@ def test_baseline_finds_what_each_modality_carries_and_all_together_more(valid):
     """Planted: the rating is the sum of a word, a pitch and a mouth, each a third of its variance."""
     rng = np.random.default_rng(0)
     said, pitch, mouth = (rng.integers(-1, 2, 500), *rng.standard_normal((2, 500)) * 0.8)
+    texts = [f"it is {('bad', 'so', 'good')[w + 1]}" for w in said]
+    labels = said + pitch + mouth
     clips = [
-        Clip(
-            f"c{n}",
-            "d",
-            "",
-            f"it is {('bad', 'so', 'good')[w + 1]}",
-            float(w + pitch[n] + mouth[n]),
-            "neutral",
-            "",
-            2.0,
-            "",
-        )
-        for n, w in enumerate(said)
+        Clip(f"c{n}", "d", "", text, float(label), "neutral", "", 2.0, "")
+        for n, (text, label) in enumerate(zip(texts, labels, strict=True))
     ]
     measured = np.stack([pitch, rng.standard_normal(500), mouth, np.zeros(500)], axis=1)
     predicted = baseline.predict(clips, measured, train=300, valid=valid)
-    labels = np.array([clip.label for clip in clips])
     found = {column: baseline.pearson(values[-140:], labels[-140:]) for column, values in predicted.items()}
     assert found["all"] > 0.98
     assert all(0.4 < found[column] < 0.75 for column in ("text", "voice", "face"))

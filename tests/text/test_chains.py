@@ -76,9 +76,8 @@ def test_any_text_is_an_answer(text):
     assert answer.score is None or math.isfinite(answer.score)
     if answer.well_formed:
         assert None not in (answer.polarity, answer.think, answer.score)
-        assert parse_answer(
-            C2f(), canonical_answer(C2f(label_decimals=4), answer.polarity, answer.think, 0)
-        ).well_formed
+        again = canonical_answer(C2f(label_decimals=4), answer.polarity, answer.think, 0)
+        assert parse_answer(C2f(), again).well_formed
     direct = parse_answer(Direct(), text)
     assert direct.score is None or math.isfinite(direct.score)
     assert direct.score is not None or not direct.well_formed
@@ -223,49 +222,39 @@ def test_a_transcript_cannot_reach_into_the_prompt():
 
 def test_the_prompt_names_the_tags_of_the_format_in_the_language_of_the_data():
     written = build_prompt(Dc(), language="zh", text="好", low=-1, high=1)
-    assert all(
-        f"<{tag}>" in written
-        for tag in (tag_names(Dc()).polarity, tag_names(Dc()).think, tag_names(Dc()).score)
-    )
+    tags = tag_names(Dc())
+    assert all(f"<{tag}>" in written for tag in (tags.polarity, tags.think, tags.score))
     assert "情感" in written
     assert "情感" not in build_prompt(Dc(language="en"), language="zh", text="好", low=-1, high=1)
     assert "<" not in build_prompt(Direct(), language="en", text="good", low=-1, high=1)
 
 
+@pytest.mark.parametrize(
+    ("fmt", "language", "words"),
+    [
+        (C2f(polarity_words="dataset"), "zh", "积极、中性 或 消极"),
+        (C2f(polarity_words="dataset"), "en", "Positive, Neutral or Negative"),
+        (C2f(), "zh", "Positive、Neutral 或 Negative"),
+        (C2f(language="en", polarity_words="dataset"), "zh", "积极, 中性 or 消极"),
+    ],
+)
+def test_a_prompt_names_the_polarities_in_the_words_that_the_spec_chooses(fmt, language, words):
+    written = build_prompt(fmt, language=language, text="", low=-1, high=1)
+    assert f"<polarity>{words}</polarity>" in written
+
+
 def test_the_words_of_a_polarity_are_the_data_set_s_if_the_spec_says_so():
     fmt = C2f(polarity_words="dataset")
-    assert "<polarity>积极、中性 或 消极</polarity>" in build_prompt(
-        fmt, language="zh", text="", low=-1, high=1
-    )
-    assert "<polarity>Positive, Neutral or Negative</polarity>" in build_prompt(
-        fmt, language="en", text="", low=-1, high=1
-    )
-    assert "<polarity>Positive、Neutral 或 Negative</polarity>" in build_prompt(
-        C2f(), language="zh", text="", low=-1, high=1
-    )
-    asked = C2f(language="en", polarity_words="dataset")
-    assert "<polarity>积极, 中性 or 消极</polarity>" in build_prompt(
-        asked, language="zh", text="", low=-1, high=1
-    )
-    assert (
-        hint_prefix(resolve_language(fmt, "zh"), "negative", "after_polarity")
-        == "<polarity>消极</polarity>\n\n"
-    )
-    assert (
-        hint_prefix(resolve_language(fmt, "en"), "negative", "after_polarity")
-        == "<polarity>Negative</polarity>\n\n"
-    )
+    for language, word in (("zh", "消极"), ("en", "Negative")):
+        prefix = hint_prefix(resolve_language(fmt, language), "negative", "after_polarity")
+        assert prefix == f"<polarity>{word}</polarity>\n\n"
     with pytest.raises(KeyError, match="dataset"):
         hint_prefix(fmt, "negative", "after_polarity")  # of which data set?
 
 
 def test_numbers():
-    assert [format_score(s, d) for s, d in ((-0.04, 1), (0.26, 1), (-1 / 3, 2), (2.5, 0))] == [
-        "0.0",
-        "0.3",
-        "-0.33",
-        "2",
-    ]
+    written = [format_score(s, d) for s, d in ((-0.04, 1), (0.26, 1), (-1 / 3, 2), (2.5, 0))]
+    assert written == ["0.0", "0.3", "-0.33", "2"]
 
 
 @pytest.mark.parametrize(
