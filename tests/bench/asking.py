@@ -53,13 +53,13 @@ def main() -> None:
     with temporary_folder("asking-") as root:
         with seaweed(root / "seaweed") as server:
             os.environ.update(server.env)
-            wrong += judged(root / "folder", str(root / "store"), "judge, folder", MARKS_AT_ONCE)
-            wrong += judged(root / "s3", f"s3://{BUCKET}/c2f", "judge, S3", max_lost_rows(MARKS_AT_ONCE))
-        wrong += taught(root / "taught")
+            wrong += storm_judge(root / "folder", str(root / "store"), "judge, folder", MARKS_AT_ONCE)
+            wrong += storm_judge(root / "s3", f"s3://{BUCKET}/c2f", "judge, S3", max_lost_rows(MARKS_AT_ONCE))
+        wrong += storm_teacher(root / "taught")
     exit_with(wrong)
 
 
-def judged(root: Path, store: str, name: str, k: int) -> list[str]:
+def storm_judge(root: Path, store: str, name: str, k: int) -> list[str]:
     draw, found, asked = random.Random(7), {}, {}
     fake = Fake(mark, seconds=SECONDS)
     fake.keep = False
@@ -77,7 +77,7 @@ def judged(root: Path, store: str, name: str, k: int) -> list[str]:
     return _compare(name, JUDGED, ids, found, ("chains.jsonl", "dropped.jsonl", "marks.jsonl", "funnel.json"), again, 3 * k, began)  # fmt: skip
 
 
-def taught(root: Path) -> list[str]:
+def storm_teacher(root: Path) -> list[str]:
     from tests.support import tiny_teacher
 
     draw, found = random.Random(7), {}

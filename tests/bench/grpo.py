@@ -79,7 +79,8 @@ def main() -> None:
             )
         for share in SHARES:
             report(
-                f"tiny omni model, media: {asked(share)}", paired(*some_and_none(media, small, share), PAIRS)
+                f"tiny omni model, media: {describe_goal(share)}",
+                paired(*some_and_none(media, small, share), PAIRS),
             )
         large, least = text_policy.folder(*LARGE), SHARES[0]
         for make, share, words in (
@@ -88,17 +89,17 @@ def main() -> None:
             (partial(text, answers=4), least, "4 answers a group, as in the paper"),
         ):
             report(
-                f"text model of 104 M weights, {words}: {asked(share)}",
+                f"text model of 104 M weights, {words}: {describe_goal(share)}",
                 paired(*some_and_none(make, large, share), PAIRS),
             )
         known = {"trigger": {"kind": "always"}, "max_hinted_fraction": least}
         report(
-            f"text model of 104 M weights, 2 answers a group, hard groups known beforehand: {asked(least)}",
+            f"text model of 104 M weights, 2 answers a group, hard groups known beforehand: {describe_goal(least)}",
             paired(*some_and_none(text, large, least, known), PAIRS),
         )
 
 
-def asked(share: float) -> str:
+def describe_goal(share: float) -> str:
     return f"{share:.0%} of the groups hinted, to none, at most {(1 + share) * 1.05:.3f}"
 
 

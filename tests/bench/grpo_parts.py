@@ -41,10 +41,10 @@ def main() -> None:
         ):
             for how, share, alone in ROUNDS:
                 schedule.BREAK_EVEN_ROWS["cpu"] = alone
-                told(f"{words}: {how}", make(place, HintGRPOTrainer, share, **NEVER))
+                print_parts(f"{words}: {how}", make(place, HintGRPOTrainer, share, **NEVER))
 
 
-def told(words: str, steps: Steps) -> None:
+def print_parts(words: str, steps: Steps) -> None:
     """Parts of a step, mean of `STEPS`; the first is not counted."""
     seconds: dict[str, float] = defaultdict(float)
     trainer = steps.trainer

@@ -21,21 +21,7 @@ SPEC = "specs/hint_study.yaml"
 SET = "icwsm2014-movie"
 RARE, COMMON = "negative", "positive"
 LAST = 10
-"""Steps of GRPO at its end, over which sampled first answers are told."""
-
-COLUMNS = (
-    "tag of rare",
-    "tag of common",
-    "tag of all",
-    "tag = score",
-    "format",
-    "Acc2",
-    "F1",
-    "MAE",
-    "sampled rare",
-    "sampled common",
-    "hinted",
-)
+"""Steps of GRPO at its end, over which sampled first answers are counted."""
 
 
 def main() -> None:
@@ -43,27 +29,28 @@ def main() -> None:
     plan = json.loads(run("plan", SPEC, "-o", "json"))
     found = defaultdict(list)
     for variant in plan["variants"]:
-        found[re.sub(r"-s\d+$", "", variant["name"])].append(of(plan, variant))
+        found[re.sub(r"-s\d+$", "", variant["name"])].append(variant_metrics(plan, variant))
     print(
         f"{SPEC}: {len(plan['variants'])} variants, {seconds:.0f} s; percent but for MAE, mean (deviation) over seeds"
     )
-    print(f"{'':24}" + "".join(f"{name:>15}" for name in COLUMNS))
+    columns = list(next(iter(found.values()))[0])
+    print(f"{'':24}" + "".join(f"{name:>15}" for name in columns))
     for name, seeds in found.items():
-        print(f"{name:24}" + "".join(f"{told([row[column] for row in seeds]):>15}" for column in COLUMNS))
+        print(
+            f"{name:24}"
+            + "".join(f"{format_seeds([row[column] for row in seeds]):>15}" for column in columns)
+        )
 
 
-def told(values: list[float | None]) -> str:
+def format_seeds(values: list[float | None]) -> str:
     known = [v for v in values if v is not None and not math.isnan(v)]
     if not known:
         return "-"
-    return (
-        f"{statistics.mean(known):.1f} ({statistics.stdev(known):.1f})"
-        if len(known) > 1
-        else f"{known[0]:.1f}"
-    )
+    deviation = f" ({statistics.stdev(known):.1f})" if len(known) > 1 else ""
+    return f"{statistics.mean(known):.1f}{deviation}"
 
 
-def of(plan: dict, variant: dict) -> dict[str, float | None]:
+def variant_metrics(plan: dict, variant: dict) -> dict[str, float | None]:
     """One seed of one way of training."""
     stages = {stage["key"]: stage for stage in plan["stages"] if stage["key"] in variant["stages"]}
     answers = rows(plan, stages, "evaluate", "predictions.jsonl")
@@ -92,9 +79,8 @@ def rows(plan: dict, stages: dict, kind: str, name: str) -> list[dict]:
     for stage in stages.values():
         if stage["kind"] == kind:
             record = records.read_record(objects, kind, stage["key"])
-            return [
-                json.loads(line) for line in (records.fetch(objects, record) / name).read_text().splitlines()
-            ]
+            text = (records.fetch(objects, record) / name).read_text()
+            return [json.loads(line) for line in text.splitlines()]
     return []
 
 

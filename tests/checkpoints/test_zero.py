@@ -44,14 +44,14 @@ def test_the_json_is_generated_from_the_placement_and_the_spec(golden, monkeypat
     golden(f"zero/{stage}.json", json.dumps(config, indent=1) + "\n")
 
 
-def test_without_zero_nothing_is_told():
+def test_without_zero_there_is_no_configuration_of_deepspeed():
     assert (
         trainer_arguments.zero_config("off", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32)
         is None
     )
 
 
-def test_a_machine_without_deepspeed_is_told_the_way_out(monkeypatch):
+def test_a_machine_without_deepspeed_gets_an_error_with_a_hint(monkeypatch):
     monkeypatch.setattr(trainer_arguments, "find_spec", lambda _: None)
     with pytest.raises(InvalidStageSpec, match="ZeRO 2 needs the package `deepspeed`") as caught:
         trainer_arguments.zero_config("2", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32)
@@ -167,7 +167,7 @@ def test_a_part_goes_out_and_comes_back_to_the_same_bits(tmp_path):
     assert fresh.optimizer.state[fresh.masters[0]]["step"] == 2
 
 
-def test_a_resume_from_parts_is_told_as_the_first_hour_on_gpus_looks_for_it(tmp_path, capsys):
+def test_a_resume_from_parts_is_logged_in_the_words_that_gpu_smoke_searches_for(tmp_path, capsys):
     trained = Spread(1.0)
     trained.step()
     (tmp_path / zero_partitions.rank_folder(0)).mkdir()

@@ -55,14 +55,12 @@ def test_plain_transformers_loads_it(exported):
     assert not found["missing_keys"]
     assert not found["unexpected_keys"]
     ours = load(skilled() / "model").model
-    assert all(
-        torch.equal(a, b)
-        for a, b in zip(thinker.state_dict().values(), ours.state_dict().values(), strict=True)
-    )
+    both = zip(thinker.state_dict().values(), ours.state_dict().values(), strict=True)
+    assert all(torch.equal(a, b) for a, b in both)
     assert transformers.Qwen2_5OmniProcessor.from_pretrained(exported).tokenizer.eos_token == "<|im_end|>"
 
 
-def test_predict_says_what_the_evaluation_said(exported, tmp_path, capsys):
+def test_predict_gives_the_answers_of_the_evaluation(exported, tmp_path, capsys):
     folder = tmp_path / "clips"
     (folder / "deeper").mkdir(parents=True)
     for i, clip in enumerate(read_manifest(prepared(), "test")):
@@ -159,6 +157,5 @@ def test_chains_are_conversations_beside_their_clips(exported):
     assert "(a dull film 0)" in user["content"]
     assert assistant["content"] == lines(chains() / "chains.jsonl")[0]["text"]
     for name in ("videos", "audios"):
-        assert (exported / "chains" / rows[0][name][0]).read_bytes() == (
-            prepared() / read_manifest(prepared())[0].media
-        ).read_bytes()
+        copy, clip = exported / "chains" / rows[0][name][0], prepared() / read_manifest(prepared())[0].media
+        assert copy.read_bytes() == clip.read_bytes()

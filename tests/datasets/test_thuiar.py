@@ -143,7 +143,7 @@ def test_a_missing_column_and_another_encoding_are_named(tmp_path):
         thuiar.read("ch-sims", tmp_path)
 
 
-def test_a_probe_says_what_a_file_holds(tmp_path):
+def test_a_probe_describes_the_streams_of_a_file(tmp_path):
     render(tmp_path / "good.mp4", 1.0, seed=1, clip="c")
     film(tmp_path / "silent.mp4", rate=None)
     (tmp_path / "cut.mp4").write_bytes((tmp_path / "good.mp4").read_bytes()[:2000])

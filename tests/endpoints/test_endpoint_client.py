@@ -36,7 +36,7 @@ def ask(client, words="hello", **settings):
     return client.chat([text_message("user", words)], **{"max_tokens": 20, **settings})
 
 
-def test_a_request_says_what_was_asked_and_a_reply_what_came():
+def test_a_request_has_the_messages_and_settings_and_a_reply_has_text_and_counts():
     fake = Fake(lambda body: "a “reply” 好")
     parts = (b'{"type":"video_url","video_url":{"url":"data:video/mp4;base64,AAAA"}}', text_part("say “好”"))
     with serving(fake) as url:
@@ -109,7 +109,7 @@ def test_what_no_request_gets_past_ends_the_stage(status, words):
         ask(client_of(url))
 
 
-def test_the_pause_that_one_request_is_told_holds_for_all():
+def test_the_retry_after_of_one_request_holds_for_all():
     """Eight threads, one 429: nobody sends in the 50 ms that it asks for."""
     told = threading.Event()
 
@@ -137,7 +137,7 @@ def test_so_many_a_minute_of_all_pods_together():
     assert fake.times[-1] - fake.times[0] >= 3 * 0.05 - 0.01
 
 
-def test_the_key_comes_from_a_variable_or_a_file_and_is_never_told(tmp_path, monkeypatch):
+def test_the_key_comes_from_a_variable_or_a_file_and_is_never_printed(tmp_path, monkeypatch):
     key = "sk-0123456789abcdef0123"
     with serving(Fake(key=key)) as url:
         monkeypatch.setenv("TEACHER_KEY", key)
@@ -214,7 +214,7 @@ def test_a_refusal_in_a_reply_is_no_answer():
             answered(body=json.dumps(data).encode())
 
 
-def test_the_models_own_thinking_is_kept_apart():
+def test_the_models_own_thinking_is_a_field_of_its_own():
     data = completion("x", {"model": "m"}, finish="length")
     data["choices"][0]["message"]["reasoning_content"] = "hm"
     reply = answered(body=json.dumps(data).encode())
@@ -254,7 +254,7 @@ def test_half_a_character_can_be_written_down():
     assert reply_of({"content": "😀 好"}).text == "😀 好"
 
 
-def test_one_that_says_to_come_back_at_once_is_not_asked_as_fast_as_can_be():
+def test_an_endpoint_whose_retry_after_is_past_does_not_get_requests_as_fast_as_can_be():
     fake = Fake(fault=lambda body, number: "429-date")
     with serving(fake) as url, pytest.raises(Unreachable, match="busy"):
         ask(client_of(url, patience=0.1))

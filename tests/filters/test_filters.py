@@ -239,25 +239,25 @@ def test_dialogue_fidelity(quoted, said, reason):
     assert drops("dialogue_fidelity", chain(think=think), said=said) == reason
 
 
-def verdict(number, text, label=1.0):
+def chain_result(number, text, label=1.0):
     clip = Clip(f"c{number}", "d", "train", "", label, polarity_of(label, "mosi"), "", 1.0, "")
     return ChainResult(clip, parse_answer(C2f(), text), text)
 
 
-def judged(texts, label=1.0, **filters):
-    verdicts = [verdict(n, text, label) for n, text in enumerate(texts)]
+def filter_chains(texts, label=1.0, **filters):
+    verdicts = [chain_result(n, text, label) for n, text in enumerate(texts)]
     apply_filters(verdicts, MOSI, specs.Filters.model_validate(filters))
     return verdicts
 
 
 def test_the_first_filter_that_fails_is_named():
     texts = ("", chain("negative", score=-3), chain(score=3), chain(score=-0.1))
-    found = judged(texts, polarity_match={}, score_tolerance={})
+    found = filter_chains(texts, polarity_match={}, score_tolerance={})
     assert [v.failed and v.failed[0] for v in found] == ["format", "polarity_match", "score_tolerance", None]
 
 
 def test_a_flag_lets_the_chain_go_on():
-    found = judged(
+    found = filter_chains(
         [chain("neutral", score=3), chain("neutral")], polarity_match={"on_fail": "flag"}, score_tolerance={}
     )
     assert [v.failed and v.failed[0] for v in found] == ["score_tolerance", None]
@@ -268,14 +268,14 @@ def test_a_flag_lets_the_chain_go_on():
 
 
 def test_rebalance_keeps_at_most_twice_the_rarest():
-    verdicts = [verdict(n, chain(), label) for n, label in enumerate([1, 1, 1, -1, 1, -1, 0])]
+    verdicts = [chain_result(n, chain(), label) for n, label in enumerate([1, 1, 1, -1, 1, -1, 0])]
     rebalance(verdicts)
     assert [v.clip.id for v in verdicts if v.failed] == ["c2", "c4"]
     assert funnel(verdicts)["dropped"] == {"rebalance": 2}
 
 
 def test_most_keeps_the_first_of_a_polarity():
-    verdicts = [verdict(n, chain(), label) for n, label in enumerate([-1, 1, -1, 1, -1, 0])]
+    verdicts = [chain_result(n, chain(), label) for n, label in enumerate([-1, 1, -1, 1, -1, 0])]
     verdicts[0].failed = ("format", Failed("broken"))
     limit_per_polarity(verdicts, Most(negative=1))
     assert [v.clip.id for v in verdicts if v.failed] == ["c0", "c4"]
@@ -295,7 +295,7 @@ def jaccard(a, b):
 def test_dedup_finds_what_comparing_all_with_all_finds(chains, share):
     """The first of its like is kept; only kept chains are compared with."""
     texts = [" ".join(words) for words in chains]
-    found = judged([chain(think=text) for text in texts], dedup={"max_jaccard": share})
+    found = filter_chains([chain(think=text) for text in texts], dedup={"max_jaccard": share})
     kept = []
     for text, each in zip(texts, found, strict=True):
         near = any(jaccard(text, other) >= share for other in kept)
@@ -305,7 +305,7 @@ def test_dedup_finds_what_comparing_all_with_all_finds(chains, share):
 
 
 def test_dedup_names_the_other_clip():
-    found = judged([chain(), chain("neutral", EN), chain(think=ZH)], dedup={})
+    found = filter_chains([chain(), chain("neutral", EN), chain(think=ZH)], dedup={})
     assert [v.failed and v.failed[1].reason for v in found] == [None, "100% like the chain of `c0`", None]
     assert found[1].failed == ("dedup", ("100% like the chain of `c0`", 1.0))
 

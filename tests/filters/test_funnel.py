@@ -25,7 +25,7 @@ def clip(number, label):
     return Clip(f"c{number}", "d", "train", "", label, polarity_of(label, "mosi"), "", 1.0, "")
 
 
-def says(label, score=None):
+def answer_of(label, score=None):
     return canonical_answer(C2f(), polarity_of(label, "mosi"), "because", label if score is None else score)
 
 
@@ -43,8 +43,8 @@ def filtered(tmp_path, labels, chains, failed=(), **filters):
 
 def test_every_clip_is_kept_dropped_or_failed(tmp_path):
     chains = [
-        {"id": "c0", "sample": 0, "text": says(1.0, 0.8)},
-        {"id": "c1", "sample": 0, "text": says(1.0)},
+        {"id": "c0", "sample": 0, "text": answer_of(1.0, 0.8)},
+        {"id": "c1", "sample": 0, "text": answer_of(1.0)},
         {"id": "c3", "sample": 0, "text": "no"},
     ]
     failed = [{"id": "c2", "reason": "timeout", "message": "…"}]
@@ -55,20 +55,23 @@ def test_every_clip_is_kept_dropped_or_failed(tmp_path):
     assert found["by_split"] == {"train": whole}
     assert found["by_polarity"]["positive"] == {"in": 2, "kept": 1, "dropped": {"format": 1}}
     assert found["by_polarity"]["neutral"] == {"in": 1, "kept": 0, "dropped": {}, "failed": {"timeout": 1}}
-    assert kept == [{"id": "c0", "text": says(1.0)}]
+    assert kept == [{"id": "c0", "text": answer_of(1.0)}]
     reason = {"reason": "says positive, the label is negative", "value": "positive"}
-    assert dropped[0] == {"id": "c1", "filter": "polarity_match", **reason, "text": says(1.0)}
+    assert dropped[0] == {"id": "c1", "filter": "polarity_match", **reason, "text": answer_of(1.0)}
 
 
 def test_the_first_chain_that_passes_is_kept_and_a_clip_counts_once(tmp_path):
-    texts = {"c0": (says(-1.0), says(1.0), says(1.0, 0.2)), "c1": (says(1.0), "no", says(0.0))}
+    texts = {
+        "c0": (answer_of(-1.0), answer_of(1.0), answer_of(1.0, 0.2)),
+        "c1": (answer_of(1.0), "no", answer_of(0.0)),
+    }
     chains = [
         {"id": name, "sample": n, "text": text} for name, each in texts.items() for n, text in enumerate(each)
     ]
     found, kept, dropped = filtered(tmp_path, [1.0, -1.0], chains)
     assert (found["in"], found["kept"], found["dropped"]) == (2, 1, {"polarity_match": 1})
-    assert kept == [{"id": "c0", "text": says(1.0)}]
-    assert [(row["id"], row["text"]) for row in dropped] == [("c1", says(1.0))]
+    assert kept == [{"id": "c0", "text": answer_of(1.0)}]
+    assert [(row["id"], row["text"]) for row in dropped] == [("c1", answer_of(1.0))]
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_the_first_chain_that_passes_is_kept_and_a_clip_counts_once(tmp_path):
     ],
 )
 def test_a_clip_that_distil_lost_or_counts_twice_is_named(tmp_path, chains, failed, message):
-    rows = [{"id": f"c{n}", "sample": 0, "text": says(1.0)} for n in chains]
+    rows = [{"id": f"c{n}", "sample": 0, "text": answer_of(1.0)} for n in chains]
     with pytest.raises(InvalidData, match=message):
         filtered(tmp_path, [1.0, 1.0], rows, [{"id": f"c{n}", "reason": "refused"} for n in failed])
 
@@ -89,7 +92,7 @@ def test_a_polarity_that_nearly_vanishes_is_refused_unless_the_set_has_no_more_o
     labels = [1.0] * 30 + [-1.0] * 20 + [0.0] * 3
     wrong = {*range(30, 41), 50}  # three of the negative ones, one of the neutral ones
     rows = [
-        {"id": f"c{n}", "sample": 0, "text": says(1.0 if n in wrong else label)}
+        {"id": f"c{n}", "sample": 0, "text": answer_of(1.0 if n in wrong else label)}
         for n, label in enumerate(labels)
     ]
     with pytest.raises(InvalidData, match=r"only 9 of 20 negative clips .* `filters.min_keep_polarity` = 10"):

@@ -40,7 +40,7 @@ def test_they_are_many_and_each_filter_has_some_of_each_language():
 
 
 @pytest.mark.parametrize("entry", entries(), ids=lambda entry: entry.name)
-def test_every_filter_says_what_was_expected(entry):
+def test_every_filter_fails_the_chains_that_it_should_with_the_expected_reason(entry):
     found = entry.verdicts()
     assert found.keys() == entry.fails.keys()
     for name, reason in found.items():

@@ -52,7 +52,7 @@ def filtered(tmp_path, url, out="out", chains=CLIPS, **judge):
     return run_stage(stage, tmp_path / out, inputs, placement=placement, filters=filters)
 
 
-def test_chains_are_dropped_by_their_marks_and_the_marks_are_kept(tmp_path):
+def test_chains_are_dropped_by_their_marks_and_the_marks_are_stored(tmp_path):
     fake = Fake(mark)
     with serving(fake) as url:
         found, ctx = filtered(tmp_path, url)
@@ -70,7 +70,7 @@ def test_chains_are_dropped_by_their_marks_and_the_marks_are_kept(tmp_path):
     assert not any("1.0" in body["messages"][0]["content"][0]["text"] for body in fake.bodies), "the label"
 
 
-def test_only_what_other_filters_kept_is_asked_about(tmp_path):
+def test_only_chains_that_other_filters_kept_go_to_the_judge(tmp_path):
     fake = Fake(mark)
     with serving(fake) as url:
         found, _ = filtered(tmp_path, url, chains=CLIPS[:1])
@@ -85,7 +85,7 @@ def test_a_flag_lets_a_bad_mark_pass(tmp_path):
     assert list(read_jsonl(ctx.out / "chains.jsonl"))[1]["flags"]["judge"].startswith("marked 2")
 
 
-def test_marks_that_were_given_are_not_asked_for_again(tmp_path):
+def test_marks_in_the_journal_are_not_requested_again(tmp_path):
     fake = Fake(mark)
     with serving(fake) as url:
         first, ctx = filtered(tmp_path, url)
@@ -99,7 +99,7 @@ def test_marks_that_were_given_are_not_asked_for_again(tmp_path):
         assert (other.out / name).read_bytes() == (ctx.out / name).read_bytes()
 
 
-def test_a_judge_that_marks_nothing_is_an_error_and_asked_again_when_it_is_mended(tmp_path):
+def test_a_judge_that_marks_nothing_is_an_error_and_gets_the_same_requests_when_it_is_mended(tmp_path):
     fake = Fake(lambda body: "No.")
     with serving(fake) as url:
         with pytest.raises(InvalidStageSpec, match="the judge marked none of 5 chains: No."):
@@ -143,7 +143,7 @@ def test_how_a_reply_is_read(text, value, words):
     assert read_mark(text) == (value, words)
 
 
-def test_what_is_made_of_marks():
+def test_marks_below_the_threshold_fail_and_so_does_a_missing_one():
     spec = Filters(judge={"model": "m", "endpoint": "http://x/v1", "min_score": 4}).judge
     marks = [Mark("a", 4.0, ""), Mark("b", 3.9, "thin"), Mark("c", None, "refused: no")]
     assert {name: failed.reason for name, failed in failed_marks(marks, spec).items()} == {
@@ -152,7 +152,7 @@ def test_what_is_made_of_marks():
     }
 
 
-def test_a_plan_tells_the_filter_stage_where_the_judge_is_and_no_key_does(tmp_path):
+def test_the_placement_of_the_filter_stage_names_the_judge_and_no_key_does(tmp_path):
     judge = Judge(model="m", endpoint="http://x/v1", secret="my-key")
     filters = Filters(polarity_match={}, judge=judge)
     e = Experiment(c2f="v1", name="x", data={"train": "icwsm2014-movie"}, student={"kind": "tiny"}, teacher="lexicon", filters=filters)  # fmt: skip

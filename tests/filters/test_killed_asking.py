@@ -12,7 +12,7 @@ from tests.support.killed_asking import clip_of, committed, judge_stage, judge_s
 CLIPS, AT_ONCE, KILLS = 24, 4, 3
 
 
-def test_a_filter_that_is_killed_while_its_judge_is_asked_ends_in_the_same_bytes(tmp_path):
+def test_a_filter_that_is_killed_during_requests_to_its_judge_ends_in_the_same_bytes(tmp_path):
     asked = Counter()
 
     def answer(body):

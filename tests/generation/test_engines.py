@@ -93,7 +93,7 @@ def test_adapters_are_merged_on_the_way_and_stay_adapters(vllm, tmp_path):
     assert not any(getattr(m, "merged", False) for m in trainer.model.modules())
 
 
-def test_it_is_asked_with_ids_media_and_the_limits_of_the_spec(trainer, vllm):
+def test_a_request_has_ids_media_and_the_limits_of_the_spec(trainer, vllm):
     hint = trainer._tokenizer.encode("<polarity>Positive</polarity>", add_special_tokens=False)
     row = trainer.reader.row("toy-00")
     assert answered(trainer, ["toy-00"], hint) == by_itself(trainer, [row], hint)
@@ -141,7 +141,7 @@ def test_the_stage_hints_through_it(vllm, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["grpo", "evaluate"])
-def test_a_stage_says_at_once_that_there_is_no_vllm(kind, tmp_path):
+def test_a_stage_without_vllm_fails_at_its_start(kind, tmp_path):
     from runtime.stages import evaluate, grpo
 
     place = Placement(vllm=VllmPlace())
@@ -208,7 +208,7 @@ def parameters():
     return of(omni_grpo.GREEDY, omni.student().tokenizer)
 
 
-def test_a_server_is_given_features_at_the_places_of_our_prompt():
+def test_a_server_gets_features_at_the_places_of_our_prompt():
     client = FakeClient({"video": 2, "audio": 3})
     assert vllm_requests.generate_on_server(client, [(PROMPT, SHOWN)], PROCESSOR, parameters()) == (
         [[1, 2]],
@@ -254,7 +254,7 @@ def test_a_server_that_does_otherwise_is_refused(lengths, status, message):
         )
 
 
-def test_a_server_that_tells_other_log_probabilities_is_refused():
+def test_a_server_that_returns_other_log_probabilities_is_refused():
     client = FakeClient({})
     with pytest.raises(InvalidStageSpec, match="returns `raw_logprobs`"):
         vllm_requests.assert_processed_logprobs(client)

@@ -34,7 +34,7 @@ def predict(folder, inputs=None, **spec):
     return evaluate.run(ctx), omni.lines(ctx.out / "predictions.jsonl"), ctx
 
 
-def said(output, *, ended=True):
+def generated_answer(output, *, ended=True):
     return GeneratedAnswer("toy-16", output, ended, 0.5, 2)
 
 
@@ -151,7 +151,7 @@ def test_a_clip_that_cannot_be_read_has_no_score_and_a_reason(tmp_path):
 )  # fmt: skip
 def test_why_there_is_no_score(tmp_path, fmt, output, ended, failure):
     made = evaluate.prediction_row(
-        omni.reader().clips["toy-16"], said(output, ended=ended), fmt or omni.FMT, float
+        omni.reader().clips["toy-16"], generated_answer(output, ended=ended), fmt or omni.FMT, float
     )
     expected = failure and {"reason": failure[0], "message": failure[1]}
     assert made["failure"] == expected
@@ -184,14 +184,16 @@ def test_score_space(tmp_path, space, named, expected):
     reader, scale = evaluate.open_reader(ctx, omni.student(), space)
     assert named in omni.student().tokenizer.decode(reader.row("toy-16").prompt)
     output = "<polarity>Positive</polarity><think>x</think><score>0.5</score>"
-    made = evaluate.prediction_row(reader.clips["toy-16"], said(output), ctx.format, scale)
+    made = evaluate.prediction_row(reader.clips["toy-16"], generated_answer(output), ctx.format, scale)
     assert (made["score"], made["polarity"], made["well_formed"]) == (expected, "positive", True)
 
 
 def test_an_answer_without_a_score_stays_without(tmp_path):
     ctx = omni.context(tmp_path, "evaluate", {"prepare": omni.prepared()}, train_range=[-1.0, 1.0])
     reader, scale = evaluate.open_reader(ctx, omni.student(), "rescale_from_train")
-    made = evaluate.prediction_row(reader.clips["toy-16"], said("<polarity>Positive"), ctx.format, scale)
+    made = evaluate.prediction_row(
+        reader.clips["toy-16"], generated_answer("<polarity>Positive"), ctx.format, scale
+    )
     assert (made["score"], made["polarity"], made["well_formed"]) == (None, None, False)
 
 

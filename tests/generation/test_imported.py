@@ -130,7 +130,7 @@ def test_a_wrong_line_is_named_before_anything_is_stored(c2f, tmp_path, text, me
         read_imported(path)
 
 
-def test_what_a_line_may_say(tmp_path):
+def test_fields_that_a_line_may_have(tmp_path):
     rows = [{"id": 7, "prediction": 1, "label": 2, "output": "x"}, {"id": "b", "prediction": float("nan")}]
     assert read_imported(lines(tmp_path / "p.jsonl", rows)) == {"7": Imported(1.0, 2.0, "x"), "b": Imported(None, None, "")}  # fmt: skip
 

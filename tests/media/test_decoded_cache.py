@@ -46,7 +46,7 @@ def decoded(monkeypatch):
     return names
 
 
-def test_rows_are_the_same_bits_decoded_kept_and_read_again(keep, decoded):
+def test_rows_are_the_same_bits_decoded_stored_and_read_again(keep, decoded):
     plain = reading(None).rows(NAMES)
     first, again = reading(keep).rows(NAMES), reading(keep).rows(NAMES)
     assert all(same(*pair) for pair in zip(plain, first, strict=True))
@@ -65,7 +65,7 @@ def test_other_settings_and_other_bytes_are_other_entries(keep, decoded):
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "empty", "text"])
-def test_a_damaged_entry_is_told_and_made_again(keep, decoded, capsys, damage):
+def test_a_damaged_entry_is_reported_and_written_anew(keep, decoded, capsys, damage):
     good = reading(keep).row("toy-00")
     (path,) = keep.root.glob("*/*.safetensors")
     data = bytearray(path.read_bytes())
@@ -78,7 +78,7 @@ def test_a_damaged_entry_is_told_and_made_again(keep, decoded, capsys, damage):
     assert decoded == ["toy-00", "toy-00"]
 
 
-def test_the_room_is_kept_and_some_clips_stay_however_often_all_are_read(tmp_path):
+def test_the_cache_stays_below_its_limit_and_some_clips_stay_however_often_all_are_read(tmp_path):
     arrays = {"frames": np.zeros(10_000, np.uint8)}
     keep = DecodedCache(tmp_path, 200_000)
     hits = 0
@@ -92,7 +92,7 @@ def test_the_room_is_kept_and_some_clips_stay_however_often_all_are_read(tmp_pat
     assert hits > 20, "evicting what was not used for longest would find none"
 
 
-def test_what_is_larger_than_the_room_is_not_kept(tmp_path):
+def test_an_entry_larger_than_the_cache_is_not_stored(tmp_path):
     DecodedCache(tmp_path, 100).put("a" * 64, {"frames": np.zeros(200, np.uint8)})
     assert list(tmp_path.iterdir()) == []
 
@@ -108,7 +108,7 @@ def test_what_a_killed_process_left_is_removed_and_what_is_being_written_is_not(
     assert (old.exists(), new.exists()) == (False, True)
 
 
-def test_a_full_disk_is_told_once_and_rows_are_decoded(keep, decoded, monkeypatch, capsys):
+def test_a_full_disk_is_reported_one_time_and_rows_are_decoded(keep, decoded, monkeypatch, capsys):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -118,7 +118,7 @@ def test_a_full_disk_is_told_once_and_rows_are_decoded(keep, decoded, monkeypatc
     assert not list(keep.root.glob("*/*"))
 
 
-def test_where_and_how_much(tmp_path, monkeypatch):
+def test_the_cache_has_its_folder_in_the_store_and_its_limit_from_a_variable(tmp_path, monkeypatch):
     objects = open_store(str(tmp_path / "store"))
     assert open_cache(objects).root == tmp_path / "store" / "features"
     monkeypatch.setenv("C2F_FEATURES_GB", "0.5")

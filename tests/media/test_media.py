@@ -73,11 +73,8 @@ def test_what_is_measured_survives_the_codecs(clip):
 
 
 def test_silence_and_a_blank_picture_have_measures():
-    assert (
-        measure.level(np.zeros(0, np.float32))
-        == measure.level(np.zeros(10, np.float32))
-        == measure.SILENCE_DB
-    )
+    levels = [measure.level(np.zeros(length, np.float32)) for length in (0, 10)]
+    assert levels == [measure.SILENCE_DB] * 2
     assert math.isfinite(measure.pitch(np.zeros(100, np.float32)))
     assert all(map(math.isfinite, measure.face(np.full((2, 28, 28, 3), 255, np.uint8))))
 
@@ -101,10 +98,8 @@ def test_frames_are_those_of_pyav(clip):
 @pytest.mark.parametrize("side", [(56, 56), (120, 120)])
 def test_both_decoders_take_the_same_moments_and_nearly_the_same_colours(tmp_path, side):
     film(tmp_path / "long.mp4", side=side, count=23)
-    by = [
-        decode.frames(tmp_path / "long.mp4", MEDIA.model_copy(update={"decoder": d}))
-        for d in ("decord", "av")
-    ]
+    media = [MEDIA.model_copy(update={"decoder": name}) for name in ("decord", "av")]
+    by = [decode.frames(tmp_path / "long.mp4", each) for each in media]
     assert by[0].shape == by[1].shape == (4, 56, 56, 3)
     assert np.abs(by[0].astype(int) - by[1]).max() <= 3
 
@@ -120,12 +115,8 @@ def test_packets_that_hold_no_frame_are_not_counted_as_one(tmp_path):
 
 def test_large_frames_are_scaled_down(tmp_path):
     film(tmp_path / "large.mp4", side=(120, 200))
-    assert decode.frames(tmp_path / "large.mp4", MEDIA.model_copy(update={"max_pixels": 8000})).shape == (
-        2,
-        56,
-        112,
-        3,
-    )
+    scaled = decode.frames(tmp_path / "large.mp4", MEDIA.model_copy(update={"max_pixels": 8000}))
+    assert scaled.shape == (2, 56, 112, 3)
 
 
 @given(st.integers(1, 4000), st.integers(1, 4000), st.integers(28 * 28, 200_000), st.floats(0.01, 1))

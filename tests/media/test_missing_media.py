@@ -34,7 +34,7 @@ def reading(language="en", media=MEDIA, fmt=FMT):
         ("zh", "en", ("There is no audio.", "There is no video.")),
     ],
 )
-def test_a_prompt_says_what_a_clip_does_not_have(language, asked, sentences):
+def test_a_prompt_names_the_media_that_a_clip_lacks(language, asked, sentences):
     reader = reading(language, fmt=C2f(language=asked))
     for n, lacks in enumerate(LACKS):
         row = reader.row(f"odd-{n:02}")
@@ -70,11 +70,8 @@ def logits(model, rows):
 
 def test_a_batch_may_have_no_sound_or_no_picture_at_all():
     reader = reading()
-    assert set(media_batch([reader.row("odd-01")])) == {
-        "pixel_values_videos",
-        "video_grid_thw",
-        "video_second_per_grid",
-    }
+    pictures = {"pixel_values_videos", "video_grid_thw", "video_second_per_grid"}
+    assert set(media_batch([reader.row("odd-01")])) == pictures
     assert set(media_batch([reader.row("odd-02")])) == {"input_features", "feature_attention_mask"}
     assert media_batch([]) == {}
 
@@ -133,13 +130,9 @@ def test_every_stage_reads_them(tmp_path, audio):
 
     media = {**MEDIA.model_dump(), "audio": audio}
     reader = reading()
-    write_jsonl(
-        tmp_path / "chains.jsonl",
-        (
-            {"id": i, "text": canonical_answer(FMT, reader.clips[i].polarity, "1. words", 0.0)}
-            for i in reader.ids("train")
-        ),
-    )
+    clips = [reader.clips[i] for i in reader.ids("train")]
+    rows = [{"id": c.id, "text": canonical_answer(FMT, c.polarity, "1. words", 0.0)} for c in clips]
+    write_jsonl(tmp_path / "chains.jsonl", rows)
     inputs = {"prepare": odd(), "filter": tmp_path}
     tuned = context(tmp_path / "sft", "sft", inputs, media=media)
     assert sft.run(tuned)["steps"] == 2

@@ -43,7 +43,7 @@ def task(name):
     return DecodeTask(f"{name:a>64}", Path("/clips") / name, ())
 
 
-def test_workers_are_asked_in_order_never_for_more_than_the_window_and_errors_name_the_clip(pool, tmp_path):
+def test_workers_get_tasks_in_order_never_more_than_the_window_and_errors_name_the_clip(pool, tmp_path):
     tasks = [task(f"{n:02}") for n in range(20)]
     pool.schedule([*tasks, *tasks])
     asked = [len(pool._workers[0].tasks)]

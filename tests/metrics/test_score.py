@@ -156,7 +156,7 @@ def test_intervals_of_every_metric(c2f, tmp_path):
     )
 
 
-def test_what_float32_cannot_tell_apart_is_constant(tmp_path):
+def test_values_equal_in_float32_are_constant(tmp_path):
     """The reference's arrays are float32, where 0.1 + 0.2 is 0.3."""
     path = write(tmp_path / "p.jsonl", [(1, 0.1 + 0.2), (-1, 0.3), (0.5, 0.3)])
     assert score_file(path, "sims")["metrics"]["Corr"] is None

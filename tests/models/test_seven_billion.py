@@ -127,7 +127,7 @@ def test_tensors_have_the_names_of_the_released_files(thinker):
 
 
 @pytest.mark.parametrize("zero", ["2", "3"])
-def test_zero_is_told_the_sizes_of_this_model(zero, monkeypatch):
+def test_deepspeed_is_configured_with_the_sizes_of_this_model(zero, monkeypatch):
     monkeypatch.setattr(
         "runtime.training.trainer_arguments.find_spec", lambda _: True
     )  # it is asked nothing else

@@ -27,7 +27,7 @@ SOUND = (
 
 
 @pytest.mark.parametrize("line", BROKEN)
-def test_a_broken_machine_is_seen(line):
+def test_a_broken_machine_is_detected(line):
     found = find_hardware_fault(["step 1", line, "Traceback (most recent call last):"])
     assert found is not None
     assert BROKEN[line] in found.description
@@ -45,20 +45,18 @@ def test_only_the_end_of_a_log_counts():
     assert find_hardware_fault([line, *["step"] * (TAIL - 1)]) is not None
 
 
-def test_a_stage_that_sees_it_is_tried_again_and_not_called_a_bug():
+def test_a_stage_with_a_hardware_fault_is_retried_and_not_called_a_bug():
     from c2f_spec.errors import StageExit
     from runtime.process.worker import classify_error
 
     code, message, _ = classify_error(RuntimeError("CUDA error: uncorrectable ECC error encountered"))
     assert code is StageExit.TRANSIENT
     assert "ECC" in message
-    assert (
-        classify_error(RuntimeError("CUDA error: an illegal memory access was encountered"))[0]
-        is StageExit.BUG
-    )
+    code, *_ = classify_error(RuntimeError("CUDA error: an illegal memory access was encountered"))
+    assert code is StageExit.BUG
 
 
-def test_of_several_machines_the_one_that_has_it_is_to_blame():
+def test_of_several_machines_the_one_with_a_local_fault_is_the_faulty_one():
     nccl, xid = Fault("an error below NCCL", "", local=False), Fault("Xid 79", "", local=True)
     assert faulty_machines([("a", nccl), ("b", xid), ("c", nccl)]) == [("b", xid)]
     assert faulty_machines([("a", nccl)]) == [("a", nccl)]

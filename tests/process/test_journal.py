@@ -50,7 +50,7 @@ def test_rows_come_back_whoever_wrote_them(ctx):
 
 
 @pytest.mark.parametrize("at_once", [1, 8, 32])
-def test_a_killed_attempt_loses_no_more_than_it_says(ctx, at_once):
+def test_a_killed_attempt_loses_no_more_than_its_limit(ctx, at_once):
     """What waits, together with what may be under way, is at most K, at every moment."""
     with Journal(ctx, at_once) as journal:
         for written, row in enumerate(ROWS, start=1):

@@ -19,15 +19,8 @@ IDS = [f"clip-{n}" for n in range(3 * UNIT + 5)]
 
 
 def context(root, shards=1):
-    stage = StageFile(
-        kind="distil",
-        key="k" * 64,
-        name="d",
-        preimage={},
-        placement=Placement(shards=shards),
-        store=str(root),
-        scratch="",
-    )
+    known = {"kind": "distil", "key": "k" * 64, "name": "d", "preimage": {}}
+    stage = StageFile(**known, placement=Placement(shards=shards), store=str(root), scratch="")
     return Context(stage, {}, root, open_store(str(root)))
 
 
@@ -47,7 +40,7 @@ class Killed(BaseException):
     pass
 
 
-def test_all_rows_in_order_and_made_once(tmp_path):
+def test_all_rows_are_in_order_and_no_unit_is_computed_twice(tmp_path):
     made = []
 
     def make(unit, ids):
@@ -68,9 +61,8 @@ def test_clips_of_a_unit_that_is_not_whole_count_as_done(tmp_path, monkeypatch):
         for number, ids in units.items():
             for more in (3, 0, 2):
                 yield number, more
-                done_clips.append(
-                    json.loads(ctx.store.read("work/distil/" + "k" * 64 + "/progress.json"))["done"]
-                )
+                progress = ctx.store.read(f"work/distil/{'k' * 64}/progress.json")
+                done_clips.append(json.loads(progress)["done"])
             yield number, rows_of(number, ids)
 
     run_units(ctx, IDS[: UNIT + 10], make)

@@ -10,7 +10,7 @@ from tests.support.report_store import experiment, filled, plan
 PROMPTS = {"en": "What of {text}?", "zh": "?"}
 
 
-def made(folder, kind: str, **changes) -> str:
+def card_of(folder, kind: str, **changes) -> str:
     store = filled(folder, experiment(**changes))
     (variant,) = store.plan.variants
     assert isinstance(variant, Variant)
@@ -19,7 +19,7 @@ def made(folder, kind: str, **changes) -> str:
 
 
 def test_it_has_what_the_hub_reads_the_numbers_and_the_keys(tmp_path):
-    text = made(tmp_path, "grpo")
+    text = card_of(tmp_path, "grpo")
     assert text.startswith('---\nlanguage: "en"\nlibrary_name: "transformers"\n')
     assert "fine-tuned on distilled chains of thought, then trained by GRPO" in text
     assert "| data set | domain | Acc7 |" in text
@@ -29,6 +29,6 @@ def test_it_has_what_the_hub_reads_the_numbers_and_the_keys(tmp_path):
 
 
 def test_who_was_trained_on_scores_alone_saw_no_chains(tmp_path):
-    text = made(tmp_path, "sft", format={"kind": "direct"})
+    text = card_of(tmp_path, "sft", format={"kind": "direct"})
     assert "fine-tuned on scores alone" in text
     assert "chains of thought, on" not in text

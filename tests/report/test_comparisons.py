@@ -97,7 +97,7 @@ def test_of_many_each_is_compared_with_the_first(tmp_path):
     assert "<details><summary>e4-s42 against e1-s42</summary>" in html(found)
 
 
-def test_a_side_without_results_says_why(tmp_path):
+def test_a_side_without_results_has_its_reason(tmp_path):
     store = filled(tmp_path, *runs("a", 42), *runs("b", 42, sft={"epochs": 2}))
     lost = store.plan.stage(store.plan.variants[1].stages[-2])
     store.objects.local(records.record_name(lost.kind, lost.key)).unlink()

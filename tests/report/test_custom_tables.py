@@ -43,7 +43,7 @@ def report(tmp_path_factory):
     return table(tmp_path_factory.mktemp("own"), MAIN, "VI", data={"train": "ch-sims"})
 
 
-def test_seeds_are_one_experiment_and_a_table_stands_once(report):
+def test_seeds_are_one_experiment_and_a_table_is_not_repeated(report):
     assert report.groups == ("one",)
     assert [t.name for t in report.tables] == ["VI", "main"]
     assert [row.title for row in report.tables[1].rows] == ["zero-shot", "one, sft", "one", "nobody"]
@@ -67,7 +67,7 @@ def test_cells_are_means_with_deviations_and_differences_with_p(report):
     ("aggregate", "shape"),
     [("mean", "{a}"), ("mean_sd", "{a} ± 0.0"), ("seeds", "{a}, {a}"), ("interval", "{a} [")],
 )
-def test_what_a_cell_shows_of_several_seeds(tmp_path, aggregate, shape):
+def test_a_cell_aggregates_several_seeds(tmp_path, aggregate, shape):
     report = table(tmp_path, {"name": "t", "aggregate": aggregate})
     found = custom_tables.grid(report.tables[0])
     assert [row[0] for row in found.rows] == ["one"]

@@ -21,7 +21,7 @@ from tests.support.report_store import HOSTILE, filled
 STATES = ("kept", "dropped", "failed", "none")
 
 
-def made(clips=240, pictures=()):
+def gallery_of(clips=240, pictures=()):
     """A gallery of which every fourth clip is kept, dropped, without an answer, without a chain."""
     rows = tuple(
         {"id": f"clip-{i:03}", "text": f"words {i}" if i else HOSTILE, "label": (i % 7) - 3.0, "split": ("train", "test")[i % 2],
@@ -70,7 +70,7 @@ def test_it_is_collected_from_what_stages_left(tmp_path):
 
 
 def test_nothing_in_it_is_markup_and_its_data_comes_back():
-    page = render(gallery_document(made(GALLERY_CHUNK + 1)))
+    page = render(gallery_document(gallery_of(GALLERY_CHUNK + 1)))
     assert "alert(1)" not in page
     assert "default-src &#x27;none&#x27;" in page
     assert "unsafe" not in page
@@ -85,7 +85,7 @@ def test_nothing_in_it_is_markup_and_its_data_comes_back():
 def page(tab, tmp_path_factory):
     folder = tmp_path_factory.mktemp("gallery")
     film(folder / "clip.mp4", side=(90, 160))
-    pictured = made(pictures=(thumbnail(folder / "clip.mp4", 128),))
+    pictured = gallery_of(pictures=(thumbnail(folder / "clip.mp4", 128),))
     (folder / "clips.html").write_text(render(gallery_document(pictured)), encoding="utf-8")
     tab.open(folder / "clips.html")
     tab.wait("document.querySelectorAll('.case-head img').length > 0")
@@ -145,7 +145,7 @@ def test_the_picture_sound_and_text_of_a_clip_are_on_the_page_and_nothing_in_it_
     page.picture("gallery", whole=True)
 
 
-def test_before_anything_is_prepared_it_says_what_to_do(c2f):
+def test_before_anything_is_prepared_the_error_names_the_command_to_run(c2f):
     c2f("init", "specs/mine.yaml")
     refused = c2f("data", "show", "specs/mine.yaml", "--on", "local", check=64)
     assert "is prepared: " in refused.stderr

@@ -37,7 +37,7 @@ def cases(tab, page):
     ("name", "width", "dark"),
     [("light", 1200, False), ("dark", 1200, True), ("narrow", 400, False), ("narrow-dark", 400, True)],
 )
-def test_it_fits_and_asks_nobody_for_anything(tab, page, name, width, dark):
+def test_the_page_fits_and_sends_no_request(tab, page, name, width, dark):
     tab.open(page, width=width, dark=dark)
     tab.wait(READY)
     tab.picture(f"report-{name}", whole=True)
@@ -72,7 +72,7 @@ def test_the_filters_count_and_show_what_became_of_clips(cases):
     assert set(ids) <= {"test-5", *(f"test-5{i}" for i in range(10))}
 
 
-def test_a_clip_is_shown_with_its_answers_side_by_side(cases):
+def test_a_clip_has_its_answers_side_by_side(cases):
     cases.click("[data-kind=broken]")
     cases.click(".row")
     heads = cases.wait("[...document.querySelectorAll('.side h4')].map((h) => h.textContent)")
@@ -95,7 +95,7 @@ def test_it_sorts_by_any_head_and_changes_the_data_set(cases):
     assert cases.complaints() == []
 
 
-def test_who_uses_the_keyboard_sees_where_and_stays_there(cases):
+def test_the_keyboard_has_a_visible_focus_that_stays(cases):
     cases.run("document.querySelector('[data-kind=fixed]').focus()")
     for kind in ("keyDown", "keyUp"):
         cases.ask("Input.dispatchKeyEvent", type=kind, **ENTER)

@@ -143,7 +143,7 @@ def test_a_doubt_stars_the_cells_that_it_names(tmp_path):
     assert [cell.count("*") for cell in row.split("|")[4:8]] == [0, 1, 0, 0]  # Acc3 is in doubt
 
 
-def test_without_tables_nothing_of_the_paper_is_shown(tmp_path):
+def test_a_report_without_tables_has_nothing_of_the_paper(tmp_path):
     store = filled(tmp_path, experiment())
     assert isinstance(store.plan, Plan)
     report = collect(store.plan, store.objects)

@@ -60,7 +60,7 @@ def test_a_damaged_output_is_reported_and_not_read(tmp_path):
 
 
 @pytest.mark.parametrize("origin", [{"changed": ["specs/demo.yaml"]}, {"changed": [], "patch": "0" * 64}])
-def test_what_a_dirty_tree_made_is_marked(origin, tmp_path):
+def test_results_of_a_dirty_tree_are_marked(origin, tmp_path):
     store = filled(tmp_path)
     stage = store.stage("reinforcement learning (GRPO)")
     store.amend(stage, origin=origin)
@@ -95,7 +95,7 @@ def test_in_domain_comes_first_and_every_model_is_there(report):
     ]
 
 
-def test_learned_says_against_what(report):
+def test_gains_name_their_baselines(report):
     found = {one.model: one for one in report.sections[0].gains}
     assert [c.over for c in found["sft"].comparisons] == ["the majority class", "base"]
     assert [c.over for c in found["grpo"].comparisons] == ["the majority class", "base", "sft"]
@@ -103,7 +103,7 @@ def test_learned_says_against_what(report):
     assert found["grpo"].comparisons[2].excludes_zero is False
 
 
-def test_it_says_what_is_rendered_and_tiny(report):
+def test_caveats_name_what_is_rendered_and_tiny(report):
     caveats = " ".join(report.sections[0].caveats)
     assert "icwsm2014-movie and icwsm2014-nyt are rendered" in caveats
     assert "say nothing about the paper's results" in caveats
@@ -152,7 +152,7 @@ def test_a_test_set_with_recordings_of_the_training_split_is_not_called_out_of_d
 @pytest.mark.parametrize(
     ("splits", "rows"), [(["train"], ["all (train)"]), (["train", "valid"], ["all", "train", "valid"])]
 )
-def test_the_funnel_tells_splits_and_polarities_apart(splits, rows, tmp_path):
+def test_the_funnel_has_rows_for_splits_and_polarities(splits, rows, tmp_path):
     store = filled(tmp_path, experiment(), skip=("filter the chains",))
     part = {"in": 2, "kept": 1, "dropped": {"length": 1}}
     data = {**part, "by_split": dict.fromkeys(splits, part), "by_polarity": {"neutral": part}}

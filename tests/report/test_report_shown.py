@@ -64,7 +64,7 @@ def test_every_anchor_has_its_place(report):
     assert {a["href"].removeprefix("#") for t, a in found if t == "a"} <= places
 
 
-def test_hostile_text_is_shown_and_does_nothing(report):
+def test_hostile_text_is_on_the_page_and_does_nothing(report):
     page = html(report)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert page.count("<script>") == page.count("</style>") == 1

@@ -92,24 +92,8 @@ def test_sections_may_be_required(language):
     assert REWARDS["format"](broken, MOSI, FormatReward(require_sections=True)) == 0.0
 
 
-pieces = st.sampled_from(
-    [
-        "<polarity>",
-        "</polarity>",
-        "<think>",
-        "</think>",
-        "<score>",
-        "</score>",
-        "Negative",
-        "positive",
-        "x",
-        " ",
-        "\n",
-        "-1.5",
-        "2",
-        ".",
-    ]
-)
+TAGS = ["<polarity>", "</polarity>", "<think>", "</think>", "<score>", "</score>"]
+pieces = st.sampled_from([*TAGS, "Negative", "positive", "x", " ", "\n", "-1.5", "2", "."])
 
 
 @given(st.one_of(st.lists(pieces, max_size=14).map("".join), st.text(max_size=30)))

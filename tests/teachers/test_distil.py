@@ -106,7 +106,7 @@ def test_frames_go_as_pictures_where_an_endpoint_takes_no_video(folder, tmp_path
 @pytest.mark.parametrize(
     ("told", "words"), [("polarity", "sentiment is Positive."), ("full", "its score 2.2.")]
 )
-def test_a_teacher_hears_of_the_label_what_the_spec_says(folder, tmp_path, told, words):
+def test_the_prompt_of_a_teacher_has_as_much_of_the_label_as_the_spec_allows(folder, tmp_path, told, words):
     fake = Fake(canonical)
     with serving(fake) as url:
         run(context(tmp_path, folder, url, teacher={"label_visibility": told}))
@@ -115,7 +115,7 @@ def test_a_teacher_hears_of_the_label_what_the_spec_says(folder, tmp_path, told,
     assert "never mention that you were told" in text
 
 
-def test_every_reply_is_kept_with_its_counts_and_its_cost(folder, tmp_path):
+def test_every_reply_is_stored_with_its_counts_and_its_cost(folder, tmp_path):
     prices = {"price_in": 2.0, "price_out": 10.0, "max_cost": 1.0}
     with serving(Fake(canonical)) as url:
         summary, made = run(context(tmp_path, folder, url, client=prices))
@@ -131,7 +131,9 @@ def test_every_reply_is_kept_with_its_counts_and_its_cost(folder, tmp_path):
     assert summary["tokens_in"] == 1000
 
 
-def test_what_cannot_be_read_is_asked_again_with_another_seed_and_as_often_as_allowed(folder, tmp_path):
+def test_a_reply_that_cannot_be_parsed_is_requested_again_with_another_seed_and_as_often_as_allowed(
+    folder, tmp_path
+):
     """Clip 3 is right at its third try, clip 5 never."""
     tries = Counter()
 
@@ -152,7 +154,7 @@ def test_what_cannot_be_read_is_asked_again_with_another_seed_and_as_often_as_al
     assert (summary["kept"], summary["well_formed"]) == (10, 9)
 
 
-def test_a_chain_that_fails_a_filter_with_retry_is_asked_again(folder, tmp_path):
+def test_a_chain_that_fails_a_filter_with_retry_is_requested_again(folder, tmp_path):
     """The others are for the stage `filter` alone."""
     tries = Counter()
 
@@ -170,7 +172,7 @@ def test_a_chain_that_fails_a_filter_with_retry_is_asked_again(folder, tmp_path)
     assert summary["replies"] == 12
 
 
-def test_several_samples_of_a_clip_are_kept_in_their_order(folder, tmp_path):
+def test_several_samples_of_a_clip_stay_in_their_order(folder, tmp_path):
     with serving(Fake(canonical)) as url:
         summary, made = run(context(tmp_path, folder, url, teacher={"samples": 3}))
     assert [(c["id"], c["sample"]) for c in made["chains"]] == [
@@ -239,7 +241,7 @@ def test_a_block_of_thinking_of_its_own_is_stripped_or_refused(folder, tmp_path)
             run(context(tmp_path, folder, url, store=tmp_path / "other"))
 
 
-def test_thinking_that_the_endpoint_parted_is_kept_in_the_reply(folder, tmp_path):
+def test_thinking_that_the_endpoint_parted_is_stored_with_the_reply(folder, tmp_path):
     def answer(body):
         data = completion(canonical(body), body)
         data["choices"][0]["message"]["reasoning_content"] = "hm"
@@ -263,7 +265,7 @@ def test_a_clip_that_cannot_be_decoded_fails_alone(tmp_path):
     assert "cannot be decoded" in made["failed"][0]["message"]
 
 
-def test_an_endpoint_that_refuses_everything_is_given_up_early_and_no_clip_is_held_responsible(
+def test_an_endpoint_that_refuses_everything_ends_the_stage_early_and_no_clip_counts_as_failed(
     many, tmp_path
 ):
     fake = Fake(canonical, fault=lambda body, number: "400")
@@ -276,7 +278,7 @@ def test_an_endpoint_that_refuses_everything_is_given_up_early_and_no_clip_is_he
     assert (summary["kept"], summary["failed"]) == (CLIPS, {})
 
 
-def test_no_answer_at_all_is_no_result_and_asked_again_when_the_endpoint_is_mended(folder, tmp_path):
+def test_no_answer_at_all_is_no_result_and_requested_again_when_the_endpoint_is_mended(folder, tmp_path):
     fake = Fake(canonical, fault=lambda body, number: "400")
     with serving(fake) as url:
         with pytest.raises(InvalidData, match="none of 10 clips: {'refused': 10}"):

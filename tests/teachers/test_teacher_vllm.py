@@ -53,7 +53,7 @@ def gone(pid):
     return Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
 
 
-def test_the_stage_starts_it_asks_it_and_ends_it(program, ctx, capfd):
+def test_the_stage_starts_the_server_sends_requests_and_ends_it(program, ctx, capfd):
     summary, made = run(ctx)
     assert (summary["kept"], summary["well_formed"]) == (6, 6)
     assert len(made["replies"]) == 6

@@ -28,7 +28,7 @@ TASK = Task(C2f(), Media(fps=2, max_frames=4, max_pixels=3136), "en", -4.0, 4.0,
 NEUTRAL = Leanings(0, 0, 0, 0, 0)
 
 
-def test_a_teacher_is_asked_with_words_and_media_and_nothing_of_the_label():
+def test_a_question_to_a_teacher_has_words_and_media_and_nothing_of_the_label():
     """What it hears of the label, if the spec says so, is words of the prompt."""
     assert {f.name for f in fields(Question)} == {
         "id", "sample", "text", "prompt", "media", "duration_s", "lacks", "seed",
@@ -66,7 +66,7 @@ def test_a_number_stands_behind_the_last_block(text, left):
     assert strip_thinking(text, Direct()) == left
 
 
-def test_media_of_a_clip_are_encoded_once_for_all_its_questions(tmp_path):
+def test_media_of_a_clip_are_encoded_a_single_time_for_all_its_questions(tmp_path):
     """Samples are asked for side by side, and failed tries again: each is sent the very bytes of the first."""
     render(tmp_path / "c.mp4", 1.0, seed=1, clip="c")
     questions = [Question("c", n, "w", f"Say {n}", tmp_path / "c.mp4", 2.0) for n in range(4)]
@@ -126,7 +126,7 @@ def test_each_clue_moves_the_score():
         assert leanings("the table", Measures(**shown)).overall > 0
 
 
-def test_the_chain_says_what_was_seen():
+def test_the_chain_describes_the_cues_of_the_clip():
     seen = Leanings(words=0.6, pitch=1.2, energy=-0.8, mouth=-0.2, brows=0.9)
     written = chain("A wonderful film, good but awful", seen)
     assert written.splitlines() == [

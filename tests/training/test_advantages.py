@@ -14,7 +14,7 @@ from runtime.training.advantages import advantages
 DEFAULT = {"scale": "group", "std": "unbiased", "eps": 1e-4, "aggregate": "sum_then_normalise"}
 
 
-def of(rewards, generations, parts=None, **choices):
+def group_advantages(rewards, generations, parts=None, **choices):
     """Advantages of groups side by side; `rewards` is a list of totals."""
     column = torch.tensor(rewards)[:, None]
     groups = torch.arange(len(rewards)) // generations
@@ -24,10 +24,10 @@ def of(rewards, generations, parts=None, **choices):
 
 def test_worked_values():
     """METHOD 1.6."""
-    worked = of([1.0, 1.0, 1.0, 2.9], 4)
+    worked = group_advantages([1.0, 1.0, 1.0, 2.9], 4)
     assert worked.tolist() == pytest.approx([-0.499947] * 3 + [1.499842], abs=1e-6)
-    assert of([1.0] * 4, 4).tolist() == [0.0] * 4
-    near = of([2.9, 2.8, 2.95, 2.7], 4)
+    assert group_advantages([1.0] * 4, 4).tolist() == [0.0] * 4
+    near = group_advantages([2.9, 2.8, 2.95, 2.7], 4)
     assert near.tolist() == pytest.approx([0.56, -0.34, 1.01, -1.24], abs=0.01)
 
 
@@ -112,9 +112,9 @@ def test_definition(case):
 
 
 def test_hinted_and_unhinted_answers_are_compared_apart():
-    apart = of([1.0, 2.0, 5.0, 7.0], 4, parts=[0, 0, 1, 1], scale="none")
+    apart = group_advantages([1.0, 2.0, 5.0, 7.0], 4, parts=[0, 0, 1, 1], scale="none")
     assert apart.tolist() == [-0.5, 0.5, -1.0, 1.0]
-    alone = of([1.0, 2.0, 3.0, 7.0], 4, parts=[0, 0, 0, 1])
+    alone = group_advantages([1.0, 2.0, 3.0, 7.0], 4, parts=[0, 0, 0, 1])
     assert alone[3] == 0.0, "there is nothing to compare it with"
     assert alone[:3].tolist() == pytest.approx([-0.9999, 0.0, 0.9999], abs=1e-6)
 

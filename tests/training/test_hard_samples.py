@@ -54,7 +54,7 @@ def test_kept_groups_stay_and_nothing_is_hinted(tmp_path):
     assert "reward/hinted" not in trainer._metrics["train"]
 
 
-def test_groups_may_be_kept_without_being_judged(tmp_path):
+def test_groups_may_be_kept_without_a_threshold(tmp_path):
     trainer = make(tmp_path, "keep", threshold=None)
     generated(trainer)
     assert "hard/groups" not in trainer._metrics["train"]

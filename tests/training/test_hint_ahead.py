@@ -60,7 +60,7 @@ def test_they_are_drawn_ahead_where_that_takes_less_time(hint, hinted, expected)
     )
 
 
-def test_those_of_a_limit_are_chosen_before_the_answers_where_the_trigger_foretells():
+def test_groups_under_a_limit_are_chosen_before_the_answers_where_the_trigger_is_known_early():
     given = policy(
         {"trigger": {"kind": "always"}, "max_hinted_fraction": 0.5}, omni.reader(), omni.student().tokenizer
     )

@@ -43,7 +43,7 @@ def test_hints_begin_after_the_warm_up_and_stop_before_the_end():
     assert not any(hinted(policy(hard_policy="drop")))
 
 
-def test_hints_that_would_stop_before_they_begin_are_refused_once_the_steps_are_known():
+def test_hints_that_would_stop_before_they_begin_are_refused_when_the_steps_are_known():
     spec = policy(warmup_steps=5, stop_after=0.5).spec
     begin_training(spec, 11)
     with pytest.raises(InvalidStageSpec, match="training has 10 steps"):
@@ -106,7 +106,7 @@ def test_pitfall_a_clip_that_every_visit_finds_hard_is_listed():
     assert (second["hard"], second["right"], second["last_hinted"], second["every_visit"]) == (1, 3, 1, False)
 
 
-def test_pitfall_what_tells_whether_hints_teach_is_the_accuracy_of_unhinted_answers_on_hard_samples():
+def test_pitfall_whether_hints_teach_is_measured_by_the_accuracy_of_unhinted_answers_on_hard_samples():
     history = History()
     names = ("polarity/hard", "polarity/hard_trailing")
     told = [dict(visit(history, s, [n == 0 for n in right], right).logged) for s, right in enumerate(
@@ -127,7 +127,7 @@ def test_a_history_goes_through_a_checkpoint():
     assert visit(again, 2, [True, False], (0, 2)) == visit(history, 2, [True, False], (0, 2))
 
 
-def test_pitfall_neutral_is_hinted_most_so_usage_is_told_by_polarity():
+def test_pitfall_neutral_is_hinted_most_so_usage_is_logged_by_polarity():
     told = dict(answer_metrics.group_metrics([True, True, False, False], [True, False, False, False],
                                  ["neutral", "neutral", "negative", "negative"]))  # fmt: skip
     assert told == {"hard/groups": 0.5, "hint/groups": 0.25, "hint/negative": 0.0, "hint/neutral": 0.5}
@@ -161,7 +161,7 @@ def test_what_is_logged_is_drawn_in_the_report():
     assert lines == len(logged) - len({"reward/trained", "learning_rate", "loss"})
 
 
-def test_pitfall_the_score_gate_is_open_under_a_hint_so_agreement_is_told_of_hinted_answers_too():
+def test_pitfall_the_score_gate_is_open_under_a_hint_so_agreement_is_logged_for_hinted_answers_too():
     told = dict(answer_metrics.hinted_answer_metrics(judged([RIGHT, RIGHT], agrees=0.0)))
     assert told["agreement/hinted"] == 0.0
     assert "agreement/hinted" not in dict(

@@ -127,7 +127,7 @@ def step(trainer, hint, hard, world, before):
         return list(pool.map(work, range(world))), ranks.calls
 
 
-def told(done):
+def training_rows(done):
     """Rows of all ranks that have an answer, whatever their order: clip's prompt, tokens, mask, advantage."""
     own, _ = done[0]
     own.rewards_NK = own.update.rewards
@@ -177,7 +177,7 @@ def test_pitfall_the_second_generation_runs_on_every_rank_and_groups_may_be_spli
         before = rng.choice([History, all_hinted])
         (alone, _), (both, calls) = (step(trainer, hint, hard, world, before) for world in (1, 2))
         assert calls[0] == calls[1], "a rank skipped a collective operation"
-        assert told(both) == told(alone)
+        assert training_rows(both) == training_rows(alone)
         for own, _ in both:
             assert own.history.to_json() == alone[0][0].history.to_json()
             for name, values in alone[0][0]._metrics["train"].items():

@@ -283,7 +283,7 @@ def test_pitfall_the_reward_of_hinted_answers_is_no_progress_and_logged_apart(tm
     assert told["reward/trained"] == pytest.approx(statistics.mean(first + hinted))
 
 
-def test_joined_answers_are_shown_with_their_group(tmp_path):
+def test_joined_answers_are_listed_with_their_group(tmp_path):
     section = {"steps": 1, "batch": 2, "generations": 2, "max_new_tokens": 4,
                "hint": {"trigger": TWO, "group": APPEND_2, **APART}}  # fmt: skip
     ctx = omni.grpo_context(tmp_path, grpo=section)

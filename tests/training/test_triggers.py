@@ -32,7 +32,7 @@ def fires(trigger, table, around=NOBODY):
         ("correct", 0.5, [True, False, True, False]),
     ],
 )
-def test_all_below_compares_what_it_is_told_to(metric, threshold, hard):
+def test_all_below_compares_the_metric_of_the_spec(metric, threshold, hard):
     table = judged([WRONG, WRONG], [WRONG, RIGHT], [BROKEN, WRONG], [POOR, POOR])
     assert fires({"kind": "all_below", "metric": metric, "threshold": threshold}, table) == hard
 
@@ -61,7 +61,7 @@ def test_pass_rate_is_of_this_step_or_a_running_mean():
     assert fires(running, table, around) == [False, False, True]
 
 
-def test_a_list_and_always_do_not_look_at_rewards():
+def test_a_list_and_always_do_not_depend_on_rewards():
     table = judged([RIGHT, RIGHT], [WRONG, WRONG])
     around = TriggerContext(("a", "b"), (None, None), frozenset({"a"}))
     listed = {"kind": "offline_list", "uri": "x", "digest": "0" * 64}
@@ -84,25 +84,27 @@ def test_an_offline_list_is_read_and_is_the_one_that_was_keyed(tmp_path, monkeyp
     (tmp_path / "lists" / "hard.txt").write_text("b\nc\n")
     digest = blake3(b"b\nc\n").hexdigest()
 
-    def of(digest):
+    def listed(digest):
         return Hint.model_validate({"trigger": {"kind": "offline_list", "digest": digest}}).trigger
 
-    assert load_offline_list(of(digest), "lists/hard.txt") == {"b", "c"}
+    assert load_offline_list(listed(digest), "lists/hard.txt") == {"b", "c"}
     for name, data in (("windows", b"\xef\xbb\xbfb c\r\n\r\nd\r\n"), ("picture", b"\xff\xd8")):
         (tmp_path / "lists" / name).write_bytes(data)
-    assert load_offline_list(of(blake3(b"\xef\xbb\xbfb c\r\n\r\nd\r\n").hexdigest()), "lists/windows") == {
+    assert load_offline_list(
+        listed(blake3(b"\xef\xbb\xbfb c\r\n\r\nd\r\n").hexdigest()), "lists/windows"
+    ) == {
         "b c",
         "d",
     }
     with pytest.raises(InvalidData, match="is not UTF-8 text"):
-        load_offline_list(of(blake3(b"\xff\xd8").hexdigest()), "lists/picture")
+        load_offline_list(listed(blake3(b"\xff\xd8").hexdigest()), "lists/picture")
     assert load_offline_list(AllBelow(), None) == frozenset()
     with pytest.raises(InvalidData, match="expected 0000"):
-        load_offline_list(of("0" * 64), "lists/hard.txt")
+        load_offline_list(listed("0" * 64), "lists/hard.txt")
     with pytest.raises(InvalidData, match="is not found"):
-        load_offline_list(of(digest), "lists/hard")
+        load_offline_list(listed(digest), "lists/hard")
     with pytest.raises(InvalidStageSpec, match="its location is missing"):
-        load_offline_list(of(digest), None)
+        load_offline_list(listed(digest), None)
 
 
 @pytest.mark.parametrize("uri", ["/etc/passwd", "../hard.txt", "a/../../b", "file:///x", "s3://", "a b"])
