@@ -201,8 +201,7 @@ def check_policy(plan: Plan, root: Path, store: ObjectStore | None) -> list[Rule
     """
     if plan.environment.policy is None:
         return []
-    from c2f_spec.policy.check import check_policy
-    from c2f_spec.policy.limits import PlannedUse, has_budgets
+    from c2f_spec.policy.check import PlannedUse, check_policy, has_budgets
     from c2f_spec.policy.load import load_policy
 
     levels = load_policy(root / plan.environment.policy, root, relative)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cost import memory as mem
 from c2f_spec.cost.gpu_hours import Load
-from c2f_spec.cost.sizes import SIZES, clip_sizes, clips_of, prompt_tokens, size_of
+from c2f_spec.cost.sizes import SIZES, clips_of, prompt_tokens, size_of
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.hint import ReplaceAll
 from c2f_spec.spec.resources import resolve_zero
@@ -111,7 +111,7 @@ def _sft(e: Experiment, sft: Sft, site: Site) -> Load:
     size, k = _student(e), site.k
     clips = clips_of(e.data, e.data.train, "train")
     rows = sft.steps * sft.batch if sft.steps is not None else ceil(clips * sft.epochs)
-    tokens = prompt_tokens(clip_sizes(e.data, e.data.train).seconds, e.media, k.text_tokens) + _answer(e, k)
+    tokens = prompt_tokens(e.data.known[e.data.train].seconds, e.media, k.text_tokens) + _answer(e, k)
     full = not isinstance(sft.tuner, Lora)
     work = train_seconds(size, rows * tokens, k, full=full) / max(1, site.gpus)
     held = sft.max_tokens or _longest(e, e.data.train, k) + _longest_answer(e, k)
@@ -124,7 +124,7 @@ def _grpo(e: Experiment, g: Grpo, site: Site) -> Load:
     clips = clips_of(e.data, e.data.train, "train")
     batches = ceil(g.steps / g.updates) if g.steps is not None else ceil(ceil(clips * g.epochs) / g.batch)
     answers = ceil(g.batch * g.generations / max(1, site.gpus))
-    prompt = prompt_tokens(clip_sizes(e.data, e.data.train).seconds, e.media, k.text_tokens)
+    prompt = prompt_tokens(e.data.known[e.data.train].seconds, e.media, k.text_tokens)
     answer = min(k.chain_tokens, g.max_new_tokens)
     vllm = isinstance(g.engine, VllmEngine)
     seconds = grpo_step_seconds(size, g, prompt, answer, answers, k)
@@ -206,8 +206,8 @@ def _rows(site: Site, rows: int) -> int:
 def _longest(e: Experiment, dataset: str, k: Coefficients) -> int:
     """Return about the tokens of the longest prompt."""
     long = e.media.model_copy(update={"fps": e.media.fps * LONG_CLIP})
-    sound = ceil(clip_sizes(e.data, dataset).seconds * (LONG_CLIP - 1) * 25)
-    return prompt_tokens(clip_sizes(e.data, dataset).seconds, long, k.text_tokens) + sound
+    sound = ceil(e.data.known[dataset].seconds * (LONG_CLIP - 1) * 25)
+    return prompt_tokens(e.data.known[dataset].seconds, long, k.text_tokens) + sound
 
 
 def _answer(e: Experiment, k: Coefficients) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
-from c2f_spec.spec.datasets import DATASETS
-
 if TYPE_CHECKING:
     from c2f_spec.spec.datasets import Split
     from c2f_spec.spec.sections import Data
@@ -19,48 +17,10 @@ AUDIO_TOKENS = 25
 """Tokens a second of sound."""
 
 
-class Clips(NamedTuple):
-    """The number and length of a data set's clips."""
-
-    train: int
-    valid: int
-    test: int
-    seconds: float
-    """Mean length of a clip."""
-
-
-def _published(dataset: str, seconds: float) -> Clips:
-    counts = DATASETS[dataset].counts
-    assert counts is not None
-    return Clips(*counts, seconds)
-
-
-CLIPS: dict[str, Clips] = {
-    "cmu-mosi": _published("cmu-mosi", 4.2),
-    "cmu-mosei": _published("cmu-mosei", 7.3),
-    "ch-sims": _published("ch-sims", 3.7),
-    "ch-sims-v2": _published("ch-sims-v2", 3.6),
-    "icwsm2014-movie": Clips(7453, 1065, 2087, 2.0),
-    "icwsm2014-amazon": Clips(0, 0, 3708, 2.0),
-    "icwsm2014-nyt": Clips(0, 0, 5190, 2.0),
-    "icwsm2014-tweets": Clips(0, 0, 4200, 2.0),
-}
-"""By name; a test holds it against `DATASETS`."""
-
-
-def clip_sizes(data: Data, dataset: str) -> Clips:
-    """Return the clips of a data set; of a user data set, as the spec declares them."""
-    for one in data.own:
-        if one.name == dataset:
-            return Clips(*(one.facts.counts or (0, 0, 0)), one.seconds)
-    return CLIPS[dataset]
-
-
 def clips_of(data: Data, dataset: str, split: Split) -> int:
     """Return the clips of a split, of which a spec may take fewer."""
-    facts, most = clip_sizes(data, dataset), getattr(data.limit, split)
-    there: int = getattr(facts, split) if split in data.known[dataset].splits else 0
-    return min(there, most) if most is not None else there
+    clips, most = data.known[dataset].counts[split], getattr(data.limit, split)
+    return min(clips, most) if most is not None else clips
 
 
 def prompt_tokens(seconds: float, media: Media, text: int) -> int:

@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from c2f_spec.diagnostics.diagnostic import Problem
 from c2f_spec.language import checks_hint, checks_teacher, checks_training
 from c2f_spec.language.suggestions import list_choices, suggest
-from c2f_spec.spec.datasets import DATASETS
+from c2f_spec.spec.datasets import DATASETS, off_centre
 from c2f_spec.spec.evaluate import CHECKPOINTS
-from c2f_spec.spec.own_data import off_centre
 from c2f_spec.spec.reporting import METRICS, TABLES
 from c2f_spec.spec.sections import Dc, Direct
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from c2f_spec.policy.load import Level
 
 MOST_NAMED = 5
-"""So many names are told in a verdict."""
+"""Most names in the detail of a result."""
 
 
 def check_allowed(level: Level, plan: Plan) -> Iterator[RuleResult]:

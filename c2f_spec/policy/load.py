@@ -26,7 +26,7 @@ class RuleResult(NamedTuple):
     """The outcome of one rule for one plan."""
 
     outcome: Outcome
-    """`unchecked`: what it needs was not asked for, as the ledger is not by a plan offline."""
+    """`unchecked`: what the rule needs was not read, such as the ledger by an offline plan."""
     rule: str
     """Its path in the policy: `limits.plan.gpu_hours`."""
     where: str

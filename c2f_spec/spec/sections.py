@@ -9,9 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from c2f_spec.spec.base import Fraction, SpecModel, at_default
-from c2f_spec.spec.datasets import DATASETS, Dataset
+from c2f_spec.spec.datasets import DATASETS, Dataset, Own
 from c2f_spec.spec.formats import C2f, Dc, Direct, Format
-from c2f_spec.spec.own_data import Own
 from c2f_spec.spec.student import Full, Lora, Media, QwenOmni, Student, Tiny, Tuner
 from c2f_spec.spec.teacher import LexiconTeacher, OpenaiTeacher, Teacher, TransformersTeacher, VllmTeacher
 
@@ -60,7 +59,7 @@ class Data(SpecModel):
         description="Seed of the drawn voice and face; only for data sets whose media are rendered.",
     )
     own: tuple[Own, ...] = Field(
-        default=(), description="Data sets of one's own, each with a name that the rest of the spec may use."
+        default=(), description="User data sets, each with a name that the rest of the spec may use."
     )
 
     @property

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import ValidationError
 
 from c2f_spec.errors import InvalidData, UsageError
-from c2f_spec.spec.datasets import DATASETS, Split
+from c2f_spec.spec.datasets import DATASETS, Own, Split, Splits, off_centre
 from c2f_spec.spec.formats import POLARITIES
-from c2f_spec.spec.own_data import Own, Splits, off_centre
 from runtime.datasets.labelled_rows import ID, ID_RULE, LabelledRow, checked, read_cells
 from runtime.text.clips import polarity_of
 

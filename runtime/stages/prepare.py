@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import InvalidData
-from c2f_spec.spec.own_data import Own
+from c2f_spec.spec.datasets import Own
 from c2f_spec.spec.sections import Limit
 from c2f_spec.store.digest import digest_file
 from runtime.console import log_line

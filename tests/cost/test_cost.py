@@ -21,7 +21,7 @@ from c2f_spec.cost.estimate import (
 from c2f_spec.cost.gpu_hours import GpuHours, Load, estimated, total
 from c2f_spec.cost.memory import Sampling, Training, checkpoint_bytes, inference_bytes, training_bytes
 from c2f_spec.cost.site import Site, site_of
-from c2f_spec.cost.sizes import CLIPS, GIB, SIZES, prompt_tokens, size_of
+from c2f_spec.cost.sizes import GIB, SIZES, prompt_tokens, size_of
 from c2f_spec.plan.capacity import capacity_problems, memory_problems, pod_problems
 from c2f_spec.plan.compile import load_variants
 from c2f_spec.plan.costs import cells_alone, rows_alone, saved_share, stage_loads, totals, with_measured
@@ -68,8 +68,8 @@ def test_sizes_are_those_of_the_method():
     [("ch-sims", 1025, 769), ("cmu-mosi", 1165, 845), ("cmu-mosei", 1627, 1115)],
 )
 def test_prompts_have_the_tokens_of_the_method(dataset, tokens, half):
-    assert prompt_tokens(CLIPS[dataset].seconds, Media(), 420) == tokens
-    assert prompt_tokens(CLIPS[dataset].seconds, Media(max_pixels=64 * 28 * 28), 420) == half
+    assert prompt_tokens(DATASETS[dataset].seconds, Media(), 420) == tokens
+    assert prompt_tokens(DATASETS[dataset].seconds, Media(max_pixels=64 * 28 * 28), 420) == half
 
 
 def training(rank, zero, gpus, rows, learned=1536):
@@ -152,12 +152,6 @@ def test_hint_rounds_and_generation_take_what_the_method_says():
 
 
 # ---- facts repeated from elsewhere
-
-
-def test_every_data_set_has_a_size_for_its_splits():
-    assert set(CLIPS) == set(DATASETS)
-    for name, facts in DATASETS.items():
-        assert {s for s in ("train", "valid", "test") if getattr(CLIPS[name], s)} == set(facts.splits)
 
 
 def test_the_runtime_trains_and_generates_so_many_rows_at_once():

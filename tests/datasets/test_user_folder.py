@@ -7,7 +7,7 @@ import json
 import pytest
 
 from c2f_spec.errors import InvalidData
-from c2f_spec.spec.own_data import Own
+from c2f_spec.spec.datasets import Own
 from runtime.datasets import user_folder
 from runtime.stages import prepare
 from runtime.text.clips import read_facts, read_manifest

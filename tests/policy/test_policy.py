@@ -12,8 +12,7 @@ from c2f_spec.errors import InvalidSpec
 from c2f_spec.plan.compile import load_environment, load_variants
 from c2f_spec.plan.costs import with_costs
 from c2f_spec.plan.keys import ExperimentSource, build_plan
-from c2f_spec.policy.check import check_policy
-from c2f_spec.policy.limits import PlannedUse
+from c2f_spec.policy.check import PlannedUse, check_policy
 from c2f_spec.policy.load import load_policy
 from c2f_spec.store import ledger
 from c2f_spec.store.open import open_store

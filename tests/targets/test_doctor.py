@@ -14,8 +14,8 @@ from c2f_spec.spec.cluster import KubernetesEnvironment
 from c2f_spec.store.open import open_store
 from c2f_spec.store.probe import probe
 from c2f_spec.targets.kubernetes.client import Client
-from c2f_spec.targets.kubernetes.doctor import examine, images, nodes, permissions, queues, server
-from c2f_spec.targets.kubernetes.doctor.server import Site
+from c2f_spec.targets.kubernetes.doctor import cluster, examine, images, permissions, queues
+from c2f_spec.targets.kubernetes.doctor.cluster import Site
 from c2f_spec.targets.kubernetes.kubeconfig import Access, Anonymous
 from tests.fake_api import FakeApi, Fault
 
@@ -73,7 +73,7 @@ def account(name):
 
 
 def namespace(level="restricted"):
-    labels = {server.ENFORCE: level} if level else {}
+    labels = {cluster.ENFORCE: level} if level else {}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team", "labels": labels}}
 
 
@@ -120,8 +120,8 @@ def test_a_healthy_cluster_has_no_errors(api):
 
 
 def test_an_older_server_is_refused_and_a_newer_one_is_fine(api):
-    assert "rendered for 1.34" in told(server.check_version(site(api)), "ok")
-    assert 'set `kubernetes: "1.36"`' in told(server.check_version(site(api, kubernetes="1.37")), "error")
+    assert "rendered for 1.34" in told(cluster.check_version(site(api)), "ok")
+    assert 'set `kubernetes: "1.36"`' in told(cluster.check_version(site(api, kubernetes="1.37")), "error")
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def test_an_older_server_is_refused_and_a_newer_one_is_fine(api):
 )
 def test_the_namespace_enforces_no_more_than_pods_keep(api, level, ours, expected):
     api.state.load(None, namespace(level))
-    assert [f.level for f in server.check_namespace(site(api, pod_security=ours))] == [expected]
+    assert [f.level for f in cluster.check_namespace(site(api, pod_security=ours))] == [expected]
 
 
 def test_no_namespace(api):
-    assert "kubectl apply -k k8s/" in told(server.check_namespace(site(api)), "error")
+    assert "kubectl apply -k k8s/" in told(cluster.check_namespace(site(api)), "error")
 
 
 def test_missing_rights_are_named_with_the_role(api):
@@ -251,7 +251,7 @@ A800 = {"gpu": "a800"}
         ([node("a", labels=A800, taints=["down"], **{GPU: "8"})], "error", "all 1 nodes are tainted: down"),
         ([node("a", labels=A800, closed=True, **{GPU: "8"})], "error", "closed for maintenance"),
         (
-            [node("a", labels={**A800, nodes.DRIVER_LABEL: "470.82.01"}, **{GPU: "8"})],
+            [node("a", labels={**A800, cluster.DRIVER_LABEL: "470.82.01"}, **{GPU: "8"})],
             "error",
             "NVIDIA driver 470.82.01, older than",
         ),
@@ -260,7 +260,7 @@ A800 = {"gpu": "a800"}
 )  # fmt: skip
 def test_pools(api, given, level, words):
     api.state.load(None, *given)
-    found = nodes.check_pools(site(api, nvidia_driver="535.129.03"))
+    found = cluster.check_pools(site(api, nvidia_driver="535.129.03"))
     assert words in told([f for f in found if f.subject == "pool a800"], level)
 
 

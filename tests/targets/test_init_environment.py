@@ -11,8 +11,8 @@ from c2f_spec.language.document import load_document
 from c2f_spec.language.parse import parse_environment
 from c2f_spec.targets.kubernetes.client import Client
 from c2f_spec.targets.kubernetes.discovery import ClusterContents, build_environment, discover
-from c2f_spec.targets.kubernetes.doctor import nodes, permissions, queues, server
-from c2f_spec.targets.kubernetes.doctor.server import Site
+from c2f_spec.targets.kubernetes.doctor import cluster, permissions, queues
+from c2f_spec.targets.kubernetes.doctor.cluster import Site
 from c2f_spec.targets.kubernetes.kubeconfig import Access, Anonymous
 from tests.fake_api import FakeApi, Fault
 from tests.targets.test_doctor import GPU, account, cluster_queue, kueue, namespace, node, secret
@@ -20,7 +20,7 @@ from tests.targets.test_doctor import GPU, account, cluster_queue, kueue, namesp
 A800 = {
     "nvidia.com/gpu.product": "NVIDIA-A800-SXM4-80GB",
     "nvidia.com/gpu.memory": "81920",
-    nodes.DRIVER_LABEL: "535.129.03",
+    cluster.DRIVER_LABEL: "535.129.03",
 }
 
 
@@ -57,10 +57,10 @@ def test_an_a800_cluster(api, golden):
     made = parse_environment(load_document(written.encode(), "mine.yaml"))
     there = Site(made, client(api))
     for ask in (
-        server.check_version,
-        server.check_namespace,
+        cluster.check_version,
+        cluster.check_namespace,
         queues.check_queue,
-        nodes.check_pools,
+        cluster.check_pools,
         permissions.check_secrets,
     ):
         assert [f for f in ask(there) if f.level != "ok"] == []

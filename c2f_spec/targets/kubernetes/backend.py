@@ -54,7 +54,7 @@ class KubernetesBackend:
 
     def examine(self, environment: KubernetesEnvironment) -> Iterator[HealthCheck]:
         from c2f_spec.targets.kubernetes.doctor import examine
-        from c2f_spec.targets.kubernetes.doctor.server import Site
+        from c2f_spec.targets.kubernetes.doctor.cluster import Site
 
         try:
             client = _client(environment)

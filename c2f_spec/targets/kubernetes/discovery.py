@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from c2f_spec.spec.cluster import VERSIONS
 from c2f_spec.spec.quantities import amount, bytes_of, cores
 from c2f_spec.targets.kubernetes.client import LOCAL_QUEUES, NAMESPACES, NODES, SECRETS, VOLCANO_QUEUES
-from c2f_spec.targets.kubernetes.doctor.nodes import DRIVER_LABEL
-from c2f_spec.targets.kubernetes.doctor.server import ENFORCE
+from c2f_spec.targets.kubernetes.doctor.cluster import DRIVER_LABEL, ENFORCE
 from c2f_spec.targets.kubernetes.errors import Forbidden, NotFound
 
 if TYPE_CHECKING:

@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.diagnostics.diagnostic import HealthCheck, error, warning
 from c2f_spec.errors import Unreachable
+from c2f_spec.targets.kubernetes.doctor.cluster import (
+    check_clock,
+    check_namespace,
+    check_pools,
+    check_version,
+)
 from c2f_spec.targets.kubernetes.doctor.images import check_images
-from c2f_spec.targets.kubernetes.doctor.nodes import check_pools
 from c2f_spec.targets.kubernetes.doctor.permissions import check_accounts, check_rights, check_secrets
 from c2f_spec.targets.kubernetes.doctor.queues import check_queue
-from c2f_spec.targets.kubernetes.doctor.server import check_clock, check_namespace, check_version
 from c2f_spec.targets.kubernetes.errors import Forbidden
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from c2f_spec.targets.kubernetes.doctor.server import Site
+    from c2f_spec.targets.kubernetes.doctor.cluster import Site
 
 CHECKS: dict[str, Callable[[Site], list[HealthCheck]]] = {
     "server version": check_version,

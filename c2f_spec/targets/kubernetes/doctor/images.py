@@ -20,7 +20,7 @@ from c2f_spec.targets.kubernetes.errors import Forbidden
 if TYPE_CHECKING:
     from email.message import Message
 
-    from c2f_spec.targets.kubernetes.doctor.server import Site
+    from c2f_spec.targets.kubernetes.doctor.cluster import Site
 
 MANIFESTS = (
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "

@@ -10,7 +10,7 @@ from c2f_spec.targets.kubernetes.client import CONFIGMAPS, SECRETS, SERVICE_ACCO
 
 if TYPE_CHECKING:
     from c2f_spec.spec.cluster import SecretRef
-    from c2f_spec.targets.kubernetes.doctor.server import Site
+    from c2f_spec.targets.kubernetes.doctor.cluster import Site
 
 
 class Right(NamedTuple):

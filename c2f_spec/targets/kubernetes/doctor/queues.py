@@ -11,7 +11,7 @@ from c2f_spec.targets.kubernetes.errors import Forbidden
 
 if TYPE_CHECKING:
     from c2f_spec.spec.cluster import Kueue, Volcano
-    from c2f_spec.targets.kubernetes.doctor.server import Site
+    from c2f_spec.targets.kubernetes.doctor.cluster import Site
 
 ADMINISTRATOR = "ask the administrator of the queues"
 
