@@ -1,4 +1,4 @@
-"""ZeRO: what DeepSpeed is told, who resolves `auto`, and the parts of a checkpoint.
+"""ZeRO: the configuration of DeepSpeed, who resolves `auto`, and the parts of a checkpoint.
 
 Training under it is measured, with real processes: `python -m tests.bench ranks`.
 """
@@ -31,7 +31,10 @@ from tests.conftest import TINY_SPEC, load_spec
 from tests.gpu_smoke.stages import RESTORED
 from tests.support import omni
 
-# ---- what DeepSpeed is told
+SIZES = {"rows": 1, "passes": 1, "world": 2, "grad_clip": 1.0, "bf16": False, "hidden": 32}
+
+
+# ---- the configuration of DeepSpeed
 
 
 @pytest.mark.parametrize("stage", ["2", "3"])
@@ -45,21 +48,18 @@ def test_the_json_is_generated_from_the_placement_and_the_spec(golden, monkeypat
 
 
 def test_without_zero_there_is_no_configuration_of_deepspeed():
-    assert (
-        trainer_arguments.zero_config("off", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32)
-        is None
-    )
+    assert trainer_arguments.zero_config("off", **SIZES) is None
 
 
 def test_a_machine_without_deepspeed_gets_an_error_with_a_hint(monkeypatch):
     monkeypatch.setattr(trainer_arguments, "find_spec", lambda _: None)
     with pytest.raises(InvalidStageSpec, match="ZeRO 2 needs the package `deepspeed`") as caught:
-        trainer_arguments.zero_config("2", rows=1, passes=1, world=2, grad_clip=1.0, bf16=False, hidden=32)
+        trainer_arguments.zero_config("2", **SIZES)
     assert "resources.<stage>.zero: off" in caught.value.hint
 
 
 @pytest.mark.parametrize(
-    ("stage", "towers", "lacks", "way_out"),
+    ("stage", "towers", "lacks", "hint"),
     [
         ("3", False, ("audio",), "sft.zero: 2"),
         ("3", True, ("video",), "sft.zero: off"),
@@ -69,21 +69,21 @@ def test_a_machine_without_deepspeed_gets_an_error_with_a_hint(monkeypatch):
         ("3", True, (), None),
     ],
 )
-def test_no_process_may_wait_for_one_that_leaves_a_tower_out(stage, towers, lacks, way_out):
+def test_no_process_may_wait_for_one_that_leaves_a_tower_out(stage, towers, lacks, hint):
     clips = [dataclasses.replace(clip, lacks=lacks) for clip in omni.reader().clips.values()]
-    if way_out is None:
+    if hint is None:
         trainer_arguments.assert_towers_on_all_ranks(stage, "sft", clips, towers_trained=towers)
         return
     with pytest.raises(InvalidStageSpec, match=f"has no {lacks[0]}") as caught:
         trainer_arguments.assert_towers_on_all_ranks(stage, "sft", clips, towers_trained=towers)
-    assert way_out in caught.value.hint
+    assert hint in caught.value.hint
 
 
 # ---- who resolves it
 
 
 @pytest.mark.parametrize(
-    ("asked", "lora", "processes", "is_"),
+    ("requested", "lora", "processes", "is_"),
     [
         ("auto", True, 4, "2"),
         ("auto", False, 4, "3"),
@@ -94,8 +94,8 @@ def test_no_process_may_wait_for_one_that_leaves_a_tower_out(stage, towers, lack
         ("off", False, 8, "off"),
     ],
 )
-def test_auto_is_what_the_tuner_needs_and_one_process_shares_nothing(asked, lora, processes, is_):
-    assert resolve_zero(asked, lora=lora, processes=processes) == is_
+def test_auto_is_what_the_tuner_needs_and_one_process_shares_nothing(requested, lora, processes, is_):
+    assert resolve_zero(requested, lora=lora, processes=processes) == is_
 
 
 @pytest.mark.parametrize(
@@ -152,12 +152,18 @@ class Spread(torch.nn.Module):
         self.optimizer.step()
 
 
-def test_a_part_goes_out_and_comes_back_to_the_same_bits(tmp_path):
-    trained, fresh = Spread(1.0), Spread(2.0)
+def write_partition(folder, spoil=lambda part: None) -> Spread:
+    """Train for a step and write the part of a rank; `spoil` changes it before."""
+    trained = Spread(1.0)
     trained.step()
-    trainer_state.write_tensors(
-        zero_partitions.rank_tensors(trained.trainer()), tmp_path, zero_partitions.STEM
-    )
+    part = zero_partitions.rank_tensors(trained.trainer())
+    spoil(part)
+    trainer_state.write_tensors(part, folder, zero_partitions.STEM)
+    return trained
+
+
+def test_a_part_goes_out_and_comes_back_to_the_same_bits(tmp_path):
+    trained, fresh = write_partition(tmp_path), Spread(2.0)
     saved = json.loads(json.dumps(zero_partitions.partition_facts(trained.trainer())))
     assert zero_partitions.restore_partition(fresh.trainer(), files(tmp_path), 1, saved) == 2
     for both in (trained, fresh):
@@ -168,14 +174,8 @@ def test_a_part_goes_out_and_comes_back_to_the_same_bits(tmp_path):
 
 
 def test_a_resume_from_parts_is_logged_in_the_words_that_gpu_smoke_searches_for(tmp_path, capsys):
-    trained = Spread(1.0)
-    trained.step()
     (tmp_path / zero_partitions.rank_folder(0)).mkdir()
-    trainer_state.write_tensors(
-        zero_partitions.rank_tensors(trained.trainer()),
-        tmp_path / zero_partitions.rank_folder(0),
-        zero_partitions.STEM,
-    )
+    trained = write_partition(tmp_path / zero_partitions.rank_folder(0))
     state = {"optimizer": zero_partitions.partition_facts(trained.trainer()), "schedule": {}}
     (tmp_path / "main").mkdir()
     (tmp_path / "main" / trainer_state.STATE).write_text(json.dumps(state))
@@ -201,15 +201,10 @@ def files(folder):
     ],
 )  # fmt: skip
 def test_a_part_that_does_not_fit_is_refused(tmp_path, spoil, says):
-    trained = Spread(1.0)
-    trained.step()
-    saved = zero_partitions.rank_tensors(trained.trainer())
-    spoil(saved)
-    trainer_state.write_tensors(saved, tmp_path, zero_partitions.STEM)
+    trained = write_partition(tmp_path, spoil)
+    facts = zero_partitions.partition_facts(trained.trainer())
     with pytest.raises(LookupError, match=says):
-        zero_partitions.restore_partition(
-            trained.trainer(), files(tmp_path), 0, zero_partitions.partition_facts(trained.trainer())
-        )
+        zero_partitions.restore_partition(trained.trainer(), files(tmp_path), 0, facts)
 
 
 def test_parts_of_other_parameters_are_refused(tmp_path):

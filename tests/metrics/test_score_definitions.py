@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 from pathlib import Path
@@ -12,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from c2f_spec.metrics.predictions import score_file
+from tests.metrics.test_score import write
 from tests.support import plain_metrics
 
 PARTS = {
@@ -30,10 +30,7 @@ ANSWERS = st.one_of(
 
 def scored(pairs, family):
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "p.jsonl"
-        rows = ({"id": i, "label": t, "prediction": p} for i, (t, p) in enumerate(pairs))
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        return score_file(path, family)
+        return score_file(write(Path(folder) / "p.jsonl", pairs), family)
 
 
 def far_apart(values):
