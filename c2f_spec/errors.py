@@ -43,7 +43,7 @@ class StageExit(IntEnum):
 
     @property
     def permanent(self) -> bool:
-        """Whether the same stage, run again unchanged, would fail again."""
+        """True if the same stage, run again unchanged, would fail again."""
         return self in (StageExit.SPEC, StageExit.DATA, StageExit.BUG, StageExit.MEMORY, StageExit.DIVERGED)
 
 

@@ -138,7 +138,7 @@ def _mark_time(mark: str) -> float:
 
 
 class Needs(NamedTuple):
-    """What specs, locks and reports need of a store, and of what this is not known."""
+    """The stages that specs, locks and reports need, and the specs for which this is unknown."""
 
     reachable: Reachable
     broken: dict[str, str]

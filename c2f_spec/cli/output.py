@@ -1,4 +1,4 @@
-"""What every verb prints with: answers go to stdout, diagnostics and notes to stderr.
+"""Print the output of every verb: answers to stdout, diagnostics and notes to stderr.
 
 Colour repeats what a word or sign says already. It is used on a terminal only, unless `NO_COLOR`
 (https://no-color.org), `TERM=dumb` or `FORCE_COLOR`, as in CI logs, say otherwise.

@@ -21,7 +21,7 @@ SAME_SIZE_TOLERANCE = 0.01
 MEASURED_TRUST = 1.1
 """Factor by which another run of the same size may differ from those that were measured."""
 SCALED_TRUST = 1.3
-"""The same for a run of another size, whose time is taken to grow as the estimate does."""
+"""Factor around a measurement of another size, whose time is taken to grow as the estimate does."""
 
 
 class Observed(NamedTuple):

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 LAYERS = 28
-"""Of Qwen2.5-Omni-7B, for which seconds a token are given. Generating waits for layers, not for arithmetic."""
+"""Layers of Qwen2.5-Omni-7B, for which seconds a token are given. Generation waits for layers, not for arithmetic."""
 
 
 def train_seconds(size: Size, tokens: float, k: Coefficients, *, full: bool) -> float:
@@ -61,11 +61,11 @@ def hinted_share(prompts: int, k: Coefficients) -> float:
 
 
 ROWS_TRAINED = 2
-"""Of a GPU in one pass, unless `micro_batch` says otherwise (`runtime/models/qwen_omni.py`)."""
+"""Rows of a GPU in one pass, unless `micro_batch` says otherwise (`runtime/models/qwen_omni.py`)."""
 ROWS_GENERATED = 16
 """Answers that transformers writes as one batch in evaluation (`runtime/models/qwen_omni.py`)."""
 SCORE_TOKENS = 8
-"""Of an answer of `format: direct`, which is a number."""
+"""Tokens of an answer of `format: direct`, which is a number."""
 UNKNOWN_SIZE = SIZES["qwen2.5-omni-7b"]
 """The size that is reckoned with where none is known."""
 LONG_CLIP = 4

@@ -1,4 +1,4 @@
-"""What a stage costs, as data: GPU-hours as a range with its basis, never one number."""
+"""The cost of a stage as data: GPU-hours as a range with its basis, never one number."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Load(NamedTuple):
 
 
 UNLOADED = Load(0, 0.0, 0.0, 0.0, 1.0, "")
-"""Of a stage that nobody reckoned."""
+"""The load of a stage without an estimate."""
 
 
 class GpuHours(NamedTuple):

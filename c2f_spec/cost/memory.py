@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from c2f_spec.spec.coefficients import Coefficients
 
 LOGIT_BYTES = 10
-"""Of a logit: in bfloat16 and float32 with its gradient. A fused loss needs 2."""
+"""Bytes of a logit: in bfloat16 and float32 with its gradient. A fused loss needs 2."""
 GATHERED_BYTES = 3 * GIB
 """Layers that ZeRO 3 has gathered at a time."""
 ANSWER_BYTES = 0.3 * GIB
-"""Of each answer while it is generated, besides its cache."""
+"""Bytes of each answer while it is generated, besides its cache."""
 
 
 class Training(NamedTuple):
@@ -30,9 +30,9 @@ class Training(NamedTuple):
     zero: Literal["off", "2", "3"]
     gpus: int
     rows: int
-    """Of a GPU in one pass."""
+    """Rows of a GPU in one pass."""
     tokens: int
-    """Of a row, prompt and answer."""
+    """Tokens of a row, prompt and answer."""
     learned: int
     """Tokens of a row that have a loss."""
 

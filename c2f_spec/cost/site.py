@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from c2f_spec.spec.handoff import Placement
 
 USABLE = 79 / 80
-"""Of a GPU's nominal memory (METHOD 8.4: 79 of 80 GiB)."""
+"""Usable part of a GPU's nominal memory (METHOD 8.4: 79 of 80 GiB)."""
 A800_GIB = 80
 
 

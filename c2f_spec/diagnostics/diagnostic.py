@@ -1,4 +1,4 @@
-"""What tools find: a `Diagnostic` at a place of a file, a `Problem` at a location of a spec, a `HealthCheck` of `doctor`."""
+"""The findings of all tools: a `Diagnostic` at a place of a file, a `Problem` at a location of a spec, a `HealthCheck` of `doctor`."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ TRIES = 2
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What happened. All texts are masked and printable."""
+    """An event of a plan. All texts are masked and printable."""
 
     event: Literal["ended", "failed"]
     experiment: str

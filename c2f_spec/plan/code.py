@@ -111,7 +111,7 @@ class SourceTree:
         raise InvalidSpec(
             f"{self.name(importer)} imports `{module}`, which does not exist",
             hint="correct the import",
-            code="C2F441",
+            code="C2F443",
         )
 
     def path(self, module: str) -> Path | None:

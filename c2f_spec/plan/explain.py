@@ -36,7 +36,7 @@ SPEC_PATHS = {
 ABSENT = object()
 """No such leaf: the field is at its default, or the part is not there."""
 MOST_DESCRIBED = 3
-"""So many leaves are told in one line."""
+"""Most changes in one line."""
 
 
 class Change(NamedTuple):

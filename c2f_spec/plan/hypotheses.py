@@ -37,7 +37,7 @@ class PlannedHypothesis(NamedTuple):
     checkpoint: str
     dataset: str
     pairs: tuple[tuple[Variant, Stage, Stage | None], ...]
-    """Of each seed: the variant, its evaluation and the baseline's; `None` if the plan has no such baseline."""
+    """For each seed: the variant, its evaluation and the baseline's; `None` if the plan has no such baseline."""
 
 
 class Registered(NamedTuple):

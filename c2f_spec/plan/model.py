@@ -85,7 +85,7 @@ class Plan:
     """The tree that it is launched from; a plan that is only looked at has none."""
     _by_key: dict[str, Stage] = field(default_factory=dict, init=False, repr=False, compare=False)
     _digest: list[str] = field(default_factory=list, init=False, repr=False, compare=False)
-    """Of this plan and no other: `replace` makes a new list."""
+    """The digest once it is computed; `replace` makes a new list."""
 
     def __post_init__(self) -> None:
         self._by_key.update({s.key: s for s in self.stages})

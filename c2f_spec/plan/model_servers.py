@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 SIDECAR_PORT = 8000
 SIDECAR_URL = f"http://127.0.0.1:{SIDECAR_PORT}/v1"
-"""Of a server in the stage's own pod."""
+"""Address of a server in the stage's own pod."""
 
 
 def endpoint_of(e: Experiment, kind: str, environment: Environment) -> Endpoint | None:

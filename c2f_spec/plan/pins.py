@@ -58,7 +58,7 @@ class Need(NamedTuple):
     """A name for which a plan needs a digest."""
 
     section: str
-    """Of the lock: `datasets` or `models`."""
+    """Section of the lock: `datasets` or `models`."""
     name: str
     loc: tuple[str | int, ...]
     """Where the spec says it."""

@@ -81,7 +81,7 @@ AT_ONCE = 32
 
 @dataclass(slots=True)
 class StoredStages:
-    """What the store has of the stages of one plan, in few requests. Answers are those of the first request."""
+    """The records, failures and preimages in a store, read in few requests. Answers are those of the first request."""
 
     objects: ObjectStore
     listed: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -159,7 +159,7 @@ class Nearest:
             path: i for i, path in enumerate(dict.fromkeys(p for row in self.leaves for p in row))
         }
         self.numbers: dict[tuple[str, str], int] = {}
-        """Of a path's value; 0 is no such leaf, -1 (never in a row here) a value that no stored stage has."""
+        """Number of a path's value; 0 is an absent leaf, -1 (never in a row here) a value that no stored stage has."""
         self.rows: NDArray[np.int32] = np.array([self._row(row) for row in self.leaves], dtype=np.int32)
         # [stored, path]
 

@@ -36,7 +36,7 @@ class Check(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What the target that ran a stage still has of it."""
+    """The image and manifest of a stage that its target still has."""
 
     image: str | None = None
     """Name and digest of the image that the container ran, as the node says."""

@@ -1,4 +1,4 @@
-"""What all models share: frozen, closed, and a class for every field.
+"""The base of all models: frozen, closed, and a class for every field.
 
 A field's class says what a change of it costs (DESIGN: "Stages, keys, plan"):
 

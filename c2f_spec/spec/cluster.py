@@ -26,7 +26,7 @@ from c2f_spec.spec.base import (
 from c2f_spec.spec.coefficients import Coefficients
 
 VERSIONS = ("1.28", "1.29", "1.30", "1.31", "1.32", "1.33", "1.34", "1.35", "1.36", "1.37")
-"""Of Kubernetes, whose schemas rendered objects are checked against: those of `kubernetes-validate`."""
+"""Versions of Kubernetes whose schemas rendered objects are checked against: those of `kubernetes-validate`."""
 
 DnsName = Annotated[str, StringConstraints(pattern=DNS_PATTERN, max_length=63)]
 LabelKey = Annotated[str, StringConstraints(pattern=LABEL_KEY_PATTERN, max_length=253)]
@@ -202,7 +202,7 @@ class Notify(SpecModel):
 
 
 class Limits(SpecModel):
-    """What ends, retries and outlives a Job. No deadline is ever guessed from an estimate."""
+    """Deadlines, retries and time to live of a Job. No deadline comes from an estimate."""
 
     deadline_seconds: PositiveInt | None = Field(
         default=None, description="End a stage's Job after so long, queueing not counted; absent: never."
@@ -223,7 +223,7 @@ class Limits(SpecModel):
 
 
 class DriverPod(SpecModel):
-    """What the driver asks for: a small process that starts each stage when its inputs are there."""
+    """Resources of the driver: a small process that starts each stage when its inputs are committed."""
 
     cpu: Quantity = Field(default="500m", description="Cores.")
     memory: Quantity = Field(default="512Mi", description="Memory.")

@@ -1,4 +1,4 @@
-"""What time and memory are estimated with, by pool. Every default is METHOD 8.4 or 8.5's, for A800 and A100 GPUs of 80 GB.
+"""Coefficients of time and memory, by pool. Every default is METHOD 8.4 or 8.5's, for A800 and A100 GPUs of 80 GB.
 
 No default was timed on such a GPU: they come from published footprints and from the peak of the hardware. What stages
 measured replaces them (`c2f_spec/cost/calibrate.py`).
@@ -12,7 +12,7 @@ from c2f_spec.spec.base import Fraction, SpecModel
 
 
 class Coefficients(SpecModel):
-    """What a GPU of a pool does in which time, and what it costs."""
+    """Speed, memory and price of a GPU of a pool."""
 
     flops: PositiveFloat = Field(
         default=312e12, description="Peak of one GPU in bfloat16, in operations a second."

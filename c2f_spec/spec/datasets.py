@@ -15,7 +15,7 @@ ALL: tuple[Split, ...] = ("train", "valid", "test")
 
 
 class Dataset(NamedTuple):
-    """What the compiler, the prompts and the metrics must know of a data set."""
+    """The facts of a data set that the compiler, the prompts and the metrics need."""
 
     name: str
     reader: str

@@ -86,7 +86,7 @@ class Import(SpecModel):
 
 
 class Evaluate(SpecModel):
-    """Which models are evaluated on which data sets. Hints are never given here."""
+    """The checkpoints that are evaluated and their data sets. Hints are never given here."""
 
     checkpoints: tuple[Checkpoint, ...] = Field(
         description="`base` is the untouched student (zero-shot), `sft` and `grpo` are what those stages made.",

@@ -1,4 +1,4 @@
-"""Which of the teacher's chains are kept (METHOD 3), in the order in which they run: cheap and decisive first.
+"""Filters of the teacher's chains (METHOD 3), in the order in which they run: cheap and decisive first.
 
 A filter is on if it is named; `format` always is, because the others need its parts. The code of each is
 `runtime/filters/<name>.py`. Filters repeat `on_fail` word for word, so that each reads by itself.

@@ -158,7 +158,7 @@ class AnnealLevel(SpecModel):
 
 
 class AdaptiveLevel(SpecModel):
-    """As much as makes the sample neither easy nor hopeless (SEELE, ADHint, G2RPO-A)."""
+    """The level that makes the sample neither easy nor hopeless (SEELE, ADHint, G2RPO-A)."""
 
     kind: Literal["adaptive"] = "adaptive"
     target_pass_rate: OpenFraction = Field(default=0.5, description="Share of right answers to aim at.")
@@ -201,7 +201,7 @@ class MaskLoss(SpecModel):
 
 
 class PolicyGradientLoss(SpecModel):
-    """As if the policy had sampled them."""
+    """Policy gradient, as if the policy had sampled them."""
 
     mode: Literal["policy_gradient"] = "policy_gradient"
 
@@ -293,7 +293,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class Hint(SpecModel):
-    """What happens to hard samples: the true polarity is put at the start of the answer, and the model goes on."""
+    """The hint policy for hard samples: the true polarity is put at the start of the answer, and the model goes on."""
 
     preset: Preset | None = Field(
         default=None,

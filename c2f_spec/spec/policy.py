@@ -1,4 +1,4 @@
-"""What a site, or a project in it, allows: limits, lists of what may be used, values that must not be changed.
+"""The rules of a site, or of a project in it: limits, lists of what may be used, values that must not be changed.
 
 An environment names its policy. A policy may stand below another one (`above`), and then both hold: no level can allow
 what a level above it does not.
@@ -15,7 +15,7 @@ Pattern = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 
 
 class PlanLimits(SpecModel):
-    """What one plan may be."""
+    """Limits of one plan."""
 
     gpu_hours: NonNegativeFloat | None = Field(default=None, description="GPU-hours that it would run.")
     variants: PositiveInt | None = Field(default=None, description="Experiments.")

@@ -1,4 +1,4 @@
-"""What is looked for in the results, in no key: tables to make of them, and a hypothesis."""
+"""Tables to make of the results, and a hypothesis on them; in no key."""
 
 from typing import Annotated, Literal
 
@@ -84,7 +84,7 @@ Table = Annotated[PaperTable | OwnTable, Field(discriminator="kind"), Named("own
 
 
 class Hypothesis(SpecModel):
-    """What is expected of this experiment against another, written before it runs."""
+    """The expected result of this experiment against another, written before it runs."""
 
     metric: Metric = Field(description="Of the report's columns.", json_schema_extra=REPORT)
     dataset: str | None = Field(

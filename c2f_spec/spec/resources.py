@@ -1,4 +1,4 @@
-"""What a spec may say of the place, in no key: resources of its stages, and how often training is saved."""
+"""Resources of stages, and how often training is saved; in no key."""
 
 from typing import Literal
 

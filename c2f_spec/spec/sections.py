@@ -47,7 +47,7 @@ class Limit(SpecModel):
 
 
 class Data(SpecModel):
-    """What is trained on, and how much of it."""
+    """The training data, and how much of it."""
 
     train: str = Field(
         description="Name of the data set that teacher, SFT and GRPO see.",

@@ -36,7 +36,7 @@ TRANSIENT = ("claims", "doctor", "incoming")
 
 @dataclass(frozen=True, slots=True)
 class Reachable:
-    """What is needed, whatever its age."""
+    """Objects that are needed, whatever their age."""
 
     stages: frozenset[str]
     """Keys."""

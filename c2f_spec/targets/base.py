@@ -1,4 +1,4 @@
-"""What a kind of target provides, and the registry of all kinds.
+"""The protocol of a target, and the registry of all kinds.
 
 A `Backend` says what its kind can do and makes the two views of a place: a `Target` runs stages, a `Control` is what
 `status`, `logs`, `cancel`, `retry`, `delete` and `shell` see. What the compiler must know of a kind (pins, pools, code)

@@ -328,7 +328,7 @@ class LocalControl:
 
 
 class LocalBackend:
-    """What the registry of targets (`targets/base.py`) makes of a local environment."""
+    """The target of a local environment, for the registry (`targets/base.py`)."""
 
     renders_manifests = False
     has_driver = False

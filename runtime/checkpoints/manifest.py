@@ -112,7 +112,7 @@ def newest_step(store: ObjectStore, kind: str, key: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """Which checkpoints are kept. The newest always is."""
+    """The choice of checkpoints that stay. The newest always does."""
 
     last: int = 2
     """How many of the newest: an older one is needed if the newest is damaged."""

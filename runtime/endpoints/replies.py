@@ -60,7 +60,7 @@ class RetryableError(Exception):
 
     @property
     def endpoint_is_busy(self) -> bool:
-        """Whether the endpoint is busy or unreachable, rather than this request at fault."""
+        """True if the endpoint is busy or unreachable, rather than this request at fault."""
         return self.reason in ("busy", "connection")
 
 

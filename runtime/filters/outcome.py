@@ -1,4 +1,4 @@
-"""What a filter gets and returns, and a fast test for texts that a pattern cannot match."""
+"""The input and outcome of a filter, and a fast test for texts that a pattern cannot match."""
 
 from __future__ import annotations
 

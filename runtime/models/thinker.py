@@ -42,7 +42,7 @@ class Student:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What differs between the kinds of students."""
+    """The functions in which kinds of students differ."""
 
     base: Callable[[StudentSpec, int, Path | None], Student]
     """Make the untouched student from its section of the spec, the experiment's seed and the folder of its weights."""

@@ -1,4 +1,4 @@
-"""What `apply` does to a cluster: dry run, withdraw older plans, replace outdated Jobs, start the driver.
+"""Launch a plan on a cluster: dry run, withdraw older plans, replace outdated Jobs, start the driver.
 
 Everything is named by the digest of the plan, so two people who apply it at once make one driver, and both follow it.
 """

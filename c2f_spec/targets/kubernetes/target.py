@@ -38,7 +38,7 @@ GATHER_SECONDS = 0.2
 
 @dataclass(slots=True)
 class StoreState:
-    """What the store says of the stages of a plan."""
+    """The state of a plan's stages in the store."""
 
     done: set[str] = field(default_factory=set)
     """Keys with a record."""
@@ -73,7 +73,7 @@ def load_store_state(store: ObjectStore, stages: Iterable[Stage]) -> StoreState:
 
 
 class JobState(NamedTuple):
-    """What is kept of a Job."""
+    """The facts of a Job that are kept."""
 
     uid: str
     key: str

@@ -20,7 +20,7 @@ MARGIN = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class TriggerContext:
-    """What a trigger reads of the samples beside their answers."""
+    """The facts of samples that a trigger reads beside their answers."""
 
     clips: Sequence[str]
     """Clip ids, one a group."""
