@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from c2f_spec.plan.published import RUNS, named_tables, printed_rows, runs_checkpoint
 from c2f_spec.report import numbers
 from c2f_spec.report.report_data import PERCENT, Grid, Number, PaperCell, PaperRow, PaperTable
+from c2f_spec.spec.datasets import DATASETS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from c2f_spec.report.scores import Group, ScoreCell, ScoreCells
+    from c2f_spec.spec.reporting import Metric
 
 
 PRINTED = {True: 0.05, False: 0.0005}
@@ -31,9 +33,10 @@ WORD = re.compile(r"\w+")
 FACTS = ("n", "no score", "coverage, %", "overlap", "seeds")
 EXPLAINED = (
     "Each cell: measured, then in brackets the paper's number and the difference; = is a difference that the paper's "
-    "printing or one clip makes. A cell with the paper's number alone was not run here. *: the paper's number is not the "
-    "printed one, or is in doubt; the notes say why. Accuracies and F1 in percent. n: test clips. no score: answers "
-    "without one, of each seed. overlap: test clips that the training split has, too."
+    "printing or one of the paper's test clips makes. Where n is not the paper's, no difference is shown. n/a: undefined, as "
+    "the correlation of constant predictions. A cell with the paper's number alone was not run here. *: the paper's number "
+    "is not the printed one, or is in doubt; the notes say why. Accuracies and F1 (weighted) in percent. n: test clips. no "
+    "score: answers without one, of each seed. overlap: test clips that the training split has, too."
 )
 
 
@@ -80,26 +83,35 @@ def _imported_row(row: Mapping[str, Any], own: Sequence[Group], cells: ScoreCell
 
 def _row(row: Mapping[str, Any], model: str, cell: ScoreCell | None, state: str) -> PaperRow:
     doubts = (row["doubt"],) if row.get("doubt") else ()
-    return PaperRow(model, row["test"], row["setting"], tuple(_cells(row, cell)), state, cell, doubts)
+    published = DATASETS[row["test"]].test
+    other_n = ""
+    if cell and cell.sources and cell.n != published:
+        other_n = f"no difference from the paper is shown: n is {cell.n:,}, and {published:,} in the paper"
+    cells = tuple(_cells(row["metrics"], row.get("read", {}), cell, published))
+    return PaperRow(model, row["test"], row["setting"], cells, state, cell, doubts, other_n)
 
 
-def _cells(row: Mapping[str, Any], cell: ScoreCell | None) -> Iterator[PaperCell]:
-    for metric, paper in row["metrics"].items():
+def _cells(
+    metrics: Mapping[Metric, float], marks: Mapping[str, str], cell: ScoreCell | None, published: int
+) -> Iterator[PaperCell]:
+    """Yield the cells of a row. A difference is shown for the `published` number of test clips alone."""
+    for metric, paper in metrics.items():
         percent = metric in PERCENT
         scale = 100 if percent else 1
         ours = cell.scores.get(metric) if cell else None
         mean = None if ours is None or ours.mean is None else scale * ours.mean
-        slack = max(PRINTED[percent], 100 / cell.n if percent and cell and cell.n else 0)
-        delta = None if mean is None else mean - paper
+        slack = max(PRINTED[percent], 100 / published if percent else 0)
+        delta = mean - paper if mean is not None and cell is not None and cell.n == published else None
         yield PaperCell(
             metric=metric,
             paper=paper,
             mean=mean,
+            undefined=ours is not None and ours.mean is None,
             spread=scale * ours.deviation if ours and ours.deviation is not None else None,
             interval=(scale * ours.interval[0], scale * ours.interval[1]) if ours and ours.interval else None,
             delta=delta,
             equal=delta is not None and abs(delta) <= slack + 1e-9,
-            mark=row.get("read", {}).get(metric, ""),
+            mark=marks.get(metric, ""),
         )
 
 
@@ -135,13 +147,18 @@ def format_cell(cell: PaperCell | None, *, starred: bool) -> str:
     if cell is None:
         return ""
     paper = f"{format_number(cell.metric, cell.paper)}{'*' if starred or cell.mark else ''}"
-    if cell.mean is None or cell.delta is None:
-        return f"({paper})"
+    if cell.mean is None:
+        return f"{numbers.NOTHING} ({paper})" if cell.undefined else f"({paper})"
     spread = "" if cell.spread is None else f" ± {format_number(cell.metric, cell.spread)}"
-    difference = (
-        "=" if cell.equal else f"{cell.delta:+.1f}" if cell.metric in PERCENT else f"{cell.delta:+.3f}"
-    )
-    return f"{format_number(cell.metric, cell.mean)}{spread} ({paper}, {difference})"
+    return f"{format_number(cell.metric, cell.mean)}{spread} ({paper}{_difference(cell)})"
+
+
+def _difference(cell: PaperCell) -> str:
+    if cell.delta is None:
+        return ""
+    if cell.equal:
+        return ", ="
+    return f", {cell.delta:+.1f}" if cell.metric in PERCENT else f", {cell.delta:+.3f}"
 
 
 def format_number(metric: str, value: float) -> str:
@@ -172,6 +189,8 @@ def _notes(table: PaperTable) -> Iterator[str]:
     if missing:
         yield f"not in this plan: {', '.join(missing)}"
     for row in table.rows:
+        if row.other_n:
+            yield f"{row.model} on {row.test}: {row.other_n}"
         if row.cell and row.cell.clean:
             yield f"{row.model} on {row.test}, without the {row.cell.overlap:,} clips that the training split has: {without_overlap(row.cell)}"
         yield from (f"{row.model} on {row.test}: {doubt}" for doubt in row.doubts)
@@ -219,5 +238,8 @@ def values(table: PaperTable) -> Iterator[Number]:
 def _note(row: PaperRow, cell: PaperCell) -> str:
     missing = row.cell.missing if row.cell else ()
     return "; ".join(
-        filter(None, [row.state, *(m for m in missing if m not in row.state), cell.mark, *row.doubts])
+        filter(
+            None,
+            [row.state, *(m for m in missing if m not in row.state), row.other_n, cell.mark, *row.doubts],
+        )
     )

@@ -355,14 +355,16 @@ class PaperCell:
     paper: float
     mean: float | None
     """Mean over seeds."""
+    undefined: bool
+    """Whether the evaluation ran and the metric has no value."""
     spread: float | None
     """Standard deviation over seeds, if there are several."""
     interval: tuple[float, float] | None
     """95 % interval over clips."""
     delta: float | None
-    """Ours minus the paper's."""
+    """Ours minus the paper's; `None` where the number of test clips is not the paper's."""
     equal: bool
-    """Whether the difference is within what the paper prints, or within one clip."""
+    """Whether the difference is within what the paper prints, or within one of the paper's test clips."""
     mark: str
     """Reason why the paper's number is read otherwise than it is printed; empty if it is not."""
 
@@ -380,6 +382,8 @@ class PaperRow:
     """Our scores, if an experiment of the plan runs this row."""
     doubts: tuple[str, ...]
     """Remarks on what is odd about the paper's row."""
+    other_n: str
+    """Empty if the number of test clips is the paper's, else why no difference is shown."""
 
 
 @dataclass(frozen=True, slots=True)
