@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli.output import relative
 from c2f_spec.cli.plan_output import describe_counts
-from c2f_spec.cli.report import report_place, track, write_report
+from c2f_spec.cli.report import track, write_report
 from c2f_spec.cli.run_output import EventPrinter, interrupts_deferred, print_failure, print_report_place
 from c2f_spec.cli.workspace import (
     Workspace,
@@ -96,8 +96,9 @@ def apply_here(work: Workspace, *, report: bool, allow_dirty: bool) -> int:
     plan, store = work.plan, work.store
     if all(s.action == "reuse" for s in plan.stages):
         print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
+        place = write_report(plan, store, None) if report else None
         track(plan, store, work.tracking)
-        print_report_place(report_place(plan, store) if report else None)
+        print_report_place(place)
         return Exit.OK
     refuse_broken_rules(plan, work.root, store)
     plan, origin, patch = with_origin(plan, work.root, sys.argv[1:], allow_dirty=allow_dirty)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cli.output import confirm, note
 from c2f_spec.cli.plan_output import describe_counts
-from c2f_spec.cli.report import report_place
+from c2f_spec.cli.report import write_report
 from c2f_spec.cli.run_output import EventPrinter, interrupts_deferred, print_failure, print_report_place
 from c2f_spec.cli.workspace import refuse_broken_rules
 from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
@@ -54,7 +54,7 @@ def apply_on_cluster(work: Workspace, args: Namespace) -> int:
         )
     if all(s.action == "reuse" for s in plan.stages):
         print(f"nothing to do: all {len(plan.stages)} stages of {plan.name} are done")
-        print_report_place(report_place(plan, work.store))
+        print_report_place(write_report(plan, work.store, None))
         return Exit.OK
     for stage in plan.stages:
         if stage.action == "failed":

@@ -56,10 +56,8 @@ def write_report(plan: Plan, store: ObjectStore, folder: Path | None) -> str:
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8")
         return str(folder / "report.html")
-    for (
-        name,
-        text,
-    ) in files.items():  # report.json first: a report that is interrupted must have what `gc` decides by
+    # report.json comes first: a report that is interrupted must have what `gc` decides by.
+    for name, text in files.items():
         store.replace(f"reports/{plan.folder}/{name}", text.encode())
     return report_place(plan, store)
 

@@ -132,12 +132,12 @@ def compile_work(args: Namespace, *, warn: bool = False, runnable: bool = False)
         staged = staged_copies(open_store(store_url(environment, root)), unpinned(loaded))
     plan = compile_plan(loaded, staged, environment, name, args.settings)
     if warn:
-        _print_unpinned(loaded, staged, args.specs)
+        _print_unpinned(loaded, staged, _name_specs(args, loaded))
         print_diagnostics(place_warnings(loaded, environment, name))
     return Workspace(loaded, plan, environment, root, args.environments, _name_specs(args, loaded))
 
 
-def _print_unpinned(loaded: list[Loaded], staged: Staged | None, specs: Sequence[str]) -> None:
+def _print_unpinned(loaded: list[Loaded], staged: Staged | None, specs: str) -> None:
     """Print one block: which names are not pinned, where they stand, and the command that pins them."""
     rows = [
         (
@@ -159,7 +159,7 @@ def _print_unpinned(loaded: list[Loaded], staged: Staged | None, specs: Sequence
     widths = [max(len(row[i]) for row in rows) for i in range(2)]
     for where, what, digest in rows:
         note(f"  {where:<{widths[0]}}  {what:<{widths[1]}}  {digest}".rstrip())
-    note(f"  hint: run `{shlex.join(['c2f-spec', 'lock', *map(str, specs)])}` to pin what is staged")
+    note(f"  hint: run `c2f-spec lock {specs}` to pin what is staged")
 
 
 def _name_specs(args: Namespace, loaded: Sequence[Loaded]) -> str:

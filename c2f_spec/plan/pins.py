@@ -89,8 +89,10 @@ class Need(NamedTuple):
             return model_add_command(self.name)
         if self.loc[:2] == ("evaluate", "import"):
             return f"c2f-spec data add {self.name} --predictions FILE"
-        source = "--fetch" if self.name in DATASETS and DATASETS[self.name].rendered else "--from DIR"
-        return f"c2f-spec data add {self.name} {source}"
+        known = DATASETS.get(self.name)
+        source = "--fetch" if known and known.rendered else "--from DIR"
+        terms = " --accept-terms" if known and not known.rendered else ""
+        return f"c2f-spec data add {self.name} {source}{terms}"
 
 
 def needs(experiment: Experiment) -> Iterator[Need]:
