@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import c2f_spec
 from c2f_spec.errors import Exit
+from c2f_spec.spec.stage_kinds import STAGE_KINDS, TRAINING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STAGE_KINDS = ("prepare", "distil", "filter", "sft", "merge", "grpo", "evaluate", "baseline")
 NAME_WIDTH = 12
 DESCRIPTION = "One typed YAML file for a whole experiment: validate it, plan it, run it."
 EPILOG = """\
@@ -349,7 +349,7 @@ RESULTS = {
         (
             *SPEC,
             _value("folder", "DIR", "a new folder for it"),
-            _choice("--checkpoint", ("sft", "grpo"), "absent: the last that is trained"),
+            _choice("--checkpoint", TRAINING, "absent: the last that is trained"),
             _value("--variant", "NAME", "required if the spec has several"),
             _flag("--chains", "add the kept chains and their clips, as conversations for ms-swift and TRL"),
         ),

@@ -12,6 +12,7 @@ from c2f_spec.cli.expand import choose_variant
 from c2f_spec.cli.output import relative
 from c2f_spec.cli.workspace import choose_stages, compile_work, run_runtime
 from c2f_spec.errors import Exit, UsageError
+from c2f_spec.spec.stage_kinds import TRAINING
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from c2f_spec.report.outputs import Output, Outputs
     from c2f_spec.spec.handoff import Record
     from c2f_spec.store.protocol import ObjectStore
-
-LAST_TRAINED_FIRST = ("grpo", "sft")
 
 
 def get(args: Namespace) -> int:
@@ -101,7 +100,7 @@ def export(args: Namespace) -> int:
 
 def _find_trained(outputs: Outputs, variant: Variant, checkpoint: str | None) -> Output:
     """Return the stage whose model is exported: the one that is named, else the last that the spec trains."""
-    for kind in (checkpoint,) if checkpoint else LAST_TRAINED_FIRST:
+    for kind in (checkpoint,) if checkpoint else reversed(TRAINING):
         if (output := outputs.find(variant, kind)) is not None:
             return output
     raise UsageError(

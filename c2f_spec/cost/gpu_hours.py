@@ -9,14 +9,14 @@ if TYPE_CHECKING:
 
 Basis = Literal["none", "measured", "scaled", "estimated", "unknown"]
 ORDER: tuple[Basis, ...] = ("none", "measured", "scaled", "estimated", "unknown")
-"""From what is known to what is guessed; a sum is as good as the worst of its parts."""
+"""The bases from known to guessed; a sum is as good as the worst of its parts."""
 
 
 class Load(NamedTuple):
     """The estimated load of one run of a stage, and by what it is compared with measurements."""
 
     gpus: int
-    """In all: over nodes and shards."""
+    """GPUs of all nodes and shards together."""
     start: float
     """Seconds in which the GPUs are held and do not work yet."""
     work: float
@@ -31,7 +31,7 @@ class Load(NamedTuple):
     """Peak of one GPU in bytes that stages of this size were measured to have; 0: none was."""
 
     known: bool = True
-    """Whether the size of its model is; if not, `work` only compares it with stages of the same model."""
+    """The size of the model is known; if not, `work` only compares it with stages of the same model."""
 
     @property
     def nominal(self) -> float:

@@ -41,7 +41,7 @@ class Sampling(NamedTuple):
     """The facts of GRPO's generation that decide its memory."""
 
     reference: bool
-    """Whether the reference model is a second copy: with a KL term, unless it is the model without its adapters."""
+    """The reference model is a second copy: with a KL term, unless it is the model without its adapters."""
     answers: int
     """Generated at a time, by one GPU."""
     vllm: float

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from c2f_spec.cost.sizes import GIB
 from c2f_spec.spec.environment import has_pools
 from c2f_spec.spec.quantities import amount
+from c2f_spec.spec.stage_kinds import TRAINING
 
 if TYPE_CHECKING:
     from c2f_spec.spec.coefficients import Coefficients
@@ -23,7 +24,7 @@ class Site(NamedTuple):
 
     placement: Placement
     gpus: int
-    """In all, over nodes and shards."""
+    """GPUs of all nodes and shards together."""
     gpu: str
     """Model of the GPU."""
     bytes: float
@@ -51,7 +52,7 @@ def site_of(kind: str, placement: Placement, environment: Environment) -> Site:
 
 def _local_gpus(kind: str, placement: Placement, all_: int) -> int:
     """Return the GPUs of this machine that a stage takes (`c2f_spec/targets/local.py`): training and a loaded teacher take all."""
-    if kind in ("sft", "grpo"):
+    if kind in TRAINING:
         return placement.gpus or all_
     if kind == "distil":
         return placement.endpoint.tensor_parallel if placement.endpoint else all_

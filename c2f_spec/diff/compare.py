@@ -55,7 +55,7 @@ class SpecDiff:
     rerun: tuple[Stage, ...] = ()
     reused: tuple[Stage, ...] = ()
     place: tuple[str, ...] = ()
-    """What differs in the environment: no key holds it, and plans that were reviewed do."""
+    """The fields of the environment that differ: they are in no key, but in the digest of a reviewed plan."""
     problem: str = ""
     """Why it cannot be compared."""
 

@@ -10,6 +10,7 @@ from c2f_spec.spec.base import at_default
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.resources import Guard
 from c2f_spec.spec.sections import Full, QwenOmni, VllmTeacher
+from c2f_spec.spec.stage_kinds import TRAINING
 from c2f_spec.spec.student import Lora, Tower, positions
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def check_scale(e: Experiment) -> Iterator[Problem]:
 def check_frozen_towers(e: Experiment) -> Iterator[Problem]:
     if not isinstance(e.student, QwenOmni) or len(e.student.frozen) == len(get_args(Tower)):
         return
-    for name in ("sft", "grpo"):
+    for name in TRAINING:
         section = getattr(e, name)
         if section and isinstance(section.tuner, Lora):
             message = (

@@ -14,10 +14,11 @@ from c2f_spec.cost.memory import checkpoint_bytes
 from c2f_spec.cost.site import site_of
 from c2f_spec.cost.sizes import GIB, Size, size_of
 from c2f_spec.diagnostics.diagnostic import Problem
-from c2f_spec.plan.placement import TRAINING, placements
+from c2f_spec.plan.placement import placements
 from c2f_spec.spec.environment import has_pools
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.quantities import amount
+from c2f_spec.spec.stage_kinds import TRAINING
 from c2f_spec.spec.student import Lora, QwenOmni
 from c2f_spec.spec.teacher import OwnWeights
 
@@ -36,7 +37,7 @@ VLLM_CACHE_BYTES = 4 * GIB
 """Least that vLLM needs besides weights: for its passes, and for the keys and values of a batch."""
 
 Change = tuple[str, "Experiment", "Site"]
-"""What to write, and what the experiment and its place would be."""
+"""The words of a change, with the experiment and the site that would result."""
 
 
 def capacity_problems(e: Experiment, environment: Environment, name: str) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Part = Literal["spec", "data", "models", "code", "inputs"]
 PARTS: tuple[Part, ...] = ("spec", "data", "models", "code", "inputs")
-"""What a key is made of, in the order in which it is told: what an author changed comes first."""
+"""The parts of a preimage, in the order in which changes are listed: those that an author made come first."""
 SPEC_PATHS = {
     "dataset": "data.train",
     "limit": "data.limit",

@@ -14,6 +14,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.keys import content_key
+from c2f_spec.spec.evaluate import CHECKPOINTS
 from c2f_spec.spec.reporting import Hypothesis
 from c2f_spec.store import records
 from c2f_spec.store.digest import read_all_sealed, seal
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from c2f_spec.plan.model import Plan, Stage, Variant
     from c2f_spec.store.protocol import ObjectStore
 
-CHECKPOINTS = ("base", "sft", "grpo")
-"""In the order in which they are made; the last that is evaluated is the one that a hypothesis is about."""
 FRACTIONS = ("Acc2", "Acc3", "Acc5", "Acc7", "F1")
 
 
@@ -45,7 +44,7 @@ class Registered(NamedTuple):
 
     hypothesis: Hypothesis
     after_results: bool
-    """Whether the cell had a result by then."""
+    """The cell had a result when the wording was registered."""
 
 
 def planned_hypotheses(plan: Plan) -> Iterator[PlannedHypothesis]:
@@ -66,7 +65,7 @@ def planned_hypotheses(plan: Plan) -> Iterator[PlannedHypothesis]:
         ):
             continue
         dataset = hypothesis.dataset or variants[0].experiment.data.train
-        checkpoint = max(evaluate.checkpoints, key=CHECKPOINTS.index)
+        checkpoint = max(evaluate.checkpoints, key=CHECKPOINTS.index)  # a hypothesis is about the last
         pairs = []
         for v in variants:
             other = others.get(hypothesis.baseline) or others.get((hypothesis.baseline, v.experiment.seed))

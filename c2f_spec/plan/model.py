@@ -31,7 +31,7 @@ class Stage:
     inputs: dict[str, str]
     """Role to key."""
     preimage: dict[str, Any]
-    """What `key` is the hash of."""
+    """The value that `key` is the hash of."""
     label: str
     """Says in words which instance this is, for people: `evaluate grpo on icwsm2014-nyt`."""
     placement: Placement
@@ -78,7 +78,7 @@ class Plan:
     variants: tuple[Variant, ...]
     stages: tuple[Stage, ...]
     lock: dict[str, dict[str, str]] = field(default_factory=dict)
-    """What names stood for: pins by section and name."""
+    """The pins that names stand for, by section and name."""
     request: PlanRequest = field(default_factory=lambda: PlanRequest(specs=()))
     """The call that made it, so that it can be made again."""
     origin: Origin | None = None

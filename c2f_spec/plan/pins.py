@@ -61,7 +61,7 @@ class Need(NamedTuple):
     """Section of the lock: `datasets` or `models`."""
     name: str
     loc: tuple[str | int, ...]
-    """Where the spec says it."""
+    """The place in the spec that names it."""
 
     @property
     def description(self) -> str:

@@ -18,6 +18,7 @@ from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.handoff import Placement, VllmPlace
 from c2f_spec.spec.hint import OfflineList
 from c2f_spec.spec.resources import SharedResources, TrainingResources, resolve_zero
+from c2f_spec.spec.stage_kinds import STAGE_KINDS, TRAINING
 from c2f_spec.spec.student import Lora, QwenOmni
 from c2f_spec.spec.teacher import OwnWeights, VllmTeacher
 
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from c2f_spec.spec.environment import Environment, LocalEnvironment
     from c2f_spec.spec.experiment import Experiment
 
-TRAINING = ("sft", "grpo")
-KINDS = ("prepare", "distil", "filter", *TRAINING, "merge", "evaluate", "baseline")
 DEFAULT_MOST_GPUS = 4
 """GPUs of a training stage that does not say how many: the paper's 4 x A800."""
 WEIGHTS_PER_GPU = 50 * GIB
@@ -38,7 +37,7 @@ WEIGHTS_PER_GPU = 50 * GIB
 
 def placements(e: Experiment, environment: Environment) -> dict[str, Placement]:
     """Return the placement of every kind of stage."""
-    return {kind: _with_model(e, kind, _placed(e, kind, environment)) for kind in KINDS}
+    return {kind: _with_model(e, kind, _placed(e, kind, environment)) for kind in STAGE_KINDS}
 
 
 def _placed(e: Experiment, kind: str, environment: Environment) -> Placement:

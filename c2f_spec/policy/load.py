@@ -32,7 +32,7 @@ class RuleResult(NamedTuple):
     where: str
     """File, line and column of the rule."""
     detail: str
-    """What was found, and the limit."""
+    """The value in the plan, and the limit."""
     hint: str = ""
 
     def __str__(self) -> str:

@@ -10,6 +10,7 @@ from c2f_spec.metrics.scoring import majority_rows, score
 from c2f_spec.report.report_data import Comparison, Data, DatasetScores, ModelScores, TrainingGain
 from c2f_spec.spec.evaluate import CHECKPOINTS
 from c2f_spec.spec.sections import Direct
+from c2f_spec.spec.stage_kinds import TRAINING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 FEATURES = ("text", "voice", "face", "all")
 """Inputs of the ridge baselines, each a column in their predictions."""
-TRAINED: tuple[Checkpoint, ...] = ("sft", "grpo")
 
 
 def domain(variant: Variant, outputs: Outputs, name: str) -> Domain:
@@ -58,7 +58,7 @@ class Results:
         """Compare each trained checkpoint in-domain with the majority class and the checkpoints before it, by Acc2."""
         if self.evaluate is None or self.e.data.train not in self.evaluate.datasets:
             return ()
-        return tuple(self._gain(c) for c in TRAINED if c in self.evaluate.checkpoints)
+        return tuple(self._gain(c) for c in TRAINING if c in self.evaluate.checkpoints)
 
     def all_data(self) -> tuple[Data, ...]:
         """Return the training data and every data set that is evaluated."""

@@ -24,7 +24,7 @@ class Dataset(NamedTuple):
     low: float
     high: float
     family: Literal["mosi", "sims"]
-    """Whose metrics apply (METHOD 4.1 or 4.2); a range other than the family's is scaled to it for the classes."""
+    """The family whose metrics apply (METHOD 4.1 or 4.2); a range other than the family's is scaled to it for the classes."""
     train: int = 0
     """Published clips of the training split (METHOD 5); 0 if there is none."""
     valid: int = 0

@@ -17,7 +17,7 @@ from c2f_spec.spec.base import (
 
 Checkpoint = Literal["base", "sft", "grpo"]
 CHECKPOINTS: tuple[Checkpoint, ...] = ("base", "sft", "grpo")
-"""In the order in which they are made."""
+"""The checkpoints of an experiment, in the order in which it trains them."""
 
 
 class TransformersEngine(SpecModel):

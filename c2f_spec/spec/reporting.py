@@ -12,7 +12,7 @@ METRICS: dict[str, tuple[Metric, ...]] = {
     "mosi": ("Acc7", "Acc5", "Acc2", "F1", "MAE", "Corr"),
     "sims": ("Acc5", "Acc3", "Acc2", "F1", "MAE", "Corr"),
 }
-"""Those of each family of data sets (METHOD 4.1, 4.2), in the paper's order."""
+"""The metrics of each family of data sets (METHOD 4.1, 4.2), in the paper's order."""
 
 TABLES: dict[str, str] = {
     "I": "cmu-mosi", "II": "cmu-mosi", "III": "ch-sims", "IV": "ch-sims", "V": "ch-sims", "VI": "ch-sims",

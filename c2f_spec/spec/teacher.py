@@ -136,7 +136,7 @@ HOST = "127.0.0.1"
 PARTS = {"video": 1, "audio": 1}
 """Most of a message; room for more would be kept free."""
 ALL_FRAMES = {"video": {"num_frames": -1}}
-"""What is sent was chosen by `media.fps` and `media.max_frames` already."""
+"""vLLM takes every frame: those of a request were chosen by `media.fps` and `media.max_frames` already."""
 
 
 def command(weights: str, name: str, *, port: int, tensor_parallel: int, memory: float) -> list[str]:

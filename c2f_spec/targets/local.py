@@ -26,6 +26,7 @@ from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.handoff import Input, StageFile
 from c2f_spec.spec.resources import resolve_zero
 from c2f_spec.spec.sections import Sft
+from c2f_spec.spec.stage_kinds import TRAINING
 from c2f_spec.store import leases, records
 from c2f_spec.store.machine import is_locked, work_folder
 from c2f_spec.store.stage_logs import read_log
@@ -259,7 +260,7 @@ def _training_layout(stage: Stage, gpus: int) -> dict[str, Any]:
 
 
 def _trains(stage: Stage) -> bool:
-    return stage.kind in ("sft", "grpo")
+    return stage.kind in TRAINING
 
 
 def _python_path() -> str:
