@@ -138,7 +138,7 @@ name: tiny-stages
 data: {train: icwsm2014-movie, limit: {train: 12, valid: 2, test: 2}, render_seed: 1}
 student: tiny
 teacher: {kind: lexicon}
-filters: {polarity_match: {}, min_keep_fraction: 0}
+filters: {polarity_match: {}, length: null, min_keep_fraction: 0}
 """
 """Three stages of a second or two: prepare, distil, filter."""
 

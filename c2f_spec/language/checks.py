@@ -110,7 +110,7 @@ def check_chains(e: Experiment) -> Iterator[Problem]:
         message = "`filters` has no effect without `teacher`"
         yield Problem("C2F307", ("filters",), message, "add `teacher`, or remove `filters`", at_key=True)
     if e.teacher and not e.filters:
-        hint = "add `filters: {polarity_match: {}}`, the least that the paper does"
+        hint = "remove `filters: null`, and turn single filters off by `null`"
         yield Problem(
             "C2F308", ("teacher",), "missing `filters` for the chains of `teacher`", hint, at_key=True
         )
@@ -129,7 +129,7 @@ def check_score_replacement(e: Experiment) -> Iterator[Problem]:
             "C2F310",
             ("filters",),
             message,
-            "add `polarity_match: {}`, or set `replace_score_with_label: false`",
+            "remove `polarity_match: null`, or set `replace_score_with_label: false`",
             at_key=True,
         )
 

@@ -26,7 +26,7 @@ def check_label_leak(e: Experiment) -> Iterator[Problem]:
     if visibility != "blind" and e.filters.no_label_leak is None:
         message = f"with `label_visibility: {visibility}` the teacher may leak the label into its chain"
         yield Problem(
-            "C2F340", ("teacher", "label_visibility"), message, "add `no_label_leak: {}` to `filters`"
+            "C2F340", ("teacher", "label_visibility"), message, "remove `no_label_leak: null` from `filters`"
         )
 
 

@@ -31,6 +31,9 @@ RE_RUNS: dict[str, tuple[str, ...]] = {
     "format": ("distil", "filter", "sft", "grpo", "evaluate"),
     "media": ("distil", "sft", "grpo", "evaluate", "baseline"),
     "student": ("sft", "grpo", "evaluate"),
+    # Its tokenizer counts the tokens of chains.
+    "student.model": ("filter", "sft", "grpo", "evaluate"),
+    "student.revision": ("filter", "sft", "grpo", "evaluate"),
     "teacher": ("distil",),
     "filters": ("filter",),
     # `distil` retries chains, so it depends on `on_fail`.

@@ -180,8 +180,8 @@ def defaults() -> dict[str, Any]:
     for field in every_field():
         path = ".".join(field.path)
         default = field.info.get_default(call_default_factory=True)
-        plain = default is not PydanticUndefined and not isinstance(default, SpecModel)
-        value = default if plain else ABSENT
+        value = ABSENT if default is PydanticUndefined else default
+        value = "default" if isinstance(value, SpecModel) else value
         found[path] = value if found.get(path, value) == value else ABSENT
     return found
 

@@ -201,7 +201,8 @@ class _Pipeline:
         spec, members = self._sections("filters", "format"), {"filters": named}
         tokenizer: dict[str, str] = {}
         if self.e.filters.length is not None and self.e.filters.length.unit == "tokens":
-            spec |= self._sections("student")  # whose tokenizer counts
+            student = self.shared.identity(self.e.student)  # whose tokenizer counts
+            spec["student"] = {name: student[name] for name in TOKENIZER if name in student}
             members["models"] = (self.e.student.kind,)
             tokenizer = self._weights(self.e.student)
         return self._add("filter", spec, inputs, members, "filter the chains", models=tokenizer)
@@ -295,6 +296,8 @@ class _Pipeline:
         return stage.key
 
 
+TOKENIZER = ("kind", "model", "revision")
+"""Fields of `student` that decide its tokenizer."""
 WHICH_CELLS = ("checkpoints", "datasets", "baseline", "import")
 """Fields of `evaluate` that say which cells its matrix has, and not how a cell is computed."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeInt
+from pydantic import Field, NonNegativeInt, model_validator
 
 from c2f_spec.spec.base import COSMETIC, PLACEMENT, REPORT, Name, SpecModel, at_default
 from c2f_spec.spec.evaluate import Evaluate
@@ -85,3 +85,11 @@ class Experiment(SpecModel):
     seed: NonNegativeInt = Field(
         default=42, description="Seed of training and of sampling in evaluation. Not in the paper."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filter_chains(cls, data: Any) -> Any:
+        """Turn the default filters on for a teacher whose spec says nothing of filters."""
+        if isinstance(data, dict) and data.get("teacher") is not None and "filters" not in data:
+            return {**data, "filters": {}}
+        return data

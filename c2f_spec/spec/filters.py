@@ -1,7 +1,7 @@
 """Filters of the teacher's chains (METHOD 3), in the order in which they run: cheap and decisive first.
 
-A filter is on if it is named; `format` always is, because the others need its parts. The code of each is
-`runtime/filters/<name>.py`. Filters repeat `on_fail` word for word, so that each reads by itself.
+Those that METHOD 3 turns on are on by default, and `null` turns one off; `format` is always on, because the others need
+its parts. The code of each is `runtime/filters/<name>.py`. Filters repeat `on_fail` word for word, so that each reads by itself.
 """
 
 from typing import Annotated, Literal
@@ -161,22 +161,40 @@ class Most(SpecModel):
 
 
 class Filters(SpecModel):
-    """The filters that are on, by name, and what is done with what they keep."""
+    """The filters by name, and what is done with what they keep. `null` turns a filter off."""
 
     format: FormatFilter = Field(
         default=at_default(FormatFilter), description="Exactly the format; always on."
     )
     polarity_match: PolarityMatch | None = Field(
-        default=None, description="Polarity equals the label's (paper)."
+        default=at_default(PolarityMatch), description="Polarity equals the label's (paper)."
     )
-    tag_score_sign: TagScoreSign | None = Field(default=None, description="Tag and score agree.")
-    score_tolerance: ScoreTolerance | None = Field(default=None, description="Score near the label.")
-    sections: Sections | None = Field(default=None, description="Four parts present.")
-    length: Length | None = Field(default=None, description="Neither too short nor too long.")
-    no_label_leak: NoLabelLeak | None = Field(default=None, description="No mention of a label or a score.")
-    modality_mention: ModalityMention | None = Field(default=None, description="Says that it saw and heard.")
-    language: LanguageFilter | None = Field(default=None, description="Written in the prompt's language.")
-    repetition: Repetition | None = Field(default=None, description="Does not repeat itself.")
+    tag_score_sign: TagScoreSign | None = Field(
+        default=at_default(TagScoreSign), description="Tag and score agree. Not in the paper."
+    )
+    score_tolerance: ScoreTolerance | None = Field(
+        default=at_default(ScoreTolerance),
+        description="Score near the label. The idea is the paper's, the value ours. Not in the paper.",
+    )
+    sections: Sections | None = Field(
+        default=at_default(Sections), description="Four parts present. Not in the paper."
+    )
+    length: Length | None = Field(
+        default=at_default(Length), description="Neither too short nor too long. Not in the paper."
+    )
+    no_label_leak: NoLabelLeak | None = Field(
+        default=at_default(NoLabelLeak), description="No mention of a label or a score. Not in the paper."
+    )
+    modality_mention: ModalityMention | None = Field(
+        default=at_default(ModalityMention),
+        description="Does not say that it could not see or hear. Not in the paper.",
+    )
+    language: LanguageFilter | None = Field(
+        default=at_default(LanguageFilter), description="Written in the prompt's language. Not in the paper."
+    )
+    repetition: Repetition | None = Field(
+        default=at_default(Repetition), description="Does not repeat itself. Not in the paper."
+    )
     dialogue_fidelity: DialogueFidelity | None = Field(default=None, description="Quotes what was said.")
     dedup: Dedup | None = Field(default=None, description="Unlike the chains of other clips.")
     judge: Judge | None = Field(default=None, description="Good, in the eyes of a language model.")
@@ -202,5 +220,6 @@ class Filters(SpecModel):
     )
 
 
-NAMES: tuple[str, ...] = tuple(name for name, field in Filters.model_fields.items() if field.default is None)
-"""The filters that are on if named, in the order in which they run: that of the fields."""
+SETTINGS = ("replace_score_with_label", "min_keep_fraction", "min_keep_polarity", "rebalance", "most")
+NAMES: tuple[str, ...] = tuple(name for name in Filters.model_fields if name not in ("format", *SETTINGS))
+"""The filters that can be turned off, in the order in which they run: that of the fields."""

@@ -14,14 +14,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.spec.base import SpecModel
-from c2f_spec.spec.filters import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 STUDENTS: frozenset[str] = frozenset({"tiny", "qwen_omni"})
 TEACHERS: frozenset[str] = frozenset({"lexicon", "openai", "vllm", "transformers"})
-FILTERS: frozenset[str] = frozenset(NAMES)
 
 DEMO_STUDENTS: frozenset[str] = frozenset({"tiny"})
 DEMO_TEACHERS: frozenset[str] = frozenset({"lexicon"})
@@ -35,7 +33,6 @@ VALUES: dict[str, tuple[Any, ...]] = {
     # Known when all chains are there, which is too late to ask again.
     "filters.dedup.on_fail": ("drop", "flag"),
     "filters.judge.on_fail": ("drop", "flag"),
-    **{f"filters.{name}": ABSENT for name in NAMES if name not in FILTERS},
     "grpo.hint.content.kind": ("polarity",),
     "grpo.hint.placement": ("in_answer",),
     "grpo.hint.level.kind": ("fixed",),

@@ -64,9 +64,10 @@ def main(argv: Sequence[str]) -> int:
 def _add(args: argparse.Namespace) -> None:
     store = open_store(args.store)
     names = FETCHED if "ALL" in args.names else tuple(dict.fromkeys(args.names))
-    unknown = [name for name in names if args.fetch and name not in KNOWN]
-    if unknown:
-        raise UsageError(f"unknown data set `{unknown[0]}`", hint=f"use ALL, or some of: {', '.join(KNOWN)}")
+    if args.fetch:
+        _assert_fetchable(names)
+    elif not args.copy.is_dir():
+        raise UsageError(f"folder not found: {args.copy}", hint="set `--from` to the folder with your copy")
     with _scratch(store) as scratch:
         fetched: dict[str, Path] = {}
         for name in names:
@@ -77,6 +78,21 @@ def _add(args: argparse.Namespace) -> None:
                 fetched[reader] = FETCH[reader](folder)
             source = fetched[reader] if args.fetch else args.copy
             print(json.dumps(add(store, name, source, scratch)), flush=True)
+
+
+def _assert_fetchable(names: Sequence[str]) -> None:
+    """Raise `UsageError` for a data set that is unknown, or that its authors do not let others download."""
+    for name in names:
+        if name not in KNOWN:
+            raise UsageError(
+                f"unknown data set `{name}`",
+                hint=f"use ALL, or some of: {', '.join(FETCHED)}; your own by --from DIR",
+            )
+        if name not in FETCHED:
+            raise UsageError(
+                f"`{name}` cannot be downloaded: its authors give it on request",
+                hint=f"get a copy ({DATASETS[KNOWN[name].reader].SOURCE}), and stage it by `--from DIR --accept-terms`",
+            )
 
 
 @contextmanager

@@ -157,11 +157,12 @@ def _refuse_too_few(result: dict[str, Any], spec: Filters) -> None:
             f"clips without an answer of the teacher: {sum(result['failed'].values())}: {result['failed']}"
         )
     fraction = result["kept"] / result["in"] if result["in"] else 0.0
+    few = f", fewer than `filters.min_keep_fraction` = {spec.min_keep_fraction:.0%}"
     if result["kept"] == 0 or fraction < spec.min_keep_fraction:
         raise InvalidData(
-            f"the filters kept {result['kept']} of {result['in']} clips ({fraction:.0%}), "
-            f"fewer than `filters.min_keep_fraction` = {spec.min_keep_fraction:.0%}; dropped: {result['dropped']}",
-            hint="use a better teacher, or loosen the filter that drops most",
+            f"the filters kept {result['kept']} of {result['in']} clips ({fraction:.0%}){few if result['kept'] else ''}; "
+            f"dropped: {result['dropped']}",
+            hint="use a better teacher, or loosen the filter that drops most (`null` turns it off)",
         )
     for polarity, part in result["by_polarity"].items():
         few = f"only {part['kept']} of {part['in']} {polarity} clips were kept"

@@ -18,7 +18,7 @@ teacher:
   endpoint: {url}
   secret: teacher-key
   client: {{price_in: 1, price_out: 4, max_cost: {cost}}}
-filters: {{polarity_match: {{}}, min_keep_fraction: 0}}
+filters: {{length: null, sections: null, min_keep_fraction: 0}}
 """
 KEY = "sk-test-0123456789abcdef"
 

@@ -137,10 +137,10 @@ def test_plan_apply_status_logs_and_apply_again(c2f, repository, tiny_spec):
     assert [s["state"] for s in states] == ["done"] * 3
     assert "committed" in c2f("logs", "specs/tiny.yaml", "distil", *place).stdout
 
-    tiny_spec.write_text(TINY_SPEC.replace("polarity_match: {}", "polarity_match: {}, score_tolerance: {}"))
+    tiny_spec.write_text(TINY_SPEC.replace("polarity_match: {}", "polarity_match: {}, score_tolerance: null"))
     table = c2f("plan", "specs/tiny.yaml", *place).stdout
     assert re.search(r"= reuse +distil-\w+ +distil chains of thought\n", table)
-    assert re.search(r"\+ run +filter-\w+ .*filters\.score_tolerance none -> \{\}", table)
+    assert re.search(r"\+ run +filter-\w+ .*filters\.score_tolerance default -> none", table)
 
 
 def test_a_clip_that_cannot_be_decoded_is_named_and_nothing_is_lost(c2f, repository, tiny_spec):

@@ -16,7 +16,7 @@ from runtime.filters.outcome import Failed
 from runtime.stages import filter as stage
 from runtime.text.chains import canonical_answer, parse_answer
 from runtime.text.clips import Clip, polarity_of, read_jsonl, write_jsonl
-from tests.support.stage_runs import run_stage, write_prepared
+from tests.support.stage_runs import ALL_OFF, run_stage, write_prepared
 
 LABELS = (1.0, -1.0, 0.0)
 
@@ -35,7 +35,7 @@ def filtered(tmp_path, labels, chains, failed=(), **filters):
     (tmp_path / "distil").mkdir()
     write_jsonl(tmp_path / "distil" / "chains.jsonl", chains)
     write_jsonl(tmp_path / "distil" / "failed.jsonl", failed)
-    filters = {"polarity_match": {}, "min_keep_fraction": 0.0, **filters}
+    filters = {**ALL_OFF, "polarity_match": {}, "min_keep_fraction": 0.0, **filters}
     inputs = {name: tmp_path / name for name in ("prepare", "distil")}
     found, _ = run_stage(stage, tmp_path / "out", inputs, filters=filters)
     return found, *(list(read_jsonl(tmp_path / "out" / f"{name}.jsonl")) for name in ("chains", "dropped"))

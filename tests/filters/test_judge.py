@@ -19,7 +19,7 @@ from runtime.text.chains import canonical_answer
 from runtime.text.clips import Clip, read_jsonl, write_jsonl
 from tests.support.fake_endpoint import Fake, completion, serving
 from tests.support.killed_asking import judge_stage, judge_stand, storm
-from tests.support.stage_runs import run_stage, write_prepared
+from tests.support.stage_runs import ALL_OFF, run_stage, write_prepared
 
 CLIPS = [
     Clip(f"c{n}", "d", "train", f"words {n}", 1.0, "positive", f"clips/c{n}.mp4", 1.0, "") for n in range(5)
@@ -46,7 +46,7 @@ def filtered(tmp_path, url, out="out", chains=CLIPS, **judge):
     rows = [{"id": i, "text": canonical_answer(C2f(), p, "because", 1.0)} for i, p in polarities.items()]
     write_jsonl(tmp_path / "distil" / "chains.jsonl", rows)
     judge = {"model": "m", "endpoint": url, **judge}
-    filters = {"polarity_match": {}, "min_keep_fraction": 0, "judge": judge}
+    filters = {**ALL_OFF, "polarity_match": {}, "min_keep_fraction": 0, "judge": judge}
     inputs = {name: tmp_path / name for name in ("prepare", "distil")}
     placement = Placement(endpoint=Endpoint(url=url))
     return run_stage(stage, tmp_path / out, inputs, placement=placement, filters=filters)

@@ -81,7 +81,7 @@ def test_everything_stored(objects):
         ("grpo.learning_rate=3e-6", "reinforcement learning (GRPO)", "grpo.learning_rate 0.00015 -> 3e-6"),
         ("sft.epochs=9", "supervised fine-tuning", "sft.epochs 4 -> 9"),
         ("sft.warmup=0.3", "supervised fine-tuning", "sft.warmup 0.05 -> 0.3"),
-        ("filters.score_tolerance=null", "filter the chains", "filters.score_tolerance {} -> none; code no longer used: runtime/filters/score_tolerance.py"),
+        ("filters.score_tolerance=null", "filter the chains", "filters.score_tolerance default -> none; code no longer used: runtime/filters/score_tolerance.py"),
         ("data.limit.train=7", "prepare icwsm2014-movie", "data.limit.train 1600 -> 7"),
         ("grpo.rewards.score.gate=sign", "reinforcement learning (GRPO)", "grpo.rewards.score.gate tag -> sign"),
         ("evaluate.decoding.max_new_tokens=99", "evaluate sft on icwsm2014-movie", "evaluate.decoding.max_new_tokens 160 -> 99"),

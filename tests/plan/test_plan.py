@@ -132,6 +132,8 @@ def expected(path: str, plan) -> set[str]:
         for s in plan.stages
         if s.kind in touched or ("evaluate of an untrained tiny student" in touched and untrained_tiny(s))
     }
+    if path == "student":  # of another kind
+        hit |= {s.key for s in plan.stages if s.kind == "filter" and "student" in s.preimage["spec"]}
     if path.startswith("data.limit."):
         split = path.rsplit(".", 1)[1]
         hit = {

@@ -159,11 +159,11 @@ def test_apply_of_a_plan_runs_it_or_says_what_moved(repository, tiny_spec, capsy
     )
 
     tiny_spec.write_text(
-        tiny_spec.read_text().replace("polarity_match: {}", "polarity_match: {}, score_tolerance: {}")
+        tiny_spec.read_text().replace("polarity_match: {}", "polarity_match: {}, score_tolerance: null")
     )
     code, text = called("apply", "plan.json", "--no-report")
     assert code == 5
-    assert "filter the chains: filters.score_tolerance none -> {}" in text
+    assert "filter the chains: filters.score_tolerance default -> none" in text
     assert called("apply", "plan.json", "--set", "seed=1")[0] == 64
     tiny_spec.unlink()
     assert "plan.json: specs not found in" in called("apply", "plan.json")[1]

@@ -78,7 +78,7 @@ def test_a_broken_rule_is_told_with_its_line_and_a_way_out(tmp_path, paper, rule
         "allow: {pools: [a800, cpu], registries: [registry.example.org/c2f], datasets: ['*'], models: [Qwen/*]}",
         "allow: {registries: [registry.example.org]}",
         "fixed: {grpo.beta: 0.1, grpo.generations: 4, sft.tuner.rank: 64, teacher.label_visibility: blind}",
-        "fixed: {filters.length.max: 99, evaluate.decoding.temperature: 0}",
+        "fixed: {filters.judge.min_score: 4, evaluate.decoding.temperature: 0}",
     ],
 )
 def test_rules_that_are_kept_are_told_as_kept(tmp_path, paper, rules):

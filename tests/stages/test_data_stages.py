@@ -21,13 +21,13 @@ from runtime.stages import baseline, distil, prepare
 from runtime.stages import filter as filter_stage
 from runtime.text.chains import parse_answer
 from runtime.text.clips import Clip, read_jsonl, read_manifest
-from tests.support.stage_runs import run_stage
+from tests.support.stage_runs import ALL_OFF, run_stage
 from tests.support.waiting import wait_until
 
 RATINGS = Path(__file__).parents[1] / "data" / "icwsm2014"
 MEDIA = {"fps": 2.0, "max_frames": 4, "max_pixels": 3136}
 LIMIT = {"train": 60, "valid": 10, "test": 20}
-FILTERS = {"polarity_match": {}, "score_tolerance": {"max_fraction": 0.2}}
+FILTERS = {**ALL_OFF, "polarity_match": {}, "score_tolerance": {"max_fraction": 0.2}}
 
 
 def run(stage, folder, inputs, **spec):
@@ -171,14 +171,20 @@ def test_kept_chains_name_the_polarity_in_the_words_of_the_data_set_if_the_spec_
 
 
 def test_filter_without_replacement_leaves_chains_alone(made, tmp_path):
-    settings = {"replace_score_with_label": False, "no_label_leak": {}, "sections": {}, "tag_score_sign": {}}
+    settings = {
+        **ALL_OFF,
+        "replace_score_with_label": False,
+        "no_label_leak": {},
+        "sections": {},
+        "tag_score_sign": {},
+    }
     summary = run_filter(made, tmp_path / "f", filters=settings)
     assert summary["dropped"] == {}
     assert (tmp_path / "f" / "chains.jsonl").read_bytes() == (made / "distil" / "chains.jsonl").read_bytes()
 
 
 def test_tokens_are_counted_by_the_student_s_tokenizer(made, tmp_path):
-    settings = {"length": {"min": 1, "max": 1}, "polarity_match": {}, "min_keep_fraction": 0}
+    settings = {**ALL_OFF, "length": {"min": 1, "max": 1}, "polarity_match": {}, "min_keep_fraction": 0}
     with pytest.raises(InvalidData, match=r"'length': \d+"):
         run_filter(made, tmp_path / "f", filters=settings, student={"kind": "tiny"})
     tokenizer = make_tokenizer()
@@ -190,14 +196,14 @@ def test_tokens_are_counted_by_the_student_s_tokenizer(made, tmp_path):
 
 
 def test_filter_refuses_to_keep_too_little(made, tmp_path):
-    strict = {"polarity_match": {}, "score_tolerance": {"max_fraction": 1e-6}}
+    strict = {**ALL_OFF, "polarity_match": {}, "score_tolerance": {"max_fraction": 1e-6}}
     with pytest.raises(InvalidData, match=r"kept \d+ of 60 clips .* `filters.min_keep_fraction` = 30%"):
         run_filter(made, tmp_path / "f", filters=strict)
 
 
 def test_filter_refuses_labels_under_chains_that_contradict_them(made, tmp_path):
     with pytest.raises(InvalidStageSpec, match="`replace_score_with_label` without `polarity_match`"):
-        run_filter(made, tmp_path / "f", filters={"sections": {}})
+        run_filter(made, tmp_path / "f", filters={**ALL_OFF, "sections": {}})
 
 
 def test_filter_refuses_a_chain_of_an_unknown_clip(made, tmp_path):

@@ -22,6 +22,7 @@ from runtime.text.chains import canonical_answer
 from runtime.text.clips import read_manifest, write_jsonl
 from tests.support.distil_world import CHAIN, MEDIA, prepared
 from tests.support.killed import Stand, _work
+from tests.support.stage_runs import ALL_OFF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -126,7 +127,7 @@ def judge_stand(root: Path, store: str, clips: int) -> Stand:
 def judge_stage(stand: Stand, url: str, at_once: int) -> Path:
     """A stage file of its own key: the judge drops chains whose mark is under 3."""
     filters = {
-        "polarity_match": {}, "judge": {"model": "m"}, "min_keep_fraction": 0, "min_keep_polarity": 0,
+        **ALL_OFF, "polarity_match": {}, "judge": {"model": "m"}, "min_keep_fraction": 0, "min_keep_polarity": 0,
     }  # fmt: skip
     endpoint = Endpoint(url=url, client=How(concurrency=at_once, timeout=30.0))
     return write_stage(

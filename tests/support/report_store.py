@@ -29,7 +29,7 @@ name: demo
 data: {train: icwsm2014-movie}
 student: tiny
 teacher: {kind: lexicon}
-filters: {polarity_match: {}}
+filters: {polarity_match: {}, length: null}
 sft: {epochs: 1}
 grpo: {steps: 20}
 evaluate:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 
+from c2f_spec.spec.filters import NAMES
 from c2f_spec.spec.handoff import Placement, StageFile
 from c2f_spec.store.open import open_store
 from runtime.process.context import Context
 from runtime.text.clips import write_manifest
+
+ALL_OFF = dict.fromkeys(NAMES)
+"""`filters` that turn every filter off, to begin with."""
 
 
 def run_stage(stage, out, inputs, *, placement=None, **spec):

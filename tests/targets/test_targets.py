@@ -178,7 +178,7 @@ def test_stages_on_gpus_wait_for_each_other_and_others_do_not(repository, monkey
     spec = repository / "specs" / "wide.yaml"
     spec.write_text(
         "c2f: v1\nname: wide\ndata: {train: icwsm2014-movie, render_seed: 3, limit: {train: 8, valid: 2, test: 4}}\n"
-        "student: tiny\nteacher: lexicon\nfilters: {polarity_match: {}}\nsft: {steps: 1}\ngrpo: {steps: 1, batch: 3}\n"
+        "student: tiny\nteacher: lexicon\nfilters: {polarity_match: {}, length: null}\nsft: {steps: 1}\ngrpo: {steps: 1, batch: 3}\n"
         "evaluate: {checkpoints: [sft, grpo], datasets: [icwsm2014-movie]}\n"
     )
     loaded = load_spec(spec)
