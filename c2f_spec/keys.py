@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from c2f_spec.spec.handoff import StageFile
@@ -81,3 +81,13 @@ def _is_text(node: ast.AST) -> bool:
         and isinstance(node.value, ast.Constant)
         and isinstance(node.value.value, str)
     )
+
+
+# Name the kinds of stages. This module imports nothing heavy: the help of the command prints them.
+
+
+STAGE_KINDS = ("prepare", "distil", "filter", "sft", "merge", "grpo", "evaluate", "baseline")
+"""All kinds, in the order in which a plan can have them."""
+
+TRAINING: tuple[Literal["sft"], Literal["grpo"]] = ("sft", "grpo")
+"""The kinds that train the student, in the order in which they run; each has checkpoints to resume from."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import c2f_spec
 from c2f_spec.errors import Exit
-from c2f_spec.spec.stage_kinds import STAGE_KINDS, TRAINING
+from c2f_spec.keys import STAGE_KINDS, TRAINING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

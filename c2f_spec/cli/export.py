@@ -12,7 +12,7 @@ from c2f_spec.cli.expand import choose_variant
 from c2f_spec.cli.output import relative
 from c2f_spec.cli.workspace import choose_stages, compile_work, run_runtime
 from c2f_spec.errors import Exit, UsageError
-from c2f_spec.spec.stage_kinds import TRAINING
+from c2f_spec.keys import TRAINING
 from c2f_spec.store import records
 from c2f_spec.store.digest import digest_folder
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from c2f_spec.cost.sizes import GIB
+from c2f_spec.keys import TRAINING
 from c2f_spec.spec.environment import has_pools
 from c2f_spec.spec.quantities import amount
-from c2f_spec.spec.stage_kinds import TRAINING
 
 if TYPE_CHECKING:
     from c2f_spec.spec.coefficients import Coefficients

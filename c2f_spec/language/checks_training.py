@@ -6,11 +6,11 @@ from math import gcd
 from typing import TYPE_CHECKING, get_args
 
 from c2f_spec.diagnostics.diagnostic import Problem
+from c2f_spec.keys import TRAINING
 from c2f_spec.spec.base import at_default
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.resources import Guard
 from c2f_spec.spec.sections import Full, QwenOmni, VllmTeacher
-from c2f_spec.spec.stage_kinds import TRAINING
 from c2f_spec.spec.student import Lora, Tower, positions
 
 if TYPE_CHECKING:

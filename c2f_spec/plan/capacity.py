@@ -14,11 +14,11 @@ from c2f_spec.cost.memory import checkpoint_bytes
 from c2f_spec.cost.site import site_of
 from c2f_spec.cost.sizes import GIB, Size, size_of
 from c2f_spec.diagnostics.diagnostic import Problem
+from c2f_spec.keys import TRAINING
 from c2f_spec.plan.placement import placements
 from c2f_spec.spec.environment import has_pools
 from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.quantities import amount
-from c2f_spec.spec.stage_kinds import TRAINING
 from c2f_spec.spec.student import Lora, QwenOmni
 from c2f_spec.spec.teacher import OwnWeights
 

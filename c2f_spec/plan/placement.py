@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from c2f_spec.cost.sizes import GIB, size_of
 from c2f_spec.diagnostics.diagnostic import Problem
+from c2f_spec.keys import STAGE_KINDS, TRAINING
 from c2f_spec.language.suggestions import suggest
 from c2f_spec.plan.model_servers import endpoint_of
 from c2f_spec.spec.base import at_default
@@ -18,7 +19,6 @@ from c2f_spec.spec.evaluate import VllmEngine
 from c2f_spec.spec.handoff import Placement, VllmPlace
 from c2f_spec.spec.hint import OfflineList
 from c2f_spec.spec.resources import SharedResources, TrainingResources, resolve_zero
-from c2f_spec.spec.stage_kinds import STAGE_KINDS, TRAINING
 from c2f_spec.spec.student import Lora, QwenOmni
 from c2f_spec.spec.teacher import OwnWeights, VllmTeacher
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import InvalidData
+from c2f_spec.keys import TRAINING
 from c2f_spec.metrics.effect import effect
 from c2f_spec.metrics.scoring import majority_rows, score
 from c2f_spec.report.report_data import Comparison, Data, DatasetScores, ModelScores, TrainingGain
 from c2f_spec.spec.evaluate import CHECKPOINTS
 from c2f_spec.spec.sections import Direct
-from c2f_spec.spec.stage_kinds import TRAINING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

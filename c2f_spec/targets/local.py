@@ -21,12 +21,12 @@ from urllib.parse import urlsplit
 
 from c2f_spec.diagnostics.diagnostic import HealthCheck, error, ok, warning
 from c2f_spec.errors import MEANING, StageExit, Unreachable, UsageError
+from c2f_spec.keys import TRAINING
 from c2f_spec.plan import model
 from c2f_spec.spec.grpo import Grpo
 from c2f_spec.spec.handoff import Input, StageFile
 from c2f_spec.spec.resources import resolve_zero
 from c2f_spec.spec.sections import Sft
-from c2f_spec.spec.stage_kinds import TRAINING
 from c2f_spec.store import leases, records
 from c2f_spec.store.machine import is_locked, work_folder
 from c2f_spec.store.stage_logs import read_log
