@@ -86,7 +86,7 @@ def _is_text(node: ast.AST) -> bool:
 # Name the kinds of stages. This module imports nothing heavy: the help of the command prints them.
 
 
-STAGE_KINDS = ("prepare", "distil", "filter", "sft", "merge", "grpo", "evaluate", "baseline")
+STAGE_KINDS = ("prepare", "distil", "filter", "sft", "grpo", "evaluate", "baseline")
 """All kinds, in the order in which a plan can have them."""
 
 TRAINING: tuple[Literal["sft"], Literal["grpo"]] = ("sft", "grpo")

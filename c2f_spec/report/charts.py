@@ -37,7 +37,6 @@ COLOURS = {
     "distil": 5,
     "filter": 5,
     "sft": 4,
-    "merge": 4,
     "grpo": 2,
     "evaluate": 1,
     "baseline": 3,

@@ -44,7 +44,7 @@ def test_every_verb_has_help(c2f, verb):
 def test_apply_until_takes_every_kind_of_stage():
     from runtime.process.worker import STAGES
 
-    assert set(STAGE_KINDS) == {*STAGES, "merge"}  # `merge` has a placement and no module
+    assert set(STAGE_KINDS) == set(STAGES)
 
 
 def test_a_process_of_the_command(c2f):

@@ -81,7 +81,6 @@ def test_defaults_are_the_papers():
         "distil": ("a800", 2, "auto"),
         "filter": ("cpu", 0, "auto"),
         "sft": ("small", 1, "off"),
-        "merge": ("cpu", 0, "auto"),
         "grpo": ("small", 1, "off"),
         "evaluate": ("small", 1, "auto"),
         "baseline": ("cpu", 0, "auto"),

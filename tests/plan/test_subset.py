@@ -28,8 +28,8 @@ def test_until_the_last_kind_leaves_other_ends_out():
 
 
 def test_a_kind_that_the_plan_has_not_is_told_with_those_it_has():
-    with pytest.raises(UsageError, match="no stage of kind `merge`") as caught:
-        plan_until(plan_of("smoke"), "merge")
+    with pytest.raises(UsageError, match="no stage of kind `serve`") as caught:
+        plan_until(plan_of("smoke"), "serve")
     assert "prepare, distil" in caught.value.hint
 
 
