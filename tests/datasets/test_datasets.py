@@ -139,10 +139,13 @@ def test_all_means_every_data_set_that_can_be_read(tmp_path, capsys):
     ("argv", "code", "message"),
     [
         (["add", "nothing", "--from", "."], 64, "unknown data set `nothing`"),
-        (["add", "ch-sims", "--from", "nowhere"], 65, "file not found: nowhere/label.csv"),
+        (["add", "ch-sims", "--from", "nowhere"], 64, "folder not found: nowhere"),
+        (["add", "ch-sims", "--from", "."], 65, "file not found: label.csv"),
+        (["add", "ch-sims", "--fetch"], 64, "`ch-sims` cannot be downloaded: its authors give it on request"),
+        (["add", "nothing", "--fetch"], 64, "unknown data set `nothing`"),
         (["add", "icwsm2014-nyt"], 64, "--from --fetch"),
         (["add", "icwsm2014-nyt", "--from", "x", "--fetch"], 64, "not allowed with"),
-        (["add", "icwsm2014-nyt", "--from", "nowhere"], 65, "file not found: nowhere/nyt"),
+        (["add", "icwsm2014-nyt", "--from", "."], 65, "file not found: nyt"),
     ],
 )
 def test_wrong_usage_and_wrong_data_are_reported_and_nothing_is_stored(tmp_path, capsys, argv, code, message):
