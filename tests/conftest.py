@@ -19,6 +19,7 @@ from c2f_spec.cli.main import main
 from c2f_spec.plan.compile import load_variants
 from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
+from tests.fake_api import FakeApi
 
 settings.register_profile("c2f", deadline=None)  # machines are shared; speed is measured elsewhere
 settings.load_profile("c2f")
@@ -57,6 +58,19 @@ def golden(request):
         assert text == path.read_text()
 
     return check
+
+
+@pytest.fixture
+def api():
+    """A fake API server of Kubernetes."""
+    with FakeApi() as fake:
+        yield fake
+
+
+@pytest.fixture
+def objects(tmp_path):
+    """An empty object store in a folder."""
+    return open_store(str(tmp_path / "store"))
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from tests.cli.test_apply_cluster import ENVIRONMENT
 from tests.conftest import DOMAINS, HERE, REPOSITORY
 from tests.fake_api import FakeApi, JobController
 from tests.fake_api.pods import Processes
-from tests.support.driver_process import write_kubeconfig
+from tests.support.manifests import write_kubeconfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ def _repository(root: Path, api) -> dict[str, str]:
     text = ENVIRONMENT.format(store=store, zeros="0" * 64, python=sys.executable)
     (root / "k8s" / "environments" / "plain.yaml").write_text(text)
     (root / ".gitignore").write_text(".c2f\nincoming\nhome\nnode\nkubeconfig\n")
-    variables = write_kubeconfig(api, root)
+    variables = write_kubeconfig(root, api.url)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
     for words in ("init -q", "add .", "commit -q -m x", "update-ref refs/remotes/origin/main HEAD"):
         subprocess.run([*git, *words.split()], cwd=root, check=True)

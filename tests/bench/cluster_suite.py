@@ -14,13 +14,13 @@ from tests.bench.measuring import temporary_folder
 from tests.conftest import REPOSITORY
 from tests.fake_api import FakeApi, JobController
 from tests.fake_api.pods import Processes
-from tests.support.driver_process import write_kubeconfig
+from tests.support.manifests import write_kubeconfig
 
 
 def main() -> None:
     begin = time.perf_counter()
     with temporary_folder() as folder, FakeApi() as api:
-        variables = write_kubeconfig(api, folder, token="t")
+        variables = write_kubeconfig(folder, api.url, user={"token": "t"})
         pods = Processes(api.state, folder / "node", variables)
         api.logs = pods.log
         command = [sys.executable, "-m", "pytest", "-x", "-v", "-p", "no:cacheprovider", "tests/cluster"]

@@ -23,7 +23,7 @@ from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, LEASES, Client
 from c2f_spec.targets.kubernetes.kubeconfig import find_access
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
 from tests.conftest import REPOSITORY
-from tests.fake_api import FakeApi, JobController, Refusal
+from tests.fake_api import JobController, Refusal
 from tests.fake_api.pods import Processes
 from tests.targets.test_client import until
 
@@ -42,12 +42,6 @@ scheduler:
   priority: research
 demo: true
 """
-
-
-@pytest.fixture
-def api():
-    with FakeApi() as api:
-        yield api
 
 
 @pytest.fixture

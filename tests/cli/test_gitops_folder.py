@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 
 import yaml
@@ -11,8 +10,9 @@ from c2f_spec.cli.main import main
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, Client
 from c2f_spec.targets.kubernetes.kubeconfig import find_access
-from tests.cli.test_apply_cluster import api, committed, logs_of, place, processes  # noqa: F401  fixtures
-from tests.targets.test_client import until
+from tests.cli.test_apply_cluster import committed, logs_of, place, processes  # noqa: F401  fixtures
+from tests.support.rights import granted, needed
+from tests.support.waiting import wait_until
 from tests.targets.test_kustomize import named
 
 
@@ -29,8 +29,8 @@ def test_a_merged_folder_runs_the_experiment_and_another_sync_changes_nothing(pl
         for item in objects:
             git.apply(item)
         ours = len(api.requests)
-        until(lambda: len(list(store.names("records"))) == 3, 90)
-        until(lambda: all(j["status"].get("conditions") for j in api.state.all(JOBS)), 60)
+        wait_until(lambda: len(list(store.names("records"))) == 3)
+        wait_until(lambda: all(j["status"].get("conditions") for j in api.state.all(JOBS)))
         of_driver = api.requests[ours:]
         made = sorted(j["metadata"]["name"] for j in api.state.all(JOBS))
         for item in objects:
@@ -44,35 +44,8 @@ def test_a_merged_folder_runs_the_experiment_and_another_sync_changes_nothing(pl
     assert {o["metadata"]["name"] for o in objects if o["kind"] == "ConfigMap"} <= there, "Git's stay"
     assert sys.executable in str(objects)
 
-    used = {right_of(method, path) for method, path in of_driver}
-    used |= {
-        (*right[:2], "create") for right in used if right[2] == "patch"
-    }  # applying what is not there yet
-    assert ("batch", "jobs", "create") in used
-    assert used - granted("c2f-driver") == set(), "the Role of k8s/base must allow what the driver does"
-
-
-REQUEST = re.compile(
-    r"/apis?/(?:([a-z0-9.]+)/)?v[0-9a-z]+/(?:namespaces/[^/]+/)?([a-z]+)(?:/([^/?]+))?(?:/([a-z]+))?"
-)
-VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
-
-
-def right_of(method, path):
-    """Group, resource and verb, as RBAC sees a request."""
-    address, _, query = path.partition("?")
-    group, resource, name, sub = REQUEST.fullmatch(address).groups()
-    listing = "watch" if "watch=" in query else "list"
-    verb = VERBS.get(method) or ("get" if name else listing)
-    return (group or "", f"{resource}/{sub}" if sub else resource, verb)
-
-
-def granted(role):
-    """What a Role of k8s/base allows."""
-    return {
-        (group, resource, verb)
-        for rule in named("Role", role)["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
+    rights = needed(of_driver)
+    assert ("batch", "jobs", "create") in rights
+    assert rights <= granted(named("Role", "c2f-driver")), (
+        "the Role of k8s/base must allow what the driver does"
+    )

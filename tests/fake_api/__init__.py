@@ -9,8 +9,8 @@ product is patched. PyPI's `kmock` has no resource versions, no server-side appl
 """
 
 from tests.fake_api.jobs import Ending, JobController
-from tests.fake_api.objects import Refusal
+from tests.fake_api.objects import Refusal, refusing
 from tests.fake_api.server import FakeApi, Fault
 from tests.fake_api.state import State
 
-__all__ = ["Ending", "FakeApi", "Fault", "JobController", "Refusal", "State"]
+__all__ = ["Ending", "FakeApi", "Fault", "JobController", "Refusal", "State", "refusing"]

@@ -31,6 +31,16 @@ class Refusal(Exception):
         }
 
 
+def refusing(*refusal, kind=None):
+    """Return an `admission` that refuses objects of a kind (all, without one) with the arguments of `Refusal`."""
+
+    def admission(manifest):
+        if kind in (None, manifest["kind"]):
+            raise Refusal(*refusal)
+
+    return admission
+
+
 def is_selected(item, query):
     """Return true if an object matches the label and field selectors of a query."""
     labels = item["metadata"].get("labels") or {}

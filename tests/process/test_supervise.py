@@ -143,11 +143,6 @@ def test_a_stage_is_alive_from_its_first_step_to_its_last(tmp_path, monkeypatch)
 # ---- the log
 
 
-@pytest.fixture
-def objects(tmp_path):
-    return open_store(str(tmp_path / "store"))
-
-
 def pieces(objects) -> list[bytes]:
     return [objects.read(name) for name in objects.names("work/sft/k/logs/a")]
 

@@ -41,11 +41,18 @@ def chains(store, count, *, kinds=("prepare", "sft", "evaluate"), name="chains",
     return Plan(name, environment_of(store, **changes), "kind", tuple(variants), tuple(stages))
 
 
-def client_of(api, **settings):
-    return Client(Access(api.url, "c2f", Anonymous()), **settings)
+def client_of(api, namespace="c2f", **settings):
+    return Client(Access(api.url, namespace, Anonymous()), **settings)
 
 
-def wished(plan, objects, client):
-    """What `apply` does before it starts the driver."""
+def store_plan(plan, objects, client):
+    """Store a plan and create its ConfigMap, as `apply` does before it starts the driver."""
     save_plan(plan, objects)
     client.apply(plan_map(plan))
+
+
+def stored_chains(api, objects, count, **options):
+    """Return a plan of `chains` that a driver may take up at once."""
+    plan = chains(objects.url, count, **options)
+    store_plan(plan, objects, client_of(api))
+    return plan

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from contextlib import contextmanager
 
-from tests.conftest import REPOSITORY
-
-
-def write_kubeconfig(api, folder, **user):
-    """Write a kubeconfig for a fake API server; return the environment variables that lead to it."""
-    kubeconfig = {
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-        "clusters": [{"name": "k", "cluster": {"server": api.url}}],
-        "users": [{"name": "u", "user": user}],
-    }
-    (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
-    return {"KUBECONFIG": str(folder / "kubeconfig"), "PYTHONPATH": str(REPOSITORY)}
+from tests.support.manifests import write_kubeconfig
 
 
 def command_of(plan, objects, api, folder, *, lease=2.0):
     """Arguments and environment."""
     where = f"{objects.url}/plans/{plan.digest}/plan.json"
     command = [sys.executable, "-m", "c2f_spec", "driver", "--plan", where, "--digest", plan.digest]
-    return [*command, "--lease", str(lease)], {**os.environ, **write_kubeconfig(api, folder)}
+    return [*command, "--lease", str(lease)], {**os.environ, **write_kubeconfig(folder, api.url)}
 
 
 @contextmanager

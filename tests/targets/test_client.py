@@ -23,7 +23,7 @@ from c2f_spec.targets.kubernetes.kubeconfig import (
     in_cluster,
 )
 from c2f_spec.targets.kubernetes.watch import Mirror
-from tests.fake_api import Ending, FakeApi, Fault, JobController, Refusal
+from tests.fake_api import Ending, Fault, JobController, Refusal
 
 
 def config(name, *, labels=None, **data):
@@ -33,12 +33,6 @@ def config(name, *, labels=None, **data):
         "metadata": {"name": name, **({"labels": labels} if labels else {})},
         "data": {k: str(v) for k, v in data.items()},
     }
-
-
-@pytest.fixture
-def api():
-    with FakeApi() as api:
-        yield api
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.driver import driver_job, plan_map
 from c2f_spec.targets.kubernetes.manifests.security import violations
 from tests import kubernetes_schemas
+from tests.support.rights import granted
 from tests.targets.test_render import first, planned, prepare
 
 ROOT = Path(__file__).parents[2]
@@ -177,16 +178,10 @@ def test_the_driver_may_do_all_that_the_code_does_to_what_it_makes():
     plan = planned("sims_hint", "a800", scheduler={"kind": "volcano", "queue": "c2f-a800"})
     stages = [o for s in plan.stages for o in prepare(plan, s)]
     roles = [named("Role", "c2f-driver"), named("Role", "c2f-driver-volcano", "k8s/overlays/volcano")]
-    granted = {
-        (group, resource): set(rule["verbs"])
-        for role in roles
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-    }
+    rights = granted(*roles)
     for item in [*stages, plan_map(plan)]:
-        group = item["apiVersion"].rpartition("/")[0]
-        assert {"get", "create", "patch", "delete"} <= granted[group, f"{item['kind'].lower()}s"]
+        group, resource = item["apiVersion"].rpartition("/")[0], f"{item['kind'].lower()}s"
+        assert {(group, resource, verb) for verb in ("get", "create", "patch", "delete")} <= rights
 
 
 # ---- network

@@ -16,14 +16,8 @@ from c2f_spec.targets.kubernetes.launch import is_driven, start_driver
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
 from c2f_spec.targets.kubernetes.manifests.validation import error_origin
-from tests.fake_api import FakeApi, Refusal
+from tests.fake_api import Refusal
 from tests.support.cluster_world import chains, client_of
-
-
-@pytest.fixture
-def api():
-    with FakeApi() as api:
-        yield api
 
 
 @pytest.fixture

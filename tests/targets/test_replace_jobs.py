@@ -1,4 +1,4 @@
-"""Another placement of stages that are there: what waits is made anew, what runs is named."""
+"""Another placement of submitted stages: Jobs that wait are created again, those that run are named."""
 
 from __future__ import annotations
 
@@ -6,26 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, PODS
 from c2f_spec.targets.kubernetes.launch import replace_unstarted_jobs, withdraw_superseded_plans
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.plan_objects import running_plans
 from c2f_spec.targets.kubernetes.target import Kubernetes
-from tests.fake_api import FakeApi
-from tests.support.cluster_world import chains, client_of, wished
+from tests.support.cluster_world import chains, client_of, store_plan
 from tests.targets.test_cluster_control import pod
-
-
-@pytest.fixture
-def api():
-    with FakeApi() as fake:
-        yield fake
-
-
-@pytest.fixture
-def objects(tmp_path):
-    return open_store(str(tmp_path / "store"))
 
 
 def placed(plan, **changes):
@@ -41,7 +28,7 @@ def groups(plan, objects, api):
 
 @pytest.fixture
 def submitted(api, objects):
-    """A plan whose two stages have Jobs; nobody runs them."""
+    """A plan whose two stages have Jobs that nothing runs."""
     plan = chains(objects.url, 2, kinds=("sft",))
     client = client_of(api)
     for group in groups(plan, objects, api):
@@ -50,12 +37,12 @@ def submitted(api, objects):
     return plan
 
 
-def test_what_has_not_begun_is_made_anew_and_what_runs_is_named(api, objects, submitted):
+def test_a_job_that_waits_is_created_again_and_one_that_runs_is_named(api, objects, submitted):
     waiting, running_one = submitted.stages
     api.state.load("c2f", pod(running_one, "p", "Running"), pod(waiting, "q", "Pending"))
     moved = placed(submitted, threads=4)
-    told = [str(found) for found in replace_unstarted_jobs(client_of(api), groups(moved, objects, api))]
-    assert told == [
+    changes = replace_unstarted_jobs(client_of(api), groups(moved, objects, api))
+    assert [str(change) for change in changes] == [
         f"{waiting.name}-r0 had not started: it is created again (threads 1 -> 4)",
         f"{running_one.name}-r0 goes on as it was started (threads 1 -> 4); run `cancel` and `apply` to move it, from its last checkpoint",
     ]
@@ -81,10 +68,9 @@ def test_the_same_plan_again_and_ended_jobs_are_left_alone(api, objects, submitt
 def test_a_plan_of_the_same_stages_is_withdrawn_and_no_other(api, objects):
     plan, other = chains(objects.url, 2, kinds=("sft",)), chains(objects.url, 1, kinds=("sft",))
     client = client_of(api)
-    for each in (plan, other):
-        wished(each, objects, client)
     moved = placed(plan, threads=4)
-    wished(moved, objects, client)
+    for each in (plan, other, moved):
+        store_plan(each, objects, client)
     assert withdraw_superseded_plans(client, moved) == [plan.digest[:10]]
     assert {p.digest for p in running_plans(client)} == {moved.digest, other.digest}
     assert withdraw_superseded_plans(client, moved) == []
