@@ -23,9 +23,10 @@ from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, LEASES, Client
 from c2f_spec.targets.kubernetes.kubeconfig import find_access
 from c2f_spec.targets.kubernetes.manifests.driver import plan_map
 from tests.conftest import REPOSITORY
-from tests.fake_api import JobController, Refusal
+from tests.fake_api import JobController, refusing
 from tests.fake_api.pods import Processes
-from tests.targets.test_client import until
+from tests.support.manifests import write_kubeconfig
+from tests.support.waiting import wait_until
 
 ENVIRONMENT = """\
 c2f: v1
@@ -54,15 +55,8 @@ def place(repository, tiny_spec, api, monkeypatch):
     (folder / "plain.yaml").write_text(text)
     (digest,) = records.datasets_present(open_store(str(store)), "icwsm2014-movie")
     (tiny_spec.parent / "c2f.lock").write_text(f"c2f: v1\ndatasets:\n  icwsm2014-movie: {digest}\n")
-    kubeconfig = {
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-        "clusters": [{"name": "k", "cluster": {"server": api.url}}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-    }
-    (repository / "kubeconfig").write_text(json.dumps(kubeconfig))
-    monkeypatch.setenv("KUBECONFIG", str(repository / "kubeconfig"))
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    for name, value in write_kubeconfig(repository, api.url, user={"token": "t"}).items():
+        monkeypatch.setenv(name, value)
     return repository
 
 
@@ -105,7 +99,7 @@ def test_an_experiment_from_its_spec_to_its_records(place, api, apply):
         done = apply("--yes", "--wait")
         assert done.returncode == 0, done.stdout + done.stderr + logs_of(place)
         assert done.stdout.count(" done ") == 3
-        until(lambda: all(j["status"].get("conditions") for j in api.state.all(JOBS)), 30)
+        wait_until(lambda: all(j["status"].get("conditions") for j in api.state.all(JOBS)))
         before = len(api.state.writes)
         again = apply("--yes")
     assert again.returncode == 0
@@ -137,13 +131,11 @@ def test_applying_twice_while_it_runs_changes_nothing(place, api, apply):
     assert len(api.state.all(CONFIGMAPS)) == 1
 
 
-def test_two_people_at_once_make_one_driver(place, api, apply):
+def test_two_users_at_once_create_one_driver(place, api, apply):
     committed(place)
-    people = [subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)]
-    assert [p.wait(120) for p in people] == [0, 0], [p.communicate() for p in people]
-    for p in people:
-        p.stdout.close()
-        p.stderr.close()
+    users = [subprocess.Popen(COMMAND, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
+    outputs = [user.communicate()[0] for user in users]
+    assert [user.returncode for user in users] == [0, 0], outputs
     assert [(v, k) for v, k, _ in api.state.writes] == [("create", "ConfigMap"), ("create", "Job")]
 
 
@@ -152,13 +144,8 @@ def test_a_failure_is_printed_with_its_class_and_names_retry(place, api, apply):
     objects = open_store(str(place / ".c2f" / "store"))
     plan = compile_work(parse_arguments(APPLY)).plan
     first = plan.stages[0]
-    failure = {
-        "code": 71,
-        "class": "out of memory",
-        "message": "killed, as a machine does",
-        "hint": "lower `batch`",
-    }
-    records.add_failure(objects, first.kind, first.key, failure)
+    failure = {"code": 71, "class": "out of memory", "message": "killed, as a machine does"}
+    records.add_failure(objects, first.kind, first.key, {**failure, "hint": "lower `batch`"})
     done = apply("--yes")
     assert done.returncode == 8
     assert f"{first.name} ({first.label}) failed (out of memory): killed, as a machine does" in done.stderr
@@ -167,7 +154,7 @@ def test_a_failure_is_printed_with_its_class_and_names_retry(place, api, apply):
     assert api.state.writes == [], "nothing that is left could run"
 
 
-def test_nobody_is_here_to_say_yes(place, api, apply):
+def test_without_a_terminal_nothing_starts_unless_yes_is_given(place, api, apply):
     committed(place)
     done = apply()
     assert done.returncode == 64
@@ -178,29 +165,21 @@ def test_nobody_is_here_to_say_yes(place, api, apply):
 
 def test_a_refusal_is_reported_at_the_line_that_produced_the_field(place, api, apply):
     committed(place)
-
-    def admission(manifest):
-        if manifest["kind"] == "Pod":
-            raise Refusal(
-                403, "Forbidden", 'pods "x" is forbidden: no PriorityClass with name research was found'
-            )
-
-    api.admission = admission
+    message = 'pods "x" is forbidden: no PriorityClass with name research was found'
+    api.admission = refusing(403, "Forbidden", message, kind="Pod")
     done = apply("--yes")
     assert done.returncode == 3
     line = 1 + ENVIRONMENT.splitlines().index("  priority: research")
-    assert f"k8s/environments/plain.yaml:{line}:13: the cluster refuses" in done.stderr.replace(
-        f"{place}/", ""
-    )
+    stderr = done.stderr.replace(f"{place}/", "")
+    assert f"k8s/environments/plain.yaml:{line}:13: the cluster refuses" in stderr
     assert "no PriorityClass with name research was found [C2F461]" in done.stderr
     assert api.state.writes == []
 
 
 def test_a_warning_is_a_refusal(place, api, apply):
     committed(place)
-    api.admission = lambda m: (
-        ['would violate PodSecurity \\"restricted:latest\\"'] if m["kind"] == "Job" else None
-    )
+    warnings = ['would violate PodSecurity \\"restricted:latest\\"']
+    api.admission = lambda manifest: warnings if manifest["kind"] == "Job" else None
     done = apply("--yes")
     assert done.returncode == 3
     assert 'would violate PodSecurity "restricted:latest"' in done.stderr
@@ -209,17 +188,13 @@ def test_a_warning_is_a_refusal(place, api, apply):
 
 def test_a_namespace_that_is_not_there_is_reported_at_its_line(place, api, apply):
     committed(place)
-
-    def admission(_):
-        raise Refusal(404, "NotFound", 'namespaces "team" not found')
-
-    api.admission = admission
+    api.admission = refusing(404, "NotFound", 'namespaces "team" not found')
     done = apply("--yes")
     assert done.returncode == 3
     assert "plain.yaml:3:" in done.stderr
 
 
-def test_a_tree_that_nobody_can_fetch_is_refused(place, api, apply):
+def test_a_tree_that_is_not_committed_is_refused(place, api, apply):
     done = apply("--yes")
     assert done.returncode == 6
     assert api.state.writes == []
@@ -232,14 +207,14 @@ def test_a_missing_cluster_is_reported(place, monkeypatch, apply):
     assert "file not found: KUBECONFIG" in done.stderr
 
 
-def test_following_ends_when_asked_and_the_cluster_goes_on(place, api, apply):
+def test_an_interrupt_ends_following_and_the_cluster_goes_on(place, api, apply):
     committed(place)
     process = subprocess.Popen(
         [*COMMAND, "--wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    until(lambda: api.state.all(JOBS) and any("watch=1" in p for _, p in api.requests), 60)
+    wait_until(lambda: api.state.all(JOBS) and any("watch=1" in p for _, p in api.requests))
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate()
     assert process.returncode == 130, err
     assert "goes on in the cluster" in out
     assert len(api.state.all(JOBS)) == 1
@@ -267,9 +242,6 @@ def test_another_plan_than_the_one_named_is_refused(place, api, capsys):
     committed(place)
     work = compile_work(parse_arguments(APPLY), runnable=True)
     (place / "plan.json").write_text(json.dumps(to_json(work.plan)))
-    assert main(["driver", "--plan", str(place / "plan.json"), "--digest", "f" * 64]) == 5
-    assert (
-        main(["driver", "--plan", f"{place}/.c2f/store/plans/{'f' * 64}/plan.json", "--digest", "f" * 64])
-        == 5
-    )
+    for path in (place / "plan.json", place / f".c2f/store/plans/{'f' * 64}/plan.json"):
+        assert main(["driver", "--plan", str(path), "--digest", "f" * 64]) == 5
     assert "is not in the store" in capsys.readouterr().err

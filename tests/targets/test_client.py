@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from c2f_spec.errors import Exit, Unreachable
+from c2f_spec.targets.kubernetes import watch
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, PODS, Client
 from c2f_spec.targets.kubernetes.errors import Conflict, Forbidden, Gone, NotFound, Rejected, Warned
 from c2f_spec.targets.kubernetes.kubeconfig import (
     Access,
-    Anonymous,
     Exec,
     FileToken,
     find_access,
@@ -23,44 +25,34 @@ from c2f_spec.targets.kubernetes.kubeconfig import (
     in_cluster,
 )
 from c2f_spec.targets.kubernetes.watch import Mirror
-from tests.fake_api import Ending, Fault, JobController, Refusal
+from tests.fake_api import Ending, Fault, JobController, refusing
+from tests.support.cluster_world import client_of
+from tests.support.manifests import kubeconfig, manifest, write_kubeconfig
+from tests.support.waiting import wait_until
 
 
 def config(name, *, labels=None, **data):
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name, **({"labels": labels} if labels else {})},
-        "data": {k: str(v) for k, v in data.items()},
-    }
+    return manifest("ConfigMap", name, labels=labels, data={k: str(v) for k, v in data.items()})
 
 
 @pytest.fixture
 def client(api):
-    return Client(Access(api.url, "team", Anonymous()), patience=5)
+    return client_of(api, "team", patience=5)
 
 
-def until(condition, seconds=10):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to this"
-        time.sleep(0.01)
-
-
-def test_an_object_from_its_making_to_its_end(client):
+def test_an_object_is_created_changed_and_deleted(client):
     assert client.get(CONFIGMAPS, "a") is None
     client.apply(config("a", x=1))
-    made = client.get(CONFIGMAPS, "a")
-    assert made["data"] == {"x": "1"}
-    assert (
-        client.apply(config("a", x=1))["metadata"]["resourceVersion"] == made["metadata"]["resourceVersion"]
-    )
+    created = client.get(CONFIGMAPS, "a")
+    assert created["data"] == {"x": "1"}
+    version = created["metadata"]["resourceVersion"]
+    assert client.apply(config("a", x=1))["metadata"]["resourceVersion"] == version
     client.patch(CONFIGMAPS, "a", {"data": {"y": "2"}})
     assert client.get(CONFIGMAPS, "a")["data"] == {"x": "1", "y": "2"}
     with pytest.raises(Conflict):
         client.create(config("a"))
     with pytest.raises(Conflict):
-        client.replace(made | {"data": {}})
+        client.replace(created | {"data": {}})
     with pytest.raises(Conflict):
         client.delete(CONFIGMAPS, "a", uid="another")
     assert client.delete(CONFIGMAPS, "a") is True
@@ -79,7 +71,7 @@ def test_lists_come_in_pages_by_label_and_as_metadata(client, api):
     assert set(found[0]) == {"metadata"}
 
 
-def test_a_page_that_comes_too_late_says_so(client, api):
+def test_a_page_that_comes_too_late_is_gone(client, api):
     for i in range(501):
         api.state.create(CONFIGMAPS, "team", config(f"c{i:04}"))
     pages = client.pages(CONFIGMAPS)
@@ -104,55 +96,51 @@ def test_others_own_their_fields(client, api):
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_what_may_be_repeated_is(client, api, status):
-    api.fault = lambda asked: Fault(status=status) if asked.number < 3 else None
+    api.fault = lambda request: Fault(status=status) if request.number < 3 else None
     client.apply(config("a"))
     assert len(api.requests) == 3
 
 
-def test_the_server_says_how_long_to_wait(client, api):
-    api.fault = lambda asked: Fault(status=429, retry_after=1) if asked.number == 1 else None
+def test_the_client_waits_as_long_as_the_server_wants(client, api):
+    api.fault = lambda request: Fault(status=429, retry_after=1) if request.number == 1 else None
     start = time.monotonic()
     client.apply(config("a"))
     assert time.monotonic() - start >= 1
 
 
-def test_a_server_that_stays_away_is_told_of_when_patience_ends(api):
-    client = Client(Access(api.url, "team", Anonymous()), patience=0.5)
+def test_a_server_that_stays_away_is_an_error_when_patience_ends(api):
+    client = client_of(api, "team", patience=0.5)
     api.fault = lambda _: Fault(drop="before")
     with pytest.raises(Unreachable, match="cannot reach the cluster at"):
         client.get(JOBS, "a")
     assert 2 <= len(api.requests) < 12
 
 
-def test_a_create_that_was_heard_but_not_answered_is_a_conflict(client, api):
-    api.fault = lambda asked: Fault(drop="after") if asked.number == 1 else None
-    with pytest.raises(Conflict):
-        client.create(config("a"))
-    assert api.state.writes == [("create", "ConfigMap", "a")]
-
-
-def test_an_apply_that_was_heard_but_not_answered_is_done_once(client, api):
-    api.fault = lambda asked: Fault(drop="after") if asked.number == 1 else None
-    client.apply(config("a", x=1))
+@pytest.mark.parametrize(
+    ("send", "outcome"),
+    [
+        pytest.param(Client.create, pytest.raises(Conflict), id="create is a conflict"),
+        pytest.param(Client.apply, nullcontext(), id="apply is done"),
+    ],
+)
+def test_a_write_that_was_carried_out_but_not_answered_is_not_done_twice(client, api, send, outcome):
+    api.fault = lambda request: Fault(drop="after") if request.number == 1 else None
+    with outcome:
+        send(client, config("a", x=1))
     assert api.state.writes == [("create", "ConfigMap", "a")]
 
 
 def test_a_rejected_field_is_named(client, api):
-    def admission(_):
-        raise Refusal(422, "Invalid", "no", [("spec.template.spec.containers[0].image", "Required value")])
-
-    api.admission = admission
+    cause = ("spec.template.spec.containers[0].image", "Required value")
+    api.admission = refusing(422, "Invalid", "no", [cause])
     with pytest.raises(Rejected) as caught:
         client.apply(config("a"))
-    assert caught.value.causes == (("spec.template.spec.containers[0].image", "Required value"),)
+    assert caught.value.causes == (cause,)
     assert caught.value.exit == Exit.SPEC_INVALID
 
 
 def test_an_unknown_field_is_named(client, api):
-    def admission(_):
-        raise Refusal(400, "BadRequest", 'strict decoding error: unknown field "spec.backofLimit"')
-
-    api.admission = admission
+    api.admission = refusing(400, "BadRequest", 'strict decoding error: unknown field "spec.backofLimit"')
     with pytest.raises(Rejected) as caught:
         client.apply(config("a"))
     assert caught.value.causes[0].field == "spec.backofLimit"
@@ -172,15 +160,15 @@ def test_a_dry_run_leaves_nothing(client, api):
     assert api.state.writes == []
 
 
-def test_an_identity_that_may_not_is_told_so_at_once(api):
+def test_a_request_without_permission_is_not_repeated(api):
     api.token = "secret"
     with pytest.raises(Forbidden) as caught:
-        Client(Access(api.url, "team", Anonymous())).get(JOBS, "a")
+        client_of(api, "team").get(JOBS, "a")
     assert caught.value.exit == Exit.UNREACHABLE
     assert len(api.requests) == 1
 
 
-def test_a_token_that_was_exchanged_on_disk_is_read_again(api, tmp_path):
+def test_a_token_that_was_replaced_on_disk_is_read_again(api, tmp_path):
     api.token = "old"
     file = tmp_path / "token"
     file.write_text("old\n")
@@ -201,29 +189,17 @@ print(json.dumps({"apiVersion": asked["apiVersion"], "kind": "ExecCredential", "
 """
 
 
-def test_a_program_logs_in_once_and_again_when_the_server_says_no(api, tmp_path, monkeypatch):
+def test_a_login_program_runs_once_and_again_after_a_401(api, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "login.py").write_text(LOGIN)
-    kubeconfig = {
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u", "namespace": "team"}}],
-        "clusters": [{"name": "k", "cluster": {"server": api.url}}],
-        "users": [
-            {
-                "name": "u",
-                "user": {
-                    "exec": {
-                        "apiVersion": "client.authentication.k8s.io/v1",
-                        "command": sys.executable,
-                        "args": [str(tmp_path / "login.py")],
-                        "env": [{"name": "SUFFIX", "value": "1"}],
-                    }
-                },
-            }
-        ],
+    login = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "command": sys.executable,
+        "args": [str(tmp_path / "login.py")],
+        "env": [{"name": "SUFFIX", "value": "1"}],
     }
-    (tmp_path / "config").write_text(json.dumps(kubeconfig))
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    variables = write_kubeconfig(tmp_path, api.url, user={"exec": login}, namespace="team")
+    monkeypatch.setenv("KUBECONFIG", variables["KUBECONFIG"])
     api.token = "t1"
     client = Client(find_access())
     assert client.namespace == "team"
@@ -243,20 +219,15 @@ def test_a_program_that_is_not_there_is_named():
         "installHint": "get it",
     }
     with pytest.raises(Unreachable, match="no-such-login.*not found") as caught:
-        Exec(config, {}, __import__("pathlib").Path()).token()
+        Exec(config, {}, Path()).token()
     assert caught.value.hint == "get it"
 
 
 def test_several_kubeconfigs_are_one(tmp_path):
     (tmp_path / "ca.crt").write_bytes(b"PEM")
     first = {"current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}]}
-    second = {
-        "current-context": "ignored",
-        "clusters": [
-            {"name": "k", "cluster": {"server": "https://k:6443/", "certificate-authority": "ca.crt"}}
-        ],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-    }
+    options = {"user": {"token": "t"}, "certificate-authority": "ca.crt"}
+    second = {**kubeconfig("https://k:6443/", **options), "current-context": "ignored", "contexts": []}
     (tmp_path / "1").write_text(json.dumps(first))
     (tmp_path / "2").write_text(json.dumps(second))
     access = from_kubeconfig([tmp_path / "1", tmp_path / "2"], None)
@@ -265,16 +236,10 @@ def test_several_kubeconfigs_are_one(tmp_path):
         from_kubeconfig([tmp_path / "1", tmp_path / "2"], "other")
 
 
-def test_what_a_kubeconfig_has_and_we_do_not_use_is_an_error(tmp_path):
-    config = {
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-        "clusters": [{"name": "k", "cluster": {"server": "https://k"}}],
-        "users": [{"name": "u", "user": {"auth-provider": {"name": "oidc"}}}],
-    }
-    (tmp_path / "config").write_text(json.dumps(config))
+def test_a_field_of_a_kubeconfig_that_is_not_supported_is_an_error(tmp_path):
+    write_kubeconfig(tmp_path, "https://k", user={"auth-provider": {"name": "oidc"}})
     with pytest.raises(Unreachable, match="auth-provider"):
-        from_kubeconfig([tmp_path / "config"], None)
+        from_kubeconfig([tmp_path / "kubeconfig"], None)
 
 
 def test_a_pod_knows_its_cluster(tmp_path):
@@ -285,123 +250,80 @@ def test_a_pod_knows_its_cluster(tmp_path):
     assert access.credential.token() == "t"
 
 
-def test_no_cluster_at_all_is_told(tmp_path, monkeypatch):
+def test_no_cluster_at_all_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("KUBECONFIG", raising=False)
     with pytest.raises(Unreachable, match="cluster not found"):
         find_access()
 
 
-def test_a_client_certificate_is_shown_to_the_server(tmp_path):
-    """Made by the test itself; OpenSSL refuses a key that does not fit its certificate."""
-    pytest.importorskip("cryptography")
-    from datetime import UTC, datetime, timedelta
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "me")])
-    now = datetime.now(UTC)
-    made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1)).sign(
-        key, hashes.SHA256()
-    )
-    encoding, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    pair = (
-        made.public_bytes(encoding),
-        key.private_bytes(encoding, serialization.PrivateFormat.PKCS8, plain),
-    )
-    data = {k: base64.b64encode(v).decode() for k, v in zip(("certificate", "key"), pair, strict=True)}
-    config = {
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-        "clusters": [{"name": "k", "cluster": {"server": "https://k"}}],
-        "users": [{"name": "u", "user": {f"client-{k}-data": v for k, v in data.items()}}],
-    }
-    (tmp_path / "config").write_text(json.dumps(config))
-    access = from_kubeconfig([tmp_path / "config"], None)
-    assert access.credential.certificate() == pair
-    access.tls()
-
-
-def mirror_of(client, **settings):
-    return Mirror(
-        client, CONFIGMAPS, labels="", keep=lambda o: o["data"].get("x"), changed=lambda: None, **settings
-    )
+@contextmanager
+def mirroring(client):
+    mirror = Mirror(client, CONFIGMAPS, labels="", keep=lambda o: o["data"].get("x"), changed=lambda: None)
+    mirror.start()
+    yield mirror
+    mirror.stop()
 
 
 def test_a_mirror_follows(client, api):
     client.apply(config("a", x=1))
-    mirror = mirror_of(client)
-    mirror.start()
-    assert mirror.items == {"a": "1"}
-    client.apply(config("b", x=2))
-    client.apply(config("a", x=3))
-    until(lambda: mirror.items == {"a": "3", "b": "2"})
-    client.delete(CONFIGMAPS, "a")
-    until(lambda: mirror.items == {"b": "2"})
-    assert mirror.lists == 1
-    mirror.stop()
+    with mirroring(client) as mirror:
+        assert mirror.items == {"a": "1"}
+        client.apply(config("b", x=2))
+        client.apply(config("a", x=3))
+        wait_until(lambda: mirror.items == {"a": "3", "b": "2"})
+        client.delete(CONFIGMAPS, "a")
+        wait_until(lambda: mirror.items == {"b": "2"})
+        assert mirror.lists == 1
 
 
-def test_a_mirror_lists_again_when_the_past_is_forgotten(client, api, monkeypatch):
-    mirror = mirror_of(client)
-    mirror.start()
-    api.down()
-    api.state.create(CONFIGMAPS, "team", config("missed", x=1))
-    api.state.forget()
-    api.up()
-    until(lambda: mirror.items == {"missed": "1"})
-    assert mirror.lists == 2
-    mirror.stop()
+def test_a_mirror_lists_again_when_the_history_has_expired(client, api):
+    with mirroring(client) as mirror:
+        api.down()
+        api.state.create(CONFIGMAPS, "team", config("missed", x=1))
+        api.state.forget()
+        api.up()
+        wait_until(lambda: mirror.items == {"missed": "1"})
+        assert mirror.lists == 2
 
 
 def test_a_mirror_goes_on_after_a_cut_without_listing(client, api):
     watches = []
 
-    def fault(asked):
-        if asked.query.get("watch"):
-            watches.append(asked)
+    def cut_two_watches(request):
+        if request.query.get("watch"):
+            watches.append(request)
             return Fault(cut=1) if len(watches) < 3 else None
         return None
 
-    api.fault = fault
-    mirror = mirror_of(client)
-    mirror.start()
-    for i in range(8):
-        client.apply(config(f"c{i}", x=i))
-    until(lambda: len(mirror.items) == 8)
-    assert mirror.lists == 1
-    assert len(watches) >= 3
-    mirror.stop()
+    api.fault = cut_two_watches
+    with mirroring(client) as mirror:
+        for i in range(8):
+            client.apply(config(f"c{i}", x=i))
+        wait_until(lambda: len(mirror.items) == 8)
+        assert mirror.lists == 1
+        assert len(watches) >= 3
 
 
-def test_a_mirror_that_may_not_watch_says_so(client, api):
-    api.fault = lambda asked: Fault(status=403) if asked.query.get("watch") else None
-    mirror = mirror_of(client)
-    mirror.start()
-    with pytest.raises(Forbidden):
-        until(mirror.check)
-    mirror.stop()
+def test_a_mirror_without_permission_to_watch_raises(client, api):
+    api.fault = lambda request: Fault(status=403) if request.query.get("watch") else None
+    with mirroring(client) as mirror, pytest.raises(Forbidden):
+        wait_until(mirror.check)
 
 
-def test_a_server_that_ends_every_watch_at_once_is_not_run_over(client, api):
-    api.fault = lambda asked: Fault(cut=0) if asked.query.get("watch") else None
-    mirror = mirror_of(client)
-    mirror.start()
-    end = time.monotonic() + 1.5
-    for i in range(1000):
-        if time.monotonic() > end:
-            break
-        client.apply(config("a", x=i))
-    mirror.stop()
-    assert sum("watch=1" in path for _, path in api.requests) < 8
+def test_a_server_that_ends_every_watch_at_once_is_watched_less_and_less_often(client, api, monkeypatch):
+    api.fault = lambda request: Fault(cut=0) if request.query.get("watch") else None
+    pauses, dice = [], SimpleNamespace(uniform=lambda low, high: pauses.append((low, high)) or 0.0)
+    monkeypatch.setattr(watch, "JITTER", dice)
+    with mirroring(client):
+        wait_until(lambda: client.apply(config("a", x=len(pauses))) and len(pauses) >= 9)
+    longest = watch.LONGEST_PAUSE
+    assert pauses[:9] == [(p / 2, p) for p in (0.4, 0.8, 1.6, 3.2, 6.4, 12.8, longest, longest, longest)]
 
 
 def test_logs_of_a_pod(client, api):
     api.logs = lambda namespace, pod, query: [f"{namespace}/{pod}", query["container"], "三"]
-    api.state.create(PODS, "team", {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {}})
+    api.state.create(PODS, "team", manifest("Pod", "p", spec={}))
     assert list(client.logs("p", container="stage")) == ["team/p", "stage", "三"]
     with pytest.raises(NotFound):
         list(client.logs("q", container="stage"))
@@ -409,16 +331,11 @@ def test_logs_of_a_pod(client, api):
 
 def job(name, **spec):
     template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "stage", "image": "x"}]}}
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {"name": name},
-        "spec": {"template": template, "backoffLimit": 1, **spec},
-    }
+    return manifest("Job", name, spec={"template": template, "backoffLimit": 1, **spec})
 
 
 def test_the_fake_runs_jobs_as_a_cluster_would(client, api):
-    """What the driver's tests lean on."""
+    """The driver's tests depend on it."""
     policy = {"rules": [{"action": "FailJob", "onExitCodes": {"operator": "In", "values": [64]}}]}
     endings = {"good": [0], "wrong": [64], "shaky": [75, 0], "lost": [75, 75]}
 
@@ -428,12 +345,9 @@ def test_the_fake_runs_jobs_as_a_cluster_would(client, api):
     with JobController(api.state, run):
         for name in endings:
             client.apply(job(name, podFailurePolicy=policy))
-        until(lambda: all(j["status"].get("conditions") for j in client.list(JOBS)))
-    ends = {
-        j["metadata"]["name"]: (j["status"]["conditions"][0]["type"], j["status"]["conditions"][0]["reason"])
-        for j in client.list(JOBS)
-    }
-    assert ends == {
+        wait_until(lambda: all(j["status"].get("conditions") for j in client.list(JOBS)))
+    conditions = {j["metadata"]["name"]: j["status"]["conditions"][0] for j in client.list(JOBS)}
+    assert {name: (c["type"], c["reason"]) for name, c in conditions.items()} == {
         "good": ("Complete", "CompletionsReached"),
         "wrong": ("Failed", "PodFailurePolicy"),
         "shaky": ("Complete", "CompletionsReached"),
@@ -445,15 +359,8 @@ def test_the_fake_runs_jobs_as_a_cluster_would(client, api):
     assert {p["metadata"]["labels"]["job-name"] for p in client.list(PODS)} == {"good", "wrong", "lost"}
 
 
-def test_at_most_so_many_connections_wait_for_each_other(client, api):
-    """Threads share the client; what they send is what one would have sent."""
-    threads = [
-        threading.Thread(target=lambda i=i: client.apply(config(f"c{i}", x=i)), daemon=True)
-        for i in range(40)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+def test_threads_share_a_client(client, api):
+    with ThreadPoolExecutor(40) as pool:
+        list(pool.map(lambda i: client.apply(config(f"c{i}", x=i)), range(40)))
     assert len(api.state.all(CONFIGMAPS)) == 40
     assert client.transport.requests == 40

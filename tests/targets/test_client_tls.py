@@ -1,10 +1,9 @@
-"""The client over TLS: whom it trusts, and how it shows who it is. Certificates are made by the test."""
+"""The client over TLS: which servers it trusts, and its own certificate. The test signs all of them."""
 
 from __future__ import annotations
 
 import base64
 import ipaddress
-import json
 import ssl
 from datetime import UTC, datetime, timedelta
 
@@ -14,14 +13,15 @@ from c2f_spec.errors import Unreachable
 from c2f_spec.targets.kubernetes.client import JOBS, Client
 from c2f_spec.targets.kubernetes.kubeconfig import from_kubeconfig
 from tests.fake_api import FakeApi
+from tests.support.manifests import write_kubeconfig
 
 x509 = pytest.importorskip("cryptography.x509")
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 
 
-def made(name, signer=None, *, hosts=()):
-    """A certificate and its key, both in PEM, and what signs with it. Without `signer` it is an authority."""
+def signed(name, signer=None, *, hosts=()):
+    """Return a certificate and its key, both in PEM, and the pair that signs with it. Without `signer` it is an authority."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
@@ -40,7 +40,7 @@ def made(name, signer=None, *, hosts=()):
 
 @pytest.fixture(scope="module")
 def authority():
-    return made("authority")
+    return signed("authority")
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def serve(tmp_path, authority):
     running = []
 
     def start(*hosts):
-        certificate, key, _ = made("server", authority[2], hosts=hosts)
+        certificate, key, _ = signed("server", authority[2], hosts=hosts)
         (tmp_path / "server.pem").write_bytes(certificate + key)
         (tmp_path / "ca.pem").write_bytes(authority[0])
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(tmp_path / "ca.pem"))
@@ -65,37 +65,33 @@ def serve(tmp_path, authority):
         api.down()
 
 
+def as_user(certificate, key, *_):
+    encoded = [base64.b64encode(part).decode() for part in (certificate, key)]
+    return {"client-certificate-data": encoded[0], "client-key-data": encoded[1]}
+
+
 def client_of(api, tmp_path, authority, *, user=None, **cluster):
-    """As a kubeconfig describes it."""
-    encoded = [base64.b64encode(part).decode() for part in (user or made("me", authority[2]))[:2]]
-    config = {
-        "current-context": "c",
-        "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u", "namespace": "team"}}],
-        "clusters": [{"name": "k", "cluster": {"server": api.url, **cluster}}],
-        "users": [
-            {"name": "u", "user": {"client-certificate-data": encoded[0], "client-key-data": encoded[1]}}
-        ],
-    }
-    (tmp_path / "config").write_text(json.dumps(config))
-    return Client(from_kubeconfig([tmp_path / "config"], None), patience=0.3)
+    user = as_user(*(user or signed("me", authority[2])))
+    write_kubeconfig(tmp_path, api.url, user=user, namespace="team", **cluster)
+    return Client(from_kubeconfig([tmp_path / "kubeconfig"], None), patience=0.3)
 
 
 def ca(authority):
     return {"certificate-authority-data": base64.b64encode(authority[0]).decode()}
 
 
-HERE = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+LOCALHOST = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
 
 
-def test_a_server_with_a_certificate_of_our_authority_is_trusted_and_sees_ours(serve, tmp_path, authority):
-    client = client_of(serve(HERE), tmp_path, authority, **ca(authority))
+def test_a_server_with_a_certificate_of_our_authority_is_trusted_and_checks_ours(serve, tmp_path, authority):
+    client = client_of(serve(LOCALHOST), tmp_path, authority, **ca(authority))
     assert client.get(JOBS, "a") is None
     assert list(client.list(JOBS)) == []
 
 
 def test_another_authority_is_not_trusted(serve, tmp_path, authority):
     with pytest.raises(Unreachable, match="certificate verify failed"):
-        client_of(serve(HERE), tmp_path, authority, **ca(made("other"))).get(JOBS, "a")
+        client_of(serve(LOCALHOST), tmp_path, authority, **ca(signed("other"))).get(JOBS, "a")
 
 
 def test_a_certificate_for_another_host_is_not_taken_unless_that_is_meant(serve, tmp_path, authority):
@@ -106,12 +102,21 @@ def test_a_certificate_for_another_host_is_not_taken_unless_that_is_meant(serve,
     assert client_of(api, tmp_path, authority, **named).get(JOBS, "a") is None
 
 
-def test_somebody_who_wants_no_check_gets_none(serve, tmp_path, authority):
+def test_a_cluster_without_verification_is_not_verified(serve, tmp_path, authority):
     api = serve(x509.DNSName("elsewhere"))
     assert client_of(api, tmp_path, authority, **{"insecure-skip-tls-verify": True}).get(JOBS, "a") is None
 
 
-def test_a_client_certificate_of_a_stranger_is_refused(serve, tmp_path, authority):
-    stranger = made("stranger", made("other")[2])
+def test_a_client_certificate_of_another_authority_is_refused(serve, tmp_path, authority):
+    stranger = signed("stranger", signed("other")[2])
     with pytest.raises(Unreachable):
-        client_of(serve(HERE), tmp_path, authority, user=stranger, **ca(authority)).get(JOBS, "a")
+        client_of(serve(LOCALHOST), tmp_path, authority, user=stranger, **ca(authority)).get(JOBS, "a")
+
+
+def test_a_client_certificate_is_read_from_the_kubeconfig(tmp_path):
+    """OpenSSL refuses a key that does not fit its certificate."""
+    certificate, key, _ = signed("me")
+    write_kubeconfig(tmp_path, "https://k", user=as_user(certificate, key))
+    access = from_kubeconfig([tmp_path / "kubeconfig"], None)
+    assert access.credential.certificate() == (certificate, key)
+    access.tls()
