@@ -41,7 +41,7 @@ Right = Literal["0", "1", "-"]
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class CaseColumn:
     """One model's answers, in the order of the clips."""
 
     title: str
@@ -65,7 +65,7 @@ class CaseSet:
     polarities: tuple[str, ...]
     hard: str
     """`1` or `0` for each clip: whether it was hard."""
-    columns: tuple[Column, ...]
+    columns: tuple[CaseColumn, ...]
     trio: tuple[int, ...]
     """Indices of the columns that the page opens with: zero-shot, before RL, after RL, as far as they exist."""
     left_out: tuple[str, ...]
@@ -97,7 +97,7 @@ def _test_set(dataset: str, groups: Sequence[Group], outputs: Outputs) -> CaseSe
                 stages.setdefault(one.stage.key, (title, checkpoint, one, variant))
     if not stages:
         return None
-    columns: list[Column] = []
+    columns: list[CaseColumn] = []
     left_out: list[str] = []
     ids: tuple[str, ...] = ()
     rows: list[dict[str, Any]] = []
@@ -135,8 +135,8 @@ def _test_set(dataset: str, groups: Sequence[Group], outputs: Outputs) -> CaseSe
     )
 
 
-def _column(title: str, checkpoint: str, rows: Sequence[Mapping[str, Any]], family: str) -> Column:
-    return Column(
+def _column(title: str, checkpoint: str, rows: Sequence[Mapping[str, Any]], family: str) -> CaseColumn:
+    return CaseColumn(
         title,
         checkpoint,
         tuple(finite(row.get("score")) for row in rows),
@@ -157,7 +157,7 @@ def _right(row: Mapping[str, Any], neutral: float) -> Right:
     return "1" if answered == true else "0"
 
 
-def _trio(columns: Sequence[Column]) -> tuple[int, ...]:
+def _trio(columns: Sequence[CaseColumn]) -> tuple[int, ...]:
     """Return the columns of zero-shot, of RL's start model and of its result, as far as they exist."""
     after = next((i for i, c in enumerate(columns) if c.checkpoint == "grpo"), None)
     sft = [i for i, c in enumerate(columns) if c.checkpoint == "sft"]
@@ -166,7 +166,7 @@ def _trio(columns: Sequence[Column]) -> tuple[int, ...]:
     return tuple(i for i in (base, before, after) if i is not None)
 
 
-def _kinds(columns: Sequence[Column], trio: Sequence[int], hard: str) -> list[list[int]]:
+def _kinds(columns: Sequence[CaseColumn], trio: Sequence[int], hard: str) -> list[list[int]]:
     """Return the indices of clips that were fixed, broken or hard, and of all."""
     places = range(len(hard))
     kinds = [[], [], [i for i in places if hard[i] == "1"], list(places)]
@@ -250,11 +250,11 @@ def _first_answers(rollouts: Iterable[Mapping[str, Any]], *, hinted: bool) -> di
     return answers
 
 
-def _unparsed_column(title: str, texts: Sequence[str], true: Sequence[str]) -> Column:
+def _unparsed_column(title: str, texts: Sequence[str], true: Sequence[str]) -> CaseColumn:
     """Return a column of answers that were stored unparsed: tag and score are read from the text."""
     scores, right = [], []
     for text, polarity in zip(texts, true, strict=True):
         tag, score = TAG.search(text), SCORE.search(text)
         scores.append(float(score[2]) if score else None)
         right.append("-" if tag is None else "1" if tag[2].lower() == polarity else "0")
-    return Column(title, "", tuple(scores), "".join(right), tuple(text[:LONGEST] for text in texts))
+    return CaseColumn(title, "", tuple(scores), "".join(right), tuple(text[:LONGEST] for text in texts))

@@ -73,7 +73,7 @@ def hypotheses(report: Report) -> list[Block]:
     return [Heading("Hypotheses", anchor="hypotheses", link="Hypotheses"), table(columns, rows)]
 
 
-def matrix(report: Report) -> list[Block]:
+def matrix_section(report: Report) -> list[Block]:
     """Describe every checkpoint of every experiment on every test set."""
     scored = report.matrix
     if scored is None or not scored.rows:
@@ -101,7 +101,7 @@ def _scores(cell: ScoreCell | None) -> Cell:
     )
 
 
-def pairs(report: Report) -> list[Block]:
+def pairs_section(report: Report) -> list[Block]:
     """Describe two experiments side by side; of one alone, its checkpoints."""
     if not report.pairs:
         return []
@@ -158,7 +158,7 @@ def tables(report: Report) -> list[Block]:
     return [Heading("Tables", anchor="tables", link="Tables"), *table_files.blocks(report.tables, 3)]
 
 
-def rewards(report: Report) -> list[Block]:
+def rewards_section(report: Report) -> list[Block]:
     """Describe the paper's Figure 3, and how much of the rise is learned and how much the hints give."""
     blocks: list[Block] = curves((report.rewards,), level=3) if report.rewards else []
     if report.rises:
@@ -194,7 +194,7 @@ def _gain(ends: tuple[float | None, float | None]) -> float | None:
     return None if ends[0] is None or ends[1] is None else ends[1] - ends[0]
 
 
-def shifts(report: Report) -> list[Block]:
+def shifts_section(report: Report) -> list[Block]:
     """Describe each checkpoint in-domain against out-of-domain."""
     if not report.shifts:
         return []
@@ -225,7 +225,7 @@ def _shift(s: Shift) -> tuple[str, ...]:
     )
 
 
-def errors(report: Report) -> list[Block]:
+def errors_section(report: Report) -> list[Block]:
     """Describe confusion and calibration of each experiment's last checkpoint."""
     if not report.errors:
         return []

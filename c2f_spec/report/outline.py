@@ -31,10 +31,14 @@ def document(report: Report) -> Document:
     if len(report.sections) == 1:
         (section,) = report.sections
         blocks += [*variant.lead(section), *comparison.hypotheses(report), *comparison.tables(report)]
-        blocks += [*variant.parts(report, 0), *comparison.pairs(report), *_all_experiments(report)]
+        blocks += [*variant.parts(report, 0), *comparison.pairs_section(report), *_all_experiments(report)]
     else:
         blocks += [Paragraph(_introduction(report), "lead"), *comparison.hypotheses(report)]
-        blocks += [*comparison.matrix(report), *comparison.pairs(report), *comparison.tables(report)]
+        blocks += [
+            *comparison.matrix_section(report),
+            *comparison.pairs_section(report),
+            *comparison.tables(report),
+        ]
         blocks += _all_experiments(report)
         for i, section in enumerate(report.sections):
             blocks.append(Heading(section.name, anchor=f"variant-{i}", link=section.name))
@@ -46,9 +50,9 @@ def document(report: Report) -> Document:
 
 def _all_experiments(report: Report) -> list[Block]:
     return [
-        *comparison.rewards(report),
-        *comparison.shifts(report),
-        *comparison.errors(report),
+        *comparison.rewards_section(report),
+        *comparison.shifts_section(report),
+        *comparison.errors_section(report),
         *comparison.cases(report),
         *comparison.cost(report),
     ]

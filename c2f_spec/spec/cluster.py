@@ -201,7 +201,7 @@ class Notify(SpecModel):
     secret: Name = Field(description="One of `secrets`; its variable `C2F_NOTIFY_URL` is the webhook's URL.")
 
 
-class Limits(SpecModel):
+class JobLimits(SpecModel):
     """Deadlines, retries and time to live of a Job. No deadline comes from an estimate."""
 
     deadline_seconds: PositiveInt | None = Field(
@@ -290,7 +290,9 @@ class KubernetesEnvironment(SpecModel):
     proxies: Proxies = Field(default=at_default(Proxies), description="The way out of the cluster.")
     node_cache: NodeCache = Field(default=at_default(NoCache), description="Where downloads outlive a pod.")
     notify: Notify | None = Field(default=None, description="A webhook that is told of the end.")
-    limits: Limits = Field(default=at_default(Limits), description="What ends, retries and outlives a Job.")
+    limits: JobLimits = Field(
+        default=at_default(JobLimits), description="What ends, retries and outlives a Job."
+    )
     driver: DriverPod = Field(default=at_default(DriverPod), description="What the driver asks for.")
     pod_template: dict[str, Any] = Field(
         default_factory=dict,

@@ -29,7 +29,7 @@ class Budget(SpecModel):
     total: NonNegativeFloat | None = Field(default=None, description="Ever.")
 
 
-class Limits(SpecModel):
+class PolicyLimits(SpecModel):
     """Amounts. What is absent has no limit."""
 
     plan: PlanLimits = Field(default=at_default(PlanLimits), description="Of one plan.")
@@ -64,7 +64,7 @@ class Policy(SpecModel):
     counts: Literal["low", "high"] = Field(
         default="high", description="Which end of a range of GPU-hours is held against limits."
     )
-    limits: Limits = Field(default=at_default(Limits), description="Amounts.")
+    limits: PolicyLimits = Field(default=at_default(PolicyLimits), description="Amounts.")
     allow: Allow = Field(default=at_default(Allow), description="What may be used.")
     fixed: dict[str, Any] = Field(
         default_factory=dict,

@@ -59,7 +59,7 @@ def measure(path: Path, media: Media, lacks: tuple[str, ...] = ()) -> Measures:
         sound = audio(path)
         voice = pitch(sound), level(sound)
     if "video" not in lacks:
-        mouth, brows = face(frames(path, media))
+        mouth, brows = measure_face(frames(path, media))
     return Measures(*voice, mouth, brows)
 
 
@@ -98,7 +98,7 @@ def _period(normal_T: NDArray[np.float64], shortest: int, longest: int) -> float
     return at + (float(np.clip((left - right) / (2 * bend), -0.5, 0.5)) if bend > EPSILON else 0.0)
 
 
-def face(pictures: NDArray[np.uint8]) -> tuple[float, float]:
+def measure_face(pictures: NDArray[np.uint8]) -> tuple[float, float]:
     """Return mouth and brows in pixels, from frames (T, height, width, RGB)."""
     grey = pictures.mean(axis=(0, 3))
     scale = 56 / grey.shape[0]

@@ -75,7 +75,7 @@ def voice(drawn: Cues) -> NDArray[np.float32]:
     return samples
 
 
-def face(drawn: Cues) -> NDArray[np.uint8]:
+def draw_face(drawn: Cues) -> NDArray[np.uint8]:
     """Return `FRAMES` pictures, (frames, height, width, RGB)."""
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     from_middle = np.abs(x - (SIDE - 1) / 2)
@@ -106,7 +106,7 @@ def render(path: Path, rating: float, *, seed: int, clip: str) -> None:
         audio.bit_rate = 32_000
         for stream in (video, audio):
             stream.codec_context.flags |= BITEXACT
-        for picture in face(drawn):
+        for picture in draw_face(drawn):
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(video.encode())
         sound = av.AudioFrame.from_ndarray(voice(drawn)[None], format="fltp", layout="mono")

@@ -10,7 +10,7 @@ import random
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from c2f_spec.report.cases import CaseSet, Column
+from c2f_spec.report.cases import CaseColumn, CaseSet
 from c2f_spec.report.collect import collect
 from c2f_spec.report.outline import html
 from tests.bench.measuring import seconds_of, temporary_folder
@@ -67,7 +67,7 @@ def many(clips: int = CLIPS) -> CaseSet:
             tag = true[i] if right[i] == "1" else names[draw.randrange(3)]
             texts.append(chain(draw, tag, labels[i]))
         scores = tuple(round(v + draw.gauss(0, 0.5), 1) for v in labels)
-        columns.append(Column(title, checkpoint, scores, right, tuple(texts)))
+        columns.append(CaseColumn(title, checkpoint, scores, right, tuple(texts)))
     hard = "".join(
         "1" if a != "1" and b != "1" else "0" for a, b in zip(columns[0].right, columns[1].right, strict=True)
     )

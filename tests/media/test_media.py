@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from c2f_spec.errors import InvalidData
 from c2f_spec.spec.sections import Media
 from runtime.media import decode, measure
-from runtime.media.speaker import FRAMES, RATE, SECONDS, Cues, cues, face, render, voice
+from runtime.media.speaker import FRAMES, RATE, SECONDS, Cues, cues, draw_face, render, voice
 from tests.support.odd_clips import film
 
 MEDIA = Media(fps=2.0, max_frames=4, max_pixels=3136)
@@ -51,7 +51,7 @@ def test_any_rating_seed_and_id_can_be_drawn(rating, seed, name):
     shown = cues(rating, seed=seed, clip=name)
     assert max(abs(shown.pitch), abs(shown.mouth)) <= 2
     assert np.isfinite(voice(shown)).all()
-    assert face(shown).shape == (FRAMES, 56, 56, 3)
+    assert draw_face(shown).shape == (FRAMES, 56, 56, 3)
 
 
 @pytest.mark.parametrize("value", [-2.0, -0.7, 0.0, 0.4, 2.0])
@@ -59,7 +59,7 @@ def test_what_is_drawn_is_measured(value):
     shown = Cues(pitch=value, energy=value, mouth=value, brows=value)
     assert measure.pitch(voice(shown)) == pytest.approx(300 * 2 ** (0.65 * value), rel=0.01)
     assert measure.level(voice(shown)) == pytest.approx(-24 + 4 * value, abs=0.3)
-    mouth, brows = measure.face(face(shown))
+    mouth, brows = measure.measure_face(draw_face(shown))
     assert mouth / 3 == pytest.approx(value, abs=0.15)
     assert brows / 1.2 == pytest.approx(value, abs=0.3)
 
@@ -76,7 +76,7 @@ def test_silence_and_a_blank_picture_have_measures():
     levels = [measure.level(np.zeros(length, np.float32)) for length in (0, 10)]
     assert levels == [measure.SILENCE_DB] * 2
     assert math.isfinite(measure.pitch(np.zeros(100, np.float32)))
-    assert all(map(math.isfinite, measure.face(np.full((2, 28, 28, 3), 255, np.uint8))))
+    assert all(map(math.isfinite, measure.measure_face(np.full((2, 28, 28, 3), 255, np.uint8))))
 
 
 def test_frames_and_sound_have_the_promised_form(clip):
