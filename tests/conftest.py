@@ -21,6 +21,9 @@ from c2f_spec.store.open import open_store
 from c2f_spec.store.records import add_dataset
 from tests.fake_api import FakeApi
 
+# Both this process and its children write to MLflow, whose telemetry has a thread that waits for the internet.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
 settings.register_profile("c2f", deadline=None)  # machines are shared; speed is measured elsewhere
 settings.load_profile("c2f")
 

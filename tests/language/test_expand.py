@@ -405,7 +405,7 @@ def test_a_printed_variant_has_the_same_keys(path):
 
 
 ODD_KEYS_OUT = st.text(min_size=1, max_size=6).filter(
-    lambda t: t.isascii() and t.isprintable() and t == t.strip()
+    lambda t: t.isascii() and t.isprintable() and t == t.strip() and t != "<<"
 )
 """Keys that the language takes: the others have messages of their own."""
 PLAIN = st.recursive(
@@ -417,8 +417,6 @@ PLAIN = st.recursive(
 
 @given(st.dictionaries(ODD_KEYS_OUT, PLAIN, min_size=1, max_size=4))
 def test_what_is_emitted_reads_back(data):
-    if "<<" in str(data):
-        return
     assert load_document(render_spec(data).encode(), "x").data == data
 
 

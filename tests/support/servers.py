@@ -181,5 +181,5 @@ def mlflow_server(folder: Path) -> Iterator[str]:
             str(folder / "artifacts"),
         ),
     ]
-    with _running(argv, folder, {"MLFLOW_DISABLE_TELEMETRY": "true"}, port, _is_healthy):
+    with _running(argv, folder, {}, port, _is_healthy):
         yield f"http://127.0.0.1:{port}"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 
 import pytest
 
 from c2f_spec.spec.cluster import DefaultScheduler
-from c2f_spec.targets.kubernetes import bulk_apply
+from c2f_spec.targets.kubernetes import bulk_apply, driver_lease
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, JOBS, LEASES
 from c2f_spec.targets.kubernetes.driver_lease import Lease, LeaseLost
 from c2f_spec.targets.kubernetes.errors import Rejected
@@ -18,6 +17,7 @@ from c2f_spec.targets.kubernetes.manifests.stage import prepare, with_digest
 from c2f_spec.targets.kubernetes.manifests.validation import error_origin
 from tests.fake_api import Refusal
 from tests.support.cluster_world import chains, client_of
+from tests.support.waiting import Clock, wait_until
 
 
 @pytest.fixture
@@ -119,35 +119,45 @@ def test_what_another_version_left_makes_room(api, client):
     assert client.get(CONFIGMAPS, names.plan_name(plan.digest))["data"]["boot.py"] != "other"
 
 
-def lease_of(client, who, seconds):
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(driver_lease, "time", clock)
+    return clock
+
+
+def lease_of(client, who, seconds=30.0):
     return Lease(client, "driver-x", who, labels={}, seconds=seconds)
 
 
 class Late(Exception):
-    """The test waited long enough."""
+    """The lease was waited for long enough."""
 
 
-def until_late(seconds):
-    end = time.monotonic() + seconds
+def at_once(_pause):
+    raise Late
 
-    def wait(pause):
-        time.sleep(min(pause, 0.05))
-        if time.monotonic() > end:
+
+def test_a_lease_that_is_renewed_is_not_taken(api, client, clock):
+    one, two = lease_of(client, "one", 0.2), lease_of(client, "two", 0.2)
+    one.acquire(at_once)
+    end = clock.now + 2
+
+    def wait(_pause):
+        """Let half of the time pass after which the holder would stop, and its thread renew the lease."""
+        clock.sleep(0.06)
+        renewals = sum(method == "PUT" for method, _ in api.requests)
+        wait_until(lambda: sum(method == "PUT" for method, _ in api.requests) > renewals + 1)
+        if clock.now > end:
             raise Late
 
-    return wait
-
-
-def test_a_lease_that_is_renewed_is_not_taken(client):
-    one, two = lease_of(client, "one", 0.8), lease_of(client, "two", 0.8)
-    one.acquire(until_late(1))
     with pytest.raises(Late):
-        two.acquire(until_late(2.0))
+        two.acquire(wait)
     one.check()
     with pytest.raises(LeaseLost):
         two.check()
     one.release()
-    two.acquire(until_late(1))
+    two.acquire(at_once)
     two.check()
     assert client.get(LEASES, "driver-x")["spec"]["leaseTransitions"] == 1
     two.release()
@@ -155,7 +165,7 @@ def test_a_lease_that_is_renewed_is_not_taken(client):
 
 def test_a_lease_that_is_removed_between_two_requests_is_tried_for_again(api, client):
     """As by the driver that was done at this moment."""
-    lease_of(client, "one", 30.0).acquire(until_late(1))
+    lease_of(client, "one").acquire(at_once)
     api.state.merge(LEASES, "c2f", "driver-x", {"spec": {"holderIdentity": None}})
 
     def removed(asked):
@@ -163,28 +173,31 @@ def test_a_lease_that_is_removed_between_two_requests_is_tried_for_again(api, cl
             api.state.delete(LEASES, "c2f", "driver-x")
 
     api.fault = removed
-    two = lease_of(client, "two", 30.0)
-    two.acquire(until_late(3))
+    two = lease_of(client, "two")
+    two.acquire(lambda _pause: None)
     two.check()
 
 
-def test_a_silent_holder_loses_it_before_another_has_it(api, client):
+def test_a_silent_holder_loses_it_before_another_has_it(api, client, clock):
     """Its clock is its own: what the lease says of times is not believed."""
-    one, two = lease_of(client, "one", 1.0), lease_of(client, "two", 1.0)
-    one.acquire(until_late(1))
+    one, two = lease_of(client, "one"), lease_of(client, "two")
+    start = clock.now
+    one.acquire(at_once)
     one._stop.set()  # as a process that is stopped, or cannot reach the server
     one._thread.join()
     api.state.merge(LEASES, "c2f", "driver-x", {"spec": {"renewTime": "2999-01-01T00:00:00.000000Z"}})
-    start = time.monotonic()
-    while True:
+    lost = []
+
+    def wait(pause):
+        clock.sleep(pause)
         try:
             one.check()
         except LeaseLost:
-            break
-        time.sleep(0.01)
-    lost = time.monotonic() - start
-    two.acquire(until_late(5))
-    assert lost < 0.8 < time.monotonic() - start
+            lost.append(clock.now - start)
+
+    two.acquire(wait)
+    assert 20 < lost[0] <= 22
+    assert 30 < clock.now - start <= 34
     two.release()
 
 
