@@ -15,6 +15,7 @@ from c2f_spec.diagnostics.diagnostic import Diagnostic, SpecErrors
 from c2f_spec.errors import Exit, Unreachable, UsageError
 from c2f_spec.execution.provenance import save_origin, with_origin
 from c2f_spec.execution.run import Event, run, save_plan
+from c2f_spec.spec.environment import has_pools
 from c2f_spec.targets.kubernetes.client import JOBS
 from c2f_spec.targets.kubernetes.launch import (
     driver_objects,
@@ -75,7 +76,7 @@ def _start(
     """Start the driver. Everything that may refuse comes before everything that writes."""
     requests = [target.prepare(plan, s) for s in plan.stages if s.action == "run"]
     environment = plan.environment
-    assert environment.kind == "kubernetes"
+    assert has_pools(environment)
     manifests = [*driver_objects(plan), *(item for r in requests for item in r.objects)]
     check(manifests, environment, work.environment_document)
     refuse_broken_rules(plan, work.root, work.store)
@@ -113,7 +114,7 @@ def _confirm(plan: Plan, target: Kubernetes) -> None:
 def locate_refusals(refusals: list[Refusal], work: Workspace) -> list[Diagnostic]:
     """Return what the API server refuses, at the line of the spec or of the environment that it comes from."""
     environment = work.plan.environment
-    assert environment.kind == "kubernetes"
+    assert has_pools(environment)
     document = work.environment_document
     diagnostics = []
     for refused in refusals:

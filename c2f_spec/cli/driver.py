@@ -22,6 +22,7 @@ from c2f_spec.execution.notifications import Notifier
 from c2f_spec.execution.run import save_plan
 from c2f_spec.plan.code import bundle_name
 from c2f_spec.plan.plan_file import from_json
+from c2f_spec.spec.environment import has_pools
 from c2f_spec.store.open import open_store
 from c2f_spec.targets.kubernetes.client import Client
 from c2f_spec.targets.kubernetes.kubeconfig import find_access
@@ -41,7 +42,7 @@ def driver(args: Namespace) -> int:
     """Exit 8 if a stage failed; 130 if the driver was asked to stop, 7 if cluster or store were unreachable: it can go on."""
     plan, store, from_pod = _open_plan(args.plan, args.digest)
     environment = plan.environment
-    assert environment.kind == "kubernetes", "the digest says that this plan was made for a cluster"
+    assert has_pools(environment), "the digest says that this plan was made for a cluster"
     client = Client(find_access(), namespace=environment.namespace, patience=PATIENCE_SECONDS)
     identity = f"{platform.node()}-{uuid.uuid4().hex[:8]}"
     running = Driver(plan, store, client, identity, lease_seconds=args.lease, keep_plan_object=from_pod)

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.execution.run import run
+from c2f_spec.spec.environment import has_pools
 from c2f_spec.targets.kubernetes.client import CONFIGMAPS, LEASES
 from c2f_spec.targets.kubernetes.driver_lease import SECONDS, Lease, LeaseLost
 from c2f_spec.targets.kubernetes.manifests import names
@@ -52,7 +53,7 @@ class Driver:
         resync: float = RESYNC_SECONDS,
         keep_plan_object: bool = False,
     ) -> None:
-        """With `keep_wish`, the plan's ConfigMap belongs to another controller (GitOps) and stays at the end."""
+        """With `keep_plan_object`, the plan's ConfigMap belongs to another controller (GitOps) and stays at the end."""
         self.plan, self.store, self.client, self.keep_plan_object = plan, store, client, keep_plan_object
         labels = names.plan_labels(plan.digest, "driver")
         impatient = client.with_patience(lease_seconds / 4)
@@ -62,13 +63,13 @@ class Driver:
         self.target = Kubernetes(
             store, client, plan, guard=self._check_may_write, admit=self._check_plan_exists, resync=resync
         )
-        wish = f"{names.PLAN}={plan.digest[:10]},{names.COMPONENT}=plan"
+        selector = f"{names.PLAN}={plan.digest[:10]},{names.COMPONENT}=plan"
         self._plan_object = Mirror(
-            client, CONFIGMAPS, labels=wish, keep=_version, changed=self._on_plan_changed
+            client, CONFIGMAPS, labels=selector, keep=_version, changed=self._on_plan_changed
         )
         environment = plan.environment
-        assert environment.kind == "kubernetes"
-        self._settler = OutcomeRecorder(self.target, environment.limits.ttl_seconds)
+        assert has_pools(environment)
+        self._outcomes = OutcomeRecorder(self.target, environment.limits.ttl_seconds)
         self._refresh_needed = self._halted = False
 
     def halt(self) -> None:
@@ -101,11 +102,11 @@ class Driver:
             self.client.delete(CONFIGMAPS, names.plan_name(self.plan.digest))
 
     def _drive(self) -> Iterator[Event]:
-        """The loop, for as long as the lease is ours; everything is looked at from the beginning."""
+        """Run the loop while this driver holds the lease; read everything anew."""
         try:
             self._plan_object.start()
             self.target.open()
-            self._settler.record_all()
+            self._outcomes.record_all()
             yield from run(self.plan, self.target, wait=self._wait)
             self._wait_for_last_jobs()
         finally:
@@ -119,7 +120,7 @@ class Driver:
         if self._refresh_needed:
             self._refresh_needed = False
             self.target.refresh()
-        self._settler.record_all()
+        self._outcomes.record_all()
 
     def _wait_for_last_jobs(self) -> None:
         """Wait for the Jobs of committed stages to end."""
@@ -128,7 +129,7 @@ class Driver:
             self.target.changed.wait(1.0)
             self.target.changed.clear()
             self._check_may_write()
-        self._settler.record_all()
+        self._outcomes.record_all()
 
     def _on_plan_changed(self) -> None:
         """Handle a change of the plan's ConfigMap: a retry was requested, or the run was cancelled."""

@@ -100,4 +100,4 @@ def _next_event(stage: Stage, target: Target[Any], last: dict[str, Event]) -> Ev
             else Event(stage, "failed", "the output that was adopted for it is not in this store")
         )
     beside = [event.stage for key, event in last.items() if key != stage.key and not event.final]
-    return Event(stage, "started") if target.room(stage, beside) else None
+    return Event(stage, "started") if target.has_room(stage, beside) else None

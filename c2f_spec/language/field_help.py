@@ -136,7 +136,7 @@ def _describe(path: str, alike: list[FieldEntry]) -> str:
     re_run = f"; a change re-runs {', '.join(stages)} and what needs it" if stages else ""
     rows["class"] = CLASSES.get(entry.kind, f"identity{re_run}")
     rows |= {"source": source} if (source := _source(entry)) else {}
-    rows |= {"runs now": runs} if (runs := _runs_now(entry)) else {}
+    rows |= {"support": values} if (values := _support(entry)) else {}
     lines += ["", *(f"  {name:<9}{text}" for name, text in rows.items())]
     return "\n".join(line.rstrip() for line in [*lines, *_inside(entry)])
 
@@ -163,13 +163,14 @@ def _as_yaml(fields: dict[str, Any]) -> str:
     return inside or "every field at its default: the paper's policy"
 
 
-def _runs_now(entry: FieldEntry) -> str:
-    """Return the values that this version's runtime supports, or `""` if it supports all."""
+def _support(entry: FieldEntry) -> str:
+    """Return which values this version's runtime supports, or `""` if it supports all."""
     if any(
         (support.supported_values(entry.path[:n]) or ())[:1] == (None,) for n in range(1, len(entry.path) + 1)
     ):
-        return "not supported: this version validates and plans it, but cannot run it"
-    return " or ".join(support.format_value(v) for v in support.supported_values(entry.path) or ())
+        return "none: this version validates and plans it, but cannot run it"
+    values = support.supported_values(entry.path)
+    return f"only {' or '.join(map(support.format_value, values))}" if values else ""
 
 
 def describe_type(annotation: Any, metadata: list[Any]) -> str:

@@ -86,16 +86,16 @@ def read_sample(store: ObjectStore, kinds: Collection[str], keys: Collection[str
 
 
 def _read(store: ObjectStore, names: list[str]) -> list[Entry]:
-    found = []
+    entries = []
     for name, value in read_all_sealed(store, names, REMEDY).items():
         try:
-            found.append(Entry.model_validate(value))
+            entries.append(Entry.model_validate(value))
         except ValidationError as error:
             raise Unreachable(
                 f"another version of c2f-spec wrote the entry {name} of the ledger in {store.url}",
                 hint=REMEDY,
             ) from error
-    return sorted(found, key=lambda entry: (entry.started, entry.attempt))
+    return sorted(entries, key=lambda entry: (entry.started, entry.attempt))
 
 
 By = Literal["user", "project", "month"]

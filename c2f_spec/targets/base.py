@@ -2,9 +2,19 @@
 
 A `Backend` says what its kind can do and makes the two views of a place: a `Target` runs stages, a `Control` is what
 `status`, `logs`, `cancel`, `retry`, `delete` and `shell` see. What the compiler must know of a kind (pins, pools, code)
-is on its environment model (`spec/environment.py`), because a plan is made without targets.
+is on its environment model (`spec/environment.py`), because a plan is compiled without targets.
 
-`tests/targets/test_targets.py` holds every entry of the registry to these protocols.
+A new kind, say Slurm, needs:
+
+- `spec/environment.py`: a model `SlurmEnvironment` with the five class variables of `LocalEnvironment`, its branch in
+  `environment_model`, and its name in the two unions there
+- `targets/slurm.py`: a class with the members of `Backend`, its `Target` and `Control`, and `BACKEND = SlurmBackend()`;
+  with `renders_manifests` and `has_driver` false, `apply` runs the loop of `execution/run.py` itself. `targets/local.py`
+  is the example
+- `TARGETS` below: one line
+- `tests/targets/test_targets.py`, which holds every entry to these protocols: the model, and a fixture `slurm_world`
+
+No other module compares `kind` with a name: it asks the environment or the backend.
 """
 
 from __future__ import annotations
@@ -82,19 +92,19 @@ class Control(Protocol):
         """Stop starting stages of the plan; running ones go on. Not an error if no driver runs it."""
         ...
 
-    def cancel(self, stages: Sequence[Stage], say: Callable[[str], None]) -> None:
-        """Let the stages save and stop, and wait for it. `say` is called with each line of progress."""
+    def cancel(self, stages: Sequence[Stage], report: Callable[[str], None]) -> None:
+        """Let the stages save and stop, and wait for it. `report` is called with each line of progress."""
         ...
 
     def notify_retry(self, plan: Plan) -> None:
         """Make drivers of plans with these stages refresh: a retry was requested, or a stage was cancelled."""
         ...
 
-    def deletable(self, plan: Plan, kept: Iterable[str]) -> list[str]:
-        """Return the names of what `delete` would remove; stages with a key in `kept` stay."""
+    def deletable(self, plan: Plan, excluded: Iterable[str]) -> list[str]:
+        """Return the names of what `delete` would remove; stages with a key in `excluded` stay."""
         ...
 
-    def delete(self, plan: Plan, kept: Iterable[str], say: Callable[[str], None]) -> list[str]:
+    def delete(self, plan: Plan, excluded: Iterable[str], report: Callable[[str], None]) -> list[str]:
         """Remove what `deletable` names, wait for it, and return what is left. The store is not touched."""
         ...
 
@@ -151,7 +161,7 @@ class Target(Protocol, Generic[Request]):
         """Return what would be submitted. Pure; printing it shows all of it."""
         ...
 
-    def room(self, stage: Stage, beside: Sequence[Stage]) -> bool:
+    def has_room(self, stage: Stage, beside: Sequence[Stage]) -> bool:
         """Return whether a stage may be submitted while those `beside` it have not ended."""
         ...
 

@@ -93,14 +93,16 @@ class Local:
         }
         return Request(stage, file, argv, env)
 
-    def room(self, stage: Stage, beside: Sequence[Stage]) -> bool:
+    def has_room(self, stage: Stage, beside: Sequence[Stage]) -> bool:
         """Return whether a slot and the GPUs of the stage are free: GPUs are not shared."""
         if len(beside) >= self.slots:
             return False
         visible = len(self._gpus.names)
         wanted = gpus_needed(stage, visible)
-        held = sum(gpus_needed(other, visible) + server_gpus(other) for other in beside)
-        return wanted == 0 or (wanted + server_gpus(stage) <= visible - held and wanted <= self._gpus.free())
+        in_use = sum(gpus_needed(other, visible) + server_gpus(other) for other in beside)
+        return wanted == 0 or (
+            wanted + server_gpus(stage) <= visible - in_use and wanted <= self._gpus.free()
+        )
 
     def submit(self, *requests: Request) -> None:
         for request in requests:
@@ -306,20 +308,20 @@ class LocalControl:
     def withdraw(self, plan: Plan) -> None:
         """The `apply` of a terminal is its own driver: Ctrl-C ends it."""
 
-    def cancel(self, stages: Sequence[Stage], say: Callable[[str], None]) -> None:
+    def cancel(self, stages: Sequence[Stage], report: Callable[[str], None]) -> None:
         for stage in stages:
-            say(f"{stage.name} saves and stops")
+            report(f"{stage.name} saves and stops")
             self.target.cancel(stage)
 
     def notify_retry(self, plan: Plan) -> None:
         """Do nothing: `apply` polls the store."""
 
-    def deletable(self, plan: Plan, kept: Iterable[str]) -> list[str]:  # noqa: ARG002
+    def deletable(self, plan: Plan, excluded: Iterable[str]) -> list[str]:  # noqa: ARG002
         return [f"process of {plan.stage(key).name}" for key in self.statuses(plan.stages)]
 
-    def delete(self, plan: Plan, kept: Iterable[str], say: Callable[[str], None]) -> list[str]:
-        self.cancel([plan.stage(key) for key in self.statuses(plan.stages)], say)
-        return self.deletable(plan, kept)
+    def delete(self, plan: Plan, excluded: Iterable[str], report: Callable[[str], None]) -> list[str]:
+        self.cancel([plan.stage(key) for key in self.statuses(plan.stages)], report)
+        return self.deletable(plan, excluded)
 
     def shell(self, plan: Plan, stage: Stage) -> str:  # noqa: ARG002
         raise UsageError(

@@ -375,7 +375,7 @@ def test_a_field_is_explained_with_what_it_costs(capsys):
         assert words in out
     assert "placement: where or how it runs; a change re-runs nothing" in explain_field("resources.sft.gpus")
     assert "source   paper: 0.1" in explain_field("grpo.beta")
-    assert "runs now in_answer\n" in explain_field("grpo.hint.placement") + "\n"
+    assert "support  only in_answer\n" in explain_field("grpo.hint.placement") + "\n"
     assert "(of kind `transformers`, `vllm`, `openai`)" in explain_field("teacher.temperature")
 
 

@@ -17,7 +17,7 @@ class FakeTarget:
     def prepare(self, plan, stage):
         return stage
 
-    def room(self, stage, beside):
+    def has_room(self, stage, beside):
         return len(beside) < self.slots
 
     def submit(self, *requests) -> None:

@@ -155,7 +155,7 @@ def test_delete_leaves_nothing_of_a_plan_and_all_of_the_others(api, client):
     load_two_plans(api)
     others = other_plans(running_plans(client), PLAN)
     found = plan_objects.objects_of_plan(
-        plan_objects.list_objects(client), PLAN, [SFT.key, GRPO.key], kept=others
+        plan_objects.list_objects(client), PLAN, [SFT.key, GRPO.key], excluded=others
     )
     assert str(found[0]) == f"Job {names.driver_name(PLAN)}"  # or it would make again what is removed
     assert {str(f) for f in found} == {
@@ -173,7 +173,7 @@ def test_delete_leaves_nothing_of_a_plan_and_all_of_the_others(api, client):
 
 def test_an_object_that_is_not_deleted_in_time_is_named(api, client):
     api.state.load("c2f", job(GRPO), pod(GRPO, phase="Running"))  # a pod that nobody owns
-    found = plan_objects.objects_of_plan(plan_objects.list_objects(client), PLAN, [GRPO.key], kept=())
+    found = plan_objects.objects_of_plan(plan_objects.list_objects(client), PLAN, [GRPO.key], excluded=())
     plan_objects.delete_objects(client, found)
     reports = []
     left = plan_objects.wait_until_deleted(client, found, seconds=0.6, report=reports.append)

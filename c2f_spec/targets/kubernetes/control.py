@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from c2f_spec.targets.kubernetes.client import Client
 
 RETRIED = "c2f-spec/retried"
-"""Annotation of a plan's ConfigMap: when a failure was forgiven. The driver sees it change and reads the store again."""
+"""Annotation of a plan's ConfigMap: the time of the last request for a retry. The driver sees it change and reads the store again."""
 SLACK_SECONDS = 60.0
 """Added to the grace period of pods before what is left is reported."""
 NOTICE_SECONDS = 1.5
@@ -64,7 +64,7 @@ class Cluster:
         self.client.delete(CONFIGMAPS, names.plan_name(plan.digest))
         self.client.delete(JOBS, names.driver_name(plan.digest))
 
-    def cancel(self, stages: Sequence[Stage], say: Callable[[str], None]) -> None:
+    def cancel(self, stages: Sequence[Stage], report: Callable[[str], None]) -> None:
         keys = {stage.key for stage in stages}
         jobs = [
             job["metadata"]["name"]
@@ -80,7 +80,7 @@ class Cluster:
             more = f" and {len(pods) - 5} more" if len(pods) > 5 else ""
             line = f"{', '.join(pods[:5])}{more}: saving, at most {grace} s"
             if line != reported:
-                say(line)
+                report(line)
                 reported = line
             if time.monotonic() > end:
                 hint = f"run `kubectl describe pod {pods[0]}`; its node may be down"
@@ -99,17 +99,17 @@ class Cluster:
         if notified:
             time.sleep(NOTICE_SECONDS)
 
-    def deletable(self, plan: Plan, kept: Iterable[str]) -> list[str]:
-        return [str(o) for o in self._objects(plan, kept)]
+    def deletable(self, plan: Plan, excluded: Iterable[str]) -> list[str]:
+        return [str(o) for o in self._objects(plan, excluded)]
 
-    def delete(self, plan: Plan, kept: Iterable[str], say: Callable[[str], None]) -> list[str]:
+    def delete(self, plan: Plan, excluded: Iterable[str], report: Callable[[str], None]) -> list[str]:
         self.withdraw(plan)
         seconds = self.environment.limits.grace_seconds + SLACK_SECONDS
         left: list[plan_objects.PlanObject] = []
         # More than one round: the driver may have been creating an object in the first.
-        while not left and (objects := self._objects(plan, kept)):
+        while not left and (objects := self._objects(plan, excluded)):
             plan_objects.delete_objects(self.client, objects)
-            left = plan_objects.wait_until_deleted(self.client, objects, seconds=seconds, report=say)
+            left = plan_objects.wait_until_deleted(self.client, objects, seconds=seconds, report=report)
         return [str(o) for o in left]
 
     def shell(self, plan: Plan, stage: Stage) -> str:
@@ -118,9 +118,11 @@ class Cluster:
         container = names.STAGE_CONTAINER
         return f"kubectl exec -it -n {self.client.namespace} job/shell-{stage.name} -c {container} -- bash"
 
-    def _objects(self, plan: Plan, kept: Iterable[str]) -> list[plan_objects.PlanObject]:
+    def _objects(self, plan: Plan, excluded: Iterable[str]) -> list[plan_objects.PlanObject]:
         keys = [stage.key for stage in plan.stages]
-        return plan_objects.objects_of_plan(plan_objects.list_objects(self.client), plan.digest, keys, kept)
+        return plan_objects.objects_of_plan(
+            plan_objects.list_objects(self.client), plan.digest, keys, excluded
+        )
 
     def _pods(self, jobs: Sequence[str]) -> list[str]:
         """Return pods of some Jobs, out of all pods: the names of a thousand Jobs are too long for a selector."""

@@ -2,7 +2,7 @@
 
 A stage stores its record or its failure itself. A stage that was killed outright, that never started, or whose node
 broke did not, so the end of its pod is read here, while Job and pod exist: a Job gets its time to live only when its
-outcome is in the store. A fault of the hardware is forgiven, and the next attempt avoids the node.
+outcome is in the store. A stage whose hardware failed is retried without a request, and its next attempt avoids the node.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class OutcomeRecorder:
 
 
 def _store_outcome(target: Kubernetes, stage: Stage, name: str, job: JobState) -> None:
-    """Store a failure or a fault of a node, unless the store has a record or a failure that was not forgiven."""
+    """Store a failure or a fault of a node, unless the store has a record or a failure without a retry."""
     store, state = target.store, target.store_state
     state.refresh(store, stage)
     if stage.key in state.done or state.failed(stage.key):

@@ -61,10 +61,10 @@ def list_objects(client: Client, resources: Iterable[Resource] = KINDS) -> list[
 
 
 def objects_of_plan(
-    objects: Iterable[PlanObject], digest: str, keys: Iterable[str], kept: Iterable[str]
+    objects: Iterable[PlanObject], digest: str, keys: Iterable[str], excluded: Iterable[str]
 ) -> list[PlanObject]:
-    """Return the objects of a plan and of its stages, without stages whose key is in `kept` for other plans."""
-    stages = {key[:10] for key in keys} - {key[:10] for key in kept}
+    """Return the objects of a plan and of its stages, without stages whose key is in `excluded`: other plans need them."""
+    stages = {key[:10] for key in keys} - {key[:10] for key in excluded}
     return [o for o in objects if o.plan10 == digest[:10] or (o.key10 and o.key10 in stages)]
 
 

@@ -190,8 +190,8 @@ class StageLogs:
             alive = self._exists(
                 attempt, alive=True
             )  # before the store is read, which then has all until its end
-            kept = list(stored.attempt_lines(self.store, self.stage.kind, self.stage.key, attempt.id))
-            rest = lines_after(kept, known)
+            lines = list(stored.attempt_lines(self.store, self.stage.kind, self.stage.key, attempt.id))
+            rest = lines_after(lines, known)
             yield from rest[printed:]
             printed = len(rest)
             if not alive:

@@ -45,10 +45,10 @@ class StoreState:
     failures: Counter[str] = field(default_factory=Counter)
     """Number of failures by key."""
     retries: Counter[str] = field(default_factory=Counter)
-    """Number of failures that were forgiven, by key."""
+    """Number of retries that were requested, by key."""
 
     def failed(self, key: str) -> bool:
-        """Return true if more failures are stored than were forgiven."""
+        """Return true if more failures than retries are stored."""
         return self.failures[key] > self.retries[key]
 
     def refresh(self, store: ObjectStore, stage: Stage) -> None:
@@ -73,7 +73,7 @@ def load_store_state(store: ObjectStore, stages: Iterable[Stage]) -> StoreState:
 
 
 class JobState(NamedTuple):
-    """The facts of a Job that are kept."""
+    """State of a Job, as far as the driver needs it."""
 
     uid: str
     key: str
@@ -169,7 +169,7 @@ class Kubernetes:
         objects = prepare(plan, stage, retries=retries, avoid=avoid)
         return Request(stage, tuple(map(_without_ttl, objects)))
 
-    def room(self, stage: Stage, beside: Sequence[Stage]) -> bool:  # noqa: ARG002
+    def has_room(self, stage: Stage, beside: Sequence[Stage]) -> bool:  # noqa: ARG002
         """Return true: quotas and queues decide how many stages run at once."""
         return True
 

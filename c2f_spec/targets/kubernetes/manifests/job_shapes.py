@@ -25,8 +25,6 @@ class Features(NamedTuple):
     """1.29. Without it a pod that is still terminating may overlap its successor; the store accepts one result only."""
     backoff_limit_per_index: bool
     """1.29. Without it the shards of a stage share one limit, multiplied by their number."""
-    native_sidecars: bool
-    """1.29. Without it a teacher of kind `vllm`, a server beside a stage, is not supported."""
     rules_without_conditions: bool
     """1.29. Before, the schema requires `onPodConditions` in every rule of a failure policy, even if empty."""
 
@@ -36,7 +34,7 @@ def features(version: str) -> Features:
     """Return the features of a version such as `1.34`."""
     minor = int(version.partition(".")[2])
     since_29 = minor >= 29
-    return Features(since_29, since_29, since_29, since_29)
+    return Features(since_29, since_29, since_29)
 
 
 KILLED = 128 + 9

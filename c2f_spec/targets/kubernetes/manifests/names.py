@@ -30,9 +30,6 @@ STAGE_CONTAINER = "stage"
 DRIVER_CONTAINER = "driver"
 VLLM_CONTAINER = "vllm"
 
-MAX_NAME = 52
-"""Characters of a Job's name: with `-<index>-<5 characters>` it is a host name, which DNS limits to 63."""
-
 OURS = f"{MANAGED_BY}={MANAGER}"
 """Selector of every object of c2f-spec."""
 STAGES = f"{OURS},{COMPONENT}=stage"
@@ -41,7 +38,10 @@ DRIVERS = f"{OURS},{COMPONENT}=driver"
 
 
 def job_name(stage: Stage, retries: int) -> str:
-    """Return `sft-096a48becb-r0`, derived from the content; `retries` counts the failures that were forgiven."""
+    """Return `sft-096a48becb-r0`, derived from the content; `retries` counts the requests for a retry.
+
+    It has at most 52 characters: with `-<index>-<5 characters>` it is a host name, which DNS limits to 63.
+    """
     return f"{stage.kind}-{stage.key[:10]}-r{retries}"
 
 

@@ -36,7 +36,7 @@ BOOT = Path(__file__).with_name("boot.py")
 def prepare(plan: Plan, stage: Stage, *, retries: int = 0, avoid: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Return the objects of a stage, in the order in which they are created; the Job is last.
 
-    `retries` is how often the stage was forgiven a failure; `avoid` are names of nodes whose hardware failed it.
+    `retries` is the number of retries that were requested; `avoid` are names of nodes whose hardware failed it.
     """
     environment = plan.environment
     assert environment.kind == "kubernetes"
