@@ -27,6 +27,8 @@ from c2f_spec.spec.base import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pydantic_core import ErrorDetails
 
 
@@ -72,10 +74,19 @@ COMPARISONS = {
 }
 
 
+def _field_name(loc: Sequence[str | int]) -> str:
+    """Return the name of a field as messages have it: an item of a list as `checkpoints[1]`."""
+    if not loc:
+        return "the spec"
+    if isinstance(loc[-1], int) and len(loc) > 1:
+        return f"{shorten(str(loc[-2]))}[{loc[-1]}]"
+    return shorten(str(loc[-1]))
+
+
 def describe_error(root: Any, error: ErrorDetails) -> tuple[str, str, str, bool]:
     """Return code, message, hint, and whether the caret belongs under the key instead of the value."""
     kind, loc, ctx = error["type"], error["loc"], error.get("ctx", {})
-    name = shorten(str(loc[-1])) if loc else "the spec"
+    name = _field_name(loc)
     if kind == "extra_forbidden":
         return "C2F201", f"unknown field `{name}`", suggest_field(root, (*loc[:-1], name)), True
     if kind == "missing":
