@@ -27,7 +27,7 @@ from c2f_spec.files import DISK
 from c2f_spec.keys import tree_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from c2f_spec.files import Files
     from c2f_spec.store.protocol import ObjectStore
@@ -166,6 +166,14 @@ def imports(content: bytes, package: str) -> frozenset[tuple[str, str]]:
             module = ".".join([*base, *([node.module] if node.module else [])])
             found |= {(module, alias.name) for alias in node.names}
     return frozenset(found)
+
+
+def versions(digest: str, accepted: Mapping[str, str]) -> list[str]:
+    """Return `digest` and its older versions that the lock accepts as computing the same, the oldest last."""
+    chain = [digest]
+    while (older := accepted.get(chain[-1])) and older not in chain:
+        chain.append(older)
+    return chain
 
 
 @cache

@@ -8,12 +8,13 @@ are one stage of the plan, whichever variants need it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from c2f_spec.errors import InvalidSpec
 from c2f_spec.keys import canonical_json, content_key
 from c2f_spec.plan.adopted import with_adopted
-from c2f_spec.plan.code import HERE
+from c2f_spec.plan.code import HERE, versions
 from c2f_spec.plan.model import Plan, Stage, Variant
 from c2f_spec.plan.pins import Pins, model_name, used_pins
 from c2f_spec.plan.placement import placement_sections, placements
@@ -125,12 +126,9 @@ class _Shared:
         return {path: self._oldest(digest) for path, digest in self.code.digests(kind, members).items()}
 
     def _oldest(self, digest: str) -> str:
-        versions = {digest}
-        while (older := self.accepted.get(digest)) and older not in versions:
-            self.accepted_used[digest] = older
-            versions.add(older)
-            digest = older
-        return digest
+        chain = versions(digest, self.accepted)
+        self.accepted_used |= pairwise(chain)
+        return chain[-1]
 
 
 class _Pipeline:

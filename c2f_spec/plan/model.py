@@ -198,15 +198,6 @@ def with_dependents(plan: Plan, keys: Iterable[str]) -> set[str]:
     return found
 
 
-# From which tree a launch comes, asked of git; and whether a cluster may run it.
-#
-# A cluster's results outlive the machine that launched them, so they name a commit that others can fetch. A tree with
-# changes, or a commit that no remote is known to have, is refused. With `--allow-dirty` the difference between commit and
-# tree goes to the store, and every result that the launch makes is marked. Files that git ignores are no part of it.
-#
-# Nothing is asked of the network: a remote has what was last pushed to it or fetched from it.
-
-
 ORIGIN_VARIABLE = "C2F_ORIGIN"
 """Tells a stage the digest of the origin that launched it."""
 

@@ -49,7 +49,7 @@ class Pins:
     models: Mapping[str, str] = field(default_factory=dict)
     """By `repository@revision`."""
     accepted: Mapping[str, str] = field(default_factory=dict)
-    """Digest of code to the digest of code that computes the same, and that keys stay with."""
+    """Digest of a file of code to the digest of its older version that computes the same, which keys keep."""
     adopted: Mapping[str, str] = field(default_factory=dict)
     """Key of a stage to the digest of the files that stand for its output."""
 

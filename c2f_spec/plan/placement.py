@@ -1,6 +1,6 @@
 """Place each stage of an experiment: by the spec's `resources` and `checkpoints`, the rest by the environment.
 
-Pure. `misplaced` finds what cannot be, with its place in the spec; `placements` answers for what passed it.
+Pure. `placement_problems` finds stages without a place, at their fields of the spec; `placements` places the others.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ def placements(e: Experiment, environment: Environment) -> dict[str, Placement]:
 def _placed(e: Experiment, kind: str, environment: Environment) -> Placement:
     if not has_pools(environment):
         return _on_this_machine(e, kind, environment)
-    return _trained(e, kind, environment) if kind in TRAINING else _shared(e, kind, environment)
+    return (
+        _training_placement(e, kind, environment)
+        if kind in TRAINING
+        else _pod_placement(e, kind, environment)
+    )
 
 
 def _with_model(e: Experiment, kind: str, place: Placement) -> Placement:
@@ -93,7 +97,7 @@ def _on_this_machine(e: Experiment, kind: str, environment: LocalEnvironment) ->
     )
 
 
-def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Placement:
+def _training_placement(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Placement:
     resources, name = training_resources(e, kind), pool_of(e, kind, environment)
     nodes = resources.nodes or 1
     gpus = _requested_gpus(e, kind)
@@ -117,7 +121,7 @@ def _trained(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Pl
     )
 
 
-def _shared(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Placement:
+def _pod_placement(e: Experiment, kind: str, environment: KubernetesEnvironment) -> Placement:
     return Placement(
         image=_image(e, kind, environment),
         grace_seconds=environment.limits.grace_seconds,
@@ -154,9 +158,14 @@ def shared_resources(e: Experiment, kind: str) -> SharedResources:
     return resources or at_default(SharedResources)
 
 
+def resources_of(e: Experiment, kind: str) -> TrainingResources | SharedResources:
+    """Return the resources that the spec gives a stage."""
+    return training_resources(e, kind) if kind in TRAINING else shared_resources(e, kind)
+
+
 def pool_of(e: Experiment, kind: str, environment: KubernetesEnvironment) -> str:
     """Return the pool that the spec names, or the first with GPUs; what needs none goes to the pool of processors."""
-    resources = training_resources(e, kind) if kind in TRAINING else shared_resources(e, kind)
+    resources = resources_of(e, kind)
     if resources.pool is not None:
         return resources.pool
     least = _requested_gpus(e, kind) or int(_on_gpus(e, kind))
@@ -166,7 +175,7 @@ def pool_of(e: Experiment, kind: str, environment: KubernetesEnvironment) -> str
 
 def _requested_gpus(e: Experiment, kind: str) -> int:
     """Return GPUs of a node by the spec or by the model's weights; 0 where training leaves it open or none is needed."""
-    resources = training_resources(e, kind) if kind in TRAINING else shared_resources(e, kind)
+    resources = resources_of(e, kind)
     if resources.gpus is not None:
         return resources.gpus
     if kind == "evaluate" and _on_gpus(e, kind):
@@ -212,20 +221,20 @@ def placement_problems(e: Experiment, environment: Environment, name: str) -> It
     if not has_pools(environment):
         return
     for kind in _kinds_of(e):
-        resources = training_resources(e, kind) if kind in TRAINING else shared_resources(e, kind)
+        resources = resources_of(e, kind)
         if resources.pool is not None and resources.pool not in environment.pools:
             yield _no_pool(kind, resources.pool, environment, name)
             continue
         if _on_gpus(e, kind) or resources.gpus:
-            yield from _too_many(e, kind, environment, name)
+            yield from _too_many_gpus(e, kind, environment, name)
         if kind in TRAINING:
-            yield from _too_wide(e, kind, environment, name)
+            yield from _too_many_nodes(e, kind, environment, name)
 
 
 def _kinds_of(e: Experiment) -> list[str]:
     """Return the kinds of stages that a spec runs and places."""
-    resources = {"distil": e.teacher, "sft": e.sft, "grpo": e.grpo, "evaluate": e.evaluate}
-    return [kind for kind, section in resources.items() if section is not None]
+    sections = {"distil": e.teacher, "sft": e.sft, "grpo": e.grpo, "evaluate": e.evaluate}
+    return [kind for kind, section in sections.items() if section is not None]
 
 
 def _no_pool(kind: str, pool: str, environment: KubernetesEnvironment, name: str) -> Problem:
@@ -233,12 +242,14 @@ def _no_pool(kind: str, pool: str, environment: KubernetesEnvironment, name: str
     return Problem("C2F431", ("resources", kind, "pool"), message, suggest(pool, list(environment.pools)))
 
 
-def _too_many(e: Experiment, kind: str, environment: KubernetesEnvironment, name: str) -> Iterator[Problem]:
+def _too_many_gpus(
+    e: Experiment, kind: str, environment: KubernetesEnvironment, name: str
+) -> Iterator[Problem]:
     pool = pool_of(e, kind, environment)
     has, needs = environment.pools[pool].gpus, max(1, _requested_gpus(e, kind))
     if has >= needs:
         return
-    resources = training_resources(e, kind) if kind in TRAINING else shared_resources(e, kind)
+    resources = resources_of(e, kind)
     where: tuple[str, ...] = ("teacher",) if kind == "distil" else (kind,)
     if resources.gpus is not None:
         where = ("resources", kind, "gpus")
@@ -256,7 +267,9 @@ def _too_many(e: Experiment, kind: str, environment: KubernetesEnvironment, name
     yield Problem("C2F432", where, message, hint, at_key=where == (where[0],))
 
 
-def _too_wide(e: Experiment, kind: str, environment: KubernetesEnvironment, name: str) -> Iterator[Problem]:
+def _too_many_nodes(
+    e: Experiment, kind: str, environment: KubernetesEnvironment, name: str
+) -> Iterator[Problem]:
     """Yield stages of more nodes than there are, or of several without a scheduler that starts their pods together."""
     nodes, pool = training_resources(e, kind).nodes or 1, pool_of(e, kind, environment)
     has, loc = environment.pools[pool].nodes, ("resources", kind, "nodes")

@@ -33,13 +33,13 @@ class _Reconciler:
     def __init__(self, plan: Plan, stored: StoredStages, running: Callable[[Stage], bool]) -> None:
         self.plan, self.stored, self.running = plan, stored, running
         self.incomplete = stored.incomplete(plan.stages)
-        self.stopped: dict[str, str] = {}
+        self.failed_or_blocked: dict[str, str] = {}
         """Failed and blocked stages, by key, with their names."""
 
     def set_action(self, stage: Stage) -> Stage:
         stage = self._with_action(stage)
         if stage.action in ("failed", "blocked"):
-            self.stopped[stage.key] = stage.name
+            self.failed_or_blocked[stage.key] = stage.name
         return stage
 
     def _with_action(self, stage: Stage) -> Stage:
@@ -57,7 +57,10 @@ class _Reconciler:
         if self.stored.is_failed(stage):
             last = records.read_failures(self.stored.objects, stage.kind, stage.key)[-1]
             return replace(stage, action="failed", reason=str(last.get("message", "failed before")))
-        needed = next((self.stopped[key] for key in stage.inputs.values() if key in self.stopped), None)
+        needed = next(
+            (self.failed_or_blocked[key] for key in stage.inputs.values() if key in self.failed_or_blocked),
+            None,
+        )
         if needed:
             return replace(stage, action="blocked", reason=f"needs {needed}")
         return replace(stage, action="run", reason=self._reason(stage))

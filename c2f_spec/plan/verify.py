@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from c2f_spec.errors import Unreachable
 from c2f_spec.keys import flatten, stage_digest
+from c2f_spec.plan.code import versions
 from c2f_spec.plan.explain import format_value
 from c2f_spec.store import records
 
@@ -99,21 +100,13 @@ def _code(stage: Stage, record: Record, accepted: Mapping[str, str]) -> Check:
     other = [
         f"{path} {keyed[path]} -> {new or 'none'}"
         for path, new in ran["code"].items()
-        if _first(new, accepted) != keyed.get(path)
+        if (versions(new, accepted)[-1] if new else None) != keyed.get(path)
     ]
     if other:
         more = f" and {len(other) - 3} more" if len(other) > 3 else ""
         return Check("code", "different", f"what ran is not what is keyed: {', '.join(other[:3])}{more}")
     also = f", {len(ran['code'])} of them accepted as equal" if ran["code"] else ""
     return Check("code", "equal", f"{len(keyed)} files{also}")
-
-
-def _first(digest: str | None, accepted: Mapping[str, str]) -> str | None:
-    seen = set()
-    while digest is not None and digest in accepted and digest not in seen:
-        seen.add(digest)
-        digest = accepted[digest]
-    return digest
 
 
 def _manifest(evidence: Evidence) -> Iterator[Check]:

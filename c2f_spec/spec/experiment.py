@@ -88,7 +88,7 @@ class Experiment(SpecModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _filter_chains(cls, data: Any) -> Any:
+    def _turn_on_default_filters(cls, data: Any) -> Any:
         """Turn the default filters on for a teacher whose spec says nothing of filters."""
         if isinstance(data, dict) and data.get("teacher") is not None and "filters" not in data:
             return {**data, "filters": {}}

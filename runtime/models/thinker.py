@@ -67,9 +67,8 @@ def load(folder: Path, *, dtype: torch.dtype | None = None, attention: str | Non
     """
     if not (folder / "config.json").is_file():
         raise InvalidData(f"{folder} holds no model: `config.json` is missing")
-    with (
-        _only_errors()
-    ):  # transformers warns of its own defaults for the talker, and what is lost is checked here
+    # transformers warns of its own defaults for the talker, and what is lost is checked here.
+    with _only_errors():
         model, found = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
             folder,
             local_files_only=True,

@@ -119,25 +119,16 @@ def parse_answer(fmt: AnyFormat, text: str) -> Answer:
 
 
 def missing_score_reason(fmt: AnyFormat, text: str) -> str:
-    """Return the reason why `parse_answer` finds no score in `text`."""
+    """Return the reason why `parse_answer` finds no score in `text`; empty if it finds one."""
     if isinstance(fmt, Direct):
-        numbers = numbers_in(text)
-        return f"{len(numbers)} different numbers" if len(numbers) > 1 else "no number"
+        return _read_number(text)[1]
     t = tag_names(fmt)
     before, _, behind = _split_think(t.think, text)
-    pairs = _pairs(t.score, before) + _pairs(t.score, behind or "")
-    if len(pairs) > 1:
-        return f"{len(pairs)} <{t.score}>"
-    if not pairs:
-        return f"<{t.score}> only inside <{t.think}>" if _pairs(t.score, text) else f"no <{t.score}>"
-    if behind is not None and not _pairs(t.score, behind):
-        return f"<{t.score}> before <{t.think}>"
-    numbers = numbers_in(pairs[0])
-    return f"{len(numbers)} different numbers in <{t.score}>" if numbers else f"no number in <{t.score}>"
+    return _read_score(t, text, before, behind)[1]
 
 
 def _parse_direct(text: str) -> Answer:
-    score = _single(numbers_in(text))
+    score, _ = _read_number(text)
     whole = re.fullmatch(NUMBER, text.translate(SIGNS).strip()) is not None
     return Answer(None, None, score, whole and score is not None)
 
@@ -146,11 +137,29 @@ def _parse_chain(t: Tags, text: str) -> Answer:
     before, think, behind = _split_think(t.think, text)
     words = _pairs(t.polarity, before) + _pairs(t.polarity, behind or "")
     polarity = PARSED_POLARITIES.get(words[0].strip(AROUND_WORDS).lower()) if words else None
-    scores = _pairs(t.score, before) + _pairs(t.score, behind or "")
-    placed = len(scores) == 1 and (behind is None or bool(_pairs(t.score, behind)))
-    score = _single(numbers_in(scores[0])) if placed else None
-    chain = think.strip() if think else None
-    return Answer(polarity, chain, score, _is_well_formed(t, text))
+    score, _ = _read_score(t, text, before, behind)
+    return Answer(polarity, think.strip() if think else None, score, _is_well_formed(t, text))
+
+
+def _read_score(t: Tags, text: str, before: str, behind: str | None) -> tuple[float | None, str]:
+    """Return the score and "", or `None` and the reason; `before` and `behind` are the text around the chain."""
+    early, late = _pairs(t.score, before), _pairs(t.score, behind or "")
+    if len(early) + len(late) > 1:
+        return None, f"{len(early) + len(late)} <{t.score}>"
+    if early and behind is not None:
+        return None, f"<{t.score}> before <{t.think}>"
+    if early or late:
+        score, reason = _read_number((early or late)[0])
+        return score, reason and f"{reason} in <{t.score}>"
+    return None, f"<{t.score}> only inside <{t.think}>" if _pairs(t.score, text) else f"no <{t.score}>"
+
+
+def _read_number(text: str) -> tuple[float | None, str]:
+    """Return the only number that `text` says and "", or `None` and the reason."""
+    numbers = numbers_in(text)
+    if len(numbers) == 1:
+        return numbers.pop(), ""
+    return None, f"{len(numbers)} different numbers" if numbers else "no number"
 
 
 def _is_well_formed(t: Tags, text: str) -> bool:
@@ -186,7 +195,3 @@ def _split_think(tag: str, text: str) -> tuple[str, str | None, str | None]:
 def _pairs(tag: str, text: str) -> list[str]:
     """Return the texts inside pairs of `tag`."""
     return [part.partition(f"</{tag}>")[0] for part in text.split(f"<{tag}>")[1:] if f"</{tag}>" in part]
-
-
-def _single(numbers: set[float]) -> float | None:
-    return numbers.pop() if len(numbers) == 1 else None
