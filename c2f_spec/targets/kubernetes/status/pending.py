@@ -1,7 +1,7 @@
 """Explain why a stage does not run yet: every sentence that `status` prints about a pending pod or a queued Job.
 
-Each table below maps a message of the cluster to a sentence and a remedy. Change a sentence there and nowhere else;
-its test is `tests/targets/test_pending.py`. A message that no rule matches is passed on as the cluster wrote it.
+Each table below maps a message of the cluster to a sentence and a remedy; the functions put sentences together, and add what
+a pod itself says (`explain_unscheduled_pod`: how many GPUs it needs). The test is `tests/targets/test_pending.py`. A message that no rule matches is passed on as the cluster wrote it.
 
 Messages are those of the kubelet, the scheduler, the Job controller and admission (kubernetes/kubernetes 1.28 to 1.37:
 pkg/kubelet/images, pkg/kubelet/kuberuntime, pkg/scheduler/framework, pkg/controller/job, plugin/pkg/admission), of Kueue
