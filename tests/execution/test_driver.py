@@ -28,7 +28,7 @@ def _impatient(monkeypatch):
 
 
 def driver_of(plan, objects, api, name="one", **settings):
-    settings = {"lease_seconds": 2.0, **settings}
+    settings = {"lease_seconds": 30.0, **settings}
     driver = Driver(plan, objects, client_of(api, patience=20), name, **settings)
     watchdog = threading.Timer(300, driver.halt)  # ends a test that hangs
     watchdog.daemon = True
@@ -157,7 +157,7 @@ def test_a_retry_while_the_driver_runs_is_noticed_when_the_plan_is_touched(api, 
             first.discard(key)
             return Ending(64)
         if key == plan.stages[3].key:
-            slow.wait(20)
+            slow.wait()
         return instant(pod, stopped)
 
     with JobController(api.state, run):

@@ -18,7 +18,7 @@ from c2f_spec.targets.kubernetes.control import Cluster, shell_objects
 from c2f_spec.targets.kubernetes.manifests import names
 from c2f_spec.targets.kubernetes.pod_logs import attempt_of, lines_after
 from tests.fake_api import Ending, Fault, JobController
-from tests.fake_api.pods import Instant
+from tests.fake_api.pods import Instant, stage_of
 from tests.support.cluster_world import chains, client_of, stored_chains
 from tests.support.manifests import manifest
 from tests.support.waiting import wait_until
@@ -32,7 +32,7 @@ class Driving:
     """A driver in a thread, for the time of a `with` block."""
 
     def __init__(self, plan, objects, api) -> None:
-        self.driver = Driver(plan, objects, client_of(api), "driver-1", lease_seconds=5, resync=2)
+        self.driver = Driver(plan, objects, client_of(api), "driver-1", resync=2)
         self.events, self.ended = [], ""
         self.thread = threading.Thread(target=self.run, daemon=True)
 
@@ -78,9 +78,15 @@ def test_a_cancelled_stage_stays_cancelled_and_its_driver_goes_on(api, objects):
     """As `cancel SPEC STAGE` does it: the failure first, then the driver, then the Job."""
     plan = stored_chains(api, objects, 2, kinds=("prepare", "sft"))
     control = cluster(api, objects, plan)
-    slow = Instant(api.state, objects, seconds=3)
-    with JobController(api.state, slow), Driving(plan, objects, api) as driving:
-        victim = plan.stages[0]
+    victim, instant = plan.stages[0], Instant(api.state, objects)
+
+    def run(pod, stopped):
+        if stage_of(api.state, pod)["key"] == victim.key:
+            stopped.wait()
+            return Ending(77)
+        return instant(pod, stopped)
+
+    with JobController(api.state, run), Driving(plan, objects, api) as driving:
         wait_until(lambda: victim.key in control.statuses(plan.stages))
         records.add_failure(objects, victim.kind, victim.key, {"code": 77, "message": "cancelled by me"})
         control.notify_retry(plan)
